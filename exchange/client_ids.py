@@ -1,0 +1,64 @@
+"""Names our orders so that the name alone tells whose they are and what they were for.
+
+A client id is a pure function of (database id, symbol, trade number, leg, attempt), so after a crash
+the id can be computed again and the order found; nothing about it is random or remembered.
+Binance allows ``^[.A-Z:/a-z0-9_-]{1,36}$`` (POST /fapi/v1/order, checked 2026-11).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from enum import StrEnum
+from functools import lru_cache
+
+import msgspec
+
+_PATTERN = re.compile(r"^f([0-9a-f]{8})-([0-9a-f]{6})-(\d+)-([A-Z])(\d+)\.(\d+)$")
+
+
+class Leg(StrEnum):
+    """What an order is for, within its trade."""
+
+    ENTRY = "E"
+    STOP = "S"
+    BRIDGE = "B"  # reduce-only stop that rests while the closePosition stop is moved
+    TARGET = "T"
+    CLOSE = "X"
+    PROBE = "P"  # the protection self-test
+
+
+class ClientId(msgspec.Struct, frozen=True):
+    """The parts of one of our client ids. ``index`` tells targets, stop versions and close pieces apart."""
+
+    database_id: str
+    symbol_tag: str
+    trade_number: int
+    leg: Leg
+    index: int
+    attempt: int
+
+
+@lru_cache(maxsize=4096)
+def symbol_tag(symbol: str) -> str:
+    """Six hex digits of a symbol's hash: symbols may be long or not ASCII, client ids may not."""
+    return hashlib.sha256(symbol.encode()).hexdigest()[:6]
+
+
+def client_id(database_id: str, symbol: str, trade_number: int, leg: Leg, index: int, attempt: int) -> str:
+    """Build the id. ``database_id`` is eight hex digits; the attempt rises only after a definite refusal."""
+    return f"f{database_id}-{symbol_tag(symbol)}-{trade_number}-{leg.value}{index}.{attempt}"
+
+
+def parse(text: str) -> ClientId | None:
+    """The parts of an id of this product (any database), or None for anybody else's."""
+    match = _PATTERN.match(text)
+    if match is None or match[4] not in Leg._value2member_map_:
+        return None
+    return ClientId(match[1], match[2], int(match[3]), Leg(match[4]), int(match[5]), int(match[6]))
+
+
+def is_ours(text: str, database_id: str) -> bool:
+    """True when an order with this id was placed by the bot that owns ``database_id``."""
+    parts = parse(text)
+    return parts is not None and parts.database_id == database_id

@@ -1,0 +1,81 @@
+"""The port: what the engine's shell asks of any exchange, real or simulated.
+
+Writes return an Outcome and never raise for what the exchange answered; reads return values and raise
+an ExchangeError. An implementation that raises anything else has a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from exchange.filters import SymbolFilters
+from exchange.types import (
+    Account,
+    AlgoOrder,
+    AlgoRequest,
+    Bracket,
+    Fill,
+    Income,
+    MarginType,
+    MarkPrice,
+    Order,
+    OrderRequest,
+    Outcome,
+    Position,
+    SymbolConfig,
+    SymbolSnapshot,
+)
+from indicators.candle import Candle, Timeframe
+
+
+class Exchange(Protocol):
+    """USDT-M futures in one-way mode."""
+
+    # --- writes -------------------------------------------------------------------------------
+    async def place_order(self, request: OrderRequest) -> Outcome: ...
+    async def place_algo(self, request: AlgoRequest) -> Outcome: ...
+    async def cancel_order(self, symbol: str, client_id: str) -> Outcome: ...
+    async def cancel_algo(self, symbol: str, client_id: str) -> Outcome: ...
+    async def cancel_all(self, symbol: str) -> Outcome:
+        """Cancel every regular and every conditional order of the symbol: both families, always."""
+        ...
+
+    async def ensure_margin_type(self, symbol: str, margin_type: MarginType) -> Outcome:
+        """Read, then write only if different."""
+        ...
+
+    async def ensure_leverage(self, symbol: str, leverage: int) -> Outcome:
+        """Read, then write only if different."""
+        ...
+
+    # --- reads --------------------------------------------------------------------------------
+    async def server_time_ms(self) -> int: ...
+    async def filters(self) -> dict[str, SymbolFilters]: ...
+    async def brackets(self, symbol: str) -> tuple[Bracket, ...]: ...
+    async def commission_rates(self, symbol: str) -> tuple[Decimal, Decimal]:
+        """(maker, taker) as fractions of notional."""
+        ...
+
+    async def candles(self, symbol: str, timeframe: Timeframe, *, start_ms: int | None = None, limit: int = 500) -> list[Candle]:
+        """Closed candles only, ascending, without gaps inside the answer."""
+        ...
+
+    async def mark_price(self, symbol: str) -> MarkPrice: ...
+    async def account(self) -> Account: ...
+    async def positions(self, symbol: str | None = None) -> list[Position]: ...
+    async def open_orders(self, symbol: str | None = None) -> list[Order]: ...
+    async def open_algos(self, symbol: str | None = None) -> list[AlgoOrder]: ...
+    async def order(self, symbol: str, client_id: str) -> Order | None:
+        """None = not found, which is evidence and not proof."""
+        ...
+
+    async def algo(self, symbol: str, client_id: str) -> AlgoOrder | None: ...
+    async def fills(self, symbol: str, *, after_fill_id: int | None = None, start_ms: int | None = None) -> list[Fill]: ...
+    async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]: ...
+    async def symbol_config(self, symbol: str) -> SymbolConfig: ...
+    async def hedge_mode(self) -> bool: ...
+    async def look(self, symbol: str, *, tracked: Sequence[str] = (), after_fill_id: int | None = None, start_ms: int | None = None) -> SymbolSnapshot:
+        """One coherent look at a symbol: position, both order families, tracked orders, new fills, prices."""
+        ...

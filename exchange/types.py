@@ -1,0 +1,271 @@
+"""What passes between us and any exchange: orders, positions, fills, and the outcome of a write.
+
+Money, prices and quantities are ``Decimal``. Times are integer milliseconds UTC. Enum values are
+Binance's words. Everything is frozen and travels as JSON through msgspec without loss.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
+    def sign(self) -> int:
+        """+1 for BUY, -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+
+
+class TimeInForce(StrEnum):
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTX = "GTX"
+    GTD = "GTD"
+
+
+class ConditionalType(StrEnum):
+    STOP_MARKET = "STOP_MARKET"
+    TAKE_PROFIT_MARKET = "TAKE_PROFIT_MARKET"
+
+
+class WorkingType(StrEnum):
+    """Which price a trigger price is compared with."""
+
+    MARK_PRICE = "MARK_PRICE"
+    CONTRACT_PRICE = "CONTRACT_PRICE"
+
+
+class MarginType(StrEnum):
+    ISOLATED = "ISOLATED"
+    CROSSED = "CROSSED"
+
+
+class OrderStatus(StrEnum):
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+    UNRECOGNISED = "UNRECOGNISED"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+
+class AlgoStatus(StrEnum):
+    """Life of a conditional order (user-data streams, ALGO_UPDATE; checked 2026-11)."""
+
+    NEW = "NEW"
+    TRIGGERING = "TRIGGERING"
+    TRIGGERED = "TRIGGERED"
+    FINISHED = "FINISHED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    UNRECOGNISED = "UNRECOGNISED"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (AlgoStatus.NEW, AlgoStatus.TRIGGERING, AlgoStatus.TRIGGERED)
+
+
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A regular order we want. ``price`` only for LIMIT; ``good_till_ms`` only for GTD."""
+
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    client_id: str
+    price: Decimal | None = None
+    reduce_only: bool = False
+    time_in_force: TimeInForce | None = None
+    good_till_ms: int | None = None
+
+
+class AlgoRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A conditional order we want: either ``close_position`` or a ``quantity``, never both."""
+
+    symbol: str
+    side: Side
+    type: ConditionalType
+    trigger_price: Decimal
+    working_type: WorkingType
+    client_id: str
+    quantity: Decimal | None = None
+    close_position: bool = False
+    reduce_only: bool = False
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A regular order as the exchange tells it. ``average_price`` is None until known (it may lag)."""
+
+    symbol: str
+    order_id: int
+    client_id: str
+    side: Side
+    type: str
+    status: OrderStatus
+    price: Decimal
+    quantity: Decimal
+    executed_quantity: Decimal
+    average_price: Decimal | None
+    reduce_only: bool
+    update_time_ms: int
+    time_in_force: str = "GTC"
+
+
+class AlgoOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A conditional order as the exchange tells it. ``actual_order_id`` appears once it has triggered."""
+
+    symbol: str
+    algo_id: int
+    client_id: str
+    side: Side
+    type: str
+    status: AlgoStatus
+    trigger_price: Decimal
+    working_type: WorkingType
+    quantity: Decimal | None
+    close_position: bool
+    reduce_only: bool
+    update_time_ms: int
+    actual_order_id: int | None = None
+    executed_quantity: Decimal = Decimal(0)
+    reject_reason: str | None = None
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution. ``commission`` is positive when paid; ``realized_pnl`` excludes it."""
+
+    symbol: str
+    fill_id: int
+    order_id: int
+    side: Side
+    price: Decimal
+    quantity: Decimal
+    realized_pnl: Decimal
+    commission: Decimal
+    commission_asset: str
+    maker: bool
+    time_ms: int
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """One-way position: ``quantity`` is signed, zero means flat. ``liquidation_price`` None when there is none."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    unrealized_pnl: Decimal
+    liquidation_price: Decimal | None
+    isolated_wallet: Decimal
+    update_time_ms: int
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """USDT side of the account from one answer: ``equity`` = wallet balance + unrealised PnL."""
+
+    wallet_balance: Decimal
+    unrealized_pnl: Decimal
+    equity: Decimal
+    available_balance: Decimal
+    update_time_ms: int
+
+
+class Income(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the exchange's ledger; ``income`` is signed (fees are negative)."""
+
+    symbol: str
+    income_type: str
+    income: Decimal
+    asset: str
+    time_ms: int
+    transaction_id: int
+    trade_id: str = ""
+
+
+class SymbolConfig(msgspec.Struct, frozen=True, kw_only=True):
+    symbol: str
+    margin_type: MarginType
+    leverage: int
+
+
+class Bracket(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the leverage table: it holds for position notionals in (floor, cap]."""
+
+    bracket: int
+    initial_leverage: int
+    notional_floor: Decimal
+    notional_cap: Decimal
+    maintenance_margin_ratio: Decimal
+    cumulative: Decimal
+
+
+class MarkPrice(msgspec.Struct, frozen=True, kw_only=True):
+    symbol: str
+    mark_price: Decimal
+    last_price: Decimal
+    time_ms: int
+
+
+class SymbolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one look at a symbol shows: the truth that reconciliation compares the memory with.
+
+    ``orders`` and ``algo_orders`` are the open ones plus those asked for by client id that are
+    still findable (so a tracked order that is absent from both was *not found*, which is evidence
+    and not proof). ``fills`` are those after the cursor the look was given, oldest first.
+    """
+
+    symbol: str
+    at_ms: int
+    position: Position | None
+    orders: tuple[Order, ...]
+    algo_orders: tuple[AlgoOrder, ...]
+    fills: tuple[Fill, ...]
+    mark_price: Decimal
+    last_price: Decimal
+    account: Account | None = None
+
+
+class Confirmed(msgspec.Struct, frozen=True, tag="CONFIRMED"):
+    """The exchange did it. ``order``/``algo_order`` is its answer where there is one."""
+
+    order: Order | None = None
+    algo_order: AlgoOrder | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, tag="REFUSED"):
+    """The exchange did not and will not do it."""
+
+    code: int
+    message: str
+
+
+class Unknown(msgspec.Struct, frozen=True, tag="UNKNOWN"):
+    """Nobody knows yet. Never resent blindly, never assumed refused."""
+
+    reason: str
+
+
+Outcome = Confirmed | Refused | Unknown
