@@ -6,7 +6,6 @@ an ExchangeError. An implementation that raises anything else has a bug.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from exchange.types import (
     Bracket,
     Fill,
     Income,
+    LookRequest,
     MarginType,
     MarkPrice,
     Order,
@@ -76,6 +76,6 @@ class Exchange(Protocol):
     async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]: ...
     async def symbol_config(self, symbol: str) -> SymbolConfig: ...
     async def hedge_mode(self) -> bool: ...
-    async def look(self, symbol: str, *, tracked: Sequence[str] = (), after_fill_id: int | None = None, start_ms: int | None = None) -> SymbolSnapshot:
-        """One coherent look at a symbol: position, both order families, tracked orders, new fills, prices."""
+    async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
+        """One look at a symbol: position, both order families, tracked orders, new fills, prices."""
         ...

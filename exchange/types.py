@@ -229,12 +229,27 @@ class MarkPrice(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int
 
 
+class LookRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look at a symbol must include beyond position and open orders.
+
+    ``tracked`` are client ids to ask for one by one when they are not among the open orders;
+    ``fills_after_id``/``fills_start_ms`` bound the fills wanted (neither: no fills are read).
+    """
+
+    tracked: tuple[str, ...] = ()
+    fills_after_id: int | None = None
+    fills_start_ms: int | None = None
+    income_start_ms: int | None = None
+    with_account: bool = False
+
+
 class SymbolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one look at a symbol shows: the truth that reconciliation compares the memory with.
 
     ``orders`` and ``algo_orders`` are the open ones plus those asked for by client id that are
     still findable (so a tracked order that is absent from both was *not found*, which is evidence
-    and not proof). ``fills`` are those after the cursor the look was given, oldest first.
+    and not proof). ``fills`` are those after the cursor the look was given, oldest first; ``income``
+    is filled only when asked for (booking a trade), and covers the symbol since the given time.
     """
 
     symbol: str
@@ -246,6 +261,7 @@ class SymbolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     mark_price: Decimal
     last_price: Decimal
     account: Account | None = None
+    income: tuple[Income, ...] = ()
 
 
 class Confirmed(msgspec.Struct, frozen=True, tag="CONFIRMED"):

@@ -1,0 +1,86 @@
+"""What happened, in the past tense: everything the engine can be told. All carry the symbol and the time."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from exchange.types import Account, MarkPrice, Outcome, SymbolSnapshot
+from fsm.core.intents import Intent
+from rules.regime import RegimeState
+
+
+class CandleClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A candle of the entry timeframe closed; ``facts`` are every value the rules may read at that instant.
+
+    ``regime`` is the classification that holds after this candle. ``prices`` are the present ones.
+    """
+
+    symbol: str
+    at_ms: int
+    candle_ms: int
+    facts: dict[str, float | None]
+    regime: RegimeState
+    prices: MarkPrice
+
+
+class SetupEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Margin type and leverage were checked and, if needed, written. ``outcome`` is the worst of the calls."""
+
+    symbol: str
+    at_ms: int
+    outcome: Outcome
+    prices: MarkPrice
+
+
+class IntentEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An intent was carried out; the outcome is definite, or UNKNOWN after all look-ups."""
+
+    symbol: str
+    at_ms: int
+    intent: Intent
+    outcome: Outcome
+
+
+class EntryShownAbsent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An entry of unknown outcome was shown absent by repeated look-ups and the position."""
+
+    symbol: str
+    at_ms: int
+    client_id: str
+
+
+class SymbolObserved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One look at the exchange."""
+
+    symbol: str
+    at_ms: int
+    snapshot: SymbolSnapshot
+
+
+class DeadlinePassed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The protection deadline ran out and no look has confirmed the stop."""
+
+    symbol: str
+    at_ms: int
+
+
+class Commanded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The operator, a limit or the engine itself wants a state of affairs: pause, resume, flatten, halt, quarantine."""
+
+    symbol: str
+    at_ms: int
+    command: str
+    cause: str
+
+
+class EquityRead(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One consistent snapshot of the account. ``transfers`` is the sum of all deposits minus withdrawals so far."""
+
+    at_ms: int
+    account: Account
+    transfers: Decimal
+
+
+SymbolEvent = CandleClosed | SetupEnded | IntentEnded | EntryShownAbsent | SymbolObserved | DeadlinePassed | Commanded
