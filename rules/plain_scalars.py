@@ -15,6 +15,8 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
+import yaml
+
 Scalar = None | bool | int | float | str
 
 DIGITS_MAX = 15  # a float64 keeps every decimal number of 15 digits
@@ -101,4 +103,6 @@ def read_plain_scalar(text: str) -> Scalar:
     for pattern, hint in _TRAPS:
         if pattern.fullmatch(text):
             raise PlainScalarError(hint(text))
+    if any(pattern.match(text) for _, pattern in yaml.SafeLoader.yaml_implicit_resolvers.get(text[0], ())):
+        raise PlainScalarError(f'{text} is not text to every YAML reader: write "{text}" if text is meant')
     return text

@@ -283,6 +283,7 @@ class _Parsing:
         self._check(event, path)
         if isinstance(event, yaml.ScalarEvent) and event.style is None and event.value == "<<":
             self._complain(event, "merge keys (<<) are not allowed: write the keys out")
+            return None
         key = self._scalar(event)
         if len(self._problems) > known:
             return None

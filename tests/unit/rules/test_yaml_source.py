@@ -120,6 +120,8 @@ class TestWordsThatReadersDisagreeOn:
             ("+5", "write the number as 5"),
             (".5", "write the number as 0.5"),
             ("5.", "write the number as 5.0"),
+            ("1_", 'write "1_" if text is meant'),
+            ("=", 'write "=" if text is meant'),
             ("1.2345678901234567", "more than 15 significant digits: write fewer"),
             ("9" * 5_00, "more than 15 significant digits: write fewer"),
         ],
