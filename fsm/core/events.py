@@ -52,11 +52,13 @@ class EntryShownAbsent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class SymbolObserved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """One look at the exchange."""
+    """One look at the exchange. ``persisted``: what it lacks was lacking in earlier looks too, for long enough
+    that a lag of the exchange's answers no longer explains it."""
 
     symbol: str
     at_ms: int
     snapshot: SymbolSnapshot
+    persisted: bool = False
 
 
 class DeadlinePassed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

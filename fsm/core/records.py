@@ -123,6 +123,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     entry: EntryLeg
     stop: StopLeg | None = None
     targets: tuple[TargetLeg, ...] = ()
+    targets_sent: bool = False
     adopted: bool = False
     first_fill_ms: int | None = None
     protected_ms: int | None = None
@@ -142,11 +143,20 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     flagged: str | None = None
 
 
+class Refusals(msgspec.Struct, frozen=True):
+    """The same refusal of an entry in a row: its code and how often."""
+
+    code: int
+    count: int
+
+
 class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A symbol's machine with everything it remembers. ``trade`` is None when there is none under way.
 
     ``halt`` is a wish that outlives states (no entries; HALT once flat); ``quarantine`` blocks entries
-    while protection and reconciliation go on; ``paused`` is the operator's.
+    while protection and reconciliation go on; ``paused`` is the operator's. ``abandoned`` keeps the plan of
+    an entry that was shown absent, should it turn up after all; ``booked`` is the last trade that was
+    closed, complete with its result, until the next one opens.
     """
 
     symbol: str
@@ -158,6 +168,10 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
     loss_streak: int = 0
     cooldown_until_ms: int = 0
+    last_fill_id: int | None = None
+    refusal: Refusals | None = None
+    abandoned: Trade | None = None
+    booked: Trade | None = None
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):

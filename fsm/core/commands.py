@@ -1,0 +1,86 @@
+"""The wishes of the operator, the limits and the engine itself: pause, resume, halt, flatten, quarantine."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from fsm.core.closing import begin_flatten
+from fsm.core.events import Commanded
+from fsm.core.move import Guard, Move, move
+from fsm.core.records import Flag, State, SymbolRecord
+from fsm.core.scene import Setting
+from fsm.core.states import TABLE, Cell, Trigger
+
+LIMIT_CAUSES = ("LIMIT_DAY", "LIMIT_WEEK", "LIMIT_MONTH", "LIMIT_DRAWDOWN")
+
+
+class Rejected(Exception):
+    """The state, or a guard, forbids what was asked. ``guard`` names it."""
+
+    def __init__(self, guard: str, message: str) -> None:
+        super().__init__(message)
+        self.guard = guard
+
+
+def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setting) -> Move | None:
+    """Carry out a wish. ``blocked`` names the account-wide halt that still holds (empty: none).
+
+    Returns None when it is so already; raises Rejected when it must not be.
+    """
+    match event.command:
+        case "pause":
+            return None if record.paused else move(Trigger.PAUSE, event.cause, replace(record, paused=True))
+        case "resume":
+            return _resume(record, event, blocked)
+        case "halt":
+            return _halt(record, event)
+        case "flatten":
+            return _flatten(record, event, setting)
+        case "quarantine":
+            if record.quarantine is not None:
+                return None
+            flagged = replace(record, quarantine=Flag(event.cause, event.at_ms))
+            return move(Trigger.QUARANTINE, event.cause, flagged)
+    raise Rejected("COMMAND", f"there is no command {event.command!r}; use pause, resume, flatten, halt or quarantine")
+
+
+def _resume(record: SymbolRecord, event: Commanded, blocked: str) -> Move | None:
+    """Clears pause, halt and quarantine, unless the cause still lasts. A limit's own resume clears only its halt."""
+    if TABLE[record.state][Trigger.RESUME] is Cell.REJECT:
+        raise Rejected("STATE", f"{record.symbol} is in {record.state}: it resumes when the emergency close is done")
+    if event.cause in LIMIT_CAUSES:
+        if record.halt is None or record.halt.cause != event.cause:
+            return None
+        return move(Trigger.RESUME, event.cause, replace(record, halt=None))
+    if blocked in LIMIT_CAUSES:
+        raise Rejected(blocked, f"{record.symbol} stays halted: the loss limit {blocked} is still exceeded")
+    if not (record.paused or record.halt or record.quarantine):
+        return None
+    guards = tuple(
+        Guard(f"CLEARS_{name}", True, flag.cause, str(flag.since_ms))
+        for name, flag in (("HALT", record.halt), ("QUARANTINE", record.quarantine))
+        if flag is not None
+    )
+    cleared = replace(record, paused=False, halt=None, quarantine=None, refusal=None)
+    return move(Trigger.RESUME, event.cause, cleared, guards=guards)
+
+
+def _halt(record: SymbolRecord, event: Commanded) -> Move | None:
+    """No entries from now on; a position stays managed and the symbol is in HALT once flat. The first cause stands,
+    except that an operator's halt replaces a limit's, which would end by itself."""
+    if record.halt is not None and (record.halt.cause not in LIMIT_CAUSES or event.cause in LIMIT_CAUSES):
+        return None
+    after = replace(record, halt=Flag(event.cause, event.at_ms))
+    if record.state is State.SIGNALLED:
+        after = replace(after, trade=None)
+    return move(Trigger.HALT, event.cause, after)
+
+
+def _flatten(record: SymbolRecord, event: Commanded, setting: Setting) -> Move | None:
+    """Halted first, so that nothing re-enters; then closed if there is anything to close."""
+    after = record if record.halt is not None else replace(record, halt=Flag(event.cause, event.at_ms))
+    if record.state is State.FLATTEN:
+        return None if after is record else move(Trigger.HALT, event.cause, after)
+    if record.state in (State.IDLE, State.HALT):
+        return None if after is record else move(Trigger.HALT, event.cause, after)
+    return begin_flatten(after, event.at_ms, event.cause, setting)

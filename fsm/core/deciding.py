@@ -1,0 +1,96 @@
+"""At a candle's close: whether to trade, and if not, the one reason why not."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fsm.core.events import CandleClosed
+from fsm.core.holding import manage_trade
+from fsm.core.intents import EnsureSetup
+from fsm.core.move import Guard, Move, failed, move
+from fsm.core.planning import plan_trade
+from fsm.core.records import State, SymbolRecord
+from fsm.core.scene import Portfolio, Setting
+from fsm.core.states import Trigger
+from rules.regime import Regime
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What was made of one candle: SIGNAL, BLOCKED, NO_SIGNAL, NO_TRADE, IN_TRADE or HALTED, and the reason."""
+
+    outcome: str
+    reason: str
+    strategy: str | None = None
+    guards: tuple[Guard, ...] = ()
+    move: Move | None = None
+
+
+def read_candle(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setting: Setting) -> Reading:
+    """The decision of one symbol at one close; pure, so that it can be taken again from the journal."""
+    if record.state is State.PROTECTED:
+        return _manage(record, event, setting)
+    if record.state is State.HALT:
+        return Reading(outcome="HALTED", reason=record.halt.cause if record.halt else "HALT")
+    if record.state is not State.IDLE:
+        return Reading(outcome="IN_TRADE", reason=record.state.value)
+    blocked = _blocked(record, event, portfolio)
+    if blocked:
+        return Reading(outcome="BLOCKED", reason=blocked)
+    return _seek(record, event, portfolio, setting)
+
+
+def _blocked(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio) -> str:
+    """Why the symbol may not even look for a signal; empty when it may."""
+    if record.quarantine is not None:
+        return f"QUARANTINE {record.quarantine.cause}"
+    if record.paused:
+        return "PAUSED"
+    if portfolio.blocked:
+        return portfolio.blocked
+    if event.at_ms < record.cooldown_until_ms:
+        return "COOLDOWN"
+    return ""
+
+
+def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setting: Setting) -> Reading:
+    regime = Regime(event.regime.regime)
+    route = setting.rules.route(regime)
+    if route.strategy is None:
+        return Reading(outcome="NO_TRADE", reason=route.reason)
+    signal = setting.rules.seek_signal(route.strategy, event.facts)
+    if signal.side is None:
+        return Reading(outcome="NO_SIGNAL", reason=signal.reason, strategy=route.strategy)
+    trade, guards = plan_trade(record, event, route.strategy, signal, portfolio, setting)
+    refused = failed(guards)
+    if refused is not None:
+        return Reading(outcome="BLOCKED", reason=refused.name, strategy=route.strategy, guards=guards)
+    after = msgspec.structs.replace(
+        record, trade=trade, trades_opened=trade.number, booked=None, abandoned=None
+    )
+    policy = setting.policy
+    setup = EnsureSetup(
+        symbol=record.symbol, margin_type=policy.margin_type, leverage=policy.leverage_of(record.symbol)
+    )
+    made = move(Trigger.SIGNAL, f"{route.strategy} {trade.side}", after, intents=(setup,), guards=guards)
+    return Reading(outcome="SIGNAL", reason=made.reason, strategy=route.strategy, guards=guards, move=made)
+
+
+def _manage(record: SymbolRecord, event: CandleClosed, setting: Setting) -> Reading:
+    trade = record.trade
+    assert trade is not None and trade.stop is not None
+    if trade.adopted and trade.strategy == "adopted":
+        return Reading(outcome="IN_TRADE", reason="HOLDING")
+    entry = trade.entry_price or trade.entry_price_planned
+    held = (event.candle_ms - trade.signal_candle_ms) // setting.rules.entry_timeframe.ms
+    managed = setting.rules.manage(
+        trade.strategy,
+        trade.side.value,
+        event.facts,
+        entry=float(entry),
+        stop=float(trade.stop.trigger_price),
+        risk=float(abs(entry - trade.stop_price_initial)),
+        candles_held=held,
+    )
+    made = manage_trade(record, event, managed, setting)
+    reason = "HOLDING" if made is None else made.reason
+    return Reading(outcome="IN_TRADE", reason=reason, strategy=trade.strategy, move=made)

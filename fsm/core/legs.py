@@ -1,0 +1,105 @@
+"""Turns a trade's legs into the exact orders that the exchange is asked for."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from exchange.client_ids import Leg, client_id
+from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType, TimeInForce
+from fsm.core.intents import ClosePosition, PlaceEntry, PlaceStop, PlaceTarget
+from fsm.core.records import EntryLeg, StopLeg, TargetLeg, Trade
+from fsm.core.scene import Setting
+
+
+def leg_id(setting: Setting, symbol: str, number: int, leg: Leg, index: int, attempt: int) -> str:
+    return client_id(setting.database_id, symbol, number, leg, index, attempt)
+
+
+def place_entry(trade: Trade) -> PlaceEntry:
+    """MARKET, or LIMIT that the exchange itself expires (GTD)."""
+    entry: EntryLeg = trade.entry
+    is_limit = entry.price is not None
+    request = OrderRequest(
+        symbol=trade.symbol,
+        side=trade.side.entry_side,
+        type=OrderType.LIMIT if is_limit else OrderType.MARKET,
+        quantity=entry.quantity,
+        client_id=entry.client_id,
+        price=entry.price,
+        time_in_force=TimeInForce.GTD if is_limit else None,
+        good_till_ms=entry.expires_ms,
+    )
+    return PlaceEntry(symbol=trade.symbol, request=request)
+
+
+def place_stop(trade: Trade, stop: StopLeg) -> PlaceStop:
+    """The closePosition stop: its size is the whole position, whatever that becomes."""
+    request = AlgoRequest(
+        symbol=trade.symbol,
+        side=trade.side.exit_side,
+        type=ConditionalType.STOP_MARKET,
+        trigger_price=stop.trigger_price,
+        working_type=stop.working_type,
+        client_id=stop.client_id,
+        close_position=True,
+    )
+    return PlaceStop(symbol=trade.symbol, request=request)
+
+
+def place_bridge(trade: Trade, stop: StopLeg, setting: Setting) -> PlaceStop:
+    """A reduce-only stop at the new price that rests while the closePosition stop is replaced.
+
+    The exchange refuses a second closePosition stop (-4130), so make-before-break needs this one (R3).
+    """
+    request = AlgoRequest(
+        symbol=trade.symbol,
+        side=trade.side.exit_side,
+        type=ConditionalType.STOP_MARKET,
+        trigger_price=stop.trigger_price,
+        working_type=stop.working_type,
+        client_id=bridge_id(setting, trade, stop),
+        quantity=setting.filters.floor_quantity(trade.open_quantity, market=True),
+        reduce_only=True,
+    )
+    return PlaceStop(symbol=trade.symbol, request=request)
+
+
+def bridge_id(setting: Setting, trade: Trade, stop: StopLeg) -> str:
+    return leg_id(setting, trade.symbol, trade.number, Leg.BRIDGE, stop.version, stop.attempt)
+
+
+def place_target(trade: Trade, target: TargetLeg, setting: Setting) -> PlaceTarget:
+    """A take-profit: reduce-only with a quantity, or closePosition for the last one."""
+    request = AlgoRequest(
+        symbol=trade.symbol,
+        side=trade.side.exit_side,
+        type=ConditionalType.TAKE_PROFIT_MARKET,
+        trigger_price=target.trigger_price,
+        working_type=setting.policy.working_type,
+        client_id=target.client_id,
+        quantity=target.quantity,
+        close_position=target.quantity is None,
+        reduce_only=target.quantity is not None,
+    )
+    return PlaceTarget(symbol=trade.symbol, index=target.index, request=request)
+
+
+def close_piece(trade: Trade, quantity: Decimal, piece: int, setting: Setting, *, limit: Decimal | None = None) -> ClosePosition:
+    """One reduce-only piece of an exit, not above the largest market lot; LIMIT IOC when ``limit`` is given (-4131)."""
+    filters = setting.filters
+    largest = filters.market_quantity_max if limit is None else filters.quantity_max
+    request = OrderRequest(
+        symbol=trade.symbol,
+        side=trade.side.exit_side,
+        type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+        quantity=filters.floor_quantity(min(quantity, largest) if largest else quantity, market=limit is None),
+        client_id=close_id(setting, trade, piece),
+        price=limit,
+        reduce_only=True,
+        time_in_force=None if limit is None else TimeInForce.IOC,
+    )
+    return ClosePosition(symbol=trade.symbol, request=request)
+
+
+def close_id(setting: Setting, trade: Trade, piece: int) -> str:
+    return leg_id(setting, trade.symbol, trade.number, Leg.CLOSE, piece, 1)

@@ -1,0 +1,66 @@
+"""What a decision is: the trigger it pulls, why, what is true afterwards and what must be done."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from fsm.core.intents import Intent
+from fsm.core.records import State, SymbolRecord
+from fsm.core.states import TABLE, Cell, Trigger
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """One condition that had to hold: what was found, and what it was held against."""
+
+    name: str
+    passed: bool
+    value: str = ""
+    limit: str = ""
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision before it is committed. ``record`` is the symbol's record once it is; its state is the destination.
+
+    ``facts`` is everything beyond the event and the record before it that the decision read.
+    """
+
+    trigger: Trigger
+    reason: str
+    record: SymbolRecord
+    intents: tuple[Intent, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    facts: dict[str, Any] = {}
+
+
+def move(
+    trigger: Trigger,
+    reason: str,
+    record: SymbolRecord,
+    *,
+    intents: tuple[Intent, ...] = (),
+    guards: tuple[Guard, ...] = (),
+    facts: dict[str, Any] | None = None,
+) -> Move:
+    """Build a Move whose record carries the state that the table gives for this trigger."""
+    cell = TABLE[record.state][trigger]
+    if isinstance(cell, State):
+        record = msgspec.structs.replace(record, state=cell)
+    elif cell is Cell.FLAT_HOME:
+        record = msgspec.structs.replace(record, state=State.HALT if record.halt else State.IDLE)
+    return Move(trigger=trigger, reason=reason, record=record, intents=intents, guards=guards, facts=facts or {})
+
+
+def at_most(name: str, value: Decimal | int, limit: Decimal | int) -> Guard:
+    return Guard(name, value <= limit, str(value), f"<= {limit}")
+
+
+def at_least(name: str, value: Decimal | int, limit: Decimal | int) -> Guard:
+    return Guard(name, value >= limit, str(value), f">= {limit}")
+
+
+def failed(guards: tuple[Guard, ...]) -> Guard | None:
+    """The first guard that did not hold."""
+    return next((guard for guard in guards if not guard.passed), None)

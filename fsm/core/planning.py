@@ -1,0 +1,146 @@
+"""Turns a strategy's signal into a planned trade, or into the guard that forbids it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from exchange.client_ids import Leg
+from exchange.filters import Rounding, decimal_of
+from exchange.types import OrderType
+from fsm.core.events import CandleClosed
+from fsm.core.legs import leg_id
+from fsm.core.move import Guard, at_least, at_most
+from fsm.core.records import EntryLeg, SymbolRecord, TargetLeg, Trade, TradeSide
+from fsm.core.scene import Portfolio, Setting
+from fsm.core.sizing import size_entry
+from rules.strategy import SignalReading
+
+
+def plan_trade(
+    record: SymbolRecord, event: CandleClosed, strategy: str, reading: SignalReading, portfolio: Portfolio, setting: Setting
+) -> tuple[Trade, tuple[Guard, ...]]:
+    """The trade as it would be opened, with every guard that it must pass."""
+    assert reading.side is not None and reading.stop is not None
+    side = TradeSide(reading.side)
+    entry, limit = _entry_price(side, event, setting)
+    stop = setting.filters.round_price(decimal_of(reading.stop), _adverse(side))
+    size = size_entry(
+        side=side, symbol=record.symbol, entry=entry, stop=stop, portfolio=portfolio, setting=setting
+    )
+    number = record.trades_opened + 1
+    entry_leg = EntryLeg(
+        client_id=leg_id(setting, record.symbol, number, Leg.ENTRY, 0, 1),
+        type=setting.policy.entry_type.value,
+        quantity=size.quantity,
+        price=limit,
+        expires_ms=_expiry(event, setting) if limit is not None else None,
+    )
+    trade = Trade(
+        id=f"{record.symbol}-{number}",
+        number=number,
+        symbol=record.symbol,
+        side=side,
+        strategy=strategy,
+        regime=event.regime.regime.value,
+        rules_hash=setting.rules_hash,
+        config_hash=setting.config_hash,
+        signal_candle_ms=event.candle_ms,
+        opened_ms=event.at_ms,
+        quantity=size.quantity,
+        entry_price_planned=entry,
+        stop_price_initial=stop,
+        risk_usdt=size.risk,
+        entry=entry_leg,
+        targets=_targets(side, reading, record.symbol, number, setting),
+    )
+    guards = (
+        *_portfolio_guards(event, portfolio, setting),
+        *_stop_guards(side, entry, stop, event, setting),
+        *size.guards,
+        *_target_guards(trade, size.quantity, setting),
+    )
+    return trade, guards
+
+
+def _adverse(side: TradeSide) -> Rounding:
+    """Stops are rounded away from the entry, targets towards it: for either leg, the same direction."""
+    return Rounding.DOWN if side is TradeSide.LONG else Rounding.UP
+
+
+def _entry_price(side: TradeSide, event: CandleClosed, setting: Setting) -> tuple[Decimal, Decimal | None]:
+    """(expected price, limit price or None). A LIMIT rests ``limit_offset_pct`` on the favourable side."""
+    last = event.prices.last_price
+    if setting.policy.entry_type is OrderType.MARKET:
+        return last, None
+    offset = last * setting.policy.limit_offset_pct / 100
+    limit = setting.filters.round_price(last - side.sign * offset, _adverse(side))
+    return limit, limit
+
+
+def _expiry(event: CandleClosed, setting: Setting) -> int:
+    return event.at_ms + setting.policy.limit_expiry_candles * setting.rules.entry_timeframe.ms
+
+
+def _targets(
+    side: TradeSide, reading: SignalReading, symbol: str, number: int, setting: Setting
+) -> tuple[TargetLeg, ...]:
+    return tuple(
+        TargetLeg(
+            index=index,
+            client_id=leg_id(setting, symbol, number, Leg.TARGET, index, 1),
+            trigger_price=setting.filters.round_price(decimal_of(price), _adverse(side)),
+            portion=decimal_of(portion),
+            quantity=None,
+        )
+        for index, (price, portion) in enumerate(reading.targets)
+    )
+
+
+def sized_targets(trade: Trade, quantity: Decimal, setting: Setting) -> tuple[TargetLeg, ...]:
+    """Targets for a position of ``quantity``: all but the last get their share, the last closes what is left."""
+    last = len(trade.targets) - 1
+    return tuple(
+        replace(target, quantity=setting.filters.floor_quantity(quantity * target.portion, market=True))
+        if target.index != last
+        else target
+        for target in trade.targets
+    )
+
+
+def _portfolio_guards(event: CandleClosed, portfolio: Portfolio, setting: Setting) -> tuple[Guard, ...]:
+    policy = setting.policy
+    return (
+        Guard("ACCOUNT_OPEN", portfolio.blocked == "", portfolio.blocked, "no halt, no pause"),
+        at_most("EQUITY_FRESH", portfolio.equity_age_ms, policy.equity_age_ms_max),
+        at_most("CANDLE_AGE", event.at_ms - event.candle_ms - setting.rules.entry_timeframe.ms, policy.candle_age_ms_max),
+        at_most("MAX_OPEN_POSITIONS", portfolio.open_positions + 1, policy.max_open_positions),
+    )
+
+
+def _stop_guards(
+    side: TradeSide, entry: Decimal, stop: Decimal, event: CandleClosed, setting: Setting
+) -> tuple[Guard, ...]:
+    """The stop must lie on the losing side of the entry and of both present prices (R4), at a sane distance."""
+    policy, filters, prices = setting.policy, setting.filters, event.prices
+    nearest = min(entry, prices.mark_price, prices.last_price, key=lambda price: side.sign * price)
+    distance_pct = side.sign * (entry - stop) / entry * 100
+    in_band = filters.price_min <= stop and (filters.price_max == 0 or stop <= filters.price_max)
+    return (
+        Guard("STOP_SIDE", side.sign * (nearest - stop) > filters.tick_size, str(stop), f"beyond {nearest}"),
+        Guard("STOP_PRICE_FILTER", in_band and stop > 0, str(stop), f"{filters.price_min}..{filters.price_max}"),
+        at_least("STOP_DISTANCE_MIN", distance_pct, policy.stop_distance_pct_min),
+        at_most("STOP_DISTANCE_MAX", distance_pct, policy.stop_distance_pct_max),
+    )
+
+
+def _target_guards(trade: Trade, quantity: Decimal, setting: Setting) -> tuple[Guard, ...]:
+    """Every partial target must be tradable by itself (R41), and every target lie on the winning side."""
+    legs = sized_targets(trade, quantity, setting)
+    smallest = min((leg.quantity * leg.trigger_price for leg in legs if leg.quantity is not None), default=None)
+    right_side = all(trade.side.sign * (leg.trigger_price - trade.entry_price_planned) > 0 for leg in legs)
+    guards = (Guard("TARGET_SIDE", right_side, ",".join(str(leg.trigger_price) for leg in legs), "beyond the entry"),)
+    if smallest is None:
+        return guards
+    return (*guards, at_least("TARGET_LEG_MIN", smallest, setting.filters.notional_min))

@@ -1,0 +1,81 @@
+"""What a decision may look at beside the symbol's own record: settings, filters, and the portfolio around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+
+from exchange.filters import SymbolFilters
+from exchange.types import Bracket
+from fsm.core.policy import Policy
+from fsm.core.records import State, SymbolRecord, Trade, ZERO
+from rules.load import SymbolRules
+
+
+class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
+    """Money and risk at one instant, counting what is in flight. Amounts in USDT.
+
+    ``available`` is what the exchange said less the margin of entries it has not seen yet;
+    ``equity_age_ms`` is real time since the account was read. ``blocked`` names an account-wide reason
+    for no entries (pause, halt cause), empty when there is none.
+    """
+
+    equity: Decimal
+    available: Decimal
+    equity_age_ms: int
+    open_positions: int
+    open_risk: Decimal
+    exposure: Decimal
+    blocked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What stays the same between rules and config reloads, for one symbol."""
+
+    database_id: str
+    config_hash: str
+    rules_hash: str
+    policy: Policy
+    rules: SymbolRules
+    filters: SymbolFilters
+    brackets: tuple[Bracket, ...]
+
+
+class Commitment(msgspec.Struct, frozen=True):
+    """What one symbol's trade ties up: USDT at risk down to its stop, USDT of notional, USDT of margin in flight."""
+
+    risk: Decimal
+    notional: Decimal
+    margin_in_flight: Decimal
+
+
+def commitment(record: SymbolRecord, policy: Policy) -> Commitment | None:
+    """What this symbol ties up, or None when it has no trade. Risk of a stop beyond the entry is zero."""
+    trade = record.trade
+    if trade is None:
+        return None
+    filled = trade.first_fill_ms is not None
+    quantity = trade.open_quantity if filled and trade.entry.finished else max(trade.quantity, trade.open_quantity)
+    entry = trade.entry_price or trade.entry_price_planned
+    notional = quantity * entry
+    in_flight = ZERO
+    if record.state in (State.SIGNALLED, State.ENTERING):
+        in_flight = (trade.quantity - trade.entry.filled) * entry / policy.leverage_of(record.symbol)
+    return Commitment(_risk(trade, quantity, entry, policy), notional, max(in_flight, ZERO))
+
+
+def _risk(trade: Trade, quantity: Decimal, entry: Decimal, policy: Policy) -> Decimal:
+    stop = trade.stop.trigger_price if trade.stop else trade.stop_price_initial
+    return max(ZERO, quantity * loss_per_unit(trade.side.sign, entry, stop, policy))
+
+
+def loss_per_unit(sign: int, entry: Decimal, stop: Decimal, policy: Policy) -> Decimal:
+    """USDT lost per unit if the stop is hit: the distance, and taker fee and slippage on both ends.
+
+    Negative when the stop already secures a profit.
+    """
+    cost_pct = policy.taker_fee_pct + policy.slippage_pct
+    return sign * (entry - stop) + (entry + stop) * cost_pct / 100

@@ -1,0 +1,94 @@
+"""How much to trade: the quantity whose loss at the stop is the configured share of equity, within every cap."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from exchange.filters import SymbolFilters
+from exchange.types import Bracket, OrderType
+from fsm.core.move import Guard, at_least, at_most
+from fsm.core.policy import MarginShort, Policy
+from fsm.core.records import ZERO, TradeSide
+from fsm.core.scene import Portfolio, Setting, loss_per_unit
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """``quantity`` in the base asset (zero when nothing can be traded), ``risk`` the USDT lost at the stop."""
+
+    quantity: Decimal
+    risk: Decimal
+    guards: tuple[Guard, ...]
+
+
+def size_entry(
+    *, side: TradeSide, symbol: str, entry: Decimal, stop: Decimal, portfolio: Portfolio, setting: Setting
+) -> Size:
+    """Quantity from the rounded stop, taker fees and slippage; rounded down; below a minimum it is a failed guard."""
+    policy, filters = setting.policy, setting.filters
+    per_unit = loss_per_unit(side.sign, entry, stop, policy)
+    if entry <= 0 or per_unit <= 0:
+        return Size(quantity=ZERO, risk=ZERO, guards=(Guard("STOP_SIDE", False, str(stop), f"entry {entry}"),))
+    wanted = portfolio.equity * policy.risk_pct_of(symbol) / 100 / per_unit
+    by_margin = _margin_cap(symbol, entry, portfolio, policy)
+    capped = min(wanted, by_margin, _exposure_cap(entry, portfolio, policy), _venue_cap(symbol, entry, setting))
+    quantity = filters.floor_quantity(max(capped, ZERO), market=policy.entry_type is OrderType.MARKET)
+    risk = quantity * per_unit
+    guards = (
+        Guard("MARGIN", policy.margin_short is MarginShort.SHRINK or by_margin >= wanted, str(by_margin), f">= {wanted}"),
+        at_least("QUANTITY_MIN", quantity, filters.market_quantity_min if quantity == 0 else ZERO),
+        at_least("NOTIONAL_MIN", quantity * min(entry, stop), filters.notional_min),
+        at_most("MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * policy.max_open_risk_pct / 100),
+        stop_inside_liquidation(side, quantity, entry, stop, policy.leverage_of(symbol), setting),
+    )
+    return Size(quantity=quantity, risk=risk, guards=guards)
+
+
+def _margin_cap(symbol: str, entry: Decimal, portfolio: Portfolio, policy: Policy) -> Decimal:
+    """The initial margin and the entry's own fee both come out of the available balance."""
+    cost_pct = policy.taker_fee_pct + policy.slippage_pct
+    per_unit = entry * (Decimal(1) / policy.leverage_of(symbol) + cost_pct / 100)
+    return max(portfolio.available, ZERO) / per_unit
+
+
+def _exposure_cap(entry: Decimal, portfolio: Portfolio, policy: Policy) -> Decimal:
+    room = portfolio.equity * policy.max_exposure_pct / 100 - portfolio.exposure
+    symbol_room = portfolio.equity * policy.max_symbol_exposure_pct / 100
+    return max(min(room, symbol_room), ZERO) / entry
+
+
+def _venue_cap(symbol: str, entry: Decimal, setting: Setting) -> Decimal:
+    """The largest market lot, and the notional up to which the bracket table allows our leverage."""
+    leverage = setting.policy.leverage_of(symbol)
+    allowed = [b.notional_cap for b in setting.brackets if b.initial_leverage >= leverage]
+    by_bracket = (max(allowed) if allowed else ZERO) / entry
+    filters: SymbolFilters = setting.filters
+    return min(by_bracket, filters.market_quantity_max, filters.quantity_max)
+
+
+def stop_inside_liquidation(
+    side: TradeSide, quantity: Decimal, entry: Decimal, stop: Decimal, leverage: int, setting: Setting
+) -> Guard:
+    """The stop must be reached well before the exchange liquidates: within ``factor`` of that distance (R6)."""
+    liquidation = liquidation_price(side, quantity, entry, entry * quantity / leverage, setting.brackets)
+    room = abs(entry - liquidation) * setting.policy.liquidation_distance_factor
+    return at_most("STOP_BEYOND_LIQ", abs(entry - stop), room)
+
+
+def liquidation_price(
+    side: TradeSide, quantity: Decimal, entry: Decimal, wallet: Decimal, brackets: tuple[Bracket, ...]
+) -> Decimal:
+    """Isolated, one-way: LP = (WB + cum - side*Q*EP) / (Q*MMR - side*Q), with the bracket of the notional at LP.
+
+    Source: Binance futures FAQ on liquidation prices, checked 2026-11. Zero when it cannot be liquidated.
+    """
+    if quantity == 0:
+        return ZERO
+    price = ZERO
+    for bracket in brackets:
+        top = wallet + bracket.cumulative - side.sign * quantity * entry
+        price = top / (quantity * bracket.maintenance_margin_ratio - side.sign * quantity)
+        if bracket.notional_floor <= abs(price) * quantity <= bracket.notional_cap:
+            break
+    return max(price, ZERO)
