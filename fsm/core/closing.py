@@ -159,14 +159,15 @@ def _partial_ids(trade: Trade) -> set[str]:
     return {target.client_id for target in trade.targets if target.quantity is not None}
 
 
-def close_ended(record: SymbolRecord, event: IntentEnded, mark: Decimal | None, setting: Setting) -> Move | None:
+def close_ended(record: SymbolRecord, event: IntentEnded, setting: Setting) -> Move | None:
     """A closing order was answered. Refused for want of a counterparty: step in with LIMIT IOC; else a look decides."""
     trade, outcome = record.trade, event.outcome
     if trade is None or isinstance(outcome, Confirmed) or not isinstance(outcome, Refused):
         return None
-    if outcome.code != NO_COUNTERPARTY or mark is None:
+    if outcome.code != NO_COUNTERPARTY or event.prices is None:
         return None
     bound = setting.filters.market_take_bound or Decimal("0.05")
+    mark = event.prices.mark_price
     price = mark * (1 - trade.side.sign * bound)
     direction = Rounding.UP if trade.side.sign > 0 else Rounding.DOWN
     limit = setting.filters.round_price(price, direction)
@@ -176,7 +177,6 @@ def close_ended(record: SymbolRecord, event: IntentEnded, mark: Decimal | None, 
         "CLOSE_WITH_LIMIT",
         replace(record, trade=trade),
         intents=(piece, Look(symbol=record.symbol)),
-        facts={"mark_price": str(mark)},
     )
 
 

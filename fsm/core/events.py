@@ -35,12 +35,16 @@ class SetupEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class IntentEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """An intent was carried out; the outcome is definite, or UNKNOWN after all look-ups."""
+    """An intent was carried out; the outcome is definite, or UNKNOWN after all look-ups.
+
+    ``prices`` come with a refused closing order, which may need a limit price.
+    """
 
     symbol: str
     at_ms: int
     intent: Intent
     outcome: Outcome
+    prices: MarkPrice | None = None
 
 
 class EntryShownAbsent(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -35,6 +35,20 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any] = {}
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that is committed: its row's number, and its intents with the names they have in the outbox."""
+
+    transition_id: int
+    at_ms: int
+    symbol: str
+    source: State
+    dest: State
+    trigger: Trigger
+    reason: str
+    trade_id: str | None
+    intents: tuple[tuple[str, Intent], ...]
+
+
 def move(
     trigger: Trigger,
     reason: str,

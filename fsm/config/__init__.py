@@ -1,0 +1,26 @@
+"""What this process was told: config.yaml (how much and where) and the environment (which exchange, which secrets)."""
+
+from fsm.config.environment import Env, Environment, read_environment
+from fsm.config.loading import Config, config_schema, load_config, read_settings, settings_hash
+from fsm.config.reloading import RELOADABLE, Change, changes, reloaded
+from fsm.config.secrets import Secret, Secrets
+from fsm.config.settings import AlertLevel, Settings
+
+__all__ = [
+    "RELOADABLE",
+    "AlertLevel",
+    "Change",
+    "Config",
+    "Env",
+    "Environment",
+    "Secret",
+    "Secrets",
+    "Settings",
+    "changes",
+    "config_schema",
+    "load_config",
+    "read_environment",
+    "read_settings",
+    "reloaded",
+    "settings_hash",
+]

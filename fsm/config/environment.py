@@ -1,0 +1,273 @@
+"""Which exchange this process works on, and its secrets: read from .env and then the process environment, which wins.
+
+A value that is empty counts as not given, in both places. Values are taken as they stand: nothing is expanded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from io import StringIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv.parser import Binding, parse_stream
+
+from fsm.config.secrets import Secret, Secrets
+from rules.yaml_source import Problem, SourceError
+
+DASHBOARD_TOKEN_LENGTH_MIN = 16
+TG_BASE_URL_DEFAULT = "https://api.telegram.org"
+KEYS = (
+    "BINANCE_ENV",
+    "BINANCE_API_KEY",
+    "BINANCE_API_SECRET",
+    "DASHBOARD_TOKEN",
+    "TG_BOT_TOKEN",
+    "TG_CHAT_ID",
+    "TG_BASE_URL",
+    "SIM_REST_URL",
+    "SIM_WS_URL",
+)
+_BYTES_MAX = 64 * 1024
+_PROCESS = "environment"  # stands for the file where a value came from the process environment
+_PRINTABLE = re.compile(r"[!-~]+")
+_CHAT_ID = re.compile(r"-?[0-9]+|@[A-Za-z0-9_]+")
+
+
+class Env(StrEnum):
+    """The exchange to work on. Only this key differs between them, beside the keys themselves."""
+
+    SIM = "sim"
+    TESTNET = "testnet"
+    MAINNET = "mainnet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What was given. ``sim_rest_url`` and ``sim_ws_url`` name a running emulator, only with ``Env.SIM``.
+
+    ``ignored`` are keys that were given but mean nothing under this exchange.
+    """
+
+    name: Env
+    secrets: Secrets
+    sim_rest_url: str | None = None
+    sim_ws_url: str | None = None
+    tg_base_url: str = TG_BASE_URL_DEFAULT
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def database_path(self) -> Path:
+        """Where the database lies unless a command says otherwise."""
+        return Path("var") / f"{self.name}.sqlite"
+
+    def shown(self) -> dict[str, object]:
+        """Everything for a person to read; secrets only as present or not."""
+        return {
+            "binance_env": self.name.value,
+            **self.secrets.shown(),
+            "tg_base_url": self.tg_base_url,
+            "sim_rest_url": self.sim_rest_url,
+            "sim_ws_url": self.sim_ws_url,
+            "ignored": list(self.ignored),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value and where it was written."""
+
+    text: str
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def problem(self, message: str) -> Problem:
+        return Problem(self.file, self.line, self.column, message)
+
+
+def read_environment(
+    env_path: Path | None, environ: Mapping[str, str], *, required: bool = False, needs_keys: bool = True
+) -> Environment:
+    """Reads both places. Raises SourceError with every problem.
+
+    A file that is missing is fine unless ``required``. Without ``needs_keys`` exchange keys may be missing: for
+    commands that only read what is stored, and for the lab.
+    """
+    problems: list[Problem] = []
+    given: dict[str, _Given] = {}
+    if env_path is not None and (required or env_path.exists()):
+        given = _read_file(env_path, problems)
+    has_file = env_path is not None and env_path.exists()
+    for key in KEYS:
+        if environ.get(key):
+            given[key] = _Given(environ[key], _PROCESS)
+    place = _Given("", str(env_path) if has_file else _PROCESS)
+    name = _read_name(given, place, problems, has_file=has_file)
+    if name is not None:
+        problems += _missing(name, given, place, needs_keys=needs_keys)
+        problems += _url_problems(name, given)
+    problems += _value_problems(given)
+    if problems or name is None:
+        raise SourceError(problems)
+    simulated = name is Env.SIM
+    return Environment(
+        name=name,
+        secrets=Secrets(
+            api_key=_secret(given, "BINANCE_API_KEY"),
+            api_secret=_secret(given, "BINANCE_API_SECRET"),
+            dashboard_token=_secret(given, "DASHBOARD_TOKEN"),
+            tg_bot_token=_secret(given, "TG_BOT_TOKEN"),
+            tg_chat_id=_secret(given, "TG_CHAT_ID"),
+        ),
+        sim_rest_url=_text(given, "SIM_REST_URL") if simulated else None,
+        sim_ws_url=_text(given, "SIM_WS_URL") if simulated else None,
+        tg_base_url=_text(given, "TG_BASE_URL") or TG_BASE_URL_DEFAULT,
+        ignored=() if simulated else tuple(key for key in ("SIM_REST_URL", "SIM_WS_URL") if key in given),
+    )
+
+
+def _text(given: Mapping[str, _Given], key: str) -> str | None:
+    return given[key].text if key in given else None
+
+
+def _secret(given: Mapping[str, _Given], key: str) -> Secret | None:
+    return Secret(given[key].text) if key in given else None
+
+
+def _read_file(path: Path, problems: list[Problem]) -> dict[str, _Given]:
+    """The keys that are ours; what cannot be one of ours is left alone, for the file may serve others too."""
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_BYTES_MAX + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        problems.append(Problem(name, 1, 1, f"cannot be read: {reason}"))
+        return {}
+    if len(content) > _BYTES_MAX:
+        problems.append(Problem(name, 1, 1, f"the file is larger than {_BYTES_MAX // 1024} kB"))
+        return {}
+    given: dict[str, _Given] = {}
+    for binding in parse_stream(StringIO(text, newline="")):
+        _take(binding, name, given, problems)
+    return given
+
+
+def _take(binding: Binding, file: str, given: dict[str, _Given], problems: list[Problem]) -> None:
+    """One line of the file."""
+    written = binding.original.string
+    start = len(written) - len(written.lstrip())
+    line = binding.original.line + written.count("\n", 0, start)
+    column = start - written.rfind("\n", 0, start)
+    key, value = binding.key, binding.value
+    if binding.error:
+        problems.append(Problem(file, line, column, "not KEY=value; is a quote left open?"))
+    if key is None:
+        return
+    if key not in KEYS:
+        guess = difflib.get_close_matches(key.upper(), KEYS, n=1, cutoff=0.8)
+        if guess:
+            problems.append(Problem(file, line, column, f"unknown key {key}; did you mean {guess[0]}?"))
+    elif key in given:
+        problems.append(Problem(file, line, column, f"{key} is written twice; it is already in line {given[key].line}"))
+    elif value is None:
+        problems.append(Problem(file, line, column, f"{key} has no value: write {key}=value"))
+    elif "\n" in value or "\r" in value:
+        problems.append(Problem(file, line, column, f"{key} goes over several lines: is a quote left open?"))
+    else:
+        offset = re.match(r"[^=]*=\s*['\"]?", written[start:])
+        given[key] = _Given(value, file, line, column + (offset.end() if offset else 0))
+
+
+def _read_name(given: dict[str, _Given], place: _Given, problems: list[Problem], *, has_file: bool) -> Env | None:
+    """BINANCE_ENV; with no file at all it is the embedded exchange, which needs nothing."""
+    for key in [key for key, value in given.items() if not value.text]:
+        del given[key]
+    value = given.get("BINANCE_ENV")
+    if value is None:
+        if not has_file:
+            return Env.SIM
+        problems.append(place.problem("BINANCE_ENV is missing: write BINANCE_ENV=sim, testnet or mainnet"))
+        return None
+    try:
+        return Env(value.text)
+    except ValueError:
+        guess = difflib.get_close_matches(value.text.lower(), list(Env), n=1)
+        hint = f"; did you mean {guess[0]}?" if guess else ""
+        problems.append(value.problem(f"BINANCE_ENV must be sim, testnet or mainnet{hint}"))
+        return None
+
+
+def _missing(name: Env, given: Mapping[str, _Given], place: _Given, *, needs_keys: bool) -> Iterator[Problem]:
+    emulator = name is Env.SIM and "SIM_REST_URL" in given
+    reason = "a running emulator (SIM_REST_URL)" if emulator else name.value
+    if needs_keys and (name is not Env.SIM or emulator):
+        for key in ("BINANCE_API_KEY", "BINANCE_API_SECRET"):
+            if key not in given:
+                yield place.problem(f"{key} is missing: {reason} needs it")
+    for key, other in (("TG_BOT_TOKEN", "TG_CHAT_ID"), ("TG_CHAT_ID", "TG_BOT_TOKEN")):
+        if key in given and other not in given:
+            yield given[key].problem(f"{other} is missing: {key} alone sends nothing; give both or neither")
+
+
+def _url_problems(name: Env, given: Mapping[str, _Given]) -> Iterator[Problem]:
+    telegram = given.get("TG_BASE_URL")
+    if telegram and not (_is_url(telegram.text, "https") or _is_loopback(telegram.text, "http")):
+        yield telegram.problem("TG_BASE_URL must be https://…, or http:// on loopback")
+    if name is not Env.SIM:
+        return
+    for key, scheme in (("SIM_REST_URL", "http"), ("SIM_WS_URL", "ws")):
+        if key in given and not _is_loopback(given[key].text, scheme):
+            yield given[key].problem(f"{key} must be a loopback address such as {scheme}://127.0.0.1:8090")
+    if "SIM_WS_URL" in given and "SIM_REST_URL" not in given:
+        yield given["SIM_WS_URL"].problem("SIM_REST_URL is missing: an emulator is used through both, or through REST")
+
+
+def _is_url(text: str, scheme: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme == scheme
+            and bool(parts.hostname)
+            and parts.port != 0
+            and parts.username is None
+            and not parts.query
+            and not parts.fragment
+        )
+    except ValueError:
+        return False
+
+
+def _is_loopback(text: str, scheme: str) -> bool:
+    if not _is_url(text, scheme):
+        return False
+    host = urlsplit(text).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _value_problems(given: Mapping[str, _Given]) -> Iterator[Problem]:
+    """What is wrong with a value alone. Values are never repeated: most of them are secret."""
+    for key in ("BINANCE_API_KEY", "BINANCE_API_SECRET", "DASHBOARD_TOKEN", "TG_BOT_TOKEN"):
+        if key in given and not _PRINTABLE.fullmatch(given[key].text):
+            yield given[key].problem(f"{key} has a space or a sign that is not ASCII: copy it again")
+        elif key in given and given[key].text.strip(".x") == "":
+            yield given[key].problem(f"{key} is still a placeholder: put the real one here, or leave it empty")
+    token = given.get("DASHBOARD_TOKEN")
+    if token and len(token.text) < DASHBOARD_TOKEN_LENGTH_MIN:
+        yield token.problem(
+            f"DASHBOARD_TOKEN has {len(token.text)} characters, at least {DASHBOARD_TOKEN_LENGTH_MIN} are needed: "
+            'for example python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
+    chat = given.get("TG_CHAT_ID")
+    if chat and not _CHAT_ID.fullmatch(chat.text):
+        yield chat.problem("TG_CHAT_ID must be a number, or @ and the name of a channel")

@@ -1,0 +1,199 @@
+"""Holds every symbol's record and the account's, turns events into committed steps, and lets no failure spread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from fsm.core.commands import Rejected
+from fsm.core.deciding import Reading, read_candle
+from fsm.core.events import CandleClosed, Commanded, EquityRead, SetupEnded, SymbolEvent, SymbolObserved
+from fsm.core.judge import judge
+from fsm.core.limits import AccountStep, holding_limit, read_equity, trade_booked
+from fsm.core.machine import SymbolMachines
+from fsm.core.move import Move, Step, move
+from fsm.core.policy import Policy
+from fsm.core.records import ZERO, AccountRecord, Flag, SymbolRecord
+from fsm.core.scene import Commitment, Portfolio, Setting, commitment
+from fsm.core.states import Trigger
+
+LOOKS_PER_SNAPSHOT = 6
+"""A snapshot is judged again while moves ask nothing of the exchange; more rounds than this is a fault of ours."""
+
+
+class Ledger(Protocol):
+    """The durable side of the engine: each call is committed when it returns, or raises and nothing happened."""
+
+    def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step: ...
+
+    def commit_account(self, at_ms: int, kinds: tuple[str, ...], before: AccountRecord, after: AccountRecord) -> None: ...
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An exception inside a decision: the symbol is quarantined and its protection stays."""
+
+    symbol: str
+    event: str
+    error: str
+
+
+class Engine:
+    """One instance decides for all symbols. Not thread-safe and never awaits: its caller has one inbox a symbol."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        setting_of: Callable[[str, str | None], Setting],
+        policy: Policy,
+        records: Iterable[SymbolRecord],
+        account: AccountRecord,
+        fatal: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """``setting_of(symbol, rules_hash)`` gives the settings in force, or those under an older rules hash.
+
+        ``fatal`` are errors of the ledger: they mean that nothing can be written, so they are never swallowed.
+        """
+        self._ledger = ledger
+        self._setting_of = setting_of
+        self.policy = policy
+        self.account = account
+        self.equity: EquityRead | None = None
+        self.failures: list[Failure] = []
+        self._fatal = fatal
+        self._active: dict[str, Commitment] = {}
+        self.machines = SymbolMachines(ledger.commit)
+        for record in records:
+            self.machines.add(record)
+            self._track(record)
+
+    def record(self, symbol: str) -> SymbolRecord:
+        return self.machines.record(symbol)
+
+    def setting(self, symbol: str) -> Setting:
+        """The settings this symbol is decided with: a trade keeps the rules that it was opened under."""
+        trade = self.record(symbol).trade
+        return self._setting_of(symbol, trade.rules_hash if trade else None)
+
+    def portfolio(self, *, equity_age_ms: int = 0) -> Portfolio:
+        """Money and risk now, counting what is in flight."""
+        account = self.equity.account if self.equity else None
+        equity = account.equity if account else ZERO
+        available = account.available_balance if account else ZERO
+        in_flight = sum((held.margin_in_flight for held in self._active.values()), ZERO)
+        return Portfolio(
+            equity=equity,
+            available=available - in_flight,
+            equity_age_ms=equity_age_ms,
+            open_positions=len(self._active),
+            open_risk=sum((held.risk for held in self._active.values()), ZERO),
+            exposure=sum((held.notional for held in self._active.values()), ZERO),
+            blocked=self._blocked(equity),
+        )
+
+    def _blocked(self, equity: object) -> str:
+        if self.account.halt is not None:
+            return self.account.halt.cause
+        if self.account.paused:
+            return "PAUSED"
+        return "" if self.equity is not None else "EQUITY_UNKNOWN"
+
+    def close_candle(self, event: CandleClosed, *, equity_age_ms: int = 0) -> tuple[Reading, Portfolio, list[Step]]:
+        """Decide at a candle's close; the reading says why, also when nothing happens."""
+        portfolio = self.portfolio(equity_age_ms=equity_age_ms)
+        try:
+            reading = read_candle(self.record(event.symbol), event, portfolio, self.setting(event.symbol))
+            made = reading.move
+            steps = [] if made is None else self._fire(event.symbol, with_portfolio(made, portfolio), event)
+        except self._fatal:
+            raise
+        except Exception as error:
+            steps = self._quarantine(event, error)
+            reading = Reading(outcome="BLOCKED", reason="EXCEPTION")
+        return reading, portfolio, steps
+
+    def handle(self, event: SymbolEvent, *, equity_age_ms: int = 0) -> list[Step]:
+        """Everything but candles. Raises Rejected for a command that the state or a guard forbids."""
+        portfolio = self.portfolio(equity_age_ms=equity_age_ms)
+        if isinstance(event, Commanded):
+            portfolio = self._command_portfolio(portfolio)
+        steps: list[Step] = []
+        rounds = LOOKS_PER_SNAPSHOT if isinstance(event, SymbolObserved) else 1
+        try:
+            for _ in range(rounds):
+                made = judge(self.record(event.symbol), event, portfolio, self.setting(event.symbol))
+                if made is None:
+                    break
+                if isinstance(event, SetupEnded):
+                    made = with_portfolio(made, portfolio)
+                elif isinstance(event, Commanded):
+                    made = replace(made, facts={**made.facts, "blocked": portfolio.blocked})
+                steps += self._fire(event.symbol, made, event)
+                if made.intents:
+                    break
+        except (Rejected, *self._fatal):
+            raise
+        except Exception as error:
+            steps += self._quarantine(event, error)
+        return steps
+
+    def _command_portfolio(self, portfolio: Portfolio) -> Portfolio:
+        """A resume is held back by a loss limit that is exceeded at this moment."""
+        held = holding_limit(self.account, portfolio.equity, self.policy) if self.equity else ""
+        return replace(portfolio, blocked=held)
+
+    def _fire(self, symbol: str, made: Move, event: SymbolEvent) -> list[Step]:
+        before = self.record(symbol)
+        step = self.machines.fire(symbol, made, event)
+        if step is None:
+            return []
+        after = self.record(symbol)
+        self._track(after)
+        if after.booked is not None and after.booked is not before.booked:
+            self._change_account(event.at_ms, ("TRADE_BOOKED",), trade_booked(self.account, after.booked))
+        return [step]
+
+    def _track(self, record: SymbolRecord) -> None:
+        held = commitment(record, self.policy)
+        if held is None:
+            self._active.pop(record.symbol, None)
+        else:
+            self._active[record.symbol] = held
+
+    def _quarantine(self, event: SymbolEvent, error: Exception) -> list[Step]:
+        """Our own fault: no more entries for this symbol, its stop stays, the others go on (R53)."""
+        self.failures.append(Failure(event.symbol, type(event).__name__, f"{type(error).__name__}: {error}"))
+        record = self.record(event.symbol)
+        if record.quarantine is not None:
+            return []
+        flagged = replace(record, quarantine=Flag(f"EXCEPTION {type(error).__name__}", event.at_ms))
+        return self._fire(event.symbol, move(Trigger.QUARANTINE, "EXCEPTION", flagged), event)
+
+    def read_equity(self, event: EquityRead) -> AccountStep:
+        """Judge the account. The caller carries the step out: symbols are halted, flattened or resumed by commands."""
+        self.equity = event
+        step = read_equity(self.account, event, self.policy)
+        self._change_account(event.at_ms, step.changes, step.record)
+        return step
+
+    def set_account(self, at_ms: int, kind: str, *, paused: bool | None = None, halt: Flag | None = None, clear: bool = False) -> None:
+        """The operator's account-wide wishes."""
+        after = self.account if paused is None else replace(self.account, paused=paused)
+        if clear:
+            after = replace(after, halt=None)
+        if halt is not None:
+            after = replace(after, halt=halt)
+        self._change_account(at_ms, (kind,), after)
+
+    def _change_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None:
+        if kinds and after != self.account:
+            self._ledger.commit_account(at_ms, kinds, self.account, after)
+        self.account = after
+
+
+def with_portfolio(made: Move, portfolio: Portfolio) -> Move:
+    """Keep the portfolio that the decision read among its facts."""
+    return replace(made, facts={**made.facts, "portfolio": msgspec.to_builtins(portfolio)})

@@ -1,0 +1,142 @@
+"""The loss limits: day, week and month on realised PnL and on equity, and drawdown from the highest equity."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
+
+from fsm.core.events import EquityRead
+from fsm.core.policy import Policy
+from fsm.core.records import ZERO, AccountRecord, Flag, HaltCause, Period, Trade
+
+PERIOD_CAUSES = {"day": HaltCause.LIMIT_DAY, "week": HaltCause.LIMIT_WEEK, "month": HaltCause.LIMIT_MONTH}
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """One loss limit as it stands: how much may be lost and how much is. USDT."""
+
+    cause: HaltCause
+    period: str
+    allowed: Decimal
+    used_realized: Decimal
+    used_equity: Decimal
+
+    @property
+    def used(self) -> Decimal:
+        return max(self.used_realized, self.used_equity, ZERO)
+
+    @property
+    def exceeded(self) -> bool:
+        return self.used >= self.allowed
+
+
+class AccountStep(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account event changed: the record after it, a row per change, limits hit and limits that ended."""
+
+    record: AccountRecord
+    changes: tuple[str, ...] = ()
+    breached: HaltCause | None = None
+    ended: tuple[HaltCause, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+
+
+def period_keys(at_ms: int) -> dict[str, str]:
+    """Names of the UTC day, ISO week and month that contain the instant."""
+    moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
+    iso = moment.isocalendar()
+    return {"day": moment.strftime("%Y-%m-%d"), "week": f"{iso.year}-W{iso.week:02d}", "month": moment.strftime("%Y-%m")}
+
+
+def read_equity(record: AccountRecord, event: EquityRead, policy: Policy) -> AccountStep:
+    """Judge one consistent account snapshot. Transfers move every baseline, so they are neither profit nor loss."""
+    equity = event.account.equity
+    after, changes = _moved_by_transfers(record, event.transfers)
+    after, started, ended = _roll(after, event.at_ms, equity)
+    changes += started
+    if equity > after.equity_high:
+        after = replace(after, equity_high=equity)
+        changes += ("EQUITY_HIGH",)
+    if after.halt is not None and after.halt.cause in ended and policy.auto_resume:
+        after = replace(after, halt=None)
+    else:
+        ended = ()
+    found = budgets(after, equity, policy)
+    breached = next((b.cause for b in found if b.exceeded), None)
+    if breached is None or after.halt is not None:
+        return AccountStep(record=after, changes=changes, ended=ended, budgets=found)
+    after = replace(after, halt=Flag(breached, event.at_ms))
+    return AccountStep(record=after, changes=(*changes, "LIMIT_BREACHED"), breached=breached, ended=ended, budgets=found)
+
+
+def _moved_by_transfers(record: AccountRecord, transfers: Decimal) -> tuple[AccountRecord, tuple[str, ...]]:
+    delta = transfers - record.transfers
+    if delta == 0:
+        return record, ()
+    moved = {
+        name: replace(period, start_equity=period.start_equity + delta)
+        for name in PERIOD_CAUSES
+        if (period := getattr(record, name)) is not None
+    }
+    high = max(record.equity_high + delta, ZERO)
+    return replace(record, transfers=transfers, equity_high=high, **moved), ("TRANSFER",)
+
+
+def _roll(
+    record: AccountRecord, at_ms: int, equity: Decimal
+) -> tuple[AccountRecord, tuple[str, ...], tuple[HaltCause, ...]]:
+    """Start the periods that the instant opened; a new one begins with the equity of this moment."""
+    changes: list[str] = []
+    ended: list[HaltCause] = []
+    for name, key in period_keys(at_ms).items():
+        period: Period | None = getattr(record, name)
+        if period is not None and period.key >= key:
+            continue  # the same period, or a clock that went backwards
+        record = replace(record, **{name: Period(key=key, start_equity=equity)})
+        changes.append(f"PERIOD_{name.upper()}")
+        ended.append(PERIOD_CAUSES[name])
+    return record, tuple(changes), tuple(ended)
+
+
+def trade_booked(record: AccountRecord, trade: Trade) -> AccountRecord:
+    """Count a closed trade's net result in every period under way."""
+    net = trade.net_pnl or ZERO
+    counted = {
+        name: replace(period, realized_pnl=period.realized_pnl + net)
+        for name in PERIOD_CAUSES
+        if (period := getattr(record, name)) is not None
+    }
+    return replace(record, **counted)
+
+
+def budgets(record: AccountRecord, equity: Decimal, policy: Policy) -> tuple[Budget, ...]:
+    """Every loss limit with what is used of it: the larger of realised losses and the fall of equity."""
+    allowed_pct = {"day": policy.daily_loss_pct, "week": policy.weekly_loss_pct, "month": policy.monthly_loss_pct}
+    found = [
+        Budget(
+            cause=PERIOD_CAUSES[name],
+            period=period.key,
+            allowed=period.start_equity * allowed_pct[name] / 100,
+            used_realized=-period.realized_pnl,
+            used_equity=period.start_equity - equity,
+        )
+        for name in PERIOD_CAUSES
+        if (period := getattr(record, name)) is not None
+    ]
+    found.append(
+        Budget(
+            cause=HaltCause.LIMIT_DRAWDOWN,
+            period="all",
+            allowed=record.equity_high * policy.drawdown_pct / 100,
+            used_realized=ZERO,
+            used_equity=record.equity_high - equity,
+        )
+    )
+    return tuple(found)
+
+
+def holding_limit(record: AccountRecord, equity: Decimal, policy: Policy) -> str:
+    """The limit that is exceeded right now, whatever was halted for it; empty when none is."""
+    return next((b.cause.value for b in budgets(record, equity, policy) if b.exceeded), "")

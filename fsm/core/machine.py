@@ -1,0 +1,112 @@
+"""The one choke point: a `transitions` machine that checks the guards, commits, and only then changes the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transitions import EventData, Machine
+
+from fsm.core.events import SymbolEvent
+from fsm.core.move import Guard, Move, Step, failed
+from fsm.core.records import State, SymbolRecord
+from fsm.core.states import TABLE, Cell
+
+Commit = Callable[[SymbolRecord, Move, SymbolEvent], Step]
+"""Writes the transition down durably and numbers its intents; raises when it could not, and then nothing has happened."""
+
+
+class Impossible(Exception):
+    """The engine asked for a cell that must never be reached: the symbol is stopped, its stop left resting."""
+
+
+class GuardRefused(Exception):
+    """A guard did not hold, so nothing was committed and nothing changed."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__(f"{guard.name}: {guard.value} is not {guard.limit}")
+        self.guard = guard
+
+
+class _Symbol:
+    """What `transitions` moves: it must be compared by identity and take attributes, so it is a plain class."""
+
+    def __init__(self, record: SymbolRecord) -> None:
+        self.record = record
+        self.state = record.state.value
+        self.step: Step | None = None
+
+
+class SymbolMachines:
+    """The machines of all symbols on one shared `transitions.Machine` (no queue, no automatic transitions, no callbacks
+    after the state has changed: a failure there would lie)."""
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit = commit
+        self._symbols: dict[str, _Symbol] = {}
+        self._machine = Machine(
+            model=None,
+            states=[state.value for state in State],
+            initial=State.IDLE.value,
+            transitions=self._transitions(),
+            auto_transitions=False,
+            queued=False,
+            send_event=True,
+        )
+
+    def _transitions(self) -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = []
+        for source, cells in TABLE.items():
+            for trigger, cell in cells.items():
+                shared = {"trigger": trigger.value, "source": source.value, "before": [self._write]}
+                if isinstance(cell, State):
+                    rows.append({**shared, "dest": cell.value, "conditions": [self._allowed]})
+                elif cell is Cell.STAY:
+                    rows.append({**shared, "dest": None, "conditions": [self._allowed]})
+                elif cell is Cell.FLAT_HOME:
+                    for dest, halted in ((State.HALT, True), (State.IDLE, False)):
+                        chosen = self._is_halted if halted else self._is_not_halted
+                        rows.append({**shared, "dest": dest.value, "conditions": [self._allowed, chosen]})
+        return rows
+
+    def add(self, record: SymbolRecord) -> None:
+        """Take a symbol in, in the state that its record says."""
+        symbol = _Symbol(record)
+        self._symbols[record.symbol] = symbol
+        self._machine.add_model(symbol, initial=record.state.value)
+
+    def record(self, symbol: str) -> SymbolRecord:
+        return self._symbols[symbol].record
+
+    def records(self) -> list[SymbolRecord]:
+        """All records, in symbol order."""
+        return [self._symbols[name].record for name in sorted(self._symbols)]
+
+    def __contains__(self, symbol: str) -> bool:
+        return symbol in self._symbols
+
+    def fire(self, symbol: str, move: Move, event: SymbolEvent) -> Step | None:
+        """Pull the trigger. None when the table ignores it here; raises GuardRefused, Impossible, or what commit raised."""
+        model = self._symbols[symbol]
+        cell = TABLE[model.record.state][move.trigger]
+        if cell is Cell.IGNORE:
+            return None
+        if cell in (Cell.IMPOSSIBLE, Cell.REJECT):
+            raise Impossible(f"{symbol}: {move.trigger} ({move.reason}) cannot happen in {model.record.state}")
+        if not self._machine.events[move.trigger.value].trigger(model, move=move, cause=event):
+            raise GuardRefused(failed(move.guards) or Guard("FLAT_HOME", False))
+        assert model.state == move.record.state, "the table and the move disagree about the destination"
+        model.record = move.record
+        return model.step
+
+    def _allowed(self, event: EventData) -> bool:
+        return failed(event.kwargs["move"].guards) is None
+
+    def _is_halted(self, event: EventData) -> bool:
+        return event.kwargs["move"].record.halt is not None
+
+    def _is_not_halted(self, event: EventData) -> bool:
+        return not self._is_halted(event)
+
+    def _write(self, event: EventData) -> None:
+        model = event.model
+        model.step = self._commit(model.record, event.kwargs["move"], event.kwargs["cause"])
