@@ -100,17 +100,14 @@ def read_environment(
     commands that only read what is stored, and for the lab.
     """
     problems: list[Problem] = []
-    given: dict[str, _Given] = {}
-    if env_path is not None and (required or env_path.exists()):
-        given = _read_file(env_path, problems)
     has_file = env_path is not None and env_path.exists()
-    for key in KEYS:
-        if environ.get(key):
-            given[key] = _Given(environ[key], _PROCESS)
-    place = _Given("", str(env_path) if has_file else _PROCESS)
-    name = _read_name(given, place, problems, has_file=has_file)
+    written = _read_file(env_path, problems) if env_path is not None and (has_file or required) else {}
+    given = {key: value for key, value in written.items() if value.text}
+    given |= {key: _Given(environ[key], _PROCESS) for key in KEYS if environ.get(key)}
+    places = {key: written.get(key, _Given("", str(env_path) if has_file else _PROCESS)) for key in KEYS}
+    name = _read_name(given, places, problems, has_file=has_file)
     if name is not None:
-        problems += _missing(name, given, place, needs_keys=needs_keys)
+        problems += _missing(name, given, places, needs_keys=needs_keys)
         problems += _url_problems(name, given)
     problems += _value_problems(given)
     if problems or name is None:
@@ -186,15 +183,17 @@ def _take(binding: Binding, file: str, given: dict[str, _Given], problems: list[
         given[key] = _Given(value, file, line, column + (offset.end() if offset else 0))
 
 
-def _read_name(given: dict[str, _Given], place: _Given, problems: list[Problem], *, has_file: bool) -> Env | None:
+def _read_name(
+    given: Mapping[str, _Given], places: Mapping[str, _Given], problems: list[Problem], *, has_file: bool
+) -> Env | None:
     """BINANCE_ENV; with no file at all it is the embedded exchange, which needs nothing."""
-    for key in [key for key, value in given.items() if not value.text]:
-        del given[key]
     value = given.get("BINANCE_ENV")
     if value is None:
         if not has_file:
             return Env.SIM
-        problems.append(place.problem("BINANCE_ENV is missing: write BINANCE_ENV=sim, testnet or mainnet"))
+        problems.append(
+            places["BINANCE_ENV"].problem("BINANCE_ENV is missing: write BINANCE_ENV=sim, testnet or mainnet")
+        )
         return None
     try:
         return Env(value.text)
@@ -205,13 +204,15 @@ def _read_name(given: dict[str, _Given], place: _Given, problems: list[Problem],
         return None
 
 
-def _missing(name: Env, given: Mapping[str, _Given], place: _Given, *, needs_keys: bool) -> Iterator[Problem]:
+def _missing(
+    name: Env, given: Mapping[str, _Given], places: Mapping[str, _Given], *, needs_keys: bool
+) -> Iterator[Problem]:
     emulator = name is Env.SIM and "SIM_REST_URL" in given
     reason = "a running emulator (SIM_REST_URL)" if emulator else name.value
     if needs_keys and (name is not Env.SIM or emulator):
         for key in ("BINANCE_API_KEY", "BINANCE_API_SECRET"):
             if key not in given:
-                yield place.problem(f"{key} is missing: {reason} needs it")
+                yield places[key].problem(f"{key} is missing: {reason} needs it")
     for key, other in (("TG_BOT_TOKEN", "TG_CHAT_ID"), ("TG_CHAT_ID", "TG_BOT_TOKEN")):
         if key in given and other not in given:
             yield given[key].problem(f"{other} is missing: {key} alone sends nothing; give both or neither")

@@ -26,11 +26,7 @@ class AlertLevel(StrEnum):
     OFF = "off"
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class SymbolSettings(_Section):
+class SymbolSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One symbol; None takes the value that holds for all."""
 
     enabled: bool = True
@@ -38,26 +34,26 @@ class SymbolSettings(_Section):
     risk_per_trade_pct: Decimal | None = None
 
 
-class Timeframes(_Section):
+class Timeframes(msgspec.Struct, frozen=True, kw_only=True):
     trend: Timeframe = Timeframe.D1
     setup: Timeframe = Timeframe.H4
     entry: Timeframe = Timeframe.H1
 
 
-class MarketData(_Section):
+class MarketData(msgspec.Struct, frozen=True, kw_only=True):
     candles_min: int = 200
     history_candles: int = 1_500
     settle_delay_ms: int = 2_000
     candle_age_ms_max: int | None = None
 
 
-class Account(_Section):
+class Account(msgspec.Struct, frozen=True, kw_only=True):
     margin_type: MarginType = MarginType.ISOLATED
     leverage: int = 2
     position_mode: Literal["ONEWAY"] = "ONEWAY"
 
 
-class Orders(_Section):
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
     entry_type: OrderType = OrderType.MARKET
     limit_offset_pct: Decimal = Decimal("0.05")
     limit_expiry_candles: int = 1
@@ -68,7 +64,7 @@ class Orders(_Section):
     stop_move_pct_min: Decimal = Decimal("0.1")
 
 
-class Risk(_Section):
+class Risk(msgspec.Struct, frozen=True, kw_only=True):
     risk_per_trade_pct: Decimal = Decimal("0.5")
     max_open_positions: int = 3
     max_open_risk_pct: Decimal = Decimal("2")
@@ -82,7 +78,7 @@ class Risk(_Section):
     slippage_pct: Decimal = Decimal("0.05")
 
 
-class Limits(_Section):
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     daily_loss_pct: Decimal = Decimal("2")
     weekly_loss_pct: Decimal = Decimal("5")
     monthly_loss_pct: Decimal = Decimal("10")
@@ -93,19 +89,19 @@ class Limits(_Section):
     equity_stale_defer_ms: int = 900_000
 
 
-class Protection(_Section):
+class Protection(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int = 5_000
     on_missing: MissingProtection = MissingProtection.REPROTECT
 
 
-class Loops(_Section):
+class Loops(msgspec.Struct, frozen=True, kw_only=True):
     reconcile_interval_ms: int = 5_000
     lists_interval_ms: int = 60_000
     equity_interval_ms: int = 15_000
     heartbeat_interval_ms: int = 3_600_000
 
 
-class Alerts(_Section):
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     trade_opened: AlertLevel = AlertLevel.ON
     trade_closed: AlertLevel = AlertLevel.ON
     stop_hit: AlertLevel = AlertLevel.ON
@@ -123,12 +119,12 @@ class Alerts(_Section):
     heartbeat: AlertLevel = AlertLevel.OFF
 
 
-class Web(_Section):
+class Web(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
 
 
-class Simulation(_Section):
+class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     balance_usdt: Decimal = Decimal("10000")
     maker_fee_pct: Decimal = Decimal("0.02")
     taker_fee_pct: Decimal = Decimal("0.05")
@@ -137,7 +133,7 @@ class Simulation(_Section):
     speed: Decimal = Decimal("600")
 
 
-class Settings(_Section):
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of config.yaml."""
 
     version: int

@@ -12,7 +12,7 @@ from fsm.core.events import IntentEnded, SymbolObserved
 from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
 from fsm.core.legs import close_piece
 from fsm.core.move import Move, move
-from fsm.core.records import ZERO, Flag, HaltCause, State, SymbolRecord, Trade
+from fsm.core.records import ZERO, Flag, HaltCause, SymbolRecord, Trade
 from fsm.core.scene import Setting
 from fsm.core.sight import Sight, count_fills, exit_reason
 from fsm.core.states import Trigger
@@ -143,7 +143,10 @@ def _close_more(
     if trade.exit_attempt and sight.close is None:
         if not event.persisted:
             return None
-        intents: tuple[Intent, ...] = (close_piece(trade, quantity, trade.exit_attempt, setting), Look(symbol=record.symbol))
+        intents: tuple[Intent, ...] = (
+            close_piece(trade, quantity, trade.exit_attempt, setting),
+            Look(symbol=record.symbol),
+        )
         return move(Trigger.REPROTECT, "CLOSE_NOT_FOUND", record, intents=intents)
     done = sight.close.executed_quantity if sight.close is not None else ZERO
     if done >= trade.open_quantity > 0 and not event.persisted:
@@ -200,7 +203,7 @@ def book(record: SymbolRecord, event: SymbolObserved, *, flagged: str | None, se
         flagged=flagged or trade.flagged,
     )
     record = _after_booking(record, trade, event.at_ms, setting)
-    return move(Trigger.FLAT, trade.exit_reason or "CLOSED", record)
+    return move(Trigger.FLAT, trade.exit_reason or "CLOSED", record, booked=trade)
 
 
 def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, setting: Setting) -> SymbolRecord:
@@ -209,7 +212,7 @@ def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, setting: Sett
     streak = record.loss_streak + 1 if trade.net_pnl < 0 else 0
     cooldown = record.cooldown_until_ms
     rule = setting.rules.cooldown
-    if rule.losses and streak >= rule.losses:
+    if rule is not None and streak >= rule.losses:
         cooldown = at_ms + rule.candles * setting.rules.entry_timeframe.ms
         streak = 0
     halt = record.halt
@@ -218,10 +221,8 @@ def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, setting: Sett
     return replace(
         record,
         trade=None,
-        booked=trade,
         loss_streak=streak,
         cooldown_until_ms=cooldown,
         last_fill_id=trade.last_fill_id if trade.last_fill_id is not None else record.last_fill_id,
         halt=halt,
-        state=record.state if record.state in (State.EXITING, State.FLATTEN) else State.EXITING,
     )

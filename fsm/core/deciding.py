@@ -64,9 +64,7 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setti
     refused = failed(guards)
     if refused is not None:
         return Reading(outcome="BLOCKED", reason=refused.name, strategy=route.strategy, guards=guards)
-    after = msgspec.structs.replace(
-        record, trade=trade, trades_opened=trade.number, booked=None, abandoned=None
-    )
+    after = msgspec.structs.replace(record, trade=trade, trades_opened=trade.number, abandoned=None)
     policy = setting.policy
     setup = EnsureSetup(
         symbol=record.symbol, margin_type=policy.margin_type, leverage=policy.leverage_of(record.symbol)
@@ -77,7 +75,8 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setti
 
 def _manage(record: SymbolRecord, event: CandleClosed, setting: Setting) -> Reading:
     trade = record.trade
-    assert trade is not None and trade.stop is not None
+    assert trade is not None
+    assert trade.stop is not None
     if trade.adopted and trade.strategy == "adopted":
         return Reading(outcome="IN_TRADE", reason="HOLDING")
     entry = trade.entry_price or trade.entry_price_planned

@@ -29,7 +29,9 @@ class Ledger(Protocol):
 
     def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step: ...
 
-    def commit_account(self, at_ms: int, kinds: tuple[str, ...], before: AccountRecord, after: AccountRecord) -> None: ...
+    def commit_account(
+        self, at_ms: int, kinds: tuple[str, ...], before: AccountRecord, after: AccountRecord
+    ) -> None: ...
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -146,14 +148,13 @@ class Engine:
         return replace(portfolio, blocked=held)
 
     def _fire(self, symbol: str, made: Move, event: SymbolEvent) -> list[Step]:
-        before = self.record(symbol)
         step = self.machines.fire(symbol, made, event)
         if step is None:
             return []
         after = self.record(symbol)
         self._track(after)
-        if after.booked is not None and after.booked is not before.booked:
-            self._change_account(event.at_ms, ("TRADE_BOOKED",), trade_booked(self.account, after.booked))
+        if made.booked is not None:
+            self._change_account(event.at_ms, ("TRADE_BOOKED",), trade_booked(self.account, made.booked))
         return [step]
 
     def _track(self, record: SymbolRecord) -> None:
@@ -179,7 +180,9 @@ class Engine:
         self._change_account(event.at_ms, step.changes, step.record)
         return step
 
-    def set_account(self, at_ms: int, kind: str, *, paused: bool | None = None, halt: Flag | None = None, clear: bool = False) -> None:
+    def set_account(
+        self, at_ms: int, kind: str, *, paused: bool | None = None, halt: Flag | None = None, clear: bool = False
+    ) -> None:
         """The operator's account-wide wishes."""
         after = self.account if paused is None else replace(self.account, paused=paused)
         if clear:

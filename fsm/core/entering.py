@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from exchange.client_ids import Leg
 from exchange.types import AlgoStatus, Confirmed, Order, Refused
 from fsm.core.closing import begin_flatten, leave
 from fsm.core.events import EntryShownAbsent, IntentEnded, SetupEnded, SymbolObserved
@@ -15,15 +16,15 @@ from fsm.core.move import Guard, Move, at_most, failed, move
 from fsm.core.planning import sized_targets
 from fsm.core.records import ZERO, Flag, HaltCause, Refusals, StopLeg, SymbolRecord, Trade
 from fsm.core.scene import Portfolio, Setting
-from fsm.core.sight import Sight, STUCK_TRIGGER_MS, count_fills
+from fsm.core.sight import STUCK_TRIGGER_MS, Sight, count_fills
 from fsm.core.states import Trigger
-from exchange.client_ids import Leg
 
 PERMISSION_CODES = frozenset({-1002, -2014, -2015, -2017, -2023, -4087, -4088, -4120, -4192})
 """Refusals that no retry mends: the account or the route does not allow trading (error catalogue, checked 2026-11)."""
 
 REFUSALS_BEFORE_COOLDOWN = 2
 REFUSALS_BEFORE_HALT = 4
+REFUSAL_COOLDOWN_CANDLES = 6
 STOP_ATTEMPTS_MAX = 5
 """A venue that cancels our stop this often will not keep the next one either."""
 
@@ -82,10 +83,8 @@ def refuse_entry(record: SymbolRecord, at_ms: int, refused: Refused, setting: Se
     elif count >= REFUSALS_BEFORE_HALT:
         halt = Flag(HaltCause.REFUSALS, at_ms)
     elif count >= REFUSALS_BEFORE_COOLDOWN:
-        cooldown = at_ms + setting.rules.cooldown.candles * setting.rules.entry_timeframe.ms
-    after = replace(
-        record, trade=None, halt=halt, cooldown_until_ms=cooldown, refusal=Refusals(refused.code, count)
-    )
+        cooldown = at_ms + REFUSAL_COOLDOWN_CANDLES * setting.rules.entry_timeframe.ms
+    after = replace(record, trade=None, halt=halt, cooldown_until_ms=cooldown, refusal=Refusals(refused.code, count))
     return move(Trigger.ABANDON, f"ENTRY_REFUSED {refused.code}", after, facts={"message": refused.message})
 
 
@@ -213,9 +212,12 @@ def protect(record: SymbolRecord, event: SymbolObserved, setting: Setting) -> Mo
 def mend_stop(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
     """The position is open and its stop does not rest: place it again, or flatten when it fired in vain."""
     trade, stop = record.trade, sight.stop
-    assert trade is not None and trade.stop is not None
+    assert trade is not None
+    assert trade.stop is not None
     if stop is None or stop.status is AlgoStatus.UNRECOGNISED:
-        return place_stop_again(record, event.at_ms, "STOP_NOT_FOUND", setting, new_id=False) if event.persisted else None
+        return (
+            place_stop_again(record, event.at_ms, "STOP_NOT_FOUND", setting, new_id=False) if event.persisted else None
+        )
     if stop.status in (AlgoStatus.TRIGGERING, AlgoStatus.TRIGGERED):
         stuck = event.at_ms - stop.update_time_ms > STUCK_TRIGGER_MS
         return begin_flatten(record, event.at_ms, "STOP_STUCK", setting) if stuck else None
@@ -233,7 +235,8 @@ def mend_stop(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting
 def place_stop_again(record: SymbolRecord, at_ms: int, reason: str, setting: Setting, *, new_id: bool) -> Move:
     """Send the stop again: with the same id while its fate is not known, with the next attempt after a definite end."""
     trade = record.trade
-    assert trade is not None and trade.stop is not None
+    assert trade is not None
+    assert trade.stop is not None
     stop = trade.stop
     if new_id and stop.attempt >= STOP_ATTEMPTS_MAX:
         return begin_flatten(record, at_ms, "STOP_KEEPS_VANISHING", setting)

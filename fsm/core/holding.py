@@ -48,7 +48,8 @@ def look_holding(record: SymbolRecord, event: SymbolObserved, sight: Sight, sett
 
 def _late_fill(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move:
     """More of the entry filled after protection: the closePosition stop covers it, the partial targets are re-sized."""
-    assert sight.entry is not None and record.trade is not None
+    assert sight.entry is not None
+    assert record.trade is not None
     order = sight.entry
     grown = fill(record, event.at_ms, order.executed_quantity, order.average_price, not order.status.is_open, setting)
     trade = grown.record.trade
@@ -86,7 +87,8 @@ def _grown(record: SymbolRecord, event: SymbolObserved, setting: Setting) -> Mov
 def _stop_missing(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
     """No stop where one must be. A stop move that broke off half way is finished; otherwise config decides."""
     trade = record.trade
-    assert trade is not None and trade.stop is not None
+    assert trade is not None
+    assert trade.stop is not None
     older = tuple(cid for cid in sight.strays if cid != bridge_id(setting, trade, trade.stop))
     if older and sight.stop is None:
         return move(Trigger.REPROTECT, "STOP_MOVE_UNFINISHED", record, intents=_move_stop(trade, older, setting))
@@ -157,7 +159,8 @@ def target_ended(record: SymbolRecord, event: IntentEnded, index: int, setting: 
 def manage_trade(record: SymbolRecord, event: CandleClosed, managed: Management, setting: Setting) -> Move | None:
     """What the rules want at a candle's close: end the trade, or move its stop in its favour."""
     trade = record.trade
-    assert trade is not None and trade.stop is not None
+    assert trade is not None
+    assert trade.stop is not None
     if managed.exit_reason is not None:
         return begin_exit(record, managed.exit_reason, setting)
     if managed.stop is None:
@@ -168,7 +171,8 @@ def manage_trade(record: SymbolRecord, event: CandleClosed, managed: Management,
 def restop(record: SymbolRecord, wanted: Decimal, event: CandleClosed, setting: Setting) -> Move | None:
     """Move the stop if that is worth an order and the market is not already beyond the new price."""
     trade = record.trade
-    assert trade is not None and trade.stop is not None
+    assert trade is not None
+    assert trade.stop is not None
     sign, old = trade.side.sign, trade.stop
     price = setting.filters.round_price(wanted, Rounding.DOWN if sign > 0 else Rounding.UP)
     nearest = min(event.prices.mark_price, event.prices.last_price, key=lambda p: sign * p)

@@ -63,4 +63,6 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     symbol: str
 
 
-Intent = EnsureSetup | PlaceEntry | PlaceStop | PlaceTarget | CancelEntry | CancelAlgo | ClosePosition | SweepOrders | Look
+Intent = (
+    EnsureSetup | PlaceEntry | PlaceStop | PlaceTarget | CancelEntry | CancelAlgo | ClosePosition | SweepOrders | Look
+)

@@ -84,7 +84,9 @@ def place_target(trade: Trade, target: TargetLeg, setting: Setting) -> PlaceTarg
     return PlaceTarget(symbol=trade.symbol, index=target.index, request=request)
 
 
-def close_piece(trade: Trade, quantity: Decimal, piece: int, setting: Setting, *, limit: Decimal | None = None) -> ClosePosition:
+def close_piece(
+    trade: Trade, quantity: Decimal, piece: int, setting: Setting, *, limit: Decimal | None = None
+) -> ClosePosition:
     """One reduce-only piece of an exit, not above the largest market lot; LIMIT IOC when ``limit`` is given (-4131)."""
     filters = setting.filters
     largest = filters.market_quantity_max if limit is None else filters.quantity_max

@@ -47,7 +47,11 @@ def period_keys(at_ms: int) -> dict[str, str]:
     """Names of the UTC day, ISO week and month that contain the instant."""
     moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
     iso = moment.isocalendar()
-    return {"day": moment.strftime("%Y-%m-%d"), "week": f"{iso.year}-W{iso.week:02d}", "month": moment.strftime("%Y-%m")}
+    return {
+        "day": moment.strftime("%Y-%m-%d"),
+        "week": f"{iso.year}-W{iso.week:02d}",
+        "month": moment.strftime("%Y-%m"),
+    }
 
 
 def read_equity(record: AccountRecord, event: EquityRead, policy: Policy) -> AccountStep:
@@ -68,7 +72,9 @@ def read_equity(record: AccountRecord, event: EquityRead, policy: Policy) -> Acc
     if breached is None or after.halt is not None:
         return AccountStep(record=after, changes=changes, ended=ended, budgets=found)
     after = replace(after, halt=Flag(breached, event.at_ms))
-    return AccountStep(record=after, changes=(*changes, "LIMIT_BREACHED"), breached=breached, ended=ended, budgets=found)
+    return AccountStep(
+        record=after, changes=(*changes, "LIMIT_BREACHED"), breached=breached, ended=ended, budgets=found
+    )
 
 
 def _moved_by_transfers(record: AccountRecord, transfers: Decimal) -> tuple[AccountRecord, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fsm.core.intents import Intent
-from fsm.core.records import State, SymbolRecord
+from fsm.core.records import State, SymbolRecord, Trade
 from fsm.core.states import TABLE, Cell, Trigger
 
 
@@ -24,7 +24,8 @@ class Guard(msgspec.Struct, frozen=True):
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """A decision before it is committed. ``record`` is the symbol's record once it is; its state is the destination.
 
-    ``facts`` is everything beyond the event and the record before it that the decision read.
+    ``facts`` is everything beyond the event and the record before it that the decision read; ``booked`` is the
+    trade that this move closed, complete with its result.
     """
 
     trigger: Trigger
@@ -33,6 +34,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     intents: tuple[Intent, ...] = ()
     guards: tuple[Guard, ...] = ()
     facts: dict[str, Any] = {}
+    booked: Trade | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,7 @@ def move(
     intents: tuple[Intent, ...] = (),
     guards: tuple[Guard, ...] = (),
     facts: dict[str, Any] | None = None,
+    booked: Trade | None = None,
 ) -> Move:
     """Build a Move whose record carries the state that the table gives for this trigger."""
     cell = TABLE[record.state][trigger]
@@ -64,7 +67,9 @@ def move(
         record = msgspec.structs.replace(record, state=cell)
     elif cell is Cell.FLAT_HOME:
         record = msgspec.structs.replace(record, state=State.HALT if record.halt else State.IDLE)
-    return Move(trigger=trigger, reason=reason, record=record, intents=intents, guards=guards, facts=facts or {})
+    return Move(
+        trigger=trigger, reason=reason, record=record, intents=intents, guards=guards, facts=facts or {}, booked=booked
+    )
 
 
 def at_most(name: str, value: Decimal | int, limit: Decimal | int) -> Guard:

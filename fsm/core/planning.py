@@ -19,16 +19,20 @@ from rules.strategy import SignalReading
 
 
 def plan_trade(
-    record: SymbolRecord, event: CandleClosed, strategy: str, reading: SignalReading, portfolio: Portfolio, setting: Setting
+    record: SymbolRecord,
+    event: CandleClosed,
+    strategy: str,
+    reading: SignalReading,
+    portfolio: Portfolio,
+    setting: Setting,
 ) -> tuple[Trade, tuple[Guard, ...]]:
     """The trade as it would be opened, with every guard that it must pass."""
-    assert reading.side is not None and reading.stop is not None
+    assert reading.side is not None
+    assert reading.stop is not None
     side = TradeSide(reading.side)
     entry, limit = _entry_price(side, event, setting)
     stop = setting.filters.round_price(decimal_of(reading.stop), _adverse(side))
-    size = size_entry(
-        side=side, symbol=record.symbol, entry=entry, stop=stop, portfolio=portfolio, setting=setting
-    )
+    size = size_entry(side=side, symbol=record.symbol, entry=entry, stop=stop, portfolio=portfolio, setting=setting)
     number = record.trades_opened + 1
     entry_leg = EntryLeg(
         client_id=leg_id(setting, record.symbol, number, Leg.ENTRY, 0, 1),
@@ -114,7 +118,9 @@ def _portfolio_guards(event: CandleClosed, portfolio: Portfolio, setting: Settin
     return (
         Guard("ACCOUNT_OPEN", portfolio.blocked == "", portfolio.blocked, "no halt, no pause"),
         at_most("EQUITY_FRESH", portfolio.equity_age_ms, policy.equity_age_ms_max),
-        at_most("CANDLE_AGE", event.at_ms - event.candle_ms - setting.rules.entry_timeframe.ms, policy.candle_age_ms_max),
+        at_most(
+            "CANDLE_AGE", event.at_ms - event.candle_ms - setting.rules.entry_timeframe.ms, policy.candle_age_ms_max
+        ),
         at_most("MAX_OPEN_POSITIONS", portfolio.open_positions + 1, policy.max_open_positions),
     )
 

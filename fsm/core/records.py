@@ -155,8 +155,7 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     ``halt`` is a wish that outlives states (no entries; HALT once flat); ``quarantine`` blocks entries
     while protection and reconciliation go on; ``paused`` is the operator's. ``abandoned`` keeps the plan of
-    an entry that was shown absent, should it turn up after all; ``booked`` is the last trade that was
-    closed, complete with its result, until the next one opens.
+    an entry that was shown absent, should it turn up after all.
     """
 
     symbol: str
@@ -171,7 +170,6 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     last_fill_id: int | None = None
     refusal: Refusals | None = None
     abandoned: Trade | None = None
-    booked: Trade | None = None
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,7 +60,12 @@ def _our_entry_number(snapshot: SymbolSnapshot, setting: Setting) -> int | None:
     """The trade number of an entry of ours that filled, if the look shows one."""
     for order in snapshot.orders:
         parts = parse(order.client_id)
-        if parts and parts.leg is Leg.ENTRY and parts.database_id == setting.database_id and order.executed_quantity > 0:
+        if (
+            parts
+            and parts.leg is Leg.ENTRY
+            and parts.database_id == setting.database_id
+            and order.executed_quantity > 0
+        ):
             return parts.trade_number
     return None
 
@@ -89,7 +94,9 @@ def _adopt(record: SymbolRecord, event: SymbolObserved, position: Position, numb
         first_fill_ms=event.at_ms,
     )
     after = replace(record, trade=trade, abandoned=None, trades_opened=max(record.trades_opened, number))
-    return move(Trigger.ADOPT, "OWN_POSITION_FOUND", after, intents=(place_stop(trade, stop), Look(symbol=record.symbol)))
+    return move(
+        Trigger.ADOPT, "OWN_POSITION_FOUND", after, intents=(place_stop(trade, stop), Look(symbol=record.symbol))
+    )
 
 
 def _unplanned(

@@ -10,8 +10,8 @@ import msgspec
 from exchange.filters import SymbolFilters
 from exchange.types import Bracket
 from fsm.core.policy import Policy
-from fsm.core.records import State, SymbolRecord, Trade, ZERO
-from rules.load import SymbolRules
+from fsm.core.records import ZERO, State, SymbolRecord, Trade
+from rules.symbol_rules import SymbolRules
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,9 @@ def size_entry(
     quantity = filters.floor_quantity(max(capped, ZERO), market=policy.entry_type is OrderType.MARKET)
     risk = quantity * per_unit
     guards = (
-        Guard("MARGIN", policy.margin_short is MarginShort.SHRINK or by_margin >= wanted, str(by_margin), f">= {wanted}"),
+        Guard(
+            "MARGIN", policy.margin_short is MarginShort.SHRINK or by_margin >= wanted, str(by_margin), f">= {wanted}"
+        ),
         at_least("QUANTITY_MIN", quantity, filters.market_quantity_min if quantity == 0 else ZERO),
         at_least("NOTIONAL_MIN", quantity * min(entry, stop), filters.notional_min),
         at_most("MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * policy.max_open_risk_pct / 100),

@@ -24,6 +24,8 @@ Each cell is one of:
 ``FLAT_HOME`` is the one choice: HALT when the symbol is halted, else IDLE.
 """
 
+# ruff: noqa: E501 (the table is read by its columns)
+
 from __future__ import annotations
 
 from enum import StrEnum

@@ -1,0 +1,1 @@
+"""The same engine under other clocks: backtest, replay and the proofs."""
