@@ -198,7 +198,7 @@ def _read_name(
     try:
         return Env(value.text)
     except ValueError:
-        guess = difflib.get_close_matches(value.text.lower(), list(Env), n=1)
+        guess = difflib.get_close_matches(value.text.lower(), list(Env), n=1, cutoff=0.5)
         hint = f"; did you mean {guess[0]}?" if guess else ""
         problems.append(value.problem(f"BINANCE_ENV must be sim, testnet or mainnet{hint}"))
         return None
