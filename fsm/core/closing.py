@@ -17,6 +17,9 @@ from fsm.core.scene import Setting
 from fsm.core.sight import Sight, count_fills, exit_reason
 from fsm.core.states import Trigger
 
+LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
+"""Rows of the exchange's ledger that belong to a trade and that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
+
 NO_COUNTERPARTY = -4131  # the best opposite price is outside PERCENT_PRICE (error catalogue, checked 2026-11)
 
 
@@ -49,7 +52,7 @@ def _begin(trigger: Trigger, record: SymbolRecord, reason: str, setting: Setting
 
 
 def _cancel_partial_targets(trade: Trade) -> list[Intent]:
-    """Reduce-only targets compete with the closing order (-2022, -4118) and outlive the position: they go first (R14)."""
+    """Reduce-only targets compete with a close (-2022, -4118) and outlive the position: they go first (R14)."""
     return [
         CancelAlgo(symbol=trade.symbol, client_id=target.client_id)
         for target in trade.targets
@@ -187,11 +190,8 @@ def book(record: SymbolRecord, event: SymbolObserved, *, flagged: str | None, se
     """Close the books of the trade: net = realised PnL - fees + funding and other ledger rows of its time."""
     trade = count_fills(record.trade, event.snapshot.fills)  # type: ignore[arg-type]
     since, until = trade.first_fill_ms or trade.opened_ms, event.at_ms
-    funding = sum(
-        (row.income for row in event.snapshot.income
-         if since < row.time_ms <= until and row.income_type in ("FUNDING_FEE", "INSURANCE_CLEAR", "SPECIAL_FUNDING_FEE")),
-        ZERO,
-    )  # fmt: skip
+    during = (row for row in event.snapshot.income if since < row.time_ms <= until)
+    funding = sum((row.income for row in during if row.income_type in LEDGER_TYPES), ZERO)
     net = trade.realized_pnl - trade.fees + funding
     trade = replace(
         trade,

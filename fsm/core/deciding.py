@@ -60,7 +60,7 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setti
     signal = setting.rules.seek_signal(route.strategy, event.facts)
     if signal.side is None:
         return Reading(outcome="NO_SIGNAL", reason=signal.reason, strategy=route.strategy)
-    trade, guards = plan_trade(record, event, route.strategy, signal, portfolio, setting)
+    trade, guards = plan_trade(record, event, signal, portfolio, setting)
     refused = failed(guards)
     if refused is not None:
         return Reading(outcome="BLOCKED", reason=refused.name, strategy=route.strategy, guards=guards)

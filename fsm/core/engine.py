@@ -136,7 +136,9 @@ class Engine:
                 steps += self._fire(event.symbol, made, event)
                 if made.intents:
                     break
-        except (Rejected, *self._fatal):
+        except Rejected:
+            raise
+        except self._fatal:
             raise
         except Exception as error:
             steps += self._quarantine(event, error)
@@ -180,20 +182,13 @@ class Engine:
         self._change_account(event.at_ms, step.changes, step.record)
         return step
 
-    def set_account(
-        self, at_ms: int, kind: str, *, paused: bool | None = None, halt: Flag | None = None, clear: bool = False
-    ) -> None:
-        """The operator's account-wide wishes."""
-        after = self.account if paused is None else replace(self.account, paused=paused)
-        if clear:
-            after = replace(after, halt=None)
-        if halt is not None:
-            after = replace(after, halt=halt)
-        self._change_account(at_ms, (kind,), after)
+    def set_account(self, at_ms: int, kind: str, *, paused: bool, halt: Flag | None) -> None:
+        """The operator's account-wide wishes: no entries anywhere while paused or halted."""
+        self._change_account(at_ms, (kind,), replace(self.account, paused=paused, halt=halt))
 
     def _change_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None:
         if kinds and after != self.account:
-            self._ledger.commit_account(at_ms, kinds, self.account, after)
+            self._ledger.commit_account(at_ms, kinds, after)
         self.account = after
 
 

@@ -89,7 +89,7 @@ def refuse_entry(record: SymbolRecord, at_ms: int, refused: Refused, setting: Se
 
 
 def entry_absent(record: SymbolRecord, event: EntryShownAbsent) -> Move | None:
-    """An entry of unknown outcome does not exist: it is dropped, never sent again, and its plan kept in case it appears."""
+    """An entry of unknown outcome does not exist: dropped, never sent again, its plan kept in case it appears."""
     trade = record.trade
     if trade is None or trade.entry.client_id != event.client_id or trade.first_fill_ms is not None:
         return None
@@ -108,7 +108,7 @@ def fill_from_order(record: SymbolRecord, at_ms: int, order: Order, setting: Set
 def fill(
     record: SymbolRecord, at_ms: int, filled: Decimal, average: Decimal | None, finished: bool, setting: Setting
 ) -> Move:
-    """Count executions of the entry. The first ones place the stop at once; the targets follow when it can fill no further."""
+    """Count executions of the entry. The first place the stop at once; targets follow when it can fill no further."""
     trade = record.trade
     assert trade is not None
     first = trade.first_fill_ms is None

@@ -1,4 +1,4 @@
-"""While PROTECTED: every look checks the protection again, and every candle lets the rules move the stop or end the trade."""
+"""While PROTECTED: every look checks the protection again, and at every candle the rules may move the stop or leave."""
 
 from __future__ import annotations
 

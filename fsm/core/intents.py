@@ -63,6 +63,5 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     symbol: str
 
 
-Intent = (
-    EnsureSetup | PlaceEntry | PlaceStop | PlaceTarget | CancelEntry | CancelAlgo | ClosePosition | SweepOrders | Look
-)
+Placing = PlaceEntry | PlaceStop | PlaceTarget | ClosePosition
+Intent = EnsureSetup | Placing | CancelEntry | CancelAlgo | SweepOrders | Look

@@ -12,7 +12,7 @@ from fsm.core.records import State, SymbolRecord
 from fsm.core.states import TABLE, Cell
 
 Commit = Callable[[SymbolRecord, Move, SymbolEvent], Step]
-"""Writes the transition down durably and numbers its intents; raises when it could not, and then nothing has happened."""
+"""Writes the transition down durably and numbers its intents; when it raises, nothing has happened."""
 
 
 class Impossible(Exception):
@@ -85,7 +85,7 @@ class SymbolMachines:
         return symbol in self._symbols
 
     def fire(self, symbol: str, move: Move, event: SymbolEvent) -> Step | None:
-        """Pull the trigger. None when the table ignores it here; raises GuardRefused, Impossible, or what commit raised."""
+        """Pull the trigger. None where the table ignores it; raises GuardRefused, Impossible, or what commit raised."""
         model = self._symbols[symbol]
         cell = TABLE[model.record.state][move.trigger]
         if cell is Cell.IGNORE:
@@ -108,5 +108,5 @@ class SymbolMachines:
         return not self._is_halted(event)
 
     def _write(self, event: EventData) -> None:
-        model = event.model
+        model: _Symbol = event.model
         model.step = self._commit(model.record, event.kwargs["move"], event.kwargs["cause"])

@@ -21,7 +21,6 @@ from rules.strategy import SignalReading
 def plan_trade(
     record: SymbolRecord,
     event: CandleClosed,
-    strategy: str,
     reading: SignalReading,
     portfolio: Portfolio,
     setting: Setting,
@@ -46,7 +45,7 @@ def plan_trade(
         number=number,
         symbol=record.symbol,
         side=side,
-        strategy=strategy,
+        strategy=reading.strategy,
         regime=event.regime.regime.value,
         rules_hash=setting.rules_hash,
         config_hash=setting.config_hash,

@@ -19,7 +19,7 @@ from fsm.core.states import Trigger
 
 
 def look_resting(record: SymbolRecord, event: SymbolObserved, setting: Setting) -> Move | None:
-    """A position of ours is adopted, a foreign one is reported and left alone, orders that cover nothing are cancelled."""
+    """A position of ours is adopted, a foreign one reported and left alone, orders that cover nothing are cancelled."""
     position = event.snapshot.position
     if position is not None and position.quantity != 0:
         return _position_found(record, event, position, setting)
