@@ -18,7 +18,7 @@ from fsm.core.sight import Sight, count_fills, exit_reason
 from fsm.core.states import Trigger
 
 LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
-"""Rows of the exchange's ledger that belong to a trade and that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
+"""Rows of the exchange's ledger of a trade that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
 
 NO_COUNTERPARTY = -4131  # the best opposite price is outside PERCENT_PRICE (error catalogue, checked 2026-11)
 

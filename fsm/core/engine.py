@@ -29,9 +29,7 @@ class Ledger(Protocol):
 
     def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step: ...
 
-    def commit_account(
-        self, at_ms: int, kinds: tuple[str, ...], before: AccountRecord, after: AccountRecord
-    ) -> None: ...
+    def commit_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None: ...
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -108,5 +108,5 @@ class SymbolMachines:
         return not self._is_halted(event)
 
     def _write(self, event: EventData) -> None:
-        model: _Symbol = event.model
+        model = self._symbols[event.kwargs["move"].record.symbol]
         model.step = self._commit(model.record, event.kwargs["move"], event.kwargs["cause"])
