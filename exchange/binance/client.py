@@ -1,0 +1,240 @@
+"""The real exchange: implements the port over Binance's REST interface.
+
+Nothing here trusts a stream. Writes return an Outcome; reads return values or raise an ExchangeError.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import httpx
+
+from exchange import client_ids
+from exchange.binance import codec_account, codec_market, endpoints
+from exchange.binance.account_setup import AccountSetup
+from exchange.binance.candle_history import CandleHistory
+from exchange.binance.clock import Clock
+from exchange.binance.codec_account import AccountConfig
+from exchange.binance.http import Http
+from exchange.binance.ledger import Ledger
+from exchange.binance.limits import Budget
+from exchange.binance.orders import Orders
+from exchange.binance.resolution import Resolution, Resolver
+from exchange.binance.signing import Credentials
+from exchange.binance.tasks import together
+from exchange.client_ids import Leg
+from exchange.errors import MalformedReply
+from exchange.filters import SymbolFilters
+from exchange.types import (
+    Account,
+    AlgoOrder,
+    AlgoRequest,
+    Bracket,
+    Fill,
+    Income,
+    LookRequest,
+    MarginType,
+    MarkPrice,
+    Order,
+    OrderRequest,
+    Outcome,
+    Position,
+    SymbolConfig,
+    SymbolSnapshot,
+)
+from indicators.candle import Candle, Timeframe
+
+_ALGO_LEGS = frozenset({Leg.STOP, Leg.BRIDGE, Leg.TARGET, Leg.PROBE})
+
+
+class BinanceClient:
+    """USDT-M futures of one account. Close it with ``aclose`` when done."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        clock: Clock,
+        credentials: Credentials | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.http = Http(base_url=base_url, clock=clock, credentials=credentials, budget=Budget(), transport=transport)
+        self._orders = Orders(self.http, clock)
+        self._setup = AccountSetup(self.http)
+        self._history = CandleHistory(self.http, clock)
+        self._ledger = Ledger(self.http)
+        self._resolver = Resolver(self._orders, self.positions, clock)
+
+    async def aclose(self) -> None:
+        await self.http.aclose()
+
+    # --- writes -------------------------------------------------------------------------------
+    async def place_order(self, request: OrderRequest) -> Outcome:
+        return await self._orders.place_order(request)
+
+    async def place_algo(self, request: AlgoRequest) -> Outcome:
+        return await self._orders.place_algo(request)
+
+    async def cancel_order(self, symbol: str, client_id: str) -> Outcome:
+        return await self._orders.cancel_order(symbol, client_id)
+
+    async def cancel_algo(self, symbol: str, client_id: str) -> Outcome:
+        return await self._orders.cancel_algo(symbol, client_id)
+
+    async def cancel_all(self, symbol: str) -> Outcome:
+        return await self._orders.cancel_all(symbol)
+
+    async def ensure_margin_type(self, symbol: str, margin_type: MarginType) -> Outcome:
+        return await self._setup.ensure_margin_type(symbol, margin_type)
+
+    async def ensure_leverage(self, symbol: str, leverage: int) -> Outcome:
+        return await self._setup.ensure_leverage(symbol, leverage)
+
+    async def ensure_one_way(self) -> Outcome:
+        """Position mode one-way; Refused with -4067 or -4068 while anything is open."""
+        return await self._setup.ensure_one_way()
+
+    # --- unknown outcomes ---------------------------------------------------------------------
+    async def resolve_order(self, symbol: str, client_id: str, *, quantity_before: Decimal) -> Resolution:
+        """What became of a regular order whose outcome is Unknown (up to about eight seconds)."""
+        return await self._resolver.resolve_order(symbol, client_id, quantity_before=quantity_before)
+
+    async def resolve_algo(self, symbol: str, client_id: str, *, quantity_before: Decimal) -> Resolution:
+        """What became of a conditional order whose outcome is Unknown (up to about eight seconds)."""
+        return await self._resolver.resolve_algo(symbol, client_id, quantity_before=quantity_before)
+
+    # --- reads: market ------------------------------------------------------------------------
+    async def server_time_ms(self) -> int:
+        """The exchange's time, asked now; it also corrects our offset."""
+        return await self.http.server_time_ms()
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """How far the exchange's clock is ahead of ours, as last measured (doctor, R46)."""
+        return self.http.time.offset_ms
+
+    async def filters(self) -> dict[str, SymbolFilters]:
+        """Filters of every symbol we can read, of any contract type; the stated rate limits take effect."""
+        info = codec_market.exchange_info(await self.http.call(endpoints.EXCHANGE_INFO))
+        self.http.budget.learn(info.rate_limits)
+        return info.filters
+
+    async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
+        return codec_market.brackets(await self.http.call(endpoints.LEVERAGE_BRACKET, {"symbol": symbol}), symbol)
+
+    async def commission_rates(self, symbol: str) -> tuple[Decimal, Decimal]:
+        return codec_market.commission_rates(await self.http.call(endpoints.COMMISSION_RATE, {"symbol": symbol}))
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, *, start_ms: int | None = None, limit: int = 500
+    ) -> list[Candle]:
+        return await self._history.candles(symbol, timeframe, start_ms=start_ms, limit=limit)
+
+    async def mark_price(self, symbol: str) -> MarkPrice:
+        """Mark and last price, from the two endpoints that have them (weight 2)."""
+        async with together() as group:
+            mark_payload = group.create_task(self.http.call(endpoints.PREMIUM_INDEX, {"symbol": symbol}))
+            last_payload = group.create_task(self.http.call(endpoints.TICKER_PRICE, {"symbol": symbol}))
+        mark, last = codec_market.mark_price(mark_payload.result()), codec_market.last_price(last_payload.result())
+        return MarkPrice(symbol=symbol, mark_price=mark.price, last_price=last.price, time_ms=mark.time_ms)
+
+    # --- reads: account -----------------------------------------------------------------------
+    async def account(self) -> Account:
+        """``update_time_ms`` is the exchange's time just before the question, so the answer is no older."""
+        at_ms = self.http.server_now_ms()
+        return codec_account.account(await self.http.call(endpoints.ACCOUNT), at_ms=at_ms)
+
+    async def positions(self, symbol: str | None = None) -> list[Position]:
+        """Rows of positionRisk: a symbol without position and orders has none; a zero quantity is flat."""
+        params = {"symbol": symbol} if symbol is not None else {}
+        return [row.position for row in codec_account.positions(await self.http.call(endpoints.POSITION_RISK, params))]
+
+    async def open_orders(self, symbol: str | None = None) -> list[Order]:
+        return await self._orders.open_orders(symbol)
+
+    async def open_algos(self, symbol: str | None = None) -> list[AlgoOrder]:
+        return await self._orders.open_algos(symbol)
+
+    async def order(self, symbol: str, client_id: str) -> Order | None:
+        return await self._orders.order(symbol, client_id)
+
+    async def algo(self, symbol: str, client_id: str) -> AlgoOrder | None:
+        return await self._orders.algo(symbol, client_id)
+
+    async def fills(self, symbol: str, *, after_fill_id: int | None = None, start_ms: int | None = None) -> list[Fill]:
+        return await self._ledger.fills(symbol, after_fill_id=after_fill_id, start_ms=start_ms)
+
+    async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]:
+        return await self._ledger.income(start_ms=start_ms, end_ms=end_ms, symbol=symbol)
+
+    async def symbol_config(self, symbol: str) -> SymbolConfig:
+        return await self._setup.symbol_config(symbol)
+
+    async def account_config(self) -> AccountConfig:
+        """May it trade, and in which modes (doctor)."""
+        return await self._setup.account_config()
+
+    async def hedge_mode(self) -> bool:
+        return (await self._setup.account_config()).hedge_mode
+
+    async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
+        """Orders first, then the position: what protects is never newer than what it protects.
+
+        ``at_ms`` is the exchange's time before the first question.
+        """
+        at_ms = self.http.server_now_ms()
+        async with together() as group:
+            orders = group.create_task(self.open_orders(symbol))
+            algos = group.create_task(self.open_algos(symbol))
+            prices = group.create_task(self.mark_price(symbol))
+        shown = {order.client_id for order in orders.result()} | {algo.client_id for algo in algos.result()}
+        hidden = [client_id for client_id in dict.fromkeys(request.tracked) if client_id not in shown]
+        async with together() as group:
+            more_orders = [group.create_task(self.order(symbol, c)) for c in hidden if not _is_algo(c, otherwise=False)]
+            more_algos = [group.create_task(self.algo(symbol, c)) for c in hidden if _is_algo(c, otherwise=True)]
+            position = group.create_task(self._one_way_position(symbol))
+            fills = group.create_task(self._fills_wanted(symbol, request))
+            income = group.create_task(self._income_wanted(symbol, request))
+            account = group.create_task(self._account_wanted(request))
+        return SymbolSnapshot(
+            symbol=symbol,
+            at_ms=at_ms,
+            position=position.result(),
+            orders=(*orders.result(), *(order for task in more_orders if (order := task.result()) is not None)),
+            algo_orders=(*algos.result(), *(algo for task in more_algos if (algo := task.result()) is not None)),
+            fills=tuple(fills.result()),
+            mark_price=prices.result().mark_price,
+            last_price=prices.result().last_price,
+            account=account.result(),
+            income=tuple(income.result()),
+        )
+
+    async def _one_way_position(self, symbol: str) -> Position | None:
+        """The symbol's only position; legs of a hedge account are an error, never one of them silently (R27)."""
+        rows = codec_account.positions(await self.http.call(endpoints.POSITION_RISK, {"symbol": symbol}))
+        own = [row for row in rows if row.position.symbol == symbol]
+        legs = [row for row in own if row.position_side != "BOTH" and row.position.quantity]
+        if legs:
+            raise MalformedReply(
+                f"positionRisk {symbol}: {len(legs)} hedge-mode legs are open; close them and set one-way mode"
+            )
+        return next((row.position for row in own if row.position_side == "BOTH"), None)
+
+    async def _fills_wanted(self, symbol: str, request: LookRequest) -> list[Fill]:
+        if request.fills_after_id is None and request.fills_start_ms is None:
+            return []
+        return await self.fills(symbol, after_fill_id=request.fills_after_id, start_ms=request.fills_start_ms)
+
+    async def _income_wanted(self, symbol: str, request: LookRequest) -> list[Income]:
+        if request.income_start_ms is None:
+            return []
+        return await self.income(start_ms=request.income_start_ms, symbol=symbol)
+
+    async def _account_wanted(self, request: LookRequest) -> Account | None:
+        return await self.account() if request.with_account else None
+
+
+def _is_algo(client_id: str, *, otherwise: bool) -> bool:
+    """Which family an id of ours belongs to; a foreign id is looked for in both."""
+    parts = client_ids.parse(client_id)
+    return otherwise if parts is None else parts.leg in _ALGO_LEGS

@@ -1,0 +1,131 @@
+"""The table of every endpoint the client calls: weight, order count, security and whose turn it is.
+
+Weights from the endpoint pages of the official SDK 18.0.1 and the change log, checked 2026-11.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from exchange.binance.limits import Priority
+
+
+class Security(StrEnum):
+    """What a call must carry."""
+
+    NONE = "NONE"
+    KEY = "KEY"
+    SIGNED = "SIGNED"
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One call. ``weight_all`` is its weight when no symbol is given.
+
+    ``repeatable``: sending it twice does no harm, so an unknown outcome may simply be tried again.
+    """
+
+    method: str
+    path: str
+    weight: int
+    security: Security
+    priority: Priority
+    weight_all: int = 0
+    orders: int = 0
+    is_write: bool = False
+    repeatable: bool = True
+    timeout_s: float = 5.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def _public(path: str, weight: int, *, timeout_s: float = 5.0) -> Endpoint:
+    return Endpoint(
+        method="GET",
+        path=path,
+        weight=weight,
+        security=Security.NONE,
+        priority=Priority.READ,
+        timeout_s=timeout_s,
+    )
+
+
+def _read(path: str, weight: int, *, weight_all: int = 0, priority: Priority = Priority.READ) -> Endpoint:
+    return Endpoint(
+        method="GET",
+        path=path,
+        weight=weight,
+        weight_all=weight_all,
+        security=Security.SIGNED,
+        priority=priority,
+    )
+
+
+def _write(
+    method: str, path: str, weight: int, priority: Priority, *, orders: int = 0, repeatable: bool = False
+) -> Endpoint:
+    return Endpoint(
+        method=method,
+        path=path,
+        weight=weight,
+        orders=orders,
+        security=Security.SIGNED,
+        priority=priority,
+        is_write=True,
+        repeatable=repeatable,
+    )
+
+
+def _listen_key(method: str) -> Endpoint:
+    return Endpoint(
+        method=method, path="/fapi/v1/listenKey", weight=1, security=Security.KEY, priority=Priority.FLATTEN
+    )
+
+
+TIME = _public("/fapi/v1/time", 1)
+EXCHANGE_INFO = _public("/fapi/v1/exchangeInfo", 1, timeout_s=15.0)
+KLINES = _public("/fapi/v1/klines", 10, timeout_s=10.0)
+PREMIUM_INDEX = _public("/fapi/v1/premiumIndex", 1)
+TICKER_PRICE = _public("/fapi/v2/ticker/price", 1)
+
+# What is held and what rests: needed to protect and to flatten, so it shares that reserve.
+POSITION_RISK = _read("/fapi/v3/positionRisk", 5, priority=Priority.FLATTEN)
+OPEN_ORDERS = _read("/fapi/v1/openOrders", 1, weight_all=40, priority=Priority.FLATTEN)
+OPEN_ALGO_ORDERS = _read("/fapi/v1/openAlgoOrders", 1, weight_all=40, priority=Priority.FLATTEN)
+ORDER_QUERY = _read("/fapi/v1/order", 1, priority=Priority.FLATTEN)
+ALGO_QUERY = _read("/fapi/v1/algoOrder", 1, priority=Priority.FLATTEN)
+
+ACCOUNT = _read("/fapi/v3/account", 5, priority=Priority.TRADE)
+SYMBOL_CONFIG = _read("/fapi/v1/symbolConfig", 5, priority=Priority.TRADE)
+ACCOUNT_CONFIG = _read("/fapi/v1/accountConfig", 5, priority=Priority.TRADE)
+LEVERAGE_BRACKET = _read("/fapi/v1/leverageBracket", 1)
+COMMISSION_RATE = _read("/fapi/v1/commissionRate", 20)
+USER_TRADES = _read("/fapi/v1/userTrades", 5, priority=Priority.TRADE)
+INCOME = _read("/fapi/v1/income", 30)
+
+ORDER_PLACE = _write("POST", "/fapi/v1/order", 0, Priority.TRADE, orders=1)
+ALGO_PLACE = _write("POST", "/fapi/v1/algoOrder", 0, Priority.PROTECT, orders=1)  # order counts since 2026-06-20
+ORDER_CANCEL = _write("DELETE", "/fapi/v1/order", 1, Priority.FLATTEN, repeatable=True)
+ALGO_CANCEL = _write("DELETE", "/fapi/v1/algoOrder", 1, Priority.FLATTEN, repeatable=True)
+ALL_ORDERS_CANCEL = _write("DELETE", "/fapi/v1/allOpenOrders", 1, Priority.FLATTEN, repeatable=True)
+ALL_ALGOS_CANCEL = _write("DELETE", "/fapi/v1/algoOpenOrders", 1, Priority.FLATTEN, repeatable=True)
+
+LEVERAGE = _write("POST", "/fapi/v1/leverage", 1, Priority.TRADE, repeatable=True)
+MARGIN_TYPE = _write("POST", "/fapi/v1/marginType", 1, Priority.TRADE, repeatable=True)
+POSITION_MODE = _write("POST", "/fapi/v1/positionSide/dual", 1, Priority.TRADE, repeatable=True)
+
+LISTEN_KEY_CREATE = _listen_key("POST")
+LISTEN_KEY_EXTEND = _listen_key("PUT")
+LISTEN_KEY_CLOSE = _listen_key("DELETE")
+
+
+def klines_weight(limit: int) -> int:
+    """Weight of GET /fapi/v1/klines by its limit: <100, <500, ≤1000, more (checked 2026-11)."""
+    if limit < 100:
+        return 1
+    if limit < 500:
+        return 2
+    return 5 if limit <= 1_000 else 10
