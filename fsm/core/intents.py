@@ -7,7 +7,7 @@ import msgspec
 from exchange.types import AlgoRequest, MarginType, OrderRequest
 
 
-class EnsureSetup(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class EnsureSetup(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     """Make margin type and leverage what config says (read, then write if different)."""
 
     symbol: str
@@ -15,49 +15,49 @@ class EnsureSetup(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     leverage: int
 
 
-class PlaceEntry(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class PlaceEntry(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     symbol: str
     request: OrderRequest
 
 
-class PlaceStop(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class PlaceStop(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     """Place the protective stop; it may be sent again at once with the same id (-4116, -4130: it rests)."""
 
     symbol: str
     request: AlgoRequest
 
 
-class PlaceTarget(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class PlaceTarget(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     symbol: str
     index: int
     request: AlgoRequest
 
 
-class CancelEntry(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class CancelEntry(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     symbol: str
     client_id: str
 
 
-class CancelAlgo(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class CancelAlgo(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     symbol: str
     client_id: str
 
 
-class ClosePosition(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ClosePosition(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     """A MARKET reduce-only piece of an exit or an emergency close."""
 
     symbol: str
     request: OrderRequest
 
 
-class SweepOrders(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class SweepOrders(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     """Cancel every order of ours on the symbol, regular and conditional (only when flat)."""
 
     symbol: str
     client_ids: tuple[str, ...]
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Look(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     """Read the symbol back from the exchange and report what is there."""
 
     symbol: str

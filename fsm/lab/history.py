@@ -1,0 +1,172 @@
+"""One symbol's whole history, read once: candles, mark, funding, and what the rules say at every candle."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+import numpy as np
+
+from exchange.candle_files import CandleColumns, CandleFolders
+from exchange.filters import decimal_of
+from indicators.candle import Candle, Timeframe
+from indicators.series import Series, aggregate
+from rules.facts import FactTable
+from rules.load import Ruleset
+from rules.regime import RegimeState
+from rules.strategy import Reason
+from rules.symbol_rules import SymbolRules
+from rules.vector import REASONS, REGIMES, RegimeTrack, SignalTrack, regimes, signals
+
+SIGNAL = -1
+"""Code of a candle at which a strategy signals, whatever becomes of it."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """What happened at the exchange: prices and funding of one symbol, at the entry timeframe."""
+
+    symbol: str
+    series: Series
+    by_timeframe: dict[Timeframe, Series]
+    mark: CandleColumns | None
+    funding: dict[int, Decimal]
+    finer: dict[int, list[Candle]]
+
+    @cached_property
+    def opens_ms(self) -> list[int]:
+        times: list[int] = self.series.open_time_ms.tolist()
+        return times
+
+    def index_at(self, open_ms: int) -> int | None:
+        """Index of the candle that opens at this instant; the series has no gaps."""
+        index = (open_ms - self.opens_ms[0]) // self.series.timeframe.ms
+        return index if 0 <= index < len(self.opens_ms) else None
+
+    def mark_candle(self, open_ms: int) -> Candle | None:
+        """The mark-price candle of that hour, or None where there is none."""
+        if self.mark is None:
+            return None
+        index = self._mark_index.get(open_ms)
+        return None if index is None else self.mark.candle(index)
+
+    @cached_property
+    def _mark_index(self) -> dict[int, int]:
+        """Mark candles by their open time: unlike the candles they may have gaps."""
+        return {} if self.mark is None else {at_ms: i for i, at_ms in enumerate(self.mark.open_time_ms.tolist())}
+
+    def digest(self) -> bytes:
+        """SHA-256 of every number a run can read from this market."""
+        found = hashlib.sha256(self.symbol.encode())
+        for series in (self.series, *(self.by_timeframe[t] for t in sorted(self.by_timeframe))):
+            for column in (series.open_time_ms, series.open, series.high, series.low, series.close, series.volume):
+                found.update(column.tobytes())
+        if self.mark is not None:
+            for mark_column in (self.mark.open_time_ms, self.mark.open, self.mark.high, self.mark.low, self.mark.close):
+                found.update(mark_column.tobytes())
+        found.update(repr(sorted(self.funding.items())).encode())
+        found.update(repr(sorted(self.finer.items())).encode())
+        return found.digest()
+
+
+def read_market(folders: CandleFolders, symbol: str, timeframes: frozenset[Timeframe], *, native: bool) -> Market:
+    """Read and check one symbol's files. Raises CandleFileError or SeriesError."""
+    series = _series(folders.candles(symbol))
+    wanted = sorted(timeframes | {series.timeframe}, key=lambda timeframe: timeframe.ms)
+    by_timeframe = {
+        timeframe: series if timeframe is series.timeframe else _coarser(folders, series, timeframe, native=native)
+        for timeframe in wanted
+    }
+    funding = folders.funding(symbol)
+    rates = zip(funding.time_ms.tolist(), funding.rate.tolist(), strict=True) if funding else ()
+    return Market(
+        symbol=symbol,
+        series=series,
+        by_timeframe=by_timeframe,
+        mark=folders.mark(symbol),
+        funding={at_ms: decimal_of(rate) for at_ms, rate in rates},
+        finer=_by_hour(folders.intrabar(symbol), series.timeframe),
+    )
+
+
+def _series(columns: CandleColumns) -> Series:
+    return Series(
+        symbol=columns.symbol,
+        timeframe=columns.timeframe,
+        open_time_ms=columns.open_time_ms,
+        open=columns.open,
+        high=columns.high,
+        low=columns.low,
+        close=columns.close,
+        volume=columns.volume,
+    )
+
+
+def _coarser(folders: CandleFolders, series: Series, timeframe: Timeframe, *, native: bool) -> Series:
+    return _series(folders.candles(series.symbol, timeframe)) if native else aggregate(series, timeframe)
+
+
+def _by_hour(files: tuple[CandleColumns, ...], timeframe: Timeframe) -> dict[int, list[Candle]]:
+    """Finer candles by the candle they lie in; only where they cover it whole, and the finest there is."""
+    found: dict[int, list[Candle]] = {}
+    for columns in files:
+        complete = timeframe.ms // columns.timeframe.ms
+        starts = columns.open_time_ms - columns.open_time_ms % timeframe.ms
+        for start, first, count in zip(*np.unique(starts, return_index=True, return_counts=True), strict=True):
+            if count == complete and int(start) not in found:
+                found[int(start)] = [columns.candle(index) for index in range(int(first), int(first) + complete)]
+    return found
+
+
+@dataclass(frozen=True)
+class History:
+    """A market with what the rules say at each of its candles, computed over arrays before anything trades."""
+
+    market: Market
+    rules: SymbolRules
+    table: FactTable
+    regimes: RegimeTrack
+    codes: list[int]
+    signals: dict[str, SignalTrack]
+
+    def regime_state(self, index: int) -> RegimeState:
+        return self.regimes.state_at(index)
+
+    def quiet_reading(self, index: int) -> tuple[str, str]:
+        """(outcome, reason) of a candle at which an idle symbol does nothing; only where the code is not SIGNAL."""
+        regime = REGIMES[int(self.regimes.codes[index])]
+        route = self.rules.route(regime)
+        if route.strategy is None:
+            return "NO_TRADE", route.reason
+        return "NO_SIGNAL", REASONS[int(self.signals[route.strategy].reasons[index])].value
+
+
+def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History:
+    """Compute features, regimes and signals of a whole market."""
+    rules = ruleset.for_symbol(market.symbol)
+    table = FactTable(rules, market.by_timeframe, candles_min)
+    track = regimes(table)
+    routed = {regime: rules.route(regime).strategy for regime in REGIMES}
+    by_strategy = {name: signals(table, name) for name in sorted({s for s in routed.values() if s is not None})}
+    codes = np.zeros(table.length, dtype=np.int16)
+    for code, regime in enumerate(REGIMES):
+        here = track.codes == code
+        strategy = routed[regime]
+        if strategy is None:
+            codes[here] = 1_000 + code
+            continue
+        reasons = by_strategy[strategy].reasons[here].astype(np.int16)
+        codes[here] = np.where(reasons == REASONS.index(Reason.SIGNAL), SIGNAL, reasons + 32 * code)
+    return History(market, rules, table, track, codes.tolist(), by_strategy)
+
+
+def data_hash(markets: list[Market]) -> str:
+    """SHA-256 over everything the run reads."""
+    found = hashlib.sha256()
+    for market in markets:
+        found.update(market.digest())
+    return found.hexdigest()
+
+
