@@ -1,0 +1,100 @@
+"""The catalog: every indicator a rule may name, found by name and bound to checked parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from indicators import averages, bands, direction, extremes, fields, momentum, patterns, volatility
+from indicators.indicator import Indicator, IndicatorError, Parameter, Stream, Unit
+from indicators.series import FloatArray, Series
+from indicators.workspace import Workspace
+
+__all__ = [
+    "CATALOG",
+    "Indicator",
+    "IndicatorError",
+    "Parameter",
+    "ResolvedIndicator",
+    "Stream",
+    "Unit",
+    "Workspace",
+    "describe",
+    "resolve",
+]
+
+_ROOMS = (fields, averages, momentum, volatility, bands, direction, extremes, patterns)
+
+CATALOG: Mapping[str, Indicator] = MappingProxyType({entry.name: entry for room in _ROOMS for entry in room.ENTRIES})
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedIndicator:
+    """An indicator with its parameters filled in and checked. Build it with ``resolve``."""
+
+    indicator: Indicator
+    params: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        return self.indicator.name
+
+    @property
+    def unit(self) -> Unit:
+        return self.indicator.unit
+
+    @property
+    def warmup(self) -> int:
+        """Number of candles after which the first value exists."""
+        return self.indicator.warmup(**self.params)
+
+    def stream(self) -> Stream:
+        """A new live form that has seen no candle yet."""
+        return self.indicator.stream(**self.params)
+
+    def batch(self, source: Series | Workspace) -> FloatArray:
+        """One value per candle, NaN where the live form has none; read-only.
+
+        Pass one ``Workspace`` to several indicators over a series, and what they share is computed once.
+        """
+        workspace = source if isinstance(source, Workspace) else Workspace(source)
+        key = (self.name, *self.params.items())
+        return workspace.once(key, lambda: self.indicator.batch(workspace, **self.params))
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{name}={value}' for name, value in self.params.items())})"
+
+
+def resolve(name: str, params: Mapping[str, object] | None = None) -> ResolvedIndicator:
+    """The indicator called ``name`` with ``params`` and its defaults for the rest. Raises ``IndicatorError``."""
+    indicator = CATALOG.get(name)
+    if indicator is None:
+        near = get_close_matches(name, CATALOG, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(CATALOG)}"
+        raise IndicatorError(f"no indicator is called {name!r}; {hint}")
+    return ResolvedIndicator(indicator, MappingProxyType(indicator.checked(params or {})))
+
+
+def describe() -> list[dict[str, object]]:
+    """The catalog as plain data for documentation: name, summary, unit, parameters with their limits."""
+    return [
+        {
+            "name": entry.name,
+            "summary": entry.summary,
+            "unit": entry.unit.value,
+            "parameters": [
+                {
+                    "name": parameter.name,
+                    "kind": parameter.kind.__name__,
+                    "minimum": parameter.minimum,
+                    "maximum": parameter.maximum,
+                    "default": parameter.default,
+                    "doc": parameter.doc,
+                }
+                for parameter in entry.parameters
+            ],
+        }
+        for entry in CATALOG.values()
+    ]

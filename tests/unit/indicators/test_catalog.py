@@ -1,0 +1,109 @@
+"""The catalog is complete and consistent, and refuses what it cannot compute with a sentence that helps."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+
+from indicators.catalog import CATALOG, Indicator, IndicatorError, Unit, Workspace, describe, resolve
+from indicators.series import Series
+
+NAMES = (  # noqa: SIM905 (forty words read better than forty literals)
+    "open high low close volume ema sma rsi atr atr_pct bb_upper bb_middle bb_lower bb_bandwidth bb_bandwidth_change "
+    "bandwidth_rank adx plus_di minus_di ema_slope ema_separation swing_high swing_low recent_high recent_low "
+    "donchian_high donchian_low mean_reversion_score volume_ratio atr_ratio bullish_engulfing bearish_engulfing "
+    "close_location body_ratio strong_close_up strong_close_down candle_range"
+).split()
+
+
+def test_the_catalog_has_every_indicator_under_its_own_name() -> None:
+    assert sorted(CATALOG) == sorted(NAMES)
+    assert all(name == entry.name for name, entry in CATALOG.items())
+
+
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG.keys())
+def test_every_form_of_an_entry_takes_just_its_declared_parameters(entry: Indicator) -> None:
+    declared = [parameter.name for parameter in entry.parameters]
+    assert list(inspect.signature(entry.warmup).parameters) == declared
+    assert list(inspect.signature(entry.stream).parameters) == declared
+    assert entry.summary.endswith(".")
+    assert all(parameter.doc for parameter in entry.parameters)
+    for parameter in entry.parameters:
+        assert parameter.default is None or parameter.checked(parameter.default) == parameter.default
+
+
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG.keys())
+def test_no_allowed_parameters_need_more_candles_than_one_request_brings(entry: Indicator) -> None:
+    largest = {parameter.name: parameter.kind(parameter.maximum) for parameter in entry.parameters}
+    assert entry.warmup(**largest) <= 1_500
+
+
+def test_defaults_fill_in_what_is_not_given() -> None:
+    bands = resolve("bb_upper", {"period": 30})
+    assert dict(bands.params) == {"period": 30, "deviations": 2.0}
+    assert bands.unit is Unit.PRICE
+    assert bands.warmup == 30
+    assert str(bands) == "bb_upper(period=30, deviations=2.0)"
+    assert str(resolve("close")) == "close()"
+
+
+def test_a_whole_number_serves_where_any_number_is_allowed() -> None:
+    deviations = resolve("bb_upper", {"deviations": 3}).params["deviations"]
+    assert deviations == 3.0
+    assert isinstance(deviations, float)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("emaa", {}, "no indicator is called 'emaa'; did you mean ema?"),
+        ("zzz", {}, "no indicator is called 'zzz'; there are open, high"),
+        ("ema", {}, "ema needs period: a whole number from 2 to 500"),
+        ("ema", {"period": None}, "ema needs period"),
+        ("ema", {"period": 1}, "ema: period must be a whole number from 2 to 500, not 1"),
+        ("ema", {"period": 501}, "not 501"),
+        ("ema", {"period": 20.0}, "must be a whole number from 2 to 500, not 20.0"),
+        ("ema", {"period": "20"}, "not '20'"),
+        ("ema", {"period": True}, "not True"),
+        ("ema", {"period": 10**400}, "whole number from 2 to 500"),
+        ("bb_upper", {"deviations": float("nan")}, "deviations must be a number from 0.1 to 10, not nan"),
+        ("bb_upper", {"deviations": float("inf")}, "not inf"),
+        ("ema", {"period": 20, "length": 3}, "ema has no parameter 'length'; it takes period"),
+        ("close", {"period": 20}, "close has no parameter 'period'; it takes no parameters"),
+        ("ema_separation", {"fast": 50, "slow": 20}, "ema_separation: fast must be below slow, not 50 and 20"),
+        ("ema_separation", {"fast": 20, "slow": 20}, "fast must be below slow"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_in_words(name: str, params: dict[str, object], message: str) -> None:
+    with pytest.raises(IndicatorError) as refusal:
+        resolve(name, params)
+    assert message in str(refusal.value)
+
+
+def test_the_description_is_plain_data_about_every_entry() -> None:
+    described = describe()
+    assert json.loads(json.dumps(described)) == described
+    assert [entry["name"] for entry in described] == list(CATALOG)
+    rsi = next(entry for entry in described if entry["name"] == "rsi")
+    assert rsi["unit"] == "index"
+    assert rsi["parameters"] == [
+        {"name": "period", "kind": "int", "minimum": 2, "maximum": 500, "default": 14, "doc": "changes in the average"}
+    ]
+
+
+def test_a_workspace_computes_what_indicators_share_once(walk: Series) -> None:
+    workspace = Workspace(walk)
+    upper = resolve("bb_upper").batch(workspace)
+    assert resolve("bb_upper").batch(workspace) is upper
+    assert resolve("bb_middle").batch(workspace) is resolve("sma", {"period": 20}).batch(workspace)
+    assert np.array_equal(upper, resolve("bb_upper").batch(walk), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_batch_gives_cannot_be_written_to(name: str, walk: Series) -> None:
+    params = {parameter.name: parameter.default or 3 for parameter in CATALOG[name].parameters}
+    with pytest.raises(ValueError, match="read-only"):
+        resolve(name, params).batch(walk)[0] = 1.0

@@ -1,0 +1,249 @@
+"""Both forms of every indicator give the same numbers, know nothing of the future, and start when they say."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from talipp.indicators.Indicator import Indicator as TalippIndicator
+
+from indicators.candle import Candle, Timeframe
+from indicators.catalog import CATALOG, IndicatorError, ResolvedIndicator, Unit, resolve
+from indicators.series import FloatArray, Series
+
+PERIODS: list[dict[str, float]] = [{"period": 2}, {"period": 14}, {"period": 50}]
+NONE: list[dict[str, float]] = [{}]
+BANDS: list[dict[str, float]] = [{}, {"period": 2, "deviations": 0.5}, {"period": 35, "deviations": 2.5}]
+SWINGS: list[dict[str, float]] = [{}, {"left": 1, "right": 1}, {"left": 7, "right": 2}]
+STRONG: list[dict[str, float]] = [{}, {"location": 0.5, "body": 0.0}, {"location": 1.0, "body": 1.0}]
+CHANNELS: list[dict[str, float]] = [{"period": 1}, *PERIODS]
+
+PARAMETERS: dict[str, list[dict[str, float]]] = {
+    **dict.fromkeys(["open", "high", "low", "close", "volume", "candle_range", "close_location", "body_ratio"], NONE),
+    **dict.fromkeys(["bullish_engulfing", "bearish_engulfing"], NONE),
+    **dict.fromkeys(["ema", "sma", "rsi", "atr", "atr_pct", "adx", "plus_di", "minus_di"], PERIODS),
+    **dict.fromkeys(["recent_high", "recent_low", "donchian_high", "donchian_low", "volume_ratio"], CHANNELS),
+    **dict.fromkeys(["bb_upper", "bb_middle", "bb_lower", "bb_bandwidth"], BANDS),
+    **dict.fromkeys(["swing_high", "swing_low"], SWINGS),
+    **dict.fromkeys(["strong_close_up", "strong_close_down"], STRONG),
+    "ema_slope": [{"period": 2, "lookback": 1}, {"period": 20, "lookback": 5}, {"period": 5, "lookback": 40}],
+    "ema_separation": [{}, {"fast": 2, "slow": 3}, {"fast": 9, "slow": 200}],
+    "atr_ratio": [{}, {"period": 2, "window": 1}, {"period": 30, "window": 5}],
+    "bb_bandwidth_change": [{}, {"period": 2, "lookback": 1}, {"period": 5, "lookback": 60}],
+    "bandwidth_rank": [{}, {"period": 2, "window": 2}, {"period": 30, "window": 20}],
+    "mean_reversion_score": [{}, {"period": 2, "window": 1}, {"period": 5, "window": 60}],
+}
+CASES = [resolve(name, params) for name, sets in PARAMETERS.items() for params in sets]
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+every_name = pytest.mark.parametrize("name", CATALOG)
+
+LIMITS = {
+    Unit.INDEX: (0.0, 100.0),
+    Unit.COUNT: (0.0, np.inf),
+    Unit.FLAG: (0.0, 1.0),
+    Unit.VOLUME: (0.0, np.inf),
+    Unit.RATIO: (0.0, np.inf),
+}
+
+
+def streamed(case: ResolvedIndicator, candles: list[Candle]) -> FloatArray:
+    stream = case.stream()
+    return np.array([np.nan if (value := stream.update(candle)) is None else value for candle in candles])
+
+
+def same(left: FloatArray, right: FloatArray) -> bool:
+    """Equal as numbers, NaN where the other has NaN."""
+    return bool(np.array_equal(left, right, equal_nan=True))
+
+
+def test_every_indicator_is_tested_here() -> None:
+    assert set(PARAMETERS) == set(CATALOG)
+
+
+@every_case
+def test_stream_and_batch_agree_bit_for_bit(case: ResolvedIndicator, history: Series) -> None:
+    assert same(case.batch(history), streamed(case, history.candles()))
+
+
+@every_case
+def test_the_first_value_comes_with_the_last_candle_of_the_warm_up(case: ResolvedIndicator, walk: Series) -> None:
+    known = np.flatnonzero(~np.isnan(case.batch(walk)))
+    if case.indicator.conditional:
+        assert known[0] + 1 >= case.warmup
+    else:
+        assert known[0] + 1 == case.warmup
+    assert (np.diff(known) == 1).all()
+    assert known[-1] == walk.length - 1
+
+
+@every_case
+@pytest.mark.parametrize("short", [0, 1, 2, -2, -1])
+def test_history_shorter_than_the_warm_up_gives_no_value_and_no_error(
+    case: ResolvedIndicator, short: int, walk: Series
+) -> None:
+    count = short if short >= 0 else max(case.warmup + short, 0)
+    batch = case.batch(walk.until(count))
+    assert len(batch) == count
+    assert np.isnan(batch[: case.warmup - 1]).all()
+
+
+@every_case
+def test_no_value_changes_when_the_future_is_removed_r47(case: ResolvedIndicator, history: Series) -> None:
+    whole = case.batch(history)
+    beginning = range(min(case.warmup + 12, 300))
+    for count in [*beginning, *range(301, history.length, 487), history.length - 1]:
+        assert same(case.batch(history.until(count)), whole[:count]), f"with {count} candles"
+
+
+@every_case
+def test_values_stay_within_what_their_unit_allows(case: ResolvedIndicator, history: Series) -> None:
+    values = case.batch(history)
+    known = values[~np.isnan(values)]
+    assert np.isfinite(known).all()
+    lowest, highest = LIMITS.get(case.unit, (-np.inf, np.inf))
+    assert known.min() >= lowest
+    assert known.max() <= highest
+    if case.unit in (Unit.COUNT, Unit.FLAG):
+        assert (known == np.floor(known)).all()
+
+
+def held(thing: Any) -> int:
+    """How many values there are in the lists of a talipp indicator and of all its parts."""
+    if isinstance(thing, list):
+        return len(thing)
+    if isinstance(thing, TalippIndicator):
+        return sum(held(part) for part in vars(thing).values())
+    return 0
+
+
+@every_case
+def test_a_stream_never_holds_more_than_a_few_warm_ups(case: ResolvedIndicator, walk: Series) -> None:
+    stream, candles = case.stream(), walk.candles()
+    peaks = []
+    for part in (candles[:2_000], candles[2_000:]):
+        peak = 0
+        for candle in part:
+            stream.update(candle)
+            peak = max(peak, sum(held(part) for part in vars(stream).values()))
+        peaks.append(peak)
+    assert peaks[1] <= peaks[0] <= 100 * (case.warmup + 1)
+
+
+@every_case
+def test_a_stream_refuses_a_number_that_is_not_finite_and_goes_on_unharmed(
+    case: ResolvedIndicator, walk: Series
+) -> None:
+    stream, candles = case.stream(), walk.candles()[: case.warmup + 20]
+    poisons = [(field, bad) for field in range(5) for bad in (float("nan"), float("inf"), float("-inf"))]
+    values = []
+    for index, candle in enumerate(candles):
+        numbers = [1.0] * 5
+        field, numbers[field] = poisons[index % len(poisons)]
+        with pytest.raises(IndicatorError, match="not finite"):
+            stream.update(Candle(candle.open_time_ms, *numbers))
+        values.append(stream.update(candle))
+    assert same(np.array([np.nan if value is None else value for value in values]), case.batch(walk)[: len(candles)])
+
+
+@st.composite
+def candle_lists(draw: st.DrawFn) -> list[Candle]:
+    """Possible candles in ticks of 1, 0.01 or 0.00001, with many flat, equal, silent and jumping ones."""
+    tick = draw(st.sampled_from([1.0, 0.01, 0.00001]))
+    step = st.one_of(st.just(0), st.integers(-3, 3), st.integers(-400, 400))
+    wick = st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 500))
+    volume = st.one_of(st.just(0.0), st.floats(0.001, 1e7))
+    candles, price = [], 1_000
+    for index, (jump, body, up, down, traded) in enumerate(
+        draw(st.lists(st.tuples(step, step, wick, wick, volume), max_size=60))
+    ):
+        opened = max(price + jump, 1_000)
+        price = max(opened + body, 1_000)
+        high, low = max(opened, price) + up, min(opened, price) - down
+        ticks = (opened * tick, high * tick, low * tick, price * tick)
+        candles.append(Candle(index * Timeframe.H1.ms, *ticks, traded))
+    return candles
+
+
+def draw_case(data: st.DataObject, name: str) -> ResolvedIndicator:
+    """An entry with parameters small enough for its values to appear within some dozen candles."""
+    params: dict[str, float] = {}
+    for parameter in CATALOG[name].parameters:
+        if parameter.kind is int:
+            params[parameter.name] = data.draw(st.integers(int(parameter.minimum), 8), label=parameter.name)
+        else:
+            params[parameter.name] = data.draw(st.floats(parameter.minimum, parameter.maximum), label=parameter.name)
+    assume(CATALOG[name].constraint(**params) is None)
+    return resolve(name, params)
+
+
+@every_name
+@given(data=st.data(), candles=candle_lists())
+@settings(max_examples=40, deadline=None)
+def test_stream_batch_and_truncated_batch_agree_on_any_candles(
+    name: str, data: st.DataObject, candles: list[Candle]
+) -> None:
+    case = draw_case(data, name)
+    series = Series.from_candles("ANYUSDT", Timeframe.H1, candles)
+    batch = case.batch(series)
+    assert same(batch, streamed(case, candles))
+    known = np.flatnonzero(~np.isnan(batch))
+    assert known.size == 0 or known[0] + 1 >= case.warmup
+    assert case.indicator.conditional or known.size == max(len(candles) - case.warmup + 1, 0)
+    count = data.draw(st.integers(0, len(candles)), label="known candles")
+    assert same(case.batch(series.until(count)), batch[:count])
+    lowest, highest = LIMITS.get(case.unit, (-np.inf, np.inf))
+    assert all(lowest <= value <= highest for value in batch[known])
+
+
+DIGESTS = {
+    "open": "218848e252be9a2e",
+    "high": "8d9b3fb47c447090",
+    "low": "da41fd59daf39ff2",
+    "close": "bf88097a193b6e75",
+    "volume": "33236a0534bbaf39",
+    "volume_ratio": "74bbcfecd8d6e4aa",
+    "ema": "fd402111c48092e0",
+    "sma": "10cbd79789fcbfa8",
+    "ema_slope": "fd5f924f91530528",
+    "ema_separation": "55ff5dcb061a28c1",
+    "rsi": "b638b3a7299e29ff",
+    "atr": "fc7df4ef6d6abee3",
+    "atr_pct": "6870eb8c6d9ff1cd",
+    "atr_ratio": "6104d6340d8dc4e9",
+    "candle_range": "f78a06984ee958f8",
+    "bb_upper": "e9d3f460aa1a1cbc",
+    "bb_middle": "b4b3db1313ee4991",
+    "bb_lower": "d5c6c1311ae30db8",
+    "bb_bandwidth": "628fa531996cf29d",
+    "bb_bandwidth_change": "bd5f86b480fa0253",
+    "bandwidth_rank": "e61591e59235cfd0",
+    "mean_reversion_score": "9f3f6be3097b783a",
+    "adx": "e05eb5809019e4b4",
+    "plus_di": "a49985ad49c869dc",
+    "minus_di": "1d6afdff0ffc2129",
+    "swing_high": "b1b33e2012c12f84",
+    "swing_low": "c16097e8153de676",
+    "recent_high": "39b2f1d8d4b69b9e",
+    "recent_low": "a57bf047562576a1",
+    "donchian_high": "50c0d7940a814f30",
+    "donchian_low": "308a4ae540b72f1e",
+    "bullish_engulfing": "bb94271627028a2c",
+    "bearish_engulfing": "5675bfecde2dfa46",
+    "close_location": "5740ab6086292d46",
+    "body_ratio": "9e0f3e316ed9dbf6",
+    "strong_close_up": "b3836e732348bfac",
+    "strong_close_down": "2235e93652e78572",
+}
+
+
+@every_name
+def test_the_numbers_are_the_same_on_every_python_and_machine(name: str, walk: Series) -> None:
+    """A changed digest means that old journals no longer replay: change one only with a word in the changelog."""
+    digest = hashlib.sha256()
+    for params in PARAMETERS[name]:
+        digest.update(resolve(name, params).batch(walk).astype("<f8").tobytes())
+    assert digest.hexdigest()[:16] == DIGESTS[name]
