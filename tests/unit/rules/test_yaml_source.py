@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.yaml_source import BYTES_MAX, Problem, Source, SourceError, parse_source, read_source, validate
+from rules.yaml_source import BYTES_MAX, Problem, Source, SourceError, parse_source, read_source
 
 
 def problems_of(text: str) -> list[str]:
@@ -87,79 +84,6 @@ class TestRefusedForms:
 
     def test_a_trap_word_as_a_key(self) -> None:
         assert only_problem_of("on: 1\n").startswith("f.yaml:1:1: on is a truth value to some")
-
-
-class TestWordsThatReadersDisagreeOn:
-    @pytest.mark.parametrize(
-        ("written", "hint"),
-        [
-            ("yes", 'write true if a truth value is meant, "yes" if text is'),
-            ("NO", 'write false if a truth value is meant, "NO" if text is'),
-            ("On", 'write true if a truth value is meant, "On" if text is'),
-            ("off", 'write false if a truth value is meant, "off" if text is'),
-            ("y", 'write true if a truth value is meant, "y" if text is'),
-            ("N", 'write false if a truth value is meant, "N" if text is'),
-            ("True", "write true in lower case"),
-            ("NULL", "write null in lower case"),
-            ("~", 'write null instead of ~, or "~" if text is meant'),
-            ("1e3", "write 1000"),
-            ("1.5e3", "write 1500"),
-            ("25E-4", "write 0.0025"),
-            ("1e999", "numbers are written without exponent"),
-            ("1_000", 'write 1000, or "1_000" if text is meant'),
-            ("0123", 'write a decimal number without leading zero, or "0123" if text is meant'),
-            ("0o17", 'write a decimal number without leading zero, or "0o17" if text is meant'),
-            ("0x1F", 'write a decimal number without leading zero, or "0x1F" if text is meant'),
-            ("12:30:45", 'write "12:30:45" if a time is meant, or the number itself'),
-            ("08:00", 'write "08:00" if a time is meant, or the number itself'),
-            ("2026-11-01", 'write "2026-11-01"'),
-            ("2026-11-01T10:00:00Z", 'write "2026-11-01T10:00:00Z"'),
-            (".inf", "write a number, or null for no limit"),
-            ("-.INF", "write a number, or null for no limit"),
-            (".nan", "write a number, or null for no limit"),
-            ("+5", "write the number as 5"),
-            (".5", "write the number as 0.5"),
-            ("5.", "write the number as 5.0"),
-            ("1_", 'write "1_" if text is meant'),
-            ("=", 'write "=" if text is meant'),
-            ("1.2345678901234567", "more than 15 significant digits: write fewer"),
-            ("9" * 5_00, "more than 15 significant digits: write fewer"),
-        ],
-    )
-    def test_is_refused_with_a_hint(self, written: str, hint: str) -> None:
-        problem = only_problem_of(f"a:\n  - {written}\n")
-        assert problem.startswith("f.yaml:2:5: ")
-        assert problem.endswith(hint)
-
-    def test_a_missing_value_is_refused(self) -> None:
-        assert only_problem_of("a:\nb: 1\n") == "f.yaml:1:3: no value is written here: write null if nothing is meant"
-
-    @pytest.mark.parametrize("written", ["yes", "1e3", "0123", "12:30:45", "2026-11-01", "~", "", "null", "true", "5"])
-    def test_in_quotes_is_text(self, written: str) -> None:
-        assert parse_source(f"a: \"{written}\"\nb: '{written}'\n", "f").data == {"a": written, "b": written}
-
-    @pytest.mark.parametrize("written", ["1h", "4h", "1d", "1e", "BTCUSDT", "adx_4h >= 25", "a-b", "1.2.3", "nobody"])
-    def test_text_that_only_resembles_one_is_text(self, written: str) -> None:
-        assert parse_source(f"a: {written}\n", "f").data == {"a": written}
-
-    @given(st.integers(min_value=-(10**15) + 1, max_value=10**15 - 1))
-    def test_whole_numbers_come_back_exactly(self, number: int) -> None:
-        assert parse_source(f"a: {number}\n", "f").data == {"a": number}
-
-    @given(st.decimals(min_value=-(10**8), max_value=10**8, places=6))
-    def test_decimals_come_back_exactly_as_decimal_text(self, number: object) -> None:
-        read = parse_source(f"a: {number:f}\n", "f").data["a"]
-        assert f"{read:.6f}" == f"{float(str(number)):.6f}"
-
-    @given(st.text(alphabet="0123456789+-._:eExXoObBTZ ynofNOFtruesYES~", min_size=1, max_size=12))
-    def test_whatever_is_accepted_means_the_same_to_a_plain_reader_of_yaml(self, word: str) -> None:
-        try:
-            ours = parse_source(f"a: {word}\n", "f").data
-        except SourceError:
-            return
-        theirs = yaml.safe_load(f"a: {word}\n")
-        assert ours == theirs
-        assert type(ours["a"]) is type(theirs["a"])
 
 
 class TestLimitsAndFiles:
@@ -314,101 +238,3 @@ class TestPlaces:
         assert Problem("f", 1, 2, "x") == Problem("f", 1, 2, "x")
         with pytest.raises(AttributeError):
             Problem("f", 1, 2, "x").line = 3  # type: ignore[misc]
-
-
-class TestSchema:
-    SCHEMA: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["leverage", "mode"],
-        "properties": {
-            "leverage": {"type": "integer", "minimum": 1, "maximum": 20},
-            "mode": {"enum": ["MARKET", "LIMIT"]},
-            "limit_pct": {"type": ["number", "null"], "exclusiveMinimum": 0},
-            "symbols": {
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": {"pattern": "^[A-Z0-9]+$", "description": "A symbol: capitals and digits"},
-                "additionalProperties": {"type": "object", "properties": {"live": {"type": "boolean"}}},
-            },
-            "names": {"type": "array", "uniqueItems": True, "maxItems": 2, "items": {"type": "string", "minLength": 2}},
-            "stop": {
-                "oneOf": [
-                    {"type": "string"},
-                    {
-                        "type": "object",
-                        "required": ["price"],
-                        "additionalProperties": False,
-                        "properties": {"price": {"type": "string"}, "buffer": {"type": "number"}},
-                    },
-                ]
-            },
-            "age": {"anyOf": [{"type": "integer", "minimum": 5}, {"type": "null"}]},
-            "level": {"anyOf": [{"const": "AUTO"}, {"type": "number"}]},
-        },
-    }
-
-    def problems(self, text: str) -> list[str]:
-        return [str(problem) for problem in validate(parse_source(text, "f.yaml"), self.SCHEMA)]
-
-    def test_a_good_file_has_none(self) -> None:
-        assert (
-            self.problems("leverage: 2\nmode: LIMIT\nlimit_pct: null\nstop: {price: x}\nage: null\nlevel: AUTO\n") == []
-        )
-
-    @pytest.mark.parametrize(
-        ("line", "told"),
-        [
-            ("limit_pct: half", '3:12: limit_pct: expected a number or null, found the text "half"'),
-            ("limit_pct: 0", "3:12: limit_pct: must be greater than 0, found 0"),
-            ("limit_pct: true", "3:12: limit_pct: expected a number or null, found true"),
-            ("limitpct: 1", "3:1: unknown key limitpct; did you mean limit_pct?"),
-            ("symbols: {}", "3:10: symbols: must have at least 1 keys, has 0"),
-            (
-                "symbols: {btc: {}}",
-                '3:11: symbols.btc: this key is not allowed: the text "btc" is not a symbol: capitals and digits',
-            ),
-            ("symbols: {BTC: {live: 1}}", "3:23: symbols.BTC.live: expected true or false, found 1"),
-            ("symbols: {BTC: [1]}", "3:16: symbols.BTC: expected a mapping, found a list"),
-            ("names: [ab, cd, ab]", "3:8: names: the same item is listed twice"),
-            ("names: [ab, c]", "3:13: names[1]: must have at least 2 characters, has 1"),
-            ("stop: {pric: x}", "3:8: unknown key pric in stop; did you mean price?"),
-            ("stop: {buffer: 1}", "3:1: stop: key price is missing"),
-            ("stop: 5", "3:7: stop: expected text or a mapping, found 5"),
-            ("age: 2", "3:6: age: must be at least 5, found 2"),
-            ("age: x", '3:6: age: expected a whole number or null, found the text "x"'),
-            ("level: x", '3:8: level: expected AUTO or a number, found the text "x"'),
-            (
-                "zzz: 1",
-                "3:1: unknown key zzz; known here and not yet used: limit_pct, symbols, names, stop, age, level",
-            ),
-        ],
-    )
-    def test_a_difference_is_placed_and_said_in_plain_words(self, line: str, told: str) -> None:
-        assert f"f.yaml:{told}" in self.problems(f"leverage: 2\nmode: LIMIT\n{line}\n")
-
-    def test_a_choice_in_the_wrong_case_is_guessed(self) -> None:
-        assert self.problems("leverage: 2\nmode: market\n") == [
-            'f.yaml:2:7: mode: must be one of MARKET, LIMIT; found the text "market"; did you mean MARKET?'
-        ]
-
-    def test_a_whole_number_may_not_be_written_as_a_decimal(self) -> None:
-        assert self.problems("leverage: 2.0\nmode: LIMIT\n") == [
-            "f.yaml:1:11: leverage: expected a whole number, found 2.0"
-        ]
-
-    def test_all_differences_come_at_once_in_the_order_of_the_file(self) -> None:
-        assert self.problems("names: 1\nmode: X\nleverage: 50\n") == [
-            "f.yaml:1:8: names: expected a list, found 1",
-            'f.yaml:2:7: mode: must be one of MARKET, LIMIT; found the text "X"',
-            "f.yaml:3:11: leverage: must be at most 20, found 50",
-        ]
-
-    def test_a_misspelt_key_is_not_also_reported_as_missing(self) -> None:
-        assert self.problems("leverag: 2\nmode: LIMIT\n") == ["f.yaml:1:1: unknown key leverag; did you mean leverage?"]
-
-    def test_missing_keys_are_named_together(self) -> None:
-        assert self.problems("names: [ab]\n") == ["f.yaml:1:1: keys leverage, mode are missing"]
-
-    def test_a_file_of_the_wrong_kind(self) -> None:
-        assert self.problems("- 1\n") == ["f.yaml:1:1: expected a mapping, found a list"]

@@ -1,0 +1,75 @@
+# Everything works on a fresh clone with Python >= 3.11 (with venv) and make: no root, no keys, no other tools.
+# The virtual environment is made and kept up to date by itself; `make clean` removes what make has made.
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+IN_VENV := $(VENV)/bin/python
+PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
+SOURCES_OF_INSTALL := setup.cfg pyproject.toml constraints.txt
+TEST_WORKERS ?= 2
+
+.PHONY: help run test check bench soak clean
+
+help:
+	@echo 'make run        starts the bot and its dashboard on the embedded exchange (FRESH=1: from the beginning)'
+	@echo 'make test       runs every test that needs nothing else (COVERAGE=1: with branch coverage)'
+	@echo 'make check      format, lint, types, architecture'
+	@echo 'make bench      measures'
+	@echo 'make soak       the tests that take minutes'
+	@echo 'make clean      removes the virtual environment and all caches; databases in var/ stay'
+
+run: $(VENV)/installed-run
+	@if [ -n "$(FRESH)" ]; then $(MAKE) --no-print-directory set-aside; fi
+	@BINANCE_ENV=sim $(IN_VENV) -m fsm run
+
+# The simulated account, its clock and the journal lie beside one another and only make sense together.
+.PHONY: set-aside
+set-aside:
+	@if ls var/sim* >/dev/null 2>&1; then \
+	    aside="var/aside-$$(date -u +%Y%m%dT%H%M%SZ)"; mkdir -p "$$aside"; mv var/sim* "$$aside"/; \
+	    echo "the earlier simulation was set aside in $$aside"; \
+	fi
+
+test: $(VENV)/installed-test
+	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+
+check: $(VENV)/installed-check
+	@$(IN_VENV) -m ruff format --check .
+	@$(IN_VENV) -m ruff check .
+	@$(IN_VENV) -m mypy
+	@$(IN_VENV) -m pytest -n 0 tests/test_architecture.py
+
+bench: $(VENV)/installed-test
+	@set -e; for script in $(sort $(wildcard benchmarks/*.py)); do \
+	    echo "== $$script"; $(IN_VENV) -m "$$(echo "$${script%.py}" | tr / .)"; \
+	done
+
+soak: $(VENV)/installed-test
+	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) -m slow
+
+clean:
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov build dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] \
+	    + "; name another with make PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed-run: $(VENV)/made $(SOURCES_OF_INSTALL)
+	@echo 'installing into $(VENV) …'
+	@$(PIP) setuptools
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed-run
+	@$(PIP) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(VENV)/installed-check: $(VENV)/installed-test
+	@$(PIP) --no-build-isolation --editable '.[test,dev]'
+	@touch $@

@@ -1,0 +1,61 @@
+"""What all tests share: steady hypothesis runs, and no way out to the network."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Tests are deterministic: the same examples on every machine, and no deadline on a busy one.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
+
+
+class NetworkUsed(BaseException):
+    """A test reached for something beyond this machine. Not an Exception, so that no code under test swallows it."""
+
+
+_outside_allowed = False
+
+
+def _guard_network(event: str, arguments: tuple[Any, ...]) -> None:
+    if _outside_allowed or event not in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        return
+    host = arguments[0]
+    if event != "socket.getaddrinfo":
+        connection, address = arguments
+        if connection.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        host = address[0]
+    if not _is_here(host):
+        raise NetworkUsed(f"a test tried to reach {host}: tests need nothing but this machine")
+
+
+def _is_here(host: str | bytes | None) -> bool:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in (None, "", "localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(str(name).partition("%")[0])
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+sys.addaudithook(_guard_network)
+
+
+@pytest.fixture(autouse=True)
+def _outside_only_for_testnet(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests marked ``testnet`` are the only ones that may leave this machine."""
+    global _outside_allowed
+    _outside_allowed = request.node.get_closest_marker("testnet") is not None
+    yield
+    _outside_allowed = False

@@ -1,0 +1,459 @@
+"""The house keeps its shape: arrows between rooms, doors to other libraries, a pure core, sizes, names and words."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("fsm", "rules", "indicators", "exchange", "store", "web")
+
+# room or part of it → what of ours it may import. The longest matching entry counts.
+ARROWS: dict[str, tuple[str, ...]] = {
+    "indicators": ("indicators",),
+    "rules": ("rules", "indicators"),
+    "exchange": ("exchange", "indicators.candle"),
+    "store": ("store", "exchange.types", "indicators.candle"),
+    "web": ("web", "store", "rules"),
+    "fsm": ROOMS,
+    "fsm/core": (
+        "fsm.core",
+        "rules",
+        "indicators",
+        "exchange.types",
+        "exchange.filters",
+        "exchange.client_ids",
+    ),
+}
+
+# library → where it may be imported
+DOORS: dict[str, tuple[str, ...]] = {
+    "talipp": ("indicators",),
+    "numpy": ("indicators", "rules", "exchange/candle_files.py", "exchange/sim", "fsm/lab"),
+    "yaml": ("rules",),
+    "jsonschema": ("rules",),
+    "httpx": ("exchange",),
+    "websockets": ("exchange",),
+    "starlette": ("web", "exchange/sim"),
+    "uvicorn": ("web", "exchange/sim"),
+    "peewee": ("store",),
+    "playhouse": ("store",),
+    "apsw": ("store",),
+    "transitions": ("fsm/core/machine.py",),
+    "dotenv": ("fsm/config",),
+    "msgspec": ROOMS,
+    "structlog": ("fsm", "rules", "indicators", "exchange", "store", "web"),
+    "click": ("fsm", "exchange", "web"),
+    "rich": ("fsm", "exchange", "web"),
+}
+CORE_LIBRARIES = frozenset({"msgspec", "transitions"})
+# fmt: off
+IMPURE_MODULES = frozenset({
+    "asyncio", "builtins", "concurrent", "contextvars", "ctypes", "fileinput", "gc", "glob", "http", "importlib",
+    "io", "logging", "multiprocessing", "os", "pathlib", "platform", "queue", "random", "sched", "secrets",
+    "select", "selectors", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile",
+    "threading", "time", "timeit", "urllib", "uuid", "warnings", "weakref",
+})
+# fmt: on
+IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "compile", "breakpoint", "__import__", "globals"})
+WALL_CLOCK = frozenset({"now", "utcnow", "today"})
+
+# Which exchange runs, and whether it is real, is decided once; everything else is told what it needs.
+MODE_DECIDERS = ("fsm/bootstrap", "fsm/config/", "exchange/environment.py")
+MODES = frozenset({"backtest", "live", "sim", "testnet", "mainnet"})
+MODE_NAMES = frozenset(
+    {f"{prefix}{mode}" for prefix in ("", "is_", "in_") for mode in (*MODES, "dry_run", "simulated")}
+)
+
+FILE_LINES_MAX = 400
+FUNCTION_LINES_USUAL, FUNCTION_USUAL_SHARE_MIN = 30, 0.90
+FUNCTION_LINES_LONG, FUNCTION_LONG_SHARE_MAX = 50, 0.04
+VAGUE_NAMES = re.compile(r"(^|_)(utils?|helpers?|common|managers?|misc|stuff)($|_)")
+MOCK_LIBRARIES = re.compile(r"(unittest\.)?mock(\.|$)|pytest_mock|flexmock|mockito|asynctest|doublex")
+
+
+def spelt(text: str) -> str:
+    """The text without its gaps, which keep this file free of what it forbids."""
+    return text.replace("~", "")
+
+
+FORBIDDEN_TEXT = re.compile(
+    spelt(
+        r"(?<![\w./-])/(?:w~ork|f~arm)(?=/|\b(?![\w-]))"
+        r"|/opt/(?:p~ypi|w~heels)"
+        r"|p~ypi\.org|p~ythonhosted\.org|p~roxy\.golang\.org|r~egistry\.npmjs\.org|a~rtifactory"
+    )
+)
+
+Module = tuple[str, ast.Module]
+
+
+def module_of(path: str, source: str) -> Module:
+    return path, ast.parse(source)
+
+
+def imports_of(module: Module) -> Iterator[tuple[int, str]]:
+    """Every imported name with its line, in full: ``from a.b import c`` is ``a.b.c``."""
+    path, tree = module
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = path.removesuffix(".py").split("/")[: -node.level] if node.level else []
+            start = ".".join([*package, *filter(None, [node.module])])
+            yield from ((node.lineno, f"{start}.{alias.name}") for alias in node.names)
+
+
+def is_within(path: str, places: tuple[str, ...]) -> bool:
+    return any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in places)
+
+
+def starts_with(name: str, allowed: tuple[str, ...]) -> bool:
+    return any(name == entry or name.startswith(f"{entry}.") for entry in allowed)
+
+
+def wrong_arrows(module: Module) -> Iterator[str]:
+    path, _ = module
+    room = max((entry for entry in ARROWS if is_within(path, (entry,))), key=len)
+    for line, name in imports_of(module):
+        if name.split(".")[0] in ROOMS and not starts_with(name, ARROWS[room]):
+            yield f"{path}:{line}: {room} may not import {name}"
+
+
+def wrong_doors(module: Module) -> Iterator[str]:
+    path, _ = module
+    for line, name in imports_of(module):
+        library = name.split(".")[0]
+        if library in ROOMS or library in sys.stdlib_module_names:
+            continue
+        if library not in DOORS:
+            yield f"{path}:{line}: {library} has no door: add one with a reason, or do without"
+        elif not is_within(path, DOORS[library]):
+            yield f"{path}:{line}: {library} comes in only through {', '.join(DOORS[library])}"
+
+
+def impurities(module: Module) -> Iterator[str]:
+    path, tree = module
+    if not is_within(path, ("fsm/core",)):
+        return
+    for line, name in imports_of(module):
+        library = name.split(".")[0]
+        if library in IMPURE_MODULES:
+            yield f"{path}:{line}: the core is pure and may not import {library}"
+        elif library not in (*ROOMS, *sys.stdlib_module_names, *CORE_LIBRARIES):
+            yield f"{path}:{line}: the core may not import {library}"
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)):
+            yield f"{path}:{node.lineno}: the core never waits"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
+            yield f"{path}:{node.lineno}: the core may not call {node.func.id}"
+        elif isinstance(node, ast.Attribute) and node.attr in WALL_CLOCK:
+            yield f"{path}:{node.lineno}: the core may not read the clock ({node.attr})"
+        elif isinstance(node, ast.Global):
+            yield f"{path}:{node.lineno}: the core has no global state"
+
+
+def mode_decisions(module: Module) -> Iterator[str]:
+    path, tree = module
+    if path.startswith(MODE_DECIDERS):
+        return
+    for node in ast.walk(tree):
+        tests: list[ast.expr] = []
+        if isinstance(node, (ast.If, ast.IfExp, ast.While, ast.Assert)):
+            tests = [node.test]
+        elif isinstance(node, ast.Match):
+            tests = [node.subject]
+        elif isinstance(node, ast.comprehension):
+            tests = node.ifs
+        for test in tests:
+            if word := asked_mode(test):
+                yield f"{path}:{test.lineno}: asks for the mode ({word}); only bootstrap and config decide by it"
+
+
+def asked_mode(test: ast.expr) -> str | None:
+    """The mode that a condition asks for: as a flag, or in a comparison. A collection called ``live`` is no flag."""
+    if isinstance(test, ast.BoolOp):
+        return next(filter(None, map(asked_mode, test.values)), None)
+    if isinstance(test, ast.UnaryOp):
+        return asked_mode(test.operand)
+    if isinstance(test, ast.Call):
+        return asked_mode(test.func)
+    if isinstance(test, (ast.Name, ast.Attribute)):
+        name = test.id if isinstance(test, ast.Name) else test.attr
+        return name if name in MODE_NAMES else None
+    if isinstance(test, ast.Compare):
+        for node in ast.walk(test):
+            if isinstance(node, ast.Constant) and node.value in MODES:
+                return str(node.value)
+            if isinstance(node, ast.Attribute) and node.attr.isupper() and node.attr.lower() in MODES:
+                return node.attr
+    return None
+
+
+def missing_opening(module: Module) -> Iterator[str]:
+    path, tree = module
+    if not tree.body:
+        return
+    opening = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
+    if not re.match(r"[A-Z`\"'].{15,}?[.:](\s|$)", opening):
+        yield f"{path}:1: a module opens with one sentence: what it is responsible for"
+
+
+def vague_names(module: Module) -> Iterator[str]:
+    path, tree = module
+    for part in path.removesuffix(".py").split("/"):
+        if VAGUE_NAMES.search(part):
+            yield f"{path}: {part} says nothing: name it after what it holds"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node.name).lower()
+            if VAGUE_NAMES.search(words):
+                yield f"{path}:{node.lineno}: {node.name} says nothing: name it after what it does"
+
+
+def too_long(path: str, source: str) -> Iterator[str]:
+    lines = source.count("\n")
+    if lines > FILE_LINES_MAX:
+        yield f"{path}: {lines} lines, {FILE_LINES_MAX} are allowed: it holds more than one noun"
+
+
+def function_lines(module: Module) -> Iterator[tuple[int, str]]:
+    path, tree = module
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
+            yield node.end_lineno - node.lineno + 1, f"{path}:{node.lineno} {node.name}"
+
+
+def long_functions(modules: list[Module]) -> Iterator[str]:
+    sizes = sorted(size for module in modules for size in function_lines(module))
+    usual = sum(lines < FUNCTION_LINES_USUAL for lines, _ in sizes) / len(sizes)
+    long = sum(lines > FUNCTION_LINES_LONG for lines, _ in sizes) / len(sizes)
+    longest = ", ".join(f"{name} ({lines})" for lines, name in sizes[:-9:-1])
+    if usual < FUNCTION_USUAL_SHARE_MIN:
+        yield f"only {usual:.1%} of functions are under {FUNCTION_LINES_USUAL} lines; longest: {longest}"
+    if long > FUNCTION_LONG_SHARE_MAX:
+        yield f"{long:.1%} of functions are above {FUNCTION_LINES_LONG} lines; longest: {longest}"
+
+
+def unreal_tests(module: Module) -> Iterator[str]:
+    path, tree = module
+    for line, name in imports_of(module):
+        if MOCK_LIBRARIES.match(name):
+            yield f"{path}:{line}: tests use real parts, not {name}"
+        if name == "time.sleep":
+            yield f"{path}:{line}: tests never sleep"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.arg == "mocker":
+            yield f"{path}:{node.lineno}: tests use real parts, not mocker"
+        if isinstance(node, ast.Attribute) and node.attr == "sleep" and ast.unparse(node.value) == "time":
+            yield f"{path}:{node.lineno}: tests never sleep"
+
+
+def forbidden_text(path: str, text: str) -> Iterator[str]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := FORBIDDEN_TEXT.search(line):
+            yield f"{path}:{number}: names a place of one machine: {found.group()}"
+
+
+def tracked_files() -> list[str]:
+    """What git tracks or is about to; without git, everything that lies there."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+    except (OSError, subprocess.CalledProcessError):
+        hidden = re.compile(r"(^|/)(\.(?!ci/|env\.example)|var/|__pycache__|build/|dist/)|\.egg-info/")
+        paths = (str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file())
+        return [name for name in paths if not hidden.search(name)]
+
+
+def modules_under(*places: str) -> list[Module]:
+    files = sorted(path for place in places for path in (ROOT / place).rglob("*.py"))
+    return [module_of(str(path.relative_to(ROOT)), path.read_text("utf-8")) for path in files]
+
+
+def assert_none(problems: Iterable[str]) -> None:
+    found = list(problems)
+    assert not found, "\n" + "\n".join(found)
+
+
+class TestThisRepository:
+    @pytest.mark.parametrize(
+        "check",
+        [wrong_arrows, wrong_doors, impurities, mode_decisions, missing_opening, vague_names],
+        ids=lambda check: check.__name__,
+    )
+    def test_product_code_keeps_the_rule(self, check: Callable[[Module], Iterator[str]]) -> None:
+        assert_none(problem for module in modules_under(*ROOMS) for problem in check(module))
+
+    def test_no_file_is_too_long(self) -> None:
+        files = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+        assert_none(problem for path in files for problem in too_long(str(path.relative_to(ROOT)), path.read_text()))
+
+    def test_functions_are_short(self) -> None:
+        assert_none(long_functions(modules_under(*ROOMS)))
+
+    def test_tests_use_real_parts_and_never_sleep(self) -> None:
+        assert_none(problem for module in modules_under("tests") for problem in unreal_tests(module))
+
+    def test_tests_are_no_packages(self) -> None:
+        assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+    def test_no_file_names_a_place_of_one_machine(self) -> None:
+        found: list[str] = []
+        for name in tracked_files():
+            try:
+                found += forbidden_text(name, (ROOT / name).read_text("utf-8"))
+            except UnicodeDecodeError:
+                continue
+        assert_none(found)
+
+    def test_every_room_is_there(self) -> None:
+        assert [room for room in ROOMS if not (ROOT / room / "__init__.py").is_file()] == []
+
+
+class TestTheRulesThemselves:
+    """Each rule is broken on purpose and must notice."""
+
+    @pytest.mark.parametrize(
+        ("path", "source"),
+        [
+            ("indicators/x.py", "import rules"),
+            ("indicators/x.py", "def f():\n    from exchange.types import Side"),
+            ("rules/x.py", "from fsm.core.records import State"),
+            ("exchange/x.py", "from indicators.catalog import CATALOG"),
+            ("exchange/x.py", "from indicators import catalog"),
+            ("store/x.py", "from exchange.errors import Refusal"),
+            ("web/x.py", "import fsm.config"),
+            ("web/x.py", "from exchange.types import Side"),
+            ("fsm/core/x.py", "from store import journal"),
+            ("fsm/core/x.py", "from exchange.port import Exchange"),
+            ("fsm/core/x.py", "from ..config import Config"),
+            ("fsm/core/x.py", "from fsm.live.clock import Clock"),
+        ],
+    )
+    def test_a_wrong_arrow(self, path: str, source: str) -> None:
+        assert list(wrong_arrows(module_of(path, source)))
+
+    @pytest.mark.parametrize(
+        ("path", "source"),
+        [
+            ("fsm/core/x.py", "from exchange import filters\nfrom . import states\nimport rules.regime"),
+            ("exchange/x.py", "from indicators.candle import Candle\nfrom exchange.errors import Refusal"),
+            ("fsm/live/x.py", "from store.journal import Journal\nimport web"),
+        ],
+    )
+    def test_a_right_arrow(self, path: str, source: str) -> None:
+        assert list(wrong_arrows(module_of(path, source))) == []
+
+    @pytest.mark.parametrize(
+        ("path", "source"),
+        [
+            ("rules/x.py", "import talipp"),
+            ("store/x.py", "import numpy as np"),
+            ("exchange/binance/x.py", "from starlette.applications import Starlette"),
+            ("fsm/core/engine.py", "from transitions import Machine"),
+            ("fsm/live/x.py", "import peewee"),
+            ("fsm/x.py", "import yaml"),
+            ("rules/x.py", "import pandas"),
+        ],
+    )
+    def test_a_wrong_door(self, path: str, source: str) -> None:
+        assert list(wrong_doors(module_of(path, source)))
+        assert list(wrong_doors(module_of("fsm/core/machine.py", "import transitions, decimal"))) == []
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "import asyncio",
+            "from time import time",
+            "import random",
+            "from os import environ",
+            "import logging",
+            "import structlog",
+            "async def f(): ...",
+            "x = open('f')",
+            "from datetime import datetime\nx = datetime.now()",
+            "def f():\n    global x",
+        ],
+    )
+    def test_an_impure_core(self, source: str) -> None:
+        assert list(impurities(module_of("fsm/core/x.py", source)))
+        assert list(impurities(module_of("fsm/live/x.py", source))) == []
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "if live: pass",
+            "if self.is_sim: pass",
+            "x = 1 if env == 'mainnet' else 2",
+            "if env is Env.TESTNET: pass",
+            "while not backtest: pass",
+            "x = [y for y in z if y.backtest]",
+        ],
+    )
+    def test_a_decision_by_mode(self, source: str) -> None:
+        assert list(mode_decisions(module_of("fsm/core/x.py", source)))
+        assert list(mode_decisions(module_of("fsm/bootstrap.py", source))) == []
+
+    @pytest.mark.parametrize("source", ["x = 1", '"""x"""', '"""no sentence at all, and in lower case"""\nx = 1'])
+    def test_a_module_without_an_opening_sentence(self, source: str) -> None:
+        assert list(missing_opening(module_of("fsm/x.py", source)))
+        assert list(missing_opening(module_of("fsm/x.py", '"""What this one is there for, said once."""'))) == []
+
+    @pytest.mark.parametrize(
+        ("path", "source"),
+        [
+            ("fsm/utils.py", ""),
+            ("rules/helpers/x.py", ""),
+            ("web/common.py", ""),
+            ("store/db_manager.py", ""),
+            ("fsm/x.py", "class OrderManager: pass"),
+        ],
+    )
+    def test_a_name_that_says_nothing(self, path: str, source: str) -> None:
+        assert list(vague_names(module_of(path, source)))
+        assert list(vague_names(module_of("fsm/commonly.py", "class Managed: pass"))) == []
+
+    def test_a_file_that_is_too_long(self) -> None:
+        assert list(too_long("fsm/x.py", "x\n" * 401))
+        assert list(too_long("fsm/x.py", "x\n" * 400)) == []
+
+    def test_functions_that_are_too_long(self) -> None:
+        short, middle, long = (f"def f{n}():\n" + "    x = 1\n" * n for n in (5, 35, 60))
+        assert list(long_functions([module_of("x.py", short * 8 + middle * 2)]))
+        assert list(long_functions([module_of("x.py", short * 19 + long)]))
+        assert list(long_functions([module_of("x.py", short * 29 + long)])) == []
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "from unittest import mock",
+            "from unittest.mock import Mock",
+            "import mock",
+            "def test_x(mocker): ...",
+            "import time\ntime.sleep(1)",
+            "from time import sleep",
+        ],
+    )
+    def test_a_test_with_mocks_or_sleep(self, source: str) -> None:
+        assert list(unreal_tests(module_of("tests/test_x.py", source)))
+
+    @pytest.mark.parametrize(
+        "text", ["see /w~ork/shared/data", "cd /f~arm", "--index-url https://p~ypi.org/simple", "/opt/w~heels"]
+    )
+    def test_a_place_of_one_machine(self, text: str) -> None:
+        (problem,) = forbidden_text("docs/x.md", f"first\n{spelt(text)}\n")
+        assert problem.startswith("docs/x.md:2: names a place of one machine: ")
+
+    @pytest.mark.parametrize("text", ["https://example.com/w~ork", "netw~ork/x", "a/w~orker", "/w~orkers", "../w~ork"])
+    def test_a_word_that_is_no_place(self, text: str) -> None:
+        assert list(forbidden_text("docs/x.md", spelt(text))) == []
