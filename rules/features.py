@@ -1,0 +1,63 @@
+"""Features: the named, measured values that rules may read, each an indicator over one timeframe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from indicators.candle import Timeframe
+from indicators.catalog import IndicatorError, ResolvedIndicator, Unit, resolve
+from rules.kinds import Kind
+
+CANDLE_CLOSED = "candle_closed"
+"""The one value that no indicator of the catalog gives, as it is about the moment and not about the market: 1 when a
+candle of the feature's timeframe closed together with the entry candle that is decided on, else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """``indicator`` is None for ``candle_closed``."""
+
+    name: str
+    timeframe: Timeframe
+    indicator: ResolvedIndicator | None
+
+    @property
+    def unit(self) -> Unit:
+        return self.indicator.unit if self.indicator else Unit.FLAG
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.of(self.unit)
+
+    @property
+    def warmup(self) -> int:
+        """Candles of its timeframe after which it can have a value."""
+        return self.indicator.warmup if self.indicator else 1
+
+    @property
+    def what(self) -> str:
+        """What it measures, as in ``adx(period=14) on 4h``."""
+        return f"{self.indicator or CANDLE_CLOSED} on {self.timeframe}"
+
+
+def timeframe_of(written: str, roles: Mapping[str, str]) -> Timeframe:
+    """The timeframe meant by ``4h``, or by a role of the file's own. Raises ValueError, saying what is known."""
+    literal = roles.get(written, written)
+    try:
+        return Timeframe(literal)
+    except ValueError:
+        known = [*roles, *(timeframe.value for timeframe in Timeframe)]
+        raise ValueError(f"{written} is no timeframe; known are {', '.join(known)}") from None
+
+
+def feature_of(name: str, written: Mapping[str, object], roles: Mapping[str, str]) -> Feature:
+    """The feature that an entry of the file declares. Raises IndicatorError or ValueError, saying what is wrong."""
+    timeframe = timeframe_of(str(written["timeframe"]), roles)
+    params = {key: value for key, value in written.items() if key not in ("indicator", "timeframe")}
+    indicator = str(written["indicator"])
+    if indicator != CANDLE_CLOSED:
+        return Feature(name, timeframe, resolve(indicator, params))
+    if params:
+        raise IndicatorError(f"{CANDLE_CLOSED} has no parameter {next(iter(params))!r}; it takes no parameters")
+    return Feature(name, timeframe, None)

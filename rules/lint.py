@@ -1,0 +1,261 @@
+"""Finds rules that are well formed and yet cannot be meant: contradictions, overlaps, and what can never happen.
+
+Problems keep a file from loading. Warnings (unused names, strategies that are switched off) do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from indicators.catalog import Unit
+from rules.conditions import Conditions
+from rules.definition import Definition, StrategyDefinition
+from rules.intervals import ANYTHING, NOT_NEGATIVE, Interval, TooComplex, describe, implies, possible
+from rules.outline import KeyPath, slots
+from rules.regime import RegimeRule
+from rules.strategy import SideRules
+from rules.symbol_rules import SymbolRules, compile_rules, entry_feature
+from rules.syntax import ExpressionError, Name, Node, Or, names_in, parse
+from rules.yaml_source import Problem, Source
+
+_INDEX = Interval(0.0, 100.0)
+_PORTION_TOLERANCE = 1e-9
+_TOO_COMPLEX = "the conditions have too many alternatives to be checked: use fewer 'or' and 'any'"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something at a place of the file."""
+
+    path: KeyPath
+    message: str
+    at_key: bool = False
+
+
+def lint(source: Source, definition: Definition) -> list[Problem]:
+    """What is wrong with the definition, for all symbols and for each that has values of its own."""
+    general = list(_findings(definition.for_symbol("")))
+    problems = [source.problem(finding.path, finding.message, key=finding.at_key) for finding in general]
+    known = {(finding.path, finding.message) for finding in general}
+    for symbol in definition.symbols:
+        for finding in _findings(definition.for_symbol(symbol)):
+            if (finding.path, finding.message) not in known:
+                where = ".".join(str(step) for step in finding.path)
+                message = f"with the values of {symbol}, in {where}: {finding.message}"
+                problems.append(source.problem(("symbols", symbol), message, key=True))
+    return problems
+
+
+def warnings(source: Source, definition: Definition) -> list[Problem]:
+    """What is allowed and yet worth knowing."""
+    findings = [*_unused(source, definition), *_switched_off(definition), *_always_true(definition)]
+    return [source.problem(finding.path, finding.message, key=finding.at_key) for finding in findings]
+
+
+def _findings(definition: Definition) -> Iterator[Finding]:
+    yield from _degenerate_ramps(definition)
+    yield from _unrouted(definition)
+    for name, strategy in definition.strategies.items():
+        yield from _portions(name, strategy)
+        yield from _break_even(name, strategy)
+    rules = compile_rules(definition)
+    checking = _Logic(rules)
+    yield from checking.regimes(definition.regimes.exclusive)
+    yield from checking.strategies()
+    for name, compiled in rules.strategies.items():
+        for side in compiled.sides:
+            yield from _reward(("strategies", name, side.side.lower()), side, compiled.reward_risk_min)
+
+
+# --- plain arithmetic -------------------------------------------------------------------------------
+
+
+def _degenerate_ramps(definition: Definition) -> Iterator[Finding]:
+    for regime, written in definition.regimes.named().items():
+        for index, ramp in enumerate(written.confidence):
+            ends = [definition.thresholds[end] if isinstance(end, str) else end for end in (ramp.zero_at, ramp.full_at)]
+            if ends[0] == ends[1]:
+                message = f"zero_at and full_at are both {ends[0]:g}: a ramp needs two different ends"
+                yield Finding(("regimes", regime, "confidence", index), message)
+
+
+def _unrouted(definition: Definition) -> Iterator[Finding]:
+    used = {route.strategy for route in definition.router.named().values()}
+    for name in definition.strategies:
+        if name not in used:
+            message = f"no regime leads to {name}: name it in router, or remove it"
+            yield Finding(("strategies", name), message, at_key=True)
+
+
+def _portions(name: str, strategy: StrategyDefinition) -> Iterator[Finding]:
+    for side, written in strategy.sides().items():
+        total = 0.0
+        for target in written.targets:
+            total += target.portion
+        if abs(total - 1.0) > _PORTION_TOLERANCE:
+            message = f"the portions of the targets add up to {total:g}, not to 1"
+            yield Finding(("strategies", name, side, "targets"), message)
+
+
+def _break_even(name: str, strategy: StrategyDefinition) -> Iterator[Finding]:
+    manage = strategy.manage
+    path: KeyPath = ("strategies", name, "manage", "break_even_lock_r")
+    if manage.break_even_at_r is None:
+        if manage.break_even_lock_r:
+            yield Finding(path, "break_even_lock_r does nothing without break_even_at_r")
+    elif manage.break_even_lock_r >= manage.break_even_at_r:
+        yield Finding(path, "the stop would be moved to or beyond the price that moves it: less than break_even_at_r")
+
+
+def _reward(path: KeyPath, side: SideRules, reward_risk_min: float) -> Iterator[Finding]:
+    """Where targets depend on the risk alone, their reward is known before any trade."""
+    if any(price.fact_keys() - {"entry", "stop", "risk"} for price, _ in side.targets):
+        return
+    entry = 1_000_000.0
+    scene = {"entry": entry, "stop": entry - side.sign, "risk": 1.0}
+    reward = 0.0
+    for price, portion in side.targets:
+        reward += portion * side.gain(entry, price.calculate(scene) or entry)
+    if reward < reward_risk_min - _PORTION_TOLERANCE:
+        message = (
+            f"the targets give {reward:.3g} R, and reward_risk_min asks for {reward_risk_min:g}: no trade can pass"
+        )
+        yield Finding((*path, "targets"), message)
+
+
+# --- logic ------------------------------------------------------------------------------------------
+
+
+class _Logic:
+    """What can be proved about the conditions of one symbol's rules."""
+
+    def __init__(self, rules: SymbolRules) -> None:
+        self._rules = rules
+
+    def regimes(self, exclusive: Sequence[str]) -> Iterator[Finding]:
+        rules = self._rules.classifier.rules
+        for rule in rules:
+            path: KeyPath = ("regimes", rule.regime.value)
+            for part, conditions in (("enter", rule.enter), ("stay", rule.stay)):
+                yield from self._proved((*path, part), self._contradiction((*path, part), conditions))
+            yield from self._proved((*path, "stay"), self._tighter_stay((*path, "stay"), rule))
+        named = {rule.regime.value: rule for rule in rules}
+        for first, second in combinations(exclusive, 2):
+            path = ("regimes", second, "enter")
+            yield from self._proved(path, self._overlap(path, named[first], named[second]))
+
+    def strategies(self) -> Iterator[Finding]:
+        for name, strategy in self._rules.strategies.items():
+            for side in strategy.sides:
+                path: KeyPath = ("strategies", name, side.side.lower())
+                for part, conditions in (("setup", side.setup), ("accept", side.accept), ("exit_when", side.exit_when)):
+                    if conditions is not None:
+                        yield from self._proved((*path, part), self._contradiction((*path, part), conditions))
+
+    def always_true(self, node: Node) -> bool:
+        try:
+            return implies([], node, self._domain)
+        except TooComplex:
+            return False
+
+    def _proved(self, path: KeyPath, findings: Iterator[Finding]) -> Iterator[Finding]:
+        """The findings, or the one that the conditions are too many to be looked through."""
+        try:
+            yield from findings
+        except TooComplex:
+            yield Finding(path, _TOO_COMPLEX, at_key=True)
+
+    def _contradiction(self, path: KeyPath, conditions: Conditions) -> Iterator[Finding]:
+        nodes = _nodes(conditions)
+        if possible(nodes, self._domain) is not None:
+            return
+        alone = [index for index, node in enumerate(nodes) if possible([node], self._domain) is None]
+        for index in alone:
+            yield Finding((*path, index), "this can never hold, so nothing will ever come of it")
+        if not alone:
+            yield Finding(path, "these can never hold together, so nothing will ever come of it", at_key=True)
+
+    def _tighter_stay(self, path: KeyPath, rule: RegimeRule) -> Iterator[Finding]:
+        for index, node in enumerate(_nodes(rule.stay)):
+            if not implies(_nodes(rule.enter), node, self._domain):
+                message = (
+                    f"{rule.regime} can be entered while this does not hold, so it would be left at once: "
+                    f"stay must not ask for more than enter"
+                )
+                yield Finding((*path, index), message)
+
+    def _overlap(self, path: KeyPath, first: RegimeRule, second: RegimeRule) -> Iterator[Finding]:
+        witness = possible([*_nodes(first.enter), *_nodes(second.enter)], self._domain)
+        if witness is not None:
+            message = (
+                f"{first.regime} and {second.regime} are declared exclusive, but their thresholds overlap: "
+                f"both can be entered with {describe(witness)}"
+            )
+            yield Finding(path, message, at_key=True)
+
+    def _domain(self, node: Node) -> Interval:
+        if not isinstance(node, Name):
+            return ANYTHING
+        feature = self._rules.features.get(node.name)
+        if feature is None or feature.unit in (Unit.PERCENT, Unit.RATIO):
+            return ANYTHING if feature is not None else NOT_NEGATIVE  # entry, stop, risk, candles_held
+        return _INDEX if feature.unit is Unit.INDEX else NOT_NEGATIVE
+
+
+def _nodes(conditions: Conditions) -> list[Node]:
+    """One node for each entry of a list of conditions."""
+    return [
+        group[0].node if len(group) == 1 else Or(tuple(condition.node for condition in group))
+        for group in conditions.groups
+    ]
+
+
+# --- warnings ---------------------------------------------------------------------------------------
+
+
+def _unused(source: Source, definition: Definition) -> Iterator[Finding]:
+    used: set[str] = set()
+    for slot in slots(source.data):
+        try:
+            used.update(name.name for name in names_in(parse(slot.text)))
+        except ExpressionError:  # pragma: no cover - meaning.py has complained
+            continue
+    for written in definition.regimes.named().values():
+        used.update(end for ramp in written.confidence for end in (ramp.zero_at, ramp.full_at) if isinstance(end, str))
+    rules = compile_rules(definition.for_symbol(""))
+    entry = entry_feature(rules.features, rules.entry_timeframe)
+    for section, names in (
+        ("features", definition.features),
+        ("thresholds", definition.thresholds),
+        ("choices", definition.choices),
+    ):
+        for name in names:
+            if name not in used and name != entry:
+                yield Finding((section, name), f"{name} is not used by any expression", at_key=True)
+
+
+def _switched_off(definition: Definition) -> Iterator[Finding]:
+    variants = [definition.for_symbol(symbol) for symbol in ("", *definition.symbols)]
+    enabled = {route.strategy for variant in variants for route in variant.router.named().values() if route.enabled}
+    for regime, route in definition.router.named().items():
+        if route.strategy not in enabled:
+            message = f"{route.strategy} never trades: every regime that leads to it is switched off"
+            yield Finding(("router", regime, "enabled"), message)
+
+
+def _always_true(definition: Definition) -> Iterator[Finding]:
+    rules = compile_rules(definition.for_symbol(""))
+    logic = _Logic(rules)
+    lists: list[tuple[KeyPath, Conditions | None]] = []
+    for rule in rules.classifier.rules:
+        lists += [(("regimes", rule.regime.value, part), getattr(rule, part)) for part in ("enter", "stay")]
+    for name, strategy in rules.strategies.items():
+        for side in strategy.sides:
+            base: KeyPath = ("strategies", name, side.side.lower())
+            lists += [((*base, part), getattr(side, part)) for part in ("setup", "accept", "exit_when")]
+    for path, conditions in lists:
+        for index, node in enumerate(_nodes(conditions) if conditions else []):
+            if logic.always_true(node):
+                yield Finding((*path, index), "this always holds, so it decides nothing")

@@ -1,0 +1,74 @@
+"""Loads a rules file: reads it, checks it in every way, and gives the rules of each symbol, or all that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from indicators.candle import Timeframe
+from rules.definition import Definition, StrategyDefinition
+from rules.lint import lint, warnings
+from rules.meaning import check_meaning
+from rules.schema import SCHEMA
+from rules.symbol_rules import SymbolRules, compile_rules
+from rules.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
+
+__all__ = ["Ruleset", "SourceError", "SymbolRules", "load_rules", "parse_rules"]
+
+
+class Ruleset:
+    """Rules that have passed every check. ``warnings`` are worth showing and do not keep them from being used."""
+
+    def __init__(self, source: Source, definition: Definition) -> None:
+        self.name = source.name
+        self.text = source.text
+        self.definition = definition
+        self.hash = definition.hash
+        self.warnings: tuple[Problem, ...] = tuple(_sorted(warnings(source, definition)))
+        self._general = compile_rules(definition.for_symbol(""))
+        self._own: dict[str, SymbolRules] = {}
+
+    def for_symbol(self, symbol: str) -> SymbolRules:
+        """The rules as they hold for a symbol, with its own values filled in; the same object at every call."""
+        if symbol not in self.definition.symbols:
+            return self._general
+        if symbol not in self._own:
+            self._own[symbol] = compile_rules(self.definition.for_symbol(symbol))
+        return self._own[symbol]
+
+    @property
+    def timeframes(self) -> frozenset[Timeframe]:
+        """The timeframes whose candles the rules read, for any symbol."""
+        return self._general.timeframes.union(
+            *(self.for_symbol(symbol).timeframes for symbol in self.definition.symbols)
+        )
+
+    @property
+    def strategies(self) -> Mapping[str, StrategyDefinition]:
+        """The strategies by name, in the order of the file."""
+        return self.definition.strategies
+
+
+def load_rules(path: str | Path) -> Ruleset:
+    """The rules in a file. Raises SourceError with every problem found, each with its place."""
+    return _checked(read_source(path))
+
+
+def parse_rules(text: str, name: str) -> Ruleset:
+    """The rules in a text; ``name`` stands for the file in problems. Raises SourceError."""
+    return _checked(parse_source(text, name))
+
+
+def _checked(source: Source) -> Ruleset:
+    problems = [*validate(source, SCHEMA), *check_meaning(source)]
+    if problems:
+        raise SourceError(_sorted(problems))
+    definition = Definition.of(source.data)
+    problems = lint(source, definition)
+    if problems:
+        raise SourceError(_sorted(problems))
+    return Ruleset(source, definition)
+
+
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    return sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.message))

@@ -1,0 +1,269 @@
+"""Reads the expressions of a rules file into trees, with nothing in them but what is allowed here.
+
+Allowed are names with an optional offset (``close_1h[1]``: one candle earlier), decimal numbers, ``+ - * /``, a sign,
+``< <= > >=`` (also chained), ``and or not``, ``min(…) max(…) abs(…)`` and parentheses. Python's parser does the
+reading; nothing is ever evaluated by Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+LENGTH_MAX = 400  # characters; the longest condition shipped has 70
+DEPTH_MAX = 16
+OFFSET_MAX = 50  # candles back; every offset is kept in memory for each feature that uses it
+
+_FUNCTIONS = ("min", "max", "abs")
+_FOREIGN_CHARACTER = re.compile(r"[^A-Za-z0-9_.,+\-*/()<>=!\[\] ]")
+_NUMBER_THEN_NAME = re.compile(r"(?<![A-Za-z0-9_])[0-9][0-9.]*[A-Za-z_]")
+_ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+_COMPARISONS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+
+
+class ExpressionError(Exception):
+    """An expression that cannot be used. ``column`` counts characters of its text from 0."""
+
+    def __init__(self, message: str, column: int) -> None:
+        self.message = message
+        self.column = column
+        super().__init__(f"{message} (at character {column + 1})")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that never changes: written out, or a threshold once its value is filled in (then with its name)."""
+
+    value: float
+    label: str | None = field(default=None, compare=False)
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The value that a name stands for, ``offset`` candles of its timeframe ago."""
+
+    name: str
+    offset: int = 0
+    column: int = field(default=0, compare=False)
+
+    @property
+    def key(self) -> str:
+        """How facts call this value."""
+        return f"{self.name}[{self.offset}]" if self.offset else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    operand: Node
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    operator: str
+    left: Node
+    right: Node
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``min``, ``max`` (two arguments or more) or ``abs`` (one)."""
+
+    function: str
+    arguments: tuple[Node, ...]
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    operator: str
+    left: Node
+    right: Node
+    text: str = field(default="", compare=False)
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    operands: tuple[Node, ...]
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    operands: tuple[Node, ...]
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    operand: Node
+    column: int = field(default=0, compare=False)
+
+
+Node = Number | Name | Negative | Arithmetic | Call | Comparison | And | Or | Not
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The parts of a node, in the order in which they are written."""
+    match node:
+        case Number() | Name():
+            return ()
+        case Negative(operand=operand) | Not(operand=operand):
+            return (operand,)
+        case Arithmetic(left=left, right=right) | Comparison(left=left, right=right):
+            return (left, right)
+        case Call(arguments=parts) | And(operands=parts) | Or(operands=parts):
+            return parts
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and everything under it, in the order in which it is written."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def names_in(node: Node) -> list[Name]:
+    """Every use of a name."""
+    return [part for part in walk(node) if isinstance(part, Name)]
+
+
+def fill(node: Node, values: Mapping[str, Node]) -> Node:
+    """The tree with some names replaced by what they stand for: thresholds by numbers, choices by expressions."""
+    match node:
+        case Name():
+            return values.get(node.name, node)
+        case Number():
+            return node
+        case Negative(operand=operand) | Not(operand=operand):
+            return replace(node, operand=fill(operand, values))
+        case Arithmetic(left=left, right=right) | Comparison(left=left, right=right):
+            return replace(node, left=fill(left, values), right=fill(right, values))
+        case Call(arguments=parts):
+            return replace(node, arguments=tuple(fill(part, values) for part in parts))
+        case And(operands=parts) | Or(operands=parts):
+            return replace(node, operands=tuple(fill(part, values) for part in parts))
+
+
+def parse(text: str) -> Node:
+    """The tree of an expression. Raises ExpressionError with the place of the first thing that is not allowed."""
+    if len(text) > LENGTH_MAX:
+        raise ExpressionError(f"longer than {LENGTH_MAX} characters: split it into several conditions", LENGTH_MAX)
+    flat = re.sub(r"\s", " ", text)
+    if foreign := _FOREIGN_CHARACTER.search(flat):
+        raise ExpressionError(f"{foreign.group()!r} has no meaning in an expression", foreign.start())
+    if joined := _NUMBER_THEN_NAME.search(flat):
+        raise ExpressionError(
+            "a number and a name run into each other: put an operator or a space between them "
+            "(numbers have no exponent and no prefix)",
+            joined.end() - 1,
+        )
+    lead = len(flat) - len(flat.lstrip())
+    return _Reading(flat, lead).node(_python_tree(flat, lead), 1)
+
+
+def _python_tree(flat: str, lead: int) -> ast.expr:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(flat[lead:], mode="eval").body
+    except SyntaxError as error:
+        column = min(max((error.offset or 1) - 1 + lead, 0), max(len(flat) - 1, 0))
+        raise ExpressionError(f"cannot be read: {error.msg}", column) from None
+    except (RecursionError, MemoryError, ValueError):
+        raise ExpressionError("nested too deeply to be read", lead) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Turns Python's tree into ours. ``lead`` = blanks before the expression, which Python did not see."""
+
+    text: str
+    lead: int
+
+    def node(self, tree: ast.expr, depth: int) -> Node:
+        if depth > DEPTH_MAX:
+            raise self._error(tree, f"nested deeper than {DEPTH_MAX} levels: split it into several conditions")
+        column = self._column(tree)
+        match tree:
+            case ast.Constant():
+                return self._number(tree)
+            case ast.Name():
+                return Name(tree.id, 0, column)
+            case ast.Subscript():
+                return self._offset(tree)
+            case ast.UnaryOp(op=ast.USub()):
+                return Negative(self.node(tree.operand, depth + 1), column)
+            case ast.UnaryOp(op=ast.Not()):
+                return Not(self.node(tree.operand, depth + 1), column)
+            case ast.BinOp():
+                operator = _ARITHMETIC.get(type(tree.op))
+                if operator is None:
+                    raise self._error(tree, "only + - * / are allowed between numbers")
+                return Arithmetic(operator, self.node(tree.left, depth + 1), self.node(tree.right, depth + 1), column)
+            case ast.Compare():
+                return self._comparison(tree, depth)
+            case ast.BoolOp():
+                operands = tuple(self.node(value, depth + 1) for value in tree.values)
+                return And(operands, column) if isinstance(tree.op, ast.And) else Or(operands, column)
+            case ast.Call():
+                return self._call(tree, depth)
+        raise self._error(tree, f"{self._slice(tree)!r} is not allowed in an expression")
+
+    def _number(self, tree: ast.Constant) -> Number:
+        if isinstance(tree.value, bool) or not isinstance(tree.value, int | float):
+            raise self._error(tree, f"{self._slice(tree)} is not allowed: only decimal numbers are")
+        try:
+            value = float(tree.value)
+        except OverflowError:
+            value = math.inf
+        if not math.isfinite(value):
+            raise self._error(tree, "this number is too large")
+        return Number(value, None, self._column(tree))
+
+    def _offset(self, tree: ast.Subscript) -> Name:
+        if not isinstance(tree.value, ast.Name):
+            raise self._error(tree, "only a name can have an offset in brackets")
+        offset = tree.slice.value if isinstance(tree.slice, ast.Constant) else None
+        if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset <= OFFSET_MAX:
+            raise self._error(tree.slice, f"an offset is a whole number of candles back, from 0 to {OFFSET_MAX}")
+        return Name(tree.value.id, offset, self._column(tree))
+
+    def _comparison(self, tree: ast.Compare, depth: int) -> Node:
+        sides = [tree.left, *tree.comparators]
+        nodes = [self.node(side, depth + 1) for side in sides]
+        parts: list[Node] = []
+        for index, sign in enumerate(tree.ops):
+            operator = _COMPARISONS.get(type(sign))
+            left, right = sides[index], sides[index + 1]
+            if operator is None:
+                raise self._error(left, "only < <= > >= compare: equality of measured numbers is chance")
+            text = f"{self._slice(left)} {operator} {self._slice(right)}"
+            parts.append(Comparison(operator, nodes[index], nodes[index + 1], text, self._column(left)))
+        return parts[0] if len(parts) == 1 else And(tuple(parts), self._column(tree))
+
+    def _call(self, tree: ast.Call, depth: int) -> Call:
+        name = tree.func.id if isinstance(tree.func, ast.Name) else ""
+        if name not in _FUNCTIONS:
+            raise self._error(tree, f"only {', '.join(_FUNCTIONS)} can be called")
+        count = len(tree.args)
+        if tree.keywords or (count != 1 if name == "abs" else count < 2):
+            raise self._error(tree, f"{name} takes {'one argument' if name == 'abs' else 'two arguments or more'}")
+        return Call(name, tuple(self.node(argument, depth + 1) for argument in tree.args), self._column(tree))
+
+    def _column(self, tree: ast.expr) -> int:
+        return tree.col_offset + self.lead
+
+    def _slice(self, tree: ast.expr) -> str:
+        end = tree.end_col_offset if tree.end_col_offset is not None else len(self.text)
+        return " ".join(self.text[self._column(tree) : end + self.lead].split())
+
+    def _error(self, tree: ast.expr, message: str) -> ExpressionError:
+        return ExpressionError(message, self._column(tree))
