@@ -1,0 +1,246 @@
+"""Reads candle, mark-price, intrabar and funding files from data folders into plain arrays, and trusts none of them.
+
+A folder is searched itself and then its sub-folders ``funding``, ``mark`` and ``intrabar``; ``native`` (the
+exchange's own 4h and 1d candles) only when such a timeframe is asked for. Nothing else is ever entered, so
+``sample``, ``spot`` and ``raw12`` beside the candles do no harm. Several folders are joined: they may overlap,
+but not contradict each other.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from indicators.candle import Candle, Timeframe
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+_CANDLE_HEADER = "open_time_ms,open,high,low,close,volume"
+_FUNDING_HEADER = "funding_time_ms,funding_rate"
+_CANDLES_NAME = re.compile(r"^([^-]+)-1h\.csv\.gz$")
+_INTRABAR = (Timeframe.M1, Timeframe.M5, Timeframe.M15)
+_TIME_MAX_MS = 10**13  # the year 2286; anything later is not in milliseconds
+
+
+class CandleFileError(ValueError):
+    """A data file that cannot be used: ``file:line: what is wrong`` (line 1 is the header)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class CandleColumns:
+    """Candles in order of time, aligned to their timeframe, possible as prices. Hours may be missing."""
+
+    symbol: str
+    timeframe: Timeframe
+    open_time_ms: IntArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+
+    @property
+    def length(self) -> int:
+        return len(self.open_time_ms)
+
+    def candle(self, index: int) -> Candle:
+        """The candle at ``index``, counted from the first."""
+        return Candle(
+            open_time_ms=int(self.open_time_ms[index]),
+            open=float(self.open[index]),
+            high=float(self.high[index]),
+            low=float(self.low[index]),
+            close=float(self.close[index]),
+            volume=float(self.volume[index]),
+        )
+
+    def between(self, start_ms: int, end_ms: int) -> slice:
+        """Indexes of the candles that open in [start_ms, end_ms)."""
+        first, last = np.searchsorted(self.open_time_ms, (start_ms, end_ms))
+        return slice(int(first), int(last))
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FundingColumns:
+    """Funding rates in order of time; a rate is a fraction of notional, paid by longs when positive."""
+
+    symbol: str
+    time_ms: IntArray
+    rate: FloatArray
+
+
+class CandleFolders:
+    """One or more data folders, read as if they were one. Every method raises CandleFileError for a bad file."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        for folder in folders:
+            if not folder.is_dir():
+                raise CandleFileError(f"{folder}: no such folder; --data takes a folder of SYMBOL-1h.csv.gz files")
+        self._folders = tuple(folders)
+
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols that have 1h candles, sorted."""
+        names = (_CANDLES_NAME.match(path.name) for folder in self._folders for path in folder.iterdir())
+        return tuple(sorted({match[1] for match in names if match}))
+
+    def candles(self, symbol: str, timeframe: Timeframe = Timeframe.H1) -> CandleColumns:
+        """Candles of the last price. 4h and 1d are the exchange's own and come only from files named so."""
+        places = (".", "native") if timeframe in (Timeframe.H4, Timeframe.D1) else (".",)
+        found = self._find(places, f"{symbol}-{timeframe}.csv.gz")
+        if not found:
+            where = ", ".join(str(folder) for folder in self._folders)
+            raise CandleFileError(f"{symbol}-{timeframe}.csv.gz: not found in {where}")
+        return _read_joined(found, symbol, timeframe)
+
+    def mark(self, symbol: str) -> CandleColumns | None:
+        """Candles of the mark price at 1h, or None when no folder has them."""
+        found = self._find((".", "mark"), f"{symbol}-mark-1h.csv.gz")
+        return _read_joined(found, symbol, Timeframe.H1) if found else None
+
+    def intrabar(self, symbol: str) -> tuple[CandleColumns, ...]:
+        """Candles finer than 1h, the finest timeframe first. They usually cover only some days."""
+        by_timeframe = ((timeframe, self._find_intrabar(symbol, timeframe)) for timeframe in _INTRABAR)
+        return tuple(_read_joined(found, symbol, timeframe) for timeframe, found in by_timeframe if found)
+
+    def funding(self, symbol: str) -> FundingColumns | None:
+        """Funding rates, or None when no folder has them."""
+        found = self._find((".", "funding"), f"{symbol}-funding.csv.gz")
+        if not found:
+            return None
+        joined = _join([(path, _read_funding(path)) for path in found])
+        return FundingColumns(symbol=symbol, time_ms=_times(joined), rate=_frozen(joined[:, 1]))
+
+    def _find(self, places: Iterable[str], name: str) -> list[Path]:
+        """At most one file a folder: its own, else the sub-folder's."""
+        paths = ([folder / place / name for place in places] for folder in self._folders)
+        return [found for candidates in paths for found in [p for p in candidates if p.is_file()][:1]]
+
+    def _find_intrabar(self, symbol: str, timeframe: Timeframe) -> list[Path]:
+        places = (place for folder in self._folders for place in (folder, folder / "intrabar"))
+        return [
+            path
+            for place in places
+            for pattern in (f"{symbol}-{timeframe}.csv.gz", f"{symbol}-{timeframe}-*.csv.gz")
+            for path in sorted(place.glob(pattern))
+        ]
+
+
+def read_candles(path: Path, symbol: str, timeframe: Timeframe) -> CandleColumns:
+    """One candle file."""
+    return _read_joined([path], symbol, timeframe)
+
+
+def _read_joined(paths: Sequence[Path], symbol: str, timeframe: Timeframe) -> CandleColumns:
+    rows = _join([(path, _read_candle_rows(path, timeframe)) for path in paths])
+    names = ("open", "high", "low", "close", "volume")
+    columns = {name: _frozen(rows[:, index]) for index, name in enumerate(names, start=1)}
+    return CandleColumns(symbol=symbol, timeframe=timeframe, open_time_ms=_times(rows), **columns)
+
+
+def _read_candle_rows(path: Path, timeframe: Timeframe) -> FloatArray:
+    rows = _read_rows(path, _CANDLE_HEADER)
+    _check_times(path, rows, step_ms=timeframe.ms)
+    opens, highs, lows, closes, volumes = rows[:, 1:].T
+    _require(path, lows > 0, "the low is not above zero")
+    _require(path, lows <= np.minimum(opens, closes), "the low is above the open or the close")
+    _require(path, highs >= np.maximum(opens, closes), "the high is below the open or the close")
+    _require(path, volumes >= 0, "the volume is below zero")
+    return rows
+
+
+def _read_funding(path: Path) -> FloatArray:
+    rows = _read_rows(path, _FUNDING_HEADER)
+    _check_times(path, rows, step_ms=1)
+    _require(path, np.abs(rows[:, 1]) < 1, "a funding rate is a fraction, so it is between -1 and 1")
+    return rows
+
+
+def _read_rows(path: Path, header: str) -> FloatArray:
+    """All numbers of the file. Times are milliseconds below 2^53, so a float holds them exactly."""
+    try:
+        text = gzip.decompress(path.read_bytes()).decode("ascii")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise CandleFileError(
+            f"{path}:1: cannot be read as gzip'ed ASCII text ({error}); fetch the file again"
+        ) from None
+    first, _, body = text.partition("\n")
+    if first.strip() != header:
+        raise CandleFileError(f"{path}:1: the header is {first.strip()[:80]!r}, expected {header!r}")
+    if not body.strip():
+        raise CandleFileError(f"{path}:2: no rows after the header")
+    columns = header.count(",") + 1
+    lines = body.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    try:
+        rows: FloatArray = np.loadtxt(lines, dtype=np.float64, delimiter=",", ndmin=2, comments=None)
+    except ValueError:
+        raise _first_bad_line(path, lines, columns) from None
+    if rows.shape != (len(lines), columns):
+        raise _first_bad_line(path, lines, columns)
+    _require(path, np.asarray(np.isfinite(rows).all(axis=1)), "a number is not finite")
+    return rows
+
+
+def _first_bad_line(path: Path, lines: list[str], columns: int) -> CandleFileError:
+    for number, line in enumerate(lines, start=2):
+        cells = line.split(",")
+        if len(cells) != columns:
+            return CandleFileError(f"{path}:{number}: {len(cells)} values, expected {columns}: {line[:80]!r}")
+        for cell in cells:
+            try:
+                float(cell)
+            except ValueError:
+                return CandleFileError(f"{path}:{number}: {cell[:40]!r} is not a number")
+    return CandleFileError(f"{path}:2: the rows cannot be read as numbers")
+
+
+def _check_times(path: Path, rows: FloatArray, *, step_ms: int) -> None:
+    times = rows[:, 0]
+    _require(path, (times > 0) & (times < _TIME_MAX_MS), "the time is not in milliseconds UTC")
+    _require(path, times % step_ms == 0, f"the time is not a multiple of {step_ms} ms")
+    rising = np.concatenate((np.ones(1, dtype=np.bool_), np.diff(times) > 0))
+    _require(path, rising, "the time does not come after the one in the line before")
+
+
+def _require(path: Path, good: npt.NDArray[np.bool_], otherwise: str) -> None:
+    if not good.all():
+        raise CandleFileError(f"{path}:{int(np.argmin(good)) + 2}: {otherwise}")
+
+
+def _join(parts: Sequence[tuple[Path, FloatArray]]) -> FloatArray:
+    """All rows in order of time. A row that several files have must be the same in each."""
+    if len(parts) == 1:
+        return parts[0][1]
+    rows = np.concatenate([rows for _, rows in parts])
+    sources = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
+    order = np.argsort(rows[:, 0], kind="stable")
+    rows, sources = rows[order], sources[order]
+    repeated = np.flatnonzero(rows[1:, 0] == rows[:-1, 0]) + 1
+    for index in repeated[(rows[repeated] != rows[repeated - 1]).any(axis=1)].tolist():
+        one, other = parts[int(sources[index - 1])][0], parts[int(sources[index])][0]
+        raise CandleFileError(
+            f"{other}: differs from {one} at {int(rows[index, 0])} ms; give only one of the two folders"
+        )
+    joined: FloatArray = np.delete(rows, repeated, axis=0)
+    return joined
+
+
+def _times(rows: FloatArray) -> IntArray:
+    times = rows[:, 0].astype(np.int64)
+    times.flags.writeable = False
+    return times
+
+
+def _frozen(column: FloatArray) -> FloatArray:
+    copy = np.ascontiguousarray(column)
+    copy.flags.writeable = False
+    return copy

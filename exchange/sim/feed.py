@@ -1,0 +1,147 @@
+"""Hands out recorded candles one bar at a time: as bars to walk through, as funding rates, and as history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import numpy as np
+
+from exchange.candle_files import CandleColumns, CandleFolders, FundingColumns
+from exchange.filters import decimal_of
+from exchange.sim.path import Bar, Prices, Stretch, bar, stretch
+from indicators.candle import Candle, Timeframe
+
+_HOUR_MS = Timeframe.H1.ms
+
+
+class SymbolFeed:
+    """Everything recorded of one symbol."""
+
+    def __init__(
+        self,
+        *,
+        candles: CandleColumns,
+        mark: CandleColumns | None = None,
+        intrabar: Sequence[CandleColumns] = (),
+        funding: FundingColumns | None = None,
+    ) -> None:
+        self.symbol = candles.symbol
+        self._columns = {Timeframe.H1: candles}
+        self._mark = mark
+        self._intrabar = {columns.timeframe: columns for columns in intrabar}
+        self._rates = _by_hour(funding)
+        self._places = {Timeframe.H1: _places(candles)}
+        self._mark_places = {} if mark is None else _places(mark)
+
+    @classmethod
+    def read(cls, folders: CandleFolders, symbol: str) -> SymbolFeed:
+        """From files; raises CandleFileError."""
+        return cls(
+            candles=folders.candles(symbol),
+            mark=folders.mark(symbol),
+            intrabar=folders.intrabar(symbol),
+            funding=folders.funding(symbol),
+        )
+
+    @property
+    def has_mark(self) -> bool:
+        """False when the mark is a smoothed last (the report says so)."""
+        return self._mark is not None
+
+    @property
+    def start_ms(self) -> int:
+        """Open time of the first candle."""
+        return int(self._columns[Timeframe.H1].open_time_ms[0])
+
+    @property
+    def end_ms(self) -> int:
+        """When the last candle closes."""
+        return int(self._columns[Timeframe.H1].open_time_ms[-1]) + _HOUR_MS
+
+    def bar(self, open_ms: int) -> Bar | None:
+        """The hour that opens then, in its finest complete form; None when it was not recorded.
+
+        Finer candles have no mark of their own: theirs is smoothed from their last.
+        """
+        index = self._places[Timeframe.H1].get(open_ms)
+        if index is None:
+            return None
+        for timeframe, columns in self._intrabar.items():
+            found = columns.between(open_ms, open_ms + _HOUR_MS)
+            if found.stop - found.start == _HOUR_MS // timeframe.ms:
+                return bar([_stretch(columns, number) for number in range(found.start, found.stop)])
+        mark_index = self._mark_places.get(open_ms)
+        marks = _prices(self._mark, mark_index) if self._mark is not None and mark_index is not None else None
+        prices = _prices(self._columns[Timeframe.H1], index)
+        return (stretch(open_ms, open_ms + _HOUR_MS, prices, marks),)
+
+    def funding(self, at_ms: int) -> Decimal | None:
+        """The rate settled at this full hour, or None."""
+        return self._rates.get(at_ms)
+
+    def funding_times(self) -> list[int]:
+        """All full hours with a settlement, in order."""
+        return sorted(self._rates)
+
+    def candles(self, timeframe: Timeframe, *, start_ms: int, end_ms: int) -> list[Candle]:
+        """Closed candles that open at or after ``start_ms`` and close by ``end_ms``; long ones are made of 1h."""
+        columns = self._columns.get(timeframe) or self._aggregate(timeframe)
+        found = columns.between(start_ms, end_ms - timeframe.ms + 1)
+        return [columns.candle(index) for index in range(found.start, found.stop)]
+
+    def _aggregate(self, timeframe: Timeframe) -> CandleColumns:
+        if timeframe.ms < _HOUR_MS:
+            raise ValueError(f"{self.symbol}: {timeframe} candles are not served, only 1h and longer")
+        self._columns[timeframe] = aggregated(self._columns[Timeframe.H1], timeframe)
+        return self._columns[timeframe]
+
+
+def aggregated(columns: CandleColumns, timeframe: Timeframe) -> CandleColumns:
+    """Longer candles of which every part is there; volumes are added one after the other, as a live client does."""
+    ratio = timeframe.ms // columns.timeframe.ms
+    times = columns.open_time_ms
+    starts = np.flatnonzero(times % timeframe.ms == 0)
+    starts = starts[starts + ratio <= columns.length]
+    complete = times[starts + ratio - 1] - times[starts] == timeframe.ms - columns.timeframe.ms
+    starts = starts[complete]
+    parts = starts[:, None] + np.arange(ratio)
+    volume = np.zeros(len(starts))
+    for part in range(ratio):
+        volume += columns.volume[parts[:, part]]
+    return CandleColumns(
+        symbol=columns.symbol,
+        timeframe=timeframe,
+        open_time_ms=times[starts],
+        open=columns.open[starts],
+        high=columns.high[parts].max(axis=1),
+        low=columns.low[parts].min(axis=1),
+        close=columns.close[parts[:, -1]],
+        volume=volume,
+    )
+
+
+def _places(columns: CandleColumns) -> dict[int, int]:
+    return {open_ms: index for index, open_ms in enumerate(columns.open_time_ms.tolist())}
+
+
+def _by_hour(funding: FundingColumns | None) -> dict[int, Decimal]:
+    """Recorded settlement times can be some milliseconds late; they belong to the full hour before."""
+    if funding is None:
+        return {}
+    rows = zip(funding.time_ms.tolist(), funding.rate.tolist(), strict=True)
+    return {at_ms - at_ms % _HOUR_MS: decimal_of(rate) for at_ms, rate in rows}
+
+
+def _stretch(columns: CandleColumns, index: int) -> Stretch:
+    open_ms = int(columns.open_time_ms[index])
+    return stretch(open_ms, open_ms + columns.timeframe.ms, _prices(columns, index))
+
+
+def _prices(columns: CandleColumns, index: int) -> Prices:
+    return Prices(
+        open=decimal_of(float(columns.open[index])),
+        high=decimal_of(float(columns.high[index])),
+        low=decimal_of(float(columns.low[index])),
+        close=decimal_of(float(columns.close[index])),
+    )
