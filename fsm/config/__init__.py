@@ -1,9 +1,9 @@
 """What this process was told: config.yaml (how much and where) and the environment (which exchange, which secrets)."""
 
-from fsm.config.environment import Env, Environment, read_environment
+from fsm.config.environment import Environment, read_environment
 from fsm.config.loading import Config, config_schema, load_config, read_settings, settings_hash
 from fsm.config.reloading import RELOADABLE, Change, changes, reloaded
-from fsm.config.secrets import Secret, Secrets
+from fsm.config.secrets import Secrets
 from fsm.config.settings import AlertLevel, Settings
 
 __all__ = [
@@ -11,9 +11,7 @@ __all__ = [
     "AlertLevel",
     "Change",
     "Config",
-    "Env",
     "Environment",
-    "Secret",
     "Secrets",
     "Settings",
     "changes",

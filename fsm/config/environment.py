@@ -10,14 +10,15 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from io import StringIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dotenv.parser import Binding, parse_stream
 
-from fsm.config.secrets import Secret, Secrets
+from exchange.binance.signing import Secret
+from exchange.environment import Network, UnusableEnvironment, simulator
+from fsm.config.secrets import Secrets
 from rules.yaml_source import Problem, SourceError
 
 DASHBOARD_TOKEN_LENGTH_MIN = 16
@@ -39,22 +40,14 @@ _PRINTABLE = re.compile(r"[!-~]+")
 _CHAT_ID = re.compile(r"-?[0-9]+|@[A-Za-z0-9_]+")
 
 
-class Env(StrEnum):
-    """The exchange to work on. Only this key differs between them, beside the keys themselves."""
-
-    SIM = "sim"
-    TESTNET = "testnet"
-    MAINNET = "mainnet"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What was given. ``sim_rest_url`` and ``sim_ws_url`` name a running emulator, only with ``Env.SIM``.
+    """What was given. ``sim_rest_url`` and ``sim_ws_url`` name a running emulator, only with ``Network.SIM``.
 
     ``ignored`` are keys that were given but mean nothing under this exchange.
     """
 
-    name: Env
+    name: Network
     secrets: Secrets
     sim_rest_url: str | None = None
     sim_ws_url: str | None = None
@@ -65,6 +58,12 @@ class Environment:
     def database_path(self) -> Path:
         """Where the database lies unless a command says otherwise."""
         return Path("var") / f"{self.name}.sqlite"
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What exchange.environment.resolve() makes the hosts of; no secrets."""
+        given = {"BINANCE_ENV": self.name.value, "SIM_REST_URL": self.sim_rest_url, "SIM_WS_URL": self.sim_ws_url}
+        return {key: value for key, value in given.items() if value is not None}
 
     def shown(self) -> dict[str, object]:
         """Everything for a person to read; secrets only as present or not."""
@@ -112,7 +111,7 @@ def read_environment(
     problems += _value_problems(given)
     if problems or name is None:
         raise SourceError(problems)
-    simulated = name is Env.SIM
+    simulated = name is Network.SIM
     return Environment(
         name=name,
         secrets=Secrets(
@@ -185,31 +184,31 @@ def _take(binding: Binding, file: str, given: dict[str, _Given], problems: list[
 
 def _read_name(
     given: Mapping[str, _Given], places: Mapping[str, _Given], problems: list[Problem], *, has_file: bool
-) -> Env | None:
+) -> Network | None:
     """BINANCE_ENV; with no file at all it is the embedded exchange, which needs nothing."""
     value = given.get("BINANCE_ENV")
     if value is None:
         if not has_file:
-            return Env.SIM
+            return Network.SIM
         problems.append(
             places["BINANCE_ENV"].problem("BINANCE_ENV is missing: write BINANCE_ENV=sim, testnet or mainnet")
         )
         return None
     try:
-        return Env(value.text)
+        return Network(value.text)
     except ValueError:
-        guess = difflib.get_close_matches(value.text.lower(), list(Env), n=1, cutoff=0.5)
+        guess = difflib.get_close_matches(value.text.lower(), list(Network), n=1, cutoff=0.5)
         hint = f"; did you mean {guess[0]}?" if guess else ""
         problems.append(value.problem(f"BINANCE_ENV must be sim, testnet or mainnet{hint}"))
         return None
 
 
 def _missing(
-    name: Env, given: Mapping[str, _Given], places: Mapping[str, _Given], *, needs_keys: bool
+    name: Network, given: Mapping[str, _Given], places: Mapping[str, _Given], *, needs_keys: bool
 ) -> Iterator[Problem]:
-    emulator = name is Env.SIM and "SIM_REST_URL" in given
+    emulator = name is Network.SIM and "SIM_REST_URL" in given
     reason = "a running emulator (SIM_REST_URL)" if emulator else name.value
-    if needs_keys and (name is not Env.SIM or emulator):
+    if needs_keys and (name is not Network.SIM or emulator):
         for key in ("BINANCE_API_KEY", "BINANCE_API_SECRET"):
             if key not in given:
                 yield places[key].problem(f"{key} is missing: {reason} needs it")
@@ -218,17 +217,17 @@ def _missing(
             yield given[key].problem(f"{other} is missing: {key} alone sends nothing; give both or neither")
 
 
-def _url_problems(name: Env, given: Mapping[str, _Given]) -> Iterator[Problem]:
+def _url_problems(name: Network, given: Mapping[str, _Given]) -> Iterator[Problem]:
     telegram = given.get("TG_BASE_URL")
     if telegram and not (_is_url(telegram.text, "https") or _is_loopback(telegram.text, "http")):
         yield telegram.problem("TG_BASE_URL must be https://…, or http:// on loopback")
-    if name is not Env.SIM:
+    if name is not Network.SIM:
         return
-    for key, scheme in (("SIM_REST_URL", "http"), ("SIM_WS_URL", "ws")):
-        if key in given and not _is_loopback(given[key].text, scheme):
-            yield given[key].problem(f"{key} must be a loopback address such as {scheme}://127.0.0.1:8090")
-    if "SIM_WS_URL" in given and "SIM_REST_URL" not in given:
-        yield given["SIM_WS_URL"].problem("SIM_REST_URL is missing: an emulator is used through both, or through REST")
+    try:
+        simulator(_text(given, "SIM_REST_URL") or "", _text(given, "SIM_WS_URL") or "")
+    except UnusableEnvironment as error:
+        key = "SIM_WS_URL" if str(error).startswith("SIM_WS_URL") else "SIM_REST_URL"
+        yield given[key].problem(str(error))
 
 
 def _is_url(text: str, scheme: str) -> bool:

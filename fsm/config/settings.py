@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from exchange.types import MarginType, OrderType, WorkingType
-from fsm.core.policy import LimitAction, MarginShort, MissingProtection, Policy
+from fsm.core.policy import LimitAction, MarginShort, MissingProtection
 from indicators.candle import Timeframe
 
 
@@ -170,44 +170,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Everything in force as plain data, as it could stand in config.yaml; equal settings give equal data."""
         data: dict[str, Any] = _plain(msgspec.to_builtins(self, builtin_types=(Decimal,)))
         return data
-
-    def policy(self) -> Policy:
-        """The part that the core decides with."""
-        risk, limits, orders = self.risk, self.limits, self.orders
-        return Policy(
-            margin_type=self.account.margin_type,
-            leverage=self.account.leverage,
-            symbol_leverage={name: own.leverage for name, own in self.symbols.items() if own.leverage is not None},
-            entry_type=orders.entry_type,
-            limit_offset_pct=orders.limit_offset_pct,
-            limit_expiry_candles=orders.limit_expiry_candles,
-            working_type=orders.working_type,
-            price_moved_pct_max=orders.price_moved_pct_max,
-            candle_age_ms_max=self.candle_age_ms_max,
-            stop_move_pct_min=orders.stop_move_pct_min,
-            risk_per_trade_pct=risk.risk_per_trade_pct,
-            symbol_risk_pct={
-                name: own.risk_per_trade_pct for name, own in self.symbols.items() if own.risk_per_trade_pct is not None
-            },
-            max_open_positions=risk.max_open_positions,
-            max_open_risk_pct=risk.max_open_risk_pct,
-            max_exposure_pct=risk.max_exposure_pct,
-            max_symbol_exposure_pct=risk.max_symbol_exposure_pct,
-            stop_distance_pct_min=risk.stop_distance_pct_min,
-            stop_distance_pct_max=risk.stop_distance_pct_max,
-            liquidation_distance_factor=risk.liquidation_distance_factor,
-            margin_short=risk.margin_short,
-            taker_fee_pct=risk.taker_fee_pct,
-            slippage_pct=risk.slippage_pct,
-            daily_loss_pct=limits.daily_loss_pct,
-            weekly_loss_pct=limits.weekly_loss_pct,
-            monthly_loss_pct=limits.monthly_loss_pct,
-            drawdown_pct=limits.drawdown_pct,
-            limit_action=limits.action,
-            auto_resume=limits.auto_resume,
-            equity_age_ms_max=limits.equity_age_ms_max,
-            on_missing=self.protection.on_missing,
-        )
 
 
 def _plain(node: Any) -> Any:
