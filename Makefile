@@ -43,7 +43,7 @@ check: $(VENV)/installed-check
 	@$(IN_VENV) -m pytest -n 0 tests/test_architecture.py
 
 bench: $(VENV)/installed-test
-	@set -e; for script in $(sort $(wildcard benchmarks/*.py)); do \
+	@set -e; for script in $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py))); do \
 	    echo "== $$script"; $(IN_VENV) -m "$$(echo "$${script%.py}" | tr / .)"; \
 	done
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -303,6 +304,11 @@ class TestThisRepository:
 
     def test_tests_use_real_parts_and_never_sleep(self) -> None:
         assert_none(problem for module in modules_under("tests") for problem in unreal_tests(module))
+
+    def test_tests_cannot_reach_beyond_this_machine(self) -> None:
+        for host in ("192.0.2.1", "example.com"):
+            with pytest.raises(BaseException, match="tests need nothing but this machine"):
+                socket.create_connection((host, 80), timeout=0.01)
 
     def test_tests_are_no_packages(self) -> None:
         assert list((ROOT / "tests").rglob("__init__.py")) == []
