@@ -1,11 +1,11 @@
 """Every way a call to an exchange can go wrong, as types.
 
-    ExchangeError
-    ├── Refusal            the exchange said no, for good: nothing happened (carries its code)
-    ├── UnknownOutcome     nobody can say whether it happened: look before doing anything
-    ├── RateLimited        we must wait (429, 418, or our own budget); nothing was sent or it was refused
-    ├── Unreachable        a read could not be answered (transport, time-out, 5xx)
-    └── MalformedReply     an answer arrived that does not mean what its shape promises
+ExchangeError
+├── Refusal            the exchange said no, for good: nothing happened (carries its code)
+├── UnknownOutcome     nobody can say whether it happened: look before doing anything
+├── RateLimited        we must wait (429, 418, or our own budget); nothing was sent or it was refused
+├── Unreachable        a read could not be answered (transport, time-out, 5xx)
+└── MalformedReply     an answer arrived that does not mean what its shape promises
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from fsm.core.closing import begin_flatten
+from fsm.core.closing import begin_exit, begin_flatten
 from fsm.core.events import Commanded
 from fsm.core.move import Guard, Move, move
 from fsm.core.records import Flag, State, SymbolRecord
@@ -36,12 +36,14 @@ def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setti
             return _halt(record, event)
         case "flatten":
             return _flatten(record, event, setting)
+        case "exit":
+            return _exit(record, event, setting)
         case "quarantine":
             if record.quarantine is not None:
                 return None
             flagged = replace(record, quarantine=Flag(event.cause, event.at_ms))
             return move(Trigger.QUARANTINE, event.cause, flagged)
-    raise Rejected("COMMAND", f"there is no command {event.command!r}; use pause, resume, flatten, halt or quarantine")
+    raise Rejected("COMMAND", f"there is no command {event.command!r}; use pause, resume, flatten, exit, halt or quarantine")
 
 
 def _resume(record: SymbolRecord, event: Commanded, blocked: str) -> Move | None:
@@ -74,6 +76,14 @@ def _halt(record: SymbolRecord, event: Commanded) -> Move | None:
     if record.state is State.SIGNALLED:
         after = replace(after, trade=None)
     return move(Trigger.HALT, event.cause, after)
+
+
+def _exit(record: SymbolRecord, event: Commanded, setting: Setting) -> Move | None:
+    """End the trade at market, flagged with the cause; the symbol stays free to trade."""
+    if record.trade is None or record.state not in (State.ENTERING, State.PROTECTED):
+        return None
+    flagged = replace(record, trade=replace(record.trade, flagged=event.cause))
+    return begin_exit(flagged, event.cause, setting)
 
 
 def _flatten(record: SymbolRecord, event: Commanded, setting: Setting) -> Move | None:

@@ -73,6 +73,10 @@ class Engine:
     def record(self, symbol: str) -> SymbolRecord:
         return self.machines.record(symbol)
 
+    def active(self) -> list[str]:
+        """Symbols with a trade under way, in symbol order."""
+        return sorted(self._active)
+
     def setting(self, symbol: str) -> Setting:
         """The settings this symbol is decided with: a trade keeps the rules that it was opened under."""
         trade = self.record(symbol).trade

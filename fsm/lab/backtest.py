@@ -1,238 +1,380 @@
-"""Runs the engine over recorded candles on the in-process exchange, jumping over hours in which nothing can happen.
-
-At one instant T the order is: funding, then triggers at the open of the candle that starts, then the close of the
-candle that ended, then decisions in symbol order on one account snapshot, and last their orders, which fill at
-that same open. Between two instants every symbol that holds or orders something follows its price path.
-"""
+"""A backtest from request to result: reads the data, computes every rule over arrays, runs the hours, sums up."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from exchange.filters import decimal_of
+from exchange.candle_files import CandleFileError, CandleFolders
+from exchange.filters import SymbolFilters
 from exchange.sim.desk import Desk
-from exchange.sim.path import candle_path
-from fsm.core.deciding import Reading
+from exchange.sim.symbols import shipped_brackets, shipped_filters
+from exchange.sim.venue import Venue
+from exchange.types import Bracket
+from fsm.config import Config
 from fsm.core.engine import Engine
-from fsm.core.events import CandleClosed, Commanded, EquityRead
-from fsm.core.limits import AccountStep
 from fsm.core.move import Step
-from fsm.core.policy import LimitAction
-from fsm.core.records import State, SymbolRecord
-from fsm.lab.carrier import Carrier
-from fsm.lab.history import SIGNAL, History
+from fsm.core.records import AccountRecord, SymbolRecord, Trade
+from fsm.core.scene import Setting
+from fsm.lab.history import History, Market, build_history, data_hash, read_market
+from fsm.lab.hours import Hours, Progress
 from fsm.lab.recorder import Recorder
-from rules.vector import REGIMES
+from fsm.lab.summary import grouped, max_drawdown_pct, results, sharpe
+from fsm.ledger import JournalLedger, to_json
+from fsm.policies import policy_of
+from indicators.series import SeriesError
+from rules.load import Ruleset
+from store.batch import Batch
+from store.chains import CHAINS
+from store.database import Store, open_store
+from store.errors import JournalError
+from store.journal import Journal
+from store.rows import CandleRow, ConfigVersionRow, RuleVersionRow, SystemEventRow
 
-Progress = Callable[[str, int, int], None]
-"""Told of (phase, done, total) while long work goes on."""
-
-DAY_MS = 86_400_000
-PROGRESS_EVERY = 2_000
+FLUSH_EVERY = 20_000
+HOUR_MS = 3_600_000
 
 
-class Run:
-    """One backtest under way: engine, venue and histories, moved from hour to hour."""
+class BacktestError(Exception):
+    """A request that cannot be carried out; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to run. ``symbols`` empty: those that config.yaml enables; ``from_ms``/``to_ms`` None: all the data has.
+
+    ``to_ms`` is exclusive. ``db`` None: the journal is written to a temporary file and only its hash is kept.
+    """
+
+    config: Config
+    rules: Ruleset
+    data: tuple[Path, ...]
+    symbols: tuple[str, ...] = ()
+    from_ms: int | None = None
+    to_ms: int | None = None
+    db: Path | None = None
+    every_candle: bool = False
+    native: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of it; ``to_json`` has the fields of the command's contract."""
+
+    symbols: tuple[str, ...]
+    from_ms: int
+    to_ms: int
+    candles: int
+    trades: tuple[Trade, ...]
+    curve: tuple[tuple[int, Decimal], ...]
+    wallet_change: Decimal
+    balance: Decimal
+    position_hours: int
+    transitions: int
+    journal_hash: str
+    rules_hash: str
+    config_hash: str
+    data_hash: str
+    marks_smoothed: tuple[str, ...]
+    ambiguous_candles: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Money in USDT, percentages in percent, times as ISO dates, durations in seconds."""
+        hours = max(1, (self.to_ms - self.from_ms) // HOUR_MS) * len(self.symbols)
+        return {
+            "symbols": list(self.symbols),
+            "from": _iso(self.from_ms),
+            "to": _iso(self.to_ms),
+            "candles": self.candles,
+            **results(self.trades),
+            "return_pct": round(float(self.wallet_change / self.balance * 100), 6),
+            "max_drawdown_pct": max_drawdown_pct(self.curve),
+            "sharpe": sharpe(self.curve),
+            "exposure_pct": round(100 * self.position_hours / hours, 6),
+            "per_regime": grouped(self.trades, lambda trade: trade.regime),
+            "per_strategy": grouped(self.trades, lambda trade: trade.strategy),
+            "per_symbol": grouped(self.trades, lambda trade: trade.symbol),
+            "transitions": self.transitions,
+            "closed_at_end": sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA"),
+            "marks_smoothed": list(self.marks_smoothed),
+            "ambiguous_candles": self.ambiguous_candles,
+            "journal_hash": self.journal_hash,
+            "rules_hash": self.rules_hash,
+            "config_hash": self.config_hash,
+            "data_hash": self.data_hash,
+            "seconds": self.seconds,
+        }
+
+
+def _iso(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ms / 1000))
+
+
+def _quiet(phase: str, done: int, total: int) -> None:
+    del phase, done, total
+
+
+def run_backtest(
+    request: Request,
+    *,
+    progress: Progress = _quiet,
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> Result:
+    """Run it. Raises BacktestError when the request, the data or the database cannot be used."""
+    clock = _Stopwatch()
+    symbols = _symbols(request)
+    filters, brackets = _known(symbols)
+    markets = _load(request, symbols, progress)
+    clock.lap("load")
+    histories = _compute(request, markets, progress)
+    clock.lap("features")
+    from_ms, to_ms = _span(request, markets)
+    digest = data_hash(markets)
+    with TemporaryDirectory() as scratch:
+        path = request.db or Path(scratch) / "backtest.sqlite"
+        identity = _identity(request, symbols, from_ms, to_ms, digest)
+        with _new_store(path, identity, from_ms) as store:
+            journal = Journal(store, identity, flush_every=FLUSH_EVERY)
+            bench = _Bench(request, journal, histories, filters, brackets, identity, on_step)
+            bench.preamble(markets, from_ms, keep_candles=request.db is not None)
+            bench.hours.run(from_ms, to_ms, progress)
+            bench.finish(journal, to_ms)
+            clock.lap("run")
+            result = bench.result(markets, from_ms, to_ms, digest)
+    clock.lap("report")
+    result.seconds.update(clock.laps)
+    return result
+
+
+class _Stopwatch:
+    """Wall-clock seconds of the phases; the only time that is read here, and it is journalled nowhere."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._since, 3)
+        self._since = now
+
+
+def _symbols(request: Request) -> tuple[str, ...]:
+    wanted = request.symbols or tuple(name for name, given in request.config.settings.symbols.items() if given.enabled)
+    if not wanted:
+        raise BacktestError("no symbol is enabled: enable one in config.yaml or name some with --symbols")
+    return tuple(sorted(set(wanted)))
+
+
+def _known(symbols: tuple[str, ...]) -> tuple[dict[str, SymbolFilters], dict[str, tuple[Bracket, ...]]]:
+    filters, brackets = shipped_filters(), shipped_brackets()
+    unknown = [name for name in symbols if name not in filters or name not in brackets]
+    if unknown:
+        known = ", ".join(sorted(set(filters) & set(brackets)))
+        raise BacktestError(f"no filters or leverage brackets are shipped for {', '.join(unknown)}; there are {known}")
+    return {name: filters[name] for name in symbols}, {name: brackets[name] for name in symbols}
+
+
+def _load(request: Request, symbols: tuple[str, ...], progress: Progress) -> list[Market]:
+    try:
+        folders = CandleFolders(request.data)
+        markets = []
+        for done, symbol in enumerate(symbols):
+            progress("load", done, len(symbols))
+            timeframes = request.rules.for_symbol(symbol).timeframes
+            markets.append(read_market(folders, symbol, timeframes, native=request.native))
+        progress("load", len(symbols), len(symbols))
+    except (CandleFileError, SeriesError) as error:
+        raise BacktestError(str(error)) from error
+    return markets
+
+
+def _compute(request: Request, markets: list[Market], progress: Progress) -> dict[str, History]:
+    histories = {}
+    for done, market in enumerate(markets):
+        progress("features", done, len(markets))
+        histories[market.symbol] = build_history(market, request.rules, request.config.settings.market_data.candles_min)
+    progress("features", len(markets), len(markets))
+    return histories
+
+
+def _span(request: Request, markets: list[Market]) -> tuple[int, int]:
+    """The first and the last close that may be decided on, cut to what the data covers."""
+    first = min(market.opens_ms[0] for market in markets)
+    last = max(market.opens_ms[-1] + HOUR_MS for market in markets)
+    from_ms = max(first, request.from_ms if request.from_ms is not None else first)
+    to_ms = min(last, request.to_ms if request.to_ms is not None else last)
+    if from_ms >= to_ms:
+        raise BacktestError(f"the data covers {_iso(first)} to {_iso(last)}, nothing of what --from and --to ask for")
+    return from_ms - from_ms % HOUR_MS, to_ms - to_ms % HOUR_MS
+
+
+def _identity(request: Request, symbols: tuple[str, ...], from_ms: int, to_ms: int, digest: str) -> str:
+    """Database and run id of a backtest: the same inputs give the same names, hence the same journal."""
+    parts = (request.config.hash, request.rules.hash, digest, *symbols, str(from_ms), str(to_ms), str(request.native))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def _new_store(path: Path, identity: str, at_ms: int) -> Store:
+    if path.exists():
+        raise BacktestError(f"{path} exists already: a backtest writes a new database; name another or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = open_store(path, mode="write", at_ms=at_ms)
+    store.bind(environment="backtest", account=None, at_ms=at_ms, database_id=identity)
+    return store
+
+
+class _Bench:
+    """Engine, venue and recorder of one backtest, put together."""
 
     def __init__(
         self,
-        *,
-        engine: Engine,
-        desk: Desk,
+        request: Request,
+        journal: Journal,
         histories: dict[str, History],
-        recorder: Recorder,
+        filters: dict[str, SymbolFilters],
+        brackets: dict[str, tuple[Bracket, ...]],
+        identity: str,
         on_step: Callable[[Step], None],
-        every_candle: bool,
     ) -> None:
-        self._engine = engine
-        self._desk = desk
-        self._histories = dict(sorted(histories.items()))
-        self._recorder = recorder
-        self._carrier = Carrier(engine, desk, recorder.settle, on_step)
-        self._every_candle = every_candle
-        self._step_ms = next(iter(histories.values())).market.series.timeframe.ms
-        self._codes: dict[str, int] = {}
-        self._equity_day = -1
-        self._booked = 0
-        self.curve: list[tuple[int, Decimal]] = []
-        self.position_hours = 0
-        self.decided = 0
-
-    def run(self, from_ms: int, to_ms: int, progress: Progress) -> None:
-        """Decide at every close in (from, to]; candles before only warm up. Open trades are closed at the end."""
-        instants = range(from_ms + self._step_ms, to_ms + self._step_ms, self._step_ms)
-        for done, now_ms in enumerate(instants):
-            if done % PROGRESS_EVERY == 0:
-                progress("run", done, len(instants))
-            self._instant(now_ms, last=now_ms + self._step_ms > to_ms)
-        self._end(to_ms)
-        progress("run", len(instants), len(instants))
-
-    def _instant(self, now_ms: int, *, last: bool) -> None:
-        active = self._active()
-        if active:
-            self._follow(active, now_ms)
-            self._fund(now_ms)
-        deciding = self._deciding(now_ms)
-        for symbol in sorted({*self._active(), *deciding}):
-            self._open(symbol, now_ms)
-        if self._equity_due(now_ms):
-            self._read_equity(now_ms)
-            deciding = self._deciding(now_ms)
-        if not last:
-            self._decide(deciding, now_ms)
-
-    def _active(self) -> list[str]:
-        """Symbols that hold, order or owe something: their path matters."""
-        return self._engine.active()
-
-    def _follow(self, symbols: list[str], now_ms: int) -> None:
-        """Let prices move through the candle that ends now; the engine reacts to every event where it happens."""
-        self.position_hours += len(symbols)
-        paths: list[tuple[int, str, Iterator[int]]] = []
-        for symbol in symbols:
-            path = self._path(symbol, now_ms - self._step_ms)
-            if path is not None:
-                self._advance(paths, symbol, path)
-        while paths:
-            at_ms, symbol, path = heapq.heappop(paths)
-            self._desk.now_ms = at_ms
-            self._carrier.look(symbol)
-            self._advance(paths, symbol, path)
-        self._desk.now_ms = now_ms
-
-    def _path(self, symbol: str, open_ms: int) -> Iterator[int] | None:
-        market = self._histories[symbol].market
-        index = market.index_at(open_ms)
-        if index is None:
-            return None
-        return self._desk.follow(
-            symbol, market.series.candle(index), market.mark_candle(open_ms), market.finer.get(open_ms, [])
+        settings = request.config.settings
+        self._request = request
+        self._policy = policy_of(settings)
+        self._journal = journal
+        self._filters, self._brackets = filters, brackets
+        ledger = JournalLedger(journal, rules_hash=request.rules.hash, config_hash=request.config.hash)
+        self._ledger = ledger
+        self.recorder = Recorder(ledger, HOUR_MS)
+        fee = settings.simulation
+        self.desk = Desk(
+            Venue(
+                filters=filters,
+                brackets=brackets,
+                balance=fee.balance_usdt,
+                maker_rate=fee.maker_fee_pct / 100,
+                taker_rate=fee.taker_fee_pct / 100,
+                slippage=fee.slippage_pct / 100,
+            )
+        )
+        cells = {
+            symbol: Setting(
+                database_id=identity,
+                config_hash=request.config.hash,
+                rules_hash=request.rules.hash,
+                policy=self._policy,
+                rules=request.rules.for_symbol(symbol),
+                filters=filters[symbol],
+                brackets=brackets[symbol],
+            )
+            for symbol in histories
+        }
+        self.engine = Engine(
+            ledger=self.recorder,
+            setting_of=lambda symbol, rules_hash: cells[symbol],
+            policy=self._policy,
+            records=[SymbolRecord(symbol=symbol) for symbol in histories],
+            account=AccountRecord(),
+            fatal=(JournalError,),
+        )
+        self.hours = Hours(
+            engine=self.engine,
+            desk=self.desk,
+            histories=histories,
+            recorder=self.recorder,
+            on_step=on_step,
+            every_candle=request.every_candle,
+            rules_hash=request.rules.hash,
         )
 
-    @staticmethod
-    def _advance(paths: list[tuple[int, str, Iterator[int]]], symbol: str, path: Iterator[int]) -> None:
-        """Queue the path's next event; one that has none is done."""
-        at_ms = next(path, None)
-        if at_ms is not None:
-            heapq.heappush(paths, (at_ms, symbol, path))
-
-    def _fund(self, now_ms: int) -> None:
-        for symbol in self._active():
-            rate = self._histories[symbol].market.funding.get(now_ms)
-            if rate is not None:
-                self._desk.settle_funding(symbol, rate, now_ms)
-
-    def _open(self, symbol: str, now_ms: int) -> None:
-        """The next candle opens, perhaps beyond a trigger price."""
-        market = self._histories[symbol].market
-        index = market.index_at(now_ms)
-        if index is None:
-            return
-        mark = market.mark_candle(now_ms)
-        last = decimal_of(market.opens[index])
-        if self._desk.tick(symbol, last, None if mark is None else decimal_of(mark.open), now_ms):
-            self._carrier.look(symbol)
-
-    def _equity_due(self, now_ms: int) -> bool:
-        """The account is read whenever it can have changed, and at every start of a day."""
-        booked = self._recorder.trades_booked
-        due = bool(self._active()) or booked != self._booked or now_ms // DAY_MS != self._equity_day
-        self._booked = booked
-        return due
-
-    def _read_equity(self, now_ms: int) -> None:
-        self._equity_day = now_ms // DAY_MS
-        account = self._desk.account()
-        step = self._engine.read_equity(EquityRead(at_ms=now_ms, account=account, transfers=self._desk.transfers()))
-        self._recorder.equity(now_ms, account)
-        self.curve.append((now_ms, account.equity))
-        self._apply_limits(step, now_ms)
-
-    def _apply_limits(self, step: AccountStep, now_ms: int) -> None:
-        """A limit that was hit halts every symbol (or flattens it); one whose period ended lets them go on."""
-        for cause in step.ended:
-            self._command_all("resume", cause.value, now_ms)
-        if step.breached is not None:
-            flatten = self._engine.policy.limit_action is LimitAction.FLATTEN
-            self._command_all("flatten" if flatten else "halt", step.breached.value, now_ms)
-
-    def _command_all(self, command: str, cause: str, now_ms: int) -> None:
-        for symbol in self._histories:
-            event = Commanded(symbol=symbol, at_ms=now_ms, command=command, cause=cause)
-            self._carrier.carry(self._engine.handle(event))
-
-    def _deciding(self, now_ms: int) -> list[str]:
-        """Symbols at whose close the engine must be asked; the others are idle and their candle brings no signal."""
-        found = []
-        for symbol, history in self._histories.items():
-            index = history.market.index_at(now_ms - self._step_ms)
-            if index is None:
-                continue
-            if self._every_candle or history.codes[index] == SIGNAL or not self._quiet(symbol, now_ms):
-                found.append(symbol)
-        return found
-
-    def _quiet(self, symbol: str, now_ms: int) -> bool:
-        """Idle and free: what it makes of a candle depends on the candle alone."""
-        record: SymbolRecord = self._engine.record(symbol)
-        free = record.state is State.IDLE and not (record.paused or record.quarantine or record.halt)
-        return free and now_ms >= record.cooldown_until_ms and self._engine.account.halt is None
-
-    def _decide(self, deciding: list[str], now_ms: int) -> None:
-        """All decisions of this close first, in symbol order on one account snapshot; their orders afterwards."""
-        asked = set(deciding)
-        steps: list[Step] = []
-        for symbol, history in self._histories.items():
-            index = history.market.index_at(now_ms - self._step_ms)
-            if index is None:
-                continue
-            if symbol in asked:
-                steps += self._ask(symbol, history, index, now_ms)
-            elif history.codes[index] != self._codes.get(symbol):
-                self._note_quiet(symbol, history, index, now_ms)
-        self._carrier.carry(steps)
-
-    def _ask(self, symbol: str, history: History, index: int, now_ms: int) -> list[Step]:
-        event = CandleClosed(
-            symbol=symbol,
-            at_ms=now_ms,
-            candle_ms=history.market.opens_ms[index],
-            facts=history.table.facts_at(index),
-            regime=history.regime_state(index),
-            prices=self._desk.prices(symbol),
+    def preamble(self, markets: list[Market], at_ms: int, *, keep_candles: bool) -> None:
+        """Write down what the run is decided with: rules, config, filters, and the candles where they are kept."""
+        request = self._request
+        facts = {
+            "filters": self._filters,
+            "brackets": self._brackets,
+            "candles_min": request.config.settings.market_data.candles_min,
+        }
+        started = SystemEventRow(
+            at_ms=at_ms,
+            kind="START",
+            reason="BACKTEST",
+            facts_json=to_json(facts),
+            rules_hash=request.rules.hash,
+            config_hash=request.config.hash,
         )
-        reading, portfolio, steps = self._engine.close_candle(event)
-        self.decided += 1
-        self._codes[symbol] = history.codes[index] if reading.outcome in ("NO_TRADE", "NO_SIGNAL") else SIGNAL - 1
-        self._recorder.decision(event, reading, portfolio)
-        return steps
-
-    def _note_quiet(self, symbol: str, history: History, index: int, now_ms: int) -> None:
-        """An idle symbol's reading changed without a signal: only the journal hears of it."""
-        self._codes[symbol] = history.codes[index]
-        outcome, reason = history.quiet_reading(index)
-        route = history.rules.route(REGIMES[int(history.regimes.codes[index])])
-        event = CandleClosed(
-            symbol=symbol,
-            at_ms=now_ms,
-            candle_ms=history.market.opens_ms[index],
-            facts=history.table.facts_at(index),
-            regime=history.regime_state(index),
-            prices=self._desk.prices_or_open(symbol),
+        self._journal.commit(
+            Batch(
+                rule_versions=[RuleVersionRow(at_ms=at_ms, rules_hash=request.rules.hash, text=request.rules.text)],
+                config_versions=[
+                    ConfigVersionRow(at_ms=at_ms, config_hash=request.config.hash, text=request.config.text)
+                ],
+                system_events=[started],
+            )
         )
-        self._recorder.decision(event, Reading(outcome=outcome, reason=reason, strategy=route.strategy), None)
+        if keep_candles:
+            for market in markets:
+                self._journal.commit(Batch(candles=candle_rows(market)))
 
-    def _end(self, to_ms: int) -> None:
-        """Close what is open at the last price, flagged, so that the sums are those of closed trades."""
-        self._desk.now_ms = to_ms
-        for symbol in self._active():
-            event = Commanded(symbol=symbol, at_ms=to_ms, command="exit", cause="END_OF_DATA")
-            self._carrier.carry(self._engine.handle(event))
-        self._read_equity(to_ms)
-        self._recorder.finish()
+    def finish(self, journal: Journal, to_ms: int) -> None:
+        if self.engine.failures:
+            raise BacktestError(f"the engine failed: {self.engine.failures[0]}")
+        journal.commit(Batch(system_events=[SystemEventRow(at_ms=to_ms, kind="STOP", reason="END_OF_DATA")]))
+        journal.close_stretches()
+        journal.flush()
+
+    def result(self, markets: list[Market], from_ms: int, to_ms: int, digest: str) -> Result:
+        account = self.desk.account()
+        balance = self._request.config.settings.simulation.balance_usdt
+        return Result(
+            symbols=tuple(market.symbol for market in markets),
+            from_ms=from_ms,
+            to_ms=to_ms,
+            candles=sum(_between(market.opens_ms, from_ms, to_ms) for market in markets),
+            trades=tuple(self.recorder.trades),
+            curve=tuple(self.hours.curve),
+            wallet_change=account.wallet_balance - balance,
+            balance=balance,
+            position_hours=self.hours.position_hours,
+            transitions=self.recorder.transitions,
+            journal_hash=_heads_hash(self._journal),
+            rules_hash=self._request.rules.hash,
+            config_hash=self._request.config.hash,
+            data_hash=digest,
+            marks_smoothed=tuple(market.symbol for market in markets if not market.feed.has_mark),
+            ambiguous_candles=self.hours.ambiguous,
+        )
 
 
-__all__ = ["Progress", "Run", "candle_path"]
+def _heads_hash(journal: Journal) -> str:
+    """One hash for the whole journal: over the newest hash of every chained table."""
+    heads = [f"{chain.table.name} {journal.head(chain.model).hash}" for chain in CHAINS.values()]
+    return hashlib.sha256("\n".join(sorted(heads)).encode()).hexdigest()
+
+
+def _between(opens_ms: list[int], from_ms: int, to_ms: int) -> int:
+    return sum(1 for open_ms in opens_ms if from_ms <= open_ms < to_ms)
+
+
+def candle_rows(market: Market) -> list[CandleRow]:
+    """The market's candles at every timeframe that the rules read."""
+    return [
+        CandleRow(
+            symbol=market.symbol,
+            timeframe=timeframe.value,
+            open_time_ms=candle.open_time_ms,
+            open=candle.open,
+            high=candle.high,
+            low=candle.low,
+            close=candle.close,
+            volume=candle.volume,
+        )
+        for timeframe, series in market.by_timeframe.items()
+        for candle in series.candles()
+    ]

@@ -22,6 +22,7 @@ from fsm.core.intents import (
     SweepOrders,
 )
 from fsm.core.move import Step
+from fsm.core.records import State
 from fsm.core.sight import look_request
 
 ROUNDS_MAX = 200
@@ -74,6 +75,8 @@ class Carrier:
                 self._settle(name, intent, outcome, self._desk.now_ms)
                 broken = isinstance(intent, PlaceStop) and not isinstance(outcome, Confirmed)
                 yield self._event(intent, outcome)
+                if isinstance(intent, PlaceEntry) and self._engine.record(step.symbol).state is State.ENTERING:
+                    yield self._observe(step.symbol)
 
     def _do(self, intent: Intent) -> Outcome:
         desk = self._desk
@@ -88,8 +91,8 @@ class Carrier:
                 return desk.cancel_order(symbol, client_id)
             case CancelAlgo(symbol=symbol, client_id=client_id):
                 return desk.cancel_algo(symbol, client_id)
-            case SweepOrders(symbol=symbol):
-                return desk.cancel_all(symbol)
+            case SweepOrders(symbol=symbol, client_ids=client_ids):
+                return desk.sweep(symbol, client_ids)
             case Look():
                 raise AssertionError("a look is not an order")
 
@@ -97,9 +100,7 @@ class Carrier:
         prices = self._desk.prices(intent.symbol)
         if isinstance(intent, EnsureSetup):
             return SetupEnded(symbol=intent.symbol, at_ms=self._desk.now_ms, outcome=outcome, prices=prices)
-        return IntentEnded(
-            symbol=intent.symbol, at_ms=self._desk.now_ms, intent=intent, outcome=outcome, prices=prices
-        )
+        return IntentEnded(symbol=intent.symbol, at_ms=self._desk.now_ms, intent=intent, outcome=outcome, prices=prices)
 
     def _observe(self, symbol: str) -> SymbolObserved:
         request = look_request(self._engine.record(symbol), self._engine.setting(symbol))

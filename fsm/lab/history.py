@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
 
-from exchange.candle_files import CandleColumns, CandleFolders
-from exchange.filters import decimal_of
-from indicators.candle import Candle, Timeframe
+from exchange.candle_files import CandleColumns, CandleFolders, FundingColumns
+from exchange.sim.feed import SymbolFeed
+from indicators.candle import Timeframe
 from indicators.series import Series, aggregate
 from rules.facts import FactTable
 from rules.load import Ruleset
@@ -31,9 +31,8 @@ class Market:
     symbol: str
     series: Series
     by_timeframe: dict[Timeframe, Series]
-    mark: CandleColumns | None
-    funding: dict[int, Decimal]
-    finer: dict[int, list[Candle]]
+    feed: SymbolFeed
+    feed_digest: bytes
 
     @cached_property
     def opens_ms(self) -> list[int]:
@@ -45,49 +44,32 @@ class Market:
         index = (open_ms - self.opens_ms[0]) // self.series.timeframe.ms
         return index if 0 <= index < len(self.opens_ms) else None
 
-    def mark_candle(self, open_ms: int) -> Candle | None:
-        """The mark-price candle of that hour, or None where there is none."""
-        if self.mark is None:
-            return None
-        index = self._mark_index.get(open_ms)
-        return None if index is None else self.mark.candle(index)
-
-    @cached_property
-    def _mark_index(self) -> dict[int, int]:
-        """Mark candles by their open time: unlike the candles they may have gaps."""
-        return {} if self.mark is None else {at_ms: i for i, at_ms in enumerate(self.mark.open_time_ms.tolist())}
-
     def digest(self) -> bytes:
         """SHA-256 of every number a run can read from this market."""
         found = hashlib.sha256(self.symbol.encode())
         for series in (self.series, *(self.by_timeframe[t] for t in sorted(self.by_timeframe))):
             for column in (series.open_time_ms, series.open, series.high, series.low, series.close, series.volume):
                 found.update(column.tobytes())
-        if self.mark is not None:
-            for mark_column in (self.mark.open_time_ms, self.mark.open, self.mark.high, self.mark.low, self.mark.close):
-                found.update(mark_column.tobytes())
-        found.update(repr(sorted(self.funding.items())).encode())
-        found.update(repr(sorted(self.finer.items())).encode())
+        found.update(self.feed_digest)
         return found.digest()
 
 
 def read_market(folders: CandleFolders, symbol: str, timeframes: frozenset[Timeframe], *, native: bool) -> Market:
     """Read and check one symbol's files. Raises CandleFileError or SeriesError."""
-    series = _series(folders.candles(symbol))
+    candles = folders.candles(symbol)
+    series = _series(candles)
     wanted = sorted(timeframes | {series.timeframe}, key=lambda timeframe: timeframe.ms)
     by_timeframe = {
         timeframe: series if timeframe is series.timeframe else _coarser(folders, series, timeframe, native=native)
         for timeframe in wanted
     }
-    funding = folders.funding(symbol)
-    rates = zip(funding.time_ms.tolist(), funding.rate.tolist(), strict=True) if funding else ()
+    mark, intrabar, funding = folders.mark(symbol), folders.intrabar(symbol), folders.funding(symbol)
     return Market(
         symbol=symbol,
         series=series,
         by_timeframe=by_timeframe,
-        mark=folders.mark(symbol),
-        funding={at_ms: decimal_of(rate) for at_ms, rate in rates},
-        finer=_by_hour(folders.intrabar(symbol), series.timeframe),
+        feed=SymbolFeed(candles=candles, mark=mark, intrabar=intrabar, funding=funding),
+        feed_digest=_feed_digest(mark, intrabar, funding),
     )
 
 
@@ -108,16 +90,17 @@ def _coarser(folders: CandleFolders, series: Series, timeframe: Timeframe, *, na
     return _series(folders.candles(series.symbol, timeframe)) if native else aggregate(series, timeframe)
 
 
-def _by_hour(files: tuple[CandleColumns, ...], timeframe: Timeframe) -> dict[int, list[Candle]]:
-    """Finer candles by the candle they lie in; only where they cover it whole, and the finest there is."""
-    found: dict[int, list[Candle]] = {}
-    for columns in files:
-        complete = timeframe.ms // columns.timeframe.ms
-        starts = columns.open_time_ms - columns.open_time_ms % timeframe.ms
-        for start, first, count in zip(*np.unique(starts, return_index=True, return_counts=True), strict=True):
-            if count == complete and int(start) not in found:
-                found[int(start)] = [columns.candle(index) for index in range(int(first), int(first) + complete)]
-    return found
+def _feed_digest(
+    mark: CandleColumns | None, intrabar: tuple[CandleColumns, ...], funding: FundingColumns | None
+) -> bytes:
+    """SHA-256 of what only the exchange reads."""
+    found = hashlib.sha256()
+    for columns in (*([] if mark is None else [mark]), *intrabar):
+        for column in (columns.open_time_ms, columns.open, columns.high, columns.low, columns.close):
+            found.update(column.tobytes())
+    if funding is not None:
+        found.update(funding.time_ms.tobytes() + funding.rate.tobytes())
+    return found.digest()
 
 
 @dataclass(frozen=True)
@@ -132,7 +115,8 @@ class History:
     signals: dict[str, SignalTrack]
 
     def regime_state(self, index: int) -> RegimeState:
-        return self.regimes.state_at(index)
+        run = bisect_right(self.regimes.runs, index)
+        return self.regimes.states[run - 1] if run else self.regimes.start
 
     def quiet_reading(self, index: int) -> tuple[str, str]:
         """(outcome, reason) of a candle at which an idle symbol does nothing; only where the code is not SIGNAL."""
@@ -168,5 +152,3 @@ def data_hash(markets: list[Market]) -> str:
     for market in markets:
         found.update(market.digest())
     return found.hexdigest()
-
-

@@ -1,0 +1,274 @@
+"""Moves a backtest from hour to hour, jumping over those in which nothing can happen.
+
+At one instant T the order is: funding, then triggers at the open of the candle that starts, then the close of the
+candle that ended, then decisions in symbol order on one account snapshot, and last their orders, which fill at
+that same open. Between two instants every symbol that holds or orders something follows its price path, all on
+one clock, and the engine answers each event at the moment it happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from exchange.sim.course import Course
+from exchange.sim.desk import Desk
+from exchange.sim.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
+from exchange.sim.path import Bar, Mark, Quote
+from exchange.types import MarkPrice
+from fsm.core.deciding import Reading
+from fsm.core.engine import Engine
+from fsm.core.events import CandleClosed, Commanded, EquityRead
+from fsm.core.limits import AccountStep
+from fsm.core.move import Step
+from fsm.core.policy import LimitAction
+from fsm.core.records import State, SymbolRecord
+from fsm.core.scene import Portfolio
+from fsm.lab.carrier import Carrier
+from fsm.lab.history import SIGNAL, History
+from fsm.lab.recorder import Recorder
+from rules.vector import REGIMES
+
+Progress = Callable[[str, int, int], None]
+"""Told of (phase, done, total) while long work goes on."""
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+PROGRESS_EVERY = 1_000
+ASK = SIGNAL
+COOLING, HALTED = 20_000, 30_000
+OPENED = Mark(corner=1)
+"""Where a walk is once the price has jumped to its candle's open."""
+
+
+class Hours:
+    """One backtest under way: engine, exchange and histories."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        desk: Desk,
+        histories: dict[str, History],
+        recorder: Recorder,
+        on_step: Callable[[Step], None],
+        rules_hash: str,
+        every_candle: bool,
+    ) -> None:
+        self._engine = engine
+        self._desk = desk
+        self._histories = dict(sorted(histories.items()))
+        self._recorder = recorder
+        self._carrier = Carrier(engine, desk, recorder.settle, on_step)
+        self._rules_hash = rules_hash
+        self._every_candle = every_candle
+        self._course: Course | None = None
+        self._codes: dict[str, int] = {}
+        self._equity_day = -1
+        self._booked = 0
+        self.curve: list[tuple[int, Decimal]] = []
+        self.position_hours = 0
+        self.ambiguous = 0
+
+    def run(self, from_ms: int, to_ms: int, progress: Progress) -> None:
+        """Decide at every close in (from, to); candles before only warm up. What is open at the end is closed."""
+        instants = range(from_ms + HOUR_MS, to_ms + HOUR_MS, HOUR_MS)
+        for done, now_ms in enumerate(instants):
+            if done % PROGRESS_EVERY == 0:
+                progress("run", done, len(instants))
+            self._follow(now_ms)
+            self._instant(now_ms, last=now_ms == to_ms)
+        self._end(to_ms)
+        progress("run", len(instants), len(instants))
+
+    def _follow(self, until_ms: int) -> None:
+        """Let the prices of the hour that ends then move."""
+        if self._course is None:
+            return
+        self.position_hours += len(self._engine.active())
+        self._answer(self._course.run(until_ms))
+        self.ambiguous += len(self._course.ambiguous)
+        self._course = None
+
+    def _answer(self, batches: Iterator[Batch]) -> None:
+        """Look at every symbol that something happened to, before prices go on."""
+        for batch in batches:
+            for symbol in touched(batch):
+                self._carrier.look(symbol)
+
+    def _instant(self, now_ms: int, *, last: bool) -> None:
+        active = self._engine.active()
+        for symbol in active:
+            rate = self._histories[symbol].market.feed.funding(now_ms)
+            if rate is not None:
+                self._desk.venue.settle_funding(symbol, rate, now_ms)
+        self._desk.venue.drain()
+        course = Course(self._desk.venue, self._bars(active, now_ms))
+        self._answer(course.open())
+        if self._equity_due(now_ms):
+            self._read_equity(now_ms)
+        if last:
+            return
+        deciding = self._deciding(now_ms)
+        bars = self._bars([symbol for symbol in deciding if symbol not in active], now_ms)
+        self._price(bars, now_ms)
+        self._decide(deciding, now_ms)
+        for symbol in self._engine.active():
+            if symbol in bars:
+                course.add(symbol, bars[symbol], OPENED)
+        self._course = course if self._engine.active() else None
+
+    def _bars(self, symbols: list[str], open_ms: int) -> dict[str, Bar]:
+        found = {symbol: self._histories[symbol].market.feed.bar(open_ms) for symbol in symbols}
+        return {symbol: bar for symbol, bar in found.items() if bar is not None}
+
+    def _price(self, bars: dict[str, Bar], now_ms: int) -> None:
+        """Symbols that nothing rests on are only told their price where it is needed: at a decision."""
+        quotes = {symbol: Quote(bar[0].last.open, bar[0].mark.open) for symbol, bar in bars.items()}
+        if quotes:
+            self._answer(self._desk.venue.jump(now_ms, quotes))
+
+    def _equity_due(self, now_ms: int) -> bool:
+        """The account is read whenever it can have changed, and at every start of a day."""
+        booked = self._recorder.trades_booked
+        due = bool(self._engine.active()) or booked != self._booked or now_ms // DAY_MS != self._equity_day
+        self._booked = booked
+        return due
+
+    def _read_equity(self, now_ms: int) -> None:
+        self._equity_day = now_ms // DAY_MS
+        account = self._desk.account()
+        step = self._engine.read_equity(EquityRead(at_ms=now_ms, account=account, transfers=self._desk.transfers()))
+        self._recorder.equity(now_ms, account)
+        self.curve.append((now_ms, account.equity))
+        self._apply_limits(step, now_ms)
+
+    def _apply_limits(self, step: AccountStep, now_ms: int) -> None:
+        """A limit that was hit halts every symbol (or flattens it); one whose period ended lets them go on."""
+        for cause in step.ended:
+            self._command_all("resume", cause.value, now_ms)
+        if step.breached is not None:
+            flatten = self._engine.policy.limit_action is LimitAction.FLATTEN
+            self._command_all("flatten" if flatten else "halt", step.breached.value, now_ms)
+
+    def _command_all(self, command: str, cause: str, now_ms: int) -> None:
+        for symbol in self._histories:
+            event = Commanded(symbol=symbol, at_ms=now_ms, command=command, cause=cause)
+            self._carrier.carry(self._engine.handle(event))
+
+    def _deciding(self, now_ms: int) -> list[str]:
+        """Symbols at whose close the engine must be asked; the others are idle and their candle brings no signal."""
+        found = []
+        for symbol, history in self._histories.items():
+            index = history.market.index_at(now_ms - HOUR_MS)
+            if index is None:
+                continue
+            if self._every_candle or self._code(symbol, history, index, now_ms) == ASK:
+                found.append(symbol)
+        return found
+
+    def _code(self, symbol: str, history: History, index: int, now_ms: int) -> int:
+        """What the symbol makes of this candle, as a number that tells readings apart; ASK when only the engine knows.
+
+        Flat and free, it depends on the candle alone; halted or cooling down, on nothing but the regime.
+        """
+        record: SymbolRecord = self._engine.record(symbol)
+        if record.state is State.HALT:
+            return HALTED + int(history.regimes.codes[index])
+        if record.state is not State.IDLE or record.paused or record.quarantine or self._engine.account.halt:
+            return ASK
+        if now_ms < record.cooldown_until_ms:
+            return COOLING + int(history.regimes.codes[index])
+        return history.codes[index]
+
+    def _decide(self, deciding: list[str], now_ms: int) -> None:
+        """All decisions of this close first, in symbol order on one account snapshot; their orders afterwards."""
+        asked = set(deciding)
+        steps: list[Step] = []
+        for symbol, history in self._histories.items():
+            index = history.market.index_at(now_ms - HOUR_MS)
+            if index is None:
+                continue
+            if symbol in asked:
+                steps += self._ask(symbol, history, index, now_ms)
+            elif self._code(symbol, history, index, now_ms) != self._codes.get(symbol):
+                self._note_quiet(symbol, history, index, now_ms)
+        self._carrier.carry(steps)
+
+    def _ask(self, symbol: str, history: History, index: int, now_ms: int) -> list[Step]:
+        event = _closed(symbol, history, index, now_ms, self._desk.prices(symbol))
+        before = self._engine.record(symbol)
+        code = self._code(symbol, history, index, now_ms)
+        reading, portfolio, steps = self._engine.close_candle(event)
+        self._codes[symbol] = code
+        self._note(event, reading, history, index, before, lambda: portfolio)
+        return steps
+
+    def _note_quiet(self, symbol: str, history: History, index: int, now_ms: int) -> None:
+        """An idle symbol's reading changed without a signal: only the journal hears of it."""
+        code = self._codes[symbol] = self._code(symbol, history, index, now_ms)
+        bar = history.market.feed.bar(now_ms)
+        if bar is None:
+            return
+        prices = MarkPrice(symbol=symbol, mark_price=bar[0].mark.open, last_price=bar[0].last.open, time_ms=now_ms)
+        event = _closed(symbol, history, index, now_ms, prices)
+        record = self._engine.record(symbol)
+        if code >= HALTED:
+            reading = Reading(outcome="HALTED", reason=record.halt.cause if record.halt else "HALT")
+        elif code >= COOLING:
+            reading = Reading(outcome="BLOCKED", reason="COOLDOWN")
+        else:
+            outcome, reason = history.quiet_reading(index)
+            route = history.rules.route(REGIMES[int(history.regimes.codes[index])])
+            reading = Reading(outcome=outcome, reason=reason, strategy=route.strategy)
+        self._note(event, reading, history, index, record, self._engine.portfolio)
+
+    def _note(
+        self,
+        event: CandleClosed,
+        reading: Reading,
+        history: History,
+        index: int,
+        record: SymbolRecord,
+        portfolio: Callable[[], Portfolio],
+    ) -> None:
+        self._recorder.decision(
+            event,
+            reading,
+            regime_before=lambda: history.regime_state(index - 1),
+            portfolio=portfolio,
+            record=record,
+            rules_hash=record.trade.rules_hash if record.trade else self._rules_hash,
+        )
+
+    def _end(self, to_ms: int) -> None:
+        """Close what is open at the last price, flagged, so that the sums are those of closed trades."""
+        for symbol in self._engine.active():
+            event = Commanded(symbol=symbol, at_ms=to_ms, command="exit", cause="END_OF_DATA")
+            self._carrier.carry(self._engine.handle(event))
+        self._read_equity(to_ms)
+        self._recorder.finish(to_ms - 2 * HOUR_MS)
+
+
+def _closed(symbol: str, history: History, index: int, now_ms: int, prices: MarkPrice) -> CandleClosed:
+    return CandleClosed(
+        symbol=symbol,
+        at_ms=now_ms,
+        candle_ms=history.market.opens_ms[index],
+        facts=history.table.facts_at(index),
+        regime=history.regime_state(index),
+        prices=prices,
+    )
+
+
+def touched(batch: Batch) -> list[str]:
+    """Symbols whose orders or position the events are about, in their order, each once."""
+    found: dict[str, None] = {}
+    for event in batch:
+        if isinstance(event, OrderUpdated):
+            found[event.order.symbol] = None
+        elif isinstance(event, AlgoUpdated):
+            found[event.algo.symbol] = None
+        elif isinstance(event, AccountUpdated):
+            found.update((view.holding.symbol, None) for view in event.positions)
+    return list(found)

@@ -1,0 +1,234 @@
+"""Writes what the engine decides into the store: the one translation from the core's values to journal rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from exchange.types import Account, AlgoOrder, Confirmed, Fill, Order, Outcome, Refused
+from fsm.core.deciding import Reading
+from fsm.core.events import CandleClosed, IntentEnded, SymbolEvent, SymbolObserved
+from fsm.core.intents import Intent, Look
+from fsm.core.move import Move, Step
+from fsm.core.records import AccountRecord, SymbolRecord, Trade
+from fsm.core.scene import Portfolio
+from rules.regime import RegimeState
+from store.batch import Batch
+from store.journal import Journal
+from store.rows import (
+    DecisionRow,
+    EquityRow,
+    FillRow,
+    IntentOutcome,
+    IntentStatus,
+    OrderUpdate,
+    RegimeRow,
+    SystemEventRow,
+    TransitionRow,
+)
+
+
+def to_json(value: Any) -> str:
+    """The canonical text of a value: what is hashed, and what is compared."""
+    return msgspec.json.encode(value, order="deterministic").decode()
+
+
+class JournalLedger:
+    """The durable side of the engine (fsm.core.engine.Ledger) on a journal."""
+
+    def __init__(self, journal: Journal, *, rules_hash: str, config_hash: str) -> None:
+        self._journal = journal
+        self.rules_hash = rules_hash
+        self.config_hash = config_hash
+
+    def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step:
+        """Write one transition with its effect, the fills it counted and what it learned of orders."""
+        number = self._journal.next_transition_id
+        trade = ended_trade(before, move, event.at_ms)
+        held = move.record.trade or trade or before.trade
+        effect: dict[str, Any] = {"record": move.record, "intents": move.intents}
+        if trade is not None:
+            effect["trade"] = trade
+        row = TransitionRow(
+            at_ms=event.at_ms,
+            symbol=before.symbol,
+            trade_id=held.id if held else None,
+            trigger=move.trigger.value,
+            source=before.state.value,
+            dest=move.record.state.value,
+            reason=move.reason,
+            facts_json=to_json(move.facts),
+            guards_json=to_json(move.guards),
+            event_json=to_json(event),
+            rules_hash=held.rules_hash if held else self.rules_hash,
+            config_hash=self.config_hash,
+            effect_json=to_json(effect),
+        )
+        self._journal.commit(
+            Batch(transitions=[row], fills=_fills(event, held), order_updates=list(_order_updates(event)))
+        )
+        return Step(
+            transition_id=number,
+            at_ms=event.at_ms,
+            symbol=before.symbol,
+            source=before.state,
+            dest=move.record.state,
+            trigger=move.trigger,
+            reason=move.reason,
+            trade_id=row.trade_id,
+            intents=tuple((f"{number}.{ordinal}", intent) for ordinal, intent in enumerate(move.intents)),
+        )
+
+    def commit_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None:
+        """Write what changed of the account as a whole, with its record afterwards."""
+        row = SystemEventRow(
+            at_ms=at_ms,
+            kind=kinds[-1],
+            reason=",".join(kinds),
+            facts_json=to_json({"account": after}),
+            rules_hash=self.rules_hash,
+            config_hash=self.config_hash,
+        )
+        self._journal.commit(Batch(system_events=[row]))
+
+    def settle(self, name: str, intent: Intent, outcome: Outcome | None, at_ms: int) -> None:
+        """Write what became of an intent. No outcome: a look that was taken, or an order that was dropped unsent."""
+        settled = IntentOutcome(
+            intent_id=name,
+            status=_status(intent, outcome),
+            outcome_json=None if outcome is None else to_json(outcome),
+            at_ms=at_ms,
+        )
+        updates = list(_answered(outcome)) if isinstance(outcome, Confirmed) else []
+        self._journal.commit(Batch(intent_outcomes=[settled], order_updates=updates))
+
+    def equity(self, at_ms: int, account: Account) -> None:
+        row = EquityRow(
+            at_ms=at_ms,
+            balance=account.wallet_balance,
+            equity=account.equity,
+            unrealized_pnl=account.unrealized_pnl,
+            available_balance=account.available_balance,
+        )
+        self._journal.commit(Batch(equity=[row]))
+
+    def decision(self, row: DecisionRow) -> None:
+        self._journal.commit(Batch(decisions=[row]))
+
+    def regime(self, event: CandleClosed, before: RegimeState) -> None:
+        """Write a change of the stable regime, with the features it was seen in and the counters after it."""
+        row = RegimeRow(
+            at_ms=event.at_ms,
+            symbol=event.symbol,
+            candle_ms=event.candle_ms,
+            regime=event.regime.regime.value,
+            previous=before.regime.value,
+            confidence=event.regime.confidence,
+            features_json=to_json(event.facts),
+            counters_json=to_json(event.regime),
+            rules_hash=self.rules_hash,
+        )
+        self._journal.commit(Batch(regimes=[row]))
+
+    def decision_row(
+        self,
+        event: CandleClosed,
+        reading: Reading,
+        *,
+        regime_before: RegimeState,
+        portfolio: Portfolio,
+        record: SymbolRecord,
+        rules_hash: str,
+    ) -> DecisionRow:
+        """One decision with everything it read, so that it can be taken again from this row alone."""
+        facts = {
+            "facts": event.facts,
+            "prices": event.prices,
+            "regime": event.regime,
+            "regime_before": regime_before,
+            "portfolio": portfolio,
+            "record": record,
+            "strategy": reading.strategy,
+        }
+        return DecisionRow(
+            at_ms=event.at_ms,
+            symbol=event.symbol,
+            candle_ms=event.candle_ms,
+            outcome=reading.outcome,
+            reason=reading.reason,
+            regime=event.regime.regime.value,
+            confidence=event.regime.confidence,
+            facts_json=to_json(facts),
+            guards_json=to_json(reading.guards),
+            rules_hash=rules_hash,
+            config_hash=self.config_hash,
+        )
+
+
+def ended_trade(before: SymbolRecord, move: Move, at_ms: int) -> Trade | None:
+    """The trade that this move ended: as it was booked, or as it was when it was dropped without a fill."""
+    if before.trade is None or move.record.trade is not None:
+        return None
+    if move.booked is not None:
+        return move.booked
+    return replace(before.trade, exit_reason=before.trade.exit_reason or move.reason, closed_ms=at_ms)
+
+
+def _fills(event: SymbolEvent, trade: Trade | None) -> list[FillRow]:
+    if not isinstance(event, SymbolObserved):
+        return []
+    return [_fill(fill, trade) for fill in event.snapshot.fills]
+
+
+def _fill(fill: Fill, trade: Trade | None) -> FillRow:
+    return FillRow(
+        at_ms=fill.time_ms,
+        symbol=fill.symbol,
+        fill_id=fill.fill_id,
+        order_id=fill.order_id,
+        trade_id=trade.id if trade else None,
+        side=fill.side.value,
+        price=fill.price,
+        quantity=fill.quantity,
+        realized_pnl=fill.realized_pnl,
+        commission=fill.commission,
+        commission_asset=fill.commission_asset,
+        maker=fill.maker,
+    )
+
+
+def _order_updates(event: SymbolEvent) -> Iterable[OrderUpdate]:
+    if isinstance(event, SymbolObserved):
+        yield from map(_update, event.snapshot.orders)
+        yield from map(_update, event.snapshot.algo_orders)
+    elif isinstance(event, IntentEnded) and isinstance(event.outcome, Confirmed):
+        yield from _answered(event.outcome)
+
+
+def _answered(outcome: Confirmed) -> Iterable[OrderUpdate]:
+    if outcome.order is not None:
+        yield _update(outcome.order)
+    if outcome.algo_order is not None:
+        yield _update(outcome.algo_order)
+
+
+def _update(order: Order | AlgoOrder) -> OrderUpdate:
+    return OrderUpdate(
+        client_order_id=order.client_id,
+        order_id=order.order_id if isinstance(order, Order) else order.algo_id,
+        status=order.status.value,
+        executed_quantity=order.executed_quantity,
+        average_price=order.average_price if isinstance(order, Order) else None,
+        updated_ms=order.update_time_ms,
+    )
+
+
+def _status(intent: Intent, outcome: Outcome | None) -> IntentStatus:
+    if outcome is None:
+        return "CONFIRMED" if isinstance(intent, Look) else "DROPPED"
+    if isinstance(outcome, Confirmed):
+        return "CONFIRMED"
+    return "REFUSED" if isinstance(outcome, Refused) else "UNKNOWN"
