@@ -36,6 +36,8 @@ class Desk:
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
+        self._transfers = Decimal(0)
+        self._rows_summed = 0
 
     @property
     def now_ms(self) -> int:
@@ -95,7 +97,12 @@ class Desk:
 
     def transfers(self) -> Decimal:
         """Deposits less withdrawals so far."""
-        return sum((row.income for row in self.venue.income(kind=IncomeType.TRANSFER.value)), Decimal(0))
+        rows = self.venue.state.ledger.rows
+        for number in range(self._rows_summed, len(rows)):
+            if rows[number].income_type == IncomeType.TRANSFER.value:
+                self._transfers += rows[number].income
+        self._rows_summed = len(rows)
+        return self._transfers
 
     def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
         """Everything the request asks for, as of now."""

@@ -84,7 +84,9 @@ def leave(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Se
     record = replace(record, trade=trade)
     if sight.position < 0:
         record = replace(record, quarantine=Flag("FOREIGN_POSITION", event.at_ms))
-    return move(Trigger.EXIT, reason, record, intents=sweep(record, sight.own_open))
+    # Another look even when nothing is left to sweep: the books are closed with the ledger's rows, asked for from here.
+    intents = sweep(record, sight.own_open) or (Look(symbol=record.symbol),)
+    return move(Trigger.EXIT, reason, record, intents=intents)
 
 
 def sweep(record: SymbolRecord, client_ids: tuple[str, ...]) -> tuple[Intent, ...]:
