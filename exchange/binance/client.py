@@ -141,7 +141,7 @@ class BinanceClient:
     # --- reads: account -----------------------------------------------------------------------
     async def account(self) -> Account:
         """``update_time_ms`` is the exchange's time just before the question, so the answer is no older."""
-        at_ms = self.http.server_now_ms()
+        at_ms = await self.http.measured_now_ms()
         return codec_account.account(await self.http.call(endpoints.ACCOUNT), at_ms=at_ms)
 
     async def positions(self, symbol: str | None = None) -> list[Position]:
@@ -182,7 +182,7 @@ class BinanceClient:
 
         ``at_ms`` is the exchange's time before the first question.
         """
-        at_ms = self.http.server_now_ms()
+        at_ms = await self.http.measured_now_ms()
         async with together() as group:
             orders = group.create_task(self.open_orders(symbol))
             algos = group.create_task(self.open_algos(symbol))

@@ -141,9 +141,6 @@ def listen_key(payload: object) -> str:
 def _position(source: Row, what: str) -> PositionRow:
     symbol = fields.text(source, "symbol", what)
     quantity = fields.number(source, "positionAmt", what)
-    entry_price = fields.number_or(source, "entryPrice", _ZERO)
-    if quantity and entry_price <= 0:
-        raise MalformedReply(f"{what} {symbol}: a position of {quantity} without an entry price")
     # capital R in positionRisk, small r in account.positions (checked 2026-11)
     unrealized = fields.number_or(source, "unRealizedProfit", fields.number_or(source, "unrealizedProfit", _ZERO))
     # older v2 answers have no isolatedWallet; isolatedMargin = isolated wallet + unrealised PnL
@@ -151,7 +148,7 @@ def _position(source: Row, what: str) -> PositionRow:
     position = Position(
         symbol=symbol,
         quantity=quantity,
-        entry_price=entry_price,
+        entry_price=fields.number_or(source, "entryPrice", _ZERO),
         mark_price=fields.number_or(source, "markPrice", _ZERO),
         unrealized_pnl=unrealized,
         liquidation_price=fields.positive_or_none(source, "liquidationPrice"),

@@ -21,6 +21,7 @@ Row = Mapping[str, object]
 _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 _EXPONENT_MAX = 30  # far beyond any price or balance; keeps later arithmetic cheap whatever arrives
+_TEXT_MAX = 300  # no symbol, id or reason is nearly that long
 _SHOWN_MAX = 40
 
 
@@ -53,17 +54,17 @@ def items(value: object, what: str) -> list[object]:
 
 
 def text(source: Row, name: str, what: str) -> str:
-    """An essential text that is not empty."""
+    """An essential text that is neither empty nor absurdly long."""
     value = source.get(name)
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and 0 < len(value) <= _TEXT_MAX:
         return value
     raise _unusable(value, name, what)
 
 
 def text_or(source: Row, name: str, default: str) -> str:
-    """A text, or the default when it is absent, empty or not a text."""
+    """A text, or the default when it is absent, empty, absurdly long or not a text."""
     value = source.get(name)
-    return value if isinstance(value, str) and value else default
+    return value if isinstance(value, str) and 0 < len(value) <= _TEXT_MAX else default
 
 
 def number(source: Row, name: str, what: str) -> Decimal:

@@ -103,8 +103,8 @@ class Http:
         )
         if endpoint.security is not Security.NONE and self._credentials is None:
             raise Refusal(_NO_API_KEY, f"{endpoint.name}: no API key; set BINANCE_API_KEY and BINANCE_API_SECRET")
-        if endpoint.security is Security.SIGNED and self.time.version == 0:
-            await self.time.measure(seen_version=0)
+        if endpoint.security is Security.SIGNED:
+            await self.measured_now_ms()
         resynchronised = False
         pauses = iter(BACKOFF_S)
         while True:
@@ -125,6 +125,10 @@ class Http:
     def server_now_ms(self) -> int:
         """The exchange's time as well as we know it, without asking."""
         return self.time.now_ms()
+
+    async def measured_now_ms(self) -> int:
+        """As ``server_now_ms``, but measured at least once."""
+        return self.time.now_ms() if self.time.version else await self.time.measure(seen_version=0)
 
     async def server_time_ms(self) -> int:
         """The exchange's time, asked now."""
@@ -168,9 +172,18 @@ class Http:
     def _understood(self, endpoint: Endpoint, response: httpx.Response, body: bytes, sent_ms: int) -> Reply:
         now_ms = self.time.now_ms()
         self.budget.observe(response.headers, sent_ms=sent_ms, now_ms=now_ms)
-        if response.status_code >= 300:
-            body = self._redacted(body.decode("utf-8", "replace")).encode()
-        reply = classify(
+        reply = self._classified(endpoint, response, body, now_ms)
+        if reply.error is not None:
+            clean = self._redacted(body.decode("utf-8", "replace")).encode()
+            reply = self._classified(endpoint, response, clean, now_ms)
+        log.debug("%s: HTTP %d in %d ms", endpoint.name, response.status_code, now_ms - sent_ms)
+        if isinstance(reply.error, RateLimited):
+            return Reply(error=self._paused(reply, reply.error, sent_ms, now_ms))
+        self.budget.answered(now_ms)
+        return reply
+
+    def _classified(self, endpoint: Endpoint, response: httpx.Response, body: bytes, now_ms: int) -> Reply:
+        return classify(
             endpoint.name,
             response.status_code,
             body,
@@ -178,11 +191,6 @@ class Http:
             retry_after=response.headers.get("retry-after"),
             now_ms=now_ms,
         )
-        log.debug("%s: HTTP %d in %d ms", endpoint.name, response.status_code, now_ms - sent_ms)
-        if isinstance(reply.error, RateLimited):
-            return Reply(error=self._paused(reply, reply.error, sent_ms, now_ms))
-        self.budget.answered(now_ms)
-        return reply
 
     def _paused(self, reply: Reply, error: RateLimited, sent_ms: int, now_ms: int) -> RateLimited:
         if reply.order_limit:

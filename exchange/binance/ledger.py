@@ -35,7 +35,7 @@ class Ledger:
         """Executions after a fill id, or from a time on, or of the last 7 days; oldest first."""
         if after_fill_id is not None:
             return await self._fills_after(symbol, after_fill_id)
-        now_ms = self._http.server_now_ms()
+        now_ms = await self._http.server_time_ms()
 
         async def page(first_ms: int, last_ms: int) -> list[Fill]:
             times = {"startTime": str(first_ms), "endTime": str(last_ms)}
@@ -46,7 +46,7 @@ class Ledger:
 
     async def income(self, *, start_ms: int, end_ms: int | None, symbol: str | None) -> list[Income]:
         """Every row of the ledger in the span, oldest first."""
-        now_ms = self._http.server_now_ms()
+        now_ms = await self._http.server_time_ms()
 
         async def page(first_ms: int, last_ms: int) -> list[Income]:
             params = {"startTime": str(first_ms), "endTime": str(last_ms), "limit": str(PAGE_MAX)}

@@ -101,10 +101,8 @@ class Budget:
 
     def admit(self, now_ms: int, priority: Priority, *, weight: int, orders: int) -> int:
         """0 = go, and it is booked; otherwise how long to wait before asking again."""
-        wait_ms = max(
-            self._pause_wait_ms(now_ms, priority),
-            *(w.wait_ms(now_ms, _cost(w, weight, orders), _CEILING_PCT[priority]) for w in self.windows),
-        )
+        waits = [w.wait_ms(now_ms, _cost(w, weight, orders), _CEILING_PCT[priority]) for w in self.windows]
+        wait_ms = max([self._pause_wait_ms(now_ms, priority), *waits])
         if wait_ms > 0:
             return wait_ms
         if now_ms < self.paused_until_ms:

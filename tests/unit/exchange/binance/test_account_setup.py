@@ -1,0 +1,102 @@
+"""Settings are read first, written only if different, and believed only when read back (R44)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exchange.binance.client import BinanceClient
+from exchange.types import Confirmed, MarginType, Refused, Unknown
+
+pytestmark = pytest.mark.anyio
+CONFIG, LEVERAGE, MARGIN = "GET /fapi/v1/symbolConfig", "POST /fapi/v1/leverage", "POST /fapi/v1/marginType"
+ACCOUNT, MODE = "GET /fapi/v1/accountConfig", "POST /fapi/v1/positionSide/dual"
+DONE = {"code": 200, "msg": "success"}
+
+
+def _config(leverage: int, margin_type: str = "ISOLATED") -> list[dict[str, Any]]:
+    return [{"symbol": "BTCUSDT", "marginType": margin_type, "leverage": leverage}]
+
+
+async def test_r44_what_is_already_so_is_not_written(exchange: Any, client: BinanceClient) -> None:
+    exchange.on(CONFIG, _config(2))
+    assert await client.ensure_leverage("BTCUSDT", 2) == Confirmed()
+    assert await client.ensure_margin_type("BTCUSDT", MarginType.ISOLATED) == Confirmed()
+    assert exchange.names() == [CONFIG, CONFIG]
+
+
+async def test_a_different_setting_is_written_and_read_back(exchange: Any, client: BinanceClient) -> None:
+    exchange.on(CONFIG, _config(20), _config(2))
+    exchange.on(LEVERAGE, {"leverage": 2, "maxNotionalValue": "1", "symbol": "BTCUSDT"})
+    assert await client.ensure_leverage("BTCUSDT", 2) == Confirmed()
+    assert exchange.names() == [CONFIG, LEVERAGE, CONFIG]
+    assert exchange.calls(LEVERAGE)[0].params["leverage"] == "2"
+
+
+async def test_minus_4046_means_somebody_did_it_meanwhile(exchange: Any, client: BinanceClient, answer: Any) -> None:
+    exchange.on(CONFIG, _config(2, "CROSSED"), _config(2, "ISOLATED"))
+    exchange.on(MARGIN, answer({"code": -4046, "msg": "No need to change margin type."}, status=400))
+    assert await client.ensure_margin_type("BTCUSDT", MarginType.ISOLATED) == Confirmed()
+
+
+@pytest.mark.parametrize("code", [-4047, -4048, -4067])
+async def test_a_refusal_is_told_with_its_code(exchange: Any, client: BinanceClient, answer: Any, code: int) -> None:
+    exchange.on(CONFIG, _config(2, "CROSSED"))
+    exchange.on(MARGIN, answer({"code": code, "msg": "no"}, status=400))
+    outcome = await client.ensure_margin_type("BTCUSDT", MarginType.ISOLATED)
+    assert isinstance(outcome, Refused)
+    assert outcome.code == code
+
+
+async def test_r44_a_refusal_of_something_that_holds_anyway_is_no_refusal(
+    exchange: Any, client: BinanceClient, answer: Any
+) -> None:
+    exchange.on(CONFIG, _config(2, "CROSSED"), _config(2, "ISOLATED"))
+    exchange.on(MARGIN, answer({"code": -4067, "msg": "open orders"}, status=400))
+    assert await client.ensure_margin_type("BTCUSDT", MarginType.ISOLATED) == Confirmed()
+
+
+async def test_an_unknown_write_is_settled_by_reading(exchange: Any, client: BinanceClient, answer: Any) -> None:
+    exchange.on(CONFIG, _config(20), _config(2))
+    exchange.on(LEVERAGE, answer(b"", status=502))
+    assert await client.ensure_leverage("BTCUSDT", 2) == Confirmed()
+    exchange.on(CONFIG, _config(20))
+    assert isinstance(await client.ensure_leverage("BTCUSDT", 2), Unknown)
+
+
+async def test_a_success_that_changed_nothing_is_not_believed(
+    exchange: Any, client: BinanceClient, answer: Any
+) -> None:
+    exchange.on(CONFIG, _config(20))
+    exchange.on(LEVERAGE, {"leverage": 2, "symbol": "BTCUSDT"})
+    outcome = await client.ensure_leverage("BTCUSDT", 2)
+    assert isinstance(outcome, Unknown)
+    assert "old setting" in outcome.reason
+    exchange.on(CONFIG, _config(20), answer(b"garbage"))
+    assert isinstance(await client.ensure_leverage("BTCUSDT", 2), Unknown)
+
+
+async def test_a_setting_that_cannot_be_read_is_not_written(exchange: Any, client: BinanceClient, answer: Any) -> None:
+    exchange.on(CONFIG, answer(b"", status=502))
+    assert isinstance(await client.ensure_leverage("BTCUSDT", 2), Unknown)
+    exchange.on(CONFIG, answer({"code": -2015, "msg": "no"}, status=401))
+    assert isinstance(await client.ensure_leverage("BTCUSDT", 2), Refused)
+    assert exchange.calls(LEVERAGE) == []
+
+
+async def test_position_mode_is_made_one_way(exchange: Any, client: BinanceClient, answer: Any) -> None:
+    hedge, one_way = {"dualSidePosition": True, "canTrade": True}, {"dualSidePosition": False, "canTrade": True}
+    exchange.on(ACCOUNT, hedge, one_way)
+    exchange.on(MODE, DONE)
+    assert await client.ensure_one_way() == Confirmed()
+    assert exchange.calls(MODE)[0].params["dualSidePosition"] == "false"
+    assert not await client.hedge_mode()
+    exchange.on(ACCOUNT, hedge, one_way)
+    exchange.on(MODE, answer({"code": -4059, "msg": "No need to change position side."}, status=400))
+    assert await client.ensure_one_way() == Confirmed()
+    exchange.on(ACCOUNT, hedge)
+    exchange.on(MODE, answer({"code": -4068, "msg": "position"}, status=400))
+    assert isinstance(await client.ensure_one_way(), Refused)
+    assert await client.hedge_mode()
+    assert (await client.account_config()).can_trade
