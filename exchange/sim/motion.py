@@ -63,7 +63,7 @@ class Leg:
         """Bring time and prices to a moment of the leg."""
         self._at = fraction
         state = self._state
-        state.now_ms = self._start_ms + int((self._end_ms - self._start_ms) * fraction)
+        state.now_ms = self._start_ms + round((self._end_ms - self._start_ms) * fraction)
         for symbol, (start, end) in self._lines.items():
             state.quotes[symbol] = between(start, end, fraction)
 
