@@ -19,6 +19,8 @@ from exchange.types import AlgoStatus, WorkingType
 class Course:
     """The walks of one bar. Backtest: ``open``, decide, ``run`` to the end. Server: ``run`` as far as its clock is.
 
+    A full hour goes: settle funding (at the marks before it), ``open``, tell the closed candle, ``run``.
+
     ``marks`` are those of an earlier course over the same bars, to go on after a restart. ``ambiguous`` holds
     (symbol, open time of the candle) of every bar that could not be decided.
     """

@@ -106,14 +106,18 @@ class VenueState:
         return found
 
     def holding(self, symbol: str) -> Holding:
-        return self.holdings.get(symbol) or Holding(symbol=symbol)
+        """The position of a symbol; a flat one where there never was any."""
+        found = self.holdings.get(symbol)
+        if found is None:
+            found = Holding(symbol=symbol, isolated=self.config(symbol).margin_type is MarginType.ISOLATED)
+        return found
 
     def config(self, symbol: str) -> SymbolConfig:
+        """Leverage and margin type of a symbol: as set, else those of a new account."""
         found = self.configs.get(symbol)
         if found is None:
             leverage = min(self.settings.leverage, margin.leverage_max(self.brackets[symbol]))
             found = SymbolConfig(symbol=symbol, margin_type=self.settings.margin_type, leverage=leverage)
-            self.configs[symbol] = found
         return found
 
     @property

@@ -244,6 +244,8 @@ class Venue(Reads):
             raise Refusal(-4048, "Margin type cannot be changed if there exists position.")
         changed = replace(config, margin_type=margin_type)
         state.configs[symbol] = changed
+        state.holdings[symbol] = replace(state.holding(symbol), isolated=margin_type is MarginType.ISOLATED)
+        state.emit_account("MARGIN_TYPE_CHANGE", symbol)
         return changed
 
     def deposit(self, amount: Decimal) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exchange.sim.course import Course
 from exchange.sim.events import Batch
 from exchange.sim.path import Bar, Prices, bar, stretch
-from exchange.types import AlgoStatus, MarginType, OrderStatus, Side
+from exchange.types import AlgoStatus, MarginType, OrderStatus, Side, TimeInForce
 
 D = Decimal
 HOUR = 3_600_000
@@ -162,6 +162,37 @@ def test_without_open_the_jump_happens_when_the_clock_reaches_it(desk) -> None:
     assert desk.venue.mark_price("BTCUSDT").last_price == 60_000
     play(course.run(now))
     assert desk.venue.mark_price("BTCUSDT").last_price == 60_100
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda desk: desk.limit(BUY, "0.010", "59600"),
+        lambda desk: desk.limit(SELL, "0.010", "60400", reduce_only=True),
+        lambda desk: desk.limit(BUY, "0.010", "58000", TimeInForce.GTD, good_till_ms=desk.venue.now_ms + 700_000),
+        lambda desk: desk.stop(SELL, "59600"),
+        lambda desk: desk.target(SELL, "60400", by_mark=True),
+    ],
+)
+def test_a_bar_in_which_something_can_happen_is_walked(desk, place: Callable[[object], object]) -> None:
+    now = desk.venue.now_ms
+    course = Course(desk.venue, {"BTCUSDT": hour(now, "60000 60500 59500 60200")})
+    play(course.open())
+    desk.market(BUY, "0.005")
+    place(desk)
+    desk.venue.drain()
+    assert len(play(course.run(now + HOUR))) == 1
+
+
+def test_a_crossed_position_is_always_walked_and_can_be_liquidated(make_desk) -> None:
+    desk = make_desk(isolated=False, slippage=D(0))
+    now = desk.venue.now_ms
+    course = Course(desk.venue, {"BTCUSDT": hour(now, "60000 60500 50000 60200")})
+    play(course.open())
+    desk.market(BUY, "0.1")
+    desk.venue.drain()
+    assert len(play(course.run(now + HOUR))) == 1
+    assert desk.position.quantity == 0
 
 
 TICKS = st.integers(-200, 200)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exchange.errors import Refusal
 from exchange.sim.events import Batch
 from exchange.sim.path import Bias, Quote
-from exchange.types import MarginType, Side, TimeInForce
+from exchange.types import AlgoStatus, MarginType, Side, TimeInForce
 
 D = Decimal
 Code = Callable[[Callable[[], object]], int | None]
@@ -65,6 +65,20 @@ def test_leverage_cannot_fall_below_what_open_orders_can_pay(desk, refusal_code:
 def test_a_leverage_change_is_told(desk, story: Callable[[Batch], list[str]]) -> None:
     desk.venue.set_leverage("BTCUSDT", 7)
     assert story(desk.venue.drain()) == ["leverage 7"]
+
+
+def test_a_margin_type_change_is_told(desk, story: Callable[[Batch], list[str]]) -> None:
+    desk.venue.set_margin_type("BTCUSDT", MarginType.CROSSED)
+    batch = desk.venue.drain()
+    assert story(batch) == ["account MARGIN_TYPE_CHANGE"]
+    assert not batch[0].positions[0].holding.isolated
+
+
+def test_asking_changes_nothing(make_desk) -> None:
+    venue = make_desk().venue
+    before = venue.save()
+    venue.symbol_config("ETHUSDT"), venue.account(), venue.positions(), venue.bias("ETHUSDT")
+    assert venue.save() == before
 
 
 @pytest.mark.parametrize(
@@ -213,6 +227,49 @@ def test_the_extreme_that_hurts_comes_first(desk, prepare: Callable[[object], ob
     """R48."""
     prepare(desk)
     assert desk.venue.bias("BTCUSDT") is bias
+
+
+def test_both_families_are_swept_each_by_its_own_call(desk) -> None:
+    desk.limit(BUY, "0.010", "59000")
+    desk.stop(SELL, "59000", "0.010", reduce_only=True)
+    assert len(desk.venue.cancel_all_orders("BTCUSDT")) == 1
+    assert (len(desk.venue.open_orders()), len(desk.venue.open_algos())) == (0, 1)
+    (cancelled,) = desk.venue.cancel_all_algos("BTCUSDT")
+    assert cancelled.status is AlgoStatus.CANCELED
+    assert desk.venue.open_algos("BTCUSDT") == []
+
+
+def test_an_algo_that_is_not_open_cannot_be_cancelled(desk, refusal_code: Code) -> None:
+    desk.stop(SELL, "59000", "0.010", reduce_only=True, client_id="stop")
+    desk.venue.cancel_algo(client_id="stop")
+    assert refusal_code(lambda: desk.venue.cancel_algo(client_id="stop")) == -2011
+
+
+def test_rules_of_a_symbol_can_be_read(desk, refusal_code: Code) -> None:
+    assert desk.venue.commission_rates("BTCUSDT") == (D("0.0002"), D("0.0005"))
+    assert desk.venue.brackets("BTCUSDT")[0].initial_leverage == 150
+    assert "BTCDOMUSDT" not in desk.venue.filters()
+    assert refusal_code(lambda: desk.venue.brackets("BTCDOMUSDT")) == -1121
+
+
+def test_crossed_positions_stand_in_for_each_other(make_desk) -> None:
+    desk = make_desk(slippage=D(0), isolated=False)
+    desk.jump("2000", symbol="ETHUSDT")
+    desk.market(BUY, "0.1")
+    alone = desk.position.liquidation_price
+    desk.market(BUY, "1", symbol="ETHUSDT")
+    with_other = desk.position.liquidation_price
+    assert with_other > alone  # the other's maintenance margin and fee are missing
+    desk.jump("2500", symbol="ETHUSDT")
+    # wallet 996, the other is worth +500 and needs 2500 × 0.004 = 10
+    assert desk.position.liquidation_price == (D("996") + 500 - 10 - 6000) / (D("0.0004") - D("0.1"))
+
+
+def test_a_position_without_leverage_cannot_be_liquidated(make_desk) -> None:
+    desk = make_desk(leverage=1)
+    desk.market(BUY, "0.010")
+    assert desk.position.liquidation_price is None
+    assert desk.jump("1000", after_ms=1) == []
 
 
 ACTIONS = st.lists(
