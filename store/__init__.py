@@ -1,0 +1,1 @@
+"""What survives a restart: the hash-chained journal, its projections, the outbox, the inbox and their readers."""

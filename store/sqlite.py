@@ -1,0 +1,168 @@
+"""Connections to SQLite: which driver, which pragmas, and what its errors mean to us.
+
+The driver is apsw, which brings its own SQLite (3.54 when this was written). The one inside Python 3.11 is
+3.40, and every version before 3.51.3 can corrupt a WAL database when one connection checkpoints while
+another writes; we have such connections (the daemon, and commands posted from the command line).
+Under Peewee it works through playhouse.apsw_ext. cysqlite 0.4 (SQLite 3.54.0) works there as well and measured
+the same; apsw is the older of the two and has one exception class for each of SQLite's result codes.
+
+Never open one of our databases with the stdlib's sqlite3 in the same process: POSIX drops a process's locks
+on a file when *any* descriptor of it is closed, and the two libraries do not know of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import apsw
+from peewee import PeeweeException
+from playhouse.apsw_ext import APSWDatabase
+
+from store.errors import DatabaseDamaged, StoreError, WriteFailed
+
+APPLICATION_ID = 0x46534D31
+"""Written into each database's header ("FSM1"), so that another program's file is not taken for ours."""
+
+BUSY_MS = 2_000
+"""How long a write waits for another process's short write. Well under the protection deadline of 5 s."""
+
+# 8 KiB holds two or three journal rows; the default of 4 KiB holds one, and half of it stays empty.
+PAGE_SIZE = 8_192
+_JOURNAL_SIZE_LIMIT = 64 * 1024 * 1024
+
+_CREATE_PRAGMAS = {"page_size": PAGE_SIZE}
+_WRITE_PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL: a commit is on the disk when it returns, also when the power goes
+    "foreign_keys": 1,
+    "recursive_triggers": 1,  # else INSERT OR REPLACE deletes past the append-only triggers
+    "journal_size_limit": _JOURNAL_SIZE_LIMIT,
+    "cache_size": -32_000,
+}
+_READ_PRAGMAS = {"cache_size": -16_000}
+
+FAILURES = (apsw.Error, PeeweeException, UnicodeDecodeError)
+"""What a statement can raise: apsw's own, Peewee's translation of it, and text that is no longer UTF-8."""
+
+_DAMAGE = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)
+
+
+class Database(APSWDatabase):  # type: ignore[misc]  # playhouse has no type hints
+    """Peewee's database over apsw, which also remembers its connections so that all of them can be closed.
+
+    Peewee keeps one connection a thread; ``close_everywhere`` closes those of other threads too.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        self._opened: list[apsw.Connection] = []
+        super().__init__(name, **options)
+
+    def _connect(self) -> apsw.Connection:
+        connection: apsw.Connection = super()._connect()
+        self._opened.append(connection)
+        return connection
+
+    def close_everywhere(self) -> None:
+        if not self.is_closed():
+            self.close()
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+
+
+def writer(path: Path, *, busy_ms: int = BUSY_MS) -> Database:
+    """A database to write to, with one connection for all threads; every pragma that matters is read back."""
+    database = Database(
+        str(path),
+        pragmas={**_CREATE_PRAGMAS, **_WRITE_PRAGMAS},
+        timeout=busy_ms / 1000,
+        lock_type="IMMEDIATE",
+        thread_safe=False,
+    )
+    for pragma, wanted in _WRITE_PRAGMAS.items():
+        found = database.pragma(pragma)
+        if found != wanted:
+            database.close_everywhere()
+            raise StoreError(
+                f"{path}: SQLite says {pragma} is {found!r} where {wanted!r} was set",
+                "the file system may not support write-ahead logging; put the database on a local disk",
+            )
+    return database
+
+
+def reader(path: Path) -> Database:
+    """A database that is only read, with a connection for each thread that asks."""
+    return _read_only(path, "mode=ro")
+
+
+def frozen_reader(path: Path) -> Database:
+    """The same for a file in a folder that cannot be written to and that nobody writes: no locks, no wal-index."""
+    return _read_only(path, "immutable=1")
+
+
+def _read_only(path: Path, parameters: str) -> Database:
+    return Database(
+        f"file:{quote(str(path.absolute()))}?{parameters}",
+        pragmas=_READ_PRAGMAS,
+        timeout=BUSY_MS / 1000,
+        flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+    )
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a statement raises into a StoreError that names the file."""
+    try:
+        yield
+    except FAILURES as error:
+        if is_damage(error):
+            raise DatabaseDamaged(
+                f"{path} cannot be read: {error}", "verify it with `audit verify`; restore a backup if it is damaged"
+            ) from error
+        raise StoreError(f"{path}: {error}", "try again; if it stays, run `db check`") from error
+
+
+@contextmanager
+def writing(path: Path, kind: type[WriteFailed] = WriteFailed) -> Iterator[None]:
+    """Turn what a rolled-back write raises into ``kind``, with a hint that fits the cause."""
+    try:
+        yield
+    except FAILURES as error:
+        raise kind(f"{path}: write failed, nothing of it was applied: {error}", _hint(error)) from error
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file itself is not as SQLite left it."""
+    original = getattr(error, "orig", None)  # Peewee keeps the driver's error there
+    return isinstance(error, _DAMAGE) or isinstance(original, _DAMAGE)
+
+
+def _hint(error: BaseException) -> str:
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return "another process is writing to the database for longer than expected; stop it"
+    if "full" in text or "I/O" in text:
+        return "free disk space and check the disk"
+    if "append-only" in text:
+        return "another writer has added to the journal: run only one bot on a database"
+    return "run `db check`"
+
+
+Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
+
+
+def only_table(table: str) -> Authorizer:
+    """An authorizer under which a connection reads everything and writes to one table alone."""
+    writes = (apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE)
+    harmless = (apsw.SQLITE_READ, apsw.SQLITE_SELECT, apsw.SQLITE_TRANSACTION, apsw.SQLITE_FUNCTION)
+
+    def authorize(operation: int, first: str | None, second: str | None, schema: str | None, source: str | None) -> int:
+        if operation in harmless or (operation in writes and first in (table, "sqlite_sequence")):
+            return apsw.SQLITE_OK
+        return apsw.SQLITE_DENY
+
+    return authorize

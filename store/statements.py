@@ -1,0 +1,117 @@
+"""The statements that bring live columns and the desk's tables up to date: what the exchange or the operator said."""
+
+# ruff: noqa: S608 - table and column names in the SQL are constants of ours; values are always bound
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from store.canonical import Value
+from store.models import Alert, Candle, Command, Document, Intent, Order, Position, SeriesAnchor
+from store.rows import (
+    AlertRow,
+    AnchorRow,
+    CandleRow,
+    CommandAck,
+    DocumentRow,
+    IntentOutcome,
+    OrderUpdate,
+    PositionMark,
+)
+from store.tables import TABLES
+
+
+class Statement(NamedTuple):
+    """SQL with its values. ``missing`` is what to say when it changes no row, None when that is fine."""
+
+    sql: str
+    values: tuple[Value, ...]
+    missing: str | None = None
+
+
+_INTENT = TABLES[Intent].update(
+    {"status": "?1", "outcome_json": "?2", "attempts": "attempts + 1", "done_ms": "?3"},
+)
+_ORDER = TABLES[Order].update_live("order_id", "status", "executed_quantity", "average_price", "updated_ms")
+_MARK = TABLES[Position].update_live("mark", "upnl", "liquidation_price", "isolated_wallet", "updated_ms")
+_ACK = (
+    f"UPDATE {TABLES[Command].name} SET state = ?, guard = ?, detail = ?, finished_ms = ?"
+    " WHERE id = ? AND state IN ('posted', 'taken')"
+)
+_ALERT_COLUMNS = TABLES[Alert].columns[1:]
+_ALERT = (
+    f"INSERT INTO {TABLES[Alert].name} ({', '.join(_ALERT_COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(_ALERT_COLUMNS))})"
+    " ON CONFLICT (dedupe_key) DO UPDATE SET repeats = repeats + 1"
+)
+CANDLE = f"{TABLES[Candle].insert} ON CONFLICT DO NOTHING"
+"""A candle that is there already is left as it was used."""
+
+
+def settle(outcome: IntentOutcome) -> Statement:
+    """Write down what became of an intent; UNKNOWN leaves it open."""
+    done_ms = None if outcome.status in ("UNKNOWN", "PENDING") else outcome.at_ms
+    values = (outcome.status, outcome.outcome_json, done_ms, outcome.intent_id)
+    return Statement(_INTENT, values, f"there is no intent {outcome.intent_id} to settle")
+
+
+def order_update(update: OrderUpdate) -> Statement:
+    """An order of ours as the exchange has it."""
+    average = None if update.average_price is None else _text(update.average_price)
+    executed = _text(update.executed_quantity)
+    values = (update.order_id, update.status, executed, average, update.updated_ms, update.client_order_id)
+    return Statement(_ORDER, values)
+
+
+def mark(position: PositionMark) -> Statement:
+    """What a position of ours is worth now."""
+    liquidation = None if position.liquidation_price is None else _text(position.liquidation_price)
+    wallet = _text(position.isolated_wallet)
+    values = (_text(position.mark), _text(position.upnl), liquidation, wallet, position.updated_ms, position.symbol)
+    return Statement(_MARK, values)
+
+
+def acknowledge(ack: CommandAck) -> Statement:
+    """A command that has ended."""
+    values = (ack.result, ack.guard, ack.detail, ack.at_ms, ack.command_id)
+    return Statement(_ACK, values, f"there is no unfinished command {ack.command_id}")
+
+
+def alert(row: AlertRow) -> Statement:
+    """A message for the operator; a known key only counts."""
+    values = (
+        row.at_ms,
+        row.kind,
+        row.severity,
+        row.symbol,
+        row.text,
+        row.dedupe_key,
+        row.repeats,
+        row.state,
+        row.due_ms,
+        row.attempts,
+        row.sent_ms,
+        row.last_error,
+    )
+    return Statement(_ALERT, values)
+
+
+def document(row: DocumentRow) -> Statement:
+    """The newest text under a name."""
+    return Statement(TABLES[Document].upsert, (row.name, row.at_ms, row.body_json))
+
+
+def anchor(row: AnchorRow) -> Statement:
+    """Where a series begins."""
+    return Statement(TABLES[SeriesAnchor].upsert, (row.symbol, row.timeframe, row.first_ms))
+
+
+def candle(row: CandleRow) -> tuple[Value, ...]:
+    """A candle's columns; ``repr`` of a float is the shortest text that reads back as the same float."""
+    numbers = (repr(float(number)) for number in (row.open, row.high, row.low, row.close, row.volume))
+    return (row.symbol, row.timeframe, row.open_time_ms, *numbers)
+
+
+def _text(amount: Decimal) -> str:
+    return format(amount, "f")

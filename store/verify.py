@@ -1,0 +1,239 @@
+"""Checks that a database still says what was written: chains, row hashes, projections, and the file itself.
+
+What this finds: any change to a row of a chained table or of a projection, rows that were removed, also the
+newest, projections that are not what the journal gives, triggers that are gone, and damage to the file.
+What it cannot find: a whole chain recomputed by somebody who also rewrote ``chain_heads``; against that,
+keep the head's hash somewhere else (``Journal.head``, ``journal_hash`` of a backtest).
+"""
+
+# ruff: noqa: S608 - table and column names in the SQL are constants of ours; values are always bound
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import msgspec
+from peewee import Model
+
+from store.canonical import GENESIS, Value, digest
+from store.chains import CHAINS, EMPTY, Chain, Head
+from store.errors import SchemaMismatch
+from store.migrations.schema import differences, open_file, require_newest
+from store.models import PROJECTIONS, AccountState, ChainHead, Identity, Position, SymbolState
+from store.projections import project, project_account
+from store.rebuild import Rebuild
+from store.rows import SystemEventRow, TransitionRow
+from store.scan import BEFORE_FIRST, Scanned, scan
+from store.sqlite import FAILURES
+from store.tables import TABLES
+
+PROBLEMS_MAX = 10_000
+"""Problems that are listed; further ones are only counted, so that memory stays bounded."""
+
+_PROGRESS_EVERY = 10_000
+_UNREADABLE = (ValueError, TypeError, AttributeError, ArithmeticError, msgspec.MsgspecError)
+_SMALL: tuple[type[Model], ...] = (SymbolState, AccountState, Position, ChainHead, Identity)
+
+Progress = Callable[[str, int], None]
+"""Called now and then with the table that is being checked and how many of its rows have been."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is not as it was written: where, which row (its key, "5..7" for several, "-" for none), what."""
+
+    table: str
+    row_id: str
+    what: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Rows checked by table, what was found, and up to which row each chain is good (for ``Journal.mark_verified``)."""
+
+    checked: dict[str, int]
+    problems: tuple[Problem, ...]
+    omitted: int
+    verified: dict[str, int]
+
+    @property
+    def fine(self) -> bool:
+        return not self.problems
+
+
+def verify(path: Path | str, *, tail_only: bool = False, progress: Progress | None = None) -> Report:
+    """Check a database without changing it, also while it is being written to; damage is reported, not raised.
+
+    ``tail_only`` looks at what came after the last full verification and at the rows that say how things
+    stand: what a start has time for. Raises DatabaseMissing, and SchemaMismatch for another schema version.
+    """
+    path = Path(path)
+    checker = _Checker(progress)
+    database = open_file(path)
+    try:
+        connection: apsw.Connection = database.connection()
+        with database.atomic():
+            require_newest(connection)
+            checker.check(connection, tail_only=tail_only)
+    except FAILURES as error:
+        checker.add("database", "-", f"cannot be read: {error}")
+    except SchemaMismatch as error:
+        if error.found:
+            raise
+        checker.add("database", "-", error.message)
+    finally:
+        database.close_everywhere()
+    return checker.report()
+
+
+class _Checker:
+    """One verification under way."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._checked: dict[str, int] = {}
+        self._problems: list[Problem] = []
+        self._omitted = 0
+        self._verified: dict[str, int] = {}
+        self._heads: dict[str, Head] = {}
+
+    def add(self, table: str, row_id: object, what: str) -> None:
+        if len(self._problems) < PROBLEMS_MAX:
+            self._problems.append(Problem(table, str(row_id), what))
+        else:
+            self._omitted += 1
+
+    def report(self) -> Report:
+        verified = {} if self._problems else self._verified
+        return Report(self._checked, tuple(self._problems), self._omitted, verified)
+
+    def check(self, connection: apsw.Connection, *, tail_only: bool) -> None:
+        for line in differences(connection):
+            self.add("schema", "-", line)
+        if not tail_only:
+            self._check_file(connection)
+        starts = self._read_heads(connection)
+        for model in _SMALL if tail_only else PROJECTIONS:
+            self._check_row_hashes(connection, model)
+        rebuild = None if tail_only else Rebuild(connection)
+        for chain in CHAINS.values():
+            self._check_chain(connection, chain, starts.get(chain.table.name, 0) if tail_only else 0, rebuild)
+        if rebuild is not None:
+            for table, key, what in rebuild.differences():
+                self.add(table, key, what)
+
+    def _check_file(self, connection: apsw.Connection) -> None:
+        for (line,) in connection.execute(f"PRAGMA integrity_check({PROBLEMS_MAX})"):
+            if line != "ok":
+                self.add("database", "-", str(line))
+
+    def _read_heads(self, connection: apsw.Connection) -> dict[str, int]:
+        """Keep the recorded heads; return up to where each chain was verified before."""
+        verified: dict[str, int] = {}
+        for row in scan(connection, "chain_heads", ("name", "last_id", "hash", "verified_id")):
+            if row.values is not None:
+                name, last_id, newest, verified_id = row.values
+                self._heads[str(name)] = Head(_integer(last_id), str(newest))
+                verified[str(name)] = _integer(verified_id)
+        return verified
+
+    def _check_row_hashes(self, connection: apsw.Connection, model: type[Model]) -> None:
+        table = TABLES[model]
+        for row in scan(connection, table.name, (*table.hashed, "row_hash")):
+            self._count(table.name)
+            if row.values is None:
+                self.add(table.name, self._key(connection, model, row), row.error)
+            elif digest(table.hashed, row.values[:-1]) != row.values[-1]:
+                self.add(table.name, row.values[table.hashed.index(table.key[0])], "does not match its hash")
+
+    def _key(self, connection: apsw.Connection, model: type[Model], row: Scanned) -> str:
+        """The key of a row that cannot be read as a whole."""
+        if row.rowid is None:
+            return "-"
+        table = TABLES[model]
+        sql = f"SELECT hex({table.key[0]}) FROM {table.name} WHERE rowid = ?"
+        return bytes.fromhex(connection.execute(sql, (row.rowid,)).get or "").decode(errors="replace")
+
+    def _check_chain(self, connection: apsw.Connection, chain: Chain, after: int, rebuild: Rebuild | None) -> None:
+        table = chain.table
+        links = _Links(chain, after, _hash_at(connection, table.name, after))
+        for row in scan(connection, table.name, table.columns, after=after or BEFORE_FIRST):
+            self._count(table.name)
+            if row.values is None:
+                self.add(table.name, "-" if row.rowid is None else row.rowid, row.error)
+                links.pass_over(row.rowid)
+                continue
+            for row_id, what in links.take(row.values):
+                self.add(table.name, row_id, what)
+            if rebuild is not None and chain.row_type in (TransitionRow, SystemEventRow):
+                self._project(chain, row.values, rebuild)
+        self._check_head(table.name, links)
+        self._verified[table.name] = links.last_id
+
+    def _project(self, chain: Chain, values: tuple[Value, ...], rebuild: Rebuild) -> None:
+        row = chain.row_type(**dict(zip(chain.table.columns, values, strict=True)))
+        try:
+            if isinstance(row, TransitionRow):
+                rebuild.take(project(row))
+            elif isinstance(row, SystemEventRow):
+                rebuild.take(project_account(row))
+        except _UNREADABLE as error:
+            self.add(chain.table.name, values[0], f"its effect cannot be read: {error}")
+
+    def _check_head(self, table: str, links: _Links) -> None:
+        head = self._heads.get(table, EMPTY)
+        if links.last_id < head.id:
+            self.add(table, _span(links.last_id + 1, head.id), "missing, though newest")
+        elif links.last_id > head.id or (links.known_as and head.hash not in links.known_as):
+            self.add("chain_heads", table, f"does not name row {links.last_id}, the newest of {table}")
+
+    def _count(self, table: str) -> None:
+        count = self._checked[table] = self._checked.get(table, 0) + 1
+        if self._progress is not None and count % _PROGRESS_EVERY == 0:
+            self._progress(table, count)
+
+
+class _Links:
+    """Follows a chain row by row. ``known_as`` are the hashes that the last row may be continued by.
+
+    Those are the hash it has and the one it should have: where they differ that row is named already, and
+    the next one is innocent if it continues either. None at all: the last row could not be read.
+    """
+
+    def __init__(self, chain: Chain, last_id: int, known_as: frozenset[Value]) -> None:
+        self._chain = chain
+        self.last_id = last_id
+        self.known_as = known_as
+
+    def take(self, values: tuple[Value, ...]) -> list[tuple[str, str]]:
+        """What is wrong with the next row, and with which."""
+        row_id = _integer(values[0])
+        computed, stored, previous = self._chain.hashes(values)
+        found: list[tuple[str, str]] = []
+        if row_id != self.last_id + 1:
+            found.append((_span(self.last_id + 1, row_id - 1), "missing"))
+        if computed != stored:
+            found.append((str(row_id), "does not match its hash"))
+        elif self.known_as and previous not in self.known_as and not found:
+            found.append((str(row_id), f"does not continue row {self.last_id}: one of the two was rewritten"))
+        self.last_id, self.known_as = row_id, frozenset({computed, stored})
+        return found
+
+    def pass_over(self, row_id: int | None) -> None:
+        """The next row could not be read."""
+        self.last_id, self.known_as = self.last_id if row_id is None else row_id, frozenset()
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}..{last}"
+
+
+def _hash_at(connection: apsw.Connection, table: str, row_id: int) -> frozenset[Value]:
+    if row_id == 0:
+        return frozenset({GENESIS})
+    found = connection.execute(f"SELECT hash FROM {table} WHERE id = ?", (row_id,)).get
+    return frozenset() if found is None else frozenset({found})
+
+
+def _integer(value: object) -> int:
+    return value if isinstance(value, int) else 0
