@@ -37,13 +37,17 @@ from exchange.types import (
     MarkPrice,
     Order,
     OrderRequest,
+    OrderType,
     Outcome,
     Position,
+    Refused,
     SymbolConfig,
     SymbolSnapshot,
 )
 from indicators.candle import Candle, Timeframe
 
+_BAD_SYMBOL = -1121
+_NOT_OPENING = -4140  # Binance's own codes (error catalogue, checked 2026-11)
 _ALGO_LEGS = frozenset({Leg.STOP, Leg.BRIDGE, Leg.TARGET, Leg.PROBE})
 
 
@@ -59,6 +63,7 @@ class BinanceClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.http = Http(base_url=base_url, clock=clock, credentials=credentials, budget=Budget(), transport=transport)
+        self._filters: dict[str, SymbolFilters] = {}
         self._orders = Orders(self.http, clock)
         self._setup = AccountSetup(self.http)
         self._history = CandleHistory(self.http, clock)
@@ -70,7 +75,9 @@ class BinanceClient:
 
     # --- writes -------------------------------------------------------------------------------
     async def place_order(self, request: OrderRequest) -> Outcome:
-        return await self._orders.place_order(request)
+        """An order that opens leaves only if its symbol's filters are known and allow it; closing is never held up."""
+        refused = None if request.reduce_only else self._refused_by_filters(request)
+        return refused or await self._orders.place_order(request)
 
     async def place_algo(self, request: AlgoRequest) -> Outcome:
         return await self._orders.place_algo(request)
@@ -117,6 +124,7 @@ class BinanceClient:
         """Filters of every symbol we can read, of any contract type; the stated rate limits take effect."""
         info = codec_market.exchange_info(await self.http.call(endpoints.EXCHANGE_INFO))
         self.http.budget.learn(info.rate_limits)
+        self._filters = info.filters
         return info.filters
 
     async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
@@ -208,6 +216,18 @@ class BinanceClient:
             account=account.result(),
             income=tuple(income.result()),
         )
+
+    def _refused_by_filters(self, request: OrderRequest) -> Refused | None:
+        """The last gate: whoever sized the order has checked it before, so a refusal here is somebody's bug."""
+        filters = self._filters.get(request.symbol)
+        if filters is None:
+            return Refused(_BAD_SYMBOL, f"not sent: the filters of {request.symbol} are not known; read them first")
+        if not filters.tradable:
+            return Refused(_NOT_OPENING, f"not sent: {filters.contract_type} {request.symbol} is {filters.status}")
+        refused = filters.check_quantity(request.quantity, market=request.type is OrderType.MARKET)
+        if refused is None and request.price is not None:
+            refused = filters.check_price(request.price)
+        return refused
 
     async def _one_way_position(self, symbol: str) -> Position | None:
         """The symbol's only position; legs of a hedge account are an error, never one of them silently (R27)."""

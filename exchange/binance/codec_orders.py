@@ -170,7 +170,7 @@ def _executed(source: Row, what: str) -> Decimal:
 def _amount(value: Decimal, name: str) -> str:
     if not value.is_finite() or value <= 0:
         raise UnsendableOrder(f"{name} must be above zero, not {value}")
-    return format(value, "f")
+    return format(value.normalize(), "f")  # neither exponent nor trailing zeros, which could count as precision
 
 
 def _check_id(client_id: str) -> None:

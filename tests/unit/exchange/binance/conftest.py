@@ -6,16 +6,23 @@ import asyncio
 import heapq
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from exchange.binance.client import BinanceClient
+from exchange.binance.event_queue import EventQueue
+from exchange.binance.events import StreamEvent
 from exchange.binance.http import Http
+from exchange.binance.limits import Budget
+from exchange.binance.market_stream import MarketStream
 from exchange.binance.signing import Credentials, Secret
+from exchange.binance.user_stream import UserStream
 
 REPOSITORY = Path(__file__).parents[4]
 OWN_PAYLOADS = REPOSITORY / "tests" / "data" / "binance"
@@ -233,5 +240,107 @@ async def client(
     exchange: ScriptedExchange, clock: VirtualClock, credentials: Credentials
 ) -> AsyncIterator[BinanceClient]:
     client = BinanceClient(base_url=exchange.url, clock=clock, credentials=credentials)
+    exchange.on("GET /fapi/v1/exchangeInfo", json.loads((OWN_PAYLOADS / "exchange_info.json").read_bytes()))
+    await client.filters()
+    client.http.budget = Budget()
+    exchange.asked.clear()
     yield client
     await client.aclose()
+
+
+class Feed:
+    """A WebSocket server on loopback that shows each connection as it comes."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.paths: list[str] = []
+        self._arrived: asyncio.Queue[ServerConnection] = asyncio.Queue()
+
+    async def serve_one(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        self.paths.append(connection.request.path)
+        self._arrived.put_nowait(connection)
+        await connection.wait_closed()
+
+    async def next(self) -> ServerConnection:
+        """The next connection, once its handshake is done."""
+        return await asyncio.wait_for(self._arrived.get(), 5)
+
+
+class Ear:
+    """A running stream and what it told."""
+
+    def __init__(self, clock: Any, queue: EventQueue) -> None:
+        self.clock = clock
+        self.queue = queue
+
+    async def next(self) -> StreamEvent:
+        return await asyncio.wait_for(self.queue.get(), 5)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let everything run, time standing still, until the condition holds."""
+        for _ in range(100_000):
+            if condition():
+                return
+            await asyncio.sleep(0)
+        raise AssertionError("it never came about")
+
+    async def next_while_time_passes(self, step_s: float) -> StreamEvent:
+        """The next event, with the clock running."""
+        for _ in range(20_000):
+            if len(self.queue):
+                return await self.queue.get()
+            await self.clock.advance(step_s)
+            await asyncio.sleep(0)
+        raise AssertionError("nothing was told")
+
+    async def again(self, feed: Feed) -> ServerConnection:
+        """The next connection, with the pause before it passing."""
+        arriving = asyncio.ensure_future(feed.next())
+        while not arriving.done():
+            await self.clock.advance(0.5)
+            await asyncio.sleep(0)
+        return arriving.result()
+
+
+@asynccontextmanager
+async def _listening(clock: VirtualClock, stream: UserStream | MarketStream, queue: EventQueue) -> AsyncIterator[Ear]:
+    clock.jumping = False
+    task = asyncio.create_task(stream.run())
+    try:
+        yield Ear(clock, queue)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def listening() -> Any:
+    """Runs a stream for the length of a block; time then moves only when told to."""
+    return _listening
+
+
+@pytest.fixture
+async def feed() -> AsyncIterator[Feed]:
+    async with _feeding() as feed:
+        yield feed
+
+
+@pytest.fixture
+async def other_feed() -> AsyncIterator[Feed]:
+    async with _feeding() as feed:
+        yield feed
+
+
+@asynccontextmanager
+async def _feeding() -> AsyncIterator[Feed]:
+    feed = Feed()
+    async with serve(feed.serve_one, "127.0.0.1", 0) as server:
+        feed.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield feed
+
+
+@pytest.fixture
+def queue() -> EventQueue:
+    return EventQueue()

@@ -140,6 +140,16 @@ async def test_r33_a_gap_is_asked_for_again_and_repaired(client: BinanceClient, 
     assert clock.slept == [0.2]
 
 
+async def test_r33_a_gap_is_asked_for_twice_before_it_is_given_up(
+    client: BinanceClient, market: Market, clock: Any
+) -> None:
+    market.missing = {NOW - 5 * HOUR}
+    market.healed_after = 2
+    candles = await client.candles("BTCUSDT", Timeframe.H1, limit=10)
+    assert NOW - 5 * HOUR in _opens(candles)
+    assert clock.slept == [0.2, 1.0]
+
+
 async def test_r33_a_candle_missing_just_before_the_forming_one_is_a_gap_too(
     client: BinanceClient, market: Market
 ) -> None:
@@ -152,6 +162,15 @@ async def test_r33_a_gap_that_stays_is_told_and_not_papered_over(client: Binance
     market.missing = {NOW - 5 * HOUR, NOW - 4 * HOUR}
     with pytest.raises(Unreachable, match=f"{NOW - 5 * HOUR}–{NOW - 4 * HOUR} are missing"):
         await client.candles("BTCUSDT", Timeframe.H1, limit=10)
+
+
+async def test_r33_repairs_that_bring_other_candles_repair_nothing(
+    exchange: Any, client: BinanceClient, market: Market
+) -> None:
+    rows = [[NOW - n * HOUR, *ROW, NOW - (n - 1) * HOUR - 1] for n in (4, 3, 1, 0)]
+    exchange.on(KLINES, rows, rows[:1])
+    with pytest.raises(Unreachable, match=str(NOW - 2 * HOUR)):
+        await client.candles("BTCUSDT", Timeframe.H1, limit=3)
 
 
 ROW = ["1", "3", "1", "2", "10"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from decimal import Decimal
@@ -12,7 +13,7 @@ import pytest
 
 from exchange.binance.client import BinanceClient
 from exchange.client_ids import Leg, client_id
-from exchange.errors import ExchangeError, MalformedReply, RateLimited, Unreachable
+from exchange.errors import ExchangeError, MalformedReply, RateLimited, Refusal, Unreachable
 from exchange.port import Exchange
 from exchange.types import LookRequest, OrderStatus
 from indicators.candle import Timeframe
@@ -173,6 +174,14 @@ async def test_the_offset_of_our_clock_is_known_after_asking(exchange: Any, clie
     exchange.on("GET /fapi/v1/time", {"serverTime": clock.now_ms() + 777})
     assert await client.server_time_ms() == clock.now_ms() + 777
     assert client.clock_offset_ms == 777
+
+
+async def test_one_failing_read_of_a_look_cancels_the_others(quiet: Any, client: BinanceClient, answer: Any) -> None:
+    quiet.on(POSITIONS, answer({"code": -2015, "msg": "no"}, status=401))
+    quiet.on(ACCOUNT, answer(hang=True))
+    async with asyncio.timeout(2):
+        with pytest.raises(Refusal, match="-2015"):
+            await client.look("BTCUSDT", LookRequest(with_account=True))
 
 
 ODD_ANSWERS: list[Any] = [None, [], {}, [[]], [{}], "x", 5, {"code": "x"}, [None], {"data": []}]

@@ -136,7 +136,11 @@ def test_a_price_of_nothing_is_no_price(price: object) -> None:
         codec_market.last_price({"symbol": "BTCUSDT", "price": price, "time": 1})
 
 
-@pytest.mark.parametrize("payload", [{}, [], {"serverTime": 0}, {"serverTime": "x"}, {"serverTime": 10**15}])
+def test_a_whole_number_may_come_as_an_exact_float_below_2_to_the_53() -> None:
+    assert codec_market.server_time({"serverTime": 1.764e12}) == 1_764_000_000_000
+
+
+@pytest.mark.parametrize("payload", [{}, [], {"serverTime": 1.5}, {"serverTime": 0}, {"serverTime": 10**15}])
 def test_a_server_time_that_is_no_time_is_malformed(payload: object) -> None:
     with pytest.raises(MalformedReply):
         codec_market.server_time(payload)

@@ -147,7 +147,7 @@ def _stop(**changes: Any) -> AlgoRequest:
 
 def test_a_market_order_asks_for_its_result_and_carries_no_price() -> None:
     assert codec_orders.order_params(_entry()) == {
-        "symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.010", "newClientOrderId": "f-1",
+        "symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01", "newClientOrderId": "f-1",
         "newOrderRespType": "RESULT",
     }  # fmt: skip
 
@@ -162,14 +162,17 @@ def test_a_limit_order_carries_price_time_in_force_and_expiry() -> None:
     )  # fmt: skip
 
 
-def test_numbers_are_sent_without_exponents() -> None:
-    assert codec_orders.order_params(_entry(quantity=Decimal("1E-7")))["quantity"] == "0.0000001"
+@pytest.mark.parametrize(
+    ("quantity", "sent"), [("1E-7", "0.0000001"), ("2E+3", "2000"), ("0.0100", "0.01"), ("100", "100")]
+)
+def test_numbers_are_sent_without_exponents_and_trailing_zeros(quantity: str, sent: str) -> None:
+    assert codec_orders.order_params(_entry(quantity=Decimal(quantity)))["quantity"] == sent
 
 
 def test_r1_a_protective_stop_goes_out_with_trigger_price_and_our_own_algo_id() -> None:
     assert codec_orders.algo_params(_stop()) == {
         "algoType": "CONDITIONAL", "symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET",
-        "triggerPrice": "58800.0", "workingType": "MARK_PRICE", "closePosition": "true", "clientAlgoId": "f-2",
+        "triggerPrice": "58800", "workingType": "MARK_PRICE", "closePosition": "true", "clientAlgoId": "f-2",
     }  # fmt: skip
 
 

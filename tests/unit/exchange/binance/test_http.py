@@ -16,6 +16,7 @@ from pytest_httpx import HTTPXMock
 from exchange.binance import endpoints
 from exchange.binance.http import BACKOFF_S, Http, is_loopback
 from exchange.binance.limits import Budget, Priority
+from exchange.binance.listen_keys import ListenKeys
 from exchange.errors import ExchangeError, MalformedReply, RateLimited, Refusal, UnknownOutcome, Unreachable
 
 pytestmark = pytest.mark.anyio
@@ -320,6 +321,24 @@ async def test_a_protective_call_waits_for_its_turn_a_little_while(exchange: Any
     with pytest.raises(RateLimited):
         await http.call(endpoints.ALGO_PLACE)
     await http.aclose()
+
+
+async def test_the_time_is_measured_before_the_first_signed_call_and_not_again(exchange: Any, http: Http) -> None:
+    exchange.on(POSITIONS, [])
+    await asyncio.gather(*(http.call(endpoints.POSITION_RISK) for _ in range(4)))
+    await http.measured_now_ms()
+    assert len(exchange.calls("GET /fapi/v1/time")) == 1
+
+
+async def test_another_refusal_of_the_listen_key_is_raised(exchange: Any, http: Http, answer: Any) -> None:
+    exchange.on("PUT /fapi/v1/listenKey", answer({"code": -2015, "msg": "no"}, status=401))
+    with pytest.raises(Refusal, match="-2015"):
+        await ListenKeys(http).extend()
+
+
+@pytest.mark.parametrize(("limit", "weight"), [(1, 1), (99, 1), (100, 2), (499, 2), (500, 5), (1000, 5), (1001, 10)])
+def test_klines_weigh_by_their_limit(limit: int, weight: int) -> None:
+    assert endpoints.klines_weight(limit) == weight
 
 
 ERROR_BODIES: list[tuple[int, dict[str, Any], type[ExchangeError]]] = [

@@ -111,6 +111,18 @@ async def test_more_rows_in_one_millisecond_than_fit_a_page_are_an_error_not_a_l
         await client.income(start_ms=NOW - DAY)
 
 
+async def test_paging_that_does_not_converge_is_given_up(
+    exchange: Any, client: BinanceClient, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.binance.ledger.REQUESTS_MAX", 5)
+    exchange.on(INCOME, lambda asked: answer([_row(n, int(asked.params["startTime"])) for n in range(1_000)]))
+    with pytest.raises(Unreachable, match="more than 5 requests"):
+        await client.income(start_ms=NOW - DAY)
+    exchange.on(TRADES, lambda asked: answer([_trade(int(asked.params["fromId"]) + n, 1) for n in range(1_000)]))
+    with pytest.raises(Unreachable, match="more than 5 pages"):
+        await client.fills("BTCUSDT", after_fill_id=0)
+
+
 async def test_an_empty_span_asks_nothing(exchange: Any, client: BinanceClient, answer: Any) -> None:
     exchange.on(INCOME, _serve(answer, []))
     assert await client.income(start_ms=NOW, end_ms=NOW - 1) == []

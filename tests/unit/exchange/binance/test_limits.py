@@ -111,6 +111,17 @@ def test_many_requests_in_flight_make_one_pause_not_a_ladder() -> None:
     assert budget.pauses == 1
 
 
+def test_a_stated_time_lengthens_a_pause_even_when_it_comes_with_a_request_sent_before_it() -> None:
+    budget = Budget()
+    budget.pause(NOW + 100, sent_ms=NOW, retry_after_ms=0, banned=False)
+    assert budget.pause(NOW + 100, sent_ms=NOW, retry_after_ms=90_000, banned=False) == 90_000
+
+
+def test_without_any_order_window_there_is_nothing_to_exhaust() -> None:
+    assert Budget(windows=[]).exhaust_orders(NOW) == 0
+    assert Budget(windows=[]).admit(NOW, Priority.READ, weight=9_999, orders=1) == 0
+
+
 def test_retry_after_is_obeyed() -> None:
     budget = Budget()
     assert budget.pause(NOW, sent_ms=NOW, retry_after_ms=7_000, banned=False) == 7_000

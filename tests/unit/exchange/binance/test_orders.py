@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from exchange.binance.client import BinanceClient
@@ -78,11 +79,39 @@ async def test_a_refusal_carries_binances_code(exchange: Any, client: BinanceCli
 
 
 async def test_an_order_that_contradicts_itself_is_refused_here(exchange: Any, client: BinanceClient) -> None:
-    wrong = OrderRequest(symbol="B", side=Side.BUY, type=OrderType.LIMIT, quantity=Decimal(1), client_id="x")
+    wrong = OrderRequest(symbol="BTCUSDT", side=Side.BUY, type=OrderType.LIMIT, quantity=Decimal(1), client_id="x")
     outcome = await client.place_order(wrong)
     assert isinstance(outcome, Refused)
     assert outcome.code == -1102
     assert exchange.asked == []
+
+
+OPENINGS: list[tuple[dict[str, Any], int]] = [
+    ({"symbol": "NOBODYUSDT"}, -1121),
+    ({"symbol": "XAUUSDT"}, -4140),
+    ({"symbol": "BTCUSDT_260327"}, -4140),
+    ({"quantity": Decimal("0.0005")}, -4004),
+    ({"quantity": Decimal("0.0015")}, -1111),
+    ({"quantity": Decimal(1001)}, -4005),
+    ({"type": OrderType.LIMIT, "price": Decimal("60000.05")}, -4014),
+    ({"type": OrderType.LIMIT, "price": Decimal(1)}, -4013),
+]
+
+
+@pytest.mark.parametrize(("change", "code"), OPENINGS)
+async def test_an_order_that_opens_never_leaves_against_its_filters(
+    exchange: Any, client: BinanceClient, change: dict[str, Any], code: int
+) -> None:
+    outcome = await client.place_order(msgspec.structs.replace(ENTRY, **change))
+    assert isinstance(outcome, Refused)
+    assert outcome.code == code
+    assert exchange.asked == []
+
+
+async def test_an_order_that_closes_is_left_to_the_exchange_to_judge(exchange: Any, client: BinanceClient) -> None:
+    exchange.on(PLACE, order_row())
+    closing = msgspec.structs.replace(ENTRY, symbol="NOBODYUSDT", reduce_only=True)
+    assert isinstance(await client.place_order(closing), Confirmed)
 
 
 async def test_r16_r17_a_503_that_was_executed_is_unknown_and_then_found(

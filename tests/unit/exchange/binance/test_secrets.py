@@ -63,9 +63,9 @@ def _failures(answer: Any) -> list[Any]:
 
 async def _everything(client: BinanceClient) -> list[str]:
     """Use every signed call once; returns all that its failures show."""
-    order = OrderRequest(symbol="B", side=Side.BUY, type=OrderType.MARKET, quantity=Decimal(1), client_id="x")
+    order = OrderRequest(symbol="BTCUSDT", side=Side.BUY, type=OrderType.MARKET, quantity=Decimal(1), client_id="x")
     stop = AlgoRequest(
-        symbol="B",
+        symbol="BTCUSDT",
         side=Side.SELL,
         type=ConditionalType.STOP_MARKET,
         trigger_price=Decimal(1),
@@ -73,12 +73,22 @@ async def _everything(client: BinanceClient) -> list[str]:
         client_id="y",
         close_position=True,
     )
+    symbol = "BTCUSDT"
+    look = LookRequest(tracked=("x",), fills_after_id=1, income_start_ms=1, with_account=True)
     calls = [
-        client.place_order(order), client.place_algo(stop), client.cancel_order("B", "x"), client.cancel_algo("B", "y"),
-        client.cancel_all("B"), client.ensure_leverage("B", 2), client.ensure_one_way(), client.open_orders(),
-        client.look("B", LookRequest(tracked=("x",), fills_after_id=1, income_start_ms=1, with_account=True)),
-        client.account(), client.hedge_mode(), ListenKeys(client.http).create(),
-    ]  # fmt: skip
+        client.place_order(order),
+        client.place_algo(stop),
+        client.cancel_order(symbol, "x"),
+        client.cancel_algo(symbol, "y"),
+        client.cancel_all(symbol),
+        client.ensure_leverage(symbol, 2),
+        client.ensure_one_way(),
+        client.open_orders(),
+        client.look(symbol, look),
+        client.account(),
+        client.hedge_mode(),
+        ListenKeys(client.http).create(),
+    ]
     shown: list[str] = []
     for call in calls:
         try:
