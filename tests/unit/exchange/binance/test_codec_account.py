@@ -13,7 +13,7 @@ from exchange.binance import codec_account
 from exchange.errors import MalformedReply
 from exchange.types import MarginType, Side
 
-POSITION: dict[str, Any] = {  # fact sheet §5.2, v3
+POSITION: dict[str, Any] = {  # v3
     "symbol": "BTCUSDT", "positionSide": "BOTH", "positionAmt": "0.010", "entryPrice": "60000.0",
     "breakEvenPrice": "60030.0", "markPrice": "60250.10000000", "unRealizedProfit": "2.50100000",
     "liquidationPrice": "54216.8", "isolatedMargin": "62.50100000", "notional": "602.50100000", "marginAsset": "USDT",

@@ -24,7 +24,7 @@ from exchange.types import (
     WorkingType,
 )
 
-# the examples of the fact sheet, §5.3 and §5.4: the answer to POST order has no avgPrice since 2026-07-15
+# shapes of the documentation; the answer to POST order has no avgPrice since 2026-07-15
 ORDER: dict[str, Any] = {
     "orderId": 4611875134427365377, "symbol": "BTCUSDT", "status": "NEW", "clientOrderId": "bot-e-01", "price": "0.00",
     "origQty": "0.010", "executedQty": "0.000", "cumQty": "0.000", "timeInForce": "GTC", "type": "MARKET",
