@@ -19,6 +19,7 @@ from rules.regime import RegimeState
 from store.batch import Batch
 from store.journal import Journal
 from store.rows import (
+    AlertRow,
     DecisionRow,
     EquityRow,
     FillRow,
@@ -68,7 +69,12 @@ class JournalLedger:
             effect_json=to_json(effect),
         )
         self._journal.commit(
-            Batch(transitions=[row], fills=_fills(event, held), order_updates=list(_order_updates(event)))
+            Batch(
+                transitions=[row],
+                fills=_fills(event, held),
+                order_updates=list(_order_updates(event)),
+                alerts=self.alerts_of(number, before, move, event),
+            )
         )
         return Step(
             transition_id=number,
@@ -81,6 +87,11 @@ class JournalLedger:
             trade_id=row.trade_id,
             intents=tuple((f"{number}.{ordinal}", intent) for ordinal, intent in enumerate(move.intents)),
         )
+
+    def alerts_of(self, number: int, before: SymbolRecord, move: Move, event: SymbolEvent) -> list[AlertRow]:
+        """What to tell the operator of this transition, in its own transaction; a run without an operator tells nothing."""
+        del number, before, move, event
+        return []
 
     def commit_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None:
         """Write what changed of the account as a whole, with its record afterwards."""

@@ -1,0 +1,302 @@
+"""The simulated exchange in this process, behind the port: recorded prices, latency and faults, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import msgspec
+
+from exchange.errors import Refusal, Unreachable
+from exchange.filters import SymbolFilters
+from exchange.sim.course import Course
+from exchange.sim.desk import Desk
+from exchange.sim.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
+from exchange.sim.feed import SymbolFeed
+from exchange.sim.venue import Venue
+from exchange.types import (
+    Account,
+    AlgoOrder,
+    AlgoRequest,
+    Bracket,
+    Confirmed,
+    Fill,
+    Income,
+    LookRequest,
+    MarginType,
+    MarkPrice,
+    Order,
+    OrderRequest,
+    Outcome,
+    Position,
+    Refused,
+    SymbolConfig,
+    SymbolSnapshot,
+    Unknown,
+)
+from indicators.candle import Candle, Timeframe
+
+HOUR_MS = Timeframe.H1.ms
+_Answer = TypeVar("_Answer")
+Sleep = Callable[[float], Awaitable[None]]
+Nudge = Callable[[str], None]
+
+
+class Stage:
+    """Plays recorded hours through a venue: funding, then the opens, then the way through each candle."""
+
+    def __init__(self, venue: Venue, feeds: Mapping[str, SymbolFeed], start_ms: int) -> None:
+        self.venue = venue
+        self.feeds = dict(sorted(feeds.items()))
+        self._course: Course | None = None
+        self._hour_ms = start_ms - start_ms % HOUR_MS
+
+    @property
+    def end_ms(self) -> int:
+        """When the last recorded candle of any symbol closes."""
+        return max(feed.end_ms for feed in self.feeds.values())
+
+    def advance(self, until_ms: int) -> Iterator[Batch]:
+        """Let time pass; stops after everything that happened to the account, so that it can be answered there."""
+        if self._course is None:
+            yield from self._begin(self._hour_ms)
+        while self._hour_ms + HOUR_MS <= until_ms:
+            assert self._course is not None
+            self._hour_ms += HOUR_MS
+            yield from self._course.run(self._hour_ms)
+            yield from self._begin(self._hour_ms)
+        assert self._course is not None
+        yield from self._course.run(until_ms)
+
+    def _begin(self, now_ms: int) -> Iterator[Batch]:
+        for symbol, feed in self.feeds.items():
+            rate = feed.funding(now_ms)
+            if rate is not None and symbol in self.venue.state.quotes:
+                self.venue.settle_funding(symbol, rate, now_ms)
+        self.venue.drain()
+        bars = {symbol: bar for symbol, feed in self.feeds.items() if (bar := feed.bar(now_ms)) is not None}
+        self._course = Course(self.venue, bars)
+        yield from self._course.open()
+
+
+def touched(batch: Batch) -> list[str]:
+    """Symbols whose orders or position the events are about, in their order, each once."""
+    found: dict[str, None] = {}
+    for event in batch:
+        if isinstance(event, OrderUpdated):
+            found[event.order.symbol] = None
+        elif isinstance(event, AlgoUpdated):
+            found[event.algo.symbol] = None
+        elif isinstance(event, AccountUpdated):
+            found.update((view.holding.symbol, None) for view in event.positions)
+    return list(found)
+
+
+class Lost(StrEnum):
+    """Which half of a call does not arrive."""
+
+    REQUEST = "REQUEST"
+    ANSWER = "ANSWER"
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call on the port: its number from 1, the method, and what it is about."""
+
+    number: int
+    method: str
+    symbol: str = ""
+    client_id: str = ""
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes wrong with a call. ``alter`` changes the answer that comes back (a lagging or lying read)."""
+
+    lost: Lost | None = None
+    refuse: int | None = None
+    delay_s: float = 0.0
+    alter: Callable[[Any], Any] | None = None
+
+
+Faults = Callable[[Call], Fault | None]
+
+
+class SimPort:
+    """Implements exchange.port.Exchange on a stage. ``latency_s`` is one round trip, half of it each way."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        *,
+        sleep: Sleep,
+        latency_s: float = 0.0,
+        faults: Faults = lambda call: None,
+        nudge: Nudge = lambda symbol: None,
+    ) -> None:
+        self.stage = stage
+        self.desk = Desk(stage.venue)
+        self.faults = faults
+        self.nudge = nudge
+        self.latency_s = latency_s
+        self.calls = 0
+        self._sleep = sleep
+
+    async def advance(self, until_ms: int, answered: Callable[[], Awaitable[None]]) -> None:
+        """Let time pass, and wait after each thing that happened until it was answered."""
+        for batch in self.stage.advance(until_ms):
+            symbols = touched(batch)
+            for symbol in symbols:
+                self.nudge(symbol)
+            if symbols:
+                await answered()
+
+    # --- writes -------------------------------------------------------------------------------
+    async def place_order(self, request: OrderRequest) -> Outcome:
+        return await self._write(
+            "place_order", request.symbol, request.client_id, lambda: self.desk.place_order(request)
+        )
+
+    async def place_algo(self, request: AlgoRequest) -> Outcome:
+        return await self._write("place_algo", request.symbol, request.client_id, lambda: self._place_algo(request))
+
+    def _place_algo(self, request: AlgoRequest) -> Outcome:
+        """-4116 and -4130 about an order of this very id mean that it rests, as the real client reads them."""
+        outcome = self.desk.place_algo(request)
+        if isinstance(outcome, Refused) and outcome.code in (-4116, -4130):
+            found = self._found(lambda: self.desk.venue.algo(client_id=request.client_id))
+            if found is not None and found.status.is_open:
+                return Confirmed(algo_order=found)
+        return outcome
+
+    async def cancel_order(self, symbol: str, client_id: str) -> Outcome:
+        return await self._write("cancel_order", symbol, client_id, lambda: self.desk.cancel_order(symbol, client_id))
+
+    async def cancel_algo(self, symbol: str, client_id: str) -> Outcome:
+        return await self._write("cancel_algo", symbol, client_id, lambda: self.desk.cancel_algo(symbol, client_id))
+
+    async def cancel_all(self, symbol: str) -> Outcome:
+        def cancel() -> Outcome:
+            self.desk.venue.cancel_all_orders(symbol)
+            self.desk.venue.cancel_all_algos(symbol)
+            self.desk.venue.drain()
+            return Confirmed()
+
+        return await self._write("cancel_all", symbol, "", cancel)
+
+    async def ensure_margin_type(self, symbol: str, margin_type: MarginType) -> Outcome:
+        leverage = self.desk.venue.symbol_config(symbol).leverage
+        return await self._write(
+            "ensure_margin_type", symbol, "", lambda: self.desk.ensure_setup(symbol, margin_type, leverage)
+        )
+
+    async def ensure_leverage(self, symbol: str, leverage: int) -> Outcome:
+        margin_type = self.desk.venue.symbol_config(symbol).margin_type
+        return await self._write(
+            "ensure_leverage", symbol, "", lambda: self.desk.ensure_setup(symbol, margin_type, leverage)
+        )
+
+    # --- reads --------------------------------------------------------------------------------
+    async def server_time_ms(self) -> int:
+        return await self._read("server_time_ms", "", lambda: self.desk.now_ms)
+
+    async def filters(self) -> dict[str, SymbolFilters]:
+        return await self._read("filters", "", self.desk.venue.filters)
+
+    async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
+        return await self._read("brackets", symbol, lambda: self.desk.venue.brackets(symbol))
+
+    async def commission_rates(self, symbol: str) -> tuple[Decimal, Decimal]:
+        return await self._read("commission_rates", symbol, lambda: self.desk.venue.commission_rates(symbol))
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, *, start_ms: int | None = None, limit: int = 500
+    ) -> list[Candle]:
+        def closed() -> list[Candle]:
+            feed, now_ms = self.stage.feeds[symbol], self.desk.now_ms
+            first_ms = start_ms if start_ms is not None else now_ms - limit * timeframe.ms
+            found = feed.candles(timeframe, start_ms=max(first_ms, 0), end_ms=now_ms)
+            return found[:limit] if start_ms is not None else found[-limit:]
+
+        return await self._read("candles", symbol, closed)
+
+    async def mark_price(self, symbol: str) -> MarkPrice:
+        return await self._read("mark_price", symbol, lambda: self.desk.prices(symbol))
+
+    async def account(self) -> Account:
+        return await self._read("account", "", self.desk.account)
+
+    async def positions(self, symbol: str | None = None) -> list[Position]:
+        return await self._read("positions", symbol or "", lambda: self.desk.venue.positions(symbol))
+
+    async def open_orders(self, symbol: str | None = None) -> list[Order]:
+        return await self._read("open_orders", symbol or "", lambda: self.desk.venue.open_orders(symbol))
+
+    async def open_algos(self, symbol: str | None = None) -> list[AlgoOrder]:
+        return await self._read("open_algos", symbol or "", lambda: self.desk.venue.open_algos(symbol))
+
+    async def order(self, symbol: str, client_id: str) -> Order | None:
+        venue = self.desk.venue
+        return await self._read(
+            "order", symbol, lambda: self._found(lambda: venue.order(symbol, client_id=client_id)), client_id
+        )
+
+    async def algo(self, symbol: str, client_id: str) -> AlgoOrder | None:
+        venue = self.desk.venue
+        return await self._read("algo", symbol, lambda: self._found(lambda: venue.algo(client_id=client_id)), client_id)
+
+    async def fills(self, symbol: str, *, after_fill_id: int | None = None, start_ms: int | None = None) -> list[Fill]:
+        venue = self.desk.venue
+        return await self._read(
+            "fills", symbol, lambda: venue.fills(symbol, after_fill_id=after_fill_id, start_ms=start_ms)
+        )
+
+    async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]:
+        venue = self.desk.venue
+        return await self._read(
+            "income", symbol or "", lambda: venue.income(start_ms=start_ms, end_ms=end_ms, symbol=symbol)
+        )
+
+    async def symbol_config(self, symbol: str) -> SymbolConfig:
+        return await self._read("symbol_config", symbol, lambda: self.desk.venue.symbol_config(symbol))
+
+    async def hedge_mode(self) -> bool:
+        return await self._read("hedge_mode", "", lambda: False)
+
+    async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
+        return await self._read("look", symbol, lambda: self.desk.look(symbol, request))
+
+    # --- the way there and back ---------------------------------------------------------------
+    async def _write(self, method: str, symbol: str, client_id: str, act: Callable[[], Outcome]) -> Outcome:
+        fault = await self._go(method, symbol, client_id)
+        if fault.refuse is not None:
+            return Refused(fault.refuse, "refused by a fault")
+        if fault.lost is Lost.REQUEST:
+            return Unknown(f"{method}: time-out")
+        outcome = act()
+        await self._sleep(self.latency_s / 2)
+        if fault.lost is Lost.ANSWER:
+            return Unknown(f"{method}: time-out")
+        return fault.alter(outcome) if fault.alter is not None else outcome
+
+    async def _read(self, method: str, symbol: str, act: Callable[[], _Answer], client_id: str = "") -> _Answer:
+        fault = await self._go(method, symbol, client_id)
+        if fault.refuse is not None:
+            raise Refusal(fault.refuse, "refused by a fault")
+        if fault.lost is not None:
+            raise Unreachable(f"{method}: time-out")
+        answer = act()
+        await self._sleep(self.latency_s / 2)
+        return fault.alter(answer) if fault.alter is not None else answer
+
+    async def _go(self, method: str, symbol: str, client_id: str) -> Fault:
+        self.calls += 1
+        fault = self.faults(Call(self.calls, method, symbol, client_id)) or Fault()
+        await self._sleep(fault.delay_s + self.latency_s / 2)
+        return fault
+
+    def _found(self, ask: Callable[[], _Answer]) -> _Answer | None:
+        try:
+            return ask()
+        except Refusal:
+            return None

@@ -1,0 +1,107 @@
+"""The only reader of time: what the exchange's clock says, how much real time passes, and waiting for either."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+LOOK_AGAIN_S = 1.0
+"""How long to wait at most before asking a clock again: it may be set, stopped or stepped meanwhile."""
+
+STEPPED_LOOK_S = 0.02
+
+
+class Clock(Protocol):
+    """``now_ms`` is the exchange's time, which may run fast or stand still; ``monotonic`` and ``sleep`` are real."""
+
+    def now_ms(self) -> int: ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    def real_s(self, span_ms: int) -> float:
+        """Real seconds until the exchange's clock has moved on that far, as it runs now."""
+        ...
+
+
+class WallClock:
+    """The clock of this machine: the exchange's time runs as fast as ours (the client corrects the difference)."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def real_s(self, span_ms: int) -> float:
+        return span_ms / 1000
+
+
+class PacedClock:
+    """The clock of a simulated exchange, read from it now and then and carried on between at its own speed.
+
+    It never goes back, and not beyond ``end_ms``, where the recorded data ends. Speed 0 stands still until read again.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[tuple[int, float]]], *, end_ms: int | None = None) -> None:
+        self._read = read
+        self._end_ms = end_ms
+        self._anchor_ms = 0
+        self._anchor_s = time.monotonic()
+        self._speed = 0.0
+        self._latest_ms = 0
+
+    async def synchronise(self) -> None:
+        """Read the exchange's clock once. Raises what the reading raises."""
+        sent_s = time.monotonic()
+        server_ms, speed = await self._read()
+        self._anchor_s = (sent_s + time.monotonic()) / 2
+        self._anchor_ms, self._speed = server_ms, speed
+
+    def now_ms(self) -> int:
+        elapsed_ms = int((time.monotonic() - self._anchor_s) * 1000 * self._speed)
+        now_ms = self._anchor_ms + max(elapsed_ms, 0)
+        if self._end_ms is not None:
+            now_ms = min(now_ms, self._end_ms)
+        self._latest_ms = max(self._latest_ms, now_ms)
+        return self._latest_ms
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def real_s(self, span_ms: int) -> float:
+        return span_ms / 1000 / self._speed if self._speed else STEPPED_LOOK_S
+
+
+class DrivenClock:
+    """The exchange's time is told by whoever drives it; real time is the event loop's, which may be virtual."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+
+    def now_ms(self) -> int:
+        return self._now_ms()
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def real_s(self, span_ms: int) -> float:
+        return LOOK_AGAIN_S if span_ms > 0 else 0.0
+
+
+async def wait_until(clock: Clock, at_ms: int) -> None:
+    """Wait until the exchange's clock shows this time."""
+    while (left_ms := at_ms - clock.now_ms()) > 0:
+        await clock.sleep(min(max(clock.real_s(left_ms), 0.001), LOOK_AGAIN_S))
