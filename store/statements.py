@@ -21,12 +21,14 @@ from store.rows import (
 )
 from store.tables import TABLES
 
+Values = tuple[Value, ...]
+
 
 class Statement(NamedTuple):
     """SQL with its values. ``missing`` is what to say when it changes no row, None when that is fine."""
 
     sql: str
-    values: tuple[Value, ...]
+    values: Values
     missing: str | None = None
 
 

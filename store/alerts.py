@@ -1,0 +1,45 @@
+"""The outbox of messages for the operator: kept until delivered, each once, whatever the messenger does (R51)."""
+
+from __future__ import annotations
+
+from store import statements
+from store.database import Store
+from store.models import Alert
+from store.queries.fetching import fetch
+from store.rows import AlertRow
+
+_SENT = "UPDATE alerts SET state = 'SENT', sent_ms = ?, attempts = attempts + 1, last_error = NULL WHERE id = ?"
+_FAILED = "UPDATE alerts SET attempts = attempts + 1, last_error = ?, due_ms = ? WHERE id = ? AND state = 'PENDING'"
+_DROPPED = "UPDATE alerts SET state = 'DROPPED', last_error = ? WHERE id = ? AND state = 'PENDING'"
+
+
+class AlertBox:
+    """Alerts of a store that is open for writing. They usually get in with a Batch; ``add`` is for the rest."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, row: AlertRow) -> None:
+        """Keep a message for delivery. A known ``dedupe_key`` only counts up ``repeats``."""
+        self._change(*statements.alert(row)[:2])
+
+    def due(self, now_ms: int, *, limit: int = 20) -> list[AlertRow]:
+        """Messages to deliver now, the longest due first."""
+        query = Alert.select().where((Alert.state == "PENDING") & (Alert.due_ms <= now_ms))
+        return fetch(self._store, query.order_by(Alert.due_ms, Alert.id).limit(limit), AlertRow)
+
+    def sent(self, alert_id: int, at_ms: int) -> None:
+        """It was delivered."""
+        self._change(_SENT, (at_ms, alert_id))
+
+    def failed(self, alert_id: int, error: str, retry_ms: int) -> None:
+        """It was not delivered; it is due again at ``retry_ms``."""
+        self._change(_FAILED, (error, retry_ms, alert_id))
+
+    def dropped(self, alert_id: int, error: str) -> None:
+        """It will not be tried again."""
+        self._change(_DROPPED, (error, alert_id))
+
+    def _change(self, sql: str, values: statements.Values) -> None:
+        with self._store.transaction() as connection:
+            connection.execute(sql, values)

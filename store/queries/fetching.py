@@ -1,0 +1,42 @@
+"""Runs a Peewee query on a store and gives its rows as structs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from peewee import ModelSelect
+
+from store.database import Store
+from store.errors import DatabaseDamaged
+from store.sqlite import reading
+
+Row = TypeVar("Row", bound=msgspec.Struct)
+
+
+def fetch(store: Store, query: ModelSelect[Any], row_type: type[Row]) -> list[Row]:
+    """All rows of a query."""
+    return list(fetch_each(store, query, row_type))
+
+
+def fetch_one(store: Store, query: ModelSelect[Any], row_type: type[Row]) -> Row | None:
+    """The first row of a query, or None."""
+    return next(iter(fetch(store, query.limit(1), row_type)), None)
+
+
+def fetch_each(store: Store, query: ModelSelect[Any], row_type: type[Row]) -> Iterator[Row]:
+    """The rows of a query, one at a time: memory does not grow with their number."""
+    with reading(store.path):
+        for row in query.bind(store.database).dicts().iterator():
+            yield _struct(store, row, row_type)
+
+
+def _struct(store: Store, row: dict[str, Any], row_type: type[Row]) -> Row:
+    try:
+        # Not strict: a bool is 0 or 1 in its column.
+        return msgspec.convert(row, row_type, strict=False)
+    except msgspec.ValidationError as error:
+        raise DatabaseDamaged(
+            f"{store.path}: a row cannot be read as {row_type.__name__}: {error}", "find the row with `audit verify`"
+        ) from error

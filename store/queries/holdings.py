@@ -1,0 +1,111 @@
+"""How things stand: symbols, the account, trades, positions, orders, fills and intents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import ModelSelect
+
+from store.database import Store
+from store.models import AccountState, Fill, Intent, Order, Position, SymbolState, Trade
+from store.queries.fetching import fetch, fetch_one
+from store.rows import FillRow
+from store.sqlite import reading
+from store.views import AccountRow, IntentRow, OrderRow, PositionRow, SymbolRow, TradeRow
+
+ABANDONED = "ABANDONED"
+OPEN_ORDER_STATUSES = ("INTENDED", "NEW", "PARTIALLY_FILLED", "TRIGGERING", "TRIGGERED")
+"""Statuses in which an order may still rest or fill (Binance's words, beside our INTENDED; checked 2026-11)."""
+
+
+def symbols(store: Store) -> list[SymbolRow]:
+    """Every symbol's machine, in symbol order."""
+    return fetch(store, SymbolState.select().order_by(SymbolState.symbol), SymbolRow)
+
+
+def symbol(store: Store, name: str) -> SymbolRow | None:
+    """One symbol's machine."""
+    return fetch_one(store, SymbolState.select().where(SymbolState.symbol == name), SymbolRow)
+
+
+def account(store: Store) -> AccountRow | None:
+    """The account's record, None before the first event that carried one."""
+    return fetch_one(store, AccountState.select(), AccountRow)
+
+
+def trades(
+    store: Store,
+    *,
+    symbol: str | None = None,
+    status: str | None = None,
+    since_ms: int | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[TradeRow]:
+    """Trades, newest first; without ``status``, those that were never filled and ended so are left out."""
+    query = _trades(symbol, status, since_ms).order_by(Trade.opened_ms.desc(), Trade.id.desc())
+    return fetch(store, query.limit(limit).offset(offset), TradeRow)
+
+
+def trades_count(
+    store: Store, *, symbol: str | None = None, status: str | None = None, since_ms: int | None = None
+) -> int:
+    """How many ``trades`` there are under the same filter."""
+    with reading(store.path):
+        return int(_trades(symbol, status, since_ms).bind(store.database).count())
+
+
+def trade(store: Store, trade_id: str) -> TradeRow | None:
+    """One trade."""
+    return fetch_one(store, Trade.select().where(Trade.id == trade_id), TradeRow)
+
+
+def positions(store: Store) -> list[PositionRow]:
+    """Every open position of ours, in symbol order."""
+    return fetch(store, Position.select().order_by(Position.symbol), PositionRow)
+
+
+def orders(
+    store: Store, *, symbol: str | None = None, trade_id: str | None = None, limit: int = 100, offset: int = 0
+) -> list[OrderRow]:
+    """Orders of ours, newest first."""
+    query = Order.select()
+    if symbol is not None:
+        query = query.where(Order.symbol == symbol)
+    if trade_id is not None:
+        query = query.where(Order.trade_id == trade_id)
+    ordered = query.order_by(Order.created_ms.desc(), Order.client_order_id.desc())
+    return fetch(store, ordered.limit(limit).offset(offset), OrderRow)
+
+
+def open_orders(store: Store) -> list[OrderRow]:
+    """Orders of ours that may still rest on the exchange, newest first."""
+    query = Order.select().where(Order.status.in_(OPEN_ORDER_STATUSES))
+    return fetch(store, query.order_by(Order.created_ms.desc(), Order.client_order_id.desc()), OrderRow)
+
+
+def fills(
+    store: Store, *, symbol: str | None = None, trade_id: str | None = None, since_ms: int = 0, limit: int = 1_000
+) -> list[FillRow]:
+    """Executions, newest first."""
+    query = Fill.select().where(Fill.at_ms >= since_ms)
+    if symbol is not None:
+        query = query.where(Fill.symbol == symbol)
+    if trade_id is not None:
+        query = query.where(Fill.trade_id == trade_id)
+    return fetch(store, query.order_by(Fill.at_ms.desc(), Fill.id.desc()).limit(limit), FillRow)
+
+
+def intents(store: Store, transition_id: int) -> list[IntentRow]:
+    """What a transition asked for, in order."""
+    query = Intent.select().where(Intent.transition_id == transition_id).order_by(Intent.ordinal)
+    return fetch(store, query, IntentRow)
+
+
+def _trades(symbol: str | None, status: str | None, since_ms: int | None) -> ModelSelect[Any]:
+    query = Trade.select().where(Trade.status != ABANDONED if status is None else Trade.status == status)
+    if symbol is not None:
+        query = query.where(Trade.symbol == symbol)
+    if since_ms is not None:
+        query = query.where(Trade.opened_ms >= since_ms)
+    return query

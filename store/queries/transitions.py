@@ -1,0 +1,98 @@
+"""The audit's questions: which transitions, newest first, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from peewee import ModelSelect
+
+from store.database import Store
+from store.models import Transition
+from store.queries.fetching import fetch, fetch_each, fetch_one
+from store.rows import TransitionRow
+
+LIMIT_MAX = 10_000
+"""Rows on one page at most: they are wide, and a page is held in memory."""
+
+
+class TransitionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything given must hold. ``state`` is the one it led to; ``until_ms`` itself is not included."""
+
+    symbol: str | None = None
+    state: str | None = None
+    trigger: str | None = None
+    trade_id: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Rows, newest first; ``cursor`` asks for the page after it and is None on the last."""
+
+    rows: list[TransitionRow]
+    cursor: str | None
+
+
+EVERYTHING = TransitionFilter()
+
+
+def transitions(
+    store: Store, wanted: TransitionFilter = EVERYTHING, *, limit: int = 100, cursor: str | None = None
+) -> Page:
+    """One page, ordered by time and then id. Raises ValueError for a cursor that is not one of ours."""
+    limit = max(1, min(limit, LIMIT_MAX))
+    query = _filtered(wanted)
+    if cursor is not None:
+        at_ms, row_id = _parsed(cursor)
+        # The first half is what an index can seek by.
+        query = query.where((Transition.at_ms <= at_ms) & ((Transition.at_ms < at_ms) | (Transition.id < row_id)))
+    query = query.order_by(Transition.at_ms.desc(), Transition.id.desc()).limit(limit + 1)
+    rows = fetch(store, query, TransitionRow)
+    if len(rows) <= limit:
+        return Page(rows, None)
+    last = rows[limit - 1]
+    return Page(rows[:limit], f"{last.at_ms}.{last.id}")
+
+
+def transition(store: Store, row_id: int) -> TransitionRow | None:
+    """One transition by its id."""
+    return fetch_one(store, Transition.select().where(Transition.id == row_id), TransitionRow)
+
+
+def transitions_after(store: Store, row_id: int, *, limit: int = 100) -> list[TransitionRow]:
+    """What was journalled after a row, in order: how a listener keeps up."""
+    query = Transition.select().where(Transition.id > row_id).order_by(Transition.id).limit(limit)
+    return fetch(store, query, TransitionRow)
+
+
+def each_transition(store: Store, wanted: TransitionFilter = EVERYTHING) -> Iterator[TransitionRow]:
+    """All that match, oldest first, one at a time."""
+    return fetch_each(store, _filtered(wanted).order_by(Transition.at_ms, Transition.id), TransitionRow)
+
+
+def _filtered(wanted: TransitionFilter) -> ModelSelect[Any]:
+    conditions = [
+        column == value
+        for column, value in (
+            (Transition.symbol, wanted.symbol),
+            (Transition.dest, wanted.state),
+            (Transition.trigger, wanted.trigger),
+            (Transition.trade_id, wanted.trade_id),
+        )
+        if value is not None
+    ]
+    if wanted.since_ms is not None:
+        conditions.append(Transition.at_ms >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        conditions.append(Transition.at_ms < wanted.until_ms)
+    query = Transition.select()
+    return query.where(*conditions) if conditions else query
+
+
+def _parsed(cursor: str) -> tuple[int, int]:
+    at_ms, _, row_id = cursor.partition(".")
+    if not (at_ms.isdecimal() and row_id.isdecimal()):
+        raise ValueError(f"{cursor!r} is not a cursor: use the one that came with the page before")
+    return int(at_ms), int(row_id)
