@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from exchange.filters import Rounding
 from exchange.types import Confirmed, Refused
+from fsm.core import refusals
 from fsm.core.events import IntentEnded, SymbolObserved
 from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
 from fsm.core.legs import close_piece
@@ -19,8 +20,6 @@ from fsm.core.states import Trigger
 
 LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
 """Rows of the exchange's ledger of a trade that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
-
-NO_COUNTERPARTY = -4131  # the best opposite price is outside PERCENT_PRICE (error catalogue, checked 2026-11)
 
 
 def begin_flatten(record: SymbolRecord, at_ms: int, reason: str, setting: Setting) -> Move:
@@ -172,7 +171,7 @@ def close_ended(record: SymbolRecord, event: IntentEnded, setting: Setting) -> M
     trade, outcome = record.trade, event.outcome
     if trade is None or isinstance(outcome, Confirmed) or not isinstance(outcome, Refused):
         return None
-    if outcome.code != NO_COUNTERPARTY or event.prices is None:
+    if outcome.code != refusals.NO_COUNTERPARTY or event.prices is None:
         return None
     bound = setting.filters.market_take_bound or Decimal("0.05")
     mark = event.prices.mark_price

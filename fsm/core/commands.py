@@ -43,7 +43,9 @@ def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setti
                 return None
             flagged = replace(record, quarantine=Flag(event.cause, event.at_ms))
             return move(Trigger.QUARANTINE, event.cause, flagged)
-    raise Rejected("COMMAND", f"there is no command {event.command!r}; use pause, resume, flatten, exit, halt or quarantine")
+    raise Rejected(
+        "COMMAND", f"there is no command {event.command!r}; use pause, resume, flatten, exit, halt or quarantine"
+    )
 
 
 def _resume(record: SymbolRecord, event: Commanded, blocked: str) -> Move | None:

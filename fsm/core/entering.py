@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg
 from exchange.types import AlgoStatus, Confirmed, Order, Refused
+from fsm.core import refusals
 from fsm.core.closing import begin_flatten, leave
 from fsm.core.events import EntryShownAbsent, IntentEnded, SetupEnded, SymbolObserved
 from fsm.core.intents import Intent, Look
@@ -18,9 +19,6 @@ from fsm.core.records import ZERO, Flag, HaltCause, Refusals, StopLeg, SymbolRec
 from fsm.core.scene import Portfolio, Setting
 from fsm.core.sight import STUCK_TRIGGER_MS, Sight, count_fills
 from fsm.core.states import Trigger
-
-PERMISSION_CODES = frozenset({-1002, -2014, -2015, -2017, -2023, -4087, -4088, -4120, -4192})
-"""Refusals that no retry mends: the account or the route does not allow trading (error catalogue, checked 2026-11)."""
 
 REFUSALS_BEFORE_COOLDOWN = 2
 REFUSALS_BEFORE_HALT = 4
@@ -78,7 +76,7 @@ def refuse_entry(record: SymbolRecord, at_ms: int, refused: Refused, setting: Se
     before = record.refusal
     count = before.count + 1 if before is not None and before.code == refused.code else 1
     halt, cooldown = record.halt, record.cooldown_until_ms
-    if refused.code in PERMISSION_CODES:
+    if refused.code in refusals.PERMISSION:
         halt = Flag(HaltCause.PERMISSION, at_ms)
     elif count >= REFUSALS_BEFORE_HALT:
         halt = Flag(HaltCause.REFUSALS, at_ms)
@@ -153,14 +151,19 @@ def send_targets(trade: Trade, setting: Setting) -> tuple[Trade, list[Intent]]:
 def stop_ended(record: SymbolRecord, event: IntentEnded, setting: Setting) -> Move | None:
     """A stop was refused: -2021 means the market is already beyond it, so the position is closed now (R4).
 
-    -4116 and -4130 are evidence that it rests: the look that follows tells. Everything else flattens.
+    Evidence that it rests, or a refusal that says nothing of the stop: the look that follows tells, and the
+    deadline runs on. Everything else flattens.
     """
     trade, outcome = record.trade, event.outcome
-    if trade is None or not isinstance(outcome, Refused) or outcome.code in (-4116, -4130):
+    if (
+        trade is None
+        or not isinstance(outcome, Refused)
+        or outcome.code in (refusals.ALREADY_THERE | refusals.TEMPORARY)
+    ):
         return None
-    if outcome.code in (-2021, -4142):
+    if outcome.code in refusals.WOULD_TRIGGER:
         return begin_flatten(record, event.at_ms, "STOP_WOULD_TRIGGER", setting)
-    if outcome.code in PERMISSION_CODES:
+    if outcome.code in refusals.PERMISSION:
         record = replace(record, halt=Flag(HaltCause.PERMISSION, event.at_ms))
     return begin_flatten(record, event.at_ms, f"STOP_REFUSED {outcome.code}", setting)
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg
 from exchange.filters import Rounding, decimal_of
 from exchange.types import AlgoStatus, Confirmed, Refused
+from fsm.core import refusals
 from fsm.core.closing import begin_exit, begin_flatten, leave
 from fsm.core.entering import fill, mend_stop
 from fsm.core.events import CandleClosed, IntentEnded, SymbolObserved
@@ -142,11 +143,11 @@ def target_ended(record: SymbolRecord, event: IntentEnded, index: int, setting: 
     trade, outcome = record.trade, event.outcome
     if trade is None or isinstance(outcome, Confirmed) or not isinstance(outcome, Refused):
         return None
-    if outcome.code in (-4116, -4130):
+    if outcome.code in (refusals.ALREADY_THERE | refusals.TEMPORARY):
         return None
     target = trade.targets[index]
     last = target.quantity is None
-    if outcome.code in (-2021, -4142) and last:
+    if outcome.code in refusals.WOULD_TRIGGER and last:
         return begin_exit(record, "TARGET_REACHED", setting)
     if target.attempt >= TARGET_ATTEMPTS_MAX:
         return None

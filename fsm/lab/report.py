@@ -26,7 +26,7 @@ svg { width: 100%; height: auto; border: 1px solid #8884; } polyline { fill: non
 """
 
 HOW_IT_FILLS = (
-    "Orders fill at the open of the next candle, worse by the slippage of config.yaml, and pay its fees. Inside a candle "
+    "Orders fill at the open of the next candle, worse by config.yaml's slippage, and pay its fees. Inside a candle "
     "the path visits first the extreme that hurts: a stop that lies in the same candle as a target is hit first."
 )
 
