@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from rules.conditions import ComparisonTrace, ConditionTrace
-from rules.regime import Regime, RegimeState, RegimeTrace
+from rules.regime import RegimeState, RegimeTrace
 from rules.scalar import Facts
 from rules.strategy import Reason, SideTrace, SignalReading
 from rules.symbol_rules import Route, SymbolRules
@@ -64,12 +64,12 @@ def why(rules: SymbolRules, facts: Facts, state: RegimeState) -> Why:
 
 def summary(state: RegimeState, route: Route, signal: SignalReading | None) -> str:
     """The reason in one sentence."""
-    regime = (
-        f"{state.regime} (confidence {state.confidence:.2f})" if state.regime is not Regime.NO_TRADE else "NO_TRADE"
-    )
+    if signal is None and route.reason == "STRATEGY_DISABLED":
+        return f"{state.regime}: the strategy of this regime is switched off"
     if signal is None:
-        switched_off = route.reason == "STRATEGY_DISABLED"
-        return f"{regime}: {'the strategy of this regime is switched off' if switched_off else 'nothing to trade'}"
+        asking = f"{state.pending} asks to follow" if state.pending is not None else "no regime can be told"
+        return f"{state.regime}: nothing is traded; {asking}"
+    regime = f"{state.regime} (confidence {state.confidence:.2f})"
     return f"{regime}, {signal.strategy}: {_signal_sentence(signal)}"
 
 

@@ -13,7 +13,7 @@ from indicators.catalog import Unit
 from rules.conditions import Conditions
 from rules.definition import Definition, StrategyDefinition
 from rules.intervals import ANYTHING, NOT_NEGATIVE, Interval, TooComplex, describe, implies, possible
-from rules.outline import KeyPath, slots
+from rules.outline import KeyPath, dotted, slots
 from rules.regime import RegimeRule
 from rules.strategy import SideRules
 from rules.symbol_rules import SymbolRules, compile_rules, entry_feature
@@ -38,12 +38,11 @@ def lint(source: Source, definition: Definition) -> list[Problem]:
     """What is wrong with the definition, for all symbols and for each that has values of its own."""
     general = list(_findings(definition.for_symbol("")))
     problems = [source.problem(finding.path, finding.message, key=finding.at_key) for finding in general]
-    known = {(finding.path, finding.message) for finding in general}
+    known = {finding.path for finding in general}
     for symbol in definition.symbols:
         for finding in _findings(definition.for_symbol(symbol)):
-            if (finding.path, finding.message) not in known:
-                where = ".".join(str(step) for step in finding.path)
-                message = f"with the values of {symbol}, in {where}: {finding.message}"
+            if finding.path not in known:
+                message = f"with the values of {symbol}, in {dotted(finding.path)}: {finding.message}"
                 problems.append(source.problem(("symbols", symbol), message, key=True))
     return problems
 

@@ -11,7 +11,19 @@ from indicators.candle import Timeframe
 from indicators.catalog import IndicatorError
 from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
 from rules.kinds import Kind, kind_of, require_condition, require_price
-from rules.outline import KeyPath, Slot, Want, at, condition_lists, conditions_at, mapping, sequence, slots
+from rules.outline import (
+    REGIMES,
+    SIDES,
+    KeyPath,
+    Slot,
+    Want,
+    at,
+    condition_lists,
+    conditions_at,
+    mapping,
+    sequence,
+    slots,
+)
 from rules.symbol_rules import LOCAL_NAMES, entry_feature
 from rules.syntax import ExpressionError, Name, Node, names_in, parse
 from rules.yaml_source import Problem, Source
@@ -41,7 +53,8 @@ class _Checking:
         self._check_timeframes(entry_timeframe)
         self._check_names()
         self._check_features(entry_timeframe)
-        self._kinds |= dict.fromkeys(mapping(at(self._data, "thresholds")), Kind.NUMBER)
+        for name in mapping(at(self._data, "thresholds")):
+            self._kinds.setdefault(name, Kind.NUMBER)
         expressions = list(slots(self._data))
         for name in mapping(at(self._data, "choices")):
             self._check_choice(name, [slot for slot in expressions if slot.in_choice and slot.path[1] == name])
@@ -50,6 +63,7 @@ class _Checking:
                 self._check_expression(slot)
         self._check_ids()
         self._check_ramps()
+        self._check_sides()
         self._check_router()
         self._check_symbols()
         return self._problems
@@ -70,8 +84,6 @@ class _Checking:
 
     def _check_timeframes(self, entry_timeframe: Timeframe | None) -> None:
         for role, written in self._roles.items():
-            if role in {timeframe.value for timeframe in Timeframe}:
-                self._complain(("timeframes", role), f"{role} is a timeframe itself and cannot name another", key=True)
             if role != "entry":
                 self._timeframe(("timeframes", role), written)
         path: KeyPath = ("regimes", "timeframe")
@@ -138,7 +150,6 @@ class _Checking:
     # --- expressions ------------------------------------------------------------------------------
 
     def _check_choice(self, name: str, options: list[Slot]) -> None:
-        self._kinds[name] = None
         kinds = {slot.path[-1]: kind for slot in options if (kind := self._check_expression(slot)) is not None}
         first = next(iter(kinds.values()), None)
         for option, kind in kinds.items():
@@ -147,7 +158,7 @@ class _Checking:
                 self._complain(("choices", name, "options", option), message)
         use = at(self._data, "choices", name, "use")
         self._reference(("choices", name, "use"), use, mapping(at(self._data, "choices", name, "options")), "no option")
-        self._kinds[name] = first
+        self._kinds.setdefault(name, first)
 
     def _check_expression(self, slot: Slot) -> Kind | None:
         """What the expression yields, or None after a complaint (or where it uses a broken name)."""
@@ -215,7 +226,7 @@ class _Checking:
 
     def _check_ramps(self) -> None:
         thresholds = mapping(at(self._data, "thresholds"))
-        for regime in ("TREND", "RANGE", "BREAKOUT"):
+        for regime in REGIMES:
             path: KeyPath = ("regimes", regime, "confidence")
             for index, ramp in enumerate(sequence(at(self._data, *path))):
                 for end in ("zero_at", "full_at"):
@@ -226,6 +237,12 @@ class _Checking:
         for regime, route in mapping(at(self._data, "router")).items():
             if regime != "cooldown":
                 self._reference(("router", regime, "strategy"), at(route, "strategy"), strategies, "no strategy")
+
+    def _check_sides(self) -> None:
+        for name, strategy in mapping(at(self._data, "strategies")).items():
+            if isinstance(strategy, dict) and not set(SIDES) & set(strategy):
+                message = f"{name} has neither a long nor a short side: it could never trade"
+                self._complain(("strategies", name), message, key=True)
 
     def _check_symbols(self) -> None:
         for symbol, override in mapping(at(self._data, "symbols")).items():

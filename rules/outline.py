@@ -86,6 +86,11 @@ def at(data: Any, *path: str | int) -> Any:
     return data
 
 
+def dotted(path: KeyPath) -> str:
+    """A path as one would say it: ``strategies.revert.long.setup[0]``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
 def mapping(data: Any) -> dict[str, Any]:
     """The data if it is a mapping, else an empty one."""
     return data if isinstance(data, dict) else {}

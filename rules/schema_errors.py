@@ -190,7 +190,7 @@ def _enum(error: _Mismatch) -> str:
 
 
 def _choice(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), str(value))  # 1 == True, but reads 1
 
 
 def _pattern(error: _Mismatch) -> str:

@@ -175,7 +175,8 @@ def _python_tree(flat: str, lead: int) -> ast.expr:
             warnings.simplefilter("ignore")
             return ast.parse(flat[lead:], mode="eval").body
     except SyntaxError as error:
-        column = min(max((error.offset or 1) - 1 + lead, 0), max(len(flat) - 1, 0))
+        end = max(len(flat.rstrip()) - 1, 0)
+        column = min(error.offset - 1 + lead, end) if error.offset else end  # without one, the text ended too early
         raise ExpressionError(f"cannot be read: {error.msg}", column) from None
     except (RecursionError, MemoryError, ValueError):
         raise ExpressionError("nested too deeply to be read", lead) from None
