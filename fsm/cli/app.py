@@ -1,0 +1,149 @@
+"""The root of the command line: which commands there are, how they are loaded, and how they end."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from fsm.cli import failures, output
+from fsm.cli.errors import Exit, VerificationFailed
+from fsm.cli.options import Group, Options, value_options
+
+DEFAULT_COMMAND = "run"
+
+COMMANDS: dict[str, str] = {
+    "run": "fsm.cli.run:run",
+    "check": "fsm.cli.check:check",
+    "config": "fsm.cli.config:config",
+    "show-config": "fsm.cli.config:show_config",
+    "status": "fsm.cli.status:status",
+    "positions": "fsm.cli.positions:positions",
+    "trades": "fsm.cli.trades:trades",
+    "show-trades": "fsm.cli.trades:trades",
+    "pause": "fsm.cli.wishes:pause",
+    "resume": "fsm.cli.wishes:resume",
+    "flatten": "fsm.cli.wishes:flatten",
+    "halt": "fsm.cli.wishes:halt",
+    "audit": "fsm.cli.audit:audit",
+    "why": "fsm.cli.why:why",
+    "replay": "fsm.cli.replay:replay",
+    "rules": "fsm.cli.rules:rules",
+    "backtest": "fsm.cli.backtest:backtest",
+    "backtesting": "fsm.cli.backtest:backtest",
+    "graph": "fsm.cli.graph:graph",
+    "db": "fsm.cli.db:db",
+}
+"""Name → where it is. Aliases name the same place twice and are listed once."""
+
+
+class Root(Group):
+    """Loads a command's module when it is asked for, and gives every ending its exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        places = dict(reversed([(place, name) for name, place in COMMANDS.items()]))
+        return [name for name, place in COMMANDS.items() if places[place] == name]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        found: click.Command = getattr(import_module(module), attribute)
+        return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_command(args))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run a command line and exit, always: nothing a command raises gets past this."""
+        given = list(sys.argv[1:] if args is None else args)
+        options = Options(json="--json" in given)
+        _speak_any_encoding()
+        name = prog_name or "python -m fsm"
+        try:
+            super().main(given, name, complete_var, standalone_mode=False, **{"obj": options, **extra})
+            sys.stdout.flush()
+            code = int(Exit.FINE)
+        except click.exceptions.Exit as ended:
+            code = ended.exit_code
+        except VerificationFailed:
+            code = int(Exit.VERIFICATION)
+        except SystemExit as ended:  # Click ends so when whoever reads our output has gone, as `head` does
+            code = ended.code if isinstance(ended.code, int) else int(Exit.UNEXPECTED)
+        except BrokenPipeError:
+            code = _left_alone()
+        except BaseException as error:
+            code = int(failures.report(error, json=options.json, debug=options.debug))
+        sys.exit(code)
+
+
+def _with_command(args: list[str]) -> list[str]:
+    """The arguments with the default command put in where none is named, before its own options if there are any."""
+    position = 0
+    takes_value, flags = value_options(), ("--json", "--debug")
+    while position < len(args):
+        argument = args[position]
+        if argument in takes_value:
+            position += 2
+        elif argument in flags or argument.partition("=")[0] in takes_value:
+            position += 1
+        elif argument in ("--help", "--version"):
+            return args
+        else:
+            break
+    if position < len(args) and not args[position].startswith("-"):
+        return args
+    return [*args[:position], DEFAULT_COMMAND, *args[position:]]
+
+
+def _speak_any_encoding() -> None:
+    """A terminal that cannot show a sign must not end a command; JSON stays JSON, for which the escapes are made."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _left_alone() -> int:
+    """The reader has gone before the last of the output was written: nothing more goes there, also not at exit."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(Exit.UNEXPECTED)
+
+
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("fsm-futures-bot")
+    except PackageNotFoundError:
+        found = "unknown: not installed"
+    if context.ensure_object(Options).json:
+        output.document({"version": found})
+    else:
+        output.line(f"fsm {found}")
+    context.exit()
+
+
+@click.group(cls=Root)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="print it")
+def app() -> None:
+    """A trading bot for Binance USDT-M futures whose every decision is a state transition you can read and replay.
+
+    Without a command it runs the bot. The options below go before a command or after it.
+
+    Exit codes: 0 fine, 1 unexpected failure, 2 bad usage or files, 3 refused, 4 a verification failed.
+    """

@@ -1,0 +1,101 @@
+"""Runs the engine over recorded candles and prints what would have come of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fsm.cli import output
+from fsm.cli.inputs import read_inputs
+from fsm.cli.next_steps import print_next_steps
+from fsm.cli.options import command, current
+from fsm.cli.progress import reporting
+from fsm.cli.summary import print_summary
+from fsm.cli.times import Time
+
+if TYPE_CHECKING:
+    from fsm.lab.backtest import Result
+
+
+class Symbols(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them, as in ``BTCUSDT,ETHUSDT``."""
+
+    name = "symbols"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip().upper() for name in str(value).split(","))
+        if not all(name.isalnum() for name in names):
+            self.fail(f"{value!r} is no list of symbols; write BTCUSDT,ETHUSDT", param, ctx)
+        return names
+
+
+@command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="folder of SYMBOL-1h.csv.gz files; may be repeated (default: the shipped candles)",
+)
+@click.option("--symbols", type=Symbols(), default=(), metavar="A,B", help="symbols instead of those in config.yaml")
+@click.option("--from", "from_ms", type=Time(), metavar="TIME", help="first candle to trade at; earlier ones warm up")
+@click.option("--to", "to_ms", type=Time(end=True), metavar="TIME", help="end; a date means the end of that day")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html", help="write a report")
+@click.option("--every-candle", is_flag=True, help="ask the engine at every candle; same journal, slower")
+@click.option("--native", is_flag=True, help="use the exchange's own 4h and 1d candles")
+def backtest(
+    data: tuple[Path, ...],
+    symbols: tuple[str, ...],
+    from_ms: int | None,
+    to_ms: int | None,
+    report: Path | None,
+    every_candle: bool,
+    native: bool,
+) -> None:
+    """Run the engine over recorded candles. With --db the whole journal is kept, for audit, why and replay."""
+    from exchange.sim.symbols import shipped_folder
+    from fsm.lab.backtest import Request, run_backtest
+
+    options = current()
+    inputs = read_inputs(options, needs_keys=False)
+    request = Request(
+        config=inputs.config,
+        rules=inputs.rules,
+        data=data or (shipped_folder(),),
+        symbols=symbols,
+        from_ms=from_ms,
+        to_ms=to_ms,
+        db=options.db,
+        every_candle=every_candle,
+        native=native,
+    )
+    with reporting(json=options.json) as progress:
+        result = run_backtest(request, progress=progress)
+    if report is not None:
+        _write_report(result, report)
+    if options.json:
+        output.document(result.to_json())
+    else:
+        print_summary(result.to_json())
+        _print_where(options.db, report)
+
+
+def _write_report(result: Result, path: Path) -> None:
+    from fsm.lab.report import write_report
+
+    write_report(result, path)
+
+
+def _print_where(database: Path | None, report: Path | None) -> None:
+    if report is not None:
+        output.line()
+        output.line(f"The report is in {report}.")
+    if database is not None:
+        print_next_steps(database)
+        return
+    output.line()
+    output.line("The journal was not kept. With --db OUT.sqlite it is, and audit, why and replay work on it.")

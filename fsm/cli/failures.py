@@ -1,0 +1,112 @@
+"""Turns whatever ended a command into an exit code and a few lines that say what happened and what to do."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from fsm.cli import output
+from fsm.cli.errors import CommandError, Exit
+
+_STORE_ERRORS = (
+    ("DatabaseMissing", Exit.USAGE),
+    ("DatabaseDamaged", Exit.VERIFICATION),
+    ("SchemaMismatch", Exit.REFUSED),
+    ("WrongDatabase", Exit.REFUSED),
+    ("LockHeld", Exit.REFUSED),
+    ("StoreError", Exit.UNEXPECTED),
+)
+_LAB_ERRORS = (
+    ("fsm.lab.backtest", "BacktestError", Exit.USAGE),
+    ("exchange.candle_files", "CandleFileError", Exit.USAGE),
+    ("fsm.lab.replay", "ReplayError", Exit.VERIFICATION),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed command. ``problems`` are complaints about places in files; then there is no other message."""
+
+    exit: Exit
+    code: str
+    message: str = ""
+    hint: str = ""
+    problems: Sequence[Any] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document of a command that failed."""
+        if self.problems:
+            problems = [
+                {"file": found.file, "line": found.line, "column": found.column, "message": found.message}
+                for found in self.problems
+            ]
+            return {"problems": problems}
+        return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+
+
+def report(error: BaseException, *, json: bool, debug: bool) -> Exit:
+    """Say on stderr what went wrong (with ``json``, as the one document on stdout, too); returns the exit code."""
+    failure = _judged(error)
+    for problem in failure.problems:
+        click.echo(str(problem), err=True)
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+    if failure.message:
+        click.echo(f"error: {failure.message}", err=True)
+    if failure.hint:
+        click.echo(f"hint: {failure.hint}", err=True)
+    if debug and not isinstance(error, click.ClickException):
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    if json:
+        output.document(failure.document())
+    return failure.exit
+
+
+def _judged(error: BaseException) -> Failure:
+    if isinstance(error, CommandError):
+        return Failure(error.exits, error.code, error.message, error.hint)
+    if isinstance(error, click.ClickException):
+        hint = f"{error.ctx.command_path} --help says more" if isinstance(error, click.UsageError) and error.ctx else ""
+        return Failure(Exit.USAGE, "USAGE", error.format_message(), hint)
+    if _is(error, "rules.yaml_source", "SourceError"):
+        return Failure(Exit.USAGE, "PROBLEMS", problems=getattr(error, "problems", ()))
+    for name, exit_code in _STORE_ERRORS:
+        if _is(error, "store.errors", name):
+            return Failure(exit_code, name, getattr(error, "message", ""), getattr(error, "hint", ""))
+    for module, name, exits in _LAB_ERRORS:
+        if _is(error, module, name):
+            return Failure(exits, name, str(error), getattr(error, "hint", ""))
+    if _is_damage(error):
+        return Failure(Exit.VERIFICATION, "DatabaseDamaged", str(error), "restore a backup of the database")
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return Failure(Exit.INTERRUPTED, "INTERRUPTED", "interrupted")
+    return _unexpected(error)
+
+
+def _unexpected(error: BaseException) -> Failure:
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return Failure(
+            Exit.UNEXPECTED, type(error).__name__, f"{name}{error.strerror}", "check the path and its rights"
+        )
+    message = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    hint = "this is a fault of the program: run it again with --debug and report what it prints"
+    return Failure(Exit.UNEXPECTED, "UNEXPECTED", message, hint)
+
+
+def _is_damage(error: BaseException) -> bool:
+    """Whether a database file turned out to be broken in a place where nobody expected it."""
+    store_sqlite = sys.modules.get("store.sqlite")
+    return store_sqlite is not None and bool(store_sqlite.is_damage(error))
+
+
+def _is(error: BaseException, module: str, name: str) -> bool:
+    """Whether the error is of that class. An error's class has been loaded, so this never loads a module."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(error, kind)

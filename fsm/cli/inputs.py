@@ -1,0 +1,82 @@
+"""Reads what a command works with: config.yaml, .env and rules.yaml, with all their problems reported at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fsm.cli.options import Options
+
+if TYPE_CHECKING:
+    from fsm.config import Config
+    from rules.load import Ruleset
+    from rules.yaml_source import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything that was read, and what is allowed but worth knowing."""
+
+    config: Config
+    rules: Ruleset
+    warnings: tuple[Problem, ...]
+
+
+def read_inputs(options: Options, *, needs_keys: bool) -> Inputs:
+    """Read all three. Raises SourceError with every problem of all of them."""
+    from rules.load import load_rules
+    from rules.yaml_source import SourceError
+
+    problems: list[Problem] = []
+    config: Config | None = None
+    rules: Ruleset | None = None
+    try:
+        config = read_config(options, needs_keys=needs_keys)
+    except SourceError as error:
+        problems += error.problems
+    try:
+        rules = load_rules(options.rules_path)
+    except SourceError as error:
+        problems += error.problems
+    if config is not None and rules is not None:
+        problems += _contradictions(options, config, rules)
+    if problems or config is None or rules is None:
+        raise SourceError(problems)
+    return Inputs(config, rules, (*rules.warnings, *_oddities(options, config, rules)))
+
+
+def read_config(options: Options, *, needs_keys: bool) -> Config:
+    """config.yaml and the environment. Raises SourceError. A .env that was named must be there."""
+    from fsm.config import load_config
+
+    return load_config(
+        options.config_path,
+        options.env_path,
+        os.environ,
+        env_required=options.env_file is not None,
+        needs_keys=needs_keys,
+    )
+
+
+def _contradictions(options: Options, config: Config, rules: Ruleset) -> Iterator[Problem]:
+    """What is right in each file and wrong in both together."""
+    from rules.yaml_source import read_source
+
+    wanted, written = config.settings.timeframes.entry, rules.for_symbol("").entry_timeframe
+    if wanted is not written:
+        message = f"the entry timeframe is {written} here and {wanted} in {options.config_path}: make them equal"
+        yield read_source(options.rules_path).problem(("timeframes", "entry"), message)
+
+
+def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Problem]:
+    from rules.yaml_source import Problem, read_source
+
+    source = read_source(options.rules_path)
+    for symbol in rules.definition.symbols:
+        if symbol not in config.settings.symbols:
+            message = f"{symbol} has values of its own here and is not among the symbols of {options.config_path}"
+            yield source.problem(("symbols", symbol), message, key=True)
+    for key in config.environment.ignored:
+        yield Problem(str(options.env_path), 1, 1, f"{key} is given and means nothing under this BINANCE_ENV")

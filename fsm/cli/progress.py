@@ -1,0 +1,56 @@
+"""Shows how far long work has got, on stderr: bars on a terminal, a log line for each finished phase elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fsm.cli.logs import configure_logs
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+Report = Callable[[str, int, int], None]
+"""Takes the phase, how much of it is done, and how much there is (0: nobody knows)."""
+
+
+@contextmanager
+def reporting(*, json: bool) -> Iterator[Report]:
+    """What to tell the progress of a piece of work. Bars go only where a person sees them."""
+    if json or not sys.stderr.isatty():
+        configure_logs(json=json)
+        yield _logged()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        yield _drawn(bars)
+
+
+def _drawn(bars: Progress) -> Report:
+    tasks: dict[str, TaskID] = {}
+
+    def report(phase: str, done: int, total: int) -> None:
+        if phase not in tasks:
+            tasks[phase] = bars.add_task(phase, total=total or None)
+        bars.update(tasks[phase], completed=done, total=total or None)
+
+    return report
+
+
+def _logged() -> Report:
+    import structlog
+
+    log = structlog.get_logger("fsm")
+    finished: set[str] = set()
+
+    def report(phase: str, done: int, total: int) -> None:
+        if 0 < total <= done and phase not in finished:
+            finished.add(phase)
+            log.info("phase finished", phase=phase, steps=total)
+
+    return report

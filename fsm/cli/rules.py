@@ -1,0 +1,45 @@
+"""The rules workshop: checks a rules file, and prints the schema that editors use."""
+
+from __future__ import annotations
+
+import click
+
+from fsm.cli import output
+from fsm.cli.options import Group, current
+
+
+@click.group(cls=Group)
+def rules() -> None:
+    """Check rules.yaml, or print its JSON Schema."""
+
+
+@rules.command()
+def check() -> None:
+    """Check the rules file alone; all problems at once, each with its place."""
+    from rules.load import load_rules
+
+    options = current()
+    ruleset = load_rules(options.rules_path)
+    warnings = [str(problem) for problem in ruleset.warnings]
+    if options.json:
+        output.document(
+            {
+                "file": str(options.rules_path),
+                "rules_hash": ruleset.hash,
+                "strategies": list(ruleset.strategies),
+                "timeframes": sorted(timeframe.value for timeframe in ruleset.timeframes),
+                "warnings": warnings,
+            }
+        )
+        return
+    for warning in warnings:
+        click.echo(f"{warning} (a warning)", err=True)
+    output.line(f"{options.rules_path}: fine; strategies {', '.join(ruleset.strategies)}; hash {ruleset.hash[:12]}")
+
+
+@rules.command()
+def schema() -> None:
+    """Print the JSON Schema of rules files."""
+    from rules.schema import text
+
+    click.echo(text().rstrip())

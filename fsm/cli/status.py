@@ -1,0 +1,112 @@
+"""Says how things stand according to the database: the account, and each symbol with the reason for what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fsm.cli import output
+from fsm.cli.options import command, current
+from fsm.cli.times import shown
+
+
+@command()
+def status() -> None:
+    """Say how things stand: environment, account, and each symbol's state, regime and current reason."""
+    options = current()
+    found = _found(options.database_path())
+    if options.json:
+        output.document(found)
+    else:
+        _print(found)
+
+
+def _found(path: Path) -> dict[str, Any]:
+    from store import queries
+    from store.database import open_store
+    from store.lock import holder
+
+    with open_store(path, mode="read") as store:
+        identity, account, equity = store.identity, queries.account(store), queries.latest_equity(store)
+        states = {row.symbol: row for row in queries.symbols(store)}
+        decisions = {row.symbol: row for row in queries.latest_decisions(store)}
+        positions = queries.positions(store)
+    pid = holder(path)
+    return {
+        "database": str(path),
+        "environment": identity.environment if identity else None,
+        "database_id": identity.database_id if identity else None,
+        "daemon": {"running": pid is not None, "pid": pid or None},
+        "account": {
+            "at_ms": equity.at_ms if equity else None,
+            "balance": equity.balance if equity else None,
+            "equity": equity.equity if equity else None,
+            "equity_high": account.equity_high if account else None,
+            "halt_cause": account.halt_cause if account else None,
+            "halt_since_ms": account.halt_since_ms if account else None,
+            "paused": account.paused if account else False,
+        },
+        "positions": len(positions),
+        "symbols": [_symbol(name, states.get(name), decisions.get(name)) for name in sorted({*states, *decisions})],
+    }
+
+
+def _symbol(name: str, state: Any, decision: Any) -> dict[str, Any]:
+    """One symbol; it has no machine row before its first transition, and no decision before its first candle."""
+    return {
+        "symbol": name,
+        "state": state.state if state else "IDLE",
+        "since_ms": state.at_ms if state else None,
+        "trade_id": state.trade_id if state else None,
+        "halt_cause": state.halt_cause if state else None,
+        "quarantine_cause": state.quarantine_cause if state else None,
+        "paused": state.paused if state else False,
+        "regime": decision.regime if decision else None,
+        "confidence": decision.confidence if decision else None,
+        "outcome": decision.outcome if decision else None,
+        "reason": decision.reason if decision else None,
+        "decided_ms": decision.last_ms if decision else None,
+    }
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    output.pairs(_lines(found))
+    output.line()
+    columns = ("symbol", "state", "since UTC", "trade", "blocked by", "regime", "confidence", "decision", "reason")
+    rows = [
+        (
+            row["symbol"],
+            row["state"],
+            shown(row["since_ms"]),
+            row["trade_id"],
+            _blocked(row),
+            row["regime"],
+            None if row["confidence"] is None else f"{row['confidence']:.2f}",
+            row["outcome"],
+            row["reason"],
+        )
+        for row in found["symbols"]
+    ]
+    output.table(columns, rows, right=("confidence",))
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    account, daemon = found["account"], found["daemon"]
+    yield "database", f"{found['database']} ({found['environment']}, id {found['database_id']})"
+    yield "daemon", f"running, process {daemon['pid']}" if daemon["running"] else "not running"
+    if account["at_ms"] is not None:
+        yield "equity", f"{account['equity']:,.2f} USDT at {shown(account['at_ms'])} UTC"
+        yield "balance", f"{account['balance']:,.2f} USDT"
+    if account["equity_high"] is not None:
+        yield "highest equity", f"{account['equity_high']:,.2f} USDT"
+    if account["halt_cause"]:
+        yield "halted", f"{account['halt_cause']} since {shown(account['halt_since_ms'])} UTC"
+    if account["paused"]:
+        yield "paused", "by the operator"
+    yield "open positions", found["positions"]
+
+
+def _blocked(row: Mapping[str, Any]) -> str:
+    quarantine = f"quarantine {row['quarantine_cause']}" if row["quarantine_cause"] else ""
+    return ", ".join(filter(None, (row["halt_cause"], quarantine, "paused" if row["paused"] else "")))

@@ -1,0 +1,79 @@
+"""Lists trades with what came of them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import click
+
+from fsm.cli import output
+from fsm.cli.options import command, current
+from fsm.cli.times import Time, shown
+
+if TYPE_CHECKING:
+    from store.views import TradeRow
+
+LIMIT = 50
+STATUSES = ("PENDING", "OPEN", "CLOSED", "ABANDONED")
+_NUMBERS = ("quantity", "entry", "exit", "fees", "funding", "net PnL", "R")
+
+
+@command()
+@click.option("--symbol", metavar="SYMBOL", help="of this symbol only")
+@click.option("--status", type=click.Choice(STATUSES, case_sensitive=False), help="with this status only")
+@click.option("--since", "since_ms", type=Time(), metavar="TIME", help="opened from this time on")
+@click.option("--limit", type=click.IntRange(1), default=LIMIT, show_default=True, help="the newest so many")
+def trades(symbol: str | None, status: str | None, since_ms: int | None, limit: int) -> None:
+    """List trades, the newest last: how they were opened, how they ended, and the result in USDT and R."""
+    from store import queries
+    from store.database import open_store
+
+    options = current()
+    wanted = symbol.upper() if symbol else None
+    with open_store(options.database_path(), mode="read") as store:
+        rows = queries.trades(store, symbol=wanted, status=status, since_ms=since_ms, limit=limit)[::-1]
+        total = queries.trades_count(store, symbol=wanted, status=status, since_ms=since_ms)
+    if options.json:
+        output.document({"total": total, "trades": rows})
+    else:
+        _print(rows, total)
+
+
+def _print(rows: list[TradeRow], total: int) -> None:
+    if not rows:
+        output.line("no trade matches")
+        return
+    columns = ("trade", "opened UTC", "closed UTC", "side", "strategy", "regime", *_NUMBERS, "ended by", "flagged")
+    output.table(columns, [_cells(row) for row in rows], right=_NUMBERS)
+    closed = [row for row in rows if row.net_pnl is not None]
+    net = sum((row.net_pnl for row in closed if row.net_pnl is not None), Decimal(0))
+    won = sum(1 for row in closed if row.net_pnl is not None and row.net_pnl > 0)
+    output.line()
+    shown_of = f"{len(rows)} of {total} trades" if len(rows) < total else f"{total} trades"
+    output.line(f"{shown_of}; of {len(closed)} closed {won} won; net {net:,.2f} USDT")
+
+
+def _cells(row: TradeRow) -> tuple[object, ...]:
+    return (
+        row.id,
+        shown(row.opened_ms),
+        shown(row.closed_ms) if row.closed_ms is not None else row.status.lower(),
+        row.side,
+        row.strategy_used,
+        row.regime_at_entry,
+        row.closed_quantity or row.open_quantity or row.quantity,
+        _price(row.entry_price),
+        _price(row.exit_price),
+        f"{row.fees:.2f}",
+        f"{row.funding:.2f}",
+        None if row.net_pnl is None else f"{row.net_pnl:+.2f}",
+        None if row.r is None else f"{row.r:+.2f}",
+        row.exit_reason,
+        row.flagged,
+    )
+
+
+def _price(price: Decimal | None) -> str:
+    """Average prices come with as many digits as a division gives; ten are enough to read."""
+    return "" if price is None else f"{float(price):.10g}"

@@ -1,0 +1,119 @@
+"""Hands the operator's wishes to the bot through the database, and says what became of them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fsm.cli import output
+from fsm.cli.errors import CommandError, Exit
+from fsm.cli.options import Command, command, current
+
+if TYPE_CHECKING:
+    from store.database import Store
+    from store.inbox import Inbox
+    from store.views import CommandRow
+
+WAIT_S = 30.0
+_POLL_S = 0.1
+
+_MEANINGS = {
+    "pause": "No new entries for SYMBOL, or for all, until `resume`; open positions stay managed.",
+    "resume": "End a pause, halt or quarantine of SYMBOL, or of all; refused while its cause lasts.",
+    "flatten": "Close the position in SYMBOL, or all, at the market, and halt there until `resume`.",
+    "halt": "No new entries for SYMBOL, or for all; positions stay managed, and end in HALT once flat.",
+}
+
+
+def _wish(kind: str) -> Command:
+    @command(kind)
+    @click.argument("symbol", required=False)
+    @click.option(
+        "--wait",
+        "wait_s",
+        type=click.FloatRange(0),
+        default=WAIT_S,
+        show_default=True,
+        metavar="SECONDS",
+        help="how long to wait for a running bot's answer",
+    )
+    def carry_out(symbol: str | None, wait_s: float) -> None:
+        _post(kind, symbol.upper() if symbol else None, wait_s)
+
+    carry_out.help = _MEANINGS[kind]
+    return carry_out
+
+
+pause, resume, flatten, halt = (_wish(kind) for kind in ("pause", "resume", "flatten", "halt"))
+
+
+def _post(kind: str, symbol: str | None, wait_s: float) -> None:
+    from store.database import open_store
+    from store.inbox import Inbox
+    from store.lock import holder
+
+    options = current()
+    path = options.database_path()
+    with open_store(path, mode="post") as store:
+        _require_known(store, symbol)
+        inbox = Inbox(store)
+        command_id = inbox.post(kind, symbol, "cli", time.time_ns() // 1_000_000)
+        if holder(path) is not None:
+            answered = _answer(inbox, command_id, path, wait_s)
+        else:
+            answered = inbox.get(command_id)
+    assert answered is not None, "a command that was posted stays there"
+    _tell(answered, wait_s, running=holder(path) is not None, json=options.json)
+
+
+def _require_known(store: Store, symbol: str | None) -> None:
+    """A misspelt symbol would wait for ever. A database without any symbol yet takes every name."""
+    from store import queries
+
+    known = {row.symbol for row in queries.symbols(store)} | {row.symbol for row in queries.latest_decisions(store)}
+    if symbol is not None and known and symbol not in known:
+        raise CommandError(
+            f"{symbol} is not among the symbols of {store.path}", f"there are {', '.join(sorted(known))}"
+        )
+
+
+def _answer(inbox: Inbox, command_id: int, path: Path, wait_s: float) -> CommandRow | None:
+    """The command once it is finished, or as it is when the time is up."""
+    until = time.monotonic() + wait_s
+    while True:
+        found = inbox.get(command_id)
+        if found is None or found.finished or time.monotonic() >= until:
+            return found
+        time.sleep(_POLL_S)
+
+
+def _tell(found: CommandRow, wait_s: float, *, running: bool, json: bool) -> None:
+    whom = found.symbol or "all symbols"
+    told = f": {found.detail}" if found.detail else ""
+    if json and found.state != "refused":
+        output.document({"command": found, "daemon": running})
+    if found.state == "refused":
+        raise CommandError(
+            f"{found.kind} of {whom} was refused by {found.guard}{told}",
+            "`status` and `why` say how things stand",
+            exits=Exit.REFUSED,
+            code=found.guard or "REFUSED",
+        )
+    if found.state != "done" and running:
+        raise CommandError(
+            f"{found.kind} of {whom} (command {found.id}) was not answered within {wait_s:g} s",
+            "it stays posted; `status` shows what came of it",
+            exits=Exit.UNEXPECTED,
+            code="NO_ANSWER",
+        )
+    if json:
+        return
+    if found.state == "done":
+        output.line(f"{found.kind} of {whom}: done{told}")
+    else:
+        output.line(
+            f"{found.kind} of {whom}: no bot is running; it is kept (command {found.id}) and applied at the next start"
+        )
