@@ -147,7 +147,9 @@ def test_editing_one_threshold_changes_the_rules_hash_and_the_result_and_nothing
     )
 
 
-def test_trades_left_at_the_end_are_closed_and_flagged(config: Config, rules: Ruleset, run: tuple[Result, Path]) -> None:
+def test_trades_left_at_the_end_are_closed_and_flagged(
+    config: Config, rules: Ruleset, run: tuple[Result, Path]
+) -> None:
     held = next(t for t in run[0].trades if (t.closed_ms or 0) - t.opened_ms > 6 * 3_600_000)
     cut = held.opened_ms + 3 * 3_600_000
     result = run_backtest(request_of(config, rules, to_ms=cut - cut % 3_600_000))
