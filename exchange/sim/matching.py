@@ -18,7 +18,7 @@ from exchange.sim.events import AlgoUpdated, Execution, ExpiryReason, OrderUpdat
 from exchange.sim.holding import money_up
 from exchange.sim.ledger import ASSET, IncomeType
 from exchange.sim.orders import AlgoState, OrderState
-from exchange.sim.state import VenueState
+from exchange.sim.state import TriggerFault, VenueState
 from exchange.types import AlgoStatus, Fill, MarginType, OrderStatus, OrderType, TimeInForce
 
 LEVEL_REFILL_MS = 60_000  # how long a level of limited depth stays eaten
@@ -72,7 +72,10 @@ class Matching:
         state = self._state
         algo = self.update_algo(replace(algo, status=AlgoStatus.TRIGGERING, triggered_ms=state.now_ms))
         quantity = algo.quantity if algo.quantity is not None else abs(state.holding(algo.symbol).quantity)
+        fault = state.trigger_fault(algo)
         try:
+            if fault is TriggerFault.REFUSED:
+                raise Refusal(-2010, "NEW_ORDER_REJECTED")
             self._admit_triggered(algo, quantity)
         except Refusal as refusal:
             reason = "Reduce Only reject" if algo.reduce_only else refusal.message
@@ -81,7 +84,7 @@ class Matching:
         order = self._order_of(algo, quantity)
         algo = self.update_algo(replace(algo, status=AlgoStatus.TRIGGERED, actual_order_id=order.order_id))
         self._put(order, Execution.NEW)
-        for price, here in self._taking(order):
+        for price, here in self._taking(order) if fault is None else ():
             order = self._execute(order, price, here, maker=False)
         order = self._rest_or_expire(order)
         if order.executed:

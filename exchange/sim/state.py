@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
@@ -20,6 +21,13 @@ from exchange.types import Bracket, Fill, MarginType, Side, SymbolConfig
 ZERO = Decimal(0)
 _ORDER_ID_FIRST = 4_611_875_134_427_365_377  # above 2^53, as real ones can be: no client may read them as floats
 _ALGO_ID_FIRST = 4_000_001_783_523_430
+
+
+class TriggerFault(StrEnum):
+    """What can go wrong with a conditional order at its trigger beside what the account itself makes go wrong."""
+
+    REFUSED = "REFUSED"
+    UNFILLED = "UNFILLED"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +68,7 @@ class VenueState:
         self.configs: dict[str, SymbolConfig] = {}
         self.fills: list[Fill] = []
         self.liquidations = 0
+        self.trigger_fault: Callable[[AlgoState], TriggerFault | None] = _no_fault
         self._events: list[VenueEvent] = []
         self._orders_made = 0
         self._algos_made = 0
@@ -199,3 +208,7 @@ class VenueState:
                 positions=views,
             )
         )
+
+
+def _no_fault(_: AlgoState) -> TriggerFault | None:
+    return None
