@@ -82,7 +82,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     daily_loss_pct: Decimal = Decimal("2")
     weekly_loss_pct: Decimal = Decimal("5")
     monthly_loss_pct: Decimal = Decimal("10")
-    drawdown_pct: Decimal = Decimal("15")
+    drawdown_pct: Decimal = Decimal("25")
     action: LimitAction = LimitAction.BLOCK_ENTRIES
     auto_resume: bool = True
     equity_age_ms_max: int = 60_000

@@ -74,6 +74,12 @@ def in_four(opened: float, high: float, low: float, closed: float) -> Rows:
     return [(opened, high, opened, high), (high, high, low, low), (low, low, low, low), (low, closed, low, closed)]
 
 
+def on_1h(shipped: Ruleset) -> Ruleset:
+    """The same rules with the mean reversion moved to 1h, which takes one line."""
+    assert shipped.text.count("  reversion: 4h ") == 1
+    return parse_rules(shipped.text.replace("  reversion: 4h ", "  reversion: 1h "), "f")
+
+
 def last_reading(ruleset: Ruleset, table: FactTable, strategy: str) -> SignalReading:
     rules = ruleset.for_symbol("ETHUSDT")
     before = rules.seek_signal(strategy, table.facts_at(table.length - 2))
@@ -109,7 +115,7 @@ def test_a_pullback_in_a_trend_gives_a_signal(shipped: Ruleset, hours: Hours, ta
     sign = 1 if side == "LONG" else -1
     extreme = min(row[2] for row in rows[-4:]) if side == "LONG" else max(row[1] for row in rows[-4:])
     atr = table.column("atr_1h")[-1]
-    assert reading.stop == pytest.approx(extreme - sign * 0.25 * atr)
+    assert reading.stop == pytest.approx(extreme - sign * 1.5 * atr)
     assert reading.risk is not None
     assert [(round((price - rows[-1][3]) / reading.risk, 9), portion) for price, portion in reading.targets] == [
         (sign * 2.0, 0.5),
@@ -124,12 +130,13 @@ def test_a_close_back_inside_the_bands_gives_a_signal(
     shipped: Ruleset, hours: Hours, table_of: TableOf, side: str
 ) -> None:
     rows = range_with_excursion() if side == "LONG" else mirrored(range_with_excursion())
-    table = table_of(shipped.for_symbol("ETHUSDT"), hours(rows))
-    reading = last_reading(shipped, table, "bollinger_mean_reversion")
+    ruleset = on_1h(shipped)
+    table = table_of(ruleset.for_symbol("ETHUSDT"), hours(rows))
+    reading = last_reading(ruleset, table, "bollinger_mean_reversion")
     assert (reading.reason, reading.side) == (Reason.SIGNAL, side)
     extreme = min(row[2] for row in rows[-5:]) if side == "LONG" else max(row[1] for row in rows[-5:])
     sign = 1 if side == "LONG" else -1
-    assert reading.stop == pytest.approx(extreme - sign * 0.25 * table.column("mr_atr")[-1])
+    assert reading.stop == pytest.approx(extreme - sign * 1.0 * table.column("mr_atr")[-1])
     closes = np.array([row[3] for row in rows[-20:]])
     middle, far = closes.mean(), closes.mean() + sign * 2 * closes.std()
     assert reading.targets == ((pytest.approx(middle), 0.5), (pytest.approx(far), 0.5))
@@ -149,10 +156,11 @@ def test_a_break_out_of_a_squeeze_gives_a_signal(shipped: Ruleset, hours: Hours,
     assert reading.reward_risk == pytest.approx(2.0)
 
 
-def test_the_mean_reversion_can_be_moved_to_4h_in_one_place(shipped: Ruleset, hours: Hours, table_of: TableOf) -> None:
-    ruleset = parse_rules(shipped.text.replace("  reversion: 1h ", "  reversion: 4h "), "f")
+def test_the_mean_reversion_signals_only_at_closes_of_its_own_timeframe(
+    shipped: Ruleset, hours: Hours, table_of: TableOf
+) -> None:
     hourly = [row for candle in range_with_excursion() for row in in_four(*candle)]
-    table = table_of(ruleset.for_symbol("ETHUSDT"), hours(hourly))
+    table = table_of(shipped.for_symbol("ETHUSDT"), hours(hourly))
     sides = signals(table, "bollinger_mean_reversion").sides.tolist()
     assert [index - len(sides) for index, side in enumerate(sides) if side][-1:] == [-1]
     assert all((index + 1) % 4 == 0 for index, side in enumerate(sides) if side), "only where a candle of 4h closes"
@@ -161,7 +169,7 @@ def test_the_mean_reversion_can_be_moved_to_4h_in_one_place(shipped: Ruleset, ho
 def test_the_first_target_of_the_mean_reversion_can_be_the_ema(
     shipped: Ruleset, hours: Hours, table_of: TableOf
 ) -> None:
-    ruleset = parse_rules(shipped.text.replace("use: mid_band", "use: ema20"), "f")
+    ruleset = parse_rules(on_1h(shipped).text.replace("use: mid_band", "use: ema20"), "f")
     table = table_of(ruleset.for_symbol("ETHUSDT"), hours(range_with_excursion()))
     reading = last_reading(ruleset, table, "bollinger_mean_reversion")
     assert reading.targets[0] == (table.column("mr_ema20")[-1], 0.5)
@@ -191,7 +199,7 @@ def test_over_a_year_of_real_candles_every_strategy_signals_now_and_then(
         share = Counter(REGIMES[code] for code in codes[200 * 24 :])
         assert all(0.02 < share[regime] / share.total() < 0.60 for regime in Regime), share
     assert set(counts) == {(name, side) for name in STRATEGIES.values() for side in (1, -1)}
-    assert all(50 <= count <= 800 for count in counts.values()), counts
+    assert all(5 <= count <= 800 for count in counts.values()), counts
 
 
 def test_in_real_candles_most_refusals_have_an_ordinary_reason(
