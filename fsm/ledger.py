@@ -89,7 +89,7 @@ class JournalLedger:
         )
 
     def alerts_of(self, number: int, before: SymbolRecord, move: Move, event: SymbolEvent) -> list[AlertRow]:
-        """What to tell the operator of this transition, in its own transaction; a run without an operator tells nothing."""
+        """What the operator is told of this transition, in its own transaction; a run without one tells nothing."""
         del number, before, move, event
         return []
 

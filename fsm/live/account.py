@@ -1,0 +1,140 @@
+"""The account while running: equity from one snapshot, transfers told apart from profit, limits carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+import msgspec
+import structlog
+
+from exchange.errors import ExchangeError
+from exchange.types import Account, Income
+from fsm.core.commands import Rejected
+from fsm.core.events import Commanded, EquityRead
+from fsm.core.limits import AccountStep, Budget
+from fsm.core.policy import LimitAction
+from fsm.core.records import ZERO, HaltCause
+from fsm.live.lane import Lane
+from fsm.live.shared import Shared
+from store import queries
+
+log = structlog.get_logger("fsm.account")
+
+TRANSFER_TYPES = frozenset(
+    {"TRANSFER", "INTERNAL_TRANSFER", "CROSS_COLLATERAL_TRANSFER", "COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW",
+     "STRATEGY_UMFUTURES_TRANSFER", "WELCOME_BONUS", "AUTO_EXCHANGE"}
+)  # fmt: skip
+"""Money that came or went from outside (GET /fapi/v1/income, checked 2026-11)."""
+
+CURSOR = "transfers_cursor"
+WRITE_EVERY_S = 300.0
+
+
+class _Cursor(msgspec.Struct, frozen=True):
+    """Up to where transfers are summed: everything before ``at_ms``, and these of that very millisecond."""
+
+    at_ms: int
+    seen: tuple[int, ...] = ()
+
+
+class AccountDesk:
+    """Reads equity, and turns what the limits say into commands for the symbols."""
+
+    def __init__(self, shared: Shared, lanes: Mapping[str, Lane], on_limit: Callable[[str, str], None]) -> None:
+        self._shared = shared
+        self._lanes = lanes
+        self._on_limit = on_limit
+        self._read_s: float | None = None
+        self._written_s = float("-inf")
+        self._wallet: Decimal | None = None
+        self._budgets: tuple[Budget, ...] = ()
+        found = queries.document(shared.books.store, CURSOR)
+        self._cursor = None if found is None else msgspec.json.decode(found.body_json, type=_Cursor)
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Every loss limit as of the last reading."""
+        return self._budgets
+
+    def equity_age_ms(self) -> int:
+        """Real milliseconds since equity was read; very many when it never was."""
+        if self._read_s is None:
+            return 2**62
+        return int((self._shared.clock.monotonic() - self._read_s) * 1000)
+
+    async def run(self) -> None:
+        """Read equity every so often, whatever else happens."""
+        while True:
+            await self._shared.clock.sleep(self._shared.in_force.settings.loops.equity_interval_ms / 1000)
+            await self.try_read()
+
+    async def try_read(self) -> bool:
+        """Read equity now; False when the exchange could not be asked, so that it goes stale and blocks entries."""
+        try:
+            await self.read()
+        except ExchangeError as error:
+            self._shared.on_trouble("", error)
+            return False
+        return True
+
+    async def read(self, *, write: bool = False) -> None:
+        """One consistent snapshot, judged against every limit (R37, R38)."""
+        shared = self._shared
+        began_s = shared.clock.monotonic()
+        account = await shared.exchange.account()
+        transfers, cursor = await self._transfers(account)
+        at_ms = shared.clock.now_ms()
+        step = shared.engine.read_equity(EquityRead(at_ms=at_ms, account=account, transfers=transfers))
+        if cursor != self._cursor:
+            shared.books.document(CURSOR, at_ms, cursor)
+        self._cursor, self._wallet, self._read_s = cursor, account.wallet_balance, began_s
+        self._budgets = step.budgets
+        if write or step.changes or began_s - self._written_s >= WRITE_EVERY_S:
+            shared.books.equity(at_ms, account)
+            self._written_s = began_s
+        self._apply(step, at_ms)
+
+    async def _transfers(self, account: Account) -> tuple[Decimal, _Cursor]:
+        """All deposits less withdrawals; the ledger is only read when the wallet has changed since the last time."""
+        known = self._shared.engine.account.transfers
+        cursor = self._cursor
+        if cursor is None:  # the first start: what was there before is no profit of ours, and none is summed
+            return known, _Cursor(account.update_time_ms, tuple(await self._ids_at(account.update_time_ms)))
+        if account.wallet_balance == self._wallet:
+            return known, cursor
+        for row in await self._shared.exchange.income(start_ms=cursor.at_ms):
+            if row.time_ms > account.update_time_ms and row.time_ms > cursor.at_ms:
+                continue  # after the snapshot: the next reading counts it
+            if row.transaction_id in cursor.seen and row.time_ms == cursor.at_ms:
+                continue
+            known += row.income if _is_transfer(row) else ZERO
+            same = row.time_ms == cursor.at_ms
+            cursor = _Cursor(max(row.time_ms, cursor.at_ms), (*(cursor.seen if same else ()), row.transaction_id))
+        return known, cursor
+
+    async def _ids_at(self, at_ms: int) -> list[int]:
+        rows = await self._shared.exchange.income(start_ms=at_ms)
+        return [row.transaction_id for row in rows if row.time_ms == at_ms]
+
+    def _apply(self, step: AccountStep, at_ms: int) -> None:
+        """A limit that was hit halts every symbol, or flattens it; one whose period ended lets them go on."""
+        for cause in step.ended:
+            self._command_all("resume", cause, at_ms)
+            self._on_limit("ended", cause.value)
+        if step.breached is not None:
+            flatten = self._shared.engine.policy.limit_action is LimitAction.FLATTEN
+            self._command_all("flatten" if flatten else "halt", step.breached, at_ms)
+            log.warning("kill_switch", reason=step.breached.value, action="FLATTEN" if flatten else "BLOCK_ENTRIES")
+            self._on_limit("hit", step.breached.value)
+
+    def _command_all(self, command: str, cause: HaltCause, at_ms: int) -> None:
+        for symbol, lane in self._lanes.items():
+            try:
+                lane.tell(Commanded(symbol=symbol, at_ms=at_ms, command=command, cause=cause.value))
+            except Rejected as refused:
+                log.info("command_refused", symbol=symbol, reason=refused.guard, command=command)
+
+
+def _is_transfer(row: Income) -> bool:
+    return row.income_type in TRANSFER_TYPES and row.asset == "USDT"

@@ -1,0 +1,117 @@
+"""Everything the daemon writes down, on one journal: transitions with their alerts, errors, documents, candles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from exchange.types import Confirmed, Order, Position
+from fsm.core.events import SymbolEvent
+from fsm.core.move import Move
+from fsm.core.records import SymbolRecord
+from fsm.ledger import JournalLedger, to_json
+from indicators.candle import Candle, Timeframe
+from store.batch import Batch
+from store.database import Store
+from store.errors import JournalError
+from store.journal import Journal
+from store.rows import (
+    AlertRow,
+    AnchorRow,
+    CandleRow,
+    DocumentRow,
+    ErrorRow,
+    IntentOutcome,
+    PositionMark,
+    SystemEventRow,
+)
+
+AlertsOf = Callable[[int, SymbolRecord, Move, SymbolEvent], list[AlertRow]]
+
+
+class Books(JournalLedger):
+    """The one writer of a running daemon. Every method has committed when it returns, or raises JournalError."""
+
+    def __init__(
+        self, store: Store, journal: Journal, *, rules_hash: str, config_hash: str, alerts_of: AlertsOf
+    ) -> None:
+        super().__init__(journal, rules_hash=rules_hash, config_hash=config_hash)
+        self.store = store
+        self.journal = journal
+        self._alerts_of = alerts_of
+
+    def alerts_of(self, number: int, before: SymbolRecord, move: Move, event: SymbolEvent) -> list[AlertRow]:
+        return self._alerts_of(number, before, move, event)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside is one transaction. If that fails, memory is ahead of the disk: end the process."""
+        with self.store.transaction(JournalError):
+            yield
+
+    def note(self, at_ms: int, kind: str, reason: str, *, symbol: str | None = None, **facts: Any) -> None:
+        """A system event: start, stop, a reconciliation that did something, a reload."""
+        row = SystemEventRow(
+            at_ms=at_ms,
+            kind=kind,
+            symbol=symbol,
+            reason=reason,
+            facts_json=to_json(facts),
+            rules_hash=self.rules_hash,
+            config_hash=self.config_hash,
+        )
+        self.journal.commit(Batch(system_events=[row]))
+
+    def resolve(self, name: str, order: Order | None, at_ms: int) -> None:
+        """An intent of unknown outcome is known to have been carried out; ``order`` is it, where it is still shown."""
+        outcome = IntentOutcome(
+            intent_id=name, status="CONFIRMED", outcome_json=to_json(Confirmed(order=order)), at_ms=at_ms
+        )
+        self.journal.commit(Batch(intent_outcomes=[outcome]))
+
+    def error(self, at_ms: int, component: str, error: str, *, symbol: str | None = None, **details: Any) -> None:
+        row = ErrorRow(at_ms=at_ms, component=component, symbol=symbol, error=error, details_json=to_json(details))
+        self.journal.commit(Batch(errors=[row]))
+
+    def alert(self, *rows: AlertRow) -> None:
+        if rows:
+            self.journal.commit(Batch(alerts=list(rows)))
+
+    def document(self, name: str, at_ms: int, body: Any) -> None:
+        """Leave a document for readers; the newest of a name replaces the one before."""
+        self.journal.commit(Batch(documents=[DocumentRow(name=name, at_ms=at_ms, body_json=to_json(body))]))
+
+    def marks(self, marks: list[PositionMark]) -> None:
+        if marks:
+            self.journal.commit(Batch(marks=marks))
+
+    def candles(self, symbol: str, timeframe: Timeframe, candles: list[Candle], *, first: bool = False) -> None:
+        """Keep candles as they were used; ``first`` also anchors the series at the oldest of them."""
+        rows = [
+            CandleRow(
+                symbol=symbol,
+                timeframe=timeframe.value,
+                open_time_ms=candle.open_time_ms,
+                open=candle.open,
+                high=candle.high,
+                low=candle.low,
+                close=candle.close,
+                volume=candle.volume,
+            )
+            for candle in candles
+        ]
+        anchors = [AnchorRow(symbol=symbol, timeframe=timeframe.value, first_ms=rows[0].open_time_ms)] if first else []
+        self.journal.commit(Batch(candles=rows, anchors=anchors))
+
+
+def position_mark(position: Position) -> PositionMark:
+    """What the exchange says a position is worth now."""
+    return PositionMark(
+        symbol=position.symbol,
+        mark=position.mark_price,
+        upnl=position.unrealized_pnl,
+        liquidation_price=position.liquidation_price,
+        isolated_wallet=position.isolated_wallet,
+        updated_ms=position.update_time_ms,
+    )

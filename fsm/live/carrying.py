@@ -1,0 +1,124 @@
+"""Carries one committed step out: its intents in their order, each settled in the outbox and told to the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from exchange.errors import ExchangeError
+from exchange.types import Confirmed, MarkPrice, Outcome, Refused, Unknown
+from fsm.core.events import IntentEnded, SetupEnded, SymbolEvent
+from fsm.core.intents import ClosePosition, EnsureSetup, Intent, Look, PlaceEntry, PlaceStop, PlaceTarget
+from fsm.core.move import Step
+from fsm.core.records import ZERO
+from fsm.live.shared import Shared
+
+Named = tuple[str, Intent]
+
+
+class Carrying:
+    """One for each symbol, one step at a time. ``judge`` lets the engine decide on what happened, ``look`` looks."""
+
+    def __init__(
+        self,
+        symbol: str,
+        shared: Shared,
+        *,
+        settle: Callable[[str, Intent, Outcome | None], Awaitable[None]],
+        judge: Callable[[SymbolEvent], Awaitable[None]],
+        look: Callable[[], Awaitable[None]],
+        entry_sent: Callable[[str, PlaceEntry, Outcome], Awaitable[None]],
+    ) -> None:
+        self._symbol = symbol
+        self._shared = shared
+        self._settle = settle
+        self._judge = judge
+        self._look = look
+        self._entry_sent = entry_sent
+        self._waiting: deque[Named] = deque()
+        self._flying: dict[str, Intent] = {}
+
+    async def carry(self, step: Step) -> None:
+        """A stop that is not confirmed drops what follows it, up to the row's own look."""
+        row = self._waiting = deque(step.intents)
+        broken = covered = False
+        while row:
+            name, intent = row[0]
+            if isinstance(intent, Look):
+                row.popleft()
+                await self._settle(name, intent, None)
+                await self._look()
+            elif broken:
+                row.popleft()
+                await self._settle(name, intent, None)
+            elif covered and isinstance(intent, PlaceTarget):
+                await self._targets_beside_the_look(row)
+            else:
+                row.popleft()
+                outcome = await self._do(name, intent)
+                await self._ended(name, intent, outcome)
+                if isinstance(intent, PlaceStop):
+                    covered = isinstance(outcome, Confirmed)
+                    broken = not covered
+
+    def interrupted(self) -> list[tuple[str, Intent, Outcome | None]]:
+        """What a step that was broken off leaves: calls whose outcome nobody heard, and intents never sent."""
+        unheard = Unknown("interrupted")
+        left: list[tuple[str, Intent, Outcome | None]] = [(n, i, unheard) for n, i in self._flying.items()]
+        left += [(name, intent, None) for name, intent in self._waiting]
+        self._flying.clear()
+        self._waiting.clear()
+        return left
+
+    async def _do(self, name: str, intent: Intent) -> Outcome:
+        self._flying[name] = intent
+        outcome = await self._shared.executor.do(intent)
+        del self._flying[name]
+        return outcome
+
+    async def _targets_beside_the_look(self, row: deque[Named]) -> None:
+        """The stop has been accepted: its read-back need not wait for the targets, nor they for it."""
+        sent: list[tuple[str, Intent, asyncio.Task[Outcome]]] = []
+        while row and isinstance(row[0][1], PlaceTarget):
+            name, intent = row.popleft()
+            sent.append((name, intent, asyncio.create_task(self._do(name, intent))))
+        try:
+            if row and isinstance(row[0][1], Look):
+                name, look = row.popleft()
+                await self._settle(name, look, None)
+                await self._look()
+            for name, intent, task in sent:
+                await self._ended(name, intent, await task)
+        finally:
+            for _, _, task in sent:
+                task.cancel()
+
+    async def _ended(self, name: str, intent: Intent, outcome: Outcome) -> None:
+        """Write an outcome down, and let the engine judge it."""
+        await self._settle(name, intent, outcome)
+        symbol, prices = self._symbol, None
+        if isinstance(intent, EnsureSetup):
+            prices = await self._prices()
+            if prices is None:
+                outcome, prices = Unknown("the price could not be read"), no_price(symbol)
+            at_ms = self._shared.clock.now_ms()
+            await self._judge(SetupEnded(symbol=symbol, at_ms=at_ms, outcome=outcome, prices=prices))
+            return
+        if isinstance(intent, ClosePosition) and isinstance(outcome, Refused):
+            prices = await self._prices()
+        at_ms = self._shared.clock.now_ms()
+        await self._judge(IntentEnded(symbol=symbol, at_ms=at_ms, intent=intent, outcome=outcome, prices=prices))
+        if isinstance(intent, PlaceEntry):
+            await self._entry_sent(name, intent, outcome)
+
+    async def _prices(self) -> MarkPrice | None:
+        try:
+            return await self._shared.exchange.mark_price(self._symbol)
+        except ExchangeError as error:
+            self._shared.on_trouble(self._symbol, error)
+            return None
+
+
+def no_price(symbol: str) -> MarkPrice:
+    return MarkPrice(symbol=symbol, mark_price=ZERO, last_price=ZERO, time_ms=0)

@@ -1,0 +1,152 @@
+"""Carries the operator's commands out and says what came of them: pause, resume, flatten, halt, for one or all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import structlog
+
+from fsm.core.commands import Rejected
+from fsm.core.events import Commanded
+from fsm.core.limits import holding_limit
+from fsm.core.records import Flag, HaltCause, State
+from fsm.live.alerts import Alerts
+from fsm.live.lane import Lane
+from fsm.live.shared import Shared
+from store.batch import Batch
+from store.inbox import Inbox
+from store.rows import CommandAck
+from store.views import CommandRow
+
+log = structlog.get_logger("fsm.commands")
+
+KINDS = ("pause", "resume", "flatten", "halt")
+POLL_S = 0.2
+FLAT_WAIT_S = 60.0
+FLAT_LOOK_S = 0.1
+OPERATOR = HaltCause.OPERATOR.value
+
+
+class Commands:
+    """Reads the inbox. What a daemon took and did not finish before it ended is carried out again; that is harmless."""
+
+    def __init__(self, shared: Shared, lanes: Mapping[str, Lane], alerts: Alerts) -> None:
+        self._shared = shared
+        self._lanes = lanes
+        self._alerts = alerts
+        self._inbox = Inbox(shared.books.store)
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Take commands as they come."""
+        for command in self._inbox.unfinished():
+            self.carry_out(command)
+        while True:
+            for command in self._inbox.take(self._shared.clock.now_ms()):
+                self.carry_out(command)
+            await self._shared.clock.sleep(POLL_S)
+
+    def carry_out(self, command: CommandRow) -> None:
+        """Do it now; the answer is written when it has happened, which for a close takes a while."""
+        try:
+            symbols = self._chosen(command)
+            detail = self._do(command.kind, command.symbol, symbols)
+        except Rejected as refused:
+            self._finish(command, refused.guard, str(refused))
+            return
+        if command.kind == "flatten":
+            task = asyncio.create_task(self._confirm_flat(command, symbols))
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+        else:
+            self._finish(command, None, detail)
+
+    def _chosen(self, command: CommandRow) -> list[str]:
+        if command.kind not in KINDS:
+            raise Rejected("COMMAND", f"there is no command {command.kind!r}; there are {', '.join(KINDS)}")
+        if command.symbol is None:
+            return list(self._lanes)
+        if command.symbol not in self._lanes:
+            raise Rejected("SYMBOL", f"{command.symbol} is not traded here; there are {', '.join(self._lanes)}")
+        return [command.symbol]
+
+    def _do(self, kind: str, symbol: str | None, symbols: list[str]) -> str:
+        if symbol is not None:
+            self._tell(kind, symbol)
+            return self._state_of(symbols)
+        cleared = self._account_wide(kind)
+        refused = self._tell_all("resume" if kind == "resume" else kind, symbols)
+        return f"{cleared}{self._state_of(symbols)}{refused}"
+
+    def _account_wide(self, kind: str) -> str:
+        """What holds for the account as a whole, persisted before any symbol is told (R50)."""
+        engine, at_ms = self._shared.engine, self._shared.clock.now_ms()
+        account = engine.account
+        if kind == "resume":
+            equity = engine.equity.account.equity if engine.equity else None
+            held = holding_limit(account, equity, engine.policy) if equity is not None else ""
+            if held:
+                raise Rejected(held, f"the loss limit {held} is still exceeded")
+            was = f"cleared the halt for {account.halt.cause}; " if account.halt else ""
+            engine.set_account(at_ms, "RESUME", paused=False, halt=None)
+            return was
+        if kind == "pause":
+            engine.set_account(at_ms, "PAUSE", paused=True, halt=account.halt)
+        else:
+            halt = account.halt or Flag(OPERATOR, at_ms)
+            engine.set_account(at_ms, kind.upper(), paused=account.paused, halt=halt)
+        return ""
+
+    def _tell_all(self, kind: str, symbols: list[str]) -> str:
+        refused = []
+        for symbol in symbols:
+            try:
+                self._tell(kind, symbol)
+            except Rejected as error:
+                refused.append(f"{symbol} ({error.guard})")
+        return f"; refused: {', '.join(refused)}" if refused else ""
+
+    def _tell(self, kind: str, symbol: str) -> None:
+        at_ms = self._shared.clock.now_ms()
+        self._lanes[symbol].tell(Commanded(symbol=symbol, at_ms=at_ms, command=kind, cause=OPERATOR))
+
+    def _state_of(self, symbols: Iterable[str]) -> str:
+        return ", ".join(f"{symbol} {self._described(symbol)}" for symbol in symbols)
+
+    def _described(self, symbol: str) -> str:
+        record = self._lanes[symbol].record
+        marks = [record.state.value]
+        marks += ["paused"] if record.paused else []
+        marks += [f"halted by {record.halt.cause}"] if record.halt else []
+        marks += [f"quarantined: {record.quarantine.cause}"] if record.quarantine else []
+        return " ".join(marks)
+
+    async def _confirm_flat(self, command: CommandRow, symbols: list[str]) -> None:
+        """Done means flat, not asked for."""
+        clock = self._shared.clock
+        until_s = clock.monotonic() + FLAT_WAIT_S
+        while not all(self._is_flat(symbol) for symbol in symbols):
+            if clock.monotonic() >= until_s:
+                self._finish(command, "NOT_FLAT_YET", f"still closing: {self._state_of(symbols)}")
+                return
+            await clock.sleep(FLAT_LOOK_S)
+        self._finish(command, None, f"flat: {self._state_of(symbols)}")
+
+    def _is_flat(self, symbol: str) -> bool:
+        return self._lanes[symbol].record.state in (State.IDLE, State.HALT)
+
+    def _finish(self, command: CommandRow, guard: str | None, detail: str) -> None:
+        at_ms = self._shared.clock.now_ms()
+        result = "done" if guard is None else "refused"
+        ack = CommandAck(
+            command_id=command.id,
+            result="done" if guard is None else "refused",
+            guard=guard,
+            detail=detail,
+            at_ms=at_ms,
+        )
+        text = f"{command.kind} {command.symbol or 'all'}: {result}. {detail}"
+        told = self._alerts.row(at_ms, "command", text, key=f"command {command.id}", symbol=command.symbol)
+        self._shared.books.journal.commit(Batch(acks=[ack], alerts=[told] if told else []))
+        log.info("command", reason=guard or "DONE", command=command.kind, symbol=command.symbol, detail=detail)

@@ -1,0 +1,241 @@
+"""The daemon: brings the parts to life in the right order, keeps them alive, and ends them in order.
+
+Start: lanes → recovery (what is open is protected first) → self-test → candles → equity → closes. On a wish to stop,
+everything is simply cancelled: what is committed is on the disk, and open positions keep their stops at the exchange.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from exchange.errors import ExchangeError
+from fsm.core.deciding import Reading
+from fsm.core.move import Step
+from fsm.core.records import Flag, HaltCause
+from fsm.core.states import Trigger
+from fsm.live import documents
+from fsm.live.account import AccountDesk
+from fsm.live.alerts import Alerts
+from fsm.live.commands import Commands
+from fsm.live.lane import Lane
+from fsm.live.market import Market
+from fsm.live.reconcile import Reconciler
+from fsm.live.recovery import Recovery
+from fsm.live.schedule import Schedule
+from fsm.live.selftest import Readiness, self_test
+from fsm.live.shared import Shared
+from fsm.live.trouble import Troubles
+from store.verify import Report
+
+log = structlog.get_logger("fsm.daemon")
+
+ASK_AGAIN_S = 1.0
+SIGNALS_WITHOUT_ENTRY = 20
+HEARTBEAT_S_MIN = 1.0
+Background = Callable[[], Awaitable[None]]
+
+
+class Daemon:
+    """One run. ``background`` are further tasks that live as long as it does (streams, delivery, hot edits)."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        *,
+        alerts: Alerts,
+        troubles: Troubles,
+        background: Sequence[Background] = (),
+        verify: Callable[[], Report] | None = None,
+        data_end_ms: int | None = None,
+    ) -> None:
+        self.shared = shared
+        self.alerts = alerts
+        self._troubles = troubles
+        self._background = background
+        self._verify = verify
+        settings = shared.in_force.settings
+        self.lanes = {record.symbol: Lane(record.symbol, shared) for record in shared.engine.machines.records()}
+        self.markets = {
+            symbol: Market(
+                symbol,
+                shared.in_force.rules.for_symbol(symbol),
+                candles_min=settings.market_data.candles_min,
+                history_candles=settings.market_data.history_candles,
+            )
+            for symbol in shared.in_force.symbols
+        }
+        self.account = AccountDesk(shared, self.lanes, self._limit_changed)
+        self.reconciler = Reconciler(shared, self.lanes, self._anomaly)
+        self.schedule = Schedule(
+            shared,
+            self.lanes,
+            self.markets,
+            self.account,
+            on_reading=self._read,
+            data_end_ms=data_end_ms,
+        )
+        self.commands = Commands(shared, self.lanes, alerts)
+        self.started = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._signals_in_vain = 0
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Live until stopped or until the data ends. Raises JournalError when nothing can be written any more."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(lane.run(), name=f"lane {lane.symbol}") for lane in self.lanes.values()]
+                tasks.append(group.create_task(self._live(group), name="main"))
+                await self._ended(tasks[-1])
+                for task in tasks:
+                    task.cancel()
+                raise _OrderlyEnd
+        except* _OrderlyEnd:
+            self.shared.books.note(self.shared.clock.now_ms(), "STOP", "ORDERLY", open=self.shared.engine.active())
+            log.info("stopped", reason="ORDERLY", open=self.shared.engine.active())
+
+    async def _ended(self, main: asyncio.Task[None]) -> None:
+        stop = asyncio.create_task(self._stop.wait())
+        ended = asyncio.create_task(self.schedule.ended.wait())
+        try:
+            await asyncio.wait({stop, ended, main}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            ended.cancel()
+
+    async def _live(self, group: asyncio.TaskGroup) -> None:
+        """The start in its order; then everything that goes on for ever."""
+        await Recovery(self.shared, self.lanes, self.reconciler).run()
+        await self._prove_protection()
+        for market in self.markets.values():
+            market.restore(self.shared.books.store, self.shared.in_force.rules.hash)
+        await asyncio.gather(*(self._catch_up(market) for market in self.markets.values()))
+        while not await self.account.try_read():
+            await self.shared.clock.sleep(ASK_AGAIN_S)
+        self._leave_documents()
+        self._say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
+        self.started.set()
+        for task in (self.reconciler.run, self.account.run, self.commands.run, self._heartbeat, *self._background):
+            group.create_task(_forever(task))
+        if self._verify is not None:
+            group.create_task(self._verify_all())
+        await self.schedule.run()
+
+    async def _prove_protection(self) -> None:
+        """Without a working way to place stops there are no entries; a resting stop of ours is proof enough."""
+        if self.shared.engine.active() or not self.markets:
+            return
+        symbol = next(iter(self.markets))
+        readiness, detail = await self_test(self.shared, symbol)
+        if readiness in (Readiness.PROVED, Readiness.ROUTE_WORKS):
+            return
+        engine, at_ms = self.shared.engine, self.shared.clock.now_ms()
+        halt = engine.account.halt or Flag(HaltCause.PERMISSION.value, at_ms)
+        engine.set_account(at_ms, "SELF_TEST_FAILED", paused=engine.account.paused, halt=halt)
+        self._say(
+            "reconciliation_anomaly", f"stops cannot be placed, so there are no entries: {detail}", key="self-test"
+        )
+
+    async def _catch_up(self, market: Market) -> None:
+        while True:
+            try:
+                await market.catch_up(self.shared.exchange, self.shared.books)
+                return
+            except ExchangeError as error:
+                self.shared.on_trouble(market.symbol, error)
+                await self.shared.clock.sleep(ASK_AGAIN_S)
+
+    # --- what goes on -------------------------------------------------------------------------
+    async def _heartbeat(self) -> None:
+        """Every hour of the exchange's clock, and not more often than once in a real second."""
+        shared = self.shared
+        last_ms = shared.clock.now_ms()
+        while True:
+            await shared.clock.sleep(HEARTBEAT_S_MIN)
+            self._leave_documents()
+            now_ms, interval_ms = shared.clock.now_ms(), shared.in_force.settings.loops.heartbeat_interval_ms
+            if now_ms - last_ms >= interval_ms:
+                last_ms = now_ms
+                shared.books.note(now_ms, "HEARTBEAT", "ALIVE", open=shared.engine.active())
+                log.info("heartbeat", reason="ALIVE", open=shared.engine.active())
+                self._say("heartbeat", f"alive, open: {shared.engine.active() or 'nothing'}", key=f"beat {now_ms}")
+
+    def _leave_documents(self) -> None:
+        shared, at_ms = self.shared, self.shared.clock.now_ms()
+        body = documents.health(
+            shared,
+            decided_ms=self.schedule.decided_ms,
+            equity_age_ms=self.account.equity_age_ms(),
+            failures=self._troubles.total,
+            pid=os.getpid(),
+        )
+        shared.books.document("health", at_ms, body)
+        shared.books.document("limits", at_ms, documents.limits(shared, self.account.budgets))
+
+    async def _verify_all(self) -> None:
+        """The whole journal, in a thread: a problem blocks entries and nothing else."""
+        assert self._verify is not None
+        report = await asyncio.to_thread(self._verify)
+        if report.fine:
+            self.shared.books.journal.mark_verified(report.verified)
+            return
+        block_entries(self.shared, report)
+        self._say("reconciliation_anomaly", "the journal is not as it was written; no entries", key="verification")
+
+    # --- whom to tell -------------------------------------------------------------------------
+    def _read(self, symbol: str, reading: Reading, steps: list[Step]) -> None:
+        """Signals that never become entries are an alarm (R44)."""
+        if any(step.trigger is Trigger.SIGNAL for step in steps):
+            self._signals_in_vain = 0
+        elif reading.outcome == "BLOCKED" and reading.strategy is not None:
+            self._signals_in_vain += 1
+            log.info("signal_blocked", symbol=symbol, reason=reading.reason, strategy=reading.strategy)
+        if self._signals_in_vain and self._signals_in_vain % SIGNALS_WITHOUT_ENTRY == 0:
+            text = f"{self._signals_in_vain} signals in a row led to no entry; the last was stopped by {reading.reason}"
+            self._say("no_entries", text, key=f"no_entries {self.shared.clock.now_ms()}")
+
+    def _limit_changed(self, what: str, cause: str) -> None:
+        text = f"{cause} was hit: no entries" if what == "hit" else f"{cause} is over: entries are allowed again"
+        self._say("kill_switch", text, key=f"{cause} {what} {self.shared.clock.now_ms()}")
+
+    def _anomaly(self, symbol: str, reason: str, text: str) -> None:
+        at_ms = self.shared.clock.now_ms()
+        self.shared.books.note(at_ms, "RECONCILIATION", reason, symbol=symbol, text=text)
+        log.warning("reconciliation", symbol=symbol, reason=reason, text=text)
+        self._say("reconciliation_anomaly", text, key=f"{reason} {symbol} {at_ms}")
+
+    def _say(self, kind: str, text: str, *, key: str) -> None:
+        row = self.alerts.row(self.shared.clock.now_ms(), kind, text, key=key)
+        self.shared.books.alert(*([row] if row else []))
+
+
+class _OrderlyEnd(Exception):
+    """Ends the task group without being a failure."""
+
+
+async def _forever(task: Background) -> None:
+    await task()
+
+
+def block_entries(shared: Shared, report: Report) -> None:
+    """A journal that is not as it was written: no entries until the operator has looked; protection goes on."""
+    engine, at_ms = shared.engine, shared.clock.now_ms()
+    first = report.problems[0]
+    halt = engine.account.halt or Flag(f"JOURNAL_DAMAGED {first.table} {first.row_id}", at_ms)
+    engine.set_account(at_ms, "VERIFICATION_FAILED", paused=engine.account.paused, halt=halt)
+    log.error("verification_failed", reason="JOURNAL_DAMAGED", problems=len(report.problems), first=first.what)
+
+
+def database_verifier(path: Path) -> Callable[[], Report]:
+    """The full check of a database, for a thread."""
+    from store.verify import verify
+
+    return lambda: verify(path)

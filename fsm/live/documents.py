@@ -1,0 +1,71 @@
+"""What the daemon leaves for its readers: the machine's table, the config in force, the limits, how it is doing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fsm.config import Config
+from fsm.core.limits import Budget
+from fsm.core.states import MEANING, TABLE, mermaid
+from fsm.live.shared import Shared
+
+
+def machine() -> dict[str, Any]:
+    """The table that the engine runs on, and its picture."""
+    return {
+        "states": [state.value for state in TABLE],
+        "triggers": {trigger.value: meaning for trigger, meaning in MEANING.items()},
+        "table": {
+            state.value: {trigger.value: cell.value for trigger, cell in row.items()} for state, row in TABLE.items()
+        },
+        "mermaid": mermaid(),
+    }
+
+
+def config(given: Config, shared: Shared) -> dict[str, Any]:
+    """Everything in force, secrets masked."""
+    return {
+        **given.shown(),
+        "config": shared.in_force.settings.plain(),
+        "config_hash": shared.in_force.config_hash,
+        "rules_hash": shared.in_force.rules.hash,
+    }
+
+
+def limits(shared: Shared, budgets: tuple[Budget, ...]) -> dict[str, Any]:
+    """Each budget with what is used and what is left, in USDT and counts."""
+    engine, policy = shared.engine, shared.engine.policy
+    portfolio = engine.portfolio()
+    open_risk_max = portfolio.equity * policy.max_open_risk_pct / 100
+    exposure_max = portfolio.equity * policy.max_exposure_pct / 100
+    losses = [
+        {
+            "name": budget.cause.value,
+            "period": budget.period,
+            "allowed": budget.allowed,
+            "used": budget.used,
+            "left": budget.allowed - budget.used,
+        }
+        for budget in budgets
+    ]
+    return {
+        "losses": losses,
+        "open_positions": {"allowed": policy.max_open_positions, "used": portfolio.open_positions},
+        "open_risk": {"allowed": open_risk_max, "used": portfolio.open_risk},
+        "exposure": {"allowed": exposure_max, "used": portfolio.exposure},
+        "action": policy.limit_action.value,
+        "halt": None if engine.account.halt is None else engine.account.halt.cause,
+        "paused": engine.account.paused,
+    }
+
+
+def health(shared: Shared, *, decided_ms: int | None, equity_age_ms: int, failures: int, pid: int) -> dict[str, Any]:
+    """Signs of life."""
+    return {
+        "pid": pid,
+        "decided_ms": decided_ms,
+        "equity_age_ms": equity_age_ms,
+        "exchange_failures": failures,
+        "open": shared.engine.active(),
+        "protection": shared.times.summary(),
+    }

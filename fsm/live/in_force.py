@@ -1,0 +1,68 @@
+"""What is in force now: settings, rules and what the exchange says of its symbols; and what older trades keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from exchange.filters import SymbolFilters
+from exchange.types import Bracket
+from fsm.config import Settings, settings_hash
+from fsm.core.policy import Policy
+from fsm.core.scene import Setting
+from fsm.policies import policy_of
+from rules.load import Ruleset
+
+
+class InForce:
+    """Swapped between events by a reload; a trade keeps the rules that it was opened under."""
+
+    def __init__(
+        self,
+        *,
+        database_id: str,
+        settings: Settings,
+        rules: Ruleset,
+        filters: Mapping[str, SymbolFilters],
+        brackets: Mapping[str, tuple[Bracket, ...]],
+        older_rules: Mapping[str, Ruleset] | None = None,
+    ) -> None:
+        self.database_id = database_id
+        self.filters = dict(filters)
+        self.brackets = dict(brackets)
+        self._rules_by_hash = {**(older_rules or {}), rules.hash: rules}
+        self._made: dict[tuple[str, str], Setting] = {}
+        self.settings = settings
+        self.rules = rules
+        self.policy: Policy = policy_of(settings)
+        self.config_hash = settings_hash(settings)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols that can be decided on, in the order of decisions: enabled, and known to the exchange."""
+        return tuple(name for name in self.settings.enabled_symbols if name in self.filters and name in self.brackets)
+
+    def setting(self, symbol: str, rules_hash: str | None) -> Setting:
+        """What a symbol is decided with: the rules of its trade, or those in force when it has none."""
+        key = (symbol, rules_hash if rules_hash in self._rules_by_hash else self.rules.hash)
+        if key not in self._made:
+            self._made[key] = Setting(
+                database_id=self.database_id,
+                config_hash=self.config_hash,
+                rules_hash=key[1],
+                policy=self.policy,
+                rules=self._rules_by_hash[key[1]].for_symbol(symbol),
+                filters=self.filters[symbol],
+                brackets=self.brackets[symbol],
+            )
+        return self._made[key]
+
+    def swap_rules(self, rules: Ruleset) -> None:
+        self._rules_by_hash[rules.hash] = rules
+        self.rules = rules
+        self._made.clear()
+
+    def swap_settings(self, settings: Settings) -> None:
+        self.settings = settings
+        self.policy = policy_of(settings)
+        self.config_hash = settings_hash(settings)
+        self._made.clear()

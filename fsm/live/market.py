@@ -1,0 +1,194 @@
+"""One symbol's candles: fetched, kept as they were used, fed to its indicators in order, and its regime from them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+
+from exchange.port import Exchange
+from fsm.live.books import Books
+from indicators.candle import Candle, Timeframe
+from rules.facts import Facts, FactStream, FeedError
+from rules.regime import RegimeState
+from rules.symbol_rules import SymbolRules
+from store import queries
+from store.database import Store
+
+PAGE = 1_500
+"""Candles in one answer at most (GET /fapi/v1/klines, checked 2026-11)."""
+
+PAGES_MAX = 100
+Fetched = dict[Timeframe, list[Candle]]
+
+
+class _StoredRegime(msgspec.Struct, frozen=True):
+    regime: RegimeState
+
+
+class Market:
+    """Facts and regime of one symbol after its newest closed candle; a restart feeds the stored candles again."""
+
+    def __init__(self, symbol: str, rules: SymbolRules, *, candles_min: int, history_candles: int) -> None:
+        self.symbol = symbol
+        self.regime = RegimeState()
+        self.regime_before = RegimeState()
+        self.rules = rules
+        self._candles_min = candles_min
+        self._history_candles = history_candles
+        self._stream = FactStream(rules, candles_min)
+        self._next_open: dict[Timeframe, int] = {}
+        self._classified_ms = -1
+        self._anchored: set[Timeframe] = set()
+
+    @property
+    def entry_timeframe(self) -> Timeframe:
+        return self.rules.entry_timeframe
+
+    @property
+    def candle_ms(self) -> int | None:
+        """Open time of the newest closed entry candle that was fed."""
+        next_open = self._next_open.get(self.entry_timeframe)
+        return None if next_open is None else next_open - self.entry_timeframe.ms
+
+    def facts(self) -> Facts:
+        return self._stream.facts()
+
+    # --- at the start -------------------------------------------------------------------------
+    def restore(self, store: Store, rules_hash: str) -> None:
+        """Feed the stored candles from their anchors, and take the regime up where the last decision left it."""
+        stored: Fetched = {}
+        for timeframe in self.rules.timeframes:
+            first_ms = queries.series_anchor(store, self.symbol, timeframe.value)
+            if first_ms is None:
+                continue
+            rows = queries.candles(store, self.symbol, timeframe.value, since_ms=first_ms)
+            stored[timeframe] = [
+                Candle(
+                    open_time_ms=row.open_time_ms,
+                    open=row.open,
+                    high=row.high,
+                    low=row.low,
+                    close=row.close,
+                    volume=row.volume,
+                )
+                for row in rows
+            ]
+            self._anchored.add(timeframe)
+        last = queries.decision_at(store, self.symbol)
+        if last is not None:
+            known = msgspec.json.decode(last.facts_json, type=_StoredRegime).regime
+            self.regime = known if last.rules_hash == rules_hash else known.restarted()
+            self._classified_ms = last.last_ms
+        self._feed(stored)
+
+    async def catch_up(self, exchange: Exchange, books: Books) -> None:
+        """Fetch what is missing up to now: the whole history at the first start, else what closed meanwhile."""
+        fetched: Fetched = {}
+        for timeframe in sorted(self.rules.timeframes, key=lambda timeframe: timeframe.ms):
+            next_open = self._next_open.get(timeframe)
+            if next_open is None:
+                limit = min(self._history_candles, PAGE)
+                fetched[timeframe] = await exchange.candles(self.symbol, timeframe, limit=limit)
+            else:
+                fetched[timeframe] = await self._since(exchange, timeframe, next_open)
+        self.take(fetched, books)
+
+    async def _since(self, exchange: Exchange, timeframe: Timeframe, start_ms: int) -> list[Candle]:
+        found: list[Candle] = []
+        for _ in range(PAGES_MAX):
+            page = await exchange.candles(self.symbol, timeframe, start_ms=start_ms, limit=PAGE)
+            found += page
+            if len(page) < PAGE:
+                break
+            start_ms = page[-1].open_time_ms + timeframe.ms
+        return found
+
+    # --- at a close ---------------------------------------------------------------------------
+    async def fetch(self, exchange: Exchange, close_ms: int) -> Fetched | None:
+        """Every candle that closed since the last time, or None while the newest ones are not there yet."""
+        due = [timeframe for timeframe in self.rules.timeframes if self._is_due(timeframe, close_ms)]
+        answers = await asyncio.gather(*(self._fetch_one(exchange, timeframe, close_ms) for timeframe in due))
+        fetched = dict(zip(due, answers, strict=True))
+        complete = all(self._is_complete(timeframe, candles, close_ms) for timeframe, candles in fetched.items())
+        return fetched if complete else None
+
+    def _is_complete(self, timeframe: Timeframe, candles: list[Candle], close_ms: int) -> bool:
+        """The newest candle is there; a long timeframe of a young symbol may not have had its first one yet."""
+        if not candles:
+            return timeframe is not self.entry_timeframe and timeframe not in self._next_open
+        return candles[-1].open_time_ms == timeframe.floor(close_ms) - timeframe.ms
+
+    def _is_due(self, timeframe: Timeframe, close_ms: int) -> bool:
+        newest_ms = timeframe.floor(close_ms) - timeframe.ms
+        return self._next_open.get(timeframe, -1) <= newest_ms
+
+    async def _fetch_one(self, exchange: Exchange, timeframe: Timeframe, close_ms: int) -> list[Candle]:
+        next_open = self._next_open.get(timeframe)
+        if next_open is None:
+            found = await exchange.candles(self.symbol, timeframe, limit=min(self._history_candles, PAGE))
+        else:
+            found = await self._since(exchange, timeframe, next_open)
+        return [candle for candle in found if candle.open_time_ms + timeframe.ms <= close_ms]
+
+    def take(self, fetched: Fetched, books: Books) -> None:
+        """Feed candles in their order, and keep them as they were used. Raises FeedError for a gap."""
+        self._feed(fetched)
+        for timeframe, candles in fetched.items():
+            if candles:
+                books.candles(self.symbol, timeframe, candles, first=timeframe not in self._anchored)
+                self._anchored.add(timeframe)
+
+    def restart_after_gap(self, fetched: Fetched, books: Books) -> None:
+        """The exchange has a hole in its candles: indicators begin afresh behind it, and warm up again."""
+        self._stream = FactStream(self.rules, self._candles_min)
+        self._next_open.clear()
+        self._anchored.clear()
+        self.regime = self.regime.restarted()
+        self.take({timeframe: _behind_gaps(candles, timeframe) for timeframe, candles in fetched.items()}, books)
+
+    def swap_rules(self, rules: SymbolRules, store: Store) -> None:
+        """New rules read the same candles; the regime stands, its counters begin again."""
+        regime, classified_ms = self.regime.restarted(), self._classified_ms
+        self.rules = rules
+        self._stream = FactStream(rules, self._candles_min)
+        self._next_open.clear()
+        self._anchored.clear()
+        self._classified_ms = classified_ms
+        self.restore_candles(store)
+        self.regime = regime
+
+    def restore_candles(self, store: Store) -> None:
+        """Feed the stored candles without classifying any of them again."""
+        regime, classified_ms = self.regime, self._classified_ms
+        self._classified_ms = 2**62
+        self.restore(store, "")
+        self.regime, self._classified_ms = regime, classified_ms
+
+    def _feed(self, fetched: Fetched) -> None:
+        entry = self.entry_timeframe
+        for _, _, timeframe, candle in sorted(_in_order(fetched, entry), key=lambda item: item[:2]):
+            self._stream.update(timeframe, candle)
+            self._next_open[timeframe] = candle.open_time_ms + timeframe.ms
+            if timeframe is entry and candle.open_time_ms > self._classified_ms:
+                self.regime_before = self.regime
+                self.regime = self.rules.classify(self._stream.facts(), self.regime, candle.open_time_ms)
+                self._classified_ms = candle.open_time_ms
+
+
+def _in_order(fetched: Fetched, entry: Timeframe) -> Iterable[tuple[int, bool, Timeframe, Candle]]:
+    """By the time at which they closed; of one instant, the entry candle last."""
+    for timeframe, candles in fetched.items():
+        for candle in candles:
+            yield candle.open_time_ms + timeframe.ms, timeframe is entry, timeframe, candle
+
+
+def _behind_gaps(candles: list[Candle], timeframe: Timeframe) -> list[Candle]:
+    for index in range(len(candles) - 1, 0, -1):
+        if candles[index].open_time_ms - candles[index - 1].open_time_ms != timeframe.ms:
+            return candles[index:]
+    return candles
+
+
+__all__ = ["FeedError", "Fetched", "Market"]

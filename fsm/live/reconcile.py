@@ -1,0 +1,122 @@
+"""Compares the whole account with what is remembered: every minute both order families and positions of all symbols.
+
+A symbol where we hold something is looked at by its own lane every few seconds; this is for everything else: orphans,
+positions nobody remembers, and orders that carry our name but are not of this database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+import structlog
+
+from exchange.client_ids import parse
+from exchange.errors import ExchangeError
+from exchange.types import AlgoOrder, Order, Position
+from fsm.core.records import Flag, HaltCause, State
+from fsm.live.books import position_mark
+from fsm.live.lane import Lane
+from fsm.live.shared import Shared
+
+log = structlog.get_logger("fsm.reconcile")
+
+OnAnomaly = Callable[[str, str, str], None]
+"""Told of (symbol, reason, sentence)."""
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """What one round saw, and what it made of each: the parts add up to the whole (R27)."""
+
+    positions: int
+    orders: int
+    remembered: int
+    looked_at: int
+    not_ours: int
+
+
+class Reconciler:
+    """Reads the lists, wakes the lanes that should look, and remarks upon what is nobody's here."""
+
+    def __init__(self, shared: Shared, lanes: Mapping[str, Lane], on_anomaly: OnAnomaly) -> None:
+        self._shared = shared
+        self._lanes = lanes
+        self._on_anomaly = on_anomaly
+        self._known_foreign: frozenset[str] = frozenset()
+
+    async def run(self) -> None:
+        """A round every ``lists_interval_ms``."""
+        while True:
+            await self._shared.clock.sleep(self._shared.in_force.settings.loops.lists_interval_ms / 1000)
+            try:
+                await self.round()
+            except ExchangeError as error:
+                self._shared.on_trouble("", error)
+
+    async def round(self) -> Counted:
+        """One look at the whole account."""
+        exchange = self._shared.exchange
+        orders, algos = await asyncio.gather(exchange.open_orders(), exchange.open_algos())
+        positions = [position for position in await exchange.positions() if position.quantity != 0]
+        counted = self._compare(positions, orders, algos)
+        self._strangers([*orders, *algos])
+        self._mark(positions)
+        return counted
+
+    def _compare(self, positions: list[Position], orders: list[Order], algos: list[AlgoOrder]) -> Counted:
+        """Each position and order is either remembered, or looked at closely, or of a symbol that is not ours."""
+        remembered = looked_at = not_ours = 0
+        strange: set[str] = set()
+        for symbol in [*(p.symbol for p in positions), *(o.symbol for o in orders), *(a.symbol for a in algos)]:
+            lane = self._lanes.get(symbol)
+            if lane is None:
+                not_ours += 1
+                strange.add(symbol)
+            elif lane.record.trade is not None and lane.record.state is not State.SIGNALLED:
+                remembered += 1
+            else:
+                looked_at += 1
+                lane.nudge()
+        self._forgotten(positions)
+        for symbol in sorted(strange - self._known_foreign):
+            self._on_anomaly(symbol, "NOT_OURS", f"{symbol}: there is a position or an order, and we do not trade it")
+        self._known_foreign = frozenset(strange)
+        return Counted(
+            positions=len(positions),
+            orders=len(orders) + len(algos),
+            remembered=remembered,
+            looked_at=looked_at,
+            not_ours=not_ours,
+        )
+
+    def _forgotten(self, positions: list[Position]) -> None:
+        """Positions that we remember and the list does not show."""
+        shown = {position.symbol for position in positions}
+        for symbol in self._shared.engine.active():
+            trade = self._shared.engine.record(symbol).trade
+            if symbol not in shown and trade is not None and trade.open_quantity > 0:
+                self._lanes[symbol].nudge()
+
+    def _strangers(self, orders: list[Order | AlgoOrder]) -> None:
+        """Our name with another database's number, or a trade that we never had: a second copy is trading (R23)."""
+        engine, in_force = self._shared.engine, self._shared.in_force
+        for order in orders:
+            parts = parse(order.client_id)
+            if parts is None:
+                continue
+            lane = self._lanes.get(order.symbol)
+            known = parts.database_id == in_force.database_id
+            if known and (lane is None or parts.trade_number <= lane.record.trades_opened):
+                continue
+            if engine.account.halt is not None:
+                continue
+            at_ms = self._shared.clock.now_ms()
+            halt = Flag(HaltCause.FOREIGN.value, at_ms)
+            engine.set_account(at_ms, "FOREIGN_COPY", paused=engine.account.paused, halt=halt)
+            log.error("second_copy", symbol=order.symbol, reason="FOREIGN", client_id=order.client_id)
+            sentence = f"{order.client_id} was placed by another copy of this bot: no new entries until you resume"
+            self._on_anomaly(order.symbol, "FOREIGN_COPY", sentence)
+
+    def _mark(self, positions: list[Position]) -> None:
+        self._shared.books.marks([position_mark(position) for position in positions])

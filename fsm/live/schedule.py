@@ -1,0 +1,205 @@
+"""Decides at every close of the entry timeframe: all symbols, one account snapshot, one transaction, symbol order.
+
+A close is a barrier: candles of all symbols are collected (for a bounded time), everything that is under way is
+brought to rest, equity is read once, and only then the symbols decide. A bot that fell behind decides on the newest
+close only; the candles between are fed to the indicators all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from exchange.errors import ExchangeError
+from exchange.types import MarkPrice
+from fsm.core.deciding import Reading
+from fsm.core.events import CandleClosed
+from fsm.core.move import Step
+from fsm.live.account import AccountDesk
+from fsm.live.clock import wait_until
+from fsm.live.lane import Lane
+from fsm.live.market import FeedError, Fetched, Market
+from fsm.live.shared import Shared
+
+log = structlog.get_logger("fsm.schedule")
+
+CANDLES_WAIT_S = 20.0
+"""How long a close waits for candles that are late; a symbol without its candle does not decide at this close."""
+
+REST_WAIT_S = 10.0
+"""How long a close waits for orders that are under way."""
+
+ASK_AGAIN_S = 0.2
+READERS_MAX = 10
+"""Symbols that are read at the same time, so that three hundred of them do not become one burst of requests."""
+
+OnReading = Callable[[str, Reading, list[Step]], None]
+
+
+class Schedule:
+    """One for all symbols. ``closes`` counts the closes decided on, ``ended`` is set where the recorded data ends."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        lanes: Mapping[str, Lane],
+        markets: Mapping[str, Market],
+        account: AccountDesk,
+        *,
+        on_reading: OnReading,
+        data_end_ms: int | None = None,
+    ) -> None:
+        self._shared = shared
+        self._lanes = lanes
+        self._markets = dict(sorted(markets.items()))
+        self._account = account
+        self._on_reading = on_reading
+        self._data_end_ms = data_end_ms
+        self._readers = asyncio.Semaphore(READERS_MAX)
+        self._step_ms = shared.in_force.settings.timeframes.entry.ms
+        self.decided_ms: int | None = None
+        self.closes = 0
+        self.ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Decide at every close until the data ends."""
+        last_ms = self._floor(self._shared.clock.now_ms())
+        while self._data_end_ms is None or last_ms + self._step_ms < self._data_end_ms:
+            settle_ms = self._shared.in_force.settings.market_data.settle_delay_ms
+            await wait_until(self._shared.clock, last_ms + self._step_ms + settle_ms)
+            close_ms = self._newest(settle_ms)
+            if close_ms > last_ms + self._step_ms:
+                skipped = (close_ms - last_ms) // self._step_ms - 1
+                log.info("closes_skipped", reason="BEHIND", count=skipped)
+            await self.close(close_ms)
+            last_ms = close_ms
+        if self._data_end_ms is not None:
+            await wait_until(self._shared.clock, self._data_end_ms)
+        self.ended.set()
+
+    def _newest(self, settle_ms: int) -> int:
+        close_ms = self._floor(self._shared.clock.now_ms() - settle_ms)
+        if self._data_end_ms is not None and close_ms >= self._data_end_ms:
+            return self._data_end_ms - self._step_ms
+        return close_ms
+
+    def _floor(self, at_ms: int) -> int:
+        return at_ms - at_ms % self._step_ms
+
+    async def close(self, close_ms: int) -> None:
+        """Everything that belongs to the candles which closed then."""
+        fetched = await self._collect(close_ms)
+        await self._bring_to_rest()
+        equity_known = await self._account.try_read()
+        prices = await self._prices(list(fetched))
+        steps = self._decide(close_ms, fetched, prices)
+        for symbol, found in steps.items():
+            self._lanes[symbol].submit(found)
+        self.decided_ms, self.closes = close_ms, self.closes + 1
+        missing = sorted(set(self._markets) - set(steps))
+        if missing:
+            log.warning("close_incomplete", reason="NO_CANDLE", symbols=missing, close_ms=close_ms)
+        if not equity_known:
+            log.warning("equity_stale", reason="UNREACHABLE", age_ms=self._account.equity_age_ms())
+
+    # --- collecting ---------------------------------------------------------------------------
+    async def _collect(self, close_ms: int) -> dict[str, Fetched]:
+        answers = await asyncio.gather(*(self._candles(market, close_ms) for market in self._markets.values()))
+        return {symbol: found for symbol, found in zip(self._markets, answers, strict=True) if found is not None}
+
+    async def _candles(self, market: Market, close_ms: int) -> Fetched | None:
+        """A symbol's candles once the newest of them is confirmed to have closed; None when that takes too long."""
+        clock = self._shared.clock
+        until_s = clock.monotonic() + CANDLES_WAIT_S
+        while True:
+            try:
+                async with self._readers:
+                    found = await market.fetch(self._shared.exchange, close_ms)
+                if found is not None:
+                    return found
+            except ExchangeError as error:
+                self._shared.on_trouble(market.symbol, error)
+            if clock.monotonic() >= until_s:
+                return None
+            await clock.sleep(ASK_AGAIN_S)
+
+    async def _bring_to_rest(self) -> None:
+        """Look wherever something is open, and wait until nothing is under way."""
+        for symbol in self._shared.engine.active():
+            self._lanes[symbol].nudge()
+        try:
+            async with asyncio.timeout(REST_WAIT_S):
+                for lane in self._lanes.values():
+                    await lane.quiet.wait()
+        except TimeoutError:
+            log.warning("close_unsettled", reason="ORDERS_UNDER_WAY")
+
+    async def _prices(self, symbols: list[str]) -> dict[str, MarkPrice]:
+        answers = await asyncio.gather(*(self._price(symbol) for symbol in symbols))
+        return {symbol: price for symbol, price in zip(symbols, answers, strict=True) if price is not None}
+
+    async def _price(self, symbol: str) -> MarkPrice | None:
+        try:
+            async with self._readers:
+                return await self._shared.exchange.mark_price(symbol)
+        except ExchangeError as error:
+            self._shared.on_trouble(symbol, error)
+            return None
+
+    # --- deciding -----------------------------------------------------------------------------
+    def _decide(
+        self, close_ms: int, fetched: dict[str, Fetched], prices: dict[str, MarkPrice]
+    ) -> dict[str, list[Step]]:
+        """All decisions of this close in one transaction; nothing is sent before it stands."""
+        steps: dict[str, list[Step]] = {}
+        readings: list[tuple[str, Reading, list[Step]]] = []
+        with self._shared.books.together():
+            for symbol, found in fetched.items():
+                market = self._markets[symbol]
+                self._take(market, found)
+                if market.candle_ms != close_ms - self._step_ms or symbol not in prices:
+                    continue
+                reading, steps[symbol] = self._ask(market, prices[symbol])
+                readings.append((symbol, reading, steps[symbol]))
+        for reading_of in readings:
+            self._on_reading(*reading_of)
+        return steps
+
+    def _take(self, market: Market, fetched: Fetched) -> None:
+        try:
+            market.take(fetched, self._shared.books)
+        except FeedError as error:
+            at_ms = self._shared.clock.now_ms()
+            log.error("candles_have_a_gap", symbol=market.symbol, reason="GAP", error=str(error))
+            self._shared.books.error(at_ms, "market", str(error), symbol=market.symbol)
+            market.restart_after_gap(fetched, self._shared.books)
+
+    def _ask(self, market: Market, prices: MarkPrice) -> tuple[Reading, list[Step]]:
+        shared, symbol = self._shared, market.symbol
+        candle_ms = market.candle_ms
+        assert candle_ms is not None
+        before = shared.engine.record(symbol)
+        event = CandleClosed(
+            symbol=symbol,
+            at_ms=shared.clock.now_ms(),
+            candle_ms=candle_ms,
+            facts=market.facts(),
+            regime=market.regime,
+            prices=prices,
+        )
+        rules_hash = shared.engine.setting(symbol).rules_hash
+        reading, portfolio, steps = shared.engine.close_candle(event, equity_age_ms=self._account.equity_age_ms())
+        if market.regime_before.regime is not market.regime.regime:
+            shared.books.regime(event, market.regime_before)
+        row = shared.books.decision_row(
+            event,
+            reading,
+            regime_before=market.regime_before,
+            portfolio=portfolio,
+            record=before,
+            rules_hash=rules_hash,
+        )
+        shared.books.decision(row)
+        return reading, steps

@@ -1,0 +1,40 @@
+"""What all symbols of one daemon share: engine, exchange, clock, books, and whom to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exchange.port import Exchange
+from fsm.core.engine import Engine
+from fsm.core.move import Step
+from fsm.live.books import Books
+from fsm.live.clock import Clock
+from fsm.live.executor import Executor
+from fsm.live.in_force import InForce
+from fsm.live.watch import ProtectionTimes
+
+Trouble = Callable[[str, Exception], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """``on_step`` hears of each committed transition, ``on_trouble`` of each call to the exchange that failed."""
+
+    engine: Engine
+    exchange: Exchange
+    executor: Executor
+    clock: Clock
+    books: Books
+    in_force: InForce
+    times: ProtectionTimes
+    on_step: Callable[[Step], None]
+    on_trouble: Trouble
+
+    @property
+    def reconcile_s(self) -> float:
+        return self.in_force.settings.loops.reconcile_interval_ms / 1000
+
+    @property
+    def deadline_ms(self) -> int:
+        return self.in_force.settings.protection.deadline_ms

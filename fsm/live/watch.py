@@ -1,0 +1,140 @@
+"""Watches one symbol in real time: how long a position has been without a stop, and how long something is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from exchange.types import SymbolSnapshot
+from fsm.core.records import ZERO, State, SymbolRecord, TradeSide
+from fsm.core.scene import Setting
+from fsm.core.sight import Sight, look_request, see
+
+LOOKS_MIN = 2
+LACKING_S_MIN = 2.0
+"""What two looks this far apart both lack is not explained by a lag of the exchange's answers."""
+
+TIMES_KEPT = 10_000
+UNPROTECTED_STATES = (State.ENTERING, State.PROTECTED)
+
+
+@dataclass(slots=True)
+class ProtectionTimes:
+    """Real milliseconds from the answer that showed a first fill to the look that showed its stop."""
+
+    times_ms: list[float] = field(default_factory=list)
+    late: int = 0
+
+    def add(self, ms: float) -> None:
+        if len(self.times_ms) < TIMES_KEPT:
+            self.times_ms.append(ms)
+
+    def summary(self) -> dict[str, float | int | None]:
+        """Count, p50, p99 and largest; and how often the deadline passed."""
+        ordered = sorted(self.times_ms)
+        return {
+            "count": len(ordered),
+            "p50_ms": _at(ordered, 0.50),
+            "p99_ms": _at(ordered, 0.99),
+            "max_ms": _at(ordered, 1.0),
+            "late": self.late,
+        }
+
+
+def _at(ordered: list[float], share: float) -> float | None:
+    if not ordered:
+        return None
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 3)
+
+
+class Watch:
+    """One for each symbol. Times are seconds of the real clock, given by the caller."""
+
+    def __init__(self, times: ProtectionTimes) -> None:
+        self._times = times
+        self._naked_since_s: float | None = None
+        self._is_first_stop = False
+        self._lacking: tuple[object, ...] = ()
+        self._lacking_since_s = 0.0
+        self._lacking_looks = 0
+
+    # --- the protection deadline --------------------------------------------------------------
+    def filled(self, at_s: float) -> None:
+        """The first fill was learned of then: from now on a stop is owed."""
+        self._naked_since_s = at_s
+        self._is_first_stop = True
+
+    def left_s(self, now_s: float, deadline_ms: int) -> float | None:
+        """Seconds until the deadline passes (zero or less: it has), or None while nothing is owed."""
+        if self._naked_since_s is None:
+            return None
+        return self._naked_since_s + deadline_ms / 1000 - now_s
+
+    def gave_up(self) -> None:
+        """The deadline has passed and was acted upon."""
+        self._times.late += 1
+        self._naked_since_s = None
+
+    def looked(self, record: SymbolRecord, snapshot: SymbolSnapshot, setting: Setting, now_s: float) -> float | None:
+        """Judge a look after the engine did; gives the milliseconds to protection when it is what confirmed a stop."""
+        trade = record.trade
+        if trade is None or trade.first_fill_ms is None or record.state not in UNPROTECTED_STATES:
+            self._naked_since_s = None
+            return None
+        sight = see(trade, snapshot, setting)
+        if sight.position > 0 and not sight.stop_rests:
+            if self._naked_since_s is None:
+                self._naked_since_s, self._is_first_stop = now_s, False
+            return None
+        if self._naked_since_s is None or not sight.stop_rests:
+            return None
+        since_s, self._naked_since_s = self._naked_since_s, None
+        if not self._is_first_stop:
+            return None
+        took_ms = (now_s - since_s) * 1000
+        self._times.add(took_ms)
+        return took_ms
+
+    # --- what stays missing -------------------------------------------------------------------
+    def persists(self, record: SymbolRecord, snapshot: SymbolSnapshot, setting: Setting, now_s: float) -> bool:
+        """True when this look shows the same as earlier ones for so long that it is no lag."""
+        seen = _appearance(record, snapshot, setting)
+        if seen != self._lacking:
+            self._lacking, self._lacking_since_s, self._lacking_looks = seen, now_s, 0
+        self._lacking_looks += 1
+        return self._lacking_looks >= LOOKS_MIN and now_s - self._lacking_since_s >= LACKING_S_MIN
+
+
+def _appearance(record: SymbolRecord, snapshot: SymbolSnapshot, setting: Setting) -> tuple[object, ...]:
+    """What a look must show again for its absences to count as lasting: everything but prices and times."""
+    shown = {order.client_id for order in snapshot.orders} | {algo.client_id for algo in snapshot.algo_orders}
+    missing = tuple(cid for cid in look_request(record, setting).tracked if cid not in shown)
+    orders = tuple(sorted((o.client_id, o.status.value, o.executed_quantity) for o in snapshot.orders))
+    algos = tuple(sorted((a.client_id, a.status.value, a.executed_quantity) for a in snapshot.algo_orders))
+    quantity = snapshot.position.quantity if snapshot.position else ZERO
+    return record.state, missing, orders, algos, quantity, len(snapshot.fills)
+
+
+def is_unsettled(record: SymbolRecord, snapshot: SymbolSnapshot, setting: Setting) -> bool:
+    """True when what this look shows should not stay so: look again soon."""
+    trade = record.trade
+    quantity = snapshot.position.quantity if snapshot.position else ZERO
+    if trade is None:
+        is_open = any(order.status.is_open for order in snapshot.orders)
+        is_open = is_open or any(algo.status.is_open for algo in snapshot.algo_orders)
+        return record.quarantine is None and (quantity != 0 or is_open)
+    if record.state in (State.EXITING, State.FLATTEN):
+        return True
+    if record.state is State.ENTERING and trade.first_fill_ms is None:
+        return trade.entry.price is None
+    if record.state not in UNPROTECTED_STATES:
+        return False
+    return _differs(record, see(trade, snapshot, setting), quantity)
+
+
+def _differs(record: SymbolRecord, sight: Sight, quantity: object) -> bool:
+    trade = record.trade
+    assert trade is not None
+    sign = 1 if trade.side is TradeSide.LONG else -1
+    wanted = {target.index for target in trade.targets if not target.done} if trade.targets_sent else set()
+    targets_rest = all(index in sight.targets for index in wanted)
+    return not sight.stop_rests or quantity != sign * trade.open_quantity or not targets_rest
