@@ -45,7 +45,7 @@ class Numbers(StrEnum):
 
     RECORDED = "recorded"  # journalled with the decision
     RECOMPUTED = "recomputed"  # calculated again from the stored candles
-    FIRST = "first"  # those of the stretch's first candle: the candles that it takes are not stored
+    FIRST = "first"  # those of the stretch's first candle: the stored candles do not give them again
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,7 +219,7 @@ def _seen(store: Store, symbol: str, stretch: Stretch, rules: SymbolRules, candl
 
 
 def _fact_table(store: Store, symbol: str, stretch: Stretch, rules: SymbolRules, candle_ms: int) -> FactTable | None:
-    """The facts up to a candle, from the stored candles; None when not all that it takes are there."""
+    """The facts up to a candle, from the stored candles; None unless they give what the first candle recorded."""
     closed_ms = candle_ms + rules.entry_timeframe.ms
     try:
         series = {
@@ -229,12 +229,13 @@ def _fact_table(store: Store, symbol: str, stretch: Stretch, rules: SymbolRules,
         table = FactTable(rules, series, _candles_min(store, stretch.config_hash))
     except (SeriesError, FeedError):
         return None
-    ends_there = table.length > 0 and int(table.candle_ms[-1]) == candle_ms
-    return table if ends_there and _index(table, stretch.candle_ms) >= 0 else None
+    if not table.length or int(table.candle_ms[-1]) != candle_ms or int(table.candle_ms[0]) > stretch.candle_ms:
+        return None
+    return table if table.facts_at(_index(table, stretch.candle_ms)) == stretch.first.facts else None
 
 
 def _index(table: FactTable, open_ms: int) -> int:
-    """The row of an entry candle, negative when it opened before the first."""
+    """The row of an entry candle that is not before the first."""
     return (open_ms - int(table.candle_ms[0])) // table.rules.entry_timeframe.ms
 
 

@@ -81,8 +81,6 @@ def _judged(error: BaseException) -> Failure:
     for module, name, exits in _LAB_ERRORS:
         if _is(error, module, name):
             return Failure(exits, name, str(error), getattr(error, "hint", ""))
-    if _is_damage(error):
-        return Failure(Exit.VERIFICATION, "DatabaseDamaged", str(error), "restore a backup of the database")
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return Failure(Exit.INTERRUPTED, "INTERRUPTED", "interrupted")
     return _unexpected(error)
@@ -98,12 +96,6 @@ def _unexpected(error: BaseException) -> Failure:
     message = f"{type(error).__name__}: {text}" if text else type(error).__name__
     hint = "this is a fault of the program: run it again with --debug and report what it prints"
     return Failure(Exit.UNEXPECTED, "UNEXPECTED", message, hint)
-
-
-def _is_damage(error: BaseException) -> bool:
-    """Whether a database file turned out to be broken in a place where nobody expected it."""
-    store_sqlite = sys.modules.get("store.sqlite")
-    return store_sqlite is not None and bool(store_sqlite.is_damage(error))
 
 
 def _is(error: BaseException, module: str, name: str) -> bool:

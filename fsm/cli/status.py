@@ -10,6 +10,8 @@ from fsm.cli import output
 from fsm.cli.options import command, current
 from fsm.cli.times import shown
 
+COMMANDS_SHOWN = 5
+
 
 @command()
 def status() -> None:
@@ -25,6 +27,7 @@ def status() -> None:
 def _found(path: Path) -> dict[str, Any]:
     from store import queries
     from store.database import open_store
+    from store.inbox import Inbox
     from store.lock import holder
 
     with open_store(path, mode="read") as store:
@@ -32,6 +35,7 @@ def _found(path: Path) -> dict[str, Any]:
         states = {row.symbol: row for row in queries.symbols(store)}
         decisions = {row.symbol: row for row in queries.latest_decisions(store)}
         positions = queries.positions(store)
+        commands = Inbox(store).recent(limit=COMMANDS_SHOWN)
     pid = holder(path)
     return {
         "database": str(path),
@@ -48,6 +52,7 @@ def _found(path: Path) -> dict[str, Any]:
             "paused": account.paused if account else False,
         },
         "positions": len(positions),
+        "commands": commands,
         "symbols": [_symbol(name, states.get(name), decisions.get(name)) for name in sorted({*states, *decisions})],
     }
 
@@ -105,6 +110,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     if account["paused"]:
         yield "paused", "by the operator"
     yield "open positions", found["positions"]
+    for wish in found["commands"]:
+        refused = f" by {wish.guard}" if wish.guard else ""
+        told = f": {wish.detail}" if wish.detail else ""
+        yield f"command {wish.id}", f"{wish.kind} {wish.symbol or 'all'}, {wish.state}{refused}{told}"
 
 
 def _blocked(row: Mapping[str, Any]) -> str:

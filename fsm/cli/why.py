@@ -78,7 +78,7 @@ def _where(found: Explanation) -> Iterator[tuple[str, object]]:
 _NUMBERS = {
     "recorded": "as journalled",
     "recomputed": "calculated again from the stored candles",
-    "first": "of the first candle of the stretch: the candles to calculate them again are not stored",
+    "first": "of the first candle of the stretch: the stored candles do not give them again",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -62,7 +61,7 @@ def _post(kind: str, symbol: str | None, wait_s: float) -> None:
         inbox = Inbox(store)
         command_id = inbox.post(kind, symbol, "cli", time.time_ns() // 1_000_000)
         if holder(path) is not None:
-            answered = _answer(inbox, command_id, path, wait_s)
+            answered = _answer(inbox, command_id, wait_s)
         else:
             answered = inbox.get(command_id)
     assert answered is not None, "a command that was posted stays there"
@@ -80,7 +79,7 @@ def _require_known(store: Store, symbol: str | None) -> None:
         )
 
 
-def _answer(inbox: Inbox, command_id: int, path: Path, wait_s: float) -> CommandRow | None:
+def _answer(inbox: Inbox, command_id: int, wait_s: float) -> CommandRow | None:
     """The command once it is finished, or as it is when the time is up."""
     until = time.monotonic() + wait_s
     while True:
@@ -93,8 +92,6 @@ def _answer(inbox: Inbox, command_id: int, path: Path, wait_s: float) -> Command
 def _tell(found: CommandRow, wait_s: float, *, running: bool, json: bool) -> None:
     whom = found.symbol or "all symbols"
     told = f": {found.detail}" if found.detail else ""
-    if json and found.state != "refused":
-        output.document({"command": found, "daemon": running})
     if found.state == "refused":
         raise CommandError(
             f"{found.kind} of {whom} was refused by {found.guard}{told}",
@@ -110,8 +107,8 @@ def _tell(found: CommandRow, wait_s: float, *, running: bool, json: bool) -> Non
             code="NO_ANSWER",
         )
     if json:
-        return
-    if found.state == "done":
+        output.document({"command": found, "daemon": running})
+    elif found.state == "done":
         output.line(f"{found.kind} of {whom}: done{told}")
     else:
         output.line(

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from fsm.cli.app import COMMANDS, app
+from fsm.cli.app import COMMANDS
+from fsm.cli.errors import Exit
+from fsm.cli.failures import report
 from fsm.core.states import mermaid
+
+ROOT = Path(__file__).parents[4]
 
 
 def test_the_version_is_one_line_or_one_document(fsm) -> None:
@@ -104,20 +113,60 @@ def test_a_broken_environment_keeps_readers_from_guessing_a_database(fsm, projec
     assert fsm("audit", "--db", journal).code == 0
 
 
-def test_an_unexpected_failure_is_one_line_with_a_hint_and_a_traceback_only_on_request(fsm, project) -> None:
-    (project / "config.yaml").unlink()
-    (project / "config.yaml").symlink_to("/proc/self/mem")
-    (project / "taken").mkdir()
-    ended = fsm("db", "backup", "taken/x", "--db", "/proc/self/mem")
-    assert ended.code in (1, 4)
-    assert "Traceback" not in ended.stderr
+def test_a_failure_of_the_file_system_is_named_with_its_file(fsm, project, journal) -> None:
+    (project / "taken").write_text("a file where a folder is needed")
+    ended = fsm("db", "backup", "taken/copy.sqlite", "--db", journal)
+    assert ended.code == 1
+    assert re.match(r"error: taken: (File exists|Not a directory)\nhint: .+\n$", ended.stderr)
+
+
+def test_an_unexpected_failure_is_one_line_and_a_hint_and_a_traceback_only_on_request(capsys) -> None:
+    error = ValueError("two\nlines")
+    assert report(error, json=False, debug=False) is Exit.UNEXPECTED
+    assert capsys.readouterr().err.splitlines() == [
+        "error: ValueError: two lines",
+        "hint: this is a fault of the program: run it again with --debug and report what it prints",
+    ]
+    report(error, json=True, debug=True)
+    printed = capsys.readouterr()
+    assert "ValueError: two\nlines" in printed.err
+    assert json.loads(printed.out)["error"]["code"] == "UNEXPECTED"
+
+
+def test_ctrl_c_is_said_and_has_the_code_that_shells_expect(capsys) -> None:
+    assert report(KeyboardInterrupt(), json=False, debug=False) is Exit.INTERRUPTED
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_a_reader_that_goes_away_leaves_no_complaint(project, journal) -> None:
+    command = f"{sys.executable} -m fsm audit export --db {journal} | head -c 100"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False)
+    assert len(ended.stdout) == 100
+    assert ended.stderr == ""
+
+
+def test_a_terminal_that_knows_few_signs_still_shows_everything(fsm_process, journal) -> None:
+    ended = fsm_process("audit", "--limit", "1", "--db", journal, env={"PYTHONIOENCODING": "latin-1"})
+    assert ended.code == 0
+    assert "\\u2192" in ended.stdout
+
+
+def test_light_commands_load_nothing_heavy(project) -> None:
+    for args in (["graph"], ["--version"]):
+        code = (
+            "import sys\nfrom fsm.cli.app import app\n"
+            f"try:\n    app({args!r})\nexcept SystemExit: pass\n"
+            "print(sorted({'numpy', 'talipp', 'httpx', 'peewee', 'jsonschema', 'structlog'} & set(sys.modules)))"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        ended = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        assert ended.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_exit_code_of_a_process_is_the_same(fsm_process) -> None:
     assert fsm_process("graph").code == 0
     assert fsm_process("nonsense").code == 2
     assert fsm_process("audit").code == 2
-
-
-def test_the_group_is_what_python_m_fsm_starts() -> None:
-    assert app.name == "app"

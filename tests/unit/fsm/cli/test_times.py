@@ -40,7 +40,7 @@ def test_a_date_that_ends_a_range_means_the_end_of_that_day() -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2025-13-01", "1751241600", "99999999999999", "14:00"])
 def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="write 2025-06-30|milliseconds"):
+    with pytest.raises(click.BadParameter, match=r"write 2025-06-30|milliseconds"):
         parsed(text)
 
 
