@@ -1,0 +1,239 @@
+"""Candles, day statistics and funding as of now, from the recorded past and the hour that is forming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from exchange.errors import Refusal
+from exchange.filters import decimal_of
+from exchange.sim.feed import SymbolFeed
+from exchange.sim.path import Prices, Quote
+from exchange.sim.server.forming import forming
+from exchange.sim.server.world import HOUR_MS, World
+from indicators.candle import Timeframe
+
+DAY_MS = 24 * HOUR_MS
+FUNDING_MS = 8 * HOUR_MS
+_WEEK_MS, _MONDAY_MS = 7 * DAY_MS, 4 * DAY_MS  # weeks begin on Monday; the epoch was a Thursday
+
+INTERVALS_MS = {"1h": 1, "2h": 2, "4h": 4, "6h": 6, "8h": 8, "12h": 12, "1d": 24, "1w": 7 * 24}
+INTERVALS_MS = {name: hours * HOUR_MS for name, hours in INTERVALS_MS.items()}
+"""What can be made of hourly candles. Shorter ones, 3d and 1M are refused as a wrong interval (-1120)."""
+
+
+class Kline(msgspec.Struct, frozen=True, gc=False):
+    """One candle as listed; ``volume`` is in the base asset."""
+
+    open_ms: int
+    end_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+
+    @property
+    def quote_volume(self) -> Decimal:
+        """Not recorded: the volume at the middle of the candle."""
+        return self.volume * (self.open + self.high + self.low + self.close) / 4
+
+    @property
+    def trades(self) -> int:
+        """Not recorded: as if each trade were 1,000 USDT."""
+        return int(self.quote_volume / 1_000)
+
+
+class Market:
+    """Questions about the prices of a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def klines(
+        self, symbol: str, interval: str, *, start_ms: int | None, end_ms: int | None, limit: int
+    ) -> list[Kline]:
+        """Ascending; closed ones, and last the forming one. Without ``start_ms`` the newest."""
+        step_ms = interval_ms(interval)
+        feed, now_ms = self._world.feeds[symbol], self._world.now_ms
+        last_open = now_ms if end_ms is None else min(end_ms, now_ms)
+        if start_ms is None:
+            first = max(floor(last_open, step_ms) - (limit - 1) * step_ms, 0)
+            found = self._between(symbol, step_ms, first, last_open)
+            if len(found) < limit and first > feed.start_ms:  # hours are missing: look further back
+                found = self._between(symbol, step_ms, feed.start_ms, last_open)
+            return found[-limit:]
+        return self._between(symbol, step_ms, start_ms, min(last_open, start_ms + limit * step_ms))[:limit]
+
+    def mark_klines(
+        self, symbol: str, interval: str, *, start_ms: int | None, end_ms: int | None, limit: int
+    ) -> list[Kline]:
+        """The same of the mark price; nothing is traded at it, so its volume is zero."""
+        step_ms = interval_ms(interval)
+        now_ms = self._world.now_ms
+        last_open = now_ms if end_ms is None else min(end_ms, now_ms)
+        if start_ms is None:
+            start_ms = floor(last_open, step_ms) - (limit - 1) * step_ms
+        first = -(-start_ms // HOUR_MS) * HOUR_MS
+        last = min(last_open, start_ms + limit * step_ms)
+        hours = [self._mark_hour(symbol, at_ms) for at_ms in range(max(first, 0), last + 1, HOUR_MS)]
+        return grouped([hour for hour in hours if hour is not None], step_ms, now_ms)[:limit]
+
+    def closed(self, symbol: str, interval: str, end_ms: int) -> Kline | None:
+        """The candle that closed at that time."""
+        step_ms = interval_ms(interval)
+        if floor(end_ms, step_ms) != end_ms:
+            return None
+        found = self._between(symbol, step_ms, end_ms - step_ms, end_ms - 1)
+        return found[0] if found else None
+
+    def day(self, symbol: str) -> Kline | None:
+        """The last 24 hours as one candle."""
+        now_ms = self._world.now_ms
+        hours = self._between(symbol, HOUR_MS, now_ms - DAY_MS, now_ms)
+        return _joined(hours, now_ms - DAY_MS, now_ms) if hours else None
+
+    def next_funding_ms(self) -> int:
+        """Every eight hours, at 00, 08 and 16 UTC."""
+        return floor(self._world.now_ms, FUNDING_MS) + FUNDING_MS
+
+    def funding_rate(self, symbol: str) -> Decimal:
+        """What will be settled next; as on the exchange, the rate of the interval under way."""
+        return self._world.feeds[symbol].funding(self.next_funding_ms()) or Decimal(0)
+
+    def funding_history(self, symbol: str, start_ms: int, end_ms: int) -> list[tuple[int, Decimal, Decimal]]:
+        """(time, rate, mark price) of settlements up to now, ascending."""
+        feed, now_ms = self._world.feeds[symbol], self._world.now_ms
+        found = []
+        for at_ms in feed.funding_times():
+            rate, bar = feed.funding(at_ms), feed.bar(at_ms)
+            if start_ms <= at_ms <= min(end_ms, now_ms) and rate is not None and bar is not None:
+                found.append((at_ms, rate, bar[0].mark.open))
+        return found
+
+    def forming_prices(self, symbol: str, *, of_mark: bool = False) -> Prices | None:
+        """The hour under way; None in a gap of the data, or before its first price."""
+        bar, quote = self._world.bar(symbol), self._world.venue.state.quotes.get(symbol)
+        if bar is None or quote is None:
+            return None
+        return forming(bar, self._world.marks[symbol], quote, of_mark=of_mark)
+
+    def quote(self, symbol: str) -> Quote | None:
+        return self._world.venue.state.quotes.get(symbol)
+
+    def _between(self, symbol: str, step_ms: int, first_ms: int, last_ms: int) -> list[Kline]:
+        """Candles that open in [first, last], closed or forming."""
+        feed, now_ms = self._world.feeds[symbol], self._world.now_ms
+        direct = _NATIVE.get(step_ms)
+        if direct is not None:
+            found = _recorded(feed, direct, first_ms, min(last_ms + step_ms, now_ms))
+        else:
+            hours = _recorded(feed, Timeframe.H1, _ceil(first_ms, step_ms), min(last_ms + step_ms, now_ms))
+            found = [kline for kline in grouped(hours, step_ms, now_ms) if kline.end_ms <= now_ms]
+        opened = floor(now_ms, step_ms)
+        if first_ms <= opened <= last_ms:
+            forming_now = self._forming(symbol, step_ms, opened)
+            found += [forming_now] if forming_now is not None else []
+        return [kline for kline in found if first_ms <= kline.open_ms <= last_ms]
+
+    def _forming(self, symbol: str, step_ms: int, opened_ms: int) -> Kline | None:
+        hour = self._forming_hour(symbol)
+        hours = _recorded(self._world.feeds[symbol], Timeframe.H1, opened_ms, self._world.hour_ms)
+        hours += [hour] if hour is not None else []
+        return _joined(hours, opened_ms, opened_ms + step_ms) if hours else None
+
+    def _forming_hour(self, symbol: str) -> Kline | None:
+        prices, opened = self.forming_prices(symbol), self._world.hour_ms
+        if prices is None:
+            return None
+        whole = self._world.feeds[symbol].candles(Timeframe.H1, start_ms=opened, end_ms=opened + HOUR_MS)
+        traded = decimal_of(whole[0].volume) * (self._world.now_ms - opened) / HOUR_MS if whole else Decimal(0)
+        tick = self._world.venue.state.filters[symbol].tick_size
+        return Kline(
+            opened,
+            opened + HOUR_MS,
+            prices.open.quantize(tick),
+            prices.high.quantize(tick),
+            prices.low.quantize(tick),
+            prices.close.quantize(tick),
+            traded.quantize(Decimal("0.001")),
+        )
+
+    def _mark_hour(self, symbol: str, at_ms: int) -> Kline | None:
+        if at_ms > self._world.hour_ms:
+            return None
+        if at_ms == self._world.hour_ms:
+            prices = self.forming_prices(symbol, of_mark=True)
+            return None if prices is None else _flat(at_ms, prices)
+        bar = self._world.feeds[symbol].bar(at_ms)
+        if bar is None:
+            return None
+        marks = [stretch.mark for stretch in bar]
+        whole = Prices(marks[0].open, max(m.high for m in marks), min(m.low for m in marks), marks[-1].close)
+        return _flat(at_ms, whole)
+
+
+_NATIVE = {timeframe.ms: timeframe for timeframe in (Timeframe.H1, Timeframe.H4, Timeframe.D1)}
+
+
+def interval_ms(interval: str) -> int:
+    """Length of an interval by its Binance name; -1120 for one that hourly data cannot make."""
+    found = INTERVALS_MS.get(interval)
+    if found is None:
+        raise Refusal(-1120, "Invalid interval.")
+    return found
+
+
+def floor(at_ms: int, step_ms: int) -> int:
+    """Open time of the candle that contains the moment."""
+    offset = _MONDAY_MS if step_ms == _WEEK_MS else 0
+    return at_ms - (at_ms - offset) % step_ms
+
+
+def grouped(hours: Sequence[Kline], step_ms: int, now_ms: int) -> list[Kline]:
+    """Hours joined to longer candles; a closed one only where every hour is there."""
+    if step_ms == HOUR_MS:
+        return list(hours)
+    groups: dict[int, list[Kline]] = {}
+    for hour in hours:
+        groups.setdefault(floor(hour.open_ms, step_ms), []).append(hour)
+    complete = step_ms // HOUR_MS
+    return [
+        _joined(parts, opened, opened + step_ms)
+        for opened, parts in groups.items()
+        if len(parts) == complete or opened + step_ms > now_ms
+    ]
+
+
+def _ceil(at_ms: int, step_ms: int) -> int:
+    return floor(at_ms + step_ms - 1, step_ms)
+
+
+def _recorded(feed: SymbolFeed, timeframe: Timeframe, start_ms: int, end_ms: int) -> list[Kline]:
+    text: Callable[[float], Decimal] = decimal_of
+    return [
+        Kline(
+            candle.open_time_ms,
+            candle.open_time_ms + timeframe.ms,
+            *(text(value) for value in (candle.open, candle.high, candle.low, candle.close, candle.volume)),
+        )
+        for candle in feed.candles(timeframe, start_ms=start_ms, end_ms=end_ms)
+    ]
+
+
+def _joined(parts: Sequence[Kline], open_ms: int, end_ms: int) -> Kline:
+    return Kline(
+        open_ms,
+        end_ms,
+        parts[0].open,
+        max(part.high for part in parts),
+        min(part.low for part in parts),
+        parts[-1].close,
+        sum((part.volume for part in parts), Decimal(0)),
+    )
+
+
+def _flat(at_ms: int, prices: Prices) -> Kline:
+    return Kline(at_ms, at_ms + HOUR_MS, prices.open, prices.high, prices.low, prices.close, Decimal(0))

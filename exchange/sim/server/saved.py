@@ -1,0 +1,96 @@
+"""Keeps a simulation in a file: account, prices and clock, so that the next start goes on where this one ended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from exchange.filters import SymbolFilters
+from exchange.sim.path import Mark
+from exchange.sim.server.emulator import Emulator
+from exchange.sim.venue import Venue
+from exchange.types import Bracket
+
+_VERSION = 1
+
+
+class StateError(Exception):
+    """The file cannot be used; the message says what to do."""
+
+
+class SavedState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file holds. ``marks`` is how far each symbol's path through the hour has come."""
+
+    version: int
+    seed: int
+    hour_ms: int
+    marks: dict[str, Mark]
+    hidden: list[int]
+    venue: msgspec.Raw
+
+    def load_venue(self, filters: Mapping[str, SymbolFilters], brackets: Mapping[str, tuple[Bracket, ...]]) -> Venue:
+        """The account as it was."""
+        return Venue.load(bytes(self.venue), filters=filters, brackets=brackets)
+
+
+def encode(emulator: Emulator) -> bytes:
+    """The simulation as it is now."""
+    saved = SavedState(
+        version=_VERSION,
+        seed=emulator.seed,
+        hour_ms=emulator.world.hour_ms,
+        marks=emulator.world.marks,
+        hidden=sorted(emulator.hidden),
+        venue=msgspec.Raw(emulator.venue.save()),
+    )
+    return msgspec.json.encode(saved, order="deterministic")
+
+
+class StateFile:
+    """One file, used by one simulation at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock: IO[bytes] | None = None
+        self._writing = threading.Lock()
+
+    def lock(self) -> None:
+        """Raises StateError while another simulation uses the file; its death frees it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = Path(f"{self._path}.lock").open("ab")  # noqa: SIM115 - held for the life of the process
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StateError(f"{self._path}: another simulation is using it; end that one first") from None
+
+    def read(self) -> SavedState | None:
+        """None when there is no file yet."""
+        try:
+            body = self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            saved = msgspec.json.decode(body, type=SavedState)
+        except msgspec.DecodeError as error:
+            raise StateError(f"{self._path}: cannot be read ({error}); move it away to start afresh") from None
+        if saved.version != _VERSION:
+            raise StateError(
+                f"{self._path}: written by another version ({saved.version}); move it away to start afresh"
+            )
+        return saved
+
+    def write(self, body: bytes) -> None:
+        """All of it or nothing: a torn file is never left behind."""
+        draft = self._path.with_name(f"{self._path.name}.new")
+        with self._writing:
+            with draft.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)

@@ -1,0 +1,123 @@
+"""Moves the venue along recorded prices, hour by hour, in the one order that backtests use too.
+
+At a full hour T: funding, then the jump to the opens of the new candles with the triggers they hit, then the
+candles that ended are announced; decisions of clients come after that (semantics: order within one instant).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from exchange.sim.course import Course
+from exchange.sim.events import Batch
+from exchange.sim.feed import SymbolFeed
+from exchange.sim.path import Bar, Mark
+from exchange.sim.venue import Venue
+
+HOUR_MS = 3_600_000
+
+
+class World:
+    """Venue and prices. ``on_close`` is told the hour at which candles have just closed."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        feeds: Mapping[str, SymbolFeed],
+        *,
+        hour_ms: int,
+        marks: Mapping[str, Mark] | None = None,
+    ) -> None:
+        self.venue = venue
+        self.feeds = dict(sorted(feeds.items()))
+        self.data_end_ms = max(feed.end_ms for feed in self.feeds.values())
+        self.on_close: Callable[[int], None] = lambda _: None
+        self._begin_hour(hour_ms, marks)
+        self._instant: Iterator[Batch] | None = None
+        self._motion: Iterator[Batch] | None = None
+        self._target_ms = 0
+
+    @classmethod
+    def begin(cls, venue: Venue, feeds: Mapping[str, SymbolFeed], start_ms: int) -> World:
+        """A world whose prices are those of that moment, before anybody has an order."""
+        world = cls(venue, feeds, hour_ms=start_ms - start_ms % HOUR_MS)
+        for moves in (world._course.open(), world._course.run(start_ms)):
+            for _ in moves:
+                raise AssertionError("something happened to an account that has nothing")
+        return world
+
+    @property
+    def now_ms(self) -> int:
+        return self.venue.now_ms
+
+    @property
+    def ended(self) -> bool:
+        """True when there are no more prices: the clock has stopped."""
+        return self.now_ms >= self.data_end_ms and self._instant is None
+
+    @property
+    def marks(self) -> dict[str, Mark]:
+        """How far each symbol's path through the hour under way has come."""
+        return self._course.marks
+
+    def bar(self, symbol: str) -> Bar | None:
+        """The candle under way; None between two that were recorded with a gap."""
+        return self._bars.get(symbol)
+
+    def step(self, until_ms: int) -> Batch | None:
+        """Go on to the next thing that happens to the account, at most until then; None: that time is reached.
+
+        A movement that stopped at an event goes on when the same time is asked for again, on the very same lines:
+        clients that answer each event get what a backtest gets.
+        """
+        until_ms = max(self.now_ms, min(until_ms, self.data_end_ms))
+        while True:
+            if self._motion is None or until_ms < self._target_ms:
+                self._motion, self._target_ms = self._moves(until_ms), until_ms
+            batch = next(self._motion, None)
+            if batch is not None:
+                return batch
+            self._motion = None
+            if self._target_ms >= until_ms:
+                return None
+
+    def finish_instant(self) -> Iterator[Batch]:
+        """Complete what an hour's turn still owes, and let go of a movement under way: prices may then be set."""
+        self._motion = None
+        yield from self._owed()
+
+    def _moves(self, until_ms: int) -> Iterator[Batch]:
+        while True:
+            yield from self._owed()
+            end_ms = self.hour_ms + HOUR_MS
+            yield from self._course.run(min(until_ms, end_ms))
+            if until_ms < end_ms:
+                return
+            self._instant = self._turn(end_ms)
+
+    def _owed(self) -> Iterator[Batch]:
+        """The rest of the instant at which an hour turns. It survives a movement that is given up."""
+        if self._instant is not None:
+            for batch in self._instant:  # noqa: UP028 - "yield from" would close it together with this generator
+                yield batch
+            self._instant = None
+
+    def _turn(self, at_ms: int) -> Iterator[Batch]:
+        for symbol, feed in self.feeds.items():
+            rate = feed.funding(at_ms)
+            if rate is not None:
+                self.venue.settle_funding(symbol, rate, at_ms)
+        funded = self.venue.drain()
+        self._begin_hour(at_ms, None)
+        for batch in self._course.open():
+            yield (*funded, *batch)
+            funded = ()
+        self.on_close(at_ms)
+        if funded:
+            yield funded
+
+    def _begin_hour(self, hour_ms: int, marks: Mapping[str, Mark] | None) -> None:
+        self.hour_ms = hour_ms
+        bars = {symbol: feed.bar(hour_ms) for symbol, feed in self.feeds.items()}
+        self._bars = {symbol: bar for symbol, bar in bars.items() if bar is not None}
+        self._course = Course(self.venue, self._bars, marks)
