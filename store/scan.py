@@ -15,9 +15,12 @@ BEFORE_FIRST = -(2**63)
 
 
 class Scanned(NamedTuple):
-    """One row, or (``values`` None) why it cannot be read. ``rowid`` is None when nothing after can be read either."""
+    """One row. ``error`` says what is wrong with it; bytes that are no text any more are then patched in ``values``.
 
-    rowid: int | None
+    ``values`` None: neither this row nor any after it can be read.
+    """
+
+    rowid: int
     values: tuple[Value, ...] | None
     error: str = ""
 
@@ -33,20 +36,23 @@ def scan(
             try:
                 for row in connection.execute(sql, (last,)):
                     last = row[0]
-                    yield _scanned(row)
+                    if bytes in map(type, row):
+                        yield _patched(row)
+                    else:
+                        yield Scanned(last, row[1:])
                 return
-            except UnicodeDecodeError as error:
-                # The driver gives up on the cursor: name the row and go on behind it.
-                beyond = f"SELECT min(rowid) FROM {table} WHERE rowid > ?"
-                last = connection.execute(beyond, (last,)).get
-                yield Scanned(last, None, f"holds text that is not UTF-8 ({error.reason})")
+            except UnicodeDecodeError:
+                # The driver gives up on the cursor: read that row as bytes and go on behind it.
+                raw = ", ".join(f"iif(typeof({name}) = 'text', CAST({name} AS BLOB), {name})" for name in columns)
+                again = f"SELECT rowid, {raw} FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 1"
+                broken = connection.execute(again, (last,)).get
+                last = broken[0]
+                yield _patched(broken)
     except apsw.Error as error:
         where = "from the start" if last == after else f"after row {last}"
-        yield Scanned(None, None, f"cannot be read {where}: {error}")
+        yield Scanned(last, None, f"cannot be read {where}: {error}")
 
 
-def _scanned(row: tuple[Any, ...]) -> Scanned:
-    rowid, *values = row
-    if any(isinstance(value, bytes) for value in values):
-        return Scanned(rowid, None, "holds binary data where there is none in our tables")
-    return Scanned(rowid, tuple(values))
+def _patched(row: tuple[Any, ...]) -> Scanned:
+    values = tuple(value.decode(errors="replace") if isinstance(value, bytes) else value for value in row[1:])
+    return Scanned(row[0], values, "holds bytes that are not text")

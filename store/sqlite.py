@@ -119,7 +119,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
-        if is_damage(error):
+        if isinstance(driver_error(error), _DAMAGE):
             raise DatabaseDamaged(
                 f"{path} cannot be read: {error}", "verify it with `audit verify`; restore a backup if it is damaged"
             ) from error
@@ -135,19 +135,19 @@ def writing(path: Path, kind: type[WriteFailed] = WriteFailed) -> Iterator[None]
         raise kind(f"{path}: write failed, nothing of it was applied: {error}", _hint(error)) from error
 
 
-def is_damage(error: BaseException) -> bool:
-    """Whether an error says that the file itself is not as SQLite left it."""
-    original = getattr(error, "orig", None)  # Peewee keeps the driver's error there
-    return isinstance(error, _DAMAGE) or isinstance(original, _DAMAGE)
+def driver_error(error: BaseException) -> BaseException:
+    """What the driver raised, where Peewee has put an exception of its own around it."""
+    original = getattr(error, "orig", None)
+    return original if isinstance(original, BaseException) else error
 
 
 def _hint(error: BaseException) -> str:
-    text = str(error)
-    if "locked" in text or "busy" in text:
+    cause = driver_error(error)
+    if isinstance(cause, (apsw.BusyError, apsw.LockedError)):
         return "another process is writing to the database for longer than expected; stop it"
-    if "full" in text or "I/O" in text:
+    if isinstance(cause, (apsw.FullError, apsw.IOError)):
         return "free disk space and check the disk"
-    if "append-only" in text:
+    if "append-only" in str(cause):
         return "another writer has added to the journal: run only one bot on a database"
     return "run `db check`"
 

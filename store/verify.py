@@ -25,7 +25,7 @@ from store.models import PROJECTIONS, AccountState, ChainHead, Identity, Positio
 from store.projections import project, project_account
 from store.rebuild import Rebuild
 from store.rows import SystemEventRow, TransitionRow
-from store.scan import BEFORE_FIRST, Scanned, scan
+from store.scan import BEFORE_FIRST, scan
 from store.sqlite import FAILURES
 from store.tables import TABLES
 
@@ -139,20 +139,13 @@ class _Checker:
 
     def _check_row_hashes(self, connection: apsw.Connection, model: type[Model]) -> None:
         table = TABLES[model]
+        key = table.hashed.index(table.key[0])
         for row in scan(connection, table.name, (*table.hashed, "row_hash")):
             self._count(table.name)
             if row.values is None:
-                self.add(table.name, self._key(connection, model, row), row.error)
-            elif digest(table.hashed, row.values[:-1]) != row.values[-1]:
-                self.add(table.name, row.values[table.hashed.index(table.key[0])], "does not match its hash")
-
-    def _key(self, connection: apsw.Connection, model: type[Model], row: Scanned) -> str:
-        """The key of a row that cannot be read as a whole."""
-        if row.rowid is None:
-            return "-"
-        table = TABLES[model]
-        sql = f"SELECT hex({table.key[0]}) FROM {table.name} WHERE rowid = ?"
-        return bytes.fromhex(connection.execute(sql, (row.rowid,)).get or "").decode(errors="replace")
+                self.add(table.name, "-", row.error)
+            elif row.error or digest(table.hashed, row.values[:-1]) != row.values[-1]:
+                self.add(table.name, row.values[key], row.error or "does not match its hash")
 
     def _check_chain(self, connection: apsw.Connection, chain: Chain, after: int, rebuild: Rebuild | None) -> None:
         table = chain.table
@@ -160,10 +153,12 @@ class _Checker:
         for row in scan(connection, table.name, table.columns, after=after or BEFORE_FIRST):
             self._count(table.name)
             if row.values is None:
-                self.add(table.name, "-" if row.rowid is None else row.rowid, row.error)
-                links.pass_over(row.rowid)
-                continue
-            for row_id, what in links.take(row.values):
+                self.add(table.name, "-", row.error)
+                break
+            found = links.take(row.values)
+            if row.error:
+                found = [(str(row.rowid), row.error)]
+            for row_id, what in found:
                 self.add(table.name, row_id, what)
             if rebuild is not None and chain.row_type in (TransitionRow, SystemEventRow):
                 self._project(chain, row.values, rebuild)
@@ -197,7 +192,7 @@ class _Links:
     """Follows a chain row by row. ``known_as`` are the hashes that the last row may be continued by.
 
     Those are the hash it has and the one it should have: where they differ that row is named already, and
-    the next one is innocent if it continues either. None at all: the last row could not be read.
+    the next one is innocent if it continues either. None at all: the row to start after is gone.
     """
 
     def __init__(self, chain: Chain, last_id: int, known_as: frozenset[Value]) -> None:
@@ -218,10 +213,6 @@ class _Links:
             found.append((str(row_id), f"does not continue row {self.last_id}: one of the two was rewritten"))
         self.last_id, self.known_as = row_id, frozenset({computed, stored})
         return found
-
-    def pass_over(self, row_id: int | None) -> None:
-        """The next row could not be read."""
-        self.last_id, self.known_as = self.last_id if row_id is None else row_id, frozenset()
 
 
 def _span(first: int, last: int) -> str:

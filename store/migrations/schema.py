@@ -11,7 +11,7 @@ import msgspec
 
 from store.errors import DatabaseMissing, SchemaMismatch
 from store.migrations import m0001_first
-from store.sqlite import APPLICATION_ID, Database, frozen_reader, reader, reading
+from store.sqlite import APPLICATION_ID, FAILURES, Database, driver_error, frozen_reader, reader, reading
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -62,14 +62,12 @@ def open_file(path: Path) -> Database:
     database = reader(path)
     try:
         database.connection().execute("SELECT 1 FROM sqlite_master").fetchall()
-    except apsw.CantOpenError:
-        # Reading a WAL database needs a wal-index, which cannot be made where we may not write.
-        if Path(f"{path}-wal").exists():
-            raise
-        database.close_everywhere()
-        database = frozen_reader(path)
-    except apsw.Error:
-        pass  # a damaged file: whoever reads it next says so
+    except FAILURES as error:
+        # Reading a WAL database needs a wal-index, which cannot be made where we may not write. Any other
+        # failure is left to whoever reads the file next.
+        if isinstance(driver_error(error), apsw.CantOpenError) and not Path(f"{path}-wal").exists():
+            database.close_everywhere()
+            return frozen_reader(path)
     return database
 
 
