@@ -12,6 +12,7 @@ from exchange.filters import decimal_of
 from exchange.sim.feed import SymbolFeed
 from exchange.sim.path import Prices, Quote
 from exchange.sim.server.forming import forming
+from exchange.sim.server.numerals import Numerals
 from exchange.sim.server.world import HOUR_MS, World
 from indicators.candle import Timeframe
 
@@ -150,14 +151,14 @@ class Market:
             return None
         whole = self._world.feeds[symbol].candles(Timeframe.H1, start_ms=opened, end_ms=opened + HOUR_MS)
         traded = decimal_of(whole[0].volume) * (self._world.now_ms - opened) / HOUR_MS if whole else Decimal(0)
-        tick = self._world.venue.state.filters[symbol].tick_size
+        numerals = Numerals.of(self._world.venue.state.filters[symbol])
         return Kline(
             opened,
             opened + HOUR_MS,
-            prices.open.quantize(tick),
-            prices.high.quantize(tick),
-            prices.low.quantize(tick),
-            prices.close.quantize(tick),
+            numerals.on_tick(prices.open),
+            numerals.on_tick(prices.high),
+            numerals.on_tick(prices.low),
+            numerals.on_tick(prices.close),
             traded.quantize(Decimal("0.001")),
         )
 

@@ -103,8 +103,8 @@ class MarketFeed:
         if stream.kind is Kind.TRADE:
             falling = before is not None and quote.last < before  # type: ignore[operator]
             return trade_event(symbol, quote.last, numerals, self._number, falling=falling, at_ms=now_ms)
-        settings = self._world.venue.state.settings
-        book = Book(quote.last, settings.slippage, settings.depth_usdt, numerals)
+        state = self._world.venue.state
+        book = Book(quote.last, state.settings, state.filters[symbol])
         if stream.kind is Kind.BOOK:
             return book.ticker_event(symbol, self._number, now_ms)
         return book.depth_event(symbol, int(stream.detail), self._number, self._number - 1, now_ms)

@@ -19,14 +19,20 @@ class Numerals(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, filters: SymbolFilters) -> Numerals:
-        return cls(_unit(filters.tick_size), _unit(filters.step_size))
+        return cls(filters.tick_size, filters.step_size)
+
+    def on_tick(self, value: Decimal) -> Decimal:
+        """The nearest price that can be traded; those between ticks exist only on a path."""
+        return (value / self.tick).to_integral_value(rounding=ROUND_HALF_EVEN) * self.tick
 
     def price(self, value: Decimal | None) -> str:
-        """Rounded to the tick's decimals; prices between ticks exist only on a path."""
-        return format((value or Decimal(0)).quantize(self.tick, rounding=ROUND_HALF_EVEN), "f")
+        """With the decimals that the tick is written with: ``0.10`` gives ``65568.20``."""
+        return format(self.on_tick(value or Decimal(0)).quantize(self.tick), "f")
 
     def quantity(self, value: Decimal | None) -> str:
-        return format((value or Decimal(0)).quantize(self.step, rounding=ROUND_DOWN), "f")
+        """Rounded down to a lot."""
+        lots = ((value or Decimal(0)) / self.step).to_integral_value(rounding=ROUND_DOWN)
+        return format((lots * self.step).quantize(self.step), "f")
 
 
 def money(value: Decimal) -> str:
@@ -42,8 +48,3 @@ def plain(value: Decimal) -> str:
 def exact(value: Decimal) -> str:
     """The number as it is, so that a recorded candle reads back bit for bit."""
     return format(value, "f")
-
-
-def _unit(size: Decimal) -> Decimal:
-    exponent = size.as_tuple().exponent
-    return Decimal(1).scaleb(min(int(exponent), 0)) if isinstance(exponent, int) else Decimal(1)

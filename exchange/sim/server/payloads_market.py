@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from exchange.filters import SymbolFilters
 from exchange.sim.path import Quote
+from exchange.sim.pricing import adverse
 from exchange.sim.server.market import Kline
 from exchange.sim.server.numerals import Numerals, exact, plain
+from exchange.sim.state import Settings
+from exchange.types import Side
 
 Json = dict[str, object]
 
@@ -132,32 +136,32 @@ def day_event(symbol: str, day: Kline, numerals: Numerals, at_ms: int) -> Json:
 
 
 class Book:
-    """The order book that executions assume: level k lies k slippages from the last price, and a tick at least."""
+    """The order book that executions assume: level k lies k slippages beyond the last price, rounded against takers."""
 
-    def __init__(self, last: Decimal, slippage: Decimal, depth_usdt: Decimal | None, numerals: Numerals) -> None:
+    def __init__(self, last: Decimal, settings: Settings, filters: SymbolFilters) -> None:
         self._last = last
-        self._slippage = slippage
-        self._depth_usdt = depth_usdt or _LEVEL_USDT
-        self._numerals = numerals
+        self._slippage = settings.slippage
+        self._depth_usdt = settings.depth_usdt or _LEVEL_USDT
+        self._filters = filters
+        self._numerals = Numerals.of(filters)
 
-    def level(self, sign: int, number: int) -> list[str]:
-        """[price, quantity]; sign +1 = asks, -1 = bids; the first level is number 1."""
-        distance = max(self._last * self._slippage, self._numerals.tick) * number
-        price = self._last + sign * distance
-        return [
-            self._numerals.price(price),
-            self._numerals.quantity(self._depth_usdt / max(price, self._numerals.tick)),
-        ]
+    def level(self, taker: Side, number: int) -> list[str]:
+        """[price, quantity] that a taker of this side meets; the best level is number 1."""
+        price = self._price(taker, number)
+        return [self._numerals.price(price), self._numerals.quantity(self._depth_usdt / price)]
 
-    def side(self, sign: int, levels: int) -> list[list[str]]:
+    def side(self, taker: Side, levels: int) -> list[list[str]]:
         """Best price first; a side ends above zero."""
-        reach = self._last / max(self._last * self._slippage, self._numerals.tick)
-        most = levels if sign > 0 else min(levels, int(reach) - 1)
-        return [self.level(sign, number) for number in range(1, most + 1)]
+        found = (number for number in range(1, levels + 1) if self._price(taker, number) > 0)
+        return [self.level(taker, number) for number in found]
+
+    def _price(self, taker: Side, number: int) -> Decimal:
+        distance = max(self._last * self._slippage, self._filters.tick_size) * number
+        return adverse(self._last + taker.sign * distance, taker, self._filters)
 
     def ticker(self, symbol: str, at_ms: int) -> Json:
         """GET /fapi/v1/ticker/bookTicker."""
-        bid, ask = self.level(-1, 1), self.level(1, 1)
+        bid, ask = self.level(Side.SELL, 1), self.level(Side.BUY, 1)
         return {
             "symbol": symbol,
             "bidPrice": bid[0],
@@ -169,7 +173,7 @@ class Book:
 
     def ticker_event(self, symbol: str, number: int, at_ms: int) -> Json:
         """<symbol>@bookTicker."""
-        bid, ask = self.level(-1, 1), self.level(1, 1)
+        bid, ask = self.level(Side.SELL, 1), self.level(Side.BUY, 1)
         return {
             "e": "bookTicker",
             "u": number,
@@ -190,8 +194,8 @@ class Book:
             "lastUpdateId": at_ms,
             "E": at_ms,
             "T": at_ms,
-            "bids": self.side(-1, levels),
-            "asks": self.side(1, levels),
+            "bids": self.side(Side.SELL, levels),
+            "asks": self.side(Side.BUY, levels),
         }
 
     def depth_event(self, symbol: str, levels: int, number: int, before: int, at_ms: int) -> Json:
@@ -205,8 +209,8 @@ class Book:
             "U": number,
             "u": number,
             "pu": before,
-            "b": self.side(-1, levels),
-            "a": self.side(1, levels),
+            "b": self.side(Side.SELL, levels),
+            "a": self.side(Side.BUY, levels),
             "st": USDT_MARGINED,
         }
 

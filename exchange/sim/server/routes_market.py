@@ -125,9 +125,13 @@ def open_interest(emulator: Emulator, params: Params) -> object:
     return {"openInterest": plain(held), "symbol": symbol, "time": emulator.now_ms}
 
 
-def no_coins(_: Emulator, __: Params) -> object:
-    """GET /sapi/v1/capital/config/getall, which ccxt asks for while loading markets: no spot wallet here."""
+def nothing(_: Emulator, __: Params) -> object:
+    """Coins and margin pairs of the spot exchange, which ccxt asks for while loading markets: there are none here."""
     return []
+
+
+def system_status(_: Emulator, __: Params) -> object:
+    return {"status": 0, "msg": "normal"}
 
 
 def _range(params: Params) -> tuple[int | None, int | None, int]:
@@ -148,10 +152,8 @@ def _one_or_all(emulator: Emulator, params: Params, row: Callable[[str], Json | 
 
 
 def _book(emulator: Emulator, symbol: str) -> Book | None:
-    quote, settings = emulator.market.quote(symbol), emulator.state.settings
-    if quote is None:
-        return None
-    return Book(quote.last, settings.slippage, settings.depth_usdt, emulator.numerals[symbol])
+    quote, state = emulator.market.quote(symbol), emulator.state
+    return None if quote is None else Book(quote.last, state.settings, state.filters[symbol])
 
 
 ENDPOINTS = (
@@ -169,5 +171,7 @@ ENDPOINTS = (
     public("/fapi/v1/ticker/24hr", day, by_symbol(1, 40)),
     public("/fapi/v1/depth", depth, by_depth),
     public("/fapi/v1/openInterest", open_interest),
-    public("/sapi/v1/capital/config/getall", no_coins),
+    public("/sapi/v1/capital/config/getall", nothing),
+    public("/sapi/v1/margin/allPairs", nothing),
+    public("/sapi/v1/system/status", system_status),
 )
