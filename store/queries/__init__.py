@@ -39,6 +39,14 @@ from store.queries.holdings import (
     trades_count,
 )
 from store.queries.money import equity, latest_equity, pnl
+from store.queries.tallies import (
+    NewestIds,
+    alerts_by_state,
+    intents_open,
+    newest_ids,
+    trades_by_status,
+    triggers_after,
+)
 from store.queries.transitions import (
     Page,
     TransitionFilter,
@@ -49,11 +57,13 @@ from store.queries.transitions import (
 )
 
 __all__ = [
+    "NewestIds",
     "Page",
     "TransitionFilter",
     "account",
     "alerts",
     "alerts_after",
+    "alerts_by_state",
     "anchors",
     "candles",
     "config_text",
@@ -68,9 +78,11 @@ __all__ = [
     "errors",
     "fills",
     "intents",
+    "intents_open",
     "latest_decisions",
     "latest_equity",
     "latest_regimes",
+    "newest_ids",
     "open_orders",
     "orders",
     "pnl",
@@ -84,8 +96,10 @@ __all__ = [
     "system_events",
     "trade",
     "trades",
+    "trades_by_status",
     "trades_count",
     "transition",
     "transitions",
     "transitions_after",
+    "triggers_after",
 ]

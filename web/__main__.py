@@ -1,0 +1,41 @@
+"""``python -m web``: the window alone. It reads the database and DASHBOARD_TOKEN, and no key of the exchange."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from web.app import create_app
+from web.server import CannotServe, WebServer, check_binding
+
+EXIT_REFUSED = 3
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--db", type=click.Path(dir_okay=False, path_type=Path), help="default: var/<BINANCE_ENV>.sqlite")
+@click.option("--host", default="127.0.0.1", show_default=True, help="another address needs DASHBOARD_TOKEN")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one")
+def main(db: Path | None, host: str, port: int) -> None:
+    """Serve the dashboard and its API from the database alone.
+
+    Of the environment, DASHBOARD_TOKEN and BINANCE_ENV (for the default of --db) are read, and nothing else.
+    """
+    database = db or Path("var") / f"{os.environ.get('BINANCE_ENV') or 'sim'}.sqlite"
+    token = os.environ.get("DASHBOARD_TOKEN") or None
+    try:
+        check_binding(host, token)
+        server = WebServer(create_app(database, token=token), host=host, port=port, token=token)
+    except CannotServe as error:
+        click.echo(f"web: {error}: {error.hint}", err=True)
+        sys.exit(EXIT_REFUSED)
+    click.echo(f"dashboard at {server.url}")
+    if token is None:
+        click.echo("no DASHBOARD_TOKEN: this machine may read, nobody may act", err=True)
+    server.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Puts the window together: routes, the gate before them, one shape for every error, and what must be closed again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from store.errors import StoreError
+from web import commanding
+from web.access import COOKIE, SESSION_S, Access, Gate, address_of
+from web.commanding import KINDS, Kind, Login, Wish
+from web.desk import Desk
+from web.endpoint import Context, Endpoint, parameters
+from web.errors import ApiError, ErrorAnswer, Problem, of_store
+from web.events import EventStream, Watch
+from web.metrics import CONTENT_TYPE, Metrics
+from web.openapi import document
+from web.page import FILES, PageFile
+from web.routes import READS
+from web.shield import Shield
+from web.views import Accepted, SessionView
+
+BODY_S = 10.0
+"""Real time a caller has to send the body of a request."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_log = structlog.get_logger("web")
+_encode = msgspec.json.Encoder().encode
+
+
+def create_app(
+    store_path: Path | str,
+    *,
+    token: str | None,
+    wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    clock: Callable[[], float] = time.monotonic,
+) -> ASGIApp:
+    """The window on the database at ``store_path``; ``token`` None: loopback may read, nobody may act.
+
+    ``wall_ms`` is real time in milliseconds, ``clock`` counts seconds and never goes back. The database need not be
+    there yet. Raises ValueError for a token that is too short.
+    """
+    return Shield(_Window(Path(store_path), token, wall_ms, clock).app())
+
+
+class _Window:
+    def __init__(self, path: Path, token: str | None, wall_ms: Callable[[], int], clock: Callable[[], float]) -> None:
+        self._desk = Desk(path)
+        self._gate = Gate(token, clock)
+        self._watch = Watch(self._desk)
+        self._metrics = Metrics(
+            self._desk, wall_ms, lambda: self._watch.listeners, lambda: self._gate.throttle.failures
+        )
+        self._wall_ms = wall_ms
+        self._context = Context(desk=self._desk, wall_ms=wall_ms)
+        self._openapi = _encode(document())
+
+    def app(self) -> Starlette:
+        routes = [self._route(read.path, read.access, self._answering(read)) for read in READS]
+        routes += [
+            self._route("/api/openapi.json", Access.READ, self._describe),
+            self._route("/metrics", Access.READ, self._scrape),
+            self._route("/api/events", Access.READ, self._events),
+            self._route("/api/session", Access.OPEN, self._session),
+            self._route("/api/login", Access.OPEN, self._log_in, "POST"),
+            self._route("/api/logout", Access.OPEN, self._log_out, "POST"),
+        ]
+        routes += [self._route(f"/api/bot/{kind}", Access.ADMIN, self._commanding(kind), "POST") for kind in KINDS]
+        routes += [self._route(path, Access.OPEN, _serving(file)) for path, file in FILES.items()]
+        return Starlette(
+            routes=routes,
+            lifespan=self._lifespan,
+            exception_handlers={HTTPException: _http_exception},
+            max_body_size=commanding.BODY_MAX,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            self._watch.close()
+            self._desk.close()
+
+    def _route(self, path: str, access: Access, handler: Handler, method: str = "GET") -> Route:
+        async def guarded(request: Request) -> Response:
+            began = time.perf_counter()
+            try:
+                self._gate.admit(request, access)
+                response = await handler(request)
+            except ApiError as error:
+                response = _failure(error)
+            except StoreError as error:
+                _log.error("database", path=path, error=str(error))
+                response = _failure(of_store(error))
+            except HTTPException:
+                raise
+            except Exception:
+                _log.exception("answer failed", path=path)
+                hint = "look into the log, and report it"
+                response = _failure(ApiError(500, "INTERNAL", "the answer could not be made", hint))
+            self._metrics.requests.labels(request.method, path, str(response.status_code)).inc()
+            self._metrics.seconds.labels(path).observe(time.perf_counter() - began)
+            return response
+
+        return Route(path, guarded, methods=[method])
+
+    def _answering(self, endpoint: Endpoint) -> Handler:
+        async def answer(request: Request) -> Response:
+            query = parameters(request, endpoint.query)
+            found = await self._desk.ask(lambda store: _encode(endpoint.read(store, query, self._context)))
+            return _json(found)
+
+        return answer
+
+    async def _describe(self, request: Request) -> Response:
+        return _json(self._openapi)
+
+    async def _scrape(self, request: Request) -> Response:
+        return Response(await self._desk.run(self._metrics.text), media_type=CONTENT_TYPE)
+
+    async def _events(self, request: Request) -> Response:
+        self._watch.check_room()
+        return EventStream(self._desk, self._watch, request.headers.get("last-event-id"))
+
+    async def _session(self, request: Request) -> Response:
+        return _json(_encode(self._session_view(request)))
+
+    async def _log_in(self, request: Request) -> Response:
+        login = commanding.parsed(await _body(request), Login)
+        name, session = self._gate.log_in(login.token, address_of(request))
+        view = SessionView(token_set=True, may_read=True, may_act=True, csrf=session.csrf)
+        response = _json(_encode(view))
+        response.set_cookie(
+            COOKIE, name, max_age=SESSION_S, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+        )
+        return response
+
+    async def _log_out(self, request: Request) -> Response:
+        self._gate.log_out(request)
+        view = SessionView(token_set=self._gate.has_token, may_read=False, may_act=False, csrf=None)
+        response = _json(_encode(view))
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return response
+
+    def _session_view(self, request: Request) -> SessionView:
+        session = self._gate.session_of(request)
+        return SessionView(
+            token_set=self._gate.has_token,
+            may_read=self._gate.may_read(request),
+            may_act=session is not None,
+            csrf=session.csrf if session else None,
+        )
+
+    def _commanding(self, kind: Kind) -> Handler:
+        async def command(request: Request) -> Response:
+            wish = commanding.parsed(await _body(request), Wish)
+            await self._desk.ask(lambda store: commanding.check(store, kind, wish.symbol))
+            row_id = await self._desk.run(lambda: self._desk.post(kind, wish.symbol, self._wall_ms()))
+            running = self._desk.daemon_running()
+            _log.info("command", id=row_id, kind=kind, symbol=wish.symbol, address=address_of(request))
+            url = f"/api/commands/{row_id}"
+            accepted = Accepted(
+                id=row_id, url=url, daemon_running=running, note=commanding.note(kind, wish.symbol, running)
+            )
+            return _json(_encode(accepted), 202, {"Location": url})
+
+        return command
+
+
+def _serving(file: PageFile) -> Handler:
+    async def serve(request: Request) -> Response:
+        headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == file.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(file.body, media_type=file.media_type, headers=headers)
+
+    return serve
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        return await asyncio.wait_for(request.body(), BODY_S)
+    except TimeoutError as error:
+        message = f"the body did not arrive within {BODY_S:g} s"
+        raise ApiError(408, "SLOW_BODY", message, "send it at once", headers={"Connection": "close"}) from error
+
+
+def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, status, headers, media_type="application/json")
+
+
+def _failure(error: ApiError) -> Response:
+    return _json(_encode(ErrorAnswer(error.problem)), error.status, error.headers)
+
+
+def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    problem = Problem(
+        code=phrase.upper().replace(" ", "_").replace("-", "_"),
+        message=str(error.detail) or phrase,
+        hint=_HINTS.get(error.status_code, "GET /api/openapi.json describes every call"),
+    )
+    return _json(_encode(ErrorAnswer(problem)), error.status_code, error.headers)
+
+
+_HINTS: dict[int, Any] = {413: f"a body has at most {commanding.BODY_MAX} bytes"}

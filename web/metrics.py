@@ -1,0 +1,175 @@
+"""Numbers for Prometheus: the window's own, and what the database says at each scrape.
+
+prometheus_client writes the exposition format, whose escaping and content negotiation are easy to get subtly wrong.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+
+from store import queries
+from store.database import Store
+from store.errors import StoreError
+from web import documents
+from web.catalogue import CATALOGUE, STATES
+from web.desk import Desk
+from web.routes.account import newest_ms
+from web.routes.holdings import PROTECTION_BUCKETS_MS, PROTECTION_TRADES_MAX, protection_ms
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+Labels = tuple[str, ...]
+Key = TypeVar("Key", bound=Labels)
+
+
+class Metrics:
+    """One window's registry."""
+
+    def __init__(
+        self, desk: Desk, wall_ms: Callable[[], int], listeners: Callable[[], int], failures: Callable[[], int]
+    ) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(*_named("fsm_http_requests"), registry=self._registry)
+        self.seconds = Histogram(*_named("fsm_http_request_seconds"), registry=self._registry)
+        Gauge(*_named("fsm_http_listeners"), registry=self._registry).set_function(listeners)
+        self._registry.register(_Failures(failures))
+        self._registry.register(_FromDatabase(desk, wall_ms))
+
+    def text(self) -> bytes:
+        """The exposition. Reads the database: call it in a reader's thread."""
+        return generate_latest(self._registry)
+
+
+class _Failures(Collector):
+    """Wrong tokens, which the throttle counts."""
+
+    def __init__(self, failures: Callable[[], int]) -> None:
+        self._failures = failures
+
+    def collect(self) -> Iterator[Metric]:
+        name, meaning, _ = _named("fsm_http_login_failures")
+        yield CounterMetricFamily(name, meaning, value=self._failures())
+
+
+class _FromDatabase(Collector):
+    """Asks at each scrape. Transitions are counted on from the last scrape; the first one counts them all."""
+
+    def __init__(self, desk: Desk, wall_ms: Callable[[], int]) -> None:
+        self._desk = desk
+        self._wall_ms = wall_ms
+        self._counted: dict[Labels, int] = {}
+        self._counted_to = 0
+        self._turn = threading.Lock()
+
+    def describe(self) -> list[Metric]:
+        return []  # so that registering asks nothing of the database
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            store = self._desk.store()
+            with self._turn:
+                found = [*self._daemon(store), *self._money(store), *_symbols(store), *self._holdings(store)]
+                found += [self._transitions(store), *_tables(store)]
+        except StoreError:
+            yield _gauge("fsm_database_up", {(): 0})
+            return
+        yield _gauge("fsm_database_up", {(): 1})
+        yield from found
+
+    def _daemon(self, store: Store) -> Iterator[Metric]:
+        identity, pulse = store.identity, documents.health(store)
+        if identity is not None:
+            yield _gauge("fsm_info", {(identity.environment, identity.database_id): 1})
+        yield _gauge("fsm_daemon_running", {(): self._desk.daemon_running()})
+        if pulse.wall_ms is not None:
+            yield _gauge("fsm_daemon_pulse_age_seconds", {(): max(0, self._wall_ms() - pulse.wall_ms) / 1000})
+        if pulse.loop_lag_ms is not None:
+            yield _gauge("fsm_loop_lag_seconds", {(): pulse.loop_lag_ms / 1000})
+        yield _gauge("fsm_journal_time_seconds", {(): newest_ms(store) / 1000})
+
+    def _money(self, store: Store) -> Iterator[Metric]:
+        equity, account = queries.latest_equity(store), queries.account(store)
+        if equity is not None:
+            yield _gauge("fsm_equity_usdt", {(): float(equity.equity)})
+            yield _gauge("fsm_balance_usdt", {(): float(equity.balance)})
+            yield _gauge("fsm_available_balance_usdt", {(): float(equity.available_balance)})
+        if account is not None:
+            yield _gauge("fsm_equity_high_usdt", {(): float(account.equity_high)})
+            yield _gauge("fsm_account_halted", {(): account.halt_cause is not None})
+            yield _gauge("fsm_account_paused", {(): account.paused})
+        if equity is not None and account is not None and account.equity_high > 0:
+            fall = float((account.equity_high - equity.equity) / account.equity_high)
+            yield _gauge("fsm_drawdown_ratio", {(): max(0.0, fall)})
+        budgets = documents.limits(store).budgets
+        yield _gauge("fsm_loss_budget_allowed_usdt", {(b.cause,): float(b.allowed) for b in budgets})
+        yield _gauge("fsm_loss_budget_used_usdt", {(b.cause,): float(b.used) for b in budgets})
+
+    def _holdings(self, store: Store) -> Iterator[Metric]:
+        positions, now_ms = queries.positions(store), self._wall_ms()
+        verified = documents.health(store).protection
+        yield _gauge("fsm_open_positions", {(): len(positions)})
+        yield _gauge("fsm_positions_without_stop", {(): sum(1 for held in positions if held.protected_ms is None)})
+        yield _gauge(
+            "fsm_position_upnl_usdt", {(held.symbol,): float(held.upnl) for held in positions if held.upnl is not None}
+        )
+        yield _gauge(
+            "fsm_stop_verified_age_seconds",
+            {
+                (held.symbol,): max(0, now_ms - verified[held.symbol].wall_ms) / 1000
+                for held in positions
+                if held.symbol in verified
+            },
+        )
+
+    def _transitions(self, store: Store) -> Metric:
+        newest = queries.newest_ids(store).transition
+        if newest < self._counted_to:  # another database has taken this one's place
+            self._counted, self._counted_to = {}, 0
+        for key, count in queries.triggers_after(store, self._counted_to, newest).items():
+            self._counted[key] = self._counted.get(key, 0) + count
+        self._counted_to = newest
+        meter = CATALOGUE["fsm_transitions"]
+        family = CounterMetricFamily(meter.name, meter.meaning, labels=meter.labels)
+        for labels, count in self._counted.items():
+            family.add_metric(labels, count)
+        return family
+
+
+def _symbols(store: Store) -> Iterator[Metric]:
+    rows = queries.symbols(store)
+    yield _gauge("fsm_symbol_state", {(row.symbol, state): row.state == state for row in rows for state in STATES})
+    yield _gauge("fsm_symbol_halted", {(row.symbol,): row.halt_cause is not None for row in rows})
+    yield _gauge("fsm_symbol_quarantined", {(row.symbol,): row.quarantine_cause is not None for row in rows})
+    yield _gauge("fsm_symbol_paused", {(row.symbol,): row.paused for row in rows})
+
+
+def _tables(store: Store) -> Iterator[Metric]:
+    yield _gauge("fsm_trades", {(status,): count for status, count in queries.trades_by_status(store).items()})
+    yield _gauge("fsm_intents_open", {(status,): count for status, count in queries.intents_open(store).items()})
+    yield _gauge("fsm_alerts", queries.alerts_by_state(store))
+    times = protection_ms(queries.trades(store, limit=PROTECTION_TRADES_MAX))
+    buckets = [(str(top / 1000), float(sum(1 for time in times if time <= top))) for top in PROTECTION_BUCKETS_MS]
+    meter = CATALOGUE["fsm_protection_seconds"]
+    family = HistogramMetricFamily(meter.name, meter.meaning)
+    family.add_metric([], [*buckets, ("+Inf", float(len(times)))], sum_value=sum(times) / 1000)
+    yield family
+
+
+def _gauge(name: str, values: Mapping[Key, float]) -> GaugeMetricFamily:
+    meter = CATALOGUE[name]
+    family = GaugeMetricFamily(meter.name, meter.meaning, labels=meter.labels)
+    for labels, value in values.items():
+        family.add_metric(labels, float(value))
+    return family
+
+
+def _named(name: str) -> tuple[str, str, Labels]:
+    meter = CATALOGUE[name]
+    return meter.name, meter.meaning, meter.labels

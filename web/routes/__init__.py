@@ -1,0 +1,8 @@
+"""The reads of the API by what they are about; ``READS`` is all of them."""
+
+from __future__ import annotations
+
+from web.endpoint import Endpoint
+from web.routes import account, holdings, journal, reasons
+
+READS: tuple[Endpoint, ...] = (*account.READS, *holdings.READS, *journal.READS, *reasons.READS)

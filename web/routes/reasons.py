@@ -1,0 +1,389 @@
+"""Answers to why: regimes with their hysteresis, reasons of each symbol, rules in force, and the machine's table."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import msgspec
+
+from rules.conditions import ConditionTrace
+from rules.explain import Why
+from rules.explain import why as explain_rules
+from rules.load import Ruleset, SourceError, parse_rules
+from rules.regime import RegimeState
+from store import queries
+from store.database import Store
+from store.rows import RegimeRow, RuleVersionRow
+from store.views import CurrentDecision
+from web import documents
+from web.endpoint import Context, Endpoint, Name, NoQuery, When, milliseconds
+from web.errors import not_found
+from web.explaining import GuardView, guards_of
+from web.views import Flag
+
+REGIME_CHANGES_SHOWN = 60
+RULESETS_KEPT = 4
+"""Rules that are kept compiled: those in force, and those that open trades still keep."""
+
+
+class RegimeChange(msgspec.Struct, frozen=True, kw_only=True):
+    at_ms: int
+    regime: str
+    previous: str | None
+    confidence: float
+
+
+class RegimeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol's regime and how it stands against a change.
+
+    The regime changes when ``pending`` was seen ``confirmations`` times or its confidence reaches
+    ``override_confidence``, in either case only after ``dwell_candles`` runs; those three are None when the rules that
+    were in force cannot be read. ``hysteresis`` says the same in words.
+    """
+
+    symbol: str
+    regime: str
+    confidence: float
+    since_ms: int
+    candle_ms: int
+    candles_in_regime: int
+    pending: str | None
+    pending_count: int
+    candidate: str
+    candidate_confidence: float
+    confirmations: int | None
+    override_confidence: float | None
+    dwell_candles: int | None
+    hysteresis: str
+    features: dict[str, float | None]
+    changes: list[RegimeChange]
+
+
+class Regimes(msgspec.Struct, frozen=True):
+    regimes: list[RegimeView]
+
+
+class WhyQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``at``: the last decision whose candle had opened by then; without it, the newest."""
+
+    symbol: Name
+    at: When | None = None
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition of the rules with its numbers. ``scope`` says whose it is, as in "TREND enter" or "LONG setup"."""
+
+    scope: str
+    trace: ConditionTrace
+
+
+class WhyView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a symbol did, or did not, trade: alike from ``candle_ms`` to ``last_ms`` (``count`` candles).
+
+    ``conditions`` is empty and ``hysteresis`` blank when the rules that were in force cannot be read.
+    """
+
+    symbol: str
+    candle_ms: int
+    last_ms: int
+    count: int
+    outcome: str
+    reason: str
+    regime: str | None
+    confidence: float | None
+    summary: str
+    hysteresis: str
+    guards: list[GuardView]
+    conditions: list[Condition]
+    facts: dict[str, float | None]
+    rules_hash: str
+
+
+class WhyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The present reason of one symbol."""
+
+    symbol: str
+    candle_ms: int
+    last_ms: int
+    count: int
+    outcome: str
+    reason: str
+    regime: str | None
+    confidence: float | None
+    summary: str
+
+
+class WhyBoard(msgspec.Struct, frozen=True):
+    symbols: list[WhyRow]
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    hash: str
+    at_ms: int
+
+
+class RulesView(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules in force, those before, and the settings in force (never a secret: those stand only in .env)."""
+
+    rules_hash: str
+    at_ms: int
+    text: str
+    versions: list[Version]
+    config_versions: list[Version]
+    config: dict[str, Any] | None
+
+
+class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol's machine now."""
+
+    symbol: str
+    state: str
+    trade_id: str | None
+    halt: Flag | None
+    quarantine: Flag | None
+    paused: bool
+    at_ms: int
+    transition_id: int
+
+
+class MachineView(msgspec.Struct, frozen=True, kw_only=True):
+    """The table the engine runs on as the daemon left it (None when it has not), and where each symbol is in it."""
+
+    table: documents.MachineDocument | None
+    symbols: list[SymbolView]
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    facts: dict[str, float | None] = {}
+    regime: RegimeState = RegimeState()
+
+
+class _Rulesets:
+    """Compiled rules by hash, for several threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Ruleset | None] = {}
+        self._turn = threading.Lock()
+
+    def of(self, store: Store, rules_hash: str) -> Ruleset | None:
+        """The rules that a hash stands for, None when they are not stored or can no longer be read."""
+        with self._turn:
+            if rules_hash not in self._known:
+                text = queries.rules_text(store, rules_hash)
+                while len(self._known) >= RULESETS_KEPT:
+                    del self._known[next(iter(self._known))]
+                self._known[rules_hash] = None if text is None else _parsed(text, rules_hash)
+            return self._known[rules_hash]
+
+
+_RULESETS = _Rulesets()
+
+
+def _parsed(text: str, rules_hash: str) -> Ruleset | None:
+    try:
+        return parse_rules(text, f"rules {rules_hash[:12]}")
+    except SourceError:
+        return None
+
+
+def regimes(store: Store, query: NoQuery, context: Context) -> Regimes:
+    stable = {row.symbol: row for row in queries.latest_regimes(store)}
+    decided = {row.symbol: row for row in queries.latest_decisions(store)}
+    return Regimes(
+        [_regime(store, name, decided.get(name), stable.get(name)) for name in sorted(stable.keys() | decided.keys())]
+    )
+
+
+def _regime(store: Store, symbol: str, decided: CurrentDecision | None, stable: RegimeRow | None) -> RegimeView:
+    seen = _seen(decided) if decided else _Seen()
+    rules_hash = decided.rules_hash if decided else stable.rules_hash if stable else ""
+    state = seen.regime if decided or stable is None else msgspec.json.decode(stable.counters_json, type=RegimeState)
+    ruleset = _RULESETS.of(store, rules_hash)
+    rules = ruleset.for_symbol(symbol) if ruleset else None
+    features = stable_features(seen, rules.regime_fact_keys if rules else ())
+    return RegimeView(
+        symbol=symbol,
+        regime=state.regime.value,
+        confidence=state.confidence,
+        since_ms=state.since_ms,
+        candle_ms=state.candle_ms,
+        candles_in_regime=state.candles_in_regime,
+        pending=state.pending.value if state.pending else None,
+        pending_count=state.pending_count,
+        candidate=state.candidate.value,
+        candidate_confidence=state.candidate_confidence,
+        confirmations=rules.classifier.confirmations if rules else None,
+        override_confidence=rules.classifier.override_confidence if rules else None,
+        dwell_candles=rules.classifier.dwell_candles if rules else None,
+        hysteresis=explain_rules(rules, seen.facts, state).hysteresis if rules else "",
+        features=features,
+        changes=[
+            RegimeChange(at_ms=row.at_ms, regime=row.regime, previous=row.previous, confidence=row.confidence)
+            for row in reversed(queries.regimes(store, symbol, limit=REGIME_CHANGES_SHOWN))
+        ],
+    )
+
+
+def stable_features(seen: _Seen, keys: tuple[str, ...]) -> dict[str, float | None]:
+    """The facts that the classifier reads."""
+    return {key: seen.facts.get(key) for key in keys}
+
+
+def board(store: Store, query: NoQuery, context: Context) -> WhyBoard:
+    rows = []
+    for decided in queries.latest_decisions(store):
+        reasons = _reasons(store, decided)
+        rows.append(
+            WhyRow(
+                symbol=decided.symbol,
+                candle_ms=decided.candle_ms,
+                last_ms=decided.last_ms,
+                count=decided.count,
+                outcome=decided.outcome,
+                reason=decided.reason,
+                regime=decided.regime,
+                confidence=decided.confidence,
+                summary=_summary(decided, reasons),
+            )
+        )
+    return WhyBoard(rows)
+
+
+def why(store: Store, query: WhyQuery, context: Context) -> WhyView:
+    decided = queries.decision_at(store, query.symbol, milliseconds(query.at, "at"))
+    if decided is None:
+        known = ", ".join(row.symbol for row in queries.latest_decisions(store)) or "no symbol yet"
+        raise not_found(f"nothing was decided about {query.symbol} by then", f"there are decisions about {known}")
+    reasons = _reasons(store, decided)
+    return WhyView(
+        symbol=decided.symbol,
+        candle_ms=decided.candle_ms,
+        last_ms=decided.last_ms,
+        count=decided.count,
+        outcome=decided.outcome,
+        reason=decided.reason,
+        regime=decided.regime,
+        confidence=decided.confidence,
+        summary=_summary(decided, reasons),
+        hysteresis=reasons.hysteresis if reasons else "",
+        guards=guards_of(decided.guards_json),
+        conditions=_conditions(reasons) if reasons else [],
+        facts=_seen(decided).facts,
+        rules_hash=decided.rules_hash,
+    )
+
+
+def _seen(decided: CurrentDecision) -> _Seen:
+    return msgspec.json.decode(decided.facts_json, type=_Seen)
+
+
+def _reasons(store: Store, decided: CurrentDecision) -> Why | None:
+    ruleset = _RULESETS.of(store, decided.rules_hash)
+    if ruleset is None:
+        return None
+    seen = _seen(decided)
+    return explain_rules(ruleset.for_symbol(decided.symbol), seen.facts, seen.regime)
+
+
+def _summary(decided: CurrentDecision, reasons: Why | None) -> str:
+    """One sentence; where a guard or the state decided and not the rules, that comes first."""
+    refused = next((guard for guard in guards_of(decided.guards_json) if not guard.passed), None)
+    said = reasons.summary if reasons else decided.reason
+    if refused is not None:
+        return f"refused by {refused.name} (found {refused.value or '?'}, needed {refused.limit or '?'}): {said}"
+    if decided.outcome in ("NO_SIGNAL", "SIGNAL"):
+        return said
+    return f"{decided.outcome.lower().replace('_', ' ')}: {decided.reason}"
+
+
+def _conditions(reasons: Why) -> list[Condition]:
+    found = []
+    for regime in reasons.regimes:
+        found += [Condition(scope=f"{regime.regime} enter", trace=trace) for trace in regime.enter_conditions]
+        found += [Condition(scope=f"{regime.regime} stay", trace=trace) for trace in regime.stay_conditions]
+    for side in reasons.signal.traces if reasons.signal else ():
+        found += [Condition(scope=f"{side.side} setup", trace=trace) for trace in side.setup]
+        found += [Condition(scope=f"{side.side} accept", trace=trace) for trace in side.accept]
+    return found
+
+
+def rules(store: Store, query: NoQuery, context: Context) -> RulesView:
+    versions = queries.rule_versions(store)
+    if not versions:
+        raise not_found("no rules are stored", "start the bot once")
+    newest = _in_force(store, versions)
+    return RulesView(
+        rules_hash=newest.rules_hash,
+        at_ms=newest.at_ms,
+        text=newest.text,
+        versions=[Version(hash=row.rules_hash, at_ms=row.at_ms) for row in versions],
+        config_versions=[Version(hash=row.config_hash, at_ms=row.at_ms) for row in queries.config_versions(store)],
+        config=documents.config(store),
+    )
+
+
+def _in_force(store: Store, versions: list[RuleVersionRow]) -> RuleVersionRow:
+    """The rules of the newest event of the system: a version that comes back is not stored a second time."""
+    named = next((event.rules_hash for event in queries.system_events(store) if event.rules_hash), None)
+    return next((version for version in versions if version.rules_hash == named), versions[0])
+
+
+def machine(store: Store, query: NoQuery, context: Context) -> MachineView:
+    return MachineView(
+        table=documents.machine(store),
+        symbols=[
+            SymbolView(
+                symbol=row.symbol,
+                state=row.state,
+                trade_id=row.trade_id,
+                halt=_flag(row.halt_cause, row.halt_since_ms),
+                quarantine=_flag(row.quarantine_cause, row.quarantine_since_ms),
+                paused=row.paused,
+                at_ms=row.at_ms,
+                transition_id=row.transition_id,
+            )
+            for row in queries.symbols(store)
+        ],
+    )
+
+
+def _flag(cause: str | None, since_ms: int | None) -> Flag | None:
+    return None if cause is None else Flag(cause, since_ms or 0)
+
+
+READS = (
+    Endpoint(
+        path="/api/regimes",
+        summary="The regime of every symbol, its hysteresis, and its latest changes",
+        answer=Regimes,
+        read=regimes,
+    ),
+    Endpoint(
+        path="/api/why",
+        summary="Why each symbol does or does not trade now, one row each",
+        answer=WhyBoard,
+        read=board,
+    ),
+    Endpoint(
+        path="/api/why/{symbol}",
+        summary="Why a symbol did, or did not, trade: each condition with its numbers",
+        query=WhyQuery,
+        answer=WhyView,
+        read=why,
+        may_miss=True,
+    ),
+    Endpoint(
+        path="/api/rules",
+        summary="Rules and settings in force",
+        answer=RulesView,
+        read=rules,
+        may_miss=True,
+    ),
+    Endpoint(
+        path="/api/machine",
+        summary="The machine's table, and the state of every symbol",
+        answer=MachineView,
+        read=machine,
+    ),
+)

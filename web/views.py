@@ -1,0 +1,251 @@
+"""The shapes of the API's answers about money, positions, orders, trades and the journal. Amounts are decimal text."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from store.rows import AlertRow
+from store.views import CommandRow, OrderRow, TradeRow
+from web.documents import Budget
+
+Mode = Literal["RUNNING", "PAUSED", "HALTED", "STOPPED"]
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """A condition that lasts: why, and since when."""
+
+    cause: str
+    since_ms: int
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the window and the daemon work. ``ok``: both; ``stopped``: no daemon writes; ``stale``: it lags."""
+
+    status: Literal["ok", "stopped", "stale"]
+    daemon_running: bool
+    pulse_age_ms: int | None
+
+
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """One UTC day, ISO week or month under way."""
+
+    key: str
+    start_equity: Decimal
+    realized_pnl: Decimal
+
+
+class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
+    """A loss limit and what is left of it."""
+
+    cause: str
+    period: str
+    allowed: Decimal
+    used: Decimal
+    remaining: Decimal
+    exceeded: bool
+
+    @classmethod
+    def of(cls, budget: Budget) -> BudgetView:
+        return cls(
+            cause=budget.cause,
+            period=budget.period,
+            allowed=budget.allowed,
+            used=budget.used,
+            remaining=budget.remaining,
+            exceeded=budget.exceeded,
+        )
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """How things stand. ``as_of_ms`` is the newest time in the journal, on the exchange's clock.
+
+    ``limit_action`` is what a breached limit does to open positions: BLOCK_ENTRIES or FLATTEN; None when unknown.
+    """
+
+    as_of_ms: int
+    environment: str
+    database_id: str
+    mode: Mode
+    daemon_running: bool
+    paused: bool
+    halt: Flag | None
+    equity: Decimal | None
+    balance: Decimal | None
+    available_balance: Decimal | None
+    unrealized_pnl: Decimal | None
+    equity_high: Decimal | None
+    drawdown_pct: float | None
+    net_pnl: Decimal
+    trades: int
+    wins: int
+    open_positions: int
+    open_risk_usdt: Decimal
+    day: Period | None
+    week: Period | None
+    month: Period | None
+    budgets: list[BudgetView]
+    limit_action: str | None
+    auto_resume: bool | None
+    stream: str | None
+    speed: float | None
+    loop_lag_ms: float | None
+    pulse_age_ms: int | None
+    protection_deadline_ms: int | None
+
+
+class TargetView(msgspec.Struct, frozen=True, kw_only=True):
+    """A take-profit of a position."""
+
+    trigger_price: Decimal
+    portion: Decimal
+    done: bool
+
+
+class PositionView(msgspec.Struct, frozen=True, kw_only=True):
+    """An open position with what protects it.
+
+    ``r`` is the unrealised result in multiples of the risk. ``stop_verified_age_ms`` is how long ago, in real time, a
+    look read the stop back from the exchange; None when the daemon has not said.
+    """
+
+    symbol: str
+    state: str
+    trade_id: str
+    side: str
+    size: Decimal
+    entry: Decimal | None
+    mark: Decimal | None
+    upnl: Decimal | None
+    r: float | None
+    risk_usdt: Decimal | None
+    stop_price: Decimal | None
+    stop_client_order_id: str | None
+    stop_verified_age_ms: int | None
+    targets: list[TargetView]
+    liquidation_price: Decimal | None
+    strategy: str | None
+    regime: str | None
+    opened_ms: int
+    protected_ms: int | None
+    updated_ms: int | None
+
+
+class Positions(msgspec.Struct, frozen=True):
+    positions: list[PositionView]
+
+
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
+    limit: int
+    offset: int
+    orders: list[OrderRow]
+
+
+class Trades(msgspec.Struct, frozen=True, kw_only=True):
+    total: int
+    limit: int
+    offset: int
+    trades: list[TradeRow]
+
+
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """The net result of one UTC day."""
+
+    day_ms: int
+    net_pnl: Decimal
+
+
+class Pnl(msgspec.Struct, frozen=True, kw_only=True):
+    """Results of the trades closed in the range that ends at ``until_ms``, the newest time in the journal."""
+
+    range: str
+    since_ms: int
+    until_ms: int
+    trades: int
+    wins: int
+    losses: int
+    pnl: Decimal
+    fees: Decimal
+    funding: Decimal
+    net_pnl: Decimal
+    days: list[Day]
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """Equity at a time; ``drawdown_pct`` below the highest point of the series so far."""
+
+    at_ms: int
+    balance: Decimal
+    equity: Decimal
+    drawdown_pct: float
+
+
+class EquitySeries(msgspec.Struct, frozen=True, kw_only=True):
+    """``floors`` are the equities at which a loss limit stops entries, by its cause."""
+
+    points: list[Point]
+    floors: dict[str, Decimal]
+
+
+class Alerts(msgspec.Struct, frozen=True):
+    alerts: list[AlertRow]
+
+
+class Commands(msgspec.Struct, frozen=True):
+    commands: list[CommandRow]
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A command was left for the daemon. ``url`` says what became of it."""
+
+    id: int
+    url: str
+    daemon_running: bool
+    note: str
+
+
+class CandleView(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed candle; ``time_ms`` is its open time."""
+
+    time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Candles(msgspec.Struct, frozen=True, kw_only=True):
+    symbol: str
+    timeframe: str
+    candles: list[CandleView]
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """Trades whose stop was confirmed within ``le_ms`` of the first fill and not within the bucket before."""
+
+    le_ms: int | None
+    count: int
+
+
+class ProtectionTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Time from first fill to confirmed stop over the newest trades; milliseconds on the exchange's clock."""
+
+    trades: int
+    unprotected: int
+    p50_ms: int | None
+    p99_ms: int | None
+    max_ms: int | None
+    deadline_ms: int | None
+    buckets: list[Bucket]
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page needs to know before it may ask: ``csrf`` comes only with a session."""
+
+    token_set: bool
+    may_read: bool
+    may_act: bool
+    csrf: str | None
