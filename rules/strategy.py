@@ -201,7 +201,7 @@ class Strategy:
         trail = rules.trail.calculate(scene) if rules.trail else None
         if trail is not None:
             moves["TRAIL"] = trail
-        return {name: price for name, price in moves.items() if price > 0}
+        return moves
 
     def _plan(self, rules: SideRules, facts: Facts, traces: tuple[SideTrace, ...]) -> SignalReading:
         """Entry, stop, targets and reward of the side whose setup holds, or the reason why they are no good."""

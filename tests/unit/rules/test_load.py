@@ -211,6 +211,12 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
         "3}\n  rsi",
         "adx has no parameter 'length'; it takes period",
     ),
+    "a parameter where there are none": (
+        "  up_1h: {",
+        "  closed_4h: {indicator: candle_closed, timeframe: 4h, period: 3}\n  up_1h: {",
+        "3}\n  up_1h",
+        "candle_closed has no parameter 'period'; it takes no parameters",
+    ),
     "a comparison of unlike units": (
         "when: rsi_4h <= 30}",
         "when: rsi_4h <= close_1h}",

@@ -80,6 +80,19 @@ def test_enough_confidence_needs_no_confirmations(run: Run) -> None:
     assert states[-1].confidence == (58.0 - 20.0) / (60.0 - 20.0)
 
 
+def test_the_confidence_that_suffices_is_the_override_itself(classifier: Classifier) -> None:
+    present = RegimeState(candles_in_regime=9, candle_ms=H4)
+    for confidence, regime in ((0.9, TREND), (0.899, NO_TRADE)):
+        readings = {one: Reading(Truth.of(one is TREND), Truth.FALSE, confidence) for one in PRIORITY}
+        assert classifier.advance(present, readings, 2 * H4).regime is regime
+
+
+def test_what_is_unknown_neither_begins_nor_keeps_a_regime(classifier: Classifier) -> None:
+    unknown = {one: Reading(Truth.UNKNOWN, Truth.UNKNOWN, 1.0) for one in PRIORITY}
+    present = RegimeState(regime=TREND, candles_in_regime=9, candle_ms=H4)
+    assert classifier.advance(present, unknown, 2 * H4).candidate is NO_TRADE
+
+
 def test_no_regime_ends_before_it_has_lasted_long_enough(run: Run) -> None:
     first_two = run([STRONG_TREND, STRONG_TREND])
     assert [state.regime for state in first_two] == [NO_TRADE, NO_TRADE], "dwell_candles holds for NO_TRADE, too"
