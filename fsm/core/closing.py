@@ -1,4 +1,4 @@
-"""The way out: exits, the emergency close that repeats until the exchange says flat, and the booking of the trade."""
+"""The way out: exits, the emergency close that repeats until the exchange says flat, and what is swept when it does."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from exchange.filters import Rounding
-from exchange.types import Confirmed, Refused
-from fsm.core import refusals
+from exchange.types import OrderStatus, Refused
+from fsm.core.booking import book, plan_kept
 from fsm.core.events import IntentEnded, SymbolObserved
 from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
-from fsm.core.legs import close_piece
+from fsm.core.legs import bridge_id, close_id, close_piece
 from fsm.core.move import Move, move
-from fsm.core.records import ZERO, Flag, HaltCause, SymbolRecord, Trade
+from fsm.core.records import ZERO, State, SymbolRecord, Trade
+from fsm.core.refusals import DUPLICATE_ID, NO_COUNTERPARTY, refused_for_good
 from fsm.core.scene import Setting
-from fsm.core.sight import Sight, count_fills, exit_reason
+from fsm.core.sight import Sight, count_fills, exit_reason, has_ended
 from fsm.core.states import Trigger
 
-LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
-"""Rows of the exchange's ledger of a trade that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
+LIMIT_DISTANCE = Decimal("0.05")
+"""How far from the mark a closing LIMIT goes where the symbol has no bound of its own."""
 
 
-def begin_flatten(record: SymbolRecord, at_ms: int, reason: str, setting: Setting) -> Move:
+def begin_flatten(record: SymbolRecord, reason: str, setting: Setting) -> Move:
     """Into FLATTEN: the entry and the partial targets go, the stop stays, a reduce-only piece closes."""
-    del at_ms
     return _begin(Trigger.FLATTEN, record, reason, setting)
 
 
@@ -35,16 +35,17 @@ def begin_exit(record: SymbolRecord, reason: str, setting: Setting) -> Move:
 
 def _begin(trigger: Trigger, record: SymbolRecord, reason: str, setting: Setting) -> Move:
     trade = record.trade
-    if trade is None:
-        return move(trigger, reason, record, intents=(Look(symbol=record.symbol),))
+    assert trade is not None
+    if record.state is State.SIGNALLED:  # its entry was never sent, so it cannot fill
+        trade = replace(trade, entry=replace(trade.entry, finished=True))
     trade = replace(trade, exit_reason=trade.exit_reason or reason)
     intents: list[Intent] = []
     if not trade.entry.finished:
         intents.append(CancelEntry(symbol=record.symbol, client_id=trade.entry.client_id))
     if trade.targets_sent:
         intents.extend(_cancel_partial_targets(trade))
-    if trade.open_quantity > 0:
-        trade, piece = next_piece(trade, trade.open_quantity, setting)
+    if trade.open_quantity > 0 and not trade.piece_pending:
+        trade, piece = _next_piece(trade, trade.open_quantity, setting)
         intents.append(piece)
     intents.append(Look(symbol=record.symbol))
     return move(trigger, reason, replace(record, trade=trade), intents=tuple(intents))
@@ -59,171 +60,185 @@ def _cancel_partial_targets(trade: Trade) -> list[Intent]:
     ]
 
 
-def next_piece(
+def _next_piece(
     trade: Trade, quantity: Decimal, setting: Setting, *, limit: Decimal | None = None
 ) -> tuple[Trade, Intent]:
-    """The next closing order; its number rises only when the one before it is known to have ended."""
     attempt = trade.exit_attempt + 1
     return replace(trade, exit_attempt=attempt), close_piece(trade, quantity, attempt, setting, limit=limit)
 
 
 def leave(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
-    """The position is gone. With the fills that closed it (or the patience of several looks), the trade is exiting.
+    """The position is gone. With the fills that closed it, or the patience of several looks, the trade is exiting.
 
-    Without them the zero may be a lag of the exchange's answer, and nothing is concluded yet.
+    Without them the zero may be a lag of the exchange's answer. While our stop still rests, the exchange contradicts
+    itself (closePosition stops end with their position): the symbol is quarantined, and the stop left in place.
     """
     trade = record.trade
     assert trade is not None
     complete = trade.closed_quantity + sight.exit_filled >= trade.entry.filled > 0
     if not complete and not event.persisted:
         return None
+    if not complete and sight.stop_rests:
+        if record.quarantine is not None:
+            return None
+        return move(Trigger.QUARANTINE, "POSITION_UNCLEAR", record.quarantined("POSITION_UNCLEAR", event.at_ms))
     reason = exit_reason(trade, sight, event.snapshot)
-    trade = count_fills(replace(trade, exit_reason=reason), event.snapshot.fills)
-    trade = replace(trade, open_quantity=ZERO)
+    trade = count_fills(replace(trade, exit_reason=reason), event.snapshot.fills, setting)
+    trade = replace(trade, open_quantity=ZERO, swept=True)
     record = replace(record, trade=trade)
     if sight.position < 0:
-        record = replace(record, quarantine=Flag("FOREIGN_POSITION", event.at_ms))
+        record = record.quarantined("FOREIGN_POSITION", event.at_ms)
     # Another look even when nothing is left to sweep: the books are closed with the ledger's rows, asked for from here.
-    intents = sweep(record, sight.own_open) or (Look(symbol=record.symbol),)
-    return move(Trigger.EXIT, reason, record, intents=intents)
+    return move(Trigger.EXIT, reason, record, intents=(*_sweep(trade, sight, setting), Look(symbol=record.symbol)))
 
 
-def sweep(record: SymbolRecord, client_ids: tuple[str, ...]) -> tuple[Intent, ...]:
-    """Cancel what is left of our orders and look again; nothing when nothing is left."""
-    if not client_ids:
-        return ()
-    return SweepOrders(symbol=record.symbol, client_ids=client_ids), Look(symbol=record.symbol)
+def _sweep(trade: Trade, sight: Sight, setting: Setting) -> tuple[Intent, ...]:
+    """Cancel every order of the trade that was not seen to have ended, whether the lists show it or not (R2)."""
+    ids = [target.client_id for target in trade.targets if trade.targets_sent and not target.done]
+    if trade.stop is not None:
+        ids.append(trade.stop.client_id)
+    if trade.stop is not None and trade.stop_before is not None:
+        ids += [trade.stop_before.client_id, bridge_id(setting, trade, trade.stop)]
+    if not trade.entry.finished:
+        ids.append(trade.entry.client_id)
+    seen = [sight.stop, sight.entry, *sight.targets.values()]
+    ended = {order.client_id for order in seen if order is not None and not order.status.is_open}
+    left = sorted((set(ids) - ended) | set(sight.own_open))
+    return (SweepOrders(symbol=trade.symbol, client_ids=tuple(left)),) if left else ()
 
 
 def look_closing(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
     """Judge one look while EXITING or in FLATTEN."""
     trade = record.trade
-    if trade is None:
-        return move(Trigger.FLAT, "NOTHING_OPEN", record)
-    if sight.entry is not None and (late := _late_entry(record, trade, sight)) is not None:
+    assert trade is not None
+    late = _late_entry(record, trade, event, sight)
+    if late is not None:
         return late
-    if sight.position > 0:
-        return _close_more(record, trade, event, sight, setting)
-    if sight.own_open:
-        return move(Trigger.REPROTECT, "ORDERS_LEFT", record, intents=sweep(record, sight.own_open))
-    if trade.first_fill_ms is None:
-        return move(Trigger.FLAT, trade.exit_reason or "NEVER_FILLED", replace(record, trade=None))
-    complete = trade.closed_quantity + sight.exit_filled >= trade.entry.filled
-    if not complete and not event.persisted:
-        return None
-    return book(record, event, flagged=None if complete else "FILLS_MISSING", setting=setting)
+    ours = _ours_left(trade, sight)
+    if sight.position > 0 and ours > 0:
+        return _close_more(record, trade, event, sight, min(sight.position, ours), setting)
+    if sight.position > 0 and not event.persisted:
+        return None  # our part is closed: the position lags, or the rest is somebody else's
+    return _wind_up(record, trade, event, sight, setting)
 
 
-def _late_entry(record: SymbolRecord, trade: Trade, sight: Sight) -> Move | None:
+def _ours_left(trade: Trade, sight: Sight) -> Decimal:
+    """The most of the position that can be ours: what our entry brought, less what our own orders closed.
+
+    What others closed is not subtracted: of a position that is smaller everything may be ours.
+    """
+    entered = trade.entry.filled if trade.entry.finished else trade.entry.quantity
+    working = sight.close.executed_quantity if sight.close is not None else ZERO
+    return entered - trade.closed_by_us - working
+
+
+def _late_entry(record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: Sight) -> Move | None:
     """The entry went on filling, or ended, while we were on the way out."""
-    assert sight.entry is not None
-    filled, finished = sight.entry.executed_quantity, not sight.entry.status.is_open
-    if filled <= trade.entry.filled and finished == trade.entry.finished:
+    if sight.entry is None:
         return None
-    filled = max(filled, trade.entry.filled)
+    filled, finished = sight.entry.executed_quantity, has_ended(sight.entry)
+    if filled <= trade.entry.filled and (trade.entry.finished or not finished):
+        return None
     entry = replace(
         trade.entry,
-        filled=filled,
-        finished=finished,
+        filled=max(filled, trade.entry.filled),
+        finished=finished or trade.entry.finished,
         average_price=sight.entry.average_price or trade.entry.average_price,
     )
     trade = replace(
         trade,
         entry=entry,
-        entry_price=entry.average_price or trade.entry_price_planned,
+        entry_price=entry.average_price or trade.entry_price or trade.entry_price_planned,
         open_quantity=max(sight.position, ZERO),
-        first_fill_ms=trade.first_fill_ms or (sight.entry.update_time_ms if filled > 0 else None),
+        first_fill_ms=trade.first_fill_ms or (event.at_ms if filled > 0 else None),
     )
-    return move(Trigger.FILL, "LATE_FILL", replace(record, trade=trade))
+    reason = "LATE_FILL" if filled > record.trade.entry.filled else "ENTRY_ENDED"  # type: ignore[union-attr]
+    return move(Trigger.FILL, reason, replace(record, trade=trade))
 
 
 def _close_more(
-    record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: Sight, setting: Setting
+    record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: Sight, quantity: Decimal, setting: Setting
 ) -> Move | None:
     """Something is still open: wait for a closing order that works or whose fate is open, else send the next piece."""
-    quantity = min(sight.position, trade.entry.filled) if trade.entry.filled else sight.position
-    if sight.close is not None and sight.close.status.is_open:
+    close = sight.close
+    if close is not None and (close.status.is_open or (_is_riddle(close.status) and not event.persisted)):
         return None
-    if trade.exit_attempt and sight.close is None:
+    if trade.piece_pending and close is None:
         if not event.persisted:
             return None
-        intents: tuple[Intent, ...] = (
-            close_piece(trade, quantity, trade.exit_attempt, setting),
-            Look(symbol=record.symbol),
-        )
+        again = close_piece(trade, quantity, trade.exit_attempt, setting)
+        intents: tuple[Intent, ...] = (*_competing(trade, sight), again, Look(symbol=record.symbol))
         return move(Trigger.REPROTECT, "CLOSE_NOT_FOUND", record, intents=intents)
-    done = sight.close.executed_quantity if sight.close is not None else ZERO
+    done = close.executed_quantity if close is not None else ZERO
     if done >= trade.open_quantity > 0 and not event.persisted:
-        return None
-    trade = count_fills(replace(trade, open_quantity=quantity), event.snapshot.fills)
-    trade, piece = next_piece(trade, quantity, setting)
-    cancels = tuple(_cancel_partial_targets(trade)) if set(sight.own_open) & _partial_ids(trade) else ()
-    intents = (*cancels, piece, Look(symbol=record.symbol))
+        return None  # it closed everything we knew of; the position lags
+    trade = count_fills(trade, event.snapshot.fills, setting)
+    trade = replace(trade, open_quantity=quantity, closed_by_us=trade.closed_by_us + done)
+    trade, piece = _next_piece(trade, quantity, setting)
+    intents = (*_competing(trade, sight), piece, Look(symbol=record.symbol))
     return move(Trigger.REPROTECT, "CLOSE_AGAIN", replace(record, trade=trade), intents=intents)
 
 
-def _partial_ids(trade: Trade) -> set[str]:
-    return {target.client_id for target in trade.targets if target.quantity is not None}
+def _is_riddle(status: OrderStatus) -> bool:
+    return status is OrderStatus.UNRECOGNISED
 
 
-def close_ended(record: SymbolRecord, event: IntentEnded, setting: Setting) -> Move | None:
-    """A closing order was answered. Refused for want of a counterparty: step in with LIMIT IOC; else a look decides."""
+def _competing(trade: Trade, sight: Sight) -> tuple[Intent, ...]:
+    """What rests and would enlarge the position or take the close's place: the entry, and partial targets."""
+    cancels = [order for order in _cancel_partial_targets(trade) if _client_id(order) in sight.own_open]
+    if trade.entry.client_id in sight.own_open:
+        cancels.append(CancelEntry(symbol=trade.symbol, client_id=trade.entry.client_id))
+    return tuple(cancels)
+
+
+def _client_id(intent: Intent) -> str | None:
+    return intent.client_id if isinstance(intent, CancelAlgo | CancelEntry) else None
+
+
+def _wind_up(record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
+    """Nothing of ours is open: sweep, and close the books when their evidence is complete or will not come."""
+    symbol, patient = record.symbol, event.persisted
+    left = _sweep(trade, sight, setting)
+    if sight.own_open or (left and not trade.swept):
+        swept = replace(record, trade=replace(trade, swept=True))
+        return move(Trigger.SWEEP, "ORDERS_LEFT", swept, intents=(*left, Look(symbol=symbol)))
+    if not trade.entry.finished and not patient:
+        return None
+    if not trade.entry.finished:  # nobody saw its end: should it fill after all, its plan is remembered
+        record = replace(record, abandoned=plan_kept(trade, record))
+    if sight.position != 0 and patient:
+        record = record.quarantined("FOREIGN_POSITION", event.at_ms)
+    if trade.first_fill_ms is None:
+        return move(Trigger.FLAT, trade.exit_reason or "NEVER_FILLED", replace(record, trade=None, tried=None))
+    complete = trade.closed_quantity + sight.exit_filled >= trade.entry.filled
+    if not (complete and event.snapshot.income) and not patient:
+        return None
+    if not complete:
+        record = replace(record, abandoned=plan_kept(trade, record)).quarantined("FILLS_MISSING", event.at_ms)
+    return book(record, trade, event, complete=complete, setting=setting)
+
+
+def close_ended(record: SymbolRecord, event: IntentEnded, client_id: str, setting: Setting) -> Move | None:
+    """A closing order was answered. Refused for want of a counterparty: step in with LIMIT IOC; otherwise the look
+    that follows decides, knowing that this piece does not exist."""
     trade, outcome = record.trade, event.outcome
-    if trade is None or isinstance(outcome, Confirmed) or not isinstance(outcome, Refused):
+    if trade is None or not isinstance(outcome, Refused) or client_id != close_id(setting, trade, trade.exit_attempt):
         return None
-    if outcome.code != refusals.NO_COUNTERPARTY or event.prices is None:
+    if not trade.piece_pending or outcome.code == DUPLICATE_ID:
         return None
-    bound = setting.filters.market_take_bound or Decimal("0.05")
-    mark = event.prices.mark_price
-    price = mark * (1 - trade.side.sign * bound)
-    direction = Rounding.UP if trade.side.sign > 0 else Rounding.DOWN
-    limit = setting.filters.round_price(price, direction)
-    trade, piece = next_piece(trade, trade.open_quantity, setting, limit=limit)
-    return move(
-        Trigger.REPROTECT,
-        "CLOSE_WITH_LIMIT",
-        replace(record, trade=trade),
-        intents=(piece, Look(symbol=record.symbol)),
-    )
+    if outcome.code == NO_COUNTERPARTY and event.prices is not None and trade.open_quantity > 0:
+        limit = _closing_limit(trade, event.prices.mark_price, setting)
+        trade, piece = _next_piece(trade, trade.open_quantity, setting, limit=limit)
+        intents = (piece, Look(symbol=record.symbol))
+        return move(Trigger.REPROTECT, "CLOSE_WITH_LIMIT", replace(record, trade=trade), intents=intents)
+    record = replace(record, trade=replace(trade, exit_refused=trade.exit_attempt))
+    record = refused_for_good(record, event.at_ms, outcome.code)
+    facts = {"message": outcome.message}
+    return move(Trigger.REPROTECT, f"CLOSE_REFUSED {outcome.code}", record, facts=facts)
 
 
-def book(record: SymbolRecord, event: SymbolObserved, *, flagged: str | None, setting: Setting) -> Move:
-    """Close the books of the trade: net = realised PnL - fees + funding and other ledger rows of its time."""
-    trade = count_fills(record.trade, event.snapshot.fills)  # type: ignore[arg-type]
-    since, until = trade.first_fill_ms or trade.opened_ms, event.at_ms
-    during = (row for row in event.snapshot.income if since < row.time_ms <= until)
-    funding = sum((row.income for row in during if row.income_type in LEDGER_TYPES), ZERO)
-    net = trade.realized_pnl - trade.fees + funding
-    trade = replace(
-        trade,
-        funding=funding,
-        net_pnl=net,
-        r=net / trade.risk_usdt if trade.risk_usdt else ZERO,
-        open_quantity=ZERO,
-        closed_ms=event.at_ms,
-        flagged=flagged or trade.flagged,
-    )
-    record = _after_booking(record, trade, event.at_ms, setting)
-    return move(Trigger.FLAT, trade.exit_reason or "CLOSED", record, booked=trade)
-
-
-def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, setting: Setting) -> SymbolRecord:
-    """Loss streak, cooldown, and the halts that a way of closing asks for."""
-    assert trade.net_pnl is not None
-    streak = record.loss_streak + 1 if trade.net_pnl < 0 else 0
-    cooldown = record.cooldown_until_ms
-    rule = setting.rules.cooldown
-    if rule is not None and streak >= rule.losses:
-        cooldown = at_ms + rule.candles * setting.rules.entry_timeframe.ms
-        streak = 0
-    halt = record.halt
-    if trade.exit_reason == "LIQUIDATED" and halt is None:
-        halt = Flag(HaltCause.OPERATOR, at_ms)
-    return replace(
-        record,
-        trade=None,
-        loss_streak=streak,
-        cooldown_until_ms=cooldown,
-        last_fill_id=trade.last_fill_id if trade.last_fill_id is not None else record.last_fill_id,
-        halt=halt,
-    )
+def _closing_limit(trade: Trade, mark: Decimal, setting: Setting) -> Decimal:
+    """The worst price that the exchange lets this side trade at, on the tick inside it."""
+    bound = setting.filters.market_price_limit(trade.side.exit_side, mark)
+    price = bound if bound is not None else mark * (1 - trade.side.sign * LIMIT_DISTANCE)
+    return setting.filters.round_price(price, Rounding.UP if trade.side.sign > 0 else Rounding.DOWN)

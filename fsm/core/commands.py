@@ -1,4 +1,4 @@
-"""The wishes of the operator, the limits and the engine itself: pause, resume, halt, flatten, quarantine."""
+"""The wishes of the operator, the limits and the engine itself: pause, resume, halt, flatten, exit, quarantine."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from msgspec.structs import replace
 
 from fsm.core.closing import begin_exit, begin_flatten
 from fsm.core.events import Commanded
+from fsm.core.intents import CancelEntry, Intent, Look
 from fsm.core.move import Guard, Move, move
-from fsm.core.records import Flag, State, SymbolRecord
+from fsm.core.records import LIMIT_CAUSES, State, SymbolRecord
 from fsm.core.scene import Setting
 from fsm.core.states import TABLE, Cell, Trigger
-
-LIMIT_CAUSES = ("LIMIT_DAY", "LIMIT_WEEK", "LIMIT_MONTH", "LIMIT_DRAWDOWN")
 
 
 class Rejected(Exception):
@@ -29,7 +28,7 @@ def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setti
     """
     match event.command:
         case "pause":
-            return None if record.paused else move(Trigger.PAUSE, event.cause, replace(record, paused=True))
+            return _pause(record, event)
         case "resume":
             return _resume(record, event, blocked)
         case "halt":
@@ -41,8 +40,7 @@ def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setti
         case "quarantine":
             if record.quarantine is not None:
                 return None
-            flagged = replace(record, quarantine=Flag(event.cause, event.at_ms))
-            return move(Trigger.QUARANTINE, event.cause, flagged)
+            return move(Trigger.QUARANTINE, event.cause, record.quarantined(event.cause, event.at_ms))
     raise Rejected(
         "COMMAND", f"there is no command {event.command!r}; use pause, resume, flatten, exit, halt or quarantine"
     )
@@ -50,12 +48,13 @@ def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setti
 
 def _resume(record: SymbolRecord, event: Commanded, blocked: str) -> Move | None:
     """Clears pause, halt and quarantine, unless the cause still lasts. A limit's own resume clears only its halt."""
-    if TABLE[record.state][Trigger.RESUME] is Cell.REJECT:
-        raise Rejected("STATE", f"{record.symbol} is in {record.state}: it resumes when the emergency close is done")
+    rejects = TABLE[record.state][Trigger.RESUME] is Cell.REJECT
     if event.cause in LIMIT_CAUSES:
-        if record.halt is None or record.halt.cause != event.cause:
+        if rejects or record.halt is None or record.halt.cause != event.cause:
             return None
         return move(Trigger.RESUME, event.cause, replace(record, halt=None))
+    if rejects:
+        raise Rejected("STATE", f"{record.symbol} is in {record.state}: it resumes when the emergency close is done")
     if blocked in LIMIT_CAUSES:
         raise Rejected(blocked, f"{record.symbol} stays halted: the loss limit {blocked} is still exceeded")
     if not (record.paused or record.halt or record.quarantine):
@@ -69,15 +68,30 @@ def _resume(record: SymbolRecord, event: Commanded, blocked: str) -> Move | None
     return move(Trigger.RESUME, event.cause, cleared, guards=guards)
 
 
+def _pause(record: SymbolRecord, event: Commanded) -> Move | None:
+    if record.paused:
+        return None
+    return move(Trigger.PAUSE, event.cause, replace(record, paused=True), intents=_stop_entering(record))
+
+
 def _halt(record: SymbolRecord, event: Commanded) -> Move | None:
     """No entries from now on; a position stays managed and the symbol is in HALT once flat. The first cause stands,
     except that an operator's halt replaces a limit's, which would end by itself."""
-    if record.halt is not None and (record.halt.cause not in LIMIT_CAUSES or event.cause in LIMIT_CAUSES):
+    after = record.halted(event.cause, event.at_ms)
+    if after is record:
         return None
-    after = replace(record, halt=Flag(event.cause, event.at_ms))
     if record.state is State.SIGNALLED:
         after = replace(after, trade=None)
-    return move(Trigger.HALT, event.cause, after)
+    return move(Trigger.HALT, event.cause, after, intents=_stop_entering(record))
+
+
+def _stop_entering(record: SymbolRecord) -> tuple[Intent, ...]:
+    """A LIMIT entry that still waits must not open a position after entries were forbidden."""
+    trade = record.trade
+    if record.state is not State.ENTERING or trade is None or trade.entry.finished or trade.entry.price is None:
+        return ()
+    cancel = CancelEntry(symbol=record.symbol, client_id=trade.entry.client_id)
+    return cancel, Look(symbol=record.symbol)
 
 
 def _exit(record: SymbolRecord, event: Commanded, setting: Setting) -> Move | None:
@@ -90,9 +104,7 @@ def _exit(record: SymbolRecord, event: Commanded, setting: Setting) -> Move | No
 
 def _flatten(record: SymbolRecord, event: Commanded, setting: Setting) -> Move | None:
     """Halted first, so that nothing re-enters; then closed if there is anything to close."""
-    after = record if record.halt is not None else replace(record, halt=Flag(event.cause, event.at_ms))
-    if record.state is State.FLATTEN:
+    after = record.halted(event.cause, event.at_ms)
+    if record.state in (State.IDLE, State.HALT, State.FLATTEN):
         return None if after is record else move(Trigger.HALT, event.cause, after)
-    if record.state in (State.IDLE, State.HALT):
-        return None if after is record else move(Trigger.HALT, event.cause, after)
-    return begin_flatten(after, event.at_ms, event.cause, setting)
+    return begin_flatten(after, event.cause, setting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from fsm.core.entering import drop, signal_age_ms
 from fsm.core.events import CandleClosed
 from fsm.core.holding import manage_trade
 from fsm.core.intents import EnsureSetup
@@ -27,6 +28,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_candle(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setting: Setting) -> Reading:
     """The decision of one symbol at one close; pure, so that it can be taken again from the journal."""
+    if record.state is State.SIGNALLED:
+        return _wait(record, event, setting)
     if record.state is State.PROTECTED:
         return _manage(record, event, setting)
     if record.state is State.HALT:
@@ -64,13 +67,23 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setti
     refused = failed(guards)
     if refused is not None:
         return Reading(outcome="BLOCKED", reason=refused.name, strategy=route.strategy, guards=guards)
-    after = msgspec.structs.replace(record, trade=trade, trades_opened=trade.number, abandoned=None)
+    after = msgspec.structs.replace(
+        record, trade=trade, trades_opened=trade.number, abandoned=None, signal_candle_ms=event.candle_ms
+    )
     policy = setting.policy
     setup = EnsureSetup(
         symbol=record.symbol, margin_type=policy.margin_type, leverage=policy.leverage_of(record.symbol)
     )
     made = move(Trigger.SIGNAL, f"{route.strategy} {trade.side}", after, intents=(setup,), guards=guards)
     return Reading(outcome="SIGNAL", reason=made.reason, strategy=route.strategy, guards=guards, move=made)
+
+
+def _wait(record: SymbolRecord, event: CandleClosed, setting: Setting) -> Reading:
+    """A signal whose setup was never answered does not outlive its age."""
+    assert record.trade is not None
+    too_old = signal_age_ms(record.trade, event.at_ms, setting) > setting.policy.candle_age_ms_max
+    made = drop(record, "CANDLE_AGE") if too_old else None
+    return Reading(outcome="IN_TRADE", reason=State.SIGNALLED.value, move=made)
 
 
 def _manage(record: SymbolRecord, event: CandleClosed, setting: Setting) -> Reading:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
 
+from fsm.core.closing import begin_flatten
 from fsm.core.commands import Rejected
 from fsm.core.deciding import Reading, read_candle
 from fsm.core.events import CandleClosed, Commanded, EquityRead, SetupEnded, SymbolEvent, SymbolObserved
 from fsm.core.judge import judge
-from fsm.core.limits import AccountStep, holding_limit, read_equity, trade_booked
+from fsm.core.limits import AccountStep, holding_limit, is_over, read_equity, resumed, trade_booked
 from fsm.core.machine import SymbolMachines
 from fsm.core.move import Move, Step, move
-from fsm.core.policy import Policy
-from fsm.core.records import ZERO, AccountRecord, Flag, SymbolRecord
+from fsm.core.policy import LimitAction, Policy
+from fsm.core.records import ZERO, AccountRecord, Flag, HaltCause, State, SymbolRecord
 from fsm.core.scene import Commitment, Portfolio, Setting, commitment
 from fsm.core.states import Trigger
 
 LOOKS_PER_SNAPSHOT = 6
 """A snapshot is judged again while moves ask nothing of the exchange; more rounds than this is a fault of ours."""
+
+FAILURES_KEPT = 100
 
 
 class Ledger(Protocol):
@@ -62,7 +66,7 @@ class Engine:
         self.policy = policy
         self.account = account
         self.equity: EquityRead | None = None
-        self.failures: list[Failure] = []
+        self.failures: deque[Failure] = deque(maxlen=FAILURES_KEPT)
         self._fatal = fatal
         self._active: dict[str, Commitment] = {}
         self.machines = SymbolMachines(ledger.commit)
@@ -95,10 +99,10 @@ class Engine:
             open_positions=len(self._active),
             open_risk=sum((held.risk for held in self._active.values()), ZERO),
             exposure=sum((held.notional for held in self._active.values()), ZERO),
-            blocked=self._blocked(equity),
+            blocked=self._blocked(),
         )
 
-    def _blocked(self, equity: object) -> str:
+    def _blocked(self) -> str:
         if self.account.halt is not None:
             return self.account.halt.cause
         if self.account.paused:
@@ -138,6 +142,9 @@ class Engine:
                 steps += self._fire(event.symbol, made, event)
                 if made.intents:
                     break
+            else:
+                if rounds > 1:
+                    raise RuntimeError(f"one look led to more than {rounds} rows")
         except Rejected:
             raise
         except self._fatal:
@@ -158,7 +165,9 @@ class Engine:
         after = self.record(symbol)
         self._track(after)
         if made.booked is not None:
-            self._change_account(event.at_ms, ("TRADE_BOOKED",), trade_booked(self.account, made.booked))
+            equity = self.equity.account.equity if self.equity else None
+            booked = trade_booked(self.account, made.booked, equity)
+            self._change_account(event.at_ms, ("TRADE_BOOKED",), booked)
         return [step]
 
     def _track(self, record: SymbolRecord) -> None:
@@ -169,24 +178,78 @@ class Engine:
             self._active[record.symbol] = held
 
     def _quarantine(self, event: SymbolEvent, error: Exception) -> list[Step]:
-        """Our own fault: no more entries for this symbol, its stop stays, the others go on (R53)."""
+        """Our own fault: no more entries for this symbol, its stop stays, the others go on (R53).
+
+        Where no stop is known to rest, what is open is closed: nobody else would.
+        """
         self.failures.append(Failure(event.symbol, type(event).__name__, f"{type(error).__name__}: {error}"))
         record = self.record(event.symbol)
-        if record.quarantine is not None:
+        flagged = record.quarantined(f"EXCEPTION {type(error).__name__}", event.at_ms)
+        if _is_exposed(record):
+            try:
+                made = begin_flatten(flagged, "EXCEPTION", self.setting(event.symbol))
+                return self._fire(event.symbol, made, event)
+            except self._fatal:
+                raise
+            except Exception as second:
+                self.failures.append(Failure(event.symbol, "begin_flatten", f"{type(second).__name__}: {second}"))
+        if flagged is record:
             return []
-        flagged = replace(record, quarantine=Flag(f"EXCEPTION {type(error).__name__}", event.at_ms))
         return self._fire(event.symbol, move(Trigger.QUARANTINE, "EXCEPTION", flagged), event)
 
     def read_equity(self, event: EquityRead) -> AccountStep:
-        """Judge the account. The caller carries the step out: symbols are halted, flattened or resumed by commands."""
+        """Judge the account. The caller carries the step out: symbols are halted, flattened or resumed by commands.
+
+        A limit that is exceeded or over stays in the step until every symbol follows it, also across a crash.
+        """
         self.equity = event
         step = read_equity(self.account, event, self.policy)
         self._change_account(event.at_ms, step.changes, step.record)
-        return step
+        return replace(step, breached=step.breached or self._behind(), ended=self._ended(step, event.at_ms))
+
+    def _behind(self) -> HaltCause | None:
+        """The breach that some symbol does not follow yet."""
+        breach = self.account.breach
+        if breach is None:
+            return None
+        closes = self.policy.limit_action is LimitAction.FLATTEN
+        late = any(
+            record.halt is None or (closes and record.state in (State.ENTERING, State.PROTECTED))
+            for record in self.machines.records()
+        )
+        return HaltCause(breach.cause) if late else None
+
+    def _ended(self, step: AccountStep, at_ms: int) -> tuple[HaltCause, ...]:
+        """Limits whose period is over while a symbol is still halted for them."""
+        ended = set(step.ended)
+        if self.policy.auto_resume:
+            rejects = State.FLATTEN  # it resumes when its emergency close is done
+            halts = (record.halt for record in self.machines.records() if record.state is not rejects)
+            ended |= {HaltCause(halt.cause) for halt in halts if halt is not None and is_over(halt, at_ms)}
+        return tuple(cause for cause in HaltCause if cause in ended)
 
     def set_account(self, at_ms: int, kind: str, *, paused: bool, halt: Flag | None) -> None:
-        """The operator's account-wide wishes: no entries anywhere while paused or halted."""
-        self._change_account(at_ms, (kind,), replace(self.account, paused=paused, halt=halt))
+        """The operator's account-wide wishes: no entries anywhere while paused or halted.
+
+        Raises Rejected where a halt would be cleared while a loss limit is exceeded (a drawdown only needs equity
+        to be known: the next one is measured from here).
+        """
+        after = replace(self.account, paused=paused, halt=halt)
+        if self.account.halt is not None and halt is None:
+            after = self._resumed(after)
+        self._change_account(at_ms, (kind,), after)
+
+    def _resumed(self, after: AccountRecord) -> AccountRecord:
+        if self.equity is None:
+            if after.breach is None:
+                return after
+            raise Rejected("EQUITY_UNKNOWN", "the account was not read yet: try again in a moment")
+        equity = self.equity.account.equity
+        after = resumed(after, equity)
+        held = holding_limit(after, equity, self.policy)
+        if held:
+            raise Rejected(held, f"the account stays halted: the loss limit {held} is still exceeded")
+        return after
 
     def _change_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None:
         if kinds and after != self.account:
@@ -197,3 +260,12 @@ class Engine:
 def with_portfolio(made: Move, portfolio: Portfolio) -> Move:
     """Keep the portfolio that the decision read among its facts."""
     return replace(made, facts={**made.facts, "portfolio": msgspec.to_builtins(portfolio)})
+
+
+def _is_exposed(record: SymbolRecord) -> bool:
+    """An entry is out, or a position open, and no stop is known to rest."""
+    trade = record.trade
+    if trade is None:
+        return False
+    entered = record.state is State.ENTERING and trade.protected_ms is None
+    return entered or (record.state in (State.ENTERING, State.PROTECTED) and trade.uncovered_ms is not None)

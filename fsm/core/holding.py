@@ -6,25 +6,23 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from exchange.client_ids import Leg
+from exchange.client_ids import Leg, parse
 from exchange.filters import Rounding, decimal_of
-from exchange.types import AlgoStatus, Confirmed, Refused
-from fsm.core import refusals
 from fsm.core.closing import begin_exit, begin_flatten, leave
-from fsm.core.entering import fill, mend_stop
-from fsm.core.events import CandleClosed, IntentEnded, SymbolObserved
+from fsm.core.entering import fill
+from fsm.core.events import CandleClosed, SymbolObserved
 from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look
-from fsm.core.legs import bridge_id, leg_id, place_bridge, place_stop, place_target
+from fsm.core.legs import bridge_id, place_stop, place_target, stop_leg
 from fsm.core.move import Move, move
 from fsm.core.planning import sized_targets
 from fsm.core.policy import MissingProtection
-from fsm.core.records import Flag, SymbolRecord, TargetLeg, Trade
+from fsm.core.protecting import confirm, exchange_stop, mend_stop
+from fsm.core.records import ZERO, SymbolRecord, Trade
 from fsm.core.scene import Setting
-from fsm.core.sight import Sight, count_fills
+from fsm.core.sight import FIRING, Sight, count_fills, has_ended
 from fsm.core.states import Trigger
+from fsm.core.targets import mend_targets, next_target
 from rules.strategy import Management
-
-TARGET_ATTEMPTS_MAX = 3
 
 
 def look_holding(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
@@ -35,54 +33,73 @@ def look_holding(record: SymbolRecord, event: SymbolObserved, sight: Sight, sett
         return _late_fill(record, event, sight, setting)
     if sight.position <= 0:
         return leave(record, event, sight, setting)
-    if sight.position < trade.open_quantity:
-        return _reduced(record, event, sight)
-    if sight.position > trade.open_quantity:
-        return _grown(record, event, setting) if event.persisted else None
+    resized = _resized(record, event, sight, setting)
+    if resized is not None:
+        return resized
     if not sight.stop_rests:
         return _stop_missing(record, event, sight, setting)
+    confirmed = confirm(record, event)
+    if confirmed is not None:
+        return confirmed
     if sight.strays:
-        intents = _cancel(record.symbol, sight.strays, sight)
-        return move(Trigger.SWEEP, "STRAY_ORDERS", record, intents=(*intents, Look(symbol=record.symbol)))
-    return _mend_targets(record, event, sight, setting)
+        intents = (*(_cancel(record.symbol, cid) for cid in sight.strays), Look(symbol=record.symbol))
+        return move(Trigger.SWEEP, "STRAY_ORDERS", record, intents=intents)
+    return mend_targets(record, event, sight, setting)
 
 
 def _late_fill(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move:
     """More of the entry filled after protection: the closePosition stop covers it, the partial targets are re-sized."""
-    assert sight.entry is not None
-    assert record.trade is not None
-    order = sight.entry
-    grown = fill(record, event.at_ms, order.executed_quantity, order.average_price, not order.status.is_open, setting)
+    before, order = record.trade, sight.entry
+    assert before is not None
+    assert order is not None
+    grown = fill(record, event.at_ms, order.executed_quantity, order.average_price, has_ended(order), setting)
     trade = grown.record.trade
     assert trade is not None
-    old = [t for t in record.trade.targets if t.quantity is not None and not t.done]
-    resized = tuple(_next_target(t, setting, trade) if t.quantity is not None else t for t in trade.targets)
-    trade = replace(trade, targets=sized_targets(replace(trade, targets=resized), trade.open_quantity, setting))
+    old = [target for target in before.targets if target.quantity is not None and not target.done]
+    renewed = tuple(
+        next_target(t, trade, setting) if t.quantity is not None and not t.done else t for t in trade.targets
+    )
+    trade = replace(trade, targets=renewed)
+    trade = replace(trade, targets=sized_targets(trade, trade.open_quantity, setting))
     cancels = [CancelAlgo(symbol=record.symbol, client_id=target.client_id) for target in old]
     placed = [place_target(trade, t, setting) for t in trade.targets if t.quantity is not None and not t.done]
     intents: tuple[Intent, ...] = (*cancels, *placed, Look(symbol=record.symbol)) if old else ()
     return move(Trigger.FILL, "LATE_FILL", replace(record, trade=trade), intents=intents)
 
 
-def _reduced(record: SymbolRecord, event: SymbolObserved, sight: Sight) -> Move | None:
-    """Part of the position was closed: by a target of ours, or from outside."""
-    assert record.trade is not None
-    if sight.exit_filled == 0 and not event.persisted:
+def _resized(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
+    """The position is not as large as remembered: a target or the stop is at work, or somebody else was."""
+    trade = record.trade
+    assert trade is not None
+    if sight.position > trade.open_quantity and event.persisted:
+        # larger than what we opened: close our part and leave the rest to its owner
+        foreign = record.quarantined("FOREIGN_POSITION", event.at_ms)
+        return begin_flatten(foreign, "POSITION_NOT_AS_REMEMBERED", setting)
+    if sight.position >= trade.open_quantity:
         return None
-    by_target = {i for i, algo in sight.targets.items() if algo.executed_quantity > 0}
-    reason = "TARGET_HIT" if by_target - {t.index for t in record.trade.targets if t.done} else "EXTERNAL_REDUCE"
-    trade = count_fills(record.trade, event.snapshot.fills)
-    targets = tuple(replace(t, done=True) if t.index in by_target else t for t in trade.targets)
-    record = replace(record, trade=replace(trade, open_quantity=sight.position, targets=targets))
-    if reason == "EXTERNAL_REDUCE":
-        record = replace(record, quarantine=record.quarantine or Flag("EXTERNAL_REDUCE", event.at_ms))
-    return move(Trigger.REDUCE, reason, record)
+    hit = {t.index for t in trade.targets if not t.done and t.quantity is not None and _was_hit(t.index, sight)}
+    by_stop = sight.fired(sight.stop) or (sight.stop is not None and sight.stop.status in FIRING)
+    explained = bool(hit) or by_stop
+    if not event.persisted and not (explained and sight.exit_filled > 0):
+        return None
+    ours = sum((sight.targets[index].executed_quantity for index in hit), ZERO)
+    counted = count_fills(trade, event.snapshot.fills, setting)
+    counted = replace(
+        counted,
+        open_quantity=sight.position,
+        closed_by_us=trade.closed_by_us + ours,
+        targets=tuple(replace(t, done=True) if t.index in hit else t for t in trade.targets),
+    )
+    after = replace(record, trade=counted)
+    if not explained:
+        after = after.quarantined("EXTERNAL_REDUCE", event.at_ms)
+    reason = "TARGET_HIT" if hit else "STOP_FILLING" if by_stop else "EXTERNAL_REDUCE"
+    return move(Trigger.REDUCE, reason, after)
 
 
-def _grown(record: SymbolRecord, event: SymbolObserved, setting: Setting) -> Move:
-    """The position is larger than what we opened: close our part and leave the rest to its owner."""
-    record = replace(record, quarantine=record.quarantine or Flag("FOREIGN_POSITION", event.at_ms))
-    return begin_flatten(record, event.at_ms, "POSITION_NOT_AS_REMEMBERED", setting)
+def _was_hit(index: int, sight: Sight) -> bool:
+    target = sight.targets.get(index)
+    return target is not None and (sight.fired(target) or target.status in FIRING)
 
 
 def _stop_missing(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
@@ -90,78 +107,40 @@ def _stop_missing(record: SymbolRecord, event: SymbolObserved, sight: Sight, set
     trade = record.trade
     assert trade is not None
     assert trade.stop is not None
-    older = tuple(cid for cid in sight.strays if cid != bridge_id(setting, trade, trade.stop))
-    if older and sight.stop is None:
-        return move(Trigger.REPROTECT, "STOP_MOVE_UNFINISHED", record, intents=_move_stop(trade, older, setting))
+    if sight.bridged and sight.stop is None:
+        return _finish_stop_move(record, trade, sight, setting) if event.persisted else None
     mended = mend_stop(record, event, sight, setting)
-    if mended is None or mended.trigger is Trigger.FLATTEN or setting.policy.on_missing is MissingProtection.REPROTECT:
+    if mended is None or not mended.intents or mended.trigger is Trigger.FLATTEN:
         return mended
-    return begin_flatten(record, event.at_ms, f"PROTECTION_MISSING {mended.reason}", setting)
+    if setting.policy.on_missing is MissingProtection.REPROTECT:
+        return mended
+    return begin_flatten(record, f"PROTECTION_MISSING {mended.reason}", setting)
 
 
-def _cancel(symbol: str, client_ids: tuple[str, ...], sight: Sight) -> tuple[Intent, ...]:
-    regular = {sight.entry.client_id} if sight.entry else set()
-    return tuple(
-        CancelEntry(symbol=symbol, client_id=cid) if cid in regular else CancelAlgo(symbol=symbol, client_id=cid)
-        for cid in client_ids
-    )
+def _finish_stop_move(record: SymbolRecord, trade: Trade, sight: Sight, setting: Setting) -> Move:
+    """The bridge or the stop before still rests: go on from there."""
+    assert trade.stop is not None
+    bridge = bridge_id(setting, trade, trade.stop)
+    older = tuple(cid for cid in sight.strays if _is_stop(cid) and cid != bridge)
+    intents = exchange_stop(trade, older, setting, bridged=bridge in sight.own_open)
+    return move(Trigger.REPROTECT, "STOP_MOVE_UNFINISHED", record, intents=intents)
 
 
-def _mend_targets(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
-    """Targets that vanished or never came to rest are placed again, a few times; the stop protects meanwhile."""
-    trade = record.trade
-    assert trade is not None
-    if not trade.targets_sent:
-        return None
-    missing = [t for t in trade.targets if not t.done and _gone(t, sight, persisted=event.persisted)]
-    again = [t for t in missing if t.attempt < TARGET_ATTEMPTS_MAX]
-    if not again:
-        return None
-    renewed = {t.index: _next_target(t, setting, trade) for t in again}
-    trade = replace(trade, targets=tuple(renewed.get(t.index, t) for t in trade.targets))
-    orders = tuple(place_target(trade, target, setting) for target in renewed.values())
-    return move(
-        Trigger.REPROTECT, "TARGET_MISSING", replace(record, trade=trade), intents=(*orders, Look(symbol=record.symbol))
-    )
+def _is_stop(client_id: str) -> bool:
+    parts = parse(client_id)
+    return parts is not None and parts.leg in (Leg.STOP, Leg.BRIDGE)
 
 
-def _gone(target: TargetLeg, sight: Sight, *, persisted: bool) -> bool:
-    algo = sight.targets.get(target.index)
-    if algo is None:
-        return persisted
-    return algo.status in (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED)
-
-
-def _next_target(target: TargetLeg, setting: Setting, trade: Trade) -> TargetLeg:
-    attempt = target.attempt + 1
-    cid = leg_id(setting, trade.symbol, trade.number, Leg.TARGET, target.index, attempt)
-    return replace(target, client_id=cid, attempt=attempt)
-
-
-def target_ended(record: SymbolRecord, event: IntentEnded, index: int, setting: Setting) -> Move | None:
-    """A target was refused. Already beyond it (-2021): take the profit at market. Otherwise try again, a few times."""
-    trade, outcome = record.trade, event.outcome
-    if trade is None or isinstance(outcome, Confirmed) or not isinstance(outcome, Refused):
-        return None
-    if outcome.code in (refusals.ALREADY_THERE | refusals.TEMPORARY):
-        return None
-    target = trade.targets[index]
-    last = target.quantity is None
-    if outcome.code in refusals.WOULD_TRIGGER and last:
-        return begin_exit(record, "TARGET_REACHED", setting)
-    if target.attempt >= TARGET_ATTEMPTS_MAX:
-        return None
-    renewed = _next_target(target, setting, trade)
-    trade = replace(trade, targets=tuple(renewed if t.index == index else t for t in trade.targets))
-    intents = (place_target(trade, renewed, setting), Look(symbol=record.symbol))
-    return move(Trigger.REPROTECT, f"TARGET_REFUSED {outcome.code}", replace(record, trade=trade), intents=intents)
+def _cancel(symbol: str, client_id: str) -> Intent:
+    """The leg in the id tells the family."""
+    parts = parse(client_id)
+    if parts is not None and parts.leg in (Leg.ENTRY, Leg.CLOSE):
+        return CancelEntry(symbol=symbol, client_id=client_id)
+    return CancelAlgo(symbol=symbol, client_id=client_id)
 
 
 def manage_trade(record: SymbolRecord, event: CandleClosed, managed: Management, setting: Setting) -> Move | None:
     """What the rules want at a candle's close: end the trade, or move its stop in its favour."""
-    trade = record.trade
-    assert trade is not None
-    assert trade.stop is not None
     if managed.exit_reason is not None:
         return begin_exit(record, managed.exit_reason, setting)
     if managed.stop is None:
@@ -170,31 +149,24 @@ def manage_trade(record: SymbolRecord, event: CandleClosed, managed: Management,
 
 
 def restop(record: SymbolRecord, wanted: Decimal, event: CandleClosed, setting: Setting) -> Move | None:
-    """Move the stop if that is worth an order and the market is not already beyond the new price."""
+    """Move the stop if that is worth an order and the market is not already beyond the new price.
+
+    While a stop is not confirmed or is being moved, the next candle is early enough.
+    """
     trade = record.trade
     assert trade is not None
     assert trade.stop is not None
+    if trade.uncovered_ms is not None or trade.stop_before is not None:
+        return None
     sign, old = trade.side.sign, trade.stop
     price = setting.filters.round_price(wanted, Rounding.DOWN if sign > 0 else Rounding.UP)
     nearest = min(event.prices.mark_price, event.prices.last_price, key=lambda p: sign * p)
     worth = sign * (price - old.trigger_price) * 100 >= old.trigger_price * setting.policy.stop_move_pct_min
     if not worth or sign * (nearest - price) <= setting.filters.tick_size:
         return None
-    version = old.version + 1
-    cid = leg_id(setting, trade.symbol, trade.number, Leg.STOP, version, 1)
-    trade = replace(trade, stop=replace(old, client_id=cid, trigger_price=price, version=version, attempt=1))
-    intents = _move_stop(trade, (old.client_id,), setting)
-    return move(Trigger.RESTOP, "STOP_MOVED", replace(record, trade=trade), intents=intents)
-
-
-def _move_stop(trade: Trade, older: tuple[str, ...], setting: Setting) -> tuple[Intent, ...]:
-    """The bridge rests before the old stop goes, and goes after the new one rests (R3)."""
+    trade = replace(trade, stop=stop_leg(trade, price, old.version + 1, setting), stop_before=old)
     assert trade.stop is not None
-    symbol, bridge = trade.symbol, place_bridge(trade, trade.stop, setting)
-    return (
-        bridge,
-        *(CancelAlgo(symbol=symbol, client_id=cid) for cid in older),
-        place_stop(trade, trade.stop),
-        CancelAlgo(symbol=symbol, client_id=bridge.request.client_id),
-        Look(symbol=symbol),
-    )
+    if setting.filters.check_algo(place_stop(trade, trade.stop).request, event.prices.mark_price) is not None:
+        return None
+    intents = exchange_stop(trade, (old.client_id,), setting, bridged=False)
+    return move(Trigger.RESTOP, "STOP_MOVED", replace(record, trade=trade), intents=intents)

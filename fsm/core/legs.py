@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from exchange.client_ids import Leg, client_id
 from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType, TimeInForce
 from fsm.core.intents import ClosePosition, PlaceEntry, PlaceStop, PlaceTarget
@@ -13,6 +15,27 @@ from fsm.core.scene import Setting
 
 def leg_id(setting: Setting, symbol: str, number: int, leg: Leg, index: int, attempt: int) -> str:
     return client_id(setting.database_id, symbol, number, leg, index, attempt)
+
+
+def entry_id(setting: Setting, symbol: str, number: int) -> str:
+    """There is one entry a trade, and it is sent once."""
+    return leg_id(setting, symbol, number, Leg.ENTRY, 0, 1)
+
+
+def stop_leg(trade: Trade, trigger_price: Decimal, version: int, setting: Setting) -> StopLeg:
+    return StopLeg(
+        client_id=leg_id(setting, trade.symbol, trade.number, Leg.STOP, version, 1),
+        trigger_price=trigger_price,
+        working_type=setting.policy.working_type,
+        version=version,
+    )
+
+
+def next_stop_attempt(trade: Trade, stop: StopLeg, setting: Setting) -> StopLeg:
+    """The same stop under a new id: the one before has definitely ended."""
+    attempt = stop.attempt + 1
+    cid = leg_id(setting, trade.symbol, trade.number, Leg.STOP, stop.version, attempt)
+    return replace(stop, client_id=cid, attempt=attempt)
 
 
 def place_entry(trade: Trade) -> PlaceEntry:
@@ -87,14 +110,19 @@ def place_target(trade: Trade, target: TargetLeg, setting: Setting) -> PlaceTarg
 def close_piece(
     trade: Trade, quantity: Decimal, piece: int, setting: Setting, *, limit: Decimal | None = None
 ) -> ClosePosition:
-    """One reduce-only piece of an exit, not above the largest market lot; LIMIT IOC when ``limit`` is given (-4131)."""
-    filters = setting.filters
-    largest = filters.market_quantity_max if limit is None else filters.quantity_max
+    """One reduce-only piece of an exit, not above the largest market lot; LIMIT IOC when ``limit`` is given (-4131).
+
+    Less than the smallest lot is asked for as one lot: the exchange clamps reduce-only orders to the position.
+    """
+    filters, market = setting.filters, limit is None
+    largest = filters.market_quantity_max if market else filters.quantity_max
+    lot = filters.floor_quantity(min(quantity, largest) if largest else quantity, market=market)
+    smallest = max(filters.market_quantity_min, filters.market_step_size) if market else filters.quantity_min
     request = OrderRequest(
         symbol=trade.symbol,
         side=trade.side.exit_side,
         type=OrderType.MARKET if limit is None else OrderType.LIMIT,
-        quantity=filters.floor_quantity(min(quantity, largest) if largest else quantity, market=limit is None),
+        quantity=lot or smallest or quantity,
         client_id=close_id(setting, trade, piece),
         price=limit,
         reduce_only=True,

@@ -30,7 +30,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exceeded(self) -> bool:
-        return self.used >= self.allowed
+        """An account that is empty has lost nothing."""
+        return self.used > 0 and self.used >= self.allowed
 
 
 class AccountStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,29 +59,31 @@ def read_equity(record: AccountRecord, event: EquityRead, policy: Policy) -> Acc
     """Judge one consistent account snapshot. Transfers move every baseline, so they are neither profit nor loss."""
     equity = event.account.equity
     after, changes = _moved_by_transfers(record, event.transfers)
-    after, started, ended = _roll(after, event.at_ms, equity)
+    after, started = _roll(after, event.at_ms, equity)
     changes += started
     if equity > after.equity_high:
         after = replace(after, equity_high=equity)
         changes += ("EQUITY_HIGH",)
-    if after.halt is not None and after.halt.cause in ended and policy.auto_resume:
-        after = replace(after, halt=None)
-    else:
-        ended = ()
+    after, over = _end_breach(after, event.at_ms, policy)
+    changes += tuple("LIMIT_ENDED" for _ in over)
+    ended = over if policy.auto_resume else ()
     found = budgets(after, equity, policy)
     breached = next((b.cause for b in found if b.exceeded), None)
-    if breached is None or after.halt is not None:
+    if breached is None or after.breach is not None:
         return AccountStep(record=after, changes=changes, ended=ended, budgets=found)
-    after = replace(after, halt=Flag(breached, event.at_ms))
-    return AccountStep(
-        record=after, changes=(*changes, "LIMIT_BREACHED"), breached=breached, ended=ended, budgets=found
-    )
+    flag = Flag(breached, event.at_ms)
+    after = replace(after, breach=flag, halt=after.halt or flag)
+    changes += ("LIMIT_BREACHED",)
+    return AccountStep(record=after, changes=changes, breached=breached, ended=ended, budgets=found)
 
 
 def _moved_by_transfers(record: AccountRecord, transfers: Decimal) -> tuple[AccountRecord, tuple[str, ...]]:
+    """Before anything was measured nothing moves: what was paid in long ago is not a lost peak (R37, R39)."""
     delta = transfers - record.transfers
     if delta == 0:
         return record, ()
+    if record.day is None:
+        return replace(record, transfers=transfers), ("TRANSFER",)
     moved = {
         name: replace(period, start_equity=period.start_equity + delta)
         for name in PERIOD_CAUSES
@@ -90,31 +93,52 @@ def _moved_by_transfers(record: AccountRecord, transfers: Decimal) -> tuple[Acco
     return replace(record, transfers=transfers, equity_high=high, **moved), ("TRANSFER",)
 
 
-def _roll(
-    record: AccountRecord, at_ms: int, equity: Decimal
-) -> tuple[AccountRecord, tuple[str, ...], tuple[HaltCause, ...]]:
+def _roll(record: AccountRecord, at_ms: int, equity: Decimal) -> tuple[AccountRecord, tuple[str, ...]]:
     """Start the periods that the instant opened; a new one begins with the equity of this moment."""
     changes: list[str] = []
-    ended: list[HaltCause] = []
     for name, key in period_keys(at_ms).items():
         period: Period | None = getattr(record, name)
         if period is not None and period.key >= key:
             continue  # the same period, or a clock that went backwards
         record = replace(record, **{name: Period(key=key, start_equity=equity)})
         changes.append(f"PERIOD_{name.upper()}")
-        ended.append(PERIOD_CAUSES[name])
-    return record, tuple(changes), tuple(ended)
+    return record, tuple(changes)
 
 
-def trade_booked(record: AccountRecord, trade: Trade) -> AccountRecord:
-    """Count a closed trade's net result in every period under way."""
+def is_over(flag: Flag, at_ms: int) -> bool:
+    """True when the day, week or month of a limit's flag has ended; never for anything else."""
+    name = next((name for name, cause in PERIOD_CAUSES.items() if cause == flag.cause), None)
+    return name is not None and period_keys(flag.since_ms)[name] < period_keys(at_ms)[name]
+
+
+def _end_breach(record: AccountRecord, at_ms: int, policy: Policy) -> tuple[AccountRecord, tuple[HaltCause, ...]]:
+    """A breach ends with its period; the halt that it caused too, where config says so."""
+    breach = record.breach
+    if breach is None or not is_over(breach, at_ms):
+        return record, ()
+    halt = record.halt
+    if halt is not None and halt.cause == breach.cause and policy.auto_resume:
+        halt = None
+    return replace(record, breach=None, halt=halt), (HaltCause(breach.cause),)
+
+
+def trade_booked(record: AccountRecord, trade: Trade, equity: Decimal | None) -> AccountRecord:
+    """Count a closed trade's net result in every period that its end lies in.
+
+    Its end may be the first thing that happens in a new period; that then starts with the equity known so far.
+    """
     net = trade.net_pnl or ZERO
-    counted = {
-        name: replace(period, realized_pnl=period.realized_pnl + net)
-        for name in PERIOD_CAUSES
-        if (period := getattr(record, name)) is not None
-    }
-    return replace(record, **counted)
+    keys = period_keys(trade.closed_ms) if trade.closed_ms is not None else {}
+    for name in PERIOD_CAUSES:
+        period: Period | None = getattr(record, name)
+        if period is None:
+            continue
+        key = max(keys.get(name, period.key), period.key)
+        if key != period.key:
+            period = Period(key=key, start_equity=period.start_equity if equity is None else equity)
+        period = replace(period, realized_pnl=period.realized_pnl + net)
+        record = replace(record, **{name: period})
+    return record
 
 
 def budgets(record: AccountRecord, equity: Decimal, policy: Policy) -> tuple[Budget, ...]:
@@ -146,3 +170,10 @@ def budgets(record: AccountRecord, equity: Decimal, policy: Policy) -> tuple[Bud
 def holding_limit(record: AccountRecord, equity: Decimal, policy: Policy) -> str:
     """The limit that is exceeded right now, whatever was halted for it; empty when none is."""
     return next((b.cause.value for b in budgets(record, equity, policy) if b.exceeded), "")
+
+
+def resumed(record: AccountRecord, equity: Decimal) -> AccountRecord:
+    """The account without its breach. Resuming after LIMIT_DRAWDOWN measures the next drawdown from here."""
+    breach = record.breach
+    high = equity if breach is not None and breach.cause == HaltCause.LIMIT_DRAWDOWN else record.equity_high
+    return replace(record, breach=None, equity_high=high)

@@ -9,7 +9,7 @@ from transitions import EventData, Machine
 from fsm.core.events import SymbolEvent
 from fsm.core.move import Guard, Move, Step, failed
 from fsm.core.records import State, SymbolRecord
-from fsm.core.states import TABLE, Cell
+from fsm.core.states import TABLE, Cell, destinations
 
 Commit = Callable[[SymbolRecord, Move, SymbolEvent], Step]
 """Writes the transition down durably and numbers its intents; when it raises, nothing has happened."""
@@ -90,11 +90,13 @@ class SymbolMachines:
         cell = TABLE[model.record.state][move.trigger]
         if cell is Cell.IGNORE:
             return None
-        if cell in (Cell.IMPOSSIBLE, Cell.REJECT):
-            raise Impossible(f"{symbol}: {move.trigger} ({move.reason}) cannot happen in {model.record.state}")
+        if move.record.state not in destinations(model.record.state, move.trigger):
+            raise Impossible(
+                f"{symbol}: {move.trigger} ({move.reason}) cannot happen in {model.record.state}, nor lead to "
+                f"{move.record.state}; this is a mistake in the engine, please report it with the journal"
+            )
         if not self._machine.events[move.trigger.value].trigger(model, move=move, cause=event):
             raise GuardRefused(failed(move.guards) or Guard("FLAT_HOME", False))
-        assert model.state == move.record.state, "the table and the move disagree about the destination"
         model.record = move.record
         return model.step
 

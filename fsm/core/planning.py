@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg
 from exchange.filters import Rounding, decimal_of
-from exchange.types import OrderType
+from exchange.types import MarkPrice, OrderType
 from fsm.core.events import CandleClosed
-from fsm.core.legs import leg_id
+from fsm.core.legs import entry_id, leg_id, place_entry, place_stop, place_target, stop_leg
 from fsm.core.move import Guard, at_least, at_most
 from fsm.core.records import EntryLeg, SymbolRecord, TargetLeg, Trade, TradeSide
-from fsm.core.scene import Portfolio, Setting
-from fsm.core.sizing import size_entry
+from fsm.core.scene import Portfolio, Setting, loss_per_unit
+from fsm.core.sizing import quantity_guard, size_entry, stop_inside_liquidation, tradable_quantity
 from rules.strategy import SignalReading
 
 
@@ -34,7 +34,7 @@ def plan_trade(
     size = size_entry(side=side, symbol=record.symbol, entry=entry, stop=stop, portfolio=portfolio, setting=setting)
     number = record.trades_opened + 1
     entry_leg = EntryLeg(
-        client_id=leg_id(setting, record.symbol, number, Leg.ENTRY, 0, 1),
+        client_id=entry_id(setting, record.symbol, number),
         type=setting.policy.entry_type.value,
         quantity=size.quantity,
         price=limit,
@@ -56,15 +56,47 @@ def plan_trade(
         stop_price_initial=stop,
         risk_usdt=size.risk,
         entry=entry_leg,
+        last_fill_id=record.last_fill_id,
         targets=_targets(side, reading, record.symbol, number, setting),
     )
     guards = (
+        Guard("CANDLE_NEW", _is_new(record, event), str(event.candle_ms), f"> {record.signal_candle_ms}"),
         *_portfolio_guards(event, portfolio, setting),
         *_stop_guards(side, entry, stop, event, setting),
         *size.guards,
-        *_target_guards(trade, size.quantity, setting),
+        *_target_guards(trade, event.prices, setting),
+        *_filter_guards(trade, event.prices, setting),
     )
     return trade, guards
+
+
+def _is_new(record: SymbolRecord, event: CandleClosed) -> bool:
+    """A candle that is told twice, or again after a restart, must not open a second trade."""
+    return record.signal_candle_ms is None or event.candle_ms > record.signal_candle_ms
+
+
+def shrunk_to(trade: Trade, prices: MarkPrice, setting: Setting) -> tuple[Trade, tuple[Guard, ...]]:
+    """The trade at the present prices: never more risk or notional than was planned, also where the market moved away.
+
+    A LIMIT entry has its price, and stays as it is. Returns the guards that a smaller trade must pass.
+    """
+    price, planned = prices.last_price, trade.entry_price_planned
+    if trade.entry.price is not None or price == planned or price <= 0:
+        return trade, ()
+    per_unit = loss_per_unit(trade.side.sign, price, trade.stop_price_initial, setting.policy)
+    if per_unit <= 0:
+        return trade, ()  # the stop is on the wrong side now, which STOP_SIDE says
+    capped = min(trade.quantity, trade.risk_usdt / per_unit, trade.quantity * planned / price)
+    quantity = trade.quantity if capped == trade.quantity else tradable_quantity(capped, setting)
+    risk = min(trade.risk_usdt, quantity * per_unit)
+    trade = replace(trade, quantity=quantity, risk_usdt=risk, entry=replace(trade.entry, quantity=quantity))
+    leverage = setting.policy.leverage_of(trade.symbol)
+    return trade, (
+        quantity_guard(quantity, capped, setting),
+        stop_inside_liquidation(trade.side, quantity, price, trade.stop_price_initial, leverage, setting),
+        *_target_guards(trade, prices, setting),
+        *_filter_guards(trade, prices, setting),
+    )
 
 
 def _adverse(side: TradeSide) -> Rounding:
@@ -102,14 +134,17 @@ def _targets(
 
 
 def sized_targets(trade: Trade, quantity: Decimal, setting: Setting) -> tuple[TargetLeg, ...]:
-    """Targets for a position of ``quantity``: all but the last get their share, the last closes what is left."""
+    """Targets for a position of ``quantity``: all but the last get their share, the last closes what is left.
+
+    A share that is less than the smallest lot is left to the last one.
+    """
     last = len(trade.targets) - 1
-    return tuple(
-        replace(target, quantity=setting.filters.floor_quantity(quantity * target.portion, market=True))
-        if target.index != last
-        else target
-        for target in trade.targets
-    )
+    return tuple(_sized(target, quantity, setting) if target.index != last else target for target in trade.targets)
+
+
+def _sized(target: TargetLeg, quantity: Decimal, setting: Setting) -> TargetLeg:
+    share = setting.filters.floor_quantity(quantity * target.portion, market=True)
+    return replace(target, quantity=share, done=target.done or share == 0)
 
 
 def _portfolio_guards(event: CandleClosed, portfolio: Portfolio, setting: Setting) -> tuple[Guard, ...]:
@@ -131,21 +166,43 @@ def _stop_guards(
     policy, filters, prices = setting.policy, setting.filters, event.prices
     nearest = min(entry, prices.mark_price, prices.last_price, key=lambda price: side.sign * price)
     distance_pct = side.sign * (entry - stop) / entry * 100
-    in_band = filters.price_min <= stop and (filters.price_max == 0 or stop <= filters.price_max)
     return (
         Guard("STOP_SIDE", side.sign * (nearest - stop) > filters.tick_size, str(stop), f"beyond {nearest}"),
-        Guard("STOP_PRICE_FILTER", in_band and stop > 0, str(stop), f"{filters.price_min}..{filters.price_max}"),
         at_least("STOP_DISTANCE_MIN", distance_pct, policy.stop_distance_pct_min),
         at_most("STOP_DISTANCE_MAX", distance_pct, policy.stop_distance_pct_max),
     )
 
 
-def _target_guards(trade: Trade, quantity: Decimal, setting: Setting) -> tuple[Guard, ...]:
+def _target_guards(trade: Trade, prices: MarkPrice, setting: Setting) -> tuple[Guard, ...]:
     """Every partial target must be tradable by itself (R41), and every target lie on the winning side."""
-    legs = sized_targets(trade, quantity, setting)
+    sign, legs = trade.side.sign, sized_targets(trade, trade.quantity, setting)
+    present = (trade.entry_price_planned, prices.mark_price, prices.last_price)
+    farthest = max(present, key=lambda price: sign * price)
+    right_side = all(sign * (leg.trigger_price - farthest) > 0 for leg in legs)
+    prices_text = ",".join(str(leg.trigger_price) for leg in legs)
+    guards = (Guard("TARGET_SIDE", right_side, prices_text, f"beyond {farthest}"),)
     smallest = min((leg.quantity * leg.trigger_price for leg in legs if leg.quantity is not None), default=None)
-    right_side = all(trade.side.sign * (leg.trigger_price - trade.entry_price_planned) > 0 for leg in legs)
-    guards = (Guard("TARGET_SIDE", right_side, ",".join(str(leg.trigger_price) for leg in legs), "beyond the entry"),)
     if smallest is None:
         return guards
     return (*guards, at_least("TARGET_LEG_MIN", smallest, setting.filters.notional_min))
+
+
+def _filter_guards(trade: Trade, prices: MarkPrice, setting: Setting) -> tuple[Guard, ...]:
+    """What the exchange's filters would refuse is not planned: neither the entry nor what protects it (R4)."""
+    filters, mark = setting.filters, prices.mark_price
+    entry = filters.check_order(place_entry(trade).request, mark)
+    stop = place_stop(trade, stop_leg(trade, trade.stop_price_initial, 1, setting))
+    targets = [
+        place_target(trade, leg, setting) for leg in sized_targets(trade, trade.quantity, setting) if not leg.done
+    ]
+    refusals = [filters.check_algo(target.request, mark) for target in targets]
+    found = {
+        "ENTRY_FILTERS": entry,
+        "STOP_FILTERS": filters.check_algo(stop.request, mark),
+        "TARGET_FILTERS": next((refused for refused in refusals if refused is not None), None),
+    }
+    named = [
+        Guard(name, refused is None, "" if refused is None else f"{refused.code} {refused.message}", "not refused")
+        for name, refused in found.items()
+    ]
+    return (Guard("SYMBOL_TRADABLE", filters.tradable, filters.status, "a perpetual that is TRADING"), *named)

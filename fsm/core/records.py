@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.types import Side, WorkingType
 
@@ -55,6 +56,11 @@ class HaltCause(StrEnum):
     PERMISSION = "PERMISSION"
     REFUSALS = "REFUSALS"
     FOREIGN = "FOREIGN"
+    LIQUIDATED = "LIQUIDATED"
+
+
+LIMIT_CAUSES = frozenset({HaltCause.LIMIT_DAY, HaltCause.LIMIT_WEEK, HaltCause.LIMIT_MONTH, HaltCause.LIMIT_DRAWDOWN})
+"""Causes that a loss limit gives; all others are ended by the operator alone."""
 
 
 class Flag(msgspec.Struct, frozen=True):
@@ -89,7 +95,11 @@ class StopLeg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetLeg(msgspec.Struct, frozen=True, kw_only=True):
-    """A take-profit. ``quantity`` None = closePosition (the last one); ``portion`` of the position, in (0, 1]."""
+    """A take-profit. ``quantity`` None = closePosition (the last one); ``portion`` of the position, in (0, 1].
+
+    ``done``: it was hit, or there is too little to be its own order. ``attempt`` rises after a definite end,
+    ``sent`` each time it is asked for.
+    """
 
     index: int
     client_id: str
@@ -98,12 +108,17 @@ class TargetLeg(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal | None
     done: bool = False
     attempt: int = 1
+    sent: int = 1
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """One round trip, from signal to booking. Amounts in USDT, prices in USDT, quantities in the base asset.
 
-    It keeps the rules and the regime that it was opened under.
+    It keeps the rules and the regime that it was opened under. ``protected_ms`` is when a stop was first read back;
+    ``uncovered_ms`` since when no look has shown one (None while one rests). ``stop_before`` is the stop that the
+    present one replaces, until that one is read back. ``closed_by_us`` is what ended orders of ours took out of the
+    position; ``exit_refused`` the number of the closing order that was refused last; ``swept`` that our orders were
+    cancelled after the position was gone.
     """
 
     id: str
@@ -127,6 +142,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     adopted: bool = False
     first_fill_ms: int | None = None
     protected_ms: int | None = None
+    uncovered_ms: int | None = None
+    stop_before: StopLeg | None = None
     open_quantity: Decimal = ZERO
     entry_price: Decimal | None = None
     exit_price: Decimal | None = None
@@ -137,16 +154,32 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     last_fill_id: int | None = None
     exit_reason: str | None = None
     exit_attempt: int = 0
+    exit_refused: int = 0
+    closed_by_us: Decimal = ZERO
+    swept: bool = False
     closed_ms: int | None = None
     net_pnl: Decimal | None = None
     r: Decimal | None = None
     flagged: str | None = None
 
+    @property
+    def piece_pending(self) -> bool:
+        """A closing order was sent and not refused: it may be working, and its fate decides before the next."""
+        return self.exit_attempt > self.exit_refused
+
 
 class Refusals(msgspec.Struct, frozen=True):
-    """The same refusal of an entry in a row: its code and how often."""
+    """The same refusal of an entry or its stop in a row: its code and how often."""
 
     code: int
+    count: int
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """The latest retry: where things stood, when (ms), and how often in a row without progress."""
+
+    at: str
+    at_ms: int
     count: int
 
 
@@ -155,7 +188,8 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     ``halt`` is a wish that outlives states (no entries; HALT once flat); ``quarantine`` blocks entries
     while protection and reconciliation go on; ``paused`` is the operator's. ``abandoned`` keeps the plan of
-    an entry that was shown absent, should it turn up after all.
+    an entry whose end nobody has seen, should it turn up after all. ``signal_candle_ms`` is the candle of the
+    latest signal: no candle gives two.
     """
 
     symbol: str
@@ -170,6 +204,18 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     last_fill_id: int | None = None
     refusal: Refusals | None = None
     abandoned: Trade | None = None
+    signal_candle_ms: int | None = None
+    tried: Tried | None = None
+
+    def halted(self, cause: str, at_ms: int) -> SymbolRecord:
+        """The record with a halt. The first cause stands, except that a limit's gives way to one of another kind."""
+        if self.halt is not None and (self.halt.cause not in LIMIT_CAUSES or cause in LIMIT_CAUSES):
+            return self
+        return replace(self, halt=Flag(cause, at_ms))
+
+    def quarantined(self, cause: str, at_ms: int) -> SymbolRecord:
+        """The record with a quarantine; the first cause stands."""
+        return self if self.quarantine is not None else replace(self, quarantine=Flag(cause, at_ms))
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,12 +227,17 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine remembers of the account as a whole. Transfers move the baselines, not the losses."""
+    """What the engine remembers of the account as a whole. Transfers move the baselines, not the losses.
+
+    ``breach`` is the loss limit that is exceeded or whose period is not over yet; ``halt`` why nothing is entered,
+    which may be the same or the operator's own wish.
+    """
 
     day: Period | None = None
     week: Period | None = None
     month: Period | None = None
     equity_high: Decimal = ZERO
     halt: Flag | None = None
+    breach: Flag | None = None
     paused: bool = False
     transfers: Decimal = ZERO

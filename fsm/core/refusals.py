@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from fsm.core.records import HaltCause, Refusals, SymbolRecord
+from fsm.core.scene import Setting
+
 PERMISSION = frozenset({-1002, -2014, -2015, -2017, -2023, -4087, -4088, -4120, -4192})
 """No retry mends these: the account or the route does not allow trading."""
 
-TEMPORARY = frozenset({-1003, -1008, -1015, 503})
-"""These say nothing of the request: the exchange, or our own budget, could not take it now."""
+TEMPORARY = frozenset({-1003, -1008, -1015, -1021, -5028, 503})
+"""These say nothing of the request: the exchange, our own budget or our clock could not do it now."""
 
 ALREADY_THERE = frozenset({-4116, -4130})
 """An order with this id, or a closePosition order of this kind, exists: evidence that ours rests. Read it back."""
@@ -14,5 +19,33 @@ ALREADY_THERE = frozenset({-4116, -4130})
 WOULD_TRIGGER = frozenset({-2021, -4142})
 """The market is already beyond the trigger price."""
 
+DUPLICATE_ID = -4116
+"""An order with this id is or was there: for an entry, the earlier attempt was accepted (R16)."""
+
+NO_POSITION = frozenset({-4509, -4129})
+"""closePosition without a position: it lags behind its own fill, or is gone."""
+
 NO_COUNTERPARTY = -4131
 """The best opposite price is outside PERCENT_PRICE: a LIMIT IOC may step in."""
+
+REFUSALS_BEFORE_COOLDOWN = 2
+REFUSALS_BEFORE_HALT = 4
+REFUSAL_COOLDOWN_CANDLES = 6
+
+
+def refused_for_good(record: SymbolRecord, at_ms: int, code: int) -> SymbolRecord:
+    """Halted if the refusal says that trading is not allowed (R1)."""
+    return record.halted(HaltCause.PERMISSION, at_ms) if code in PERMISSION else record
+
+
+def refused_again(record: SymbolRecord, at_ms: int, code: int, setting: Setting) -> SymbolRecord:
+    """The same refusal again and again cools the symbol down, then halts it (R45)."""
+    before = record.refusal
+    count = before.count + 1 if before is not None and before.code == code else 1
+    record = refused_for_good(replace(record, refusal=Refusals(code, count)), at_ms, code)
+    if count >= REFUSALS_BEFORE_HALT:
+        return record.halted(HaltCause.REFUSALS, at_ms)
+    if count >= REFUSALS_BEFORE_COOLDOWN:
+        until = at_ms + REFUSAL_COOLDOWN_CANDLES * setting.rules.entry_timeframe.ms
+        return replace(record, cooldown_until_ms=max(record.cooldown_until_ms, until))
+    return record

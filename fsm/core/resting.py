@@ -6,103 +6,160 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from exchange.client_ids import Leg, is_ours, parse
+from exchange.client_ids import ClientId, Leg, parse
 from exchange.filters import Rounding
-from exchange.types import Position, SymbolSnapshot
+from exchange.types import AlgoOrder, AlgoStatus, ConditionalType, Order, Position, SymbolSnapshot
+from fsm.core.entering import drop, signal_age_ms
 from fsm.core.events import SymbolObserved
-from fsm.core.intents import Look, SweepOrders
-from fsm.core.legs import leg_id, place_stop
+from fsm.core.intents import CancelEntry, Intent, Look, SweepOrders
+from fsm.core.legs import entry_id, place_stop, stop_leg
 from fsm.core.move import Move, move
-from fsm.core.records import ZERO, EntryLeg, Flag, State, StopLeg, SymbolRecord, Trade, TradeSide
+from fsm.core.records import ZERO, EntryLeg, State, StopLeg, SymbolRecord, Trade, TradeSide
 from fsm.core.scene import Setting
+from fsm.core.sight import has_ended, own_open_orders
 from fsm.core.states import Trigger
 
 
 def look_resting(record: SymbolRecord, event: SymbolObserved, setting: Setting) -> Move | None:
     """A position of ours is adopted, a foreign one reported and left alone, orders that cover nothing are cancelled."""
     position = event.snapshot.position
-    if position is not None and position.quantity != 0:
-        return _position_found(record, event, position, setting)
-    orphans = own_open_orders(event.snapshot, setting.database_id)
-    if orphans and record.state is not State.SIGNALLED:
-        intents = (SweepOrders(symbol=record.symbol, client_ids=orphans), Look(symbol=record.symbol))
-        return move(Trigger.SWEEP, "ORPHAN_ORDERS", record, intents=intents)
-    return None
+    open_position = position if position is not None and position.quantity != 0 else None
+    if record.state is State.SIGNALLED:
+        return _look_signalled(record, event, open_position, setting)
+    if open_position is not None:
+        return _position_found(record, event, open_position, setting)
+    return _sweep(record, own_open_orders(event.snapshot, setting.database_id))
 
 
-def own_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:
-    """Client ids of our open orders, both families."""
-    ids = [order.client_id for order in snapshot.orders if order.status.is_open]
-    ids += [algo.client_id for algo in snapshot.algo_orders if algo.status.is_open]
-    return tuple(sorted(cid for cid in ids if is_ours(cid, database_id)))
+def _look_signalled(
+    record: SymbolRecord, event: SymbolObserved, position: Position | None, setting: Setting
+) -> Move | None:
+    """The setup's answer leads on; a signal that waited too long for it, or a position in its way, is dropped."""
+    trade = record.trade
+    assert trade is not None
+    if position is not None:
+        seen = record.quarantined("FOREIGN_POSITION", event.at_ms) if event.persisted else record
+        return drop(seen, "POSITION_OPEN")
+    too_old = signal_age_ms(trade, event.at_ms, setting) > setting.policy.candle_age_ms_max
+    return drop(record, "CANDLE_AGE") if too_old else None
 
 
-def foreign_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:
-    """Client ids of open orders that are not ours, both families."""
-    ids = [order.client_id for order in snapshot.orders if order.status.is_open]
-    ids += [algo.client_id for algo in snapshot.algo_orders if algo.status.is_open]
-    return tuple(sorted(cid for cid in ids if not is_ours(cid, database_id)))
+def _sweep(record: SymbolRecord, client_ids: tuple[str, ...]) -> Move | None:
+    if not client_ids:
+        return None
+    intents = (SweepOrders(symbol=record.symbol, client_ids=client_ids), Look(symbol=record.symbol))
+    return move(Trigger.SWEEP, "ORPHAN_ORDERS", record, intents=intents)
 
 
 def _position_found(record: SymbolRecord, event: SymbolObserved, position: Position, setting: Setting) -> Move | None:
-    number = _our_entry_number(event.snapshot, setting)
-    if number is not None and record.state is not State.SIGNALLED:
-        return _adopt(record, event, position, number, setting)
+    """Ours if an order of a trade that is not booked explains it. Otherwise only entries of ours are cancelled beside
+    it: a stop may be what protects it."""
+    side = TradeSide.LONG if position.quantity > 0 else TradeSide.SHORT
+    evidence = _Evidence(record, event.snapshot, side, setting)
+    if evidence.number is not None:
+        return _adopt(record, event, position, evidence, setting)
+    own = own_open_orders(event.snapshot, setting.database_id)
+    entries = tuple(cid for cid in own if (parts := parse(cid)) is not None and parts.leg is Leg.ENTRY)
+    if entries:
+        return _sweep(record, entries)
     if record.quarantine is not None or not event.persisted:
         return None
-    flagged = replace(record, quarantine=Flag("FOREIGN_POSITION", event.at_ms))
-    if record.state is State.SIGNALLED:
-        return move(Trigger.DROP, "FOREIGN_POSITION", replace(flagged, trade=None))
-    return move(Trigger.QUARANTINE, "FOREIGN_POSITION", flagged)
+    return move(Trigger.QUARANTINE, "FOREIGN_POSITION", record.quarantined("FOREIGN_POSITION", event.at_ms))
 
 
-def _our_entry_number(snapshot: SymbolSnapshot, setting: Setting) -> int | None:
-    """The trade number of an entry of ours that filled, if the look shows one."""
-    for order in snapshot.orders:
-        parts = parse(order.client_id)
-        if (
-            parts
-            and parts.leg is Leg.ENTRY
-            and parts.database_id == setting.database_id
-            and order.executed_quantity > 0
-        ):
-            return parts.trade_number
-    return None
+class _Evidence:
+    """What the look shows of a trade that is under way although the record knows of none."""
+
+    def __init__(self, record: SymbolRecord, snapshot: SymbolSnapshot, side: TradeSide, setting: Setting) -> None:
+        self.side = side
+        self.entry: Order | None = None
+        self.stop: AlgoOrder | None = None
+        for order in snapshot.orders:
+            parts = _unbooked(order.client_id, record, setting)
+            if parts is not None and parts.leg is Leg.ENTRY and order.side is side.entry_side:
+                self.entry = order if order.executed_quantity > 0 else self.entry
+        for algo in snapshot.algo_orders:
+            parts = _unbooked(algo.client_id, record, setting)
+            if parts is not None and parts.leg is Leg.STOP and _closes(algo, side):
+                self.stop = algo
+        found = self.entry or self.stop
+        parts = parse(found.client_id) if found is not None else None
+        self.number = parts.trade_number if parts is not None else None
 
 
-def _adopt(record: SymbolRecord, event: SymbolObserved, position: Position, number: int, setting: Setting) -> Move:
+def _unbooked(client_id: str, record: SymbolRecord, setting: Setting) -> ClientId | None:
+    """The parts of an id of a trade that this journal does not know, or knows as unfinished. A booked one is over:
+    a look that shows it open was taken before."""
+    parts = parse(client_id)
+    if parts is None or parts.database_id != setting.database_id:
+        return None
+    remembered = record.abandoned is not None and record.abandoned.number == parts.trade_number
+    return parts if remembered or parts.trade_number > record.trades_opened else None
+
+
+def _closes(algo: AlgoOrder, side: TradeSide) -> bool:
+    resting = algo.status is AlgoStatus.NEW and algo.close_position
+    return resting and algo.type == ConditionalType.STOP_MARKET.value and algo.side is side.exit_side
+
+
+def _adopt(
+    record: SymbolRecord, event: SymbolObserved, position: Position, evidence: _Evidence, setting: Setting
+) -> Move:
     """Take over a position of ours that the journal did not know, with its own plan if that is remembered (R28)."""
-    side = TradeSide.LONG if position.quantity > 0 else TradeSide.SHORT
-    quantity = abs(position.quantity)
-    planned = record.abandoned if record.abandoned and record.abandoned.number == number else None
-    trade = planned if planned and planned.side is side else _unplanned(record, event, position, number, side, setting)
-    entry = replace(trade.entry, filled=quantity, finished=True, average_price=position.entry_price)
-    stop = StopLeg(
-        client_id=leg_id(setting, record.symbol, number, Leg.STOP, 1, 1),
-        trigger_price=trade.stop_price_initial,
-        working_type=setting.policy.working_type,
-    )
+    number, side = evidence.number, evidence.side
+    assert number is not None
+    remembered = record.abandoned if record.abandoned and record.abandoned.number == number else None
+    planned = remembered if remembered and remembered.side is side else None
+    trade = planned or _unplanned(record, event, position, evidence, setting)
+    ended = evidence.entry is None or has_ended(evidence.entry)
+    filled = abs(position.quantity)
+    entry = replace(trade.entry, filled=filled, finished=True, average_price=position.entry_price)
+    stop = _resting_stop(evidence.stop) if evidence.stop else _new_stop(trade, setting)
     trade = replace(
         trade,
         entry=entry,
         stop=stop,
         adopted=True,
-        targets=(),
-        targets_sent=True,
-        open_quantity=quantity,
+        targets_sent=not trade.targets,
+        open_quantity=filled,
         entry_price=position.entry_price,
         first_fill_ms=event.at_ms,
+        uncovered_ms=event.at_ms,
     )
     after = replace(record, trade=trade, abandoned=None, trades_opened=max(record.trades_opened, number))
-    return move(
-        Trigger.ADOPT, "OWN_POSITION_FOUND", after, intents=(place_stop(trade, stop), Look(symbol=record.symbol))
+    intents: list[Intent] = [] if evidence.stop else [place_stop(trade, stop)]
+    if not ended:
+        intents.append(CancelEntry(symbol=record.symbol, client_id=trade.entry.client_id))
+    intents.append(Look(symbol=record.symbol))
+    return move(Trigger.ADOPT, "OWN_POSITION_FOUND", after, intents=tuple(intents))
+
+
+def _resting_stop(algo: AlgoOrder) -> StopLeg:
+    """The stop of ours that rests there is as good as any: it becomes the one we want."""
+    parts = parse(algo.client_id)
+    assert parts is not None
+    return StopLeg(
+        client_id=algo.client_id,
+        trigger_price=algo.trigger_price,
+        working_type=algo.working_type,
+        version=parts.index,
+        attempt=parts.attempt,
     )
+
+
+def _new_stop(trade: Trade, setting: Setting) -> StopLeg:
+    """At the planned price, under an id that no earlier stop of the trade had."""
+    version = trade.stop.version + 1 if trade.stop else 1
+    price = trade.stop.trigger_price if trade.stop else trade.stop_price_initial
+    return stop_leg(trade, price, version, setting)
 
 
 def _unplanned(
-    record: SymbolRecord, event: SymbolObserved, position: Position, number: int, side: TradeSide, setting: Setting
+    record: SymbolRecord, event: SymbolObserved, position: Position, evidence: _Evidence, setting: Setting
 ) -> Trade:
     """A plan for a position whose own is lost: its stop lies at the largest distance that config allows."""
+    side, number = evidence.side, evidence.number
+    assert number is not None
     distance = position.entry_price * setting.policy.stop_distance_pct_max / 100
     direction = Rounding.DOWN if side is TradeSide.LONG else Rounding.UP
     stop = setting.filters.round_price(position.entry_price - side.sign * distance, direction)
@@ -117,13 +174,14 @@ def _unplanned(
         rules_hash=setting.rules_hash,
         config_hash=setting.config_hash,
         signal_candle_ms=setting.rules.entry_timeframe.floor(event.at_ms),
-        opened_ms=event.at_ms,
+        opened_ms=evidence.entry.update_time_ms if evidence.entry else event.at_ms,
         quantity=quantity,
         entry_price_planned=position.entry_price,
-        stop_price_initial=max(stop, Decimal(0)),
+        stop_price_initial=max(stop, setting.filters.tick_size, Decimal(0)),
         risk_usdt=quantity * distance,
+        last_fill_id=record.last_fill_id,
         entry=EntryLeg(
-            client_id=leg_id(setting, record.symbol, number, Leg.ENTRY, 0, 1),
+            client_id=entry_id(setting, record.symbol, number),
             type="MARKET",
             quantity=quantity,
             price=None,

@@ -8,54 +8,86 @@ import msgspec
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg, is_ours, parse
-from exchange.types import AlgoOrder, AlgoStatus, ConditionalType, Fill, LookRequest, Order, SymbolSnapshot
-from fsm.core.legs import bridge_id, close_id
-from fsm.core.records import ZERO, State, SymbolRecord, Trade
+from exchange.types import (
+    AlgoOrder,
+    AlgoStatus,
+    ConditionalType,
+    Fill,
+    LookRequest,
+    Order,
+    OrderStatus,
+    SymbolSnapshot,
+)
+from fsm.core.legs import bridge_id, close_id, entry_id
+from fsm.core.records import ZERO, State, StopLeg, SymbolRecord, Trade
 from fsm.core.scene import Setting
 
 STUCK_TRIGGER_MS = 5_000
 """How long a triggered stop may take to flatten the position before it counts as failed (R11)."""
 
+CLOCK_SLACK_MS = 1_000
+"""How far the exchange's stamps may lie before ours: fills of a trade are not older than its start by more."""
+
+FIRING = (AlgoStatus.TRIGGERING, AlgoStatus.TRIGGERED, AlgoStatus.FINISHED)
+
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """A trade's view of a snapshot. ``position`` is signed towards the trade: negative means the other way.
 
-    ``wanted`` are the client ids of open orders the trade wants to rest; ``strays`` are open orders of ours
-    that it does not want; ``foreign`` open orders that are not ours.
+    ``stop_rests``: the stop we want rests exactly as wanted; ``bridged``: it is being replaced, and the one before or
+    the bridge rests. ``strays`` are open orders of ours that the trade does not want; ``own_open`` all of ours;
+    ``exit_filled`` what new fills took out of the position, ``exit_order_ids`` by which orders.
     """
 
     position: Decimal
     entry: Order | None
     stop: AlgoOrder | None
     stop_rests: bool
+    bridged: bool
     targets: dict[int, AlgoOrder]
     close: Order | None
     strays: tuple[str, ...]
-    foreign: tuple[str, ...]
     own_open: tuple[str, ...]
     exit_filled: Decimal
+    exit_order_ids: frozenset[int]
+
+    def fired(self, algo: AlgoOrder | None) -> bool:
+        """True when there is proof that this conditional order closed something."""
+        return algo is not None and (algo.executed_quantity > 0 or algo.actual_order_id in self.exit_order_ids)
 
 
 def look_request(record: SymbolRecord, setting: Setting) -> LookRequest:
     """What the next look at this symbol must include for the engine to judge its trade."""
     trade = record.trade
     if trade is None:
-        tracked = (record.abandoned.entry.client_id,) if record.abandoned else ()
-        return LookRequest(tracked=tracked)
-    tracked_ids = [trade.entry.client_id] if not (trade.entry.finished and trade.entry.filled == 0) else []
-    if trade.stop is not None:
-        tracked_ids.append(trade.stop.client_id)
-    tracked_ids.extend(target.client_id for target in trade.targets if not target.done and trade.stop is not None)
-    if trade.exit_attempt:
-        tracked_ids.append(close_id(setting, trade, trade.exit_attempt))
+        return LookRequest(tracked=_entries_without_trade(record, setting))
     cursor = trade.last_fill_id if trade.last_fill_id is not None else record.last_fill_id
-    wants_income = trade.first_fill_ms if record.state in (State.EXITING, State.FLATTEN) else None
+    wants_income = trade.opened_ms if record.state in (State.EXITING, State.FLATTEN) else None
     return LookRequest(
-        tracked=tuple(tracked_ids),
+        tracked=_tracked(trade, setting),
         fills_after_id=cursor,
-        fills_start_ms=trade.opened_ms if cursor is None else None,
+        fills_start_ms=trade.opened_ms - CLOCK_SLACK_MS if cursor is None else None,
         income_start_ms=wants_income,
     )
+
+
+def _entries_without_trade(record: SymbolRecord, setting: Setting) -> tuple[str, ...]:
+    """Entries that could explain a position: the one whose end nobody saw, and the next, if this journal is old."""
+    unseen = entry_id(setting, record.symbol, record.trades_opened + 1)
+    return (record.abandoned.entry.client_id, unseen) if record.abandoned else (unseen,)
+
+
+def _tracked(trade: Trade, setting: Setting) -> tuple[str, ...]:
+    ids = [trade.entry.client_id] if not (trade.entry.finished and trade.entry.filled == 0) else []
+    if trade.stop is not None:
+        ids.append(trade.stop.client_id)
+    if trade.stop is not None and trade.stop_before is not None:
+        ids += [trade.stop_before.client_id, bridge_id(setting, trade, trade.stop)]
+    if trade.targets_sent:
+        ids += [target.client_id for target in trade.targets if not target.done]
+    if trade.piece_pending:
+        ids.append(close_id(setting, trade, trade.exit_attempt))
+    return tuple(ids)
 
 
 def see(trade: Trade, snapshot: SymbolSnapshot, setting: Setting) -> Sight:
@@ -63,26 +95,44 @@ def see(trade: Trade, snapshot: SymbolSnapshot, setting: Setting) -> Sight:
     position = snapshot.position.quantity * trade.side.sign if snapshot.position else ZERO
     orders = {order.client_id: order for order in snapshot.orders}
     algos = {algo.client_id: algo for algo in snapshot.algo_orders}
-    targets = {t.index: algos[t.client_id] for t in trade.targets if t.client_id in algos}
     stop = algos.get(trade.stop.client_id) if trade.stop else None
-    wanted = _wanted(trade)
-    is_open = {cid for cid, order in orders.items() if order.status.is_open}
-    is_open |= {cid for cid, algo in algos.items() if algo.status.is_open}
-    own = tuple(sorted(cid for cid in is_open if is_ours(cid, setting.database_id)))
-    close = orders.get(close_id(setting, trade, trade.exit_attempt)) if trade.exit_attempt else None
-    keep = wanted | ({close.client_id} if close else set())
+    own = own_open_orders(snapshot, setting.database_id)
+    close = orders.get(close_id(setting, trade, trade.exit_attempt)) if trade.piece_pending else None
+    keep = _wanted(trade) | ({close.client_id} if close else set())
+    exits = [fill for fill in new_fills(trade, snapshot.fills) if fill.side is trade.side.exit_side]
     return Sight(
         position=position,
         entry=orders.get(trade.entry.client_id),
         stop=stop,
-        stop_rests=stop is not None and _covers(stop, trade),
-        targets=targets,
+        stop_rests=stop is not None and trade.stop is not None and _is_as_wanted(stop, trade, trade.stop),
+        bridged=_is_bridged(trade, algos, position, setting),
+        targets={t.index: algos[t.client_id] for t in trade.targets if t.client_id in algos},
         close=close,
         strays=tuple(cid for cid in own if cid not in keep),
-        foreign=tuple(sorted(cid for cid in is_open if not is_ours(cid, setting.database_id))),
         own_open=own,
-        exit_filled=_exit_quantity(trade, snapshot.fills),
+        exit_filled=sum((fill.quantity for fill in exits), ZERO),
+        exit_order_ids=frozenset(fill.order_id for fill in exits),
     )
+
+
+def own_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:
+    """Client ids of our open orders, both families."""
+    return tuple(cid for cid in open_orders(snapshot) if is_ours(cid, database_id))
+
+
+def foreign_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:
+    """Client ids of open orders that are not ours, both families."""
+    return tuple(cid for cid in open_orders(snapshot) if not is_ours(cid, database_id))
+
+
+def open_orders(snapshot: SymbolSnapshot) -> list[str]:
+    ids = {order.client_id for order in snapshot.orders if order.status.is_open}
+    return sorted(ids | {algo.client_id for algo in snapshot.algo_orders if algo.status.is_open})
+
+
+def has_ended(order: Order) -> bool:
+    """True when the order can fill no further. A status we do not know proves nothing."""
+    return not order.status.is_open and order.status is not OrderStatus.UNRECOGNISED
 
 
 def _wanted(trade: Trade) -> set[str]:
@@ -94,39 +144,51 @@ def _wanted(trade: Trade) -> set[str]:
     return wanted
 
 
-def _covers(stop: AlgoOrder, trade: Trade) -> bool:
+def _is_as_wanted(algo: AlgoOrder, trade: Trade, stop: StopLeg) -> bool:
     """A stop counts only if the exchange itself shows every property that makes it one (R10)."""
-    assert trade.stop is not None
     return (
-        stop.status is AlgoStatus.NEW
-        and stop.type == ConditionalType.STOP_MARKET.value
-        and stop.close_position
-        and stop.side is trade.side.exit_side
-        and stop.trigger_price == trade.stop.trigger_price
-        and stop.working_type is trade.stop.working_type
+        algo.status is AlgoStatus.NEW
+        and algo.type == ConditionalType.STOP_MARKET.value
+        and algo.close_position
+        and algo.side is trade.side.exit_side
+        and algo.trigger_price == stop.trigger_price
+        and algo.working_type is stop.working_type
     )
 
 
-def _exit_quantity(trade: Trade, fills: tuple[Fill, ...]) -> Decimal:
-    """Quantity closed by the fills that the trade has not counted yet."""
-    exits = (fill.quantity for fill in fills if fill.side is trade.side.exit_side and is_new(trade, fill))
-    return sum(exits, ZERO)
+def _is_bridged(trade: Trade, algos: dict[str, AlgoOrder], position: Decimal, setting: Setting) -> bool:
+    if trade.stop is None or trade.stop_before is None:
+        return False
+    before = algos.get(trade.stop_before.client_id)
+    if before is not None and _is_as_wanted(before, trade, trade.stop_before):
+        return True
+    bridge = algos.get(bridge_id(setting, trade, trade.stop))
+    return (
+        bridge is not None
+        and bridge.status is AlgoStatus.NEW
+        and bridge.side is trade.side.exit_side
+        and (bridge.quantity or ZERO) >= position
+    )
 
 
-def is_new(trade: Trade, fill: Fill) -> bool:
-    return trade.last_fill_id is None or fill.fill_id > trade.last_fill_id
+def new_fills(trade: Trade, fills: tuple[Fill, ...]) -> list[Fill]:
+    """Fills of the trade's time that it has not counted yet, oldest first."""
+    last = trade.last_fill_id
+    fresh = [fill for fill in fills if last is None or fill.fill_id > last]
+    own = [fill for fill in fresh if fill.time_ms >= trade.opened_ms - CLOCK_SLACK_MS]
+    return sorted(own, key=lambda fill: fill.fill_id)
 
 
-def count_fills(trade: Trade, fills: tuple[Fill, ...]) -> Trade:
+def count_fills(trade: Trade, fills: tuple[Fill, ...], setting: Setting) -> Trade:
     """Add the fills not counted yet: average prices, quantities, realised PnL and fees."""
-    for fill in fills:
-        if not is_new(trade, fill):
-            continue
+    for fill in new_fills(trade, fills):
+        fee, estimated = _fee(fill, setting)
         trade = replace(
             trade,
             last_fill_id=fill.fill_id,
-            fees=trade.fees + fill.commission,
+            fees=trade.fees + fee,
             realized_pnl=trade.realized_pnl + fill.realized_pnl,
+            flagged=trade.flagged or ("FEES_ESTIMATED" if estimated else None),
         )
         if fill.side is trade.side.exit_side:
             closed = trade.closed_quantity + fill.quantity
@@ -135,32 +197,39 @@ def count_fills(trade: Trade, fills: tuple[Fill, ...]) -> Trade:
     return trade
 
 
+def _fee(fill: Fill, setting: Setting) -> tuple[Decimal, bool]:
+    """The commission in USDT; one that was paid in another coin (BNB) is estimated from the taker fee."""
+    if fill.commission == 0 or fill.commission_asset == setting.filters.margin_asset:
+        return fill.commission, False
+    return fill.price * fill.quantity * setting.policy.taker_fee_pct / 100, True
+
+
 def exit_reason(trade: Trade, sight: Sight, snapshot: SymbolSnapshot) -> str:
-    """Why the position is gone, by the evidence of the orders that were filled."""
+    """Why the position is gone, by the evidence of the orders that were filled, or failing that of their states."""
     if trade.exit_reason:
         return trade.exit_reason
-    if sight.stop is not None and sight.stop.executed_quantity > 0:
+    if any(sight.fired(algo) for algo in snapshot.algo_orders if _is_stop_of(trade, algo)):
         return "STOP_HIT"
-    if any(algo.executed_quantity > 0 for algo in sight.targets.values()):
+    if any(sight.fired(algo) for algo in sight.targets.values()):
         return "TARGET_HIT"
-    bridge_fired = any(
-        algo.executed_quantity > 0 and (parts := parse(algo.client_id)) is not None and parts.leg is Leg.BRIDGE
-        for algo in snapshot.algo_orders
-    )
-    if bridge_fired:
-        return "STOP_HIT"
     forced = " ".join(order.client_id for order in snapshot.orders)
-    if "autoclose-" in forced and "adl_autoclose" not in forced:
-        return "LIQUIDATED"
     if "adl_autoclose" in forced:
         return "ADL"
-    if any(row.income_type == "INSURANCE_CLEAR" for row in snapshot.income):
+    if "autoclose-" in forced or was_liquidated(snapshot):
         return "LIQUIDATED"
+    if sight.stop is not None and sight.stop.status in FIRING:
+        return "STOP_HIT"
+    if any(algo.status in FIRING for algo in sight.targets.values()):
+        return "TARGET_HIT"
     return "EXTERNAL_CLOSE"
 
 
-def converge(trade: Trade, sight: Sight, setting: Setting) -> tuple[str, ...]:
-    """Client ids of our open closePosition stops and bridges that are not the wanted one, oldest first."""
-    assert trade.stop is not None
-    bridge = bridge_id(setting, trade, trade.stop)
-    return tuple(cid for cid in sight.strays if cid != bridge)
+def was_liquidated(snapshot: SymbolSnapshot) -> bool:
+    """The insurance fund takes part in every liquidation and in nothing else (income types, checked 2026-11)."""
+    return any(row.income_type == "INSURANCE_CLEAR" for row in snapshot.income)
+
+
+def _is_stop_of(trade: Trade, algo: AlgoOrder) -> bool:
+    """The stop of any version, or a bridge between two."""
+    parts = parse(algo.client_id)
+    return parts is not None and parts.trade_number == trade.number and parts.leg in (Leg.STOP, Leg.BRIDGE)

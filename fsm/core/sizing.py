@@ -33,18 +33,33 @@ def size_entry(
     wanted = portfolio.equity * policy.risk_pct_of(symbol) / 100 / per_unit
     by_margin = _margin_cap(symbol, entry, portfolio, policy)
     capped = min(wanted, by_margin, _exposure_cap(entry, portfolio, policy), _venue_cap(symbol, entry, setting))
-    quantity = filters.floor_quantity(max(capped, ZERO), market=policy.entry_type is OrderType.MARKET)
+    quantity = tradable_quantity(max(capped, ZERO), setting)
     risk = quantity * per_unit
     guards = (
         Guard(
             "MARGIN", policy.margin_short is MarginShort.SHRINK or by_margin >= wanted, str(by_margin), f">= {wanted}"
         ),
-        at_least("QUANTITY_MIN", quantity, filters.market_quantity_min if quantity == 0 else ZERO),
+        quantity_guard(quantity, capped, setting),
         at_least("NOTIONAL_MIN", quantity * min(entry, stop), filters.notional_min),
         at_most("MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * policy.max_open_risk_pct / 100),
         stop_inside_liquidation(side, quantity, entry, stop, policy.leverage_of(symbol), setting),
     )
     return Size(quantity=quantity, risk=risk, guards=guards)
+
+
+def tradable_quantity(quantity: Decimal, setting: Setting) -> Decimal:
+    """Rounded down to what can be entered, and be closed again: exits and stops are market orders."""
+    filters = setting.filters
+    lot = filters.floor_quantity(quantity, market=True)
+    if setting.policy.entry_type is OrderType.MARKET:
+        return lot
+    step = max(filters.step_size, filters.market_step_size)
+    return filters.floor_quantity(lot - lot % step if step else lot, market=False)
+
+
+def quantity_guard(quantity: Decimal, wanted: Decimal, setting: Setting) -> Guard:
+    least = max(setting.filters.market_quantity_min, setting.filters.market_step_size)
+    return Guard("QUANTITY_MIN", quantity > 0, str(quantity if quantity else wanted), f">= {least}")
 
 
 def _margin_cap(symbol: str, entry: Decimal, portfolio: Portfolio, policy: Policy) -> Decimal:
@@ -61,12 +76,12 @@ def _exposure_cap(entry: Decimal, portfolio: Portfolio, policy: Policy) -> Decim
 
 
 def _venue_cap(symbol: str, entry: Decimal, setting: Setting) -> Decimal:
-    """The largest market lot, and the notional up to which the bracket table allows our leverage."""
+    """The largest lots (zero is no bound), and the notional up to which the bracket table allows our leverage."""
     leverage = setting.policy.leverage_of(symbol)
     allowed = [b.notional_cap for b in setting.brackets if b.initial_leverage >= leverage]
     by_bracket = (max(allowed) if allowed else ZERO) / entry
     filters: SymbolFilters = setting.filters
-    return min(by_bracket, filters.market_quantity_max, filters.quantity_max)
+    return min(by_bracket, *(most for most in (filters.market_quantity_max, filters.quantity_max) if most))
 
 
 def stop_inside_liquidation(

@@ -73,7 +73,7 @@ MEANING: dict[Trigger, str] = {
     Trigger.FILL: "the entry filled, wholly or partly; the first fill places the stop",
     Trigger.PROTECT: "the stop was read back and covers the position, and the entry order is finished",
     Trigger.ABANDON: "the entry ended without any fill",
-    Trigger.REPROTECT: "missing protection or an unfinished close is tried again",
+    Trigger.REPROTECT: "protection is missing, tried again or read back; an unfinished close is tried again",
     Trigger.RESTOP: "the stop moves in the trade's favour",
     Trigger.REDUCE: "part of the position was closed",
     Trigger.EXIT: "a stop or target was hit, or a rule or the operator ends the trade",

@@ -1,0 +1,89 @@
+"""Closes the books of a trade: its result, and what the result means for the symbol."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from fsm.core.events import SymbolObserved
+from fsm.core.move import Move, move
+from fsm.core.records import ZERO, HaltCause, SymbolRecord, Trade
+from fsm.core.scene import Setting
+from fsm.core.sight import count_fills, was_liquidated
+from fsm.core.states import Trigger
+
+LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
+"""Rows of the exchange's ledger of a trade that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
+
+
+def book(record: SymbolRecord, trade: Trade, event: SymbolObserved, *, complete: bool, setting: Setting) -> Move:
+    """Net = realised PnL - fees + funding and other ledger rows since the trade began.
+
+    ``complete``: the fills account for the whole position. What is missing in the books is flagged.
+    """
+    snapshot = event.snapshot
+    trade = count_fills(trade, snapshot.fills, setting)
+    since = (row for row in snapshot.income if row.time_ms > trade.opened_ms and row.income_type in LEDGER_TYPES)
+    funding = sum((row.income for row in since), ZERO)
+    net = trade.realized_pnl - trade.fees + funding
+    reason = trade.exit_reason or "CLOSED"
+    if reason == "EXTERNAL_CLOSE" and was_liquidated(snapshot):
+        reason = "LIQUIDATED"
+    missing = None if complete and snapshot.income else "LEDGER_MISSING" if complete else "FILLS_MISSING"
+    trade = replace(
+        trade,
+        exit_reason=reason,
+        funding=funding,
+        net_pnl=net,
+        r=net / trade.risk_usdt if trade.risk_usdt else ZERO,
+        open_quantity=ZERO,
+        uncovered_ms=None,
+        closed_ms=event.at_ms,
+        flagged=trade.flagged or missing,
+    )
+    return move(Trigger.FLAT, reason, _after_booking(record, trade, event.at_ms, setting), booked=trade)
+
+
+def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, setting: Setting) -> SymbolRecord:
+    """Loss streak, cooldown, and the halt that a liquidation asks for."""
+    assert trade.net_pnl is not None
+    streak = record.loss_streak + 1 if trade.net_pnl < 0 else 0
+    cooldown = record.cooldown_until_ms
+    rule = setting.rules.cooldown
+    if rule is not None and streak >= rule.losses:
+        cooldown = max(cooldown, at_ms + rule.candles * setting.rules.entry_timeframe.ms)
+        streak = 0
+    record = replace(
+        record,
+        trade=None,
+        tried=None,
+        loss_streak=streak,
+        cooldown_until_ms=cooldown,
+        last_fill_id=trade.last_fill_id if trade.last_fill_id is not None else record.last_fill_id,
+    )
+    return record.halted(HaltCause.LIQUIDATED, at_ms) if trade.exit_reason == "LIQUIDATED" else record
+
+
+def plan_kept(trade: Trade, record: SymbolRecord) -> Trade:
+    """What is remembered of a trade whose end nobody saw: its plan, with empty books. Once it was open, it is booked
+    under its own name, so the rest of it takes another, and its targets are used up."""
+    fresh = trade.first_fill_ms is None
+    return replace(
+        trade,
+        id=trade.id if fresh else f"{trade.id}+",
+        targets=trade.targets if fresh else (),
+        targets_sent=False,
+        exit_reason=None,
+        exit_refused=trade.exit_attempt,
+        closed_by_us=ZERO,
+        swept=False,
+        first_fill_ms=None,
+        uncovered_ms=None,
+        stop_before=None,
+        open_quantity=ZERO,
+        closed_quantity=ZERO,
+        exit_price=None,
+        realized_pnl=ZERO,
+        fees=ZERO,
+        last_fill_id=trade.last_fill_id if trade.last_fill_id is not None else record.last_fill_id,
+        flagged=None,
+    )

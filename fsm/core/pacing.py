@@ -1,0 +1,32 @@
+"""Keeps retries from becoming a loop: without progress, each waits longer than the one before."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from fsm.core.move import Move
+from fsm.core.records import ZERO, SymbolRecord, Tried
+from fsm.core.states import Trigger
+
+RETRIES = (Trigger.REPROTECT, Trigger.SWEEP)
+PAUSE_FIRST_MS = 500
+PAUSE_OPEN_MS_MAX = 4_000
+"""While a position is open nothing waits longer than this: shorter than the shipped protection deadline."""
+PAUSE_FLAT_MS_MAX = 60_000
+FORGET_MS = 600_000
+"""After so long without a retry the next one is a first one again."""
+
+
+def paced(record: SymbolRecord, made: Move | None, at_ms: int) -> Move | None:
+    """The move, or None where it would repeat a retry too soon. Progress is another state or another open quantity."""
+    if made is None or made.trigger not in RETRIES or not made.intents:
+        return made
+    open_quantity = record.trade.open_quantity if record.trade else ZERO
+    tried, at = record.tried, f"{record.state} {open_quantity.normalize():f}"
+    elapsed = FORGET_MS if tried is None or tried.at != at else at_ms - tried.at_ms
+    count = tried.count if tried is not None and elapsed < FORGET_MS else 0
+    longest = PAUSE_OPEN_MS_MAX if open_quantity else PAUSE_FLAT_MS_MAX
+    pause = min(PAUSE_FIRST_MS << min(count - 1, 10), longest) if count else 0
+    if 0 <= elapsed < pause:
+        return None
+    return replace(made, record=replace(made.record, tried=Tried(at, at_ms, count + 1)))

@@ -1,0 +1,142 @@
+"""The stop while a position is open: its refusals, its read-back, and what is done when it is not where it must be."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from exchange.types import AlgoStatus, Confirmed, Refused, Unknown
+from fsm.core.closing import begin_exit, begin_flatten
+from fsm.core.events import IntentEnded, SymbolObserved
+from fsm.core.intents import CancelAlgo, Intent, Look
+from fsm.core.legs import bridge_id, next_stop_attempt, place_bridge, place_stop
+from fsm.core.move import Move, move
+from fsm.core.records import SymbolRecord, Trade
+from fsm.core.refusals import ALREADY_THERE, NO_POSITION, TEMPORARY, WOULD_TRIGGER, refused_again
+from fsm.core.scene import Setting
+from fsm.core.sight import FIRING, STUCK_TRIGGER_MS, Sight
+from fsm.core.states import Trigger
+
+STOP_ATTEMPTS_MAX = 5
+"""A venue that cancels our stop this often will not keep the next one either."""
+
+
+def stop_ended(record: SymbolRecord, event: IntentEnded, client_id: str, setting: Setting) -> Move | None:
+    """A stop was answered; only its refusal or an unknown outcome asks for something (it may be sent twice)."""
+    trade, outcome = record.trade, event.outcome
+    if trade is None or trade.stop is None or isinstance(outcome, Confirmed):
+        return None
+    if client_id == bridge_id(setting, trade, trade.stop) and isinstance(outcome, Refused):
+        return _bridge_refused(record, trade, outcome, setting)
+    if client_id != trade.stop.client_id:
+        return None
+    if isinstance(outcome, Unknown):
+        return place_stop_again(record, event.at_ms, "STOP_UNKNOWN", setting, new_id=False)
+    return _stop_refused(record, event.at_ms, outcome, setting)
+
+
+def _stop_refused(record: SymbolRecord, at_ms: int, refused: Refused, setting: Setting) -> Move | None:
+    """-2021: the market is beyond it, so the position is closed now (R4). What may pass is tried again."""
+    code = refused.code
+    if code in ALREADY_THERE:
+        return None
+    if code in WOULD_TRIGGER:
+        return begin_flatten(record, "STOP_WOULD_TRIGGER", setting)
+    if code in NO_POSITION:
+        return place_stop_again(record, at_ms, f"STOP_REFUSED {code}", setting, new_id=True)
+    if code in TEMPORARY:
+        return place_stop_again(record, at_ms, f"STOP_REFUSED {code}", setting, new_id=False)
+    return begin_flatten(refused_again(record, at_ms, code, setting), f"STOP_REFUSED {code}", setting)
+
+
+def _bridge_refused(record: SymbolRecord, trade: Trade, refused: Refused, setting: Setting) -> Move | None:
+    """The stop does not move, the one before still rests. Beyond the new price already: the rule's stop was hit."""
+    before, stop = trade.stop_before, trade.stop
+    if before is None or stop is None or refused.code in ALREADY_THERE:
+        return None
+    kept = replace(record, trade=replace(trade, stop=replace(before, version=stop.version), stop_before=None))
+    if refused.code in WOULD_TRIGGER:
+        return begin_exit(kept, "STOP_WOULD_TRIGGER", setting)
+    return move(Trigger.REPROTECT, f"STOP_MOVE_REFUSED {refused.code}", kept, facts={"message": refused.message})
+
+
+def confirm(record: SymbolRecord, event: SymbolObserved) -> Move | None:
+    """The stop was read back: the deadline no longer runs, and a stop that it replaces is no longer needed."""
+    trade = record.trade
+    assert trade is not None
+    if trade.uncovered_ms is None and trade.stop_before is None:
+        return None
+    first_ms = trade.protected_ms or event.at_ms
+    trade = replace(trade, uncovered_ms=None, stop_before=None, protected_ms=first_ms)
+    return move(Trigger.REPROTECT, "STOP_CONFIRMED", replace(record, trade=trade))
+
+
+def mend_stop(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
+    """The position is open and its stop does not rest: place it again, or flatten when it fired in vain.
+
+    "Not found" must persist before anything is placed on its evidence (R2); until then the time is noted (R5).
+    """
+    trade, stop = record.trade, sight.stop
+    assert trade is not None
+    if stop is None or stop.status is AlgoStatus.UNRECOGNISED:
+        if event.persisted:
+            return place_stop_again(record, event.at_ms, "STOP_NOT_FOUND", setting, new_id=False)
+        return unseen(record, event)
+    if stop.status in FIRING:
+        late = event.persisted or event.at_ms - stop.update_time_ms > STUCK_TRIGGER_MS
+        return begin_flatten(record, f"STOP_{stop.status}_POSITION_OPEN", setting) if late else unseen(record, event)
+    if _is_closing(trade, event, sight):
+        return unseen(record, event)
+    if stop.status is AlgoStatus.REJECTED:
+        return begin_flatten(record, "STOP_REJECTED_AT_TRIGGER", setting)
+    if stop.status is AlgoStatus.NEW:
+        return begin_flatten(record, "STOP_NOT_AS_ORDERED", setting)
+    return place_stop_again(record, event.at_ms, "VENUE_CANCELLED", setting, new_id=True)
+
+
+def _is_closing(trade: Trade, event: SymbolObserved, sight: Sight) -> bool:
+    """By its fills the position is gone, or the last target takes it just now: the stop ended with it (and a
+    position that still shows lags)."""
+    if event.persisted:
+        return False
+    if trade.closed_quantity + sight.exit_filled >= trade.entry.filled:
+        return True
+    last = next((sight.targets.get(target.index) for target in trade.targets if target.quantity is None), None)
+    return last is not None and last.status in FIRING
+
+
+def unseen(record: SymbolRecord, event: SymbolObserved) -> Move | None:
+    """Note since when no stop was seen, so that the deadline runs; look again at once."""
+    trade = record.trade
+    assert trade is not None
+    if trade.uncovered_ms is not None:
+        return None
+    after = replace(record, trade=replace(trade, uncovered_ms=event.at_ms))
+    return move(Trigger.REPROTECT, "STOP_UNSEEN", after)
+
+
+def place_stop_again(record: SymbolRecord, at_ms: int, reason: str, setting: Setting, *, new_id: bool) -> Move:
+    """Send the stop again: with the same id while its fate is not known, with the next attempt after a definite end."""
+    trade = record.trade
+    assert trade is not None
+    assert trade.stop is not None
+    stop = trade.stop
+    if new_id and stop.attempt >= STOP_ATTEMPTS_MAX:
+        return begin_flatten(record, "STOP_KEEPS_VANISHING", setting)
+    if new_id:
+        stop = next_stop_attempt(trade, stop, setting)
+    trade = replace(trade, stop=stop, uncovered_ms=trade.uncovered_ms or at_ms)
+    intents = (place_stop(trade, stop), Look(symbol=record.symbol))
+    return move(Trigger.REPROTECT, reason, replace(record, trade=trade), intents=intents)
+
+
+def exchange_stop(trade: Trade, older: tuple[str, ...], setting: Setting, *, bridged: bool) -> tuple[Intent, ...]:
+    """The bridge (unless it rests already) before the old stop goes, and it goes after the new one rests (R3)."""
+    assert trade.stop is not None
+    symbol, bridge = trade.symbol, place_bridge(trade, trade.stop, setting)
+    return (
+        *(() if bridged else (bridge,)),
+        *(CancelAlgo(symbol=symbol, client_id=cid) for cid in older),
+        place_stop(trade, trade.stop),
+        CancelAlgo(symbol=symbol, client_id=bridge.request.client_id),
+        Look(symbol=symbol),
+    )

@@ -1,0 +1,88 @@
+"""Targets while PROTECTED: what their refusal means, and placing again what vanished. The stop protects meanwhile."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from exchange.client_ids import Leg
+from exchange.types import AlgoStatus, Refused
+from fsm.core.closing import begin_exit
+from fsm.core.events import IntentEnded, SymbolObserved
+from fsm.core.intents import Intent, Look, PlaceTarget
+from fsm.core.legs import leg_id, place_target
+from fsm.core.move import Move, move
+from fsm.core.records import SymbolRecord, TargetLeg, Trade
+from fsm.core.refusals import ALREADY_THERE, TEMPORARY, WOULD_TRIGGER, refused_for_good
+from fsm.core.scene import Setting
+from fsm.core.sight import Sight
+from fsm.core.states import Trigger
+
+TARGET_SENT_MAX = 3
+"""A target that will not rest is given up: the stop and the rules still end the trade."""
+
+
+def next_target(target: TargetLeg, trade: Trade, setting: Setting) -> TargetLeg:
+    """The same target under a new id: the one before has definitely ended."""
+    attempt = target.attempt + 1
+    cid = leg_id(setting, trade.symbol, trade.number, Leg.TARGET, target.index, attempt)
+    return replace(target, client_id=cid, attempt=attempt)
+
+
+def target_ended(record: SymbolRecord, event: IntentEnded, intent: PlaceTarget, setting: Setting) -> Move | None:
+    """A target was refused. Already beyond the last one (-2021): take the profit at market. Otherwise try again."""
+    trade, outcome = record.trade, event.outcome
+    if trade is None or not isinstance(outcome, Refused) or outcome.code in ALREADY_THERE:
+        return None
+    target = next((t for t in trade.targets if t.client_id == intent.request.client_id and not t.done), None)
+    if target is None:
+        return None
+    if outcome.code in WOULD_TRIGGER and target.quantity is None:
+        return begin_exit(record, "TARGET_REACHED", setting)
+    if outcome.code in TEMPORARY:  # it does not count: a look that does not find it asks again
+        uncounted = replace(target, sent=target.sent - 1)
+        after = replace(record, trade=_with_targets(trade, (uncounted,)))
+        return move(Trigger.REPROTECT, f"TARGET_REFUSED {outcome.code}", after)
+    record = refused_for_good(record, event.at_ms, outcome.code)
+    if target.sent >= TARGET_SENT_MAX:
+        return None
+    return _send_again(record, trade, (next_target(target, trade, setting),), f"TARGET_REFUSED {outcome.code}", setting)
+
+
+def mend_targets(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
+    """Targets that ended without being hit are placed again under a new id, those not found under their own (R2)."""
+    trade = record.trade
+    assert trade is not None
+    if not trade.targets_sent:
+        return None
+    again: list[TargetLeg] = []
+    for target in trade.targets:
+        algo = sight.targets.get(target.index)
+        if target.done or target.sent >= TARGET_SENT_MAX:
+            continue
+        if algo is None and event.persisted:
+            again.append(target)
+        elif algo is not None and _ended_in_vain(algo.status, persisted=event.persisted):
+            again.append(next_target(target, trade, setting))
+    return _send_again(record, trade, tuple(again), "TARGET_MISSING", setting) if again else None
+
+
+def _ended_in_vain(status: AlgoStatus, *, persisted: bool) -> bool:
+    """The position is as large as before, so a target that finished long ago closed nothing."""
+    if status is AlgoStatus.FINISHED:
+        return persisted
+    return status in (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED)
+
+
+def _send_again(
+    record: SymbolRecord, trade: Trade, again: tuple[TargetLeg, ...], reason: str, setting: Setting
+) -> Move:
+    renewed = tuple(replace(target, sent=target.sent + 1) for target in again)
+    trade = _with_targets(trade, renewed)
+    intents: tuple[Intent, ...] = tuple(place_target(trade, target, setting) for target in renewed)
+    intents += (Look(symbol=record.symbol),)
+    return move(Trigger.REPROTECT, reason, replace(record, trade=trade), intents=intents)
+
+
+def _with_targets(trade: Trade, changed: tuple[TargetLeg, ...]) -> Trade:
+    by_index = {target.index: target for target in changed}
+    return replace(trade, targets=tuple(by_index.get(target.index, target) for target in trade.targets))

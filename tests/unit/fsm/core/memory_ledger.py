@@ -1,0 +1,75 @@
+"""A complete ledger without a disk, which also checks every row as replay and audit would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from fsm.core.events import SymbolEvent
+from fsm.core.intents import Intent
+from fsm.core.judge import judge
+from fsm.core.move import Move, Step
+from fsm.core.records import AccountRecord, SymbolRecord
+from fsm.core.scene import Portfolio, Setting
+from tests.unit.fsm.core.parts import NO_MONEY
+
+ROW = msgspec.json.Encoder(order="deterministic").encode
+
+
+class MemoryLedger:
+    """A complete ledger without a disk. Every row must survive JSON, pass its guards, and be decided again alike."""
+
+    def __init__(self, setting_of: Callable[[str, str | None], Setting]) -> None:
+        self._setting_of = setting_of
+        self.rows: list[tuple[SymbolRecord, Move, SymbolEvent]] = []
+        self.account_rows: list[tuple[tuple[str, ...], AccountRecord]] = []
+        self.broken: Exception | None = None
+
+    def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step:
+        if self.broken is not None:
+            raise self.broken
+        self._must_survive(before, move, event)
+        self.rows.append((before, move, event))
+        number = len(self.rows)
+        trade = move.record.trade or before.trade
+        return Step(
+            transition_id=number,
+            at_ms=event.at_ms,
+            symbol=before.symbol,
+            source=before.state,
+            dest=move.record.state,
+            trigger=move.trigger,
+            reason=move.reason,
+            trade_id=trade.id if trade else None,
+            intents=tuple((f"{number}.{place}", intent) for place, intent in enumerate(move.intents)),
+        )
+
+    def commit_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None:
+        if self.broken is not None:
+            raise self.broken
+        assert ROW(msgspec.json.decode(ROW(after), type=AccountRecord)) == ROW(after)
+        self.account_rows.append((kinds, after))
+
+    def _must_survive(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> None:
+        assert all(guard.passed for guard in move.guards)
+        if self.rows and self.rows[-1][0].symbol == before.symbol:
+            assert self.rows[-1][1].record == before, "a record changed without a row"
+        after = msgspec.json.decode(ROW(move.record), type=SymbolRecord)
+        assert after == move.record
+        assert ROW(after) == ROW(move.record)
+        assert msgspec.json.decode(ROW(move.intents), type=tuple[Intent, ...]) == move.intents
+        told = msgspec.json.decode(ROW(event), type=SymbolEvent)
+        assert told == event
+        if move.reason == "EXCEPTION":
+            return
+        read = move.facts.get("portfolio")
+        portfolio = msgspec.convert(read, Portfolio) if read else replace(NO_MONEY, blocked=move.facts.get("blocked", ""))
+        setting = self._setting_of(before.symbol, before.trade.rules_hash if before.trade else None)
+        recorded = msgspec.json.decode(ROW(before), type=SymbolRecord)
+        again = judge(recorded, told, portfolio, setting)
+        assert again is not None
+        assert ROW(replace(again, facts={})) == ROW(replace(move, facts={}))
+
+

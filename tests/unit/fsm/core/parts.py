@@ -1,0 +1,114 @@
+"""What the core's tests decide with: small rules, the shipped policy, filters and brackets, and a little money."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from exchange.filters import SymbolFilters
+from exchange.sim.symbols import shipped_brackets, shipped_filters
+from exchange.types import Bracket, MarkPrice
+from fsm.config.settings import Settings, SymbolSettings
+from fsm.core.events import CandleClosed
+from fsm.core.policy import Policy
+from fsm.core.records import ZERO
+from fsm.core.scene import Portfolio, Setting
+from fsm.policies import policy_of
+from rules.load import parse_rules
+from rules.regime import Regime, RegimeState
+
+SYMBOL = "BTCUSDT"
+DATABASE = "0123abcd"
+HOUR_MS = 3_600_000
+T0 = 1_767_225_600_000  # Thursday 2026-01-01 00:00 UTC, the first of a month
+NO_MONEY = Portfolio(equity=ZERO, available=ZERO, equity_age_ms=0, open_positions=0, open_risk=ZERO, exposure=ZERO)
+
+RULES = """\
+version: 1
+timeframes: {entry: 1h}
+features:
+  close_1h: {indicator: close, timeframe: 1h}
+  atr_1h: {indicator: atr, timeframe: 1h, period: 3}
+  rsi_1h: {indicator: rsi, timeframe: 1h, period: 3}
+  adx_1h: {indicator: adx, timeframe: 1h, period: 3}
+regimes:
+  timeframe: 1h
+  confirmations: 1
+  override_confidence: 1.0
+  dwell_candles: 1
+  exclusive: []
+  TREND: {enter: [{id: t, when: adx_1h >= 50}], stay: [{id: t, when: adx_1h >= 50}],
+    confidence: [{value: adx_1h, zero_at: 40, full_at: 60}]}
+  RANGE: {enter: [{id: r, when: adx_1h < 30}], stay: [{id: r, when: adx_1h < 30}],
+    confidence: [{value: adx_1h, zero_at: 40, full_at: 10}]}
+  BREAKOUT: {enter: [{id: b, when: adx_1h >= 90}], stay: [{id: b, when: adx_1h >= 90}],
+    confidence: [{value: adx_1h, zero_at: 80, full_at: 99}]}
+strategies:
+  swing:
+    reward_risk_min: 1.0
+    long:
+      setup: [{id: high, when: rsi_1h >= 70}]
+      stop: close_1h - 2 * atr_1h
+      targets: [{price: entry + risk, portion: 0.5}, {price: entry + 3 * risk, portion: 0.5}]
+      trail: close_1h - 2 * atr_1h
+      exit_when: [{id: low, when: rsi_1h < 20}]
+    short:
+      setup: [{id: low, when: rsi_1h <= 30}]
+      stop: close_1h + 2 * atr_1h
+      targets: [{price: entry - risk, portion: 0.5}, {price: entry - 3 * risk, portion: 0.5}]
+    manage: {break_even_at_r: null, break_even_lock_r: 0, exit_after_candles: 50}
+router:
+  TREND: {strategy: swing, enabled: true}
+  RANGE: {strategy: swing, enabled: false}
+  BREAKOUT: {strategy: swing, enabled: true}
+  cooldown: {losses: 2, candles: 5}
+"""
+RULESET = parse_rules(RULES, "rules")
+FILTERS = shipped_filters()[SYMBOL]
+BRACKETS = shipped_brackets()[SYMBOL]
+TREND = RegimeState(regime=Regime.TREND, confidence=0.9, candle_ms=T0)
+
+
+def policy_with(**changed: Any) -> Policy:
+    return replace(policy_of(Settings(version=1, symbols={SYMBOL: SymbolSettings()})), **changed)
+
+
+def setting_with(
+    *, filters: SymbolFilters = FILTERS, brackets: tuple[Bracket, ...] = BRACKETS, **changed: Any
+) -> Setting:
+    return Setting(
+        database_id=DATABASE,
+        config_hash="c" * 64,
+        rules_hash=RULESET.hash,
+        policy=policy_with(**changed),
+        rules=RULESET.for_symbol(SYMBOL),
+        filters=filters,
+        brackets=brackets,
+    )
+
+
+def money(equity: str = "10000", **changed: Any) -> Portfolio:
+    return replace(NO_MONEY, equity=Decimal(equity), available=Decimal(equity), **changed)
+
+
+
+def prices_at(last: str, mark: str | None = None) -> MarkPrice:
+    return MarkPrice(symbol=SYMBOL, mark_price=Decimal(mark or last), last_price=Decimal(last), time_ms=T0)
+
+
+def candle(
+    *, rsi: float | None = 80.0, close: float = 60_000.0, atr: float = 300.0, at_ms: int = T0, regime: RegimeState = TREND,
+    last: str | None = None, mark: str | None = None, late_ms: int = 0, symbol: str = SYMBOL,
+) -> CandleClosed:  # fmt: skip
+    """A closed candle: ``rsi`` 80 wants long and 20 short, with the stop two ``atr`` away. It closed at ``at_ms``."""
+    facts: dict[str, float | None] = {"close_1h": close, "atr_1h": atr, "rsi_1h": rsi, "adx_1h": 60.0}
+    return CandleClosed(
+        symbol=symbol,
+        at_ms=at_ms + late_ms,
+        candle_ms=at_ms - HOUR_MS,
+        facts=facts,
+        regime=regime,
+        prices=prices_at(last or str(close), mark),
+    )
