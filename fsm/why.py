@@ -26,9 +26,10 @@ from rules.facts import FactTable, FeedError
 from rules.load import parse_rules
 from rules.regime import RegimeState
 from rules.symbol_rules import SymbolRules
-from rules.yaml_source import parse_source
+from rules.yaml_source import SourceError, parse_source
 from store import queries
 from store.database import Store
+from store.errors import DatabaseDamaged
 from store.sqlite import reading
 
 
@@ -109,18 +110,27 @@ class Explanation:
 def explain(store: Store, symbol: str, at_ms: int | None = None) -> Explanation:
     """Explain the decision at the newest candle that had closed at an instant, or the newest decision of all.
 
-    Raises NothingDecided; SourceError when the stored rules can no longer be read; StoreError.
+    Raises NothingDecided; StoreError, also for rows that no longer say what a decision needs.
     """
-    with reading(store.path):
-        stretch = _stretch(store, symbol, at_ms)
+    try:
+        with reading(store.path):
+            return _explain(store, symbol, at_ms)
+    except (msgspec.MsgspecError, ArithmeticError, ValueError, SourceError) as error:
+        what = str(error).partition("\n")[0]
+        message = f"{store.path}: what is stored about this decision cannot be read: {what}"
+        raise DatabaseDamaged(message, "find the row with `audit verify`") from error
+
+
+def _explain(store: Store, symbol: str, at_ms: int | None) -> Explanation:
+    stretch = _stretch(store, symbol, at_ms)
+    rules = _rules(store, symbol, stretch.rules_hash)
+    if at_ms is None:
+        return _explanation(store, symbol, stretch, rules, stretch.last_ms)
+    wanted = rules.entry_timeframe.floor(at_ms) - rules.entry_timeframe.ms
+    if stretch.candle_ms > wanted:
+        stretch = _stretch(store, symbol, wanted + 1)
         rules = _rules(store, symbol, stretch.rules_hash)
-        if at_ms is None:
-            return _explanation(store, symbol, stretch, rules, stretch.last_ms)
-        wanted = rules.entry_timeframe.floor(at_ms) - rules.entry_timeframe.ms
-        if stretch.candle_ms > wanted:
-            stretch = _stretch(store, symbol, wanted + 1)
-            rules = _rules(store, symbol, stretch.rules_hash)
-        return _explanation(store, symbol, stretch, rules, wanted)
+    return _explanation(store, symbol, stretch, rules, wanted)
 
 
 def _explanation(store: Store, symbol: str, stretch: Stretch, rules: SymbolRules, wanted_ms: int) -> Explanation:

@@ -47,7 +47,7 @@ def filters(function: Function) -> Function:
 @click.option("--limit", type=click.IntRange(1, LIMIT_MAX), default=LIMIT, show_default=True, help="the newest so many")
 @click.pass_context
 def audit(context: click.Context, /, limit: int, **wanted: Any) -> None:
-    """List transitions, the newest last; or look into one, verify the journal, export it."""
+    """List, show, verify, export transitions. Without a verb: the list, the newest last."""
     if context.invoked_subcommand is not None:
         given = [name for name, value in wanted.items() if value is not None]
         if given:
@@ -68,7 +68,7 @@ def audit(context: click.Context, /, limit: int, **wanted: Any) -> None:
 @audit.command()
 @click.argument("row_id", metavar="ID", type=click.IntRange(1))
 def show(row_id: int) -> None:
-    """Show one transition: its facts, guards with their numbers, event, effect, orders and hashes."""
+    """Show everything behind one transition. Facts, guards with numbers, event, effect, orders, hashes."""
     from store.database import open_store
     from store.queries import intents, transition
 
@@ -87,7 +87,7 @@ def show(row_id: int) -> None:
 
 @audit.command()
 def verify() -> None:
-    """Recompute every hash and every projection; exit code 4 names each table and row that is not as written."""
+    """Recompute every hash and projection. Exit code 4 names each table and row that is not as written."""
     from store.verify import verify as check
 
     options = current()
@@ -115,7 +115,7 @@ def verify() -> None:
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="jsonl", show_default=True)
 @filters
 def export(form: str, **wanted: Any) -> None:
-    """Write transitions with every column to stdout, the oldest first. With --json: as one array."""
+    """Write transitions to stdout. Every column, the oldest first; with --json as one array."""
     from store.database import open_store
     from store.export import export as lines_of
 

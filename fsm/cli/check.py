@@ -11,7 +11,7 @@ from fsm.cli.options import Options, command, current
 
 @command()
 def check() -> None:
-    """Check .env, config.yaml and rules.yaml together; all problems at once, each with its place."""
+    """Check .env, config.yaml and rules.yaml. All problems come at once, each with its place."""
     options = current()
     inputs = read_inputs(options, needs_keys=True)
     if options.json:

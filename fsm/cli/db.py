@@ -19,7 +19,7 @@ def db() -> None:
 
 @db.command()
 def upgrade() -> None:
-    """Bring the database to the newest schema; a backup is made first."""
+    """Bring it to the newest schema. A backup is made first."""
     from store.lock import ProcessLock
     from store.migrations.upgrade import upgrade as bring_up_to_date
 
@@ -40,7 +40,7 @@ def upgrade() -> None:
 @db.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 def backup(path: Path) -> None:
-    """Copy the database to PATH, also while the bot runs. An existing file is not overwritten."""
+    """Copy it to PATH. Also while the bot runs; an existing file is not overwritten."""
     from store.migrations.backup import backup as copy
 
     options = current()
@@ -57,7 +57,7 @@ def backup(path: Path) -> None:
 
 @db.command()
 def check() -> None:
-    """Check the schema and the file. What was journalled is checked by `audit verify`."""
+    """Check the schema and the file. The journal itself is checked by `audit verify`."""
     from store.database import open_store
     from store.migrations.schema import check as check_schema
     from store.sqlite import reading

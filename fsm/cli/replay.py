@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from fsm.cli import output
-from fsm.cli.errors import VerificationFailed
+from fsm.cli.errors import CommandError, Exit, VerificationFailed
 from fsm.cli.options import command, current
 from fsm.cli.progress import reporting
 
@@ -20,13 +20,20 @@ _PART_MAX = 120
 @command()
 @click.argument("database", type=click.Path(path_type=Path), required=False, metavar="[DB]")
 def replay(database: Path | None) -> None:
-    """Decide everything in DB again and compare; exit code 4 if anything comes out differently."""
+    """Decide everything in DB again. Exit code 4 if anything comes out differently."""
     from fsm.lab.replay import replay as decide_again
+    from rules.yaml_source import SourceError
 
     options = current()
     path = database or options.database_path()
-    with reporting(json=options.json) as progress:
-        report = decide_again(path, progress=progress)
+    try:
+        with reporting(json=options.json) as progress:
+            report = decide_again(path, progress=progress)
+    except (msgspec.MsgspecError, ArithmeticError, ValueError, SourceError) as error:
+        what = str(error).partition("\n")[0]
+        message = f"{path}: what is stored cannot be read: {what}"
+        hint = "find the row with `audit verify`"
+        raise CommandError(message, hint, exits=Exit.VERIFICATION, code="DatabaseDamaged") from error
     if options.json:
         output.document({"database": str(path), **msgspec.to_builtins(report)})
     else:

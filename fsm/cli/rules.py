@@ -15,7 +15,7 @@ def rules() -> None:
 
 @rules.command()
 def check() -> None:
-    """Check the rules file alone; all problems at once, each with its place."""
+    """Check the rules file alone. All problems come at once, each with its place."""
     from rules.load import load_rules
 
     options = current()

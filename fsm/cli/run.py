@@ -28,7 +28,7 @@ _START_OVER = "`make run FRESH=1` sets it aside and starts over; or name another
 @click.option("--port", type=click.IntRange(0, 65535), help="port of the dashboard")
 @click.option("--no-web", is_flag=True, help="run without the dashboard")
 def run(port: int | None, no_web: bool) -> None:
-    """Run the bot on the embedded exchange with the shipped candles, at full speed."""
+    """Run the bot. For now: over the shipped candles, on the simulated exchange, at full speed."""
     from fsm.bootstrap import run_shipped
 
     del port, no_web  # this run is over before anyone could open a dashboard

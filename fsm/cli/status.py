@@ -15,7 +15,7 @@ COMMANDS_SHOWN = 5
 
 @command()
 def status() -> None:
-    """Say how things stand: environment, account, and each symbol's state, regime and current reason."""
+    """Say how things stand. The account, and each symbol's state, regime and present reason."""
     options = current()
     found = _found(options.database_path())
     if options.json:

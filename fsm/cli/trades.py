@@ -25,7 +25,7 @@ _NUMBERS = ("quantity", "entry", "exit", "fees", "funding", "net PnL", "R")
 @click.option("--since", "since_ms", type=Time(), metavar="TIME", help="opened from this time on")
 @click.option("--limit", type=click.IntRange(1), default=LIMIT, show_default=True, help="the newest so many")
 def trades(symbol: str | None, status: str | None, since_ms: int | None, limit: int) -> None:
-    """List trades, the newest last: how they were opened, how they ended, and the result in USDT and R."""
+    """List trades and their results. The newest last; results in USDT and in R."""
     from store import queries
     from store.database import open_store
 

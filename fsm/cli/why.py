@@ -23,7 +23,7 @@ _CONDITION_COLUMNS = ("condition", "holds", "as written", "numbers", "distance")
 @click.argument("symbol")
 @click.option("--at", "at_ms", type=Time(), metavar="TIME", help="the candle that had closed by then (default: newest)")
 def why(symbol: str, at_ms: int | None) -> None:
-    """Say why SYMBOL did, or did not, trade: each condition, its numbers, its distance from the threshold."""
+    """Say why SYMBOL did, or did not, trade. Each condition with its numbers and its distance from the threshold."""
     from fsm.why import NothingDecided, explain
     from store.database import open_store
 

@@ -20,10 +20,10 @@ WAIT_S = 30.0
 _POLL_S = 0.1
 
 _MEANINGS = {
-    "pause": "No new entries for SYMBOL, or for all, until `resume`; open positions stay managed.",
-    "resume": "End a pause, halt or quarantine of SYMBOL, or of all; refused while its cause lasts.",
-    "flatten": "Close the position in SYMBOL, or all, at the market, and halt there until `resume`.",
-    "halt": "No new entries for SYMBOL, or for all; positions stay managed, and end in HALT once flat.",
+    "pause": "Stop entries until `resume`. For SYMBOL, or for all; open positions stay managed.",
+    "resume": "End a pause, halt or quarantine. Of SYMBOL, or of all; refused while its cause lasts.",
+    "flatten": "Close at the market, and halt. The position in SYMBOL, or all; nothing re-enters until `resume`.",
+    "halt": "Stop entries, and halt once flat. For SYMBOL, or for all; open positions stay managed.",
 }
 
 

@@ -172,3 +172,21 @@ class TestReplay:
         ended = fsm("replay", journal_copy)
         assert ended.code == 4
         assert "cannot be replayed" in ended.stderr
+
+    @pytest.mark.parametrize("column", ["facts_json", "guards_json"])
+    def test_a_row_that_cannot_be_read_fails_verification(self, fsm, journal_copy, column) -> None:
+        change(journal_copy, f"UPDATE decisions SET {column} = '{{' WHERE id = 1")
+        assert fsm("audit", "verify", "--db", journal_copy).code == 4
+        explained = fsm("why", "BTCUSDT", "--at", "2024-08-01T01:00", "--db", journal_copy)
+        assert explained.code == 4
+        assert "find the row with `audit verify`" in explained.stderr
+        if column == "facts_json":
+            again = fsm("replay", journal_copy, "--json")
+            assert (again.code, again.document["error"]["code"]) == (4, "DatabaseDamaged")
+
+    def test_stored_rules_that_cannot_be_read_fail_verification(self, fsm, journal_copy) -> None:
+        change(journal_copy, "UPDATE rule_versions SET text = replace(text, 'version: 1', 'version: one')")
+        for args in (["why", "BTCUSDT", "--db", journal_copy], ["replay", journal_copy]):
+            ended = fsm(*args)
+            assert ended.code == 4
+            assert "cannot be read: rules " in ended.stderr
