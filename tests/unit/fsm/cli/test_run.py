@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from store.database import open_store
+
 ROOT = Path(__file__).parents[4]
 
 
@@ -66,7 +68,19 @@ def test_the_whole_result_is_one_document(fsm_process, one_symbol) -> None:
     assert (one_symbol / "here.sqlite").exists()
 
 
-def test_a_database_without_a_finished_run_is_not_touched(fsm, one_symbol, journal_copy) -> None:
+def test_a_run_that_was_interrupted_is_not_touched(fsm, one_symbol) -> None:
+    path = one_symbol / "half.sqlite"
+    with open_store(path, mode="write") as store:
+        store.bind(environment="sim", account=None, at_ms=0)
+    before = path.read_bytes()
+    ended = fsm("run", "--db", path, "--json")
+    assert ended.code == 3
+    assert ended.document["error"]["code"] == "RUN_INTERRUPTED"
+    assert "make run FRESH=1" in ended.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_of_ours_is_not_touched(fsm, one_symbol) -> None:
     (one_symbol / "empty.sqlite").touch()
     ended = fsm("run", "--db", "empty.sqlite")
     assert ended.code == 3
