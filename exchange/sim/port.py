@@ -111,11 +111,15 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes wrong with a call. ``alter`` changes the answer that comes back (a lagging or lying read)."""
+    """What goes wrong with a call: delays before and after it takes effect, a lost half, a refusal.
+
+    ``alter`` changes the answer that comes back (a lagging or lying read).
+    """
 
     lost: Lost | None = None
     refuse: int | None = None
     delay_s: float = 0.0
+    answer_delay_s: float = 0.0
     alter: Callable[[Any], Any] | None = None
 
 
@@ -274,7 +278,7 @@ class SimPort:
         if fault.lost is Lost.REQUEST:
             return Unknown(f"{method}: time-out")
         outcome = act()
-        await self._sleep(self.latency_s / 2)
+        await self._sleep(fault.answer_delay_s + self.latency_s / 2)
         if fault.lost is Lost.ANSWER:
             return Unknown(f"{method}: time-out")
         return fault.alter(outcome) if fault.alter is not None else outcome
@@ -286,7 +290,7 @@ class SimPort:
         if fault.lost is not None:
             raise Unreachable(f"{method}: time-out")
         answer = act()
-        await self._sleep(self.latency_s / 2)
+        await self._sleep(fault.answer_delay_s + self.latency_s / 2)
         return fault.alter(answer) if fault.alter is not None else answer
 
     async def _go(self, method: str, symbol: str, client_id: str) -> Fault:

@@ -165,7 +165,7 @@ class Daemon:
             if now_ms - last_ms >= interval_ms:
                 last_ms = now_ms
                 shared.books.note(now_ms, "HEARTBEAT", "ALIVE", open=shared.engine.active())
-                log.info("heartbeat", reason="ALIVE", open=shared.engine.active())
+                log.debug("heartbeat", reason="ALIVE", open=shared.engine.active())
                 self._say("heartbeat", f"alive, open: {shared.engine.active() or 'nothing'}", key=f"beat {now_ms}")
 
     def _leave_documents(self) -> None:

@@ -22,6 +22,7 @@ from fsm.live.clock import wait_until
 from fsm.live.lane import Lane
 from fsm.live.market import FeedError, Fetched, Market
 from fsm.live.shared import Shared
+from store import queries
 
 log = structlog.get_logger("fsm.schedule")
 
@@ -65,7 +66,7 @@ class Schedule:
 
     async def run(self) -> None:
         """Decide at every close until the data ends."""
-        last_ms = self._floor(self._shared.clock.now_ms())
+        last_ms = self._last_decided() or self._floor(self._shared.clock.now_ms())
         while self._data_end_ms is None or last_ms + self._step_ms < self._data_end_ms:
             settle_ms = self._shared.in_force.settings.market_data.settle_delay_ms
             await wait_until(self._shared.clock, last_ms + self._step_ms + settle_ms)
@@ -78,6 +79,11 @@ class Schedule:
         if self._data_end_ms is not None:
             await wait_until(self._shared.clock, self._data_end_ms)
         self.ended.set()
+
+    def _last_decided(self) -> int | None:
+        """The close that an earlier run decided on last: what has closed since is decided on at once."""
+        decided = [row.last_ms for row in queries.latest_decisions(self._shared.books.store)]
+        return max(decided) + self._step_ms if decided else None
 
     def _newest(self, settle_ms: int) -> int:
         close_ms = self._floor(self._shared.clock.now_ms() - settle_ms)
