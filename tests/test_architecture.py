@@ -37,7 +37,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
 DOORS: dict[str, tuple[str, ...]] = {
     "talipp": ("indicators",),
     "numpy": ("indicators", "rules", "exchange/candle_files.py", "exchange/sim", "fsm/lab"),
-    "yaml": ("rules",),
+    "yaml": ("rules", "exchange/sim/server/fault_file.py"),
+    "prometheus_client": ("web",),
     "jsonschema": ("rules",),
     "httpx": ("exchange",),
     "websockets": ("exchange",),
