@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
@@ -22,7 +21,7 @@ from starlette.types import ASGIApp
 from store.errors import StoreError
 from web import commanding
 from web.access import COOKIE, SESSION_S, Access, Gate, address_of
-from web.commanding import KINDS, Kind, Login, Wish
+from web.commanding import BODY_MAX, KINDS, Kind, Login, Wish
 from web.desk import Desk
 from web.endpoint import Context, Endpoint, parameters
 from web.errors import ApiError, ErrorAnswer, Problem, of_store
@@ -86,7 +85,6 @@ class _Window:
             routes=routes,
             lifespan=self._lifespan,
             exception_handlers={HTTPException: _http_exception},
-            max_body_size=commanding.BODY_MAX,
         )
 
     @asynccontextmanager
@@ -194,11 +192,22 @@ def _serving(file: PageFile) -> Handler:
 
 
 async def _body(request: Request) -> bytes:
+    """The request's body. Raises ApiError with 408 when it is slow in coming, 413 when it is too large."""
     try:
-        return await asyncio.wait_for(request.body(), BODY_S)
+        return await asyncio.wait_for(_whole(request), BODY_S)
     except TimeoutError as error:
         message = f"the body did not arrive within {BODY_S:g} s"
         raise ApiError(408, "SLOW_BODY", message, "send it at once", headers={"Connection": "close"}) from error
+
+
+async def _whole(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_MAX:
+            hint = f"a body has at most {BODY_MAX} bytes"
+            raise ApiError(413, "TOO_LARGE", "the body is too large", hint, headers={"Connection": "close"})
+    return body
 
 
 def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -215,9 +224,6 @@ def _http_exception(request: Request, error: Exception) -> Response:
     problem = Problem(
         code=phrase.upper().replace(" ", "_").replace("-", "_"),
         message=str(error.detail) or phrase,
-        hint=_HINTS.get(error.status_code, "GET /api/openapi.json describes every call"),
+        hint="GET /api/openapi.json describes every call",
     )
     return _json(_encode(ErrorAnswer(problem)), error.status_code, error.headers)
-
-
-_HINTS: dict[int, Any] = {413: f"a body has at most {commanding.BODY_MAX} bytes"}

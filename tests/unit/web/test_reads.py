@@ -1,0 +1,218 @@
+"""Every read answers from the journal what the journal holds."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from store import queries
+from store.batch import Batch
+from store.rows import DocumentRow
+
+TO_MS = 1_733_011_200_000
+
+
+def test_health_is_open_and_says_only_whether_things_work(visit: Any, daemon: Any) -> None:
+    with visit() as anybody:
+        answer = anybody.get("/api/health")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "stopped", "daemon_running": False, "pulse_age_ms": 2_000}
+
+
+def test_the_summary_adds_up(browser: Any, daemon: Any) -> None:
+    found = browser.get("/api/summary").json()
+    equity, account = queries.latest_equity(daemon.store), queries.account(daemon.store)
+    assert equity is not None
+    assert account is not None
+    assert Decimal(found["equity"]) == equity.equity
+    assert Decimal(found["equity_high"]) == account.equity_high
+    fall = (account.equity_high - equity.equity) / account.equity_high * 100
+    assert found["drawdown_pct"] == pytest.approx(float(fall), abs=1e-4)
+    assert found["environment"] == "backtest"
+    assert found["as_of_ms"] == TO_MS + 1_000
+    assert found["open_positions"] == 1
+    assert found["protection_deadline_ms"] == 5_000
+    closed = queries.trades(daemon.store, status="CLOSED", limit=1_000)
+    assert found["trades"] == len(closed)
+    assert Decimal(found["net_pnl"]) == sum((trade.net_pnl for trade in closed if trade.net_pnl), Decimal(0))
+
+
+def test_r34_the_summary_says_what_a_breached_limit_does(browser: Any, daemon: Any) -> None:
+    assert browser.get("/api/summary").json()["limit_action"] == "BLOCK_ENTRIES"
+    daemon.document("limits", {"action": "FLATTEN", "budgets": []})
+    assert browser.get("/api/summary").json()["limit_action"] == "FLATTEN"
+
+
+def test_budgets_say_what_is_left(browser: Any) -> None:
+    budgets = {row["cause"]: row for row in browser.get("/api/summary").json()["budgets"]}
+    assert Decimal(budgets["LIMIT_DAY"]["remaining"]) == Decimal("164.5")
+    floors = browser.get("/api/equity").json()["floors"]
+    equity = Decimal(browser.get("/api/summary").json()["equity"])
+    assert Decimal(floors["LIMIT_DAY"]) == equity - Decimal("164.5")
+
+
+def test_a_position_shows_entry_stop_targets_r_and_when_its_stop_was_seen(browser: Any, daemon: Any) -> None:
+    (found,) = browser.get("/api/positions").json()["positions"]
+    trade = queries.trade(daemon.store, found["trade_id"])
+    assert trade is not None
+    assert found["symbol"] == "BTCUSDT"
+    assert found["state"] == "PROTECTED"
+    assert Decimal(found["entry"]) == trade.entry_price
+    assert found["r"] == pytest.approx(float(Decimal("12.5") / trade.risk_usdt), abs=1e-4)
+    assert found["stop_price"] is not None
+    assert found["targets"]
+    assert found["stop_verified_age_ms"] == 4_000
+
+
+def test_a_verification_of_another_stop_does_not_count(browser: Any, daemon: Any) -> None:
+    daemon.document("health", {"protection": {"BTCUSDT": {"client_order_id": "fother-S1.1", "wall_ms": 1}}})
+    (found,) = browser.get("/api/positions").json()["positions"]
+    assert found["stop_verified_age_ms"] is None
+
+
+def test_trades_turn_page_by_page_without_loss_or_repetition(browser: Any, daemon: Any) -> None:
+    total = browser.get("/api/trades").json()["total"]
+    seen = [
+        trade["id"]
+        for offset in range(0, total, 7)
+        for trade in browser.get("/api/trades", params={"limit": 7, "offset": offset}).json()["trades"]
+    ]
+    assert len(seen) == total == len(set(seen))
+
+
+def test_open_orders_are_those_that_may_rest(browser: Any, daemon: Any) -> None:
+    found = browser.get("/api/orders", params={"open": "true"}).json()["orders"]
+    assert {order["client_order_id"] for order in found} == {
+        order.client_order_id for order in queries.open_orders(daemon.store)
+    }
+    assert browser.get("/api/orders", params={"limit": 5, "symbol": "DOGEUSDT"}).json()["orders"][0]["symbol"] == (
+        "DOGEUSDT"
+    )
+
+
+@pytest.mark.parametrize("span", ["1d", "7d", "30d", "all"])
+def test_results_of_a_range_are_those_of_its_trades(browser: Any, daemon: Any, span: str) -> None:
+    found = browser.get("/api/pnl", params={"range": span}).json()
+    closed = [
+        trade
+        for trade in queries.trades(daemon.store, status="CLOSED", limit=1_000)
+        if found["since_ms"] <= (trade.closed_ms or 0) < found["until_ms"]
+    ]
+    assert found["trades"] == len(closed)
+    assert sum(Decimal(day["net_pnl"]) for day in found["days"]) == Decimal(found["net_pnl"])
+
+
+def test_equity_is_ascending_with_its_drawdown(browser: Any) -> None:
+    points = browser.get("/api/equity", params={"points": 40}).json()["points"]
+    assert 2 <= len(points) <= 41
+    assert [point["at_ms"] for point in points] == sorted(point["at_ms"] for point in points)
+    assert all(point["drawdown_pct"] >= 0 for point in points)
+
+
+def test_regimes_carry_the_counters_of_the_hysteresis(browser: Any) -> None:
+    regimes = browser.get("/api/regimes").json()["regimes"]
+    assert [row["symbol"] for row in regimes] == ["BTCUSDT", "DOGEUSDT"]
+    for row in regimes:
+        assert row["regime"] in ("TREND", "RANGE", "BREAKOUT", "NO_TRADE")
+        assert row["confirmations"] == 3
+        assert row["hysteresis"]
+        assert row["features"]
+        assert [change["at_ms"] for change in row["changes"]] == sorted(change["at_ms"] for change in row["changes"])
+
+
+def test_r55_every_symbol_has_one_present_reason(browser: Any) -> None:
+    rows = browser.get("/api/why").json()["symbols"]
+    assert [row["symbol"] for row in rows] == ["BTCUSDT", "DOGEUSDT"]
+    assert all(row["summary"] for row in rows)
+
+
+def test_why_gives_each_condition_with_numbers_and_distance(browser: Any, daemon: Any) -> None:
+    found = browser.get("/api/why/BTCUSDT").json()
+    comparisons = [comparison for row in found["conditions"] for comparison in row["trace"]["comparisons"]]
+    assert any(comparison["distance"] is not None for comparison in comparisons)
+    assert any(row["scope"].endswith("enter") for row in found["conditions"])
+    signal = queries.decisions(daemon.store, symbol="BTCUSDT", outcome="SIGNAL", limit=1)[0]
+    then = browser.get("/api/why/BTCUSDT", params={"at": signal.candle_ms}).json()
+    assert (then["outcome"], then["candle_ms"]) == ("SIGNAL", signal.candle_ms)
+    assert then["guards"]
+
+
+def test_r44_a_signal_that_was_not_taken_names_the_guard(browser: Any, daemon: Any) -> None:
+    blocked = queries.decisions(daemon.store, outcome="BLOCKED", limit=1)
+    refused = [row for row in blocked if '"passed":false' in row.guards_json]
+    for row in refused:
+        found = browser.get(f"/api/why/{row.symbol}", params={"at": row.candle_ms}).json()
+        assert "refused by" in found["summary"]
+    assert blocked, "the backtest has blocked entries"
+
+
+def test_why_of_an_unknown_symbol_is_404_and_names_the_known(browser: Any) -> None:
+    answer = browser.get("/api/why/NOSUCH")
+    assert answer.status_code == 404
+    assert "BTCUSDT" in answer.json()["error"]["hint"]
+
+
+def test_transitions_are_explained_in_the_words_of_the_machine(browser: Any) -> None:
+    page = browser.get("/api/transitions", params={"symbol": "BTCUSDT", "trigger": "protect", "limit": 1}).json()
+    (found,) = page["transitions"]
+    assert "the stop was read back and covers the position" in found["explanation"]
+
+
+def test_one_transition_shows_everything_behind_it(browser: Any, daemon: Any) -> None:
+    row = queries.transitions(daemon.store, queries.TransitionFilter(trigger="enter"), limit=1).rows[0]
+    found = browser.get(f"/api/transitions/{row.id}").json()
+    assert found["hash"] == row.hash
+    assert found["record"]["symbol"] == row.symbol
+    assert found["intents"][0]["kind"] == "PlaceEntry"
+    assert found["intents"][0]["status"] == "CONFIRMED"
+
+
+@pytest.mark.parametrize("until", ["2024-10-15", "2024-10-15T00:00:00+00:00", 1_728_950_400_000])
+def test_times_may_be_given_in_words_or_milliseconds(browser: Any, until: object) -> None:
+    found = browser.get("/api/transitions", params={"until": until, "limit": 1_000}).json()["transitions"]
+    assert found
+    assert all(row["at_ms"] < 1_728_950_400_000 for row in found)
+
+
+def test_candles_are_the_newest_before_a_time(browser: Any) -> None:
+    found = browser.get("/api/candles/BTCUSDT", params={"until": "2024-11-01", "limit": 3}).json()["candles"]
+    assert [candle["time_ms"] for candle in found] == [1_730_408_400_000, 1_730_412_000_000, 1_730_415_600_000]
+
+
+def test_time_to_protection_counts_every_filled_trade_once(browser: Any, daemon: Any) -> None:
+    found = browser.get("/api/protection").json()
+    filled = [trade for trade in queries.trades(daemon.store, limit=5_000) if trade.first_fill_ms is not None]
+    assert found["trades"] == len(filled)
+    assert sum(bucket["count"] for bucket in found["buckets"]) + found["unprotected"] == len(filled)
+    assert found["deadline_ms"] == 5_000
+
+
+def test_rules_and_settings_in_force_are_shown(browser: Any) -> None:
+    found = browser.get("/api/rules").json()
+    assert "regimes:" in found["text"]
+    assert found["config"]["protection"] == {"deadline_ms": 5_000}
+
+
+def test_the_machine_is_the_one_the_daemon_stored(browser: Any) -> None:
+    found = browser.get("/api/machine").json()
+    assert found["table"]["cells"]["IDLE"]["signal"] == "SIGNALLED"
+    states = {row["symbol"]: row["state"] for row in found["symbols"]}
+    assert states["BTCUSDT"] == "PROTECTED"
+
+
+def test_without_documents_the_reads_say_unknown_instead_of_failing(visit: Any) -> None:
+    token = "another-token-of-enough-length"
+    with visit(token=token, bearer=token) as client:
+        assert client.get("/api/machine").json()["table"] is None
+        assert client.get("/api/summary").json()["limit_action"] is None
+        assert client.get("/api/positions").json() == {"positions": []}
+
+
+@pytest.mark.parametrize("body", ["{", '"text"', '{"budgets": 3}', '{"wall_ms": "soon"}'])
+def test_a_document_that_cannot_be_read_counts_as_missing(browser: Any, daemon: Any, body: str) -> None:
+    for name in ("machine", "limits", "health", "config"):
+        daemon.journal.commit(Batch(documents=[DocumentRow(name=name, at_ms=1, body_json=body)]))
+    assert browser.get("/api/summary").status_code == 200
+    assert browser.get("/api/machine").json()["table"] is None

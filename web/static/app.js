@@ -1,0 +1,175 @@
+// Starts the page, keeps it up to date through the stream of events, and asks again where events say too little.
+
+import { drawPositions, drawProtection, drawSummary, tick } from "./account.js";
+import { get, logIn, logOut, readSession, session } from "./api.js";
+import { drawCandles, drawEquity, repaint } from "./charts.js";
+import { prepareControls, showControls } from "./controls.js";
+import { announce, byId, el } from "./dom.js";
+import { addTransition, drawAlerts, drawCommands, drawOrders, drawTrades, drawTransitions, moreTransitions, turnTrades } from "./lists.js";
+import { drawMachine } from "./machine.js";
+import { drawBoard, drawRegimes } from "./reasons.js";
+
+const SOON_MS = 800; // events that come together are shown together
+const QUICK_MS = 5000; // figures that change without an event: marks, ages, budgets
+const SLOW_MS = 30000; // reasons, regimes and charts
+let stream = null;
+let asOfMs = 0;
+
+const panels = {
+  summary: async () => { const found = await get("/api/summary"); asOfMs = found.as_of_ms; drawSummary(found); },
+  positions: async () => drawPositions(await get("/api/positions")),
+  machine: async () => { const found = await get("/api/machine"); offerSymbols(found); drawMachine(found); },
+  equity: async () => drawEquity(await get("/api/equity", { range: byId("equity-range").value })),
+  candles: drawChart,
+  regimes: async () => drawRegimes(await get("/api/regimes"), asOfMs),
+  why: async () => drawBoard(await get("/api/why")),
+  trades: drawTrades,
+  orders: async () => drawOrders(await get("/api/orders", { open: "true" })),
+  alerts: async () => drawAlerts(await get("/api/alerts", { limit: 30 })),
+  commands: async () => drawCommands(await get("/api/commands")),
+  protection: async () => drawProtection(await get("/api/protection")),
+  transitions: drawTransitions,
+};
+const QUICK = ["summary", "positions"];
+const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders"];
+const BY_TRANSITION = ["summary", "positions", "machine", "orders", "trades", "equity", "candles"];
+
+const dirty = new Set();
+let timer = null;
+let drawing = false;
+
+function soon(...names) {
+  for (const name of names) dirty.add(name);
+  timer ??= setTimeout(draw, SOON_MS);
+}
+
+async function draw() {
+  timer = null;
+  if (drawing || byId("main").hidden) return;
+  drawing = true;
+  const names = Object.keys(panels).filter((name) => dirty.has(name));
+  dirty.clear();
+  for (const name of names) {
+    try {
+      await panels[name]();
+    } catch (error) {
+      if (error.status === 401) break;
+      announce(`${name} could not be shown: ${error.message}`);
+      byId("link").textContent = `${name}: ${error.message}`;
+    }
+  }
+  drawing = false;
+  if (dirty.size) soon();
+}
+
+async function drawChart() {
+  const symbol = byId("symbol").value;
+  if (!symbol) return;
+  const timeframe = byId("timeframe").value;
+  const until = asOfMs ? asOfMs + 1 : "";
+  const [candles, trades, positions] = await Promise.all([
+    get(`/api/candles/${encodeURIComponent(symbol)}`, { timeframe, until, limit: 400 }),
+    get("/api/trades", { symbol, limit: 100 }),
+    get("/api/positions"),
+  ]);
+  drawCandles(symbol, candles.candles, trades.trades, positions.positions.find((position) => position.symbol === symbol));
+}
+
+function offerSymbols({ table, symbols }) {
+  offer(byId("symbol"), symbols.map((symbol) => symbol.symbol));
+  offer(byId("control-symbol"), symbols.map((symbol) => symbol.symbol));
+  offer(byId("filter-symbol"), symbols.map((symbol) => symbol.symbol));
+  offer(byId("filter-state"), table?.states ?? [...new Set(symbols.map((symbol) => symbol.state))]);
+}
+
+function offer(select, names) {
+  const known = new Set([...select.options].map((option) => option.value));
+  for (const name of names) if (!known.has(name)) select.append(el("option", { value: name }, name));
+}
+
+function connect() {
+  stream?.close();
+  stream = new EventSource("/api/events");
+  const link = (state, words) => { byId("link").dataset.state = state; byId("link").textContent = words; };
+  stream.addEventListener("open", () => link("live", "live"));
+  stream.addEventListener("error", () => {
+    link("off", "connection lost, trying again");
+    if (stream.readyState === EventSource.CLOSED) setTimeout(checkSession, QUICK_MS);
+  });
+  stream.addEventListener("transition", (event) => {
+    const row = JSON.parse(event.data);
+    addTransition(row);
+    if (row.source !== row.dest) announce(row.explanation);
+    soon(...BY_TRANSITION);
+  });
+  stream.addEventListener("alert", (event) => { announce(JSON.parse(event.data).text); soon("alerts", "summary"); });
+  stream.addEventListener("command", () => soon("commands", "summary", "machine"));
+  stream.addEventListener("reset", () => soon(...Object.keys(panels)));
+}
+
+async function checkSession() {
+  try {
+    await readSession();
+  } catch {
+    setTimeout(checkSession, QUICK_MS);
+    return;
+  }
+  show();
+}
+
+function show() {
+  byId("login").hidden = session.may_read;
+  byId("main").hidden = !session.may_read;
+  byId("log-out").hidden = !session.csrf;
+  showControls();
+  if (session.may_read) {
+    soon(...Object.keys(panels));
+    connect();
+  } else {
+    stream?.close();
+    if (!session.token_set) byId("login-problem").textContent = "No DASHBOARD_TOKEN is set: only the bot's own machine may look.";
+    byId("token").focus();
+  }
+}
+
+function chooseTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  byId("theme").setAttribute("aria-pressed", String(theme === "dark"));
+  repaint();
+}
+
+function prepare() {
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  chooseTheme(localStorage.getItem("theme") ?? (dark.matches ? "dark" : "light"));
+  byId("theme").addEventListener("click", () => {
+    const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+    localStorage.setItem("theme", theme);
+    chooseTheme(theme);
+  });
+  byId("login-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await logIn(byId("token").value);
+      byId("login-problem").textContent = "";
+      show();
+    } catch (error) {
+      byId("login-problem").textContent = error.message;
+    }
+    byId("token").value = "";
+  });
+  byId("log-out").addEventListener("click", async () => { await logOut(); show(); });
+  window.addEventListener("logged-out", () => { if (session.may_read) checkSession(); });
+  byId("equity-range").addEventListener("change", () => soon("equity"));
+  for (const id of ["symbol", "timeframe"]) byId(id).addEventListener("change", () => soon("candles"));
+  for (const id of ["filter-symbol", "filter-state"]) byId(id).addEventListener("change", () => soon("transitions"));
+  byId("trades-newer").addEventListener("click", () => turnTrades(-1));
+  byId("trades-older").addEventListener("click", () => turnTrades(1));
+  byId("transitions-more").addEventListener("click", () => moreTransitions());
+  prepareControls(() => soon("commands", "summary", "machine"));
+  setInterval(() => soon(...QUICK), QUICK_MS);
+  setInterval(() => soon(...SLOW), SLOW_MS);
+  setInterval(tick, 1000);
+}
+
+prepare();
+checkSession();

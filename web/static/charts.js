@@ -1,0 +1,126 @@
+// Draws equity and candles with Lightweight Charts (vendor/README.txt); says the same in words below each chart.
+
+import { byId, money, price, signed, when } from "./dom.js";
+
+const library = () => window.LightweightCharts;
+const seconds = (ms) => Math.floor(ms / 1000);
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const charts = [];
+
+function looks() {
+  return {
+    layout: { background: { color: color("--panel") }, textColor: color("--quiet") },
+    grid: { vertLines: { color: color("--line") }, horzLines: { color: color("--line") } },
+  };
+}
+
+function chart(id) {
+  const made = library().createChart(byId(id), {
+    autoSize: true, ...looks(), rightPriceScale: { borderVisible: false },
+    timeScale: { timeVisible: true, borderVisible: false },
+  });
+  charts.push(made);
+  return made;
+}
+
+export function repaint() {
+  for (const made of charts) made.applyOptions(looks());
+}
+
+// One point a second at most, ascending, as the library wants them.
+function series(points, value) {
+  const bySecond = new Map(points.map((point) => [seconds(point.at_ms), value(point)]));
+  return [...bySecond].sort(([a], [b]) => a - b).map(([time, amount]) => ({ time, value: amount }));
+}
+
+let equityChart, equityLine, drawdownBars, floorLines = [];
+
+export function drawEquity(found) {
+  if (!equityChart) {
+    equityChart = chart("equity-chart");
+    equityLine = equityChart.addAreaSeries({
+      lineColor: "#3b74e8", topColor: "rgba(59,116,232,.28)", bottomColor: "rgba(59,116,232,.02)", lineWidth: 2,
+    });
+    drawdownBars = equityChart.addHistogramSeries({
+      priceScaleId: "drawdown", color: "rgba(214,69,80,.5)", priceLineVisible: false, lastValueVisible: false,
+      priceFormat: { type: "custom", formatter: (value) => `${value.toFixed(1)} %` },
+    });
+    equityChart.priceScale("drawdown").applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
+  }
+  equityLine.setData(series(found.points, (point) => Number(point.equity)));
+  drawdownBars.setData(series(found.points, (point) => -point.drawdown_pct));
+  for (const line of floorLines) equityLine.removePriceLine(line);
+  floorLines = Object.entries(found.floors).map(([cause, floor]) =>
+    equityLine.createPriceLine({ price: Number(floor), color: "#d64550", lineStyle: 2, lineWidth: 1, title: cause }));
+  equityChart.timeScale().fitContent();
+  byId("equity-words").textContent = equityWords(found);
+}
+
+function equityWords({ points, floors }) {
+  if (points.length === 0) return "No equity has been read yet.";
+  const [first, last] = [points[0], points.at(-1)];
+  const worst = points.reduce((most, point) => Math.max(most, point.drawdown_pct), 0);
+  const limits = Object.entries(floors).map(([cause, floor]) => `${cause} at ${money(floor)}`).join(", ");
+  return `Equity from ${money(first.equity)} USDT (${when(first.at_ms)}) to ${money(last.equity)} USDT (${when(last.at_ms)}), `
+    + `largest drawdown ${worst.toFixed(2)} %. ${limits ? `Limits stop entries: ${limits}.` : "No limits have been told."}`;
+}
+
+let candleChart, candleBars, tradeLines = [];
+
+export function drawCandles(symbol, candles, trades, position) {
+  if (!candleChart) {
+    candleChart = chart("candle-chart");
+    candleBars = candleChart.addCandlestickSeries({
+      upColor: "#1f9d63", downColor: "#d64550", wickUpColor: "#1f9d63", wickDownColor: "#d64550", borderVisible: false,
+    });
+  }
+  candleBars.setData(candles.map(({ time_ms, open, high, low, close }) => ({ time: seconds(time_ms), open, high, low, close })));
+  const top = candles.reduce((most, candle) => Math.max(most, candle.high), 0);
+  const decimals = top >= 1000 ? 1 : top >= 10 ? 3 : 5;
+  candleBars.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
+  candleBars.setMarkers(markers(candles, trades));
+  for (const line of tradeLines) candleBars.removePriceLine(line);
+  tradeLines = levels(position).map(([title, level, shade]) =>
+    candleBars.createPriceLine({ price: Number(level), color: shade, lineStyle: 2, lineWidth: 2, title }));
+  byId("candle-words").replaceChildren(...candleWords(symbol, candles, trades, position));
+}
+
+function levels(position) {
+  if (!position) return [];
+  const found = [["entry", position.entry, "#3b74e8"], ["stop", position.stop_price, "#d64550"]];
+  position.targets.forEach((target, index) => {
+    if (!target.done) found.push([`target ${index + 1}`, target.trigger_price, "#1f9d63"]);
+  });
+  return found.filter(([, level]) => level !== null);
+}
+
+// Entries and exits at the candle in which they happened, as far back as the candles go.
+function markers(candles, trades) {
+  if (candles.length === 0) return [];
+  const opens = candles.map((candle) => candle.time_ms);
+  const at = (ms) => seconds(opens.findLast((open) => open <= ms) ?? opens[0]);
+  const found = [];
+  for (const trade of trades) {
+    const long = trade.side === "LONG";
+    if (trade.first_fill_ms >= opens[0]) {
+      found.push({ time: at(trade.first_fill_ms), position: long ? "belowBar" : "aboveBar", color: "#3b74e8",
+        shape: long ? "arrowUp" : "arrowDown", text: `${trade.side} ${price(trade.entry_price)}` });
+    }
+    if (trade.closed_ms >= opens[0] && trade.exit_price !== null) {
+      const won = Number(trade.net_pnl) > 0;
+      found.push({ time: at(trade.closed_ms), position: long ? "aboveBar" : "belowBar",
+        color: won ? "#1f9d63" : "#d64550", shape: "circle", text: `${Number(trade.r ?? 0).toFixed(2)} R` });
+    }
+  }
+  return found.sort((a, b) => a.time - b.time);
+}
+
+function candleWords(symbol, candles, trades, position) {
+  if (candles.length === 0) return [`No candles of ${symbol} are stored for this timeframe.`];
+  const last = candles.at(-1);
+  const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${trades.length} trades shown. `];
+  if (position) {
+    words.push(`${position.side} from ${price(position.entry)}, stop ${price(position.stop_price)}, `, signed(position.r, 2, " R"), ".");
+  }
+  return words;
+}

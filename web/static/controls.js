@@ -1,0 +1,69 @@
+// The operator's commands: nothing is sent before its name was typed, and what became of it is shown.
+
+import { get, post, session } from "./api.js";
+import { announce, byId } from "./dom.js";
+
+const MEANING = {
+  pause: "No new entries. Open positions stay managed and protected.",
+  resume: "Clears pause, halt and quarantine, unless their cause still lasts.",
+  halt: "No new entries until somebody resumes. Open positions stay managed; the symbol is in HALT when flat.",
+  flatten: "Halts, then closes the open position at market, whatever the price.",
+};
+const ASK_MS = 700;
+const ASK_TIMES = 40;
+let wanted = null;
+
+export function prepareControls(refresh) {
+  for (const button of document.querySelectorAll("[data-command]")) button.addEventListener("click", () => open(button.dataset.command));
+  byId("confirm-text").addEventListener("input", () => { byId("confirm-go").disabled = byId("confirm-text").value.trim() !== wanted.text; });
+  byId("confirm-cancel").addEventListener("click", () => byId("confirm").close());
+  byId("confirm-form").addEventListener("submit", (event) => { event.preventDefault(); send(refresh); });
+}
+
+export function showControls() {
+  for (const button of document.querySelectorAll("[data-command]")) button.disabled = !session.may_act;
+  byId("controls-note").textContent = session.may_act ? "Each command is confirmed by typing it."
+    : session.token_set ? "Log in to act." : "Without a DASHBOARD_TOKEN nothing can be changed here; use the command line.";
+}
+
+function open(kind) {
+  const symbol = byId("control-symbol").value;
+  wanted = { kind, symbol, text: symbol ? `${kind} ${symbol}` : `${kind} all` };
+  byId("confirm-title").textContent = symbol ? `${kind} ${symbol}` : `${kind} all symbols`;
+  byId("confirm-meaning").textContent = `${byId("environment").textContent}: ${MEANING[kind]}`;
+  byId("confirm-wanted").textContent = wanted.text;
+  byId("confirm-text").value = "";
+  byId("confirm-problem").textContent = "";
+  byId("confirm-go").disabled = true;
+  byId("confirm").showModal();
+  byId("confirm-text").focus();
+}
+
+async function send(refresh) {
+  if (byId("confirm-text").value.trim() !== wanted.text) return;
+  try {
+    const accepted = await post(`/api/bot/${wanted.kind}`, wanted.symbol ? { symbol: wanted.symbol } : {});
+    byId("confirm").close();
+    byId("controls-note").textContent = accepted.note;
+    announce(accepted.note);
+    refresh();
+    if (accepted.daemon_running) await follow(accepted, refresh);
+  } catch (error) {
+    byId("confirm-problem").textContent = error.guard ? `Refused by ${error.guard}: ${error.message}` : error.message;
+  }
+}
+
+async function follow(accepted, refresh) {
+  for (let asked = 0; asked < ASK_TIMES; asked += 1) {
+    const command = await get(accepted.url);
+    if (command.state === "done" || command.state === "refused") {
+      const words = `${command.kind} ${command.symbol ?? "all symbols"}: ${command.state}${command.guard ? ` by ${command.guard}` : ""}${command.detail ? `. ${command.detail}` : ""}`;
+      byId("controls-note").textContent = words;
+      announce(words);
+      refresh();
+      return;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, ASK_MS); });
+  }
+  byId("controls-note").textContent = `Command ${accepted.id} has not been carried out yet: is the bot working?`;
+}

@@ -1,0 +1,67 @@
+// Builds elements and words. Text is always set as text: nothing that was stored can become markup.
+
+export function el(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "class") node.className = value;
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name in node && typeof value !== "string") node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+export function fill(target, ...children) {
+  target.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
+}
+
+// Columns: [title, (row) => text or node, class]. The place that scrolls can be reached by keyboard.
+export function table(caption, columns, rows, empty) {
+  if (rows.length === 0) return el("p", { class: "quiet" }, empty);
+  const head = columns.map(([title, , kind]) => el("th", { scope: "col", class: kind ?? "" }, title));
+  const body = rows.map((row) =>
+    el("tr", row.fresh ? { class: "fresh" } : {}, columns.map(([, cell, kind]) => el("td", { class: kind ?? "" }, cell(row) ?? "–"))),
+  );
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));
+}
+
+export function money(text, digits = 2) {
+  if (text === null || text === undefined) return "–";
+  return Number(text).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+// A price or quantity as the exchange knows it; averages are cut to what can be read.
+export function price(text) {
+  if (text === null || text === undefined) return "–";
+  return Number(text).toLocaleString("en-US", { maximumSignificantDigits: 8 });
+}
+
+export function signed(text, digits = 2, unit = "") {
+  if (text === null || text === undefined) return "–";
+  const value = Number(text);
+  const words = `${value > 0 ? "+" : ""}${money(value, digits)}${unit}`;
+  return el("span", { class: value > 0 ? "gain" : value < 0 ? "loss" : "" }, words);
+}
+
+export function when(ms) {
+  if (!ms) return "–";
+  return new Date(ms).toISOString().replace("T", " ").slice(0, 16);
+}
+
+export function lasting(ms) {
+  if (ms === null || ms === undefined) return "–";
+  if (ms < 1000) return `${ms} ms`;
+  const s = Math.round(ms / 1000);
+  if (s < 120) return `${s} s`;
+  if (s < 7200) return `${Math.round(s / 60)} min`;
+  return s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} d`;
+}
+
+let spoken = "";
+export function announce(text) {
+  if (text !== spoken) byId("announcer").textContent = spoken = text;
+}

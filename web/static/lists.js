@@ -1,0 +1,105 @@
+// Lists: trades page by page, open orders, alerts, commands, and transitions with everything behind each.
+
+import { get } from "./api.js";
+import { byId, el, fill, money, price, signed, table, when } from "./dom.js";
+
+const TRADES_SHOWN = 15;
+const TRANSITIONS_SHOWN = 30;
+const TRANSITIONS_MAX = 600;
+let offset = 0;
+
+export async function drawTrades() {
+  const found = await get("/api/trades", { limit: TRADES_SHOWN, offset });
+  const columns = [
+    ["Trade", (row) => row.id], ["Side", (row) => row.side], ["Status", (row) => row.status], ["Strategy", (row) => row.strategy_used],
+    ["Regime", (row) => row.regime_at_entry], ["Opened", (row) => when(row.opened_ms)], ["Closed", (row) => when(row.closed_ms)],
+    ["Entry", (row) => price(row.entry_price), "num"], ["Exit", (row) => price(row.exit_price), "num"], ["Net", (row) => signed(row.net_pnl), "num"],
+    ["R", (row) => signed(row.r), "num"], ["Fees", (row) => money(row.fees), "num"], ["Ended by", (row) => row.exit_reason],
+  ];
+  fill(byId("trades"), table("Trades, newest first; amounts in USDT", columns, found.trades, "No trade yet."));
+  byId("trades-newer").disabled = offset === 0;
+  byId("trades-older").disabled = offset + TRADES_SHOWN >= found.total;
+  byId("trades-place").textContent = found.total ? `${offset + 1} to ${Math.min(offset + TRADES_SHOWN, found.total)} of ${found.total}` : "";
+}
+
+export function turnTrades(step) {
+  offset = Math.max(0, offset + step * TRADES_SHOWN);
+  return drawTrades();
+}
+
+export function drawOrders({ orders }) {
+  const columns = [
+    ["Symbol", (row) => row.symbol], ["Purpose", (row) => row.purpose], ["Type", (row) => row.type], ["Side", (row) => row.side],
+    ["Quantity", (row) => (row.close_position ? "whole position" : price(row.quantity)), "num"], ["Price", (row) => price(row.trigger_price ?? row.price), "num"],
+    ["Status", (row) => row.status], ["Filled", (row) => price(row.executed_quantity), "num"], ["Client id", (row) => row.client_order_id], ["Placed", (row) => when(row.created_ms)],
+  ];
+  fill(byId("orders"), table("Orders that may still rest on the exchange", columns, orders, "No open order."));
+}
+
+export function drawAlerts({ alerts }) {
+  const columns = [
+    ["Time", (row) => when(row.at_ms)], ["Severity", (row) => el("span", { class: `severity-${row.severity.toLowerCase()}` }, row.severity)],
+    ["Alert", (row) => `${row.text}${row.repeats ? ` (and ${row.repeats} times again)` : ""}`, "words"], ["Delivery", (row) => row.state],
+  ];
+  fill(byId("alerts"), table("Alerts, newest first", columns, alerts, "No alert."));
+}
+
+export function drawCommands({ commands }) {
+  const columns = [
+    ["Command", (row) => `${row.kind} ${row.symbol ?? "all symbols"}`], ["From", (row) => row.source],
+    ["State", (row) => el("span", { class: row.state === "refused" ? "loss" : "" }, row.guard ? `${row.state} by ${row.guard}` : row.state)],
+    ["Detail", (row) => row.detail, "words"], ["Number", (row) => String(row.id), "num"],
+  ];
+  fill(byId("commands"), table("Commands and what became of them", columns, commands, "No command yet."));
+}
+
+let rows = [];
+let cursor = null;
+const filter = () => ({ symbol: byId("filter-symbol").value, state: byId("filter-state").value });
+
+export async function drawTransitions() {
+  const page = await get("/api/transitions", { ...filter(), limit: TRANSITIONS_SHOWN });
+  rows = page.transitions;
+  cursor = page.cursor;
+  showTransitions();
+}
+
+export async function moreTransitions() {
+  const page = await get("/api/transitions", { ...filter(), limit: TRANSITIONS_SHOWN, cursor });
+  rows = [...rows, ...page.transitions];
+  cursor = page.cursor;
+  showTransitions();
+}
+
+export function addTransition(row) {
+  const { symbol, state } = filter();
+  if ((symbol && symbol !== row.symbol) || (state && state !== row.dest) || rows.some((known) => known.id === row.id)) return;
+  rows = [{ ...row, fresh: true }, ...rows].slice(0, TRANSITIONS_MAX);
+  showTransitions();
+}
+
+function showTransitions() {
+  const columns = [
+    ["Time", (row) => when(row.at_ms)], ["Symbol", (row) => row.symbol], ["Step", (row) => `${row.source} → ${row.dest}`], ["Trigger", (row) => row.trigger],
+    ["Explanation", (row) => row.explanation, "words"],
+    ["Row", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Everything about transition ${row.id}`, onclick: () => detail(row.id) }, String(row.id)), "num"],
+  ];
+  fill(byId("transitions"), table("Steps of the machines, newest first", columns, rows, "No transition matches."));
+  byId("transitions-more").disabled = cursor === null;
+  for (const row of rows) row.fresh = false;
+}
+
+async function detail(id) {
+  const target = byId("transition-detail");
+  target.hidden = false;
+  try {
+    const found = await get(`/api/transitions/${id}`);
+    const parts = [["Guards", found.guards], ["Intents", found.intents], ["Facts", found.facts], ["Event", found.event], ["Record after it", found.record]];
+    fill(target, el("h3", { tabindex: "-1" }, `Transition ${id}`), el("p", {}, found.step.explanation),
+      el("p", { class: "quiet" }, `hash ${found.hash}, after ${found.prev_hash}`),
+      parts.map(([title, part]) => el("details", {}, el("summary", {}, title), el("pre", { tabindex: "0" }, JSON.stringify(part, null, 2)))));
+  } catch (error) {
+    fill(target, el("p", { class: "problem", role: "alert" }, error.message));
+  }
+  target.querySelector("h3")?.focus();
+}

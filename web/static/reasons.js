@@ -1,0 +1,64 @@
+// Panels about reasons: regimes with their hysteresis, and why each symbol does or does not trade.
+
+import { get } from "./api.js";
+import { byId, el, fill, lasting, table, when } from "./dom.js";
+
+export function drawRegimes({ regimes }, untilMs) {
+  fill(byId("regimes"), regimes.length ? regimes.map((regime) => one(regime, untilMs)) : el("p", { class: "quiet" }, "No regime has been told yet."));
+}
+
+function one(regime, untilMs) {
+  return el("div", { class: "regime" },
+    el("p", {}, el("strong", {}, regime.symbol), " ", el("span", { class: "badge", "data-regime": regime.regime }, regime.regime),
+      ` confidence ${regime.confidence.toFixed(2)}, since ${when(regime.since_ms)}`),
+    strip(regime, untilMs),
+    el("p", { class: "quiet" }, regime.hysteresis || `in this regime for ${regime.candles_in_regime} runs`));
+}
+
+function strip(regime, untilMs) {
+  const changes = regime.changes.length ? regime.changes : [{ at_ms: regime.since_ms, regime: regime.regime }];
+  const parts = changes.map((change, index) => {
+    const endMs = changes[index + 1]?.at_ms ?? Math.max(untilMs, change.at_ms + 1);
+    const words = `${change.regime} from ${when(change.at_ms)} for ${lasting(endMs - change.at_ms)}`;
+    const part = el("i", { "data-regime": change.regime, title: words });
+    part.style.flexGrow = String(Math.max(1, (endMs - change.at_ms) / 3_600_000));
+    return part;
+  });
+  const words = `${regime.symbol}: ${changes.slice(-5).map((change) => `${change.regime} from ${when(change.at_ms)}`).join(", ")}`;
+  return el("div", { class: "strip", role: "img", "aria-label": words }, parts);
+}
+
+export function drawBoard({ symbols }) {
+  const columns = [
+    ["Symbol", (row) => el("button", { type: "button", class: "linklike", onclick: () => detail(row.symbol) }, row.symbol)],
+    ["Regime", (row) => el("span", { class: "badge", "data-regime": row.regime ?? "NO_TRADE" }, row.regime ?? "–")],
+    ["Outcome", (row) => `${row.outcome}: ${row.reason}`],
+    ["Why", (row) => row.summary, "words"],
+    ["Since", (row) => when(row.candle_ms)],
+    ["Candles", (row) => String(row.count), "num"],
+  ];
+  fill(byId("why"), table("The present reason of each symbol; choose a symbol for every condition", columns, symbols, "Nothing has been decided yet."));
+}
+
+const number = (value) => (value === null || value === undefined ? "?" : String(Number(value.toPrecision(8))));
+
+async function detail(symbol) {
+  const target = byId("why-detail");
+  target.hidden = false;
+  try {
+    const found = await get(`/api/why/${encodeURIComponent(symbol)}`);
+    const rows = found.conditions.flatMap(({ scope, trace }) => trace.comparisons.map((comparison) => ({ scope, id: trace.id, ...comparison })));
+    const columns = [
+      ["Of", (row) => row.scope], ["Condition", (row) => row.id], ["Asks", (row) => row.text], ["Holds", (row) => row.result.toLowerCase()],
+      ["Value", (row) => number(row.left), "num"], ["Against", (row) => number(row.right), "num"], ["Distance", (row) => number(row.distance), "num"],
+    ];
+    const guards = found.guards.map((guard) => ({ ...guard }));
+    const guardColumns = [["Guard", (row) => row.name], ["Passed", (row) => (row.passed ? "yes" : "NO")], ["Found", (row) => row.value], ["Needed", (row) => row.limit]];
+    fill(target, el("h3", { tabindex: "-1" }, `${symbol}: candles ${when(found.candle_ms)} to ${when(found.last_ms)}`), el("p", {}, found.summary),
+      el("p", { class: "quiet" }, found.hysteresis), guards.length ? table("Guards", guardColumns, guards, "") : null,
+      table("Conditions, with their numbers", columns, rows, "The rules of this decision cannot be read."));
+  } catch (error) {
+    fill(target, el("p", { class: "problem", role: "alert" }, error.message));
+  }
+  target.querySelector("h3")?.focus();
+}
