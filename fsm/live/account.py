@@ -45,7 +45,6 @@ class AccountDesk:
         self._shared = shared
         self._lanes = lanes
         self._on_limit = on_limit
-        self._read_s: float | None = None
         self._written_s = float("-inf")
         self._wallet: Decimal | None = None
         self._budgets: tuple[Budget, ...] = ()
@@ -56,12 +55,6 @@ class AccountDesk:
     def budgets(self) -> tuple[Budget, ...]:
         """Every loss limit as of the last reading."""
         return self._budgets
-
-    def equity_age_ms(self) -> int:
-        """Real milliseconds since equity was read; very many when it never was."""
-        if self._read_s is None:
-            return 2**62
-        return int((self._shared.clock.monotonic() - self._read_s) * 1000)
 
     async def run(self) -> None:
         """Read equity every so often, whatever else happens."""
@@ -88,7 +81,8 @@ class AccountDesk:
         step = shared.engine.read_equity(EquityRead(at_ms=at_ms, account=account, transfers=transfers))
         if cursor != self._cursor:
             shared.books.document(CURSOR, at_ms, cursor)
-        self._cursor, self._wallet, self._read_s = cursor, account.wallet_balance, began_s
+        self._cursor, self._wallet = cursor, account.wallet_balance
+        shared.freshness.read_at(began_s)
         self._budgets = step.budgets
         if write or step.changes or began_s - self._written_s >= WRITE_EVERY_S:
             shared.books.equity(at_ms, account)

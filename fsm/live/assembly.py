@@ -24,7 +24,7 @@ from fsm.live.daemon import Background, Daemon
 from fsm.live.executor import Executor
 from fsm.live.in_force import InForce
 from fsm.live.recovery import stored_account, stored_records
-from fsm.live.shared import Shared
+from fsm.live.shared import Freshness, Shared
 from fsm.live.trouble import Troubles
 from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset, parse_rules
@@ -103,6 +103,7 @@ async def assemble(
         books=books,
         in_force=in_force,
         times=times or ProtectionTimes(),
+        freshness=Freshness(clock),
         on_step=on_step,
         on_trouble=troubles.heard,
     )

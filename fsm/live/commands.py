@@ -9,7 +9,6 @@ import structlog
 
 from fsm.core.commands import Rejected
 from fsm.core.events import Commanded
-from fsm.core.limits import holding_limit
 from fsm.core.records import Flag, HaltCause, State
 from fsm.live.alerts import Alerts
 from fsm.live.lane import Lane
@@ -84,10 +83,6 @@ class Commands:
         engine, at_ms = self._shared.engine, self._shared.clock.now_ms()
         account = engine.account
         if kind == "resume":
-            equity = engine.equity.account.equity if engine.equity else None
-            held = holding_limit(account, equity, engine.policy) if equity is not None else ""
-            if held:
-                raise Rejected(held, f"the loss limit {held} is still exceeded")
             was = f"cleared the halt for {account.halt.cause}; " if account.halt else ""
             engine.set_account(at_ms, "RESUME", paused=False, halt=None)
             return was

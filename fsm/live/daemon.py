@@ -173,7 +173,7 @@ class Daemon:
         body = documents.health(
             shared,
             decided_ms=self.schedule.decided_ms,
-            equity_age_ms=self.account.equity_age_ms(),
+            equity_age_ms=shared.freshness.age_ms(),
             failures=self._troubles.total,
             pid=os.getpid(),
         )

@@ -90,7 +90,7 @@ class Lane:
 
     def tell(self, event: SymbolEvent) -> list[Step]:
         """Let the engine judge an event now; its steps wait in this lane. Raises Rejected and JournalError."""
-        steps = self._shared.engine.handle(event)
+        steps = self._shared.engine.handle(event, equity_age_ms=self._shared.freshness.age_ms())
         self.submit(steps)
         return steps
 

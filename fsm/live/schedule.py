@@ -108,7 +108,7 @@ class Schedule:
         if missing:
             log.warning("close_incomplete", reason="NO_CANDLE", symbols=missing, close_ms=close_ms)
         if not equity_known:
-            log.warning("equity_stale", reason="UNREACHABLE", age_ms=self._account.equity_age_ms())
+            log.warning("equity_stale", reason="UNREACHABLE", age_ms=self._shared.freshness.age_ms())
 
     # --- collecting ---------------------------------------------------------------------------
     async def _collect(self, close_ms: int) -> dict[str, Fetched]:
@@ -196,7 +196,7 @@ class Schedule:
             prices=prices,
         )
         rules_hash = shared.engine.setting(symbol).rules_hash
-        reading, portfolio, steps = shared.engine.close_candle(event, equity_age_ms=self._account.equity_age_ms())
+        reading, portfolio, steps = shared.engine.close_candle(event, equity_age_ms=shared.freshness.age_ms())
         if market.regime_before.regime is not market.regime.regime:
             shared.books.regime(event, market.regime_before)
         row = shared.books.decision_row(

@@ -17,6 +17,21 @@ from fsm.live.watch import ProtectionTimes
 Trouble = Callable[[str, Exception], None]
 
 
+class Freshness:
+    """How old, in real time, the equity is that decisions are taken with."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._read_s: float | None = None
+
+    def read_at(self, at_s: float) -> None:
+        self._read_s = at_s
+
+    def age_ms(self) -> int:
+        """Very many milliseconds before the first reading."""
+        return 2**62 if self._read_s is None else int((self._clock.monotonic() - self._read_s) * 1000)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """``on_step`` hears of each committed transition, ``on_trouble`` of each call to the exchange that failed."""
@@ -28,6 +43,7 @@ class Shared:
     books: Books
     in_force: InForce
     times: ProtectionTimes
+    freshness: Freshness
     on_step: Callable[[Step], None]
     on_trouble: Trouble
 
