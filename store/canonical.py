@@ -1,7 +1,7 @@
 """The one way a row is written down before it is hashed.
 
-Canonical form: a JSON object of the row's columns, keys sorted, no white space, columns that are NULL
-left out. Leaving NULL out is what lets a later schema add a nullable column to a chained table
+Canonical form: a JSON object of the row's columns, keys sorted, no white space, only control characters
+(DEL too), quotes and backslashes escaped, columns that are NULL left out. Leaving NULL out is what lets a later schema add a nullable column to a chained table
 without breaking the hashes of the rows that are already there.
 """
 

@@ -136,9 +136,9 @@ def writing(path: Path, kind: type[WriteFailed] = WriteFailed) -> Iterator[None]
 
 
 def driver_error(error: BaseException) -> BaseException:
-    """What the driver raised, where Peewee has put an exception of its own around it."""
+    """What the driver raised, where Peewee has put exceptions of its own around it."""
     original = getattr(error, "orig", None)
-    return original if isinstance(original, BaseException) else error
+    return driver_error(original) if isinstance(original, BaseException) else error
 
 
 def _hint(error: BaseException) -> str:

@@ -65,7 +65,8 @@ def open_file(path: Path) -> Database:
     except FAILURES as error:
         # Reading a WAL database needs a wal-index, which cannot be made where we may not write. Any other
         # failure is left to whoever reads the file next.
-        if isinstance(driver_error(error), apsw.CantOpenError) and not Path(f"{path}-wal").exists():
+        unwritable = isinstance(driver_error(error), (apsw.CantOpenError, apsw.ReadOnlyError))
+        if unwritable and not Path(f"{path}-wal").exists():
             database.close_everywhere()
             return frozen_reader(path)
     return database

@@ -429,33 +429,6 @@ def journal(store: Store) -> Journal:
     return Journal(store, "run-1")
 
 
-class Tamperer:
-    """Changes a closed database behind the program's back: triggers off, statements through, triggers as before."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = apsw.Connection(str(path))
-        self._connection.pragma("foreign_keys", 0)
-        self._triggers = list(self._connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
-        for name, _ in self._triggers:
-            self._connection.execute(f"DROP TRIGGER {name}")
-
-    def execute(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        return self._connection.execute(sql, values).fetchall()
-
-    def __enter__(self) -> Tamperer:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for _, sql in self._triggers:
-            self._connection.execute(sql)
-        self._connection.close()
-
-
-@pytest.fixture
-def tamperer(path: Path) -> Any:
-    return lambda: Tamperer(path)
-
-
 @pytest.fixture
 def dump() -> Any:
     """Every row of every table, as the database's contents can be compared."""
