@@ -81,7 +81,7 @@ def _venue_cap(symbol: str, entry: Decimal, setting: Setting) -> Decimal:
     allowed = [b.notional_cap for b in setting.brackets if b.initial_leverage >= leverage]
     by_bracket = (max(allowed) if allowed else ZERO) / entry
     filters: SymbolFilters = setting.filters
-    return min(by_bracket, *(most for most in (filters.market_quantity_max, filters.quantity_max) if most))
+    return min((by_bracket, *(most for most in (filters.market_quantity_max, filters.quantity_max) if most)))
 
 
 def stop_inside_liquidation(

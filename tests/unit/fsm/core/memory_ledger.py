@@ -65,11 +65,11 @@ class MemoryLedger:
         if move.reason == "EXCEPTION":
             return
         read = move.facts.get("portfolio")
-        portfolio = msgspec.convert(read, Portfolio) if read else replace(NO_MONEY, blocked=move.facts.get("blocked", ""))
+        portfolio = (
+            msgspec.convert(read, Portfolio) if read else replace(NO_MONEY, blocked=move.facts.get("blocked", ""))
+        )
         setting = self._setting_of(before.symbol, before.trade.rules_hash if before.trade else None)
         recorded = msgspec.json.decode(ROW(before), type=SymbolRecord)
         again = judge(recorded, told, portfolio, setting)
         assert again is not None
         assert ROW(replace(again, facts={})) == ROW(replace(move, facts={}))
-
-

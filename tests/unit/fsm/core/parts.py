@@ -93,15 +93,22 @@ def money(equity: str = "10000", **changed: Any) -> Portfolio:
     return replace(NO_MONEY, equity=Decimal(equity), available=Decimal(equity), **changed)
 
 
-
 def prices_at(last: str, mark: str | None = None) -> MarkPrice:
     return MarkPrice(symbol=SYMBOL, mark_price=Decimal(mark or last), last_price=Decimal(last), time_ms=T0)
 
 
 def candle(
-    *, rsi: float | None = 80.0, close: float = 60_000.0, atr: float = 300.0, at_ms: int = T0, regime: RegimeState = TREND,
-    last: str | None = None, mark: str | None = None, late_ms: int = 0, symbol: str = SYMBOL,
-) -> CandleClosed:  # fmt: skip
+    *,
+    rsi: float | None = 80.0,
+    close: float = 60_000.0,
+    atr: float = 300.0,
+    at_ms: int = T0,
+    regime: RegimeState = TREND,
+    last: str | None = None,
+    mark: str | None = None,
+    late_ms: int = 0,
+    symbol: str = SYMBOL,
+) -> CandleClosed:
     """A closed candle: ``rsi`` 80 wants long and 20 short, with the stop two ``atr`` away. It closed at ``at_ms``."""
     facts: dict[str, float | None] = {"close_1h": close, "atr_1h": atr, "rsi_1h": rsi, "adx_1h": 60.0}
     return CandleClosed(

@@ -181,7 +181,12 @@ class Exchange:
 
     def pay(self, kind: str, amount: Decimal) -> None:
         row = Income(
-            symbol=SYMBOL, income_type=kind, income=amount, asset="USDT", time_ms=self.now_ms, transaction_id=self._number()
+            symbol=SYMBOL,
+            income_type=kind,
+            income=amount,
+            asset="USDT",
+            time_ms=self.now_ms,
+            transaction_id=self._number(),
         )
         self.income.append(row)
 

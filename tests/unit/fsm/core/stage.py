@@ -1,4 +1,4 @@
-"""The engine on a stage: intents are carried out in order on the small exchange, looks are taken, and faults are chosen."""
+"""The engine on a stage: intents are carried out in order on the small exchange, and a test chooses what goes wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from exchange.types import AlgoStatus, Confirmed, Outcome, Refused, SymbolSnapshot, Unknown
+from exchange.types import Confirmed, Outcome, Refused, SymbolSnapshot, Unknown
 from fsm.core.deciding import Reading
 from fsm.core.engine import Engine
 from fsm.core.events import (
@@ -23,9 +23,9 @@ from fsm.core.events import (
     SymbolEvent,
     SymbolObserved,
 )
-from fsm.core.intents import EnsureSetup, Intent, Look, PlaceEntry, PlaceStop
+from fsm.core.intents import EnsureSetup, Intent, Look, PlaceStop
 from fsm.core.limits import AccountStep
-from fsm.core.move import Move, Step
+from fsm.core.move import Step
 from fsm.core.records import ZERO, AccountRecord, State, SymbolRecord, Trade
 from fsm.core.scene import Setting
 from fsm.core.sight import look_request
@@ -43,6 +43,10 @@ View = Callable[[SymbolSnapshot], SymbolSnapshot]
 """What a look shows of the truth."""
 
 
+class Killed(BaseException):
+    """The process dies here; nothing catches it, as nothing catches kill -9."""
+
+
 def _truth(snapshot: SymbolSnapshot) -> SymbolSnapshot:
     return snapshot
 
@@ -58,7 +62,7 @@ class Stage:
         self.view: View = _truth
         self.sent: list[Intent] = []
         self.outcomes: list[tuple[Intent, Outcome]] = []
-        self.waiting: deque[tuple[str, Intent]] = deque()
+        self.killed_after: int | None = None
         self._seen: object = None
         self._seen_since_ms = 0
         self._seen_times = 0
@@ -180,7 +184,7 @@ class Stage:
 
     def restart(self) -> Stage:
         """The process dies: what it had not sent is gone, what it remembered is what the journal says."""
-        self.waiting.clear()
+        self.killed_after = None
         account = self.ledger.account_rows[-1][1] if self.ledger.account_rows else AccountRecord()
         last = self.ledger.rows[-1][1].record if self.ledger.rows else SymbolRecord(symbol=SYMBOL)
         self.engine = self._new_engine([last], account)
@@ -195,15 +199,22 @@ class Stage:
             rounds += 1
             assert rounds < ROUNDS_MAX, f"a loop: {self.reasons[-6:]}"
             broken = False
-            self.waiting = deque(rows.popleft())
-            while self.waiting:
-                _, intent = self.waiting.popleft()
+            for _, intent in rows.popleft():
+                self._maybe_die()
                 if isinstance(intent, Look):
                     rows.extend(step.intents for step in self.engine.handle(self.observe()))
                 elif not broken:
                     outcome = self.do(intent)
                     broken = isinstance(intent, PlaceStop) and not isinstance(outcome, Confirmed)
                     rows.extend(step.intents for step in self.engine.handle(self._event(intent, outcome)))
+
+    def _maybe_die(self) -> None:
+        if self.killed_after is None:
+            return
+        self.killed_after -= 1
+        if self.killed_after < 0:
+            self.killed_after = None
+            raise Killed
 
     def do(self, intent: Intent) -> Outcome:
         """Carry out one intent, with the fate it has."""
