@@ -12,7 +12,7 @@ import msgspec
 from exchange.errors import Refusal, Unreachable
 from exchange.filters import SymbolFilters
 from exchange.sim.course import Course
-from exchange.sim.desk import Desk
+from exchange.sim.desk import NOT_OPEN, Desk
 from exchange.sim.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
 from exchange.sim.feed import SymbolFeed
 from exchange.sim.venue import Venue
@@ -157,9 +157,16 @@ class SimPort:
 
     # --- writes -------------------------------------------------------------------------------
     async def place_order(self, request: OrderRequest) -> Outcome:
-        return await self._write(
-            "place_order", request.symbol, request.client_id, lambda: self.desk.place_order(request)
-        )
+        return await self._write("place_order", request.symbol, request.client_id, lambda: self._place_order(request))
+
+    def _place_order(self, request: OrderRequest) -> Outcome:
+        """-4116 about this very order means that it rests, as the real client reads it."""
+        outcome = self.desk.place_order(request)
+        if isinstance(outcome, Refused) and outcome.code == -4116:
+            found = self._order(request.symbol, request.client_id)
+            if found is not None and (found.side, found.quantity) == (request.side, request.quantity):
+                return Confirmed(order=found)
+        return outcome
 
     async def place_algo(self, request: AlgoRequest) -> Outcome:
         return await self._write("place_algo", request.symbol, request.client_id, lambda: self._place_algo(request))
@@ -168,16 +175,27 @@ class SimPort:
         """-4116 and -4130 about an order of this very id mean that it rests, as the real client reads them."""
         outcome = self.desk.place_algo(request)
         if isinstance(outcome, Refused) and outcome.code in (-4116, -4130):
-            found = self._found(lambda: self.desk.venue.algo(client_id=request.client_id))
-            if found is not None and found.status.is_open:
+            found = self._algo(request.symbol, request.client_id)
+            asked = (request.side, request.trigger_price)
+            if found is not None and found.status.is_open and (found.side, found.trigger_price) == asked:
                 return Confirmed(algo_order=found)
         return outcome
 
     async def cancel_order(self, symbol: str, client_id: str) -> Outcome:
-        return await self._write("cancel_order", symbol, client_id, lambda: self.desk.cancel_order(symbol, client_id))
+        def cancel() -> Outcome:
+            outcome = self.desk.cancel_order(symbol, client_id)
+            found = self._order(symbol, client_id) if _is_not_open(outcome) else None
+            return outcome if found is None else Confirmed(order=found)
+
+        return await self._write("cancel_order", symbol, client_id, cancel)
 
     async def cancel_algo(self, symbol: str, client_id: str) -> Outcome:
-        return await self._write("cancel_algo", symbol, client_id, lambda: self.desk.cancel_algo(symbol, client_id))
+        def cancel() -> Outcome:
+            outcome = self.desk.cancel_algo(symbol, client_id)
+            found = self._algo(symbol, client_id) if _is_not_open(outcome) else None
+            return outcome if found is None else Confirmed(algo_order=found)
+
+        return await self._write("cancel_algo", symbol, client_id, cancel)
 
     async def cancel_all(self, symbol: str) -> Outcome:
         def cancel() -> Outcome:
@@ -189,16 +207,16 @@ class SimPort:
         return await self._write("cancel_all", symbol, "", cancel)
 
     async def ensure_margin_type(self, symbol: str, margin_type: MarginType) -> Outcome:
-        leverage = self.desk.venue.symbol_config(symbol).leverage
-        return await self._write(
-            "ensure_margin_type", symbol, "", lambda: self.desk.ensure_setup(symbol, margin_type, leverage)
-        )
+        def ensure() -> Outcome:
+            return self.desk.ensure_setup(symbol, margin_type, self.desk.venue.symbol_config(symbol).leverage)
+
+        return await self._write("ensure_margin_type", symbol, "", ensure)
 
     async def ensure_leverage(self, symbol: str, leverage: int) -> Outcome:
-        margin_type = self.desk.venue.symbol_config(symbol).margin_type
-        return await self._write(
-            "ensure_leverage", symbol, "", lambda: self.desk.ensure_setup(symbol, margin_type, leverage)
-        )
+        def ensure() -> Outcome:
+            return self.desk.ensure_setup(symbol, self.desk.venue.symbol_config(symbol).margin_type, leverage)
+
+        return await self._write("ensure_leverage", symbol, "", ensure)
 
     # --- reads --------------------------------------------------------------------------------
     async def server_time_ms(self) -> int:
@@ -218,7 +236,7 @@ class SimPort:
     ) -> list[Candle]:
         def closed() -> list[Candle]:
             feed, now_ms = self.stage.feeds[symbol], self.desk.now_ms
-            first_ms = start_ms if start_ms is not None else now_ms - limit * timeframe.ms
+            first_ms = start_ms if start_ms is not None else timeframe.floor(now_ms) - limit * timeframe.ms
             found = feed.candles(timeframe, start_ms=max(first_ms, 0), end_ms=now_ms)
             return found[:limit] if start_ms is not None else found[-limit:]
 
@@ -240,14 +258,10 @@ class SimPort:
         return await self._read("open_algos", symbol or "", lambda: self.desk.venue.open_algos(symbol))
 
     async def order(self, symbol: str, client_id: str) -> Order | None:
-        venue = self.desk.venue
-        return await self._read(
-            "order", symbol, lambda: self._found(lambda: venue.order(symbol, client_id=client_id)), client_id
-        )
+        return await self._read("order", symbol, lambda: self._order(symbol, client_id), client_id)
 
     async def algo(self, symbol: str, client_id: str) -> AlgoOrder | None:
-        venue = self.desk.venue
-        return await self._read("algo", symbol, lambda: self._found(lambda: venue.algo(client_id=client_id)), client_id)
+        return await self._read("algo", symbol, lambda: self._algo(symbol, client_id), client_id)
 
     async def fills(self, symbol: str, *, after_fill_id: int | None = None, start_ms: int | None = None) -> list[Fill]:
         venue = self.desk.venue
@@ -277,7 +291,10 @@ class SimPort:
             return Refused(fault.refuse, "refused by a fault")
         if fault.lost is Lost.REQUEST:
             return Unknown(f"{method}: time-out")
-        outcome = act()
+        try:
+            outcome = act()
+        except Refusal as refusal:
+            outcome = Refused(refusal.code, refusal.message)
         await self._sleep(fault.answer_delay_s + self.latency_s / 2)
         if fault.lost is Lost.ANSWER:
             return Unknown(f"{method}: time-out")
@@ -299,8 +316,21 @@ class SimPort:
         await self._sleep(fault.delay_s + self.latency_s / 2)
         return fault
 
-    def _found(self, ask: Callable[[], _Answer]) -> _Answer | None:
+    def _order(self, symbol: str, client_id: str) -> Order | None:
         try:
-            return ask()
+            return self.desk.venue.order(symbol, client_id=client_id)
         except Refusal:
             return None
+
+    def _algo(self, symbol: str, client_id: str) -> AlgoOrder | None:
+        """Conditional orders are found by their id alone, so one of another symbol is none of this one."""
+        try:
+            found = self.desk.venue.algo(client_id=client_id)
+        except Refusal:
+            return None
+        return found if found.symbol == symbol else None
+
+
+def _is_not_open(outcome: Outcome) -> bool:
+    """-2011: ended, or never there; how it ended is the better answer, as the real client finds out too."""
+    return isinstance(outcome, Refused) and outcome.code == NOT_OPEN
