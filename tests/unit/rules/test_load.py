@@ -396,6 +396,12 @@ def test_every_unknown_name_of_an_expression_is_told(changed: Changed) -> None:
     assert [problem.split("is called ")[1].split(";")[0] for problem in problems_of(text)] == ["one", "two", "three"]
 
 
+def test_of_several_choices_each_is_judged_by_itself(changed: Changed) -> None:
+    text = changed("choices:\n", "choices:\n  far: {use: far, options: {far: up_1h, near: adx_4h}}\n")
+    (problem,) = problems_of(text)
+    assert problem.startswith(f"r.yaml:{place_of(text, 'adx_4h}}')}: this is an index (0 to 100), and the first option")
+
+
 def test_an_expression_over_several_lines_has_its_mistakes_found(changed: Changed) -> None:
     text = changed(
         "- {id: low, when: rsi_4h <= 30}",
