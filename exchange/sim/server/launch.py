@@ -1,0 +1,61 @@
+"""Starts a simulator as a process of its own and waits until it is ready: for programs and tests that need one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+_END_S = 10.0
+
+
+class LaunchError(RuntimeError):
+    """The simulator did not start; it says why on stderr."""
+
+
+class Launched(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The first line a simulator prints: where it is, and the keys of its account."""
+
+    rest: str
+    ws: str
+    api_key: str
+    api_secret: str
+    symbols: list[str]
+    data_end: int = msgspec.field(name="data_end")
+    pid: int = 0
+
+
+@contextmanager
+def launched(*options: str) -> Iterator[Launched]:
+    """``python -m exchange.sim`` with these options on a free port, ended with the block. Raises LaunchError."""
+    process = start(*options)
+    try:
+        yield ready(process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def start(*options: str) -> subprocess.Popen[str]:
+    """The process, not ready yet."""
+    command = [sys.executable, "-m", "exchange.sim", "--with-parent", *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+
+
+def ready(process: subprocess.Popen[str]) -> Launched:
+    """Wait for its first line."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise LaunchError(f"the simulator ended with {process.wait()} before it was ready; stderr says why")
+    found = msgspec.json.decode(line, type=Launched)
+    return msgspec.structs.replace(found, pid=process.pid)
