@@ -26,6 +26,7 @@ WEEK_MS = 7 * DAY_MS
 TRADES_KEPT_MS = 90 * DAY_MS  # three months since 2026-08-26
 ALL_CANCELLED: Json = {"code": 200, "msg": "The operation of cancel all open order is done."}
 
+_LISTS = ("orderIdList", "orderidlist", "origClientOrderIdList", "origclientorderidlist")
 _NOT_FOUND = Refusal(-2013, "Order does not exist.")
 
 
@@ -116,9 +117,10 @@ def place_batch(emulator: Emulator, params: Params) -> object:
 
 
 def cancel_batch(emulator: Emulator, params: Params) -> object:
+    """By ids or client ids. ccxt writes these two names in small letters, and the exchange takes them (2026-11)."""
     symbol = emulator.symbol(params)
-    name = "orderIdList" if "orderIdList" in params else "origClientOrderIdList"
-    one = "orderId" if "orderIdList" in params else "origClientOrderId"
+    name = next((name for name in _LISTS if name in params), "origClientOrderIdList")
+    one = "orderId" if name.lower() == "orderidlist" else "origClientOrderId"
     rows = _listed(params, name)
     if not 1 <= len(rows) <= BATCH_CANCEL_MAX:
         raise Refusal(-4082, "Invalid number of batch cancel orders.")
