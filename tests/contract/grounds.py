@@ -131,6 +131,9 @@ class SteppedClock:
         await self.advance(max(round(seconds * 1_000), 1))
         self._waited_s += seconds
 
+    def real_s(self, span_ms: int) -> float:
+        return span_ms / 1_000
+
     async def advance(self, ms: int) -> None:
         """Simulated time passes."""
         answer = await self._control.post("/sim/v1/advance", json={"ms": ms})
