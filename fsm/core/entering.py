@@ -175,12 +175,20 @@ def _entry_progress(trade: Trade, event: SymbolObserved, sight: Sight) -> tuple[
     if filled == 0 and entry is None and sight.position > 0:
         filled = min(sight.position, known.quantity)
     vanished = entry is None and filled > 0 and event.persisted
-    finished = known.finished or vanished or filled >= known.quantity or (entry is not None and has_ended(entry))
+    ended = entry is not None and (has_ended(entry) or _cannot_rest(trade, entry, event))
+    finished = known.finished or vanished or filled >= known.quantity or ended
     if filled == known.filled and finished == known.finished:
         return None
     average = entry.average_price if entry else None
     position = event.snapshot.position
     return filled, average or (position.entry_price if position and sight.position > 0 else None), finished
+
+
+def _cannot_rest(trade: Trade, entry: Order, event: SymbolObserved) -> bool:
+    """A status that we do not know, and that stays: an end, unless the order may still wait for its price."""
+    expires_ms = trade.entry.expires_ms
+    may_wait = expires_ms is not None and event.at_ms <= expires_ms + OVERDUE_MS
+    return event.persisted and not entry.status.is_open and not may_wait
 
 
 def _abandon(record: SymbolRecord, event: SymbolObserved, sight: Sight) -> Move:

@@ -108,11 +108,15 @@ def see(trade: Trade, snapshot: SymbolSnapshot, setting: Setting) -> Sight:
         bridged=_is_bridged(trade, algos, position, setting),
         targets={t.index: algos[t.client_id] for t in trade.targets if t.client_id in algos},
         close=close,
-        strays=tuple(cid for cid in own if cid not in keep),
+        strays=tuple(cid for cid in own if cid not in keep and not _is_firing(algos.get(cid))),
         own_open=own,
         exit_filled=sum((fill.quantity for fill in exits), ZERO),
         exit_order_ids=frozenset(fill.order_id for fill in exits),
     )
+
+
+def _is_firing(algo: AlgoOrder | None) -> bool:
+    return algo is not None and algo.status in FIRING
 
 
 def own_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:

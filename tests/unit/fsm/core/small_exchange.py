@@ -265,8 +265,9 @@ class Exchange:
         return sum((abs(self.position) if algo.quantity is None else algo.quantity for algo in stops), ZERO)
 
     def _position(self) -> Position | None:
-        if self.position == 0 and not self.open_ids():
-            return None
+        return self.position_shown() if self.position or self.open_ids() else None
+
+    def position_shown(self) -> Position:
         return Position(
             symbol=SYMBOL,
             quantity=self.position,

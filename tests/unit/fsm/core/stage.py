@@ -47,7 +47,7 @@ class Killed(BaseException):
     """The process dies here; nothing catches it, as nothing catches kill -9."""
 
 
-def _truth(snapshot: SymbolSnapshot) -> SymbolSnapshot:
+def truth(snapshot: SymbolSnapshot) -> SymbolSnapshot:
     return snapshot
 
 
@@ -59,7 +59,7 @@ class Stage:
         self.exchange = Exchange(self.setting.filters)
         self.ledger = MemoryLedger(lambda symbol, rules_hash: self.setting)
         self.fate: Fate = lambda intent: "ok"
-        self.view: View = _truth
+        self.view: View = truth
         self.sent: list[Intent] = []
         self.outcomes: list[tuple[Intent, Outcome]] = []
         self.killed_after: int | None = None

@@ -1,0 +1,367 @@
+"""While PROTECTED: the stop is a level that every look checks; targets, strays and strangers beside it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from exchange.client_ids import Leg
+from exchange.types import AlgoStatus, OrderStatus, Refused, Side
+from fsm.core.intents import CancelAlgo, PlaceStop, PlaceTarget
+from fsm.core.policy import MissingProtection
+from fsm.core.protecting import STOP_ATTEMPTS_MAX
+from fsm.core.records import Flag, State
+from fsm.core.sight import STUCK_TRIGGER_MS
+from fsm.core.targets import TARGET_SENT_MAX
+from tests.unit.fsm.core.parts import HOUR_MS, candle
+from tests.unit.fsm.core.stage import Stage, truth, with_position, without
+
+STOP = "f0123abcd-19aa16-1-S1.1"
+FIRST_TARGET, LAST_TARGET = "f0123abcd-19aa16-1-T0.1", "f0123abcd-19aa16-1-T1.1"
+
+
+def held() -> Stage:
+    """A protected long of 0.069 at 60,000; stop 59,400, targets 60,600 and 61,800."""
+    return Stage().protected()
+
+
+def quarantine_of(stage: Stage) -> str | None:
+    return stage.record.quarantine.cause if stage.record.quarantine else None
+
+
+class TestEveryLook:
+    def test_that_shows_what_is_wanted_changes_nothing(self) -> None:
+        """R24: reconciling twice is reconciling once, and sends nothing."""
+        stage = held()
+        rows, sent = len(stage.ledger.rows), len(stage.sent)
+        for _ in range(5):
+            stage.wait(5_000).look()
+            stage.look(persisted=True)
+        assert (len(stage.ledger.rows), len(stage.sent)) == (rows, sent)
+
+    def test_after_a_restart_shows_the_same_and_changes_nothing(self) -> None:
+        """R24, R40: recover(); recover() is recover()."""
+        stage = held()
+        before = stage.record
+        for _ in range(2):
+            stage.restart().look(persisted=True)
+        assert stage.record == before
+
+    def test_whose_position_lags_moves_nothing(self) -> None:
+        """§8.4: positionRisk may lag by hundreds of milliseconds, either way."""
+        stage = held()
+        for quantity in ("0", "0.01", "0.2"):
+            stage.view = with_position(quantity)
+            stage.look()
+        assert stage.state is State.PROTECTED
+
+    def test_that_contradicts_itself_for_long_blocks_entries_and_leaves_the_stop_alone(self) -> None:
+        """R25: no position, no fills, but the closePosition stop rests: nobody knows, so nothing is torn down."""
+        stage = held()
+        stage.view = with_position("0")
+        for _ in range(3):
+            stage.wait(3_000).look(persisted=True)
+        assert (stage.state, quarantine_of(stage)) == (State.PROTECTED, "POSITION_UNCLEAR")
+        assert stage.exchange.covered() == stage.exchange.position
+
+
+class TestAStopThatIsMissing:
+    @pytest.mark.parametrize("status", [AlgoStatus.CANCELED, AlgoStatus.EXPIRED])
+    def test_because_the_venue_ended_it_is_placed_again_at_once_under_a_new_id(self, status: AlgoStatus) -> None:
+        """R12: no look in between, and the id says that the first attempt is over."""
+        stage = held()
+        stage.exchange.end_algo(STOP, status)
+        stage.look()
+        assert "reprotect VENUE_CANCELLED" in stage.reasons
+        assert [algo.client_id for algo in stage.exchange.resting(Leg.STOP)] == ["f0123abcd-19aa16-1-S1.2"]
+        assert (stage.state, stage.trade.uncovered_ms) == (State.PROTECTED, None)
+
+    def test_again_and_again_ends_in_an_emergency_close(self) -> None:
+        """R2: a venue that never keeps it will not keep the next one either; no loop."""
+        stage = held()
+        for _ in range(STOP_ATTEMPTS_MAX + 1):
+            for algo in stage.exchange.resting(Leg.STOP):
+                stage.exchange.end_algo(algo.client_id, AlgoStatus.CANCELED)
+            stage.wait(5_000).look()
+        assert "flatten STOP_KEEPS_VANISHING" in stage.reasons
+        assert stage.kinds().count("PlaceStop") == STOP_ATTEMPTS_MAX
+
+    def test_because_a_look_does_not_show_it_starts_the_deadline_but_places_nothing_yet(self) -> None:
+        """R2, R5: one endpoint's "not found" is evidence; the clock runs, the hand is held."""
+        stage = held()
+        stage.view = without(STOP)
+        stage.wait(5_000).look()
+        assert stage.reasons[-1] == "reprotect STOP_UNSEEN"
+        assert stage.trade.uncovered_ms == stage.now_ms
+        assert stage.kinds().count("PlaceStop") == 1
+
+    def test_and_is_seen_again_stops_the_deadline(self) -> None:
+        stage = held()
+        stage.view = without(STOP)
+        stage.wait(5_000).look()
+        stage.view = truth
+        stage.wait(500).look()
+        assert stage.reasons[-1] == "reprotect STOP_CONFIRMED"
+        assert stage.deadline() == []
+
+    def test_and_stays_unseen_is_placed_again_under_its_own_id(self) -> None:
+        """R2: the same intent never has two ids, so it cannot rest twice."""
+        stage = held()
+        stage.view = without(STOP)
+        stage.wait(2_000).look(persisted=True)
+        assert [intent.request.client_id for intent in stage.sent if isinstance(intent, PlaceStop)] == [STOP, STOP]
+        assert len(stage.exchange.resting(Leg.STOP)) == 1
+
+    def test_for_longer_than_the_deadline_flattens(self) -> None:
+        """R5, design §7.1."""
+        stage = held()
+        stage.view = without(STOP)
+        stage.wait(5_000).look()
+        stage.view = truth
+        stage.wait(5_000).deadline()
+        assert "flatten PROTECTION_DEADLINE" in stage.reasons
+
+    def test_flattens_at_once_where_config_says_so(self) -> None:
+        stage = Stage(on_missing=MissingProtection.FLATTEN).protected()
+        stage.exchange.end_algo(STOP, AlgoStatus.CANCELED)
+        stage.look()
+        assert "flatten PROTECTION_MISSING VENUE_CANCELLED" in stage.reasons
+
+    def test_and_cannot_rest_because_a_foreign_one_is_in_its_place_is_flattened(self) -> None:
+        """semantics.md: a foreign closePosition stop (-4130)."""
+        stage = held()
+        stage.exchange.end_algo(STOP, AlgoStatus.CANCELED)
+        foreign = replace(stage.exchange.algos[STOP], client_id="somebody-else", status=AlgoStatus.NEW)
+        stage.exchange.algos["somebody-else"] = foreign
+        stage.look()
+        assert stage.record.quarantine == Flag("FOREIGN_ORDER", stage.now_ms)
+        stage.wait(5_000).deadline()
+        stage.settle()
+        assert (stage.state, stage.exchange.position) == (State.IDLE, 0)
+
+    def test_rejected_at_its_trigger_flattens(self) -> None:
+        """§0.4: margin and reduce-only are checked only then."""
+        stage = held()
+        stage.exchange.end_algo(STOP, AlgoStatus.REJECTED, reject_reason="margin")
+        stage.look()
+        assert "flatten STOP_REJECTED_AT_TRIGGER" in stage.reasons
+
+    @pytest.mark.parametrize("status", [AlgoStatus.TRIGGERING, AlgoStatus.TRIGGERED, AlgoStatus.FINISHED])
+    def test_because_it_fires_is_given_time_and_then_the_position_is_closed(self, status: AlgoStatus) -> None:
+        """R11: triggered and still open after a while means that the stop failed."""
+        stage = held()
+        stage.exchange.end_algo(STOP, status)
+        stage.look()
+        assert stage.state is State.PROTECTED
+        stage.wait(STUCK_TRIGGER_MS + 1).look()
+        assert f"flatten STOP_{status}_POSITION_OPEN" in stage.reasons
+
+    def test_because_the_last_target_takes_the_position_just_now_is_not_placed_again(self) -> None:
+        """The stop ends with its position; a position that still shows lags."""
+        stage = held()
+        stage.price("61800").exchange.trigger(LAST_TARGET)
+        lagging = replace(stage.exchange.position_shown(), quantity=Decimal("0.069"))
+        stage.view = lambda snapshot: replace(snapshot, position=lagging, fills=())
+        stage.look()
+        assert stage.kinds().count("PlaceStop") == 1
+        stage.view = truth
+        stage.settle()
+        assert stage.booked[0].exit_reason == "TARGET_HIT"
+
+
+class TestTheRulesEndIt:
+    def test_when_their_exit_condition_holds(self) -> None:
+        stage = held().next_hour().wait(HOUR_MS)
+        stage.close(candle(at_ms=stage.now_ms, rsi=10))
+        stage.settle()
+        assert stage.reasons[-2:] == ["exit EXIT_WHEN", "flat EXIT_WHEN"]
+        assert (stage.state, stage.exchange.position, stage.exchange.open_ids()) == (State.IDLE, 0, set())
+
+    def test_after_so_many_candles(self) -> None:
+        stage = held().wait(51 * HOUR_MS).next_hour()
+        stage.close(candle(at_ms=stage.now_ms, rsi=50, close=60_001.0))
+        assert "exit EXIT_AFTER_CANDLES" in stage.reasons
+
+    def test_and_goes_on_while_halted_paused_or_quarantined(self) -> None:
+        """semantics.md: halt and pause are about entries; positions stay managed."""
+        stage = held()
+        for command in ("halt", "pause", "quarantine"):
+            stage.command(command)
+        stage.next_hour().wait(HOUR_MS).price("60500")
+        stage.close(candle(at_ms=stage.now_ms, rsi=50, close=60_500.0))
+        assert "restop STOP_MOVED" in stage.reasons
+
+
+class TestTargets:
+    def test_the_first_reduces_the_position_and_the_rest_goes_on(self) -> None:
+        stage = held()
+        stage.price("60600").exchange.trigger(FIRST_TARGET)
+        stage.look()
+        assert stage.reasons[-1] == "reduce TARGET_HIT"
+        assert (stage.trade.open_quantity, stage.trade.targets[0].done) == (Decimal("0.035"), True)
+        assert stage.record.quarantine is None
+        assert stage.exchange.covered() == Decimal("0.035")
+
+    def test_one_whose_execution_is_not_reported_yet_is_known_by_its_fills(self) -> None:
+        """§5.4: actualQty may lag; the order behind a fill tells whose it was."""
+        stage = held()
+        stage.price("60600").exchange.trigger(FIRST_TARGET)
+        stage.exchange.end_algo(FIRST_TARGET, AlgoStatus.TRIGGERED, executed_quantity=Decimal(0))
+        stage.look()
+        assert stage.reasons[-1] == "reduce TARGET_HIT"
+        assert stage.record.quarantine is None
+
+    def test_the_last_closes_what_is_left(self) -> None:
+        stage = held()
+        stage.price("60600").exchange.trigger(FIRST_TARGET)
+        stage.look()
+        stage.price("61800").exchange.trigger(LAST_TARGET)
+        stage.settle()
+        trade = stage.booked[0]
+        assert (trade.exit_reason, stage.state, stage.exchange.open_ids()) == ("TARGET_HIT", State.IDLE, set())
+        assert trade.closed_quantity == trade.entry.filled
+
+    def test_one_that_vanished_is_placed_again_a_few_times_and_then_given_up(self) -> None:
+        """A loop over a target that will not rest would only burn the request budget."""
+        stage = held()
+        for _ in range(10):
+            for algo in stage.exchange.resting(Leg.TARGET):
+                if algo.quantity is not None:
+                    stage.exchange.end_algo(algo.client_id, AlgoStatus.CANCELED)
+            stage.wait(10_000).look()
+        sent = [i for i in stage.sent if isinstance(i, PlaceTarget) and i.index == 0]
+        assert len(sent) == TARGET_SENT_MAX
+        assert len({intent.request.client_id for intent in sent}) == TARGET_SENT_MAX
+        assert stage.state is State.PROTECTED
+
+    def test_one_that_is_not_found_is_sent_again_under_its_own_id(self) -> None:
+        """R2: no second target can come to rest for the same share."""
+        stage = held()
+        stage.view = without(FIRST_TARGET)
+        stage.wait(5_000).look()
+        assert stage.kinds().count("PlaceTarget") == 2
+        stage.wait(5_000).look(persisted=True)
+        assert [i.request.client_id for i in stage.sent if isinstance(i, PlaceTarget)][2:] == [FIRST_TARGET]
+
+    def test_one_that_is_refused_for_now_is_asked_for_later_and_never_given_up(self) -> None:
+        stage = Stage()
+        stage.fate = lambda intent: "-1008" if isinstance(intent, PlaceTarget) else "ok"
+        stage.protected()
+        for _ in range(8):
+            stage.wait(10_000).look(persisted=True)
+        stage.fate = lambda intent: "ok"
+        stage.wait(10_000).look(persisted=True)
+        assert len(stage.exchange.resting(Leg.TARGET)) == 2
+
+    def test_beyond_the_last_already_takes_the_profit_now(self) -> None:
+        stage = Stage()
+        stage.fate = lambda intent: "-2021" if isinstance(intent, PlaceTarget) and intent.index == 1 else "ok"
+        stage.signal()
+        stage.settle()
+        assert "exit TARGET_REACHED" in stage.reasons
+        assert stage.exchange.position == 0
+
+    def test_a_stale_refusal_of_an_older_target_is_ignored(self) -> None:
+        stage = held()
+        target = next(i for i in stage.sent if isinstance(i, PlaceTarget))
+        old = replace(target, request=replace(target.request, client_id="f0123abcd-19aa16-1-T0.9"))
+        assert stage.ended(old, Refused(-1111, "late")) == []
+
+
+class TestSomebodyElse:
+    def test_closes_a_part_by_hand_and_we_keep_the_rest_protected(self) -> None:
+        stage = held()
+        stage.exchange.by_hand(Side.SELL, "0.03")
+        stage.look()
+        assert stage.trade.open_quantity == Decimal("0.069")  # one look may be half of a story
+        stage.wait(3_000).look(persisted=True)
+        assert stage.reasons[-1] == "reduce EXTERNAL_REDUCE"
+        assert stage.trade.open_quantity == Decimal("0.039")
+        assert quarantine_of(stage) == "EXTERNAL_REDUCE"
+
+    def test_closes_all_by_hand_and_the_trade_is_booked_with_the_real_price(self) -> None:
+        """R30: within one look, with the fill's own price."""
+        stage = held().price("60100")
+        stage.exchange.by_hand(Side.SELL, "0.069")
+        stage.settle()
+        trade = stage.booked[0]
+        assert (trade.exit_reason, trade.exit_price, trade.flagged) == ("EXTERNAL_CLOSE", Decimal("60100"), None)
+        assert (stage.state, stage.exchange.open_ids()) == (State.IDLE, set())
+
+    def test_adds_by_hand_and_only_our_part_is_closed(self) -> None:
+        """semantics.md: flatten only our quantity, quarantine."""
+        stage = held()
+        stage.exchange.by_hand(Side.BUY, "0.031")
+        stage.look()
+        assert stage.state is State.PROTECTED
+        stage.wait(3_000).look(persisted=True)
+        stage.settle()
+        assert (stage.exchange.position, stage.state) == (Decimal("0.031"), State.IDLE)
+        assert quarantine_of(stage) == "FOREIGN_POSITION"
+        assert stage.exchange.open_ids() == set()
+
+    def test_adds_and_takes_away_again_and_all_of_ours_is_closed_in_the_end(self) -> None:
+        """What others closed is not held against our own part: nothing of ours stays open."""
+        stage = held()
+        stage.exchange.by_hand(Side.BUY, "0.031")
+        stage.exchange.by_hand(Side.SELL, "0.031")
+        stage.look()
+        stage.command("exit")
+        stage.settle()
+        assert stage.exchange.position == 0
+
+    def test_turns_the_position_round_and_we_leave_the_other_side_alone(self) -> None:
+        """R54: we never close what is not ours."""
+        stage = held()
+        stage.exchange.by_hand(Side.SELL, "0.1")
+        stage.settle()
+        assert (stage.exchange.position, stage.state) == (Decimal("-0.031"), State.IDLE)
+        assert quarantine_of(stage) == "FOREIGN_POSITION"
+
+    def test_orders_something_and_entries_are_blocked_while_ours_goes_on(self) -> None:
+        """R23: foreign orders are remarked upon and never touched."""
+        stage = held()
+        ours = next(iter(stage.exchange.orders.values()))
+        stage.exchange.orders["web-1"] = replace(ours, client_id="web-1", status=OrderStatus.NEW)
+        stage.look()
+        assert (stage.state, quarantine_of(stage)) == (State.PROTECTED, "FOREIGN_ORDER")
+        stage.command("exit")
+        stage.settle()
+        assert stage.exchange.open_ids() == {"web-1"}
+
+
+class TestStrays:
+    def test_a_surplus_stop_of_ours_is_cancelled_once_the_right_one_rests(self) -> None:
+        """R2: surplus stops go, and never before the wanted one was seen."""
+        stage = held()
+        extra = replace(stage.exchange.algos[STOP], client_id="f0123abcd-19aa16-1-S9.1")
+        stage.exchange.algos[extra.client_id] = extra
+        stage.look()
+        assert stage.sent[-1] == CancelAlgo(symbol="BTCUSDT", client_id=extra.client_id)
+        assert [algo.client_id for algo in stage.exchange.resting(Leg.STOP)] == [STOP]
+
+    def test_one_that_the_venue_will_not_cancel_is_not_hammered(self) -> None:
+        """R2: "unknown order" for half an hour must not become a thousand requests."""
+        stage = held()
+        extra = replace(stage.exchange.algos[STOP], client_id="f0123abcd-19aa16-1-S9.1")
+        stage.exchange.algos[extra.client_id] = extra
+        stage.fate = lambda intent: "-2011" if isinstance(intent, CancelAlgo) else "ok"
+        for _ in range(600):
+            stage.wait(100).look()
+        assert stage.kinds().count("CancelAlgo") < 30
+
+
+class TestALateFill:
+    def test_is_covered_by_the_stop_and_the_targets_are_sized_again(self) -> None:
+        stage = held()
+        entry = stage.exchange.orders[stage.trade.entry.client_id]
+        stage.exchange.execute(Side.BUY, Decimal("0.031"), entry.order_id)
+        stage.exchange.orders[entry.client_id] = replace(entry, executed_quantity=Decimal("0.100"))
+        stage.look()
+        assert stage.reasons[-1] == "fill LATE_FILL"
+        assert stage.trade.open_quantity == Decimal("0.100")
+        partial = [algo for algo in stage.exchange.resting(Leg.TARGET) if algo.quantity is not None]
+        assert [algo.quantity for algo in partial] == [Decimal("0.050")]
+        assert stage.exchange.covered() == Decimal("0.100")
