@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -204,3 +207,18 @@ async def test_a_look_still_finds_a_stop_that_has_fired(ground: Ground) -> None:
     [fired] = snapshot.algo_orders
     assert fired.actual_order_id == snapshot.fills[0].order_id
     assert snapshot.position is None or snapshot.position.quantity == 0
+
+
+async def test_an_answer_does_not_wait_for_an_acknowledgement(simulator: dict[str, Any]) -> None:
+    """Head and body of an answer leave in two writes; Nagle's algorithm would hold the second one for 40 ms."""
+    host, port = urlsplit(simulator["rest"]).netloc.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    began_s = asyncio.get_running_loop().time()
+    for _ in range(50):
+        writer.write(f"GET /fapi/v1/ping HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(2) == b"{}"
+    took_s = asyncio.get_running_loop().time() - began_s
+    writer.close()
+    await writer.wait_closed()
+    assert took_s < 50 * 0.030

@@ -66,6 +66,8 @@ async def serve(setting: Setting, process: Process) -> None:
     emulator = build(setting, None if file is None else file.read())
     app = App(emulator)
     with socket.create_server((HOST, process.port)) as listener:
+        # asyncio does it only for sockets made with IPPROTO_TCP, and without it every answer waits 40 ms for an ACK
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listener.getsockname()[1]
         server = _Server(_config(app), lambda: _announce(emulator, port))
         for number in (signal.SIGTERM, signal.SIGINT):
