@@ -31,6 +31,9 @@ from store.lock import ProcessLock
 
 _Result = TypeVar("_Result")
 DECIDE_LOOK_S = 0.1
+SETTLED_S = 5.0
+"""Real time after a restart in which the market stands still: absences must last a while before they are believed."""
+
 DATABASE_ID = "5eed0001"
 HOUR_MS = 3_600_000
 
@@ -153,6 +156,7 @@ class Rehearsal:
         try:
             await self.kill()
             await self.start()
+            await self.clock.sleep(SETTLED_S)
         finally:
             self._restarting = False
 

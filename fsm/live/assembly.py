@@ -63,6 +63,7 @@ async def assemble(
     verify: Callable[[], Report] | None = None,
     background: Callable[[Shared], Sequence[Background]] = lambda shared: (),
     times: ProtectionTimes | None = None,
+    on_accepted: Callable[[str], None] = lambda client_id: None,
 ) -> Daemon:
     """A daemon that is ready to run. Waits for the exchange; raises StartRefused and StoreError."""
     records = stored_records(store)
@@ -98,7 +99,7 @@ async def assemble(
             fatal=(JournalError,),
         ),
         exchange=exchange,
-        executor=Executor(exchange, clock),
+        executor=Executor(exchange, clock, on_accepted),
         clock=clock,
         books=books,
         in_force=in_force,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
+
+from exchange.errors import ExchangeError
 
 LOOK_AGAIN_S = 1.0
 """How long to wait at most before asking a clock again: it may be set, stopped or stepped meanwhile."""
@@ -63,6 +66,11 @@ class PacedClock:
         server_ms, speed = await self._read()
         self._anchor_s = (sent_s + time.monotonic()) / 2
         self._anchor_ms, self._speed = server_ms, speed
+
+    async def try_synchronise(self) -> None:
+        """The same, but an exchange that does not answer leaves the clock as it runs."""
+        with suppress(ExchangeError):
+            await self.synchronise()
 
     def now_ms(self) -> int:
         elapsed_ms = int((time.monotonic() - self._anchor_s) * 1000 * self._speed)

@@ -121,7 +121,7 @@ class Daemon:
         while not await self.account.try_read():
             await self.shared.clock.sleep(ASK_AGAIN_S)
         self._leave_documents()
-        self._say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
+        self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
         self.started.set()
         for task in (self.reconciler.run, self.account.run, self.commands.run, self._heartbeat, *self._background):
             group.create_task(_forever(task))
@@ -140,7 +140,7 @@ class Daemon:
         engine, at_ms = self.shared.engine, self.shared.clock.now_ms()
         halt = engine.account.halt or Flag(HaltCause.PERMISSION.value, at_ms)
         engine.set_account(at_ms, "SELF_TEST_FAILED", paused=engine.account.paused, halt=halt)
-        self._say(
+        self.say(
             "reconciliation_anomaly", f"stops cannot be placed, so there are no entries: {detail}", key="self-test"
         )
 
@@ -166,7 +166,7 @@ class Daemon:
                 last_ms = now_ms
                 shared.books.note(now_ms, "HEARTBEAT", "ALIVE", open=shared.engine.active())
                 log.debug("heartbeat", reason="ALIVE", open=shared.engine.active())
-                self._say("heartbeat", f"alive, open: {shared.engine.active() or 'nothing'}", key=f"beat {now_ms}")
+                self.say("heartbeat", f"alive, open: {shared.engine.active() or 'nothing'}", key=f"beat {now_ms}")
 
     def _leave_documents(self) -> None:
         shared, at_ms = self.shared, self.shared.clock.now_ms()
@@ -188,7 +188,7 @@ class Daemon:
             self.shared.books.journal.mark_verified(report.verified)
             return
         block_entries(self.shared, report)
-        self._say("reconciliation_anomaly", "the journal is not as it was written; no entries", key="verification")
+        self.say("reconciliation_anomaly", "the journal is not as it was written; no entries", key="verification")
 
     # --- whom to tell -------------------------------------------------------------------------
     def _read(self, symbol: str, reading: Reading, steps: list[Step]) -> None:
@@ -200,19 +200,20 @@ class Daemon:
             log.info("signal_blocked", symbol=symbol, reason=reading.reason, strategy=reading.strategy)
         if self._signals_in_vain and self._signals_in_vain % SIGNALS_WITHOUT_ENTRY == 0:
             text = f"{self._signals_in_vain} signals in a row led to no entry; the last was stopped by {reading.reason}"
-            self._say("no_entries", text, key=f"no_entries {self.shared.clock.now_ms()}")
+            self.say("no_entries", text, key=f"no_entries {self.shared.clock.now_ms()}")
 
     def _limit_changed(self, what: str, cause: str) -> None:
         text = f"{cause} was hit: no entries" if what == "hit" else f"{cause} is over: entries are allowed again"
-        self._say("kill_switch", text, key=f"{cause} {what} {self.shared.clock.now_ms()}")
+        self.say("kill_switch", text, key=f"{cause} {what} {self.shared.clock.now_ms()}")
 
     def _anomaly(self, symbol: str, reason: str, text: str) -> None:
         at_ms = self.shared.clock.now_ms()
         self.shared.books.note(at_ms, "RECONCILIATION", reason, symbol=symbol, text=text)
         log.warning("reconciliation", symbol=symbol, reason=reason, text=text)
-        self._say("reconciliation_anomaly", text, key=f"{reason} {symbol} {at_ms}")
+        self.say("reconciliation_anomaly", text, key=f"{reason} {symbol} {at_ms}")
 
-    def _say(self, kind: str, text: str, *, key: str) -> None:
+    def say(self, kind: str, text: str, *, key: str) -> None:
+        """Tell the operator, as far as config wants to hear of this kind."""
         row = self.alerts.row(self.shared.clock.now_ms(), kind, text, key=key)
         self.shared.books.alert(*([row] if row else []))
 

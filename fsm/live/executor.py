@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from exchange.client_ids import Leg, parse
 from exchange.port import Exchange
@@ -31,12 +32,22 @@ STOP_AGAIN_S = (0.0, 0.1, 0.25, 0.5)
 class Executor:
     """One for all symbols; it keeps nothing between calls."""
 
-    def __init__(self, exchange: Exchange, clock: Clock) -> None:
+    def __init__(
+        self, exchange: Exchange, clock: Clock, on_accepted: Callable[[str], None] = lambda client_id: None
+    ) -> None:
+        """``on_accepted`` hears the client id of each order that was accepted: the stream must tell of it soon."""
         self._exchange = exchange
         self._clock = clock
+        self._on_accepted = on_accepted
 
     async def do(self, intent: Intent) -> Outcome:
         """Carry it out. Never raises for what the exchange answered, nor for not having heard an answer."""
+        outcome = await self._do(intent)
+        if isinstance(outcome, Confirmed) and isinstance(intent, PlaceEntry | PlaceStop | PlaceTarget | ClosePosition):
+            self._on_accepted(intent.request.client_id)
+        return outcome
+
+    async def _do(self, intent: Intent) -> Outcome:
         exchange = self._exchange
         match intent:
             case EnsureSetup():

@@ -66,7 +66,8 @@ class Schedule:
 
     async def run(self) -> None:
         """Decide at every close until the data ends."""
-        last_ms = self._last_decided() or self._floor(self._shared.clock.now_ms())
+        self.decided_ms = self._last_decided()
+        last_ms = self.decided_ms or self._floor(self._shared.clock.now_ms())
         while self._data_end_ms is None or last_ms + self._step_ms < self._data_end_ms:
             settle_ms = self._shared.in_force.settings.market_data.settle_delay_ms
             await wait_until(self._shared.clock, last_ms + self._step_ms + settle_ms)

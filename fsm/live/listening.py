@@ -1,0 +1,43 @@
+"""Turns what the user stream tells into looks: an event that is lost, late or repeated costs a look, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from exchange.binance.event_queue import EventQueue
+from exchange.binance.events import Resync, StreamAlarm, StreamEvent, nudged_symbols
+from fsm.live.lane import Lane
+from fsm.live.shared import Shared
+
+log = structlog.get_logger("fsm.stream")
+
+
+class Listening:
+    """Consumes the queue that a stream fills."""
+
+    def __init__(self, queue: EventQueue, shared: Shared) -> None:
+        self._queue = queue
+        self._shared = shared
+        self.lanes: Mapping[str, Lane] = {}
+
+    async def run(self) -> None:
+        """Wake the lanes that an event is about; where something may have been missed, all that hold something."""
+        while True:
+            self.hear(await self._queue.get())
+
+    def hear(self, event: StreamEvent) -> None:
+        match event:
+            case Resync(stream=stream, reason=reason):
+                log.info("stream_resync", reason=reason, stream=stream)
+                symbols: tuple[str, ...] = tuple(self._shared.engine.active())
+            case StreamAlarm(stream=stream, reason=reason):
+                log.warning("stream_deaf", reason=reason, stream=stream)
+                symbols = tuple(self._shared.engine.active())
+            case _:
+                symbols = nudged_symbols(event)
+        for symbol in symbols:
+            lane = self.lanes.get(symbol)
+            if lane is not None:
+                lane.nudge()
