@@ -7,12 +7,14 @@ const MEANING = {
   FLATTEN: "When a limit is reached: no new entries, and open positions are closed.",
 };
 const MODE_WORDS = { RUNNING: "running", PAUSED: "paused: no entries", HALTED: "HALTED: no entries", STOPPED: "no bot is running" };
+const SILENT_MS = 60_000;
 const MISSING_LIMITS = "The bot has not told its limits.";
 
 export function drawSummary(summary) {
   byId("banner").dataset.environment = summary.environment;
   byId("environment").textContent = summary.environment.toUpperCase();
-  byId("mode").textContent = MODE_WORDS[summary.mode];
+  const silent = summary.daemon_running && summary.pulse_age_ms > SILENT_MS;
+  byId("mode").textContent = silent ? `NOT ANSWERING for ${lasting(summary.pulse_age_ms)}` : MODE_WORDS[summary.mode];
   byId("pulse").textContent = summary.daemon_running ? pulse(summary) : "shown from the database; nothing is traded now";
   byId("clock").textContent = `${when(summary.as_of_ms)} UTC`;
   document.title = `${summary.environment.toUpperCase()} ${money(summary.equity)} USDT`;

@@ -206,3 +206,11 @@ def browser(visit: Visit, daemon: Daemon) -> Iterator[TestClient]:
     """A caller with the right token, beside a running daemon."""
     with visit(bearer=TOKEN) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def shared_browser(backtest: Path) -> Iterator[TestClient]:
+    """One window on the backtest itself, for those who only read and ask a lot."""
+    app = create_app(backtest, token=None, wall_ms=lambda: WALL_MS)
+    with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
+        yield client

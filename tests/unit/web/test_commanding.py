@@ -1,0 +1,117 @@
+"""Commands are checked against the stored state, handed over, and told of afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from exchange.sim.symbols import shipped_brackets, shipped_filters
+from fsm.core.commands import Rejected, command
+from fsm.core.events import Commanded
+from fsm.core.records import Flag, State, SymbolRecord
+from fsm.core.scene import Setting
+from store.inbox import Inbox
+from store.lock import ProcessLock
+from store.queries import TransitionFilter, transitions
+from web.commanding import KINDS
+
+TO_MS = 1_733_011_200_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("body", [None, "{}", '{"symbol": "BTCUSDT"}', '{"symbol": null}'])
+def test_a_command_lands_in_the_inbox_and_its_end_is_told(
+    browser: Any, daemon: Any, kind: str, body: str | None
+) -> None:
+    answer = browser.post(f"/api/bot/{kind}", content=body)
+    assert answer.status_code == 202
+    accepted = answer.json()
+    assert answer.headers["location"] == accepted["url"]
+    inbox = Inbox(daemon.store)
+    (taken,) = inbox.take(TO_MS)
+    assert (taken.kind, taken.source, taken.id) == (kind, "web", accepted["id"])
+    assert taken.symbol == ("BTCUSDT" if body and "BTC" in body else None)
+    assert browser.get(accepted["url"]).json()["state"] == "taken"
+    inbox.finish(taken.id, "refused", guard="LIMIT_DAY", detail="still exceeded", at_ms=TO_MS)
+    ended = browser.get(accepted["url"]).json()
+    assert (ended["state"], ended["guard"], ended["detail"]) == ("refused", "LIMIT_DAY", "still exceeded")
+    assert browser.get("/api/commands").json()["commands"][0]["id"] == accepted["id"]
+
+
+def test_without_a_daemon_a_command_is_kept_and_says_so(browser: Any) -> None:
+    accepted = browser.post("/api/bot/pause").json()
+    assert accepted["daemon_running"] is False
+    assert "kept" in accepted["note"]
+    assert browser.get(accepted["url"]).json()["state"] == "posted"
+
+
+def test_with_a_daemon_the_answer_says_that_it_was_handed_over(browser: Any, daemon: Any) -> None:
+    with ProcessLock(daemon.store.path):
+        assert browser.post("/api/bot/pause").json()["daemon_running"] is True
+        assert browser.get("/api/health").json()["status"] == "ok"
+
+
+def test_a_symbol_that_is_not_traded_is_404_and_nothing_is_posted(browser: Any, daemon: Any) -> None:
+    answer = browser.post("/api/bot/flatten", json={"symbol": "NOSUCHUSDT"})
+    assert answer.status_code == 404
+    assert "BTCUSDT" in answer.json()["error"]["hint"]
+    assert Inbox(daemon.store).recent() == []
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", "3", '"BTCUSDT"', '{"symbol": 3}', '{"symbol": ""}', '{"symbols": []}', "{", b"\xff", "nul"]
+)
+def test_a_body_that_is_no_command_is_422(browser: Any, daemon: Any, body: str | bytes) -> None:
+    assert browser.post("/api/bot/halt", content=body).status_code == 422
+    assert Inbox(daemon.store).recent() == []
+
+
+def test_resuming_an_exceeded_limit_is_409_with_its_name(browser: Any, daemon: Any) -> None:
+    budget = {"cause": "LIMIT_WEEK", "period": "w", "allowed": "5", "used": "6", "exceeded": True}
+    daemon.document("limits", {"action": "BLOCK_ENTRIES", "budgets": [budget]})
+    for body in ({}, {"symbol": "BTCUSDT"}):
+        answer = browser.post("/api/bot/resume", json=body)
+        assert answer.status_code == 409
+        assert answer.json()["error"]["guard"] == "LIMIT_WEEK"
+    assert browser.post("/api/bot/flatten").status_code == 202
+    assert [row.kind for row in Inbox(daemon.store).recent()] == ["flatten"]
+
+
+def test_409_says_what_the_machine_itself_would_say(browser: Any, daemon: Any) -> None:
+    """In every state, for every command: the window refuses only what the core refuses for the state alone."""
+    (row,) = transitions(daemon.store, TransitionFilter(symbol="BTCUSDT", state="PROTECTED"), limit=1).rows
+    for state in State:
+        effect = row.effect_json.replace('"state":"PROTECTED"', f'"state":"{state.value}"')
+        _be_in(daemon, row, effect, state)
+        for kind in KINDS:
+            answer = browser.post(f"/api/bot/{kind}", json={"symbol": "BTCUSDT"})
+            refused = _refusal(kind, state)
+            expected = (409, refused) if refused else (202, None)
+            assert (answer.status_code, answer.json().get("error", {}).get("guard")) == expected, (state, kind)
+
+
+def _be_in(daemon: Any, row: Any, effect: str, state: State) -> None:
+    daemon.again(replace(row, effect_json=effect, dest=state.value), TO_MS)
+
+
+def _refusal(kind: str, state: State) -> str | None:
+    record = SymbolRecord(symbol="BTCUSDT", state=state, halt=Flag("OPERATOR", 0))
+    wish = Commanded(symbol="BTCUSDT", at_ms=TO_MS, command=kind, cause="OPERATOR")
+    setting = Setting(
+        database_id="0" * 8,
+        config_hash="c",
+        rules_hash="r",
+        policy=None,  # type: ignore[arg-type]  # what is asked here is decided before it is looked at
+        rules=None,  # type: ignore[arg-type]
+        filters=shipped_filters()["BTCUSDT"],
+        brackets=shipped_brackets()["BTCUSDT"],
+    )
+    if kind == "flatten" and state not in (State.IDLE, State.HALT, State.FLATTEN):
+        return None  # it goes on to close the position, which takes a trade; never refused
+    try:
+        command(record, wish, "", setting)
+    except Rejected as rejected:
+        return rejected.guard
+    return None

@@ -1,0 +1,94 @@
+"""The exposition parses with the official parser, holds only what the catalogue names, and the alert rules fit it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from rules.yaml_source import parse_source
+from store import queries
+from web.catalogue import CATALOGUE
+
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "docs" / "alert-rules.yml"
+
+
+def scrape(browser: Any) -> dict[str, Any]:
+    answer = browser.get("/metrics")
+    assert answer.status_code == 200
+    return {family.name: family for family in text_string_to_metric_families(answer.text)}
+
+
+def value(families: dict[str, Any], name: str, **labels: str) -> float:
+    (found,) = (s.value for f in families.values() for s in f.samples if s.name == name and s.labels == labels)
+    return float(found)
+
+
+def test_what_is_exposed_is_in_the_catalogue_with_its_kind_and_labels(browser: Any) -> None:
+    browser.get("/api/summary")
+    families = scrape(browser)
+    assert families.keys() == CATALOGUE.keys()
+    for name, family in families.items():
+        meter = CATALOGUE[name]
+        assert (family.type, family.documentation) == (meter.kind, meter.meaning)
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(meter.labels)
+
+
+def test_the_numbers_are_those_of_the_journal(browser: Any, daemon: Any) -> None:
+    families = scrape(browser)
+    equity = queries.latest_equity(daemon.store)
+    assert equity is not None
+    assert value(families, "fsm_equity_usdt") == pytest.approx(float(equity.equity))
+    assert value(families, "fsm_open_positions") == 1
+    assert value(families, "fsm_positions_without_stop") == 0
+    assert value(families, "fsm_symbol_state", symbol="BTCUSDT", state="PROTECTED") == 1
+    assert value(families, "fsm_symbol_state", symbol="BTCUSDT", state="IDLE") == 0
+    assert value(families, "fsm_stop_verified_age_seconds", symbol="BTCUSDT") == 4
+    assert value(families, "fsm_loss_budget_used_usdt", limit="LIMIT_DAY") == 35.5
+
+
+def test_transitions_are_counted_on_from_scrape_to_scrape(browser: Any, daemon: Any) -> None:
+    def total() -> float:
+        return sum(s.value for s in scrape(browser)["fsm_transitions"].samples if s.name.endswith("_total"))
+
+    assert total() == queries.newest_ids(daemon.store).transition
+    daemon.again(daemon.newest("DOGEUSDT", "SIGNALLED"), 1_733_011_200_000)
+    assert total() == queries.newest_ids(daemon.store).transition
+
+
+def test_wrong_tokens_are_counted(browser: Any) -> None:
+    browser.get("/api/summary", headers={"Authorization": "Bearer wrong-wrong-wrong-wrong"})
+    assert value(scrape(browser), "fsm_http_login_failures_total") == 1
+
+
+def test_without_a_database_the_scrape_says_so_and_works(visit: Any, tmp_path: Path) -> None:
+    with visit(token=None, db=tmp_path / "missing.sqlite") as client:
+        assert value(scrape(client), "fsm_database_up") == 0
+
+
+def rules() -> list[dict[str, Any]]:
+    data: Any = parse_source(RULES.read_text("utf-8"), "alert-rules.yml").data
+    return [rule for group in data["groups"] for rule in group["rules"]]
+
+
+def test_alert_rules_speak_only_of_metrics_and_labels_that_there_are() -> None:
+    for rule in rules():
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+        assert set(rule["annotations"]) == {"summary", "action"}
+        for name, selector in re.findall(r"(fsm_\w+)(?:\{([^}]*)\})?", rule["expr"]):
+            meter = CATALOGUE[re.sub(r"_(total|bucket)$", "", name)]
+            assert name.endswith("_total") == (meter.kind == "counter")
+            assert set(re.findall(r"(\w+)=", selector)) <= set(meter.labels)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool (it comes with Prometheus)")
+def test_alert_rules_pass_the_check_of_their_own_tool() -> None:
+    done = subprocess.run(["promtool", "check", "rules", str(RULES)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
