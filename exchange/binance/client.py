@@ -15,9 +15,10 @@ from exchange.binance.account_setup import AccountSetup
 from exchange.binance.candle_history import CandleHistory
 from exchange.binance.clock import Clock
 from exchange.binance.codec_account import AccountConfig
+from exchange.binance.endpoints import Endpoint
 from exchange.binance.http import Http
 from exchange.binance.ledger import Ledger
-from exchange.binance.limits import Budget
+from exchange.binance.limits import Budget, Priority
 from exchange.binance.orders import Orders
 from exchange.binance.resolution import Resolution, Resolver
 from exchange.binance.signing import Credentials
@@ -140,9 +141,15 @@ class BinanceClient:
 
     async def mark_price(self, symbol: str) -> MarkPrice:
         """Mark and last price, from the two endpoints that have them (weight 2)."""
+        return await self._prices(symbol, Priority.READ)
+
+    async def _prices(self, symbol: str, priority: Priority) -> MarkPrice:
+        async def asked(endpoint: Endpoint) -> object:
+            return await self.http.call(endpoint, {"symbol": symbol}, priority=priority)
+
         async with together() as group:
-            mark_payload = group.create_task(self.http.call(endpoints.PREMIUM_INDEX, {"symbol": symbol}))
-            last_payload = group.create_task(self.http.call(endpoints.TICKER_PRICE, {"symbol": symbol}))
+            mark_payload = group.create_task(asked(endpoints.PREMIUM_INDEX))
+            last_payload = group.create_task(asked(endpoints.TICKER_PRICE))
         mark, last = codec_market.mark_price(mark_payload.result()), codec_market.last_price(last_payload.result())
         return MarkPrice(symbol=symbol, mark_price=mark.price, last_price=last.price, time_ms=mark.time_ms)
 
@@ -188,13 +195,14 @@ class BinanceClient:
     async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
         """Orders first, then the position: what protects is never newer than what it protects.
 
+        Prices and fills are asked for as urgently as the rest: reading candles must not blind it.
         ``at_ms`` is the exchange's time before the first question.
         """
         at_ms = await self.http.measured_now_ms()
         async with together() as group:
             orders = group.create_task(self.open_orders(symbol))
             algos = group.create_task(self.open_algos(symbol))
-            prices = group.create_task(self.mark_price(symbol))
+            prices = group.create_task(self._prices(symbol, Priority.FLATTEN))
         shown = {order.client_id for order in orders.result()} | {algo.client_id for algo in algos.result()}
         hidden = [client_id for client_id in dict.fromkeys(request.tracked) if client_id not in shown]
         async with together() as group:
@@ -243,7 +251,12 @@ class BinanceClient:
     async def _fills_wanted(self, symbol: str, request: LookRequest) -> list[Fill]:
         if request.fills_after_id is None and request.fills_start_ms is None:
             return []
-        return await self.fills(symbol, after_fill_id=request.fills_after_id, start_ms=request.fills_start_ms)
+        return await self._ledger.fills(
+            symbol,
+            after_fill_id=request.fills_after_id,
+            start_ms=request.fills_start_ms,
+            priority=Priority.FLATTEN,
+        )
 
     async def _income_wanted(self, symbol: str, request: LookRequest) -> list[Income]:
         if request.income_start_ms is None:

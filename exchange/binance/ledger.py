@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from exchange.binance import codec_account, endpoints
 from exchange.binance.http import Http
+from exchange.binance.limits import Priority
 from exchange.errors import MalformedReply, Unreachable
 from exchange.types import Fill, Income
 
@@ -31,15 +32,17 @@ class Ledger:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    async def fills(self, symbol: str, *, after_fill_id: int | None, start_ms: int | None) -> list[Fill]:
+    async def fills(
+        self, symbol: str, *, after_fill_id: int | None, start_ms: int | None, priority: Priority | None = None
+    ) -> list[Fill]:
         """Executions after a fill id, or from a time on, or of the last 7 days; oldest first."""
         if after_fill_id is not None:
-            return await self._fills_after(symbol, after_fill_id)
+            return await self._fills_after(symbol, after_fill_id, priority)
         now_ms = await self._http.server_time_ms()
 
         async def page(first_ms: int, last_ms: int) -> list[Fill]:
             times = {"startTime": str(first_ms), "endTime": str(last_ms)}
-            return await self._fill_page(symbol, times)
+            return await self._fill_page(symbol, times, priority)
 
         found = await _everything(page, now_ms - WINDOW_MS if start_ms is None else start_ms, now_ms, now_ms)
         return sorted(set(found), key=lambda fill: fill.fill_id)
@@ -57,12 +60,12 @@ class Ledger:
         found = await _everything(page, start_ms, now_ms if end_ms is None else end_ms, now_ms)
         return sorted(set(found), key=lambda row: (row.time_ms, row.transaction_id, row.income_type))
 
-    async def _fills_after(self, symbol: str, after_fill_id: int) -> list[Fill]:
+    async def _fills_after(self, symbol: str, after_fill_id: int, priority: Priority | None) -> list[Fill]:
         """By id: ids rise, and fromId is inclusive and excludes times (checked 2026-11)."""
         found: list[Fill] = []
         last_id = after_fill_id
         for _ in range(REQUESTS_MAX):
-            page = await self._fill_page(symbol, {"fromId": str(last_id + 1)})
+            page = await self._fill_page(symbol, {"fromId": str(last_id + 1)}, priority)
             fresh = sorted((fill for fill in page if fill.fill_id > last_id), key=lambda fill: fill.fill_id)
             if page and not fresh:
                 raise MalformedReply(
@@ -74,8 +77,9 @@ class Ledger:
             last_id = fresh[-1].fill_id
         raise Unreachable(f"userTrades {symbol}: more than {REQUESTS_MAX} pages after id {after_fill_id}")
 
-    async def _fill_page(self, symbol: str, params: dict[str, str]) -> list[Fill]:
-        payload = await self._http.call(endpoints.USER_TRADES, {"symbol": symbol, "limit": str(PAGE_MAX), **params})
+    async def _fill_page(self, symbol: str, params: dict[str, str], priority: Priority | None) -> list[Fill]:
+        asked = {"symbol": symbol, "limit": str(PAGE_MAX), **params}
+        payload = await self._http.call(endpoints.USER_TRADES, asked, priority=priority)
         return codec_account.fills(payload)
 
 
