@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
+from functools import reduce
+from operator import add
 
 import msgspec
 
 from exchange.errors import Refusal
-from exchange.filters import decimal_of
 from exchange.sim.feed import SymbolFeed
 from exchange.sim.path import Prices, Quote
 from exchange.sim.server.forming import forming
@@ -26,18 +27,18 @@ INTERVALS_MS = {name: hours * HOUR_MS for name, hours in INTERVALS_MS.items()}
 
 
 class Kline(msgspec.Struct, frozen=True, gc=False):
-    """One candle as listed; ``volume`` is in the base asset."""
+    """One candle as listed; ``volume`` is in the base asset. Floats, as recorded: nothing is traded at these."""
 
     open_ms: int
     end_ms: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
 
     @property
-    def quote_volume(self) -> Decimal:
+    def quote_volume(self) -> float:
         """Not recorded: the volume at the middle of the candle."""
         return self.volume * (self.open + self.high + self.low + self.close) / 4
 
@@ -150,16 +151,16 @@ class Market:
         if prices is None:
             return None
         whole = self._world.feeds[symbol].candles(Timeframe.H1, start_ms=opened, end_ms=opened + HOUR_MS)
-        traded = decimal_of(whole[0].volume) * (self._world.now_ms - opened) / HOUR_MS if whole else Decimal(0)
+        traded = whole[0].volume * (self._world.now_ms - opened) / HOUR_MS if whole else 0.0
         numerals = Numerals.of(self._world.venue.state.filters[symbol])
         return Kline(
             opened,
             opened + HOUR_MS,
-            numerals.on_tick(prices.open),
-            numerals.on_tick(prices.high),
-            numerals.on_tick(prices.low),
-            numerals.on_tick(prices.close),
-            traded.quantize(Decimal("0.001")),
+            float(numerals.on_tick(prices.open)),
+            float(numerals.on_tick(prices.high)),
+            float(numerals.on_tick(prices.low)),
+            float(numerals.on_tick(prices.close)),
+            round(traded, 3),
         )
 
     def _mark_hour(self, symbol: str, at_ms: int) -> Kline | None:
@@ -213,12 +214,15 @@ def _ceil(at_ms: int, step_ms: int) -> int:
 
 
 def _recorded(feed: SymbolFeed, timeframe: Timeframe, start_ms: int, end_ms: int) -> list[Kline]:
-    text: Callable[[float], Decimal] = decimal_of
     return [
         Kline(
             candle.open_time_ms,
             candle.open_time_ms + timeframe.ms,
-            *(text(value) for value in (candle.open, candle.high, candle.low, candle.close, candle.volume)),
+            candle.open,
+            candle.high,
+            candle.low,
+            candle.close,
+            candle.volume,
         )
         for candle in feed.candles(timeframe, start_ms=start_ms, end_ms=end_ms)
     ]
@@ -232,9 +236,17 @@ def _joined(parts: Sequence[Kline], open_ms: int, end_ms: int) -> Kline:
         max(part.high for part in parts),
         min(part.low for part in parts),
         parts[-1].close,
-        sum((part.volume for part in parts), Decimal(0)),
+        reduce(add, (part.volume for part in parts)),
     )
 
 
 def _flat(at_ms: int, prices: Prices) -> Kline:
-    return Kline(at_ms, at_ms + HOUR_MS, prices.open, prices.high, prices.low, prices.close, Decimal(0))
+    return Kline(
+        at_ms,
+        at_ms + HOUR_MS,
+        float(prices.open),
+        float(prices.high),
+        float(prices.low),
+        float(prices.close),
+        0.0,
+    )

@@ -45,6 +45,7 @@ def plain(value: Decimal) -> str:
     return format(value.normalize(), "f") if value else "0"
 
 
-def exact(value: Decimal) -> str:
-    """The number as it is, so that a recorded candle reads back bit for bit."""
-    return format(value, "f")
+def exact(value: float) -> str:
+    """The shortest text that reads back as this number, bit for bit; never an exponent."""
+    text = repr(value)
+    return format(Decimal(text), "f") if "e" in text else text

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from exchange.filters import SymbolFilters
+from exchange.filters import SymbolFilters, decimal_of
 from exchange.sim.path import Quote
 from exchange.sim.pricing import adverse
 from exchange.sim.server.market import Kline
-from exchange.sim.server.numerals import Numerals, exact, plain
+from exchange.sim.server.numerals import Numerals, exact
 from exchange.sim.state import Settings
 from exchange.types import Side
 
 Json = dict[str, object]
 
-_HALF = Decimal("0.5")
 _LEVEL_USDT = Decimal(1_000_000)  # shown on one level of the book when executions have no limit of depth
 USDT_MARGINED = 1  # field st of market events since 2026-06-30
 
@@ -34,8 +33,8 @@ def kline_row(kline: Kline) -> list[object]:
         kline.end_ms - 1,
         f"{kline.quote_volume:.2f}",
         kline.trades,
-        f"{kline.volume * _HALF:.3f}",
-        f"{kline.quote_volume * _HALF:.2f}",
+        f"{kline.volume / 2:.3f}",
+        f"{kline.quote_volume / 2:.2f}",
         "0",
     ]
 
@@ -61,8 +60,8 @@ def kline_event(symbol: str, interval: str, kline: Kline, *, closed: bool, at_ms
             "n": kline.trades,
             "x": closed,
             "q": f"{kline.quote_volume:.2f}",
-            "V": f"{kline.volume * _HALF:.3f}",
-            "Q": f"{kline.quote_volume * _HALF:.2f}",
+            "V": f"{kline.volume / 2:.3f}",
+            "Q": f"{kline.quote_volume / 2:.2f}",
             "B": "0",
         },
     }
@@ -103,17 +102,21 @@ def day_ticker(symbol: str, day: Kline, numerals: Numerals, at_ms: int) -> Json:
     """GET /fapi/v1/ticker/24hr."""
     change = day.close - day.open
     average = day.quote_volume / day.volume if day.volume else day.close
+
+    def price(value: float) -> str:
+        return numerals.price(decimal_of(value))
+
     return {
         "symbol": symbol,
-        "priceChange": numerals.price(change),
+        "priceChange": price(change),
         "priceChangePercent": f"{change / day.open * 100:.3f}",
-        "weightedAvgPrice": numerals.price(average),
-        "lastPrice": numerals.price(day.close),
+        "weightedAvgPrice": price(average),
+        "lastPrice": price(day.close),
         "lastQty": numerals.quantity(numerals.step),
-        "openPrice": numerals.price(day.open),
-        "highPrice": numerals.price(day.high),
-        "lowPrice": numerals.price(day.low),
-        "volume": plain(day.volume),
+        "openPrice": price(day.open),
+        "highPrice": price(day.high),
+        "lowPrice": price(day.low),
+        "volume": f"{day.volume:.3f}",
         "quoteVolume": f"{day.quote_volume:.2f}",
         "openTime": day.open_ms,
         "closeTime": at_ms,
