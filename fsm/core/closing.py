@@ -196,8 +196,14 @@ def _client_id(intent: Intent) -> str | None:
 
 
 def _wind_up(record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
-    """Nothing of ours is open: sweep, and close the books when their evidence is complete or will not come."""
+    """Nothing of ours is open: sweep, and close the books when their evidence is complete or will not come.
+
+    A zero that no fills explain may be a lag, and then the stop that would be swept is all that protects.
+    """
     symbol, patient = record.symbol, event.persisted
+    complete = trade.closed_quantity + sight.exit_filled >= trade.entry.filled
+    if not complete and not patient:
+        return None
     left = _sweep(trade, sight, setting)
     if sight.own_open or (left and not trade.swept):
         swept = replace(record, trade=replace(trade, swept=True))
@@ -210,7 +216,6 @@ def _wind_up(record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: S
         record = record.quarantined("FOREIGN_POSITION", event.at_ms)
     if trade.first_fill_ms is None:
         return move(Trigger.FLAT, trade.exit_reason or "NEVER_FILLED", replace(record, trade=None, tried=None))
-    complete = trade.closed_quantity + sight.exit_filled >= trade.entry.filled
     if not (complete and event.snapshot.income) and not patient:
         return None
     if not complete:

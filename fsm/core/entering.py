@@ -111,7 +111,10 @@ def _fill_from_answer(record: SymbolRecord, at_ms: int, order: Order, setting: S
 def fill(
     record: SymbolRecord, at_ms: int, filled: Decimal, average: Decimal | None, finished: bool, setting: Setting
 ) -> Move:
-    """Count executions of the entry. The first place the stop at once; targets follow when it can fill no further."""
+    """Count executions of the entry. The first place the stop at once; targets follow when it can fill no further.
+
+    While a stop that was placed earlier is not seen to rest they wait for it: it may never have been sent.
+    """
     before = record.trade
     assert before is not None
     first = before.first_fill_ms is None
@@ -129,7 +132,7 @@ def fill(
     if first:
         assert trade.stop is not None
         intents.append(place_stop(trade, trade.stop))
-    if finished and not trade.targets_sent:
+    if finished and not trade.targets_sent and (first or trade.uncovered_ms is None):
         trade, orders = send_targets(trade, setting)
         intents.extend(orders)
     if intents:

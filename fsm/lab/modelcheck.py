@@ -1,0 +1,282 @@
+"""Explores every state that the engine can reach on an abstract exchange, breadth first, and checks what must hold."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import msgspec
+
+from exchange.types import OrderType
+from fsm.core.records import State
+from fsm.lab.model_choices import Choice, Choices
+from fsm.lab.model_claims import Violation
+from fsm.lab.model_shell import Shell
+from fsm.lab.model_world import World
+
+FAIR_STEPS_MAX = 80
+"""A symbol that has not come to rest after so many steps with a fair exchange is stuck."""
+
+VIOLATIONS_MAX = 5
+DEPTH_DEFAULT = 6
+
+
+class Root(msgspec.Struct, frozen=True):
+    """Where an exploration starts: the kind of entry, and how many fair steps lead there from an empty account."""
+
+    name: str
+    entry_type: OrderType
+    prefix: tuple[str, ...] = ()
+
+
+_TO_PROTECTED = (
+    "a candle closes: go long", "the setup is done", "the entry is filled", "the stop rests", "the target 1 rests",
+    "the target 2 rests", "a look",
+)  # fmt: skip
+ROOTS = (
+    Root("an empty account, MARKET entries", OrderType.MARKET),
+    Root("an empty account, LIMIT entries", OrderType.LIMIT),
+    Root("an entry about to be sent", OrderType.MARKET, _TO_PROTECTED[:2]),
+    Root("a protected trade", OrderType.MARKET, _TO_PROTECTED),
+    Root("a stop about to be moved", OrderType.MARKET, (*_TO_PROTECTED, "a candle closes: the stop follows")),
+    Root("a trade about to be closed", OrderType.MARKET, (*_TO_PROTECTED, "the operator flattens")),
+)
+"""Every exploration goes equally deep from each of these."""
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """A counterexample: from which root, by which choices (they replay it), and what is wrong at their end."""
+
+    root: str
+    claim: str
+    found: str
+    choices: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What was tried and what was found. ``cases`` = states + transitions."""
+
+    cases: int
+    states: int
+    transitions: int
+    fair_runs: int
+    depth: int
+    seconds: float
+    by_root: dict[str, int]
+    violations: tuple[Story, ...]
+
+
+@dataclass(slots=True)
+class _Node:
+    """A state that was reached, and by which choice from which other."""
+
+    world: World | None
+    parent: _Node | None
+    choice: str
+    depth: int
+
+    def path(self) -> tuple[str, ...]:
+        names: list[str] = []
+        node: _Node | None = self
+        while node is not None and node.parent is not None:
+            names.append(node.choice)
+            node = node.parent
+        return tuple(reversed(names))
+
+
+@dataclass(slots=True)
+class _Exploration:
+    """All states reachable from one root, to a depth."""
+
+    root: Root
+    shell: Shell
+    depth: int
+    stop_after: int
+    states: int = 0
+    transitions: int = 0
+    fair_runs: int = 0
+    stories: list[Story] = field(default_factory=list)
+    _fine: set[object] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
+
+    def run(self) -> None:
+        choices = Choices(self.shell)
+        start = self._start()
+        seen: set[object] = {start.key()}
+        waiting = deque([_Node(start, None, "", 0)])
+        while waiting and len(self.stories) < self.stop_after:
+            node = waiting.popleft()
+            assert node.world is not None
+            self.states += 1
+            self._must_come_to_rest(node)
+            if node.depth < self.depth:
+                for child in self._children(node, choices):
+                    assert child.world is not None
+                    key = child.world.key()
+                    if key not in seen:
+                        seen.add(key)
+                        waiting.append(child)
+            node.world = None
+
+    def _start(self) -> World:
+        world = World()
+        for name in self.root.prefix:
+            world = take(self.shell, world, name)
+        return world
+
+    def _children(self, node: _Node, choices: Choices) -> Iterator[_Node]:
+        assert node.world is not None
+        names = [name for name, _ in choices.of(node.world)]
+        for place, name in enumerate(names):
+            self.transitions += 1
+            try:
+                world = self.shell.enter(node.world)
+                choices.of(world)[place][1]()
+                self.shell.settle()
+            except Violation as violation:
+                self._report(node, (name,), violation)
+                continue
+            yield _Node(world, node, name, node.depth + 1)
+
+    def _must_come_to_rest(self, node: _Node) -> None:
+        """Follow the fair choices from here until a state from which the way is known already."""
+        assert node.world is not None
+        names: list[str] = []
+        passed: list[object] = []
+        try:
+            come_to_rest(self.shell, node.world, self._fine, names, passed)
+        except Violation as violation:
+            self._report(node, tuple(names), violation)
+        else:
+            self._fine.update(passed)
+        self.fair_runs += len(names)
+
+    def _report(self, node: _Node, more: tuple[str, ...], violation: Violation) -> None:
+        """The first, and so shortest, story of each claim."""
+        if violation.claim in self._reported:
+            return
+        self._reported.add(violation.claim)
+        names = (*self.root.prefix, *node.path(), *more)
+        self.stories.append(
+            Story(
+                root=self.root.name,
+                claim=violation.claim,
+                found=violation.found,
+                choices=names,
+                lines=tell_story(self.shell, names),
+            )
+        )
+
+
+def is_at_rest(world: World) -> bool:
+    """Flat with nothing of ours left, or protected by a stop that covers everything; and nothing waits to be done."""
+    if world.rows or world.search is not None or world.owed_ms is not None:
+        return False
+    record, venue = world.record, world.venue
+    if record.state in (State.IDLE, State.HALT):
+        return record.trade is None and venue.ours == 0 and not venue.open_ids()
+    trade = record.trade
+    remembered = trade is not None and trade.uncovered_ms is None and trade.open_quantity == abs(venue.position)
+    covers = any(algo.quantity is None for algo in venue.live_stops())
+    return record.state is State.PROTECTED and remembered and venue.position != 0 and covers
+
+
+def come_to_rest(
+    shell: Shell, world: World, fine: Set[object], names: list[str] | None = None, passed: list[object] | None = None
+) -> World:
+    """Take fair choices until the symbol is at rest, or in a state that is known to get there.
+
+    ``names`` and ``passed`` collect the choices and the states on the way. Raises Violation where it is stuck.
+    """
+    names, passed = [] if names is None else names, [] if passed is None else passed
+    choices = Choices(shell)
+    for _ in range(FAIR_STEPS_MAX):
+        key = world.key()
+        if key in fine:
+            return world
+        passed.append(key)
+        if is_at_rest(world):
+            return world
+        world = shell.enter(world)
+        name, act = choices.fair(world)
+        names.append(name)
+        act()
+        shell.settle()
+    raise Violation("NO_STUCK_STATE", f"{world.record.state} still, {len(names)} fair steps later")
+
+
+def take(shell: Shell, world: World, name: str) -> World:
+    """The world after the choice of this name. Raises Violation where a claim breaks, KeyError for a wrong name."""
+    after = shell.enter(world)
+    found: dict[str, Callable[[], None]] = dict(_everything(shell, after))
+    found[name]()
+    shell.settle()
+    return after
+
+
+def _everything(shell: Shell, world: World) -> list[Choice]:
+    choices = Choices(shell)
+    return [*choices.of(world), choices.fair(world)]
+
+
+def tell_story(shell: Shell, names: Sequence[str]) -> tuple[str, ...]:
+    """Each choice with the rows that it led to, up to what is wrong."""
+    world, lines = World(), []
+    for number, name in enumerate(names, 1):
+        broken = ""
+        try:
+            world = take(shell, world, name)
+        except Violation as violation:
+            broken = str(violation)
+        rows = "; ".join(f"{m.trigger} {m.reason} -> {m.record.state}" for m in shell.moves)
+        if rows or broken or [name] != list(names[max(number - 2, 0) : number - 1]):
+            lines.append(f"{number:>3}. {name}" + (f"   [{rows}]" if rows else ""))
+        if broken:
+            lines.append(f"     {broken}")
+            break
+    return tuple(lines)
+
+
+def replay_story(names: Sequence[str], entry_type: OrderType, *, must_rest: bool = False) -> World:
+    """Take a story's choices again, from an empty account, and with ``must_rest`` fair ones after them.
+
+    Raises Violation where a claim breaks, and KeyError for a choice that is not offered there.
+    """
+    shell, world = Shell(entry_type), World()
+    for name in names:
+        world = take(shell, world, name)
+    if must_rest:
+        world = come_to_rest(shell, world, frozenset())
+    return world
+
+
+def check_model(
+    depth: int = DEPTH_DEFAULT,
+    *,
+    roots: Sequence[Root] = ROOTS,
+    stop_after: int = VIOLATIONS_MAX,
+    shell_of: Callable[[OrderType], Shell] = Shell,
+) -> Report:
+    """Explore from every root to this depth; an exploration ends early after ``stop_after`` violations."""
+    began = perf_counter()
+    done: list[_Exploration] = []
+    for root in roots:
+        exploration = _Exploration(root, shell_of(root.entry_type), depth, stop_after)
+        exploration.run()
+        done.append(exploration)
+        if sum(len(each.stories) for each in done) >= stop_after:
+            break
+    states, transitions = sum(each.states for each in done), sum(each.transitions for each in done)
+    return Report(
+        cases=states + transitions,
+        states=states,
+        transitions=transitions,
+        fair_runs=sum(each.fair_runs for each in done),
+        depth=depth,
+        seconds=round(perf_counter() - began, 3),
+        by_root={each.root.name: each.states for each in done},
+        violations=tuple(story for each in done for story in each.stories),
+    )

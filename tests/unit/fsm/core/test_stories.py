@@ -1,0 +1,40 @@
+"""Counterexamples that the model check once found, replayed choice by choice: each must hold now and come to rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from exchange.types import OrderType
+from fsm.lab.modelcheck import replay_story
+
+PROTECTED = """
+a candle closes: go long
+the setup is done
+the entry is filled
+the stop rests
+the target 1 rests
+the target 2 rests
+a look
+"""
+
+STORIES = {
+    "R8 targets wait for a stop that a crash may have kept from being sent": """
+a candle closes: go long
+the setup is done
+the entry is filled in part
+the bot is started again
+the entry fills
+a patient look
+""",
+    "R2 a look that shows no position does not sweep the stop of a close that was never sent": PROTECTED
+    + """
+a candle closes: the rules leave
+the bot is started again
+a look that shows no position
+""",
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_story_that_went_wrong_once_ends_well_now(name: str) -> None:
+    replay_story([line for line in STORIES[name].splitlines() if line], OrderType.MARKET, must_rest=True)
