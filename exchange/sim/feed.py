@@ -31,8 +31,6 @@ class SymbolFeed:
         self._mark = mark
         self._intrabar = {columns.timeframe: columns for columns in intrabar}
         self._rates = _by_hour(funding)
-        self._places = {Timeframe.H1: _places(candles)}
-        self._mark_places = {} if mark is None else _places(mark)
 
     @classmethod
     def read(cls, folders: CandleFolders, symbol: str) -> SymbolFeed:
@@ -64,14 +62,14 @@ class SymbolFeed:
 
         Finer candles have no mark of their own: theirs is smoothed from their last.
         """
-        index = self._places[Timeframe.H1].get(open_ms)
+        index = _place(self._columns[Timeframe.H1], open_ms)
         if index is None:
             return None
         for timeframe, columns in self._intrabar.items():
             found = columns.between(open_ms, open_ms + _HOUR_MS)
             if found.stop - found.start == _HOUR_MS // timeframe.ms:
                 return bar([_stretch(columns, number) for number in range(found.start, found.stop)])
-        mark_index = self._mark_places.get(open_ms)
+        mark_index = None if self._mark is None else _place(self._mark, open_ms)
         marks = _prices(self._mark, mark_index) if self._mark is not None and mark_index is not None else None
         prices = _prices(self._columns[Timeframe.H1], index)
         return (stretch(open_ms, open_ms + _HOUR_MS, prices, marks),)
@@ -121,8 +119,10 @@ def aggregated(columns: CandleColumns, timeframe: Timeframe) -> CandleColumns:
     )
 
 
-def _places(columns: CandleColumns) -> dict[int, int]:
-    return {open_ms: index for index, open_ms in enumerate(columns.open_time_ms.tolist())}
+def _place(columns: CandleColumns, open_ms: int) -> int | None:
+    """Where the candle that opens then is; a table of places would need twice the memory of the candles themselves."""
+    index = int(np.searchsorted(columns.open_time_ms, open_ms))
+    return index if index < columns.length and columns.open_time_ms[index] == open_ms else None
 
 
 def _by_hour(funding: FundingColumns | None) -> dict[int, Decimal]:
