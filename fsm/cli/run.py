@@ -1,9 +1,11 @@
-"""Runs the engine over the shipped candles on the simulated exchange, with every transition scrolling by."""
+"""Runs the bot and its dashboard: on the embedded exchange, on a running one, on testnet or on mainnet."""
 
 from __future__ import annotations
 
+import signal
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,63 +14,120 @@ from fsm.cli.errors import CommandError, Exit
 from fsm.cli.inputs import Inputs, read_inputs
 from fsm.cli.logs import configure_logs
 from fsm.cli.next_steps import print_next_steps
-from fsm.cli.options import command, current
-from fsm.cli.summary import print_summary
+from fsm.cli.options import Options, command, current
 from fsm.cli.times import shown
 
 if TYPE_CHECKING:
+    from fsm.bootstrap import Run
     from fsm.core.move import Step
 
 _COLORS = {"PROTECTED": "green", "EXITING": "cyan", "FLATTEN": "red", "HALT": "red"}
 _TIME_WIDTH, _SYMBOL_WIDTH, _STATES_WIDTH, _TRIGGER_WIDTH = 19, 12, 22, 10
-_START_OVER = "`make run FRESH=1` sets it aside and starts over; or name another file with --db"
+_REAL_MONEY = "mainnet"
 
 
 @command()
 @click.option("--port", type=click.IntRange(0, 65535), help="port of the dashboard")
 @click.option("--no-web", is_flag=True, help="run without the dashboard")
 def run(port: int | None, no_web: bool) -> None:
-    """Run the bot. For now: over the shipped candles, on the simulated exchange, at full speed."""
-    from fsm.bootstrap import run_shipped
+    """Run the bot until it is told to stop (Ctrl-C, SIGTERM), or until the recorded candles of a simulation end.
 
-    del port, no_web  # this run is over before anyone could open a dashboard
+    Open positions keep their stops at the exchange, whatever becomes of this process.
+    """
+    from fsm.bootstrap import Run
+
     options = current()
     configure_logs(json=options.json)
     inputs = read_inputs(options, needs_keys=True)
     path = options.db or inputs.config.environment.database_path
-    if path.exists():
-        _tell_of_earlier(path, inputs, json=options.json)
-        return
-    on_step = _ignore if options.json else _print_step
-    result = run_shipped(inputs.config, inputs.rules, path, on_step=on_step).to_json()
-    if options.json:
-        output.document({"database": str(path), **result})
-        return
-    print_summary(result)
-    print_next_steps(path)
+    with ExitStack() as windows:
+
+        def on_ready(network: str, address: str) -> None:
+            if not options.json:
+                _tell_where(network, address, path)
+            if not no_web:
+                _open_window(windows, inputs, path, port, json=options.json)
+
+        ended = _run(
+            Run(
+                config=inputs.config,
+                rules=inputs.rules,
+                db=path,
+                on_step=_ignore if options.json else _print_step,
+                config_path=options.config_path,
+                rules_path=options.rules_path,
+                on_ready=on_ready,
+            )
+        )
+        _sum_up(path, ended, options)
+        if ended and not no_web:
+            _stay_up()
 
 
-def _tell_of_earlier(path: Path, inputs: Inputs, *, json: bool) -> None:
-    """The shipped candles end, so a run that has reached their end has nothing to go on with."""
+def _run(run: Run) -> bool:
+    """True when the recorded data has ended. A start that is refused is an error of the command."""
+    from exchange.environment import UnusableEnvironment
+    from exchange.sim.server.launch import LaunchError
+    from fsm.bootstrap import run_daemon
+    from fsm.live.assembly import StartRefused
+
+    try:
+        return run_daemon(run)
+    except StartRefused as refused:
+        raise CommandError(str(refused), refused.hint, exits=Exit.REFUSED, code="START_REFUSED") from refused
+    except (LaunchError, UnusableEnvironment) as error:
+        hint = "if var/sim.exchange is of another version, `make run FRESH=1` sets it aside"
+        raise CommandError(str(error), hint, exits=Exit.REFUSED, code="NO_EXCHANGE") from error
+
+
+def _tell_where(network: str, address: str, path: Path) -> None:
+    if network == _REAL_MONEY:
+        output.line(click.style("  MAINNET: this bot trades real money  ", fg="white", bg="red", bold=True))
+    output.line(f"Trading on {network} ({address}); the journal is {path}.")
+    output.line("Ctrl-C ends the bot; positions keep their stops at the exchange.")
+
+
+def _open_window(windows: ExitStack, inputs: Inputs, path: Path, port: int | None, *, json: bool) -> None:
+    """The dashboard beside the bot. A bot without a window is better than none, so it goes on if there is no port."""
+    from web.app import create_app
+    from web.server import CannotServe, WebServer
+
+    given, secret = inputs.config.settings.web, inputs.config.environment.secrets.dashboard_token
+    token = secret.reveal() if secret else None
+    try:
+        app = create_app(path, token=token)
+        server = WebServer(app, host=given.host, port=given.port if port is None else port, token=token)
+        windows.enter_context(server)
+    except CannotServe as error:
+        click.echo(f"warning: no dashboard: {error} ({error.hint})", err=True)
+        return
+    if not json:
+        output.line(f"The dashboard is at {server.url}")
+
+
+def _sum_up(path: Path, ended: bool, options: Options) -> None:
+    """What came of it so far."""
     from store import queries
     from store.database import open_store
 
     with open_store(path, mode="read") as store:
-        ended = queries.system_events(store, kind="STOP", limit=1)
-        trades = queries.trades_count(store)
-        played_by = queries.rule_versions(store)[:1]
-    if not ended:
-        message = f"{path} holds a run that was interrupted, and the shipped candles cannot be taken up in the middle"
-        raise CommandError(message, _START_OVER, exits=Exit.REFUSED, code="RUN_INTERRUPTED")
-    present_rules = [version.rules_hash for version in played_by] == [inputs.rules.hash]
-    if json:
-        output.document({"database": str(path), "finished": True, "trades": trades, "present_rules": present_rules})
+        trades = queries.trades(store, status="CLOSED", limit=1_000_000)
+    won = sum(1 for trade in trades if (trade.net_pnl or 0) > 0)
+    net = float(sum(trade.net_pnl or 0 for trade in trades))
+    found: dict[str, Any] = {"database": str(path), "finished": ended, "trades": len(trades), "net_pnl_usdt": net}
+    if options.json:
+        output.document(found)
         return
-    output.line(f"{path} holds a finished run up to {shown(ended[0].at_ms)} UTC with {trades} trades.")
-    if not present_rules:
-        output.line(f"It was played with other rules than {inputs.rules.name} has now.")
-    output.line(f"Nothing was done: {_START_OVER}.")
+    output.heading("The recorded candles have ended" if ended else "Stopped")
+    output.pairs([("trades", f"{len(trades)} ({won} won)"), ("net PnL", f"{net:+,.2f} USDT")])
     print_next_steps(path)
+
+
+def _stay_up() -> None:
+    """The clock has stopped; the dashboard stays to look around in, until Ctrl-C or SIGTERM."""
+    output.line()
+    output.line("The dashboard stays up; Ctrl-C ends it.")
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
 def _ignore(step: Step) -> None:
