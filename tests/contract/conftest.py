@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.contract.grounds import START_MS, Ground, InProcess, cleared, running, write_candles
+from exchange.sim.server.launch import Launched, launched
+from tests.contract.grounds import START_MS, Ground, InProcess, cleared, write_candles
 
 
 @pytest.fixture
@@ -23,9 +23,9 @@ def candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def simulator(candles: Path) -> Iterator[dict[str, Any]]:
+def simulator(candles: Path) -> Iterator[Launched]:
     """A simulator process for all tests of this worker."""
-    with running("--data", str(candles), "--speed", "0", "--balance", "100000", "--start", str(START_MS)) as ready:
+    with launched("--data", str(candles), "--speed", "0", "--balance", "100000", "--start", str(START_MS)) as ready:
         yield ready
 
 

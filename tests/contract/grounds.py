@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,10 +22,10 @@ from exchange.candle_files import CandleFolders
 from exchange.port import Exchange
 from exchange.sim.feed import SymbolFeed
 from exchange.sim.port import Call, Fault, Lost, SimPort, Stage
+from exchange.sim.server.launch import Launched
 from exchange.sim.symbols import shipped_brackets, shipped_filters
 from exchange.sim.venue import Venue
 
-REPOSITORY = Path(__file__).parents[2]
 HOUR_MS = 3_600_000
 BEGIN_MS = 1_704_067_200_000  # 2024-01-01 00:00 UTC, a Monday
 START_MS = BEGIN_MS + 60 * 24 * HOUR_MS + 30 * 60_000  # in the middle of an hour, with sixty days of history
@@ -38,7 +33,6 @@ HOURS = 60 * 24 + 90 * 24
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 PRICES = {BTC: 60_000, ETH: 3_000}
 BALANCE = Decimal(100_000)
-_END_S = 5
 
 
 def write_candles(folder: Path) -> Path:
@@ -149,11 +143,11 @@ class SteppedClock:
 class OverHttp:
     """``python -m exchange.sim`` behind our client."""
 
-    def __init__(self, ready: dict[str, Any], control: httpx.AsyncClient) -> None:
+    def __init__(self, ready: Launched, control: httpx.AsyncClient) -> None:
         self.control = control
         self.clock = SteppedClock(control)
-        self.credentials = Credentials(api_key=Secret(ready["apiKey"]), api_secret=Secret(ready["apiSecret"]))
-        self.url: str = ready["rest"]
+        self.credentials = Credentials(api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret))
+        self.url: str = ready.rest
         self.exchange = BinanceClient(base_url=self.url, clock=self.clock, credentials=self.credentials)
 
     async def now_ms(self) -> int:
@@ -207,35 +201,10 @@ class OverHttp:
             await self.price(str(price), symbol=symbol)
 
 
-def start(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    """A simulator process that listens, and its first line."""
-    command = [sys.executable, "-m", "exchange.sim", "--port", "0", "--with-parent", *arguments]
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, f"the simulator ended with {process.wait(_END_S)} instead of listening"
-    return process, json.loads(line)
-
-
-@contextmanager
-def running(*arguments: str, **environment: str) -> Iterator[dict[str, Any]]:
-    """A simulator process for as long as the block."""
-    process, ready = start(*arguments, **environment)
-    try:
-        yield ready
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(_END_S) == 0
-        assert process.stdout is not None
-        process.stdout.close()
-
-
 @asynccontextmanager
-async def connected(ready: dict[str, Any]) -> AsyncIterator[OverHttp]:
+async def connected(ready: Launched) -> AsyncIterator[OverHttp]:
     """A client of a simulator that listens."""
-    async with httpx.AsyncClient(base_url=ready["rest"], trust_env=False, verify=False) as control:
+    async with httpx.AsyncClient(base_url=ready.rest, trust_env=False, verify=False) as control:
         ground = OverHttp(ready, control)
         await ground.clock.read()
         try:
@@ -245,7 +214,7 @@ async def connected(ready: dict[str, Any]) -> AsyncIterator[OverHttp]:
 
 
 @asynccontextmanager
-async def cleared(ready: dict[str, Any]) -> AsyncIterator[OverHttp]:
+async def cleared(ready: Launched) -> AsyncIterator[OverHttp]:
     """The same with an account in which nothing is left of earlier tests, and symbols that may be traded."""
     async with connected(ready) as ground:
         await ground.clear()

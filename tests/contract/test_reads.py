@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from decimal import Decimal
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from exchange.client_ids import Leg
+from exchange.sim.server.launch import Launched
 from exchange.types import Confirmed, LookRequest, MarginType, Refused, Side
 from indicators.candle import Timeframe
 from tests.contract.grounds import BEGIN_MS, BTC, ETH, HOUR_MS, Ground
@@ -209,9 +209,9 @@ async def test_a_look_still_finds_a_stop_that_has_fired(ground: Ground) -> None:
     assert snapshot.position is None or snapshot.position.quantity == 0
 
 
-async def test_an_answer_does_not_wait_for_an_acknowledgement(simulator: dict[str, Any]) -> None:
+async def test_an_answer_does_not_wait_for_an_acknowledgement(simulator: Launched) -> None:
     """Head and body of an answer leave in two writes; Nagle's algorithm would hold the second one for 40 ms."""
-    host, port = urlsplit(simulator["rest"]).netloc.split(":")
+    host, port = urlsplit(simulator.rest).netloc.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     began_s = asyncio.get_running_loop().time()
     for _ in range(50):

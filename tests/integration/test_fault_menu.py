@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from exchange.binance.resolution import Absent, Found, StillUnknown
 from exchange.errors import MalformedReply, RateLimited, Unreachable
+from exchange.sim.server.launch import Launched
 from exchange.types import AlgoStatus, Confirmed, OrderStatus, Refused, Side, Unknown
 from indicators.candle import Timeframe
 from tests.contract.conftest import anyio_backend, candles, simulator  # noqa: F401 - fixtures
@@ -23,7 +23,7 @@ FLAT = Decimal(0)
 
 
 @pytest.fixture
-async def ground(simulator: dict[str, Any]) -> AsyncIterator[OverHttp]:  # noqa: F811 - the fixture of that name
+async def ground(simulator: Launched) -> AsyncIterator[OverHttp]:  # noqa: F811 - the fixture of that name
     async with cleared(simulator) as over_http:
         yield over_http
 

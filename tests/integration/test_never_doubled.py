@@ -19,6 +19,7 @@ import pytest
 from exchange.binance.client import BinanceClient
 from exchange.binance.resolution import Absent, Found, StillUnknown
 from exchange.sim.server.faults import Match, Rule, When
+from exchange.sim.server.launch import Launched
 from exchange.types import AlgoOrder, Confirmed, OrderRequest, Outcome, Refused, Side, Unknown
 from fsm.core.intents import ClosePosition, PlaceEntry, PlaceStop
 from fsm.live.clock import Clock
@@ -221,7 +222,7 @@ async def test_the_same_seeds_double_the_orders_of_a_client_that_sends_again(wir
 
 
 @pytest.fixture
-async def ground(simulator: dict[str, Any]) -> AsyncIterator[OverHttp]:  # noqa: F811
+async def ground(simulator: Launched) -> AsyncIterator[OverHttp]:  # noqa: F811
     async with cleared(simulator) as over_http:
         yield over_http
 
