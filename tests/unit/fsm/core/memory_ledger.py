@@ -60,10 +60,10 @@ class MemoryLedger:
         assert after == move.record
         assert ROW(after) == ROW(move.record)
         assert msgspec.json.decode(ROW(move.intents), type=tuple[Intent, ...]) == move.intents
+        if move.reason == "EXCEPTION":
+            return  # whatever the handler choked on need not make sense
         told = msgspec.json.decode(ROW(event), type=SymbolEvent)
         assert told == event
-        if move.reason == "EXCEPTION":
-            return
         read = move.facts.get("portfolio")
         portfolio = (
             msgspec.convert(read, Portfolio) if read else replace(NO_MONEY, blocked=move.facts.get("blocked", ""))

@@ -1,0 +1,80 @@
+"""Retries: the first at once, the next ones ever later, and any progress begins anew."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from fsm.core.intents import Look
+from fsm.core.move import Move, move
+from fsm.core.pacing import FORGET_MS, PAUSE_FIRST_MS, PAUSE_FLAT_MS_MAX, PAUSE_OPEN_MS_MAX, paced
+from fsm.core.records import State, SymbolRecord, Tried
+from fsm.core.states import Trigger
+from tests.unit.fsm.core.parts import SYMBOL
+from tests.unit.fsm.core.stage import Stage
+
+HELD = Stage().protected().record
+FLAT = SymbolRecord(symbol=SYMBOL)
+LOOK = (Look(symbol=SYMBOL),)
+
+
+def retried_at(record: SymbolRecord, *times_ms: int) -> list[int]:
+    """Of these instants, those at which a retry gets through."""
+    found = []
+    for at_ms in times_ms:
+        trigger = Trigger.REPROTECT if record.trade else Trigger.SWEEP
+        made = paced(record, move(trigger, "x", record, intents=LOOK), at_ms)
+        if made is not None:
+            found.append(at_ms)
+            record = made.record
+    return found
+
+
+def test_without_progress_each_pause_is_twice_the_one_before() -> None:
+    assert retried_at(HELD, *range(0, 8_000, 100)) == [0, 500, 1_500, 3_500, 7_500]
+
+
+def test_a_pause_has_a_longest_length_while_a_position_is_open() -> None:
+    times = retried_at(HELD, *range(0, 60_000, 100))
+    assert times[-1] - times[-2] == PAUSE_OPEN_MS_MAX
+
+
+def test_a_pause_may_be_longer_while_nothing_is_open() -> None:
+    times = retried_at(FLAT, *range(0, 600_000, 500))
+    assert times[-1] - times[-2] == PAUSE_FLAT_MS_MAX
+
+
+def test_another_state_or_another_open_quantity_is_progress() -> None:
+    tried = replace(HELD, tried=Tried("PROTECTED 0.069", 0, 9))
+    assert retried_at(tried, 1) == []
+    assert HELD.trade is not None
+    smaller = replace(tried, trade=replace(HELD.trade, open_quantity=Decimal("0.030")))
+    assert retried_at(smaller, 1) == [1]
+    assert retried_at(replace(tried, state=State.FLATTEN), 1) == [1]
+
+
+def test_the_same_quantity_written_otherwise_is_no_progress() -> None:
+    assert HELD.trade is not None
+    tried = replace(HELD, tried=Tried("PROTECTED 0.069", 0, 9))
+    same = replace(tried, trade=replace(HELD.trade, open_quantity=Decimal("0.06900")))
+    assert retried_at(same, 1) == []
+
+
+def test_after_a_long_peace_a_retry_is_a_first_one_again() -> None:
+    tried = replace(HELD, tried=Tried("PROTECTED 0.069", 0, 9))
+    assert retried_at(tried, FORGET_MS, FORGET_MS + PAUSE_FIRST_MS) == [FORGET_MS, FORGET_MS + PAUSE_FIRST_MS]
+
+
+def test_a_clock_that_goes_back_does_not_hold_protection_up() -> None:
+    tried = replace(HELD, tried=Tried("PROTECTED 0.069", 1_000_000, 9))
+    assert retried_at(tried, 5) == [5]
+
+
+def test_what_asks_nothing_of_the_exchange_or_is_no_retry_is_never_held_up() -> None:
+    tried = replace(HELD, tried=Tried("PROTECTED 0.069", 0, 9))
+    noted = move(Trigger.REPROTECT, "STOP_UNSEEN", tried)
+    exit_: Move = move(Trigger.EXIT, "STOP_HIT", tried, intents=LOOK)
+    assert paced(tried, noted, 1) is noted
+    assert paced(tried, exit_, 1) is exit_
+    assert paced(tried, None, 1) is None

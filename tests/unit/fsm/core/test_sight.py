@@ -1,0 +1,121 @@
+"""What a look must ask for, and how everything in it is told apart."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from exchange.types import AlgoStatus, OrderStatus, OrderType
+from fsm.core.records import SymbolRecord
+from fsm.core.sight import CLOCK_SLACK_MS, look_request, see
+from tests.unit.fsm.core.parts import SYMBOL, T0
+from tests.unit.fsm.core.stage import Stage
+
+ENTRY, STOP, FIRST, LAST = (f"f0123abcd-19aa16-1-{leg}.1" for leg in ("E0", "S1", "T0", "T1"))
+
+
+def asked(stage: Stage) -> tuple[str, ...]:
+    return look_request(stage.record, stage.setting).tracked
+
+
+class TestWhatALookAsksFor:
+    def test_of_a_waiting_entry_is_that_entry(self) -> None:
+        stage = Stage(entry_type=OrderType.LIMIT)
+        stage.signal()
+        assert asked(stage) == (ENTRY,)
+
+    def test_of_a_protected_position_is_everything_that_could_change_it(self) -> None:
+        assert asked(Stage().protected()) == (ENTRY, STOP, FIRST, LAST)
+
+    def test_leaves_out_targets_that_were_hit_or_never_sent(self) -> None:
+        stage = Stage().protected()
+        stage.price("60600").exchange.trigger(FIRST)
+        stage.look()
+        assert asked(stage) == (ENTRY, STOP, LAST)
+
+    def test_during_a_stop_move_includes_the_stop_before_and_the_bridge(self) -> None:
+        stage = Stage().protected()
+        assert stage.trade.stop is not None
+        moved = replace(stage.trade.stop, client_id="f0123abcd-19aa16-1-S2.1", version=2)
+        record = replace(stage.record, trade=replace(stage.trade, stop=moved, stop_before=stage.trade.stop))
+        tracked = look_request(record, stage.setting).tracked
+        assert {STOP, "f0123abcd-19aa16-1-S2.1", "f0123abcd-19aa16-1-B2.1"} <= set(tracked)
+
+    def test_on_the_way_out_includes_the_closing_order_and_the_ledger(self) -> None:
+        stage = Stage().protected()
+        stage.fate = lambda intent: "lost"
+        stage.command("exit")
+        request = look_request(stage.record, stage.setting)
+        assert "f0123abcd-19aa16-1-X1.1" in request.tracked
+        assert request.income_start_ms == stage.trade.opened_ms
+
+    def test_leaves_out_a_closing_order_that_was_refused(self) -> None:
+        """It does not exist, so "not found" would mean nothing."""
+        stage = Stage().protected()
+        stage.fate = lambda intent: "-1111" if type(intent).__name__ == "ClosePosition" else "ok"
+        stage.command("exit")
+        assert not any("-X" in client_id for client_id in asked(stage))
+
+    def test_begins_with_the_fills_after_the_last_counted_one(self) -> None:
+        first = look_request(Stage().record, Stage().setting)
+        assert (first.fills_after_id, first.fills_start_ms) == (None, None)
+        entering = Stage(entry_type=OrderType.LIMIT)
+        entering.signal()
+        request = look_request(entering.record, entering.setting)
+        assert (request.fills_after_id, request.fills_start_ms) == (None, T0 - CLOCK_SLACK_MS)
+        held = Stage().protected()
+        assert look_request(held.record, held.setting).fills_after_id == held.exchange.fills[-1].fill_id
+
+    def test_of_a_second_trade_begins_after_the_first_one_s_fills(self) -> None:
+        """R21: also before anything of it has filled."""
+        record = replace(SymbolRecord(symbol=SYMBOL), last_fill_id=77)
+        stage = Stage(entry_type=OrderType.LIMIT)
+        stage.engine = stage._new_engine([record], stage.engine.account)
+        stage.read_equity()
+        stage.signal()
+        assert look_request(stage.record, stage.setting).fills_after_id == 77
+
+
+class TestWhatALookShows:
+    def test_a_long_s_position_is_positive_and_a_short_s_too(self) -> None:
+        for rsi in (80, 20):
+            stage = Stage().protected(rsi=rsi)
+            assert see(stage.trade, stage.observe().snapshot, stage.setting).position == Decimal("0.069")
+
+    def test_no_position_row_is_flat(self) -> None:
+        """§5.2: an empty list is flat."""
+        stage = Stage().protected()
+        snapshot = replace(stage.observe().snapshot, position=None)
+        assert see(stage.trade, snapshot, stage.setting).position == 0
+
+    def test_what_is_wanted_is_no_stray(self) -> None:
+        stage = Stage().protected()
+        sight = see(stage.trade, stage.observe().snapshot, stage.setting)
+        assert (sight.strays, sight.stop_rests, sight.bridged) == ((), True, False)
+        assert set(sight.own_open) == {STOP, FIRST, LAST}
+
+    @pytest.mark.parametrize("status", [s for s in AlgoStatus if s is not AlgoStatus.NEW])
+    def test_a_stop_in_any_other_state_than_new_does_not_rest(self, status: AlgoStatus) -> None:
+        """R10, R26."""
+        stage = Stage().protected()
+        stage.exchange.end_algo(STOP, status)
+        assert not see(stage.trade, stage.observe().snapshot, stage.setting).stop_rests
+
+    def test_a_stray_that_is_firing_is_left_to_itself(self) -> None:
+        """-4117: a triggering order cannot be cancelled."""
+        stage = Stage().protected()
+        stray = replace(stage.exchange.algos[STOP], client_id="f0123abcd-19aa16-1-S9.1", status=AlgoStatus.TRIGGERING)
+        stage.exchange.algos[stray.client_id] = stray
+        assert see(stage.trade, stage.observe().snapshot, stage.setting).strays == ()
+
+    def test_orders_of_another_database_are_foreign(self) -> None:
+        """R23: a second copy of the bot on the same account."""
+        stage = Stage().protected()
+        ours = next(iter(stage.exchange.orders.values()))
+        copy = replace(ours, client_id="fdeadbeef-19aa16-1-E0.1", status=OrderStatus.NEW)
+        stage.exchange.orders[copy.client_id] = copy
+        stage.look()
+        assert stage.record.quarantine is not None
+        assert stage.record.quarantine.cause == "FOREIGN_ORDER"
