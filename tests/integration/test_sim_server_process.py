@@ -18,7 +18,11 @@ from click.testing import CliRunner
 from websockets.asyncio.client import connect
 
 from exchange.binance.client import BinanceClient
+from exchange.binance.events import Resync, StreamEvent
+from exchange.binance.listen_keys import ListenKeys
+from exchange.binance.market_stream import MarketStream
 from exchange.binance.signing import Credentials, Secret, query, signed
+from exchange.binance.user_stream import UserStream
 from exchange.sim.__main__ import main
 from exchange.sim.server.launch import Launched, launched, ready, start
 from exchange.types import (
@@ -198,7 +202,37 @@ class SimulatedClock:
         return asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.001))
+        await asyncio.sleep(seconds)
+
+
+def test_the_streams_of_this_product_hear_it() -> None:
+    async def listen(sim: Launched, now_ms: int) -> set[str]:
+        credentials, clock = Credentials(Secret(sim.api_key), Secret(sim.api_secret)), SimulatedClock(now_ms)
+        client = BinanceClient(base_url=sim.rest, clock=clock, credentials=credentials)
+        heard: asyncio.Queue[StreamEvent] = asyncio.Queue()
+        common = {"base_urls": (sim.ws,), "clock": clock, "sink": heard.put_nowait}
+        user = UserStream(keys=ListenKeys(client.http), **common)
+        market = MarketStream(symbols=("BTCUSDT",), timeframes=(Timeframe.H1,), **common)
+        tasks = [asyncio.ensure_future(stream.run()) for stream in (user, market)]
+        kinds: set[str] = set()
+        try:
+            async with asyncio.timeout(10):
+                for _ in tasks:
+                    assert isinstance(await heard.get(), Resync)
+                await asyncio.to_thread(buy, sim)
+                await asyncio.to_thread(control, sim, "advance", ms=HOUR_MS)
+                while not kinds >= {"OrderChanged", "AccountChanged", "TradeTold", "CandleClosed"}:
+                    kinds.add(type(await heard.get()).__name__)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await client.aclose()
+        return kinds
+
+    with launched(*QUIET) as sim:
+        now_ms = httpx.get(f"{sim.rest}/sim/v1/clock", trust_env=False).json()["serverTime"]
+        assert "Resync" not in asyncio.run(listen(sim, now_ms))
 
 
 def test_the_clients_of_this_product_trade_against_it() -> None:

@@ -49,7 +49,7 @@ class App:
     async def _respond(self, request: Request) -> Response:
         if not _is_here(request.headers.get("host", "")):
             return Response("this simulator answers on loopback only\n", 421, {"content-type": "text/plain"})
-        if request.url.path.startswith("/sim/"):
+        if str(request.scope["path"]).startswith("/sim/"):
             return await self.control.respond(request)
         return await self._gateway.respond(request)
 

@@ -72,10 +72,10 @@ class Control:
         }
 
     async def respond(self, request: Request) -> Response:
-        route = self._routes.get((request.method, request.url.path))
+        route = self._routes.get((request.method, str(request.scope["path"])))
         if route is None:
             known = sorted(f"{method} {path}" for method, path in self._routes)
-            return _response(404, {"error": f"there is no {request.method} {request.url.path}", "known": known})
+            return _response(404, {"error": f"there is no {request.method} {request.scope['path']!s}", "known": known})
         try:
             return _response(200, await route(request))
         except (BadControl, FaultError, msgspec.ValidationError, msgspec.DecodeError, ValueError) as error:

@@ -79,6 +79,7 @@ class Emulator:
     user_feed: UserFeed = field(init=False)
     numerals: dict[str, Numerals] = field(init=False)
     _known: dict[str, Holding] = field(default_factory=dict)
+    _told: list[Row] = field(default_factory=list)
     _later: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     _ticket: Iterator[int] = field(default_factory=count)
 
@@ -136,7 +137,9 @@ class Emulator:
             due = self._later[0][0] if self._later else until_ms
             batch = self.world.step(min(until_ms, max(due, self.now_ms)))
             if batch is None and self._later and self._later[0][0] <= self.now_ms:
+                self._told = []
                 heapq.heappop(self._later)[2]()
+                events += self._told
                 batch = self.venue.drain()
             if batch is None:
                 if self.now_ms >= until_ms or self.world.ended:
@@ -168,7 +171,7 @@ class Emulator:
 
     def tell(self, batch: Batch) -> list[Row]:
         """Send events to the streams; returns them in short."""
-        told: list[Row] = []
+        self._told = told = []
         for event in batch:
             self.changes += 1
             if isinstance(event, AccountUpdated):

@@ -71,13 +71,14 @@ class Gateway:
     async def respond(self, request: Request) -> Response:
         """Raises ConnectionResetError where a fault drops the connection."""
         number, at_ms = self._requests.next_number(), self._emulator.now_ms
+        path = str(request.scope["path"])
         body = await _text_of(request)
         query = request.scope["query_string"].decode("utf-8", "surrogateescape")
         params = Params.parse(query, body)
         fault: Armed | None = None
-        endpoint = ENDPOINTS.get((request.method, request.url.path))
+        endpoint = ENDPOINTS.get((request.method, path))
         if endpoint is None:
-            answer = _refused(unknown_path(request.method, request.url.path))
+            answer = _refused(unknown_path(request.method, path))
         else:
             api_key = request.headers.get("x-mbx-apikey", "")
             call = Call(endpoint=endpoint, params=params, query=query, body=body, api_key=api_key)
@@ -86,7 +87,7 @@ class Gateway:
             number=number,
             at_ms=at_ms,
             method=request.method,
-            path=request.url.path,
+            path=path,
             params={name: value for name, value in params.items() if name != "signature"},
             status=answer.status,
             code=answer.code,

@@ -149,8 +149,11 @@ async def _keep_state(emulator: Emulator, file: StateFile) -> None:
     while True:
         now = (emulator.changes, emulator.now_ms)
         if now != saved:
-            await asyncio.to_thread(file.write, encode(emulator))
-            saved = now
+            try:
+                await asyncio.to_thread(file.write, encode(emulator))
+                saved = now
+            except OSError as error:
+                log.error("the state could not be saved and is tried again: %s", error)
         await asyncio.sleep(_SAVE_S)
 
 

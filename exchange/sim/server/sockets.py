@@ -65,20 +65,25 @@ class Sockets:
     async def serve(self, socket: WebSocket) -> None:
         """Until either side closes."""
         query = socket.scope["query_string"].decode("utf-8", "replace")
-        address = read_address(socket.url.path, query)
+        address = read_address(str(socket.scope["path"]), query)
         if address is None:
             await socket.close()  # before accepting: the handshake is refused
             return
-        await socket.accept()
         connection = self._hub.open(address.route, combined=address.combined)
         self._hub.subscribe(connection, address.streams)
         connection.keys.update(address.keys)
+        try:
+            await socket.accept()  # whoever reads the answer to the handshake is listening already
+            await self._talk(socket, connection)
+        finally:
+            self._hub.drop(connection)
+
+    async def _talk(self, socket: WebSocket, connection: Connection) -> None:
         reading = asyncio.ensure_future(self._read(socket, connection))
         writing = asyncio.ensure_future(_write(socket, connection))
         try:
             await asyncio.wait((reading, writing), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._hub.drop(connection)
             for task in (reading, writing):
                 task.cancel()
             await asyncio.gather(reading, writing, return_exceptions=True)

@@ -6,7 +6,7 @@ candles that ended are announced; decisions of clients come after that (semantic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 
 from exchange.sim.course import Course
 from exchange.sim.events import Batch
@@ -34,7 +34,7 @@ class World:
         self.on_close: Callable[[int], None] = lambda _: None
         self._begin_hour(hour_ms, marks)
         self._instant: Iterator[Batch] | None = None
-        self._motion: Iterator[Batch] | None = None
+        self._motion: Generator[Batch, None, None] | None = None
         self._target_ms = 0
 
     @classmethod
@@ -72,7 +72,9 @@ class World:
         """
         until_ms = max(self.now_ms, min(until_ms, self.data_end_ms))
         while True:
-            if self._motion is None or until_ms < self._target_ms:
+            if self._motion is not None and until_ms < self._target_ms:
+                self._let_go()
+            if self._motion is None:
                 self._motion, self._target_ms = self._moves(until_ms), until_ms
             batch = next(self._motion, None)
             if batch is not None:
@@ -83,10 +85,15 @@ class World:
 
     def finish_instant(self) -> Iterator[Batch]:
         """Complete what an hour's turn still owes, and let go of a movement under way: prices may then be set."""
-        self._motion = None
+        self._let_go()
         yield from self._owed()
 
-    def _moves(self, until_ms: int) -> Iterator[Batch]:
+    def _let_go(self) -> None:
+        if self._motion is not None:
+            self._motion.close()
+            self._motion = None
+
+    def _moves(self, until_ms: int) -> Generator[Batch, None, None]:
         while True:
             yield from self._owed()
             end_ms = self.hour_ms + HOUR_MS

@@ -34,6 +34,16 @@ async def test_an_unknown_outcome_with_and_without_execution(bench: Any, preset:
     assert await positions(bench) == held
 
 
+async def test_what_comes_true_later_is_an_event_that_stops_a_step(bench: Any) -> None:
+    await bench.fault(match={"path": ORDER}, when="before", effect={"preset": "disconnect", "late_ms": 2_000})
+    with pytest.raises(ConnectionResetError):
+        await buy(bench)
+    answer = await bench.advance(HOUR_MS, until_event=True)
+    assert (answer["serverTime"], answer["reached"]) == (bench.emulator.now_ms, False)
+    assert [event["event"] for event in answer["events"]][-1] == "ACCOUNT_UPDATE"
+    assert await positions(bench) == ["0.01"]
+
+
 async def test_an_unknown_outcome_that_comes_true_later(bench: Any) -> None:
     await bench.fault(
         match={"path": ORDER, "nth": 1}, when="before", effect={"preset": "unknown_503", "late_ms": 5_000}
