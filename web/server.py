@@ -47,13 +47,19 @@ def check_binding(host: str, token: str | None) -> None:
 def bound(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises CannotServe."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named as TCP, or asyncio does not recognise it and leaves Nagle's delay on: 40 ms for every answer.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(CONNECTIONS_MAX)
     except OSError as error:
+        listening.close()
         raise CannotServe(
             f"cannot listen on {host} port {port}: {error.strerror or error}",
             "another program may use the port; choose another one (0 takes a free one)",
         ) from error
+    return listening
 
 
 def address(listening: socket.socket) -> str:
