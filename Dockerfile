@@ -1,0 +1,26 @@
+# One image for both services: the bot and the dashboard's API (docker-compose.yml says which command each runs).
+FROM python:3.12-slim AS build
+WORKDIR /build
+COPY setup.cfg pyproject.toml constraints.txt README.md LICENSE ./
+COPY fsm fsm
+COPY rules rules
+COPY indicators indicators
+COPY exchange exchange
+COPY store store
+COPY web web
+RUN python -m venv /venv \
+ && /venv/bin/pip install --no-cache-dir --constraint constraints.txt setuptools \
+ && /venv/bin/pip install --no-cache-dir --constraint constraints.txt --no-build-isolation .
+
+FROM python:3.12-slim
+# Not root, and nothing of the image is writable but /data, which holds the database.
+RUN useradd --system --uid 10001 --home-dir /data bot && mkdir -p /data/var && chown -R bot /data
+COPY --from=build /venv /venv
+COPY config.yaml rules.yaml /data/
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
+USER bot
+WORKDIR /data
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/api/health', timeout=4)"]
+CMD ["python", "-m", "fsm", "run"]
