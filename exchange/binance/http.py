@@ -112,7 +112,8 @@ class Http:
             reply = await self._once(call)
             if reply.error is None:
                 return reply.value
-            if is_clock_skew(reply.error) and not resynchronised:
+            # only what carries a time stamp is cured by a new one; measuring itself must never wait for a measurement
+            if endpoint.security is Security.SIGNED and is_clock_skew(reply.error) and not resynchronised:
                 resynchronised = True
                 await self._resynchronise(reply.error, version)
                 continue

@@ -93,6 +93,15 @@ async def test_r46_there_is_one_more_try_and_not_a_second(exchange: Any, http: H
     assert len(exchange.calls(PLACE)) == 2
 
 
+@pytest.mark.parametrize("code", [-1021, -5028])
+async def test_r46_reading_the_time_never_waits_for_itself(exchange: Any, http: Http, answer: Any, code: int) -> None:
+    exchange.on("GET /fapi/v1/time", answer({"code": code, "msg": "outside of the recvWindow"}, status=400))
+    with pytest.raises(Refusal):
+        async with asyncio.timeout(5):
+            await http.call(endpoints.POSITION_RISK)
+    assert len(exchange.calls("GET /fapi/v1/time")) == 1
+
+
 async def test_r46_many_calls_with_a_wrong_clock_measure_it_once(exchange: Any, http: Http, answer: Any) -> None:
     await http.server_time_ms()
     exchange.on(POSITIONS, *[answer(SKEW, status=400)] * 8, [])
