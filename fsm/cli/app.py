@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "backtest": "fsm.cli.backtest:backtest",
     "backtesting": "fsm.cli.backtest:backtest",
     "graph": "fsm.cli.graph:graph",
+    "modelcheck": "fsm.cli.modelcheck:modelcheck",
     "db": "fsm.cli.db:db",
 }
 """Name → where it is. Aliases name the same place twice and are listed once."""

@@ -10,7 +10,7 @@ from fsm.core.holding import manage_trade
 from fsm.core.intents import EnsureSetup
 from fsm.core.move import Guard, Move, failed, move
 from fsm.core.planning import plan_trade
-from fsm.core.records import State, SymbolRecord
+from fsm.core.records import State, SymbolRecord, Trade
 from fsm.core.scene import Portfolio, Setting
 from fsm.core.states import Trigger
 from rules.regime import Regime
@@ -68,7 +68,11 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setti
     if refused is not None:
         return Reading(outcome="BLOCKED", reason=refused.name, strategy=route.strategy, guards=guards)
     after = msgspec.structs.replace(
-        record, trade=trade, trades_opened=trade.number, abandoned=None, signal_candle_ms=event.candle_ms
+        record,
+        trade=trade,
+        trades_opened=trade.number,
+        abandoned=_may_turn_up(record.abandoned),
+        signal_candle_ms=event.candle_ms,
     )
     policy = setting.policy
     setup = EnsureSetup(
@@ -76,6 +80,11 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setti
     )
     made = move(Trigger.SIGNAL, f"{route.strategy} {trade.side}", after, intents=(setup,), guards=guards)
     return Reading(outcome="SIGNAL", reason=made.reason, strategy=route.strategy, guards=guards, move=made)
+
+
+def _may_turn_up(abandoned: Trade | None) -> Trade | None:
+    """An entry that nobody saw may arrive at any time, also beside another trade; of others the rest is history."""
+    return abandoned if abandoned is not None and abandoned.entry.filled == 0 else None
 
 
 def _wait(record: SymbolRecord, event: CandleClosed, setting: Setting) -> Reading:

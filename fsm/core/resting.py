@@ -113,10 +113,14 @@ def _adopt(
     trade = planned or _unplanned(record, event, position, evidence, setting)
     ended = evidence.entry is None or has_ended(evidence.entry)
     filled = abs(position.quantity)
+    if evidence.entry is not None:  # more than it brought is somebody else's
+        filled = min(filled, evidence.entry.executed_quantity)
     entry = replace(trade.entry, filled=filled, finished=True, average_price=position.entry_price)
     stop = _resting_stop(evidence.stop) if evidence.stop else _new_stop(trade, setting)
+    seen = [fill_id for fill_id in (trade.last_fill_id, record.last_fill_id) if fill_id is not None]
     trade = replace(
         trade,
+        last_fill_id=max(seen, default=None),
         entry=entry,
         stop=stop,
         adopted=True,

@@ -22,7 +22,7 @@ from fsm.core.intents import (
 )
 from fsm.core.records import ZERO, HaltCause, State, TradeSide
 from fsm.lab import model_setting as market
-from fsm.lab.abstract_venue import FULL, NONE, PART, AbstractVenue, half_of
+from fsm.lab.abstract_venue import FULL, NONE, PART, AbstractVenue, half_of, parts_of
 from fsm.lab.model_setting import DEADLINE_MS
 from fsm.lab.model_shell import Answer, Fate, Shell
 from fsm.lab.model_world import World
@@ -146,6 +146,8 @@ class Choices:
         if isinstance(intent, Look):
             return self._looks(world)
         name, fates = _fates(intent)
+        if world.late is not None or world.astray:  # one entry in doubt at a time
+            fates = tuple(fate for fate in fates if not fate.late)
         return [(f"the {name} {fate.label}", partial(self._shell.carry, fate)) for fate in fates]
 
     def _looks(self, world: World) -> list[Choice]:
@@ -164,9 +166,11 @@ class Choices:
     def _candles(self, world: World) -> list[Choice]:
         close, record = self._shell.close_candle, world.record
         if record.state is State.IDLE and record.trades_opened < TRADES_MAX:
+            sides = tuple(TradeSide)
+            if world.late is not None or world.astray:  # the way of an entry that is still in doubt, see docs/proofs.md
+                sides = tuple(side for side in sides if side.sign == world.sign)
             return [
-                (f"a candle closes: go {side.value.lower()}", partial(close, rsi=market.rsi_of(side)))
-                for side in TradeSide
+                (f"a candle closes: go {side.value.lower()}", partial(close, rsi=market.rsi_of(side))) for side in sides
             ]
         if record.state is State.PROTECTED:
             return [
@@ -255,6 +259,8 @@ def _algo_events(venue: AbstractVenue, algo: AlgoOrder, now_ms: int) -> list[Cho
 def _arrive(world: World) -> None:
     assert world.late is not None
     amount = FULL if world.late.price is None else NONE
+    trade, number = world.record.trade, parts_of(world.late.client_id).trade_number
+    world.astray = 0 if trade is not None and trade.number == number else number
     world.venue.place_order(world.late, world.now_ms, amount)
     world.late = None
 

@@ -120,7 +120,11 @@ def _check_flatness(before: SymbolRecord, move: Move, world: World) -> None:
     left = move.record.trade is not None and move.record.trade.swept and not (before.trade and before.trade.swept)
     if (move.trigger is Trigger.EXIT and left) or move.trigger is Trigger.FLAT:
         unseen = before.trade is not None and not before.trade.entry.finished
-        claim("FLAT_IS_FLAT", venue.ours == 0 or unseen, f"{move.trigger} {move.reason} with {venue.ours} of ours open")
+        claim(
+            "FLAT_IS_FLAT",
+            venue.ours == 0 or unseen or world.astray > 0,
+            f"{move.trigger} {move.reason} with {venue.ours} of ours open",
+        )
 
 
 def check_sending(world: World, intent: Intent) -> None:

@@ -159,6 +159,8 @@ class Shell:
         written = self.moves[-1].record if self.moves else self.world.record
         claim("COMMIT_FIRST", record == written, f"{record.state} is in memory, {written.state} in the journal")
         self.world.record = record
+        if record.trade is not None and record.trade.number == self.world.astray:
+            self.world.astray = 0
 
     def _submit(self, steps: Iterable[Step]) -> None:
         world = self.world
@@ -234,7 +236,8 @@ class Shell:
         venue = self.world.venue
         covered = venue.is_covered()
         outcome = venue.cancel(client_id, self.world.now_ms)
-        lost = covered and not venue.is_covered() and not venue.bridge_was_ended()
+        excused = venue.bridge_was_ended() or self.world.astray
+        lost = covered and not venue.is_covered() and not excused
         claim("STOP_KEPT", not lost, f"{client_id} was cancelled with {venue.ours} of ours open")
         return outcome
 

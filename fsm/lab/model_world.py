@@ -25,11 +25,12 @@ class World:
     ``rows`` are committed steps whose intents wait, the first under way; ``broken``: its rest is dropped up to its
     look. ``search`` counts looks for an entry of unknown outcome; ``seen`` is what the latest look showed;
     ``owed_ms`` since when a stop is owed. ``late`` is an order that is still on its way. The model's own memory:
-    ``entry_sent`` and ``stop_sent`` number the newest trade with one, ``unsure`` are orders whose outcome is unknown.
+    ``entry_sent`` and ``stop_sent`` number the newest trade with one, ``unsure`` are orders whose outcome is unknown,
+    ``astray`` is the trade whose entry arrived late and was not taken over yet.
     """
 
     __slots__ = (
-        "broken", "entry_sent", "exceeded", "late", "now_ms", "owed_ms", "record", "rows", "search", "seen",
+        "astray", "broken", "entry_sent", "exceeded", "late", "now_ms", "owed_ms", "record", "rows", "search", "seen",
         "stop_sent", "unsure", "venue",
     )  # fmt: skip
 
@@ -44,6 +45,7 @@ class World:
         self.owed_ms: int | None = None
         self.late: OrderRequest | None = None
         self.exceeded = False
+        self.astray = 0
         self.entry_sent = 0
         self.stop_sent = 0
         self.unsure: frozenset[str] = frozenset()
@@ -91,6 +93,7 @@ class World:
             self.exceeded,
             self.entry_sent - self.record.trades_opened,
             self.stop_sent - self.record.trades_opened,
+            self.astray and self.astray - self.record.trades_opened,
             frozenset(_name(cid) for cid in self.unsure),
         )
 

@@ -12,15 +12,16 @@ import msgspec
 from exchange.types import OrderType
 from fsm.core.records import State
 from fsm.lab.model_choices import Choice, Choices
-from fsm.lab.model_claims import Violation
+from fsm.lab.model_claims import CLAIMS, Violation
 from fsm.lab.model_shell import Shell
 from fsm.lab.model_world import World
+from fsm.lab.variants import Variant, broken
 
 FAIR_STEPS_MAX = 80
 """A symbol that has not come to rest after so many steps with a fair exchange is stuck."""
 
 VIOLATIONS_MAX = 5
-DEPTH_DEFAULT = 6
+DEPTH_DEFAULT = 4
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -39,6 +40,16 @@ ROOTS = (
     Root("an empty account, MARKET entries", OrderType.MARKET),
     Root("an empty account, LIMIT entries", OrderType.LIMIT),
     Root("an entry about to be sent", OrderType.MARKET, _TO_PROTECTED[:2]),
+    Root(
+        "an entry given up that is still on its way",
+        OrderType.MARKET,
+        (
+            *_TO_PROTECTED[:2],
+            "the entry is still on its way, and nobody hears",
+            "a patient look",
+            "a patient look",
+        ),
+    ),
     Root("a protected trade", OrderType.MARKET, _TO_PROTECTED),
     Root("a stop about to be moved", OrderType.MARKET, (*_TO_PROTECTED, "a candle closes: the stop follows")),
     Root("a trade about to be closed", OrderType.MARKET, (*_TO_PROTECTED, "the operator flattens")),
@@ -51,18 +62,19 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
     root: str
     claim: str
+    means: str
     found: str
     choices: tuple[str, ...]
     lines: tuple[str, ...]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What was tried and what was found. ``cases`` = states + transitions."""
+    """What was tried and what was found. ``cases`` are the transitions and the steps to rest, each checked in full."""
 
     cases: int
     states: int
     transitions: int
-    fair_runs: int
+    fair_steps: int
     depth: int
     seconds: float
     by_root: dict[str, int]
@@ -97,7 +109,7 @@ class _Exploration:
     stop_after: int
     states: int = 0
     transitions: int = 0
-    fair_runs: int = 0
+    fair_steps: int = 0
     stories: list[Story] = field(default_factory=list)
     _fine: set[object] = field(default_factory=set)
     _reported: set[str] = field(default_factory=set)
@@ -152,7 +164,7 @@ class _Exploration:
             self._report(node, tuple(names), violation)
         else:
             self._fine.update(passed)
-        self.fair_runs += len(names)
+        self.fair_steps += len(names)
 
     def _report(self, node: _Node, more: tuple[str, ...], violation: Violation) -> None:
         """The first, and so shortest, story of each claim."""
@@ -164,6 +176,7 @@ class _Exploration:
             Story(
                 root=self.root.name,
                 claim=violation.claim,
+                means=CLAIMS[violation.claim],
                 found=violation.found,
                 choices=names,
                 lines=tell_story(self.shell, names),
@@ -270,13 +283,27 @@ def check_model(
         if sum(len(each.stories) for each in done) >= stop_after:
             break
     states, transitions = sum(each.states for each in done), sum(each.transitions for each in done)
+    fair_steps = sum(each.fair_steps for each in done)
     return Report(
-        cases=states + transitions,
+        cases=transitions + fair_steps,
         states=states,
         transitions=transitions,
-        fair_runs=sum(each.fair_runs for each in done),
+        fair_steps=fair_steps,
         depth=depth,
         seconds=round(perf_counter() - began, 3),
         by_root={each.root.name: each.states for each in done},
         violations=tuple(story for each in done for story in each.stories),
     )
+
+
+def check_variant(variant: Variant | None, depth: int = DEPTH_DEFAULT) -> Report:
+    """Check a broken engine (None: the real one), less deep first, so that its story is short."""
+    if variant is None:
+        return check_model(depth)
+    resends = variant.resends_entries
+    with broken(variant):
+        for less in range(1, depth + 1):
+            report = check_model(less, stop_after=1, shell_of=lambda kind: Shell(kind, resend_entries=resends))
+            if report.violations:
+                break
+    return report

@@ -17,7 +17,37 @@ the target 2 rests
 a look
 """
 
+GIVEN_UP = """
+a candle closes: go long
+the setup is done
+the entry is still on its way, and nobody hears
+a patient look
+a patient look
+"""
+
 STORIES = {
+    "R20 an entry that was given up is still taken over when a later signal came to nothing": GIVEN_UP
+    + """
+a candle closes: go long
+the setup is refused (-1111)
+the late entry arrives
+""",
+    "R20 an entry that was given up is taken over after the trade that it came beside": GIVEN_UP
+    + """
+a candle closes: go long
+the late entry arrives
+the setup is done
+the entry is filled
+the stop rests
+""",
+    "R28 what somebody added to a position is not taken over with it": GIVEN_UP
+    + """
+the late entry arrives
+somebody adds to the position
+a look
+the stop is refused: no permission (-2015)
+the close is filled
+""",
     "R8 targets wait for a stop that a crash may have kept from being sent": """
 a candle closes: go long
 the setup is done
