@@ -53,16 +53,14 @@ def check(store: Store, kind: Kind, symbol: str | None) -> None:
     row = queries.symbol(store, symbol) if symbol is not None else None
     if row is not None and row.state == "FLATTEN":
         raise _refused("STATE", f"{symbol} is being closed in an emergency: it resumes when that is done")
-    exceeded = next((budget.cause for budget in documents.limits(store).budgets if budget.exceeded), None)
+    exceeded = next((loss.name for loss in documents.limits(store).losses if loss.exceeded), None)
     if exceeded is not None:
         raise _refused(exceeded, f"the loss limit {exceeded} is exceeded: nothing resumes while it is")
 
 
 def _check_known(store: Store, symbol: str) -> None:
-    known = {row.symbol for row in queries.symbols(store)} | {row.symbol for row in queries.latest_decisions(store)}
-    configured = (documents.config(store) or {}).get("symbols")
-    if isinstance(configured, dict):
-        known |= configured.keys()
+    known = documents.symbols(store) | {row.symbol for row in queries.symbols(store)}
+    known |= {row.symbol for row in queries.latest_decisions(store)}
     # A daemon that has just been started for the first time has said nothing yet: then it is the one to refuse.
     if known and symbol not in known:
         raise not_found(f"{symbol} is not traded here", f"symbols: {', '.join(sorted(known))}")

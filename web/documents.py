@@ -19,62 +19,85 @@ MACHINE, LIMITS, HEALTH, CONFIG = "machine", "limits", "health", "config"
 
 
 class MachineDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The table the engine runs on. ``cells``: state → trigger → state, or stay, ignore, reject, impossible, flat_home.
+    """The table the engine runs on: state → trigger → a state, or stay, ignore, reject, impossible, flat_home.
 
     ``triggers`` says in words what each trigger means; ``mermaid`` is the diagram.
     """
 
     states: tuple[str, ...] = ()
     triggers: dict[str, str] = {}
-    cells: dict[str, dict[str, str]] = {}
+    table: dict[str, dict[str, str]] = {}
     mermaid: str = ""
 
 
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """One loss limit: what may be lost and what is, in USDT. ``cause`` is LIMIT_DAY, _WEEK, _MONTH or _DRAWDOWN."""
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
+    """One loss limit, in USDT. ``name`` is LIMIT_DAY, _WEEK, _MONTH or _DRAWDOWN; ``left`` is below zero beyond it."""
 
-    cause: str
+    name: str
     period: str
     allowed: Decimal
     used: Decimal
-    exceeded: bool
+    left: Decimal
 
     @property
-    def remaining(self) -> Decimal:
-        return max(self.allowed - self.used, Decimal(0))
+    def exceeded(self) -> bool:
+        return self.used >= self.allowed
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """A cap that counts what is open and what is in flight."""
+
+    allowed: Decimal
+    used: Decimal
 
 
 class LimitsDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Loss limits as they stand, and what the kill switch does: BLOCK_ENTRIES or FLATTEN (R34)."""
+    """Limits as they stand, and what the kill switch does: BLOCK_ENTRIES or FLATTEN (R34)."""
 
     action: str | None = None
-    auto_resume: bool | None = None
-    budgets: tuple[Budget, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    open_positions: Room | None = None
+    open_risk: Room | None = None
+    exposure: Room | None = None
 
 
-class Verified(msgspec.Struct, frozen=True, kw_only=True):
+class SeenStop(msgspec.Struct, frozen=True, kw_only=True):
     """The look that last read a position's stop back from the exchange; ``wall_ms`` is real time."""
 
     client_order_id: str | None = None
     wall_ms: int
 
 
-class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon's pulse. ``wall_ms`` and ``started_wall_ms`` are real time, ``clock_ms`` the exchange's clock.
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """Real time from first fill to confirmed stop since the daemon started; ``late`` counts passed deadlines."""
 
-    ``protection`` is by symbol. ``stream`` says how the user data stream is: connected, down or off.
+    count: int = 0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+    late: int = 0
+
+
+class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon's signs of life, about once in a real second.
+
+    ``wall_ms`` is the real time of writing and ``stops`` what was last seen of each symbol's stop; without them ages in
+    real time are unknown. ``stream`` says how the user data stream is: connected, down or off.
     """
 
+    at_ms: int | None = None
     wall_ms: int | None = None
-    started_wall_ms: int | None = None
-    clock_ms: int | None = None
+    decided_ms: int | None = None
+    equity_age_ms: int | None = None
+    exchange_failures: int | None = None
     speed: float | None = None
     stream: str | None = None
     loop_lag_ms: float | None = None
-    protection: dict[str, Verified] = {}
+    protection: Measured = Measured()
+    stops: dict[str, SeenStop] = {}
 
 
-Document = TypeVar("Document", bound=msgspec.Struct)
+Document = TypeVar("Document")
 
 
 def _read(store: Store, name: str, shape: type[Document]) -> Document | None:
@@ -89,7 +112,7 @@ def _read(store: Store, name: str, shape: type[Document]) -> Document | None:
 
 def machine(store: Store) -> MachineDocument | None:
     found = _read(store, MACHINE, MachineDocument)
-    return found if found is not None and found.cells else None
+    return found if found is not None and found.table else None
 
 
 def limits(store: Store) -> LimitsDocument:
@@ -97,15 +120,27 @@ def limits(store: Store) -> LimitsDocument:
 
 
 def health(store: Store) -> HealthDocument:
-    return _read(store, HEALTH, HealthDocument) or HealthDocument()
+    """The pulse; its ``at_ms`` is when it was written, on the exchange's clock."""
+    row, found = queries.document(store, HEALTH), _read(store, HEALTH, HealthDocument)
+    if row is None or found is None:
+        return HealthDocument()
+    return msgspec.structs.replace(found, at_ms=row.at_ms)
 
 
 def config(store: Store) -> dict[str, Any] | None:
-    """The settings in force as plain data, without secrets; None when the daemon has left none."""
-    row = queries.document(store, CONFIG)
-    if row is None:
-        return None
-    try:
-        return msgspec.json.decode(row.body_json, type=dict[str, Any])
-    except msgspec.DecodeError:
-        return None
+    """What is in force as the daemon left it: environment with secrets masked, settings, hashes; None without it."""
+    return _read(store, CONFIG, dict[str, Any])
+
+
+def setting(store: Store, section: str, key: str) -> Any:
+    """One value of config.yaml that is in force, None when it is not known."""
+    settings = (config(store) or {}).get("config")
+    values = settings.get(section) if isinstance(settings, dict) else None
+    return values.get(key) if isinstance(values, dict) else None
+
+
+def symbols(store: Store) -> frozenset[str]:
+    """The symbols that config.yaml names, empty when that is not known."""
+    settings = (config(store) or {}).get("config")
+    names = settings.get("symbols") if isinstance(settings, dict) else None
+    return frozenset(names) if isinstance(names, dict) else frozenset()

@@ -94,6 +94,11 @@ class _FromDatabase(Collector):
             yield _gauge("fsm_daemon_pulse_age_seconds", {(): max(0, self._wall_ms() - pulse.wall_ms) / 1000})
         if pulse.loop_lag_ms is not None:
             yield _gauge("fsm_loop_lag_seconds", {(): pulse.loop_lag_ms / 1000})
+        if pulse.equity_age_ms is not None:
+            yield _gauge("fsm_equity_age_seconds", {(): pulse.equity_age_ms / 1000})
+        if pulse.exchange_failures is not None:
+            yield _gauge("fsm_exchange_failures", {(): pulse.exchange_failures})
+        yield _gauge("fsm_protection_late", {(): pulse.protection.late})
         yield _gauge("fsm_journal_time_seconds", {(): newest_ms(store) / 1000})
 
     def _money(self, store: Store) -> Iterator[Metric]:
@@ -109,13 +114,13 @@ class _FromDatabase(Collector):
         if equity is not None and account is not None and account.equity_high > 0:
             fall = float((account.equity_high - equity.equity) / account.equity_high)
             yield _gauge("fsm_drawdown_ratio", {(): max(0.0, fall)})
-        budgets = documents.limits(store).budgets
-        yield _gauge("fsm_loss_budget_allowed_usdt", {(b.cause,): float(b.allowed) for b in budgets})
-        yield _gauge("fsm_loss_budget_used_usdt", {(b.cause,): float(b.used) for b in budgets})
+        losses = documents.limits(store).losses
+        yield _gauge("fsm_loss_budget_allowed_usdt", {(loss.name,): float(loss.allowed) for loss in losses})
+        yield _gauge("fsm_loss_budget_used_usdt", {(loss.name,): float(loss.used) for loss in losses})
 
     def _holdings(self, store: Store) -> Iterator[Metric]:
         positions, now_ms = queries.positions(store), self._wall_ms()
-        verified = documents.health(store).protection
+        verified = documents.health(store).stops
         yield _gauge("fsm_open_positions", {(): len(positions)})
         yield _gauge("fsm_positions_without_stop", {(): sum(1 for held in positions if held.protected_ms is None)})
         yield _gauge(

@@ -9,7 +9,7 @@ import msgspec
 
 from store.rows import AlertRow
 from store.views import CommandRow, OrderRow, TradeRow
-from web.documents import Budget
+from web.documents import Loss, Measured, Room
 
 Mode = Literal["RUNNING", "PAUSED", "HALTED", "STOPPED"]
 
@@ -38,7 +38,7 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
-    """A loss limit and what is left of it."""
+    """A loss limit and what is left of it, never below zero."""
 
     cause: str
     period: str
@@ -48,14 +48,14 @@ class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
     exceeded: bool
 
     @classmethod
-    def of(cls, budget: Budget) -> BudgetView:
+    def of(cls, loss: Loss) -> BudgetView:
         return cls(
-            cause=budget.cause,
-            period=budget.period,
-            allowed=budget.allowed,
-            used=budget.used,
-            remaining=budget.remaining,
-            exceeded=budget.exceeded,
+            cause=loss.name,
+            period=loss.period,
+            allowed=loss.allowed,
+            used=loss.used,
+            remaining=max(loss.left, Decimal(0)),
+            exceeded=loss.exceeded,
         )
 
 
@@ -93,7 +93,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     speed: float | None
     loop_lag_ms: float | None
     pulse_age_ms: int | None
+    equity_age_ms: int | None
+    decided_ms: int | None
+    exchange_failures: int | None
     protection_deadline_ms: int | None
+    positions_room: Room | None
+    risk_room: Room | None
+    exposure_room: Room | None
 
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,7 +237,10 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProtectionTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """Time from first fill to confirmed stop over the newest trades; milliseconds on the exchange's clock."""
+    """Time from first fill to confirmed stop over the newest trades; milliseconds on the exchange's clock.
+
+    ``measured`` is the same in real time, since the daemon started.
+    """
 
     trades: int
     unprotected: int
@@ -240,6 +249,7 @@ class ProtectionTimes(msgspec.Struct, frozen=True, kw_only=True):
     max_ms: int | None
     deadline_ms: int | None
     buckets: list[Bucket]
+    measured: Measured
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):

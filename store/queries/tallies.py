@@ -30,12 +30,13 @@ def newest_ids(store: Store) -> NewestIds:
 
 def triggers_after(store: Store, row_id: int, up_to_id: int) -> dict[tuple[str, str], int]:
     """How many transitions in (row_id, up_to_id] there are of each (symbol, trigger): ask for the new, and add up."""
-    rows = _rows(
-        store,
-        "SELECT symbol, trigger, count(*) FROM transitions WHERE id > ? AND id <= ? GROUP BY symbol, trigger",
-        row_id,
-        up_to_id,
+    # From the beginning, an index that covers the question is far smaller than the rows: "+" keeps SQLite off these.
+    row_number = "+id" if row_id == 0 else "id"
+    sql = (
+        "SELECT symbol, trigger, count(*) FROM transitions"  # noqa: S608 - one of two words of ours
+        f" WHERE {row_number} > ? AND {row_number} <= ? GROUP BY trigger, symbol"
     )
+    rows = _rows(store, sql, row_id, up_to_id)
     return {(symbol, trigger): count for symbol, trigger, count in rows}
 
 

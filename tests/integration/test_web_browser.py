@@ -27,8 +27,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from exchange.sim.symbols import shipped_folder
 from fsm.config import load_config
-from fsm.core.states import MEANING, TABLE, mermaid
 from fsm.lab.backtest import Request, run_backtest
+from fsm.live import documents
 from rules.load import load_rules
 from store import queries
 from store.batch import Batch
@@ -83,24 +83,18 @@ class Bot:
             at_ms=TO_MS, kind="trade_opened", severity="info", text=f"{HELD}: opened", dedupe_key="1", due_ms=TO_MS
         )
         self.journal.commit(Batch(marks=[mark], alerts=[alert]))
-        self.document("machine", _machine())
-        self.document("limits", {"action": "BLOCK_ENTRIES", "auto_resume": True, "budgets": _budgets()})
-        self.document("config", {"protection": {"deadline_ms": 5_000}})
+        self.document("machine", documents.machine())
+        self.document("limits", {"action": "BLOCK_ENTRIES", "losses": _losses()})
+        self.document("config", {"config": {"protection": {"deadline_ms": 5_000}}})
         now_ms = time.time_ns() // 1_000_000
         verified = {HELD: {"client_order_id": position.stop_client_order_id, "wall_ms": now_ms - 3_000}}
         self.document(
             "health",
-            {"wall_ms": now_ms, "clock_ms": TO_MS, "speed": 600, "stream": "connected", "protection": verified},
+            {"wall_ms": now_ms, "speed": 600, "stream": "connected", "stops": verified},
         )
 
 
-def _machine() -> dict[str, Any]:
-    cells = {state.value: {trigger.value: str(cell) for trigger, cell in row.items()} for state, row in TABLE.items()}
-    triggers = {trigger.value: words for trigger, words in MEANING.items()}
-    return {"states": list(cells), "triggers": triggers, "cells": cells, "mermaid": mermaid()}
-
-
-def _budgets() -> list[dict[str, Any]]:
+def _losses() -> list[dict[str, str]]:
     rows = [
         ("LIMIT_DAY", 200, 62),
         ("LIMIT_WEEK", 500, 141),
@@ -108,8 +102,8 @@ def _budgets() -> list[dict[str, Any]]:
         ("LIMIT_DRAWDOWN", 1_550, 640),
     ]
     return [
-        {"cause": cause, "period": "now", "allowed": str(allowed), "used": str(used), "exceeded": False}
-        for cause, allowed, used in rows
+        {"name": name, "period": "now", "allowed": str(allowed), "used": str(used), "left": str(allowed - used)}
+        for name, allowed, used in rows
     ]
 
 

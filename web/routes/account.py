@@ -46,7 +46,7 @@ def newest_ms(store: Store) -> int:
     """The newest time in the journal: "now" for everything that is counted back from, also in a simulated year."""
     equity, account = queries.latest_equity(store), queries.account(store)
     newest = queries.transitions(store, limit=1).rows
-    pulse = documents.health(store).clock_ms
+    pulse = documents.health(store).at_ms
     times = [equity.at_ms if equity else 0, account.at_ms if account else 0, newest[0].at_ms if newest else 0]
     return max(*times, pulse or 0)
 
@@ -91,14 +91,20 @@ def summary(store: Store, query: NoQuery, context: Context) -> Summary:
         day=periods.day,
         week=periods.week,
         month=periods.month,
-        budgets=[BudgetView.of(budget) for budget in limits.budgets],
+        budgets=[BudgetView.of(loss) for loss in limits.losses],
         limit_action=limits.action,
-        auto_resume=limits.auto_resume,
+        auto_resume=_auto_resume(store),
         stream=pulse.stream,
         speed=pulse.speed,
         loop_lag_ms=pulse.loop_lag_ms,
         pulse_age_ms=_pulse_age_ms(pulse, context),
+        equity_age_ms=pulse.equity_age_ms,
+        decided_ms=pulse.decided_ms,
+        exchange_failures=pulse.exchange_failures,
         protection_deadline_ms=protection_deadline_ms(store),
+        positions_room=limits.open_positions,
+        risk_room=limits.open_risk,
+        exposure_room=limits.exposure,
     )
 
 
@@ -113,8 +119,8 @@ def equity(store: Store, query: EquityQuery, context: Context) -> EquitySeries:
             Point(at_ms=point.at_ms, balance=point.balance, equity=point.equity, drawdown_pct=round(below, 4))
         )
     latest = queries.latest_equity(store)
-    budgets = documents.limits(store).budgets if latest else ()
-    floors = {budget.cause: latest.equity - budget.remaining for budget in budgets} if latest else {}
+    losses = documents.limits(store).losses if latest else ()
+    floors = {loss.name: latest.equity - loss.left for loss in losses} if latest else {}
     return EquitySeries(points=points, floors=floors)
 
 
@@ -138,9 +144,13 @@ def pnl(store: Store, query: PnlQuery, context: Context) -> Pnl:
 
 def protection_deadline_ms(store: Store) -> int | None:
     """How long a position may be without a confirmed stop, from the settings in force."""
-    section = (documents.config(store) or {}).get("protection")
-    found = section.get("deadline_ms") if isinstance(section, dict) else None
+    found = documents.setting(store, "protection", "deadline_ms")
     return found if isinstance(found, int) else None
+
+
+def _auto_resume(store: Store) -> bool | None:
+    found = documents.setting(store, "limits", "auto_resume")
+    return found if isinstance(found, bool) else None
 
 
 def _since_ms(wanted: Range, until_ms: int) -> int:

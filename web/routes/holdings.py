@@ -71,7 +71,7 @@ class _Record(msgspec.Struct, frozen=True):
 
 def positions(store: Store, query: NoQuery, context: Context) -> Positions:
     records = {row.symbol: msgspec.json.decode(row.record_json, type=_Record) for row in queries.symbols(store)}
-    verified = documents.health(store).protection
+    verified = documents.health(store).stops
     return Positions(
         [
             _position(
@@ -112,7 +112,7 @@ def _position(row: PositionRow, trade: TradeRow | None, record: _Record | None, 
     )
 
 
-def _age_ms(row: PositionRow, verified: documents.Verified | None, wall_ms: int) -> int | None:
+def _age_ms(row: PositionRow, verified: documents.SeenStop | None, wall_ms: int) -> int | None:
     """How long ago the stop that is in force was seen; None when the last look saw another one, or none was told of."""
     if verified is None or row.stop_client_order_id is None:
         return None
@@ -189,6 +189,7 @@ def protection(store: Store, query: NoQuery, context: Context) -> ProtectionTime
         max_ms=times[-1] if times else None,
         deadline_ms=protection_deadline_ms(store),
         buckets=buckets,
+        measured=documents.health(store).protection,
     )
 
 

@@ -45,11 +45,14 @@ function figures(summary) {
     ["Realised today", signed(summary.day?.realized_pnl)],
     ["This week", signed(summary.week?.realized_pnl)],
     ["This month", signed(summary.month?.realized_pnl)],
-    ["Open positions", String(summary.open_positions)],
-    ["Open risk", money(summary.open_risk_usdt)],
+    ["Open positions", room(summary.positions_room, String(summary.open_positions), 0)],
+    ["Open risk", room(summary.risk_room, money(summary.open_risk_usdt))],
+    ["Exposure", room(summary.exposure_room, "–")],
     ["Trades (won)", `${summary.trades} (${summary.wins})`],
   ];
 }
+
+const room = (cap, otherwise, digits = 2) => (cap ? `${money(cap.used, digits)} of ${money(cap.allowed, digits)}` : otherwise);
 
 function budget(limit) {
   const name = limit.cause.replace("LIMIT_", "").toLowerCase();
@@ -94,7 +97,7 @@ function card(position) {
 export function tick() {
   for (const { node, position, readMs } of verified) {
     if (position.stop_price === null) node.textContent = "NO STOP";
-    else if (position.stop_verified_age_ms === null) node.textContent = position.protected_ms ? "stop confirmed; last look unknown" : "stop NOT confirmed";
+    else if (position.stop_verified_age_ms === null) node.textContent = position.protected_ms ? `stop confirmed; last look ${when(position.updated_ms)}` : "stop NOT confirmed";
     else node.textContent = `stop verified ${lasting(position.stop_verified_age_ms + Math.round(performance.now() - readMs))} ago`;
   }
 }
@@ -110,5 +113,8 @@ export function drawProtection(found) {
   const words = found.trades === 0 ? "No trade has been filled yet."
     : `From first fill to confirmed stop: half within ${lasting(found.p50_ms)}, 99 % within ${lasting(found.p99_ms)}, longest ${lasting(found.max_ms)}${deadline}. `
       + `${found.unprotected} of ${found.trades} ended before their stop was confirmed.`;
-  fill(byId("protection"), el("p", {}, words), el("div", { class: "bars" }, bars.flat()));
+  const real = found.measured;
+  const measured = real.count === 0 ? null : el("p", {}, `In real time since the bot started: ${real.count} positions, half within ${lasting(real.p50_ms)}, `
+    + `99 % within ${lasting(real.p99_ms)}, longest ${lasting(real.max_ms)}; ${real.late} past the deadline.`);
+  fill(byId("protection"), measured, el("p", {}, words), el("div", { class: "bars" }, bars.flat()));
 }

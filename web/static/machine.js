@@ -41,7 +41,7 @@ function destinations(cells, state) {
 }
 
 export function drawMachine({ table, symbols }) {
-  const cells = table?.cells ?? {};
+  const cells = table?.table ?? {};
   const states = table?.states?.length ? table.states : Object.keys(PLACES);
   const place = (state) => PLACES[state] ?? [20 + 145 * (states.indexOf(state) % 4), HEIGHT - BOX_H];
   const ways = states.flatMap((state) => [...destinations(cells, state)].map(([dest, triggers]) =>

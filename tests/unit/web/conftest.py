@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from exchange.sim.symbols import shipped_folder
 from fsm.config import load_config
-from fsm.core.states import MEANING, TABLE, mermaid
 from fsm.lab.backtest import Request, run_backtest
+from fsm.live import documents
 from rules.load import load_rules
 from store import queries
 from store.batch import Batch
@@ -80,34 +80,25 @@ class Daemon:
         return row
 
 
-def machine_document() -> dict[str, Any]:
-    return {
-        "states": [state.value for state in TABLE],
-        "triggers": {trigger.value: words for trigger, words in MEANING.items()},
-        "cells": {
-            state.value: {trigger.value: str(cell) for trigger, cell in row.items()} for state, row in TABLE.items()
-        },
-        "mermaid": mermaid(),
-    }
-
-
-def limits_document(**exceeded: bool) -> dict[str, Any]:
-    budgets = [
+def limits_document() -> dict[str, Any]:
+    """In the shape of fsm.live.documents.limits."""
+    losses = [
         {
-            "cause": cause,
+            "name": name,
             "period": period,
             "allowed": allowed,
-            "used": allowed if exceeded.get(cause) else "35.5",
-            "exceeded": exceeded.get(cause, False),
+            "used": "35.5",
+            "left": str(Decimal(allowed) - Decimal("35.5")),
         }
-        for cause, period, allowed in (
+        for name, period, allowed in (
             ("LIMIT_DAY", "2024-12-01", "200"),
             ("LIMIT_WEEK", "2024-W48", "500"),
             ("LIMIT_MONTH", "2024-12", "1000"),
             ("LIMIT_DRAWDOWN", "all", "1500"),
         )
     ]
-    return {"action": "BLOCK_ENTRIES", "auto_resume": True, "budgets": budgets}
+    rooms = {name: {"allowed": "3", "used": "1"} for name in ("open_positions", "open_risk", "exposure")}
+    return {"losses": losses, "action": "BLOCK_ENTRIES", "halt": None, "paused": False, **rooms}
 
 
 @pytest.fixture(scope="session")
@@ -141,21 +132,27 @@ def daemon(path: Path) -> Iterator[Daemon]:
     with open_store(path, mode="write", at_ms=TO_MS) as store:
         writer = Daemon(store)
         row = writer.hold("BTCUSDT")
-        writer.document("machine", machine_document())
+        writer.document("machine", documents.machine())
         writer.document("limits", limits_document())
-        writer.document("config", {"symbols": {name: {} for name in SYMBOLS}, "protection": {"deadline_ms": 5_000}})
+        settings = load_config(ROOT / "config.yaml", None, {}).settings
+        writer.document("config", {"config": settings.plain(), "config_hash": "c" * 64})
         trade = queries.trade(store, row.trade_id or "")
         assert trade is not None
         stop = queries.positions(store)[0].stop_client_order_id
         writer.document(
             "health",
             {
+                "pid": 1,
+                "decided_ms": TO_MS,
+                "equity_age_ms": 900,
+                "exchange_failures": 0,
+                "open": ["BTCUSDT"],
+                "protection": {"count": 3, "p50_ms": 80.5, "p99_ms": 120.0, "max_ms": 120.0, "late": 0},
                 "wall_ms": WALL_MS - 2_000,
-                "clock_ms": TO_MS + 1_000,
-                "speed": 600,
                 "stream": "connected",
+                "speed": 600,
                 "loop_lag_ms": 1.5,
-                "protection": {"BTCUSDT": {"client_order_id": stop, "wall_ms": WALL_MS - 4_000}},
+                "stops": {"BTCUSDT": {"client_order_id": stop, "wall_ms": WALL_MS - 4_000}},
             },
         )
         writer.alert("a limit stopped entries")

@@ -69,8 +69,8 @@ def test_a_body_that_is_no_command_is_422(browser: Any, daemon: Any, body: str |
 
 
 def test_resuming_an_exceeded_limit_is_409_with_its_name(browser: Any, daemon: Any) -> None:
-    budget = {"cause": "LIMIT_WEEK", "period": "w", "allowed": "5", "used": "6", "exceeded": True}
-    daemon.document("limits", {"action": "BLOCK_ENTRIES", "budgets": [budget]})
+    loss = {"name": "LIMIT_WEEK", "period": "w", "allowed": "5", "used": "6", "left": "-1"}
+    daemon.document("limits", {"action": "BLOCK_ENTRIES", "losses": [loss]})
     for body in ({}, {"symbol": "BTCUSDT"}):
         answer = browser.post("/api/bot/resume", json=body)
         assert answer.status_code == 409

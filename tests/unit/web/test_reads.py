@@ -31,7 +31,8 @@ def test_the_summary_adds_up(browser: Any, daemon: Any) -> None:
     fall = (account.equity_high - equity.equity) / account.equity_high * 100
     assert found["drawdown_pct"] == pytest.approx(float(fall), abs=1e-4)
     assert found["environment"] == "backtest"
-    assert found["as_of_ms"] == TO_MS + 1_000
+    assert found["as_of_ms"] == TO_MS
+    assert found["positions_room"] == {"allowed": "3", "used": "1"}
     assert found["open_positions"] == 1
     assert found["protection_deadline_ms"] == 5_000
     closed = queries.trades(daemon.store, status="CLOSED", limit=1_000)
@@ -41,7 +42,7 @@ def test_the_summary_adds_up(browser: Any, daemon: Any) -> None:
 
 def test_r34_the_summary_says_what_a_breached_limit_does(browser: Any, daemon: Any) -> None:
     assert browser.get("/api/summary").json()["limit_action"] == "BLOCK_ENTRIES"
-    daemon.document("limits", {"action": "FLATTEN", "budgets": []})
+    daemon.document("limits", {"action": "FLATTEN", "losses": []})
     assert browser.get("/api/summary").json()["limit_action"] == "FLATTEN"
 
 
@@ -67,7 +68,7 @@ def test_a_position_shows_entry_stop_targets_r_and_when_its_stop_was_seen(browse
 
 
 def test_a_verification_of_another_stop_does_not_count(browser: Any, daemon: Any) -> None:
-    daemon.document("health", {"protection": {"BTCUSDT": {"client_order_id": "fother-S1.1", "wall_ms": 1}}})
+    daemon.document("health", {"stops": {"BTCUSDT": {"client_order_id": "fother-S1.1", "wall_ms": 1}}})
     (found,) = browser.get("/api/positions").json()["positions"]
     assert found["stop_verified_age_ms"] is None
 
@@ -187,17 +188,18 @@ def test_time_to_protection_counts_every_filled_trade_once(browser: Any, daemon:
     assert found["trades"] == len(filled)
     assert sum(bucket["count"] for bucket in found["buckets"]) + found["unprotected"] == len(filled)
     assert found["deadline_ms"] == 5_000
+    assert found["measured"]["count"] == 3
 
 
 def test_rules_and_settings_in_force_are_shown(browser: Any) -> None:
     found = browser.get("/api/rules").json()
     assert "regimes:" in found["text"]
-    assert found["config"]["protection"] == {"deadline_ms": 5_000}
+    assert found["config"]["config"]["protection"]["deadline_ms"] == 5_000
 
 
 def test_the_machine_is_the_one_the_daemon_stored(browser: Any) -> None:
     found = browser.get("/api/machine").json()
-    assert found["table"]["cells"]["IDLE"]["signal"] == "SIGNALLED"
+    assert found["table"]["table"]["IDLE"]["signal"] == "SIGNALLED"
     states = {row["symbol"]: row["state"] for row in found["symbols"]}
     assert states["BTCUSDT"] == "PROTECTED"
 
@@ -210,7 +212,7 @@ def test_without_documents_the_reads_say_unknown_instead_of_failing(visit: Any) 
         assert client.get("/api/positions").json() == {"positions": []}
 
 
-@pytest.mark.parametrize("body", ["{", '"text"', '{"budgets": 3}', '{"wall_ms": "soon"}'])
+@pytest.mark.parametrize("body", ["{", '"text"', '{"losses": 3}', '{"wall_ms": "soon"}'])
 def test_a_document_that_cannot_be_read_counts_as_missing(browser: Any, daemon: Any, body: str) -> None:
     for name in ("machine", "limits", "health", "config"):
         daemon.journal.commit(Batch(documents=[DocumentRow(name=name, at_ms=1, body_json=body)]))
