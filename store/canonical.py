@@ -1,8 +1,8 @@
 """The one way a row is written down before it is hashed.
 
 Canonical form: a JSON object of the row's columns, keys sorted, no white space, only control characters
-(DEL too), quotes and backslashes escaped, columns that are NULL left out. Leaving NULL out is what lets a later schema add a nullable column to a chained table
-without breaking the hashes of the rows that are already there.
+(DEL too), quotes and backslashes escaped, columns that are NULL left out. Leaving NULL out is what lets a
+later schema add a nullable column to a chained table without breaking the hashes of the rows already there.
 """
 
 from __future__ import annotations

@@ -137,6 +137,7 @@ _INDEXES = """
     CREATE INDEX transitions_trade ON transitions (trade_id) WHERE trade_id IS NOT NULL;
     CREATE INDEX decisions_at ON decisions (at_ms);
     CREATE INDEX decisions_symbol ON decisions (symbol, candle_ms);
+    CREATE INDEX decisions_symbol_at ON decisions (symbol, at_ms);
     CREATE INDEX decisions_outcome ON decisions (outcome, at_ms);
     CREATE INDEX regimes_symbol ON regimes (symbol, at_ms);
     CREATE INDEX fills_at ON fills (at_ms);

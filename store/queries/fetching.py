@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
-from peewee import ModelSelect
+from peewee import SQL, ModelSelect, NodeList
 
 from store.database import Store
 from store.errors import DatabaseDamaged
@@ -30,6 +30,15 @@ def fetch_each(store: Store, query: ModelSelect[Any], row_type: type[Row]) -> It
     with reading(store.path):
         for row in query.bind(store.database).dicts().iterator():
             yield _struct(store, row, row_type)
+
+
+def unindexed(field: Any) -> Any:
+    """The column as an expression, for which SQLite uses no index.
+
+    For a query that also names a trade: a trade has a handful of rows, which SQLite cannot know, and it
+    would rather walk along the index of another column that happens to have the wanted order.
+    """
+    return NodeList((SQL("+"), field))
 
 
 def _struct(store: Store, row: dict[str, Any], row_type: type[Row]) -> Row:

@@ -8,7 +8,7 @@ from peewee import ModelSelect
 
 from store.database import Store
 from store.models import AccountState, Fill, Intent, Order, Position, SymbolState, Trade
-from store.queries.fetching import fetch, fetch_one
+from store.queries.fetching import fetch, fetch_one, unindexed
 from store.rows import FillRow
 from store.sqlite import reading
 from store.views import AccountRow, IntentRow, OrderRow, PositionRow, SymbolRow, TradeRow
@@ -69,12 +69,8 @@ def orders(
     store: Store, *, symbol: str | None = None, trade_id: str | None = None, limit: int = 100, offset: int = 0
 ) -> list[OrderRow]:
     """Orders of ours, newest first."""
-    query = Order.select()
-    if symbol is not None:
-        query = query.where(Order.symbol == symbol)
-    if trade_id is not None:
-        query = query.where(Order.trade_id == trade_id)
-    ordered = query.order_by(Order.created_ms.desc(), Order.client_order_id.desc())
+    query, created_ms = _of_trade(Order.select(), Order, Order.created_ms, symbol, trade_id)
+    ordered = query.order_by(created_ms.desc(), Order.client_order_id.desc())
     return fetch(store, ordered.limit(limit).offset(offset), OrderRow)
 
 
@@ -85,15 +81,18 @@ def open_orders(store: Store) -> list[OrderRow]:
 
 
 def fills(
-    store: Store, *, symbol: str | None = None, trade_id: str | None = None, since_ms: int = 0, limit: int = 1_000
+    store: Store,
+    *,
+    symbol: str | None = None,
+    trade_id: str | None = None,
+    since_ms: int | None = None,
+    limit: int = 1_000,
 ) -> list[FillRow]:
     """Executions, newest first."""
-    query = Fill.select().where(Fill.at_ms >= since_ms)
-    if symbol is not None:
-        query = query.where(Fill.symbol == symbol)
-    if trade_id is not None:
-        query = query.where(Fill.trade_id == trade_id)
-    return fetch(store, query.order_by(Fill.at_ms.desc(), Fill.id.desc()).limit(limit), FillRow)
+    query, at_ms = _of_trade(Fill.select(), Fill, Fill.at_ms, symbol, trade_id)
+    if since_ms is not None:
+        query = query.where(at_ms >= since_ms)
+    return fetch(store, query.order_by(at_ms.desc(), Fill.id.desc()).limit(limit), FillRow)
 
 
 def intents(store: Store, transition_id: int) -> list[IntentRow]:
@@ -109,3 +108,13 @@ def _trades(symbol: str | None, status: str | None, since_ms: int | None) -> Mod
     if since_ms is not None:
         query = query.where(Trade.opened_ms >= since_ms)
     return query
+
+
+def _of_trade(
+    query: ModelSelect[Any], model: Any, time: Any, symbol: str | None, trade_id: str | None
+) -> tuple[ModelSelect[Any], Any]:
+    """The query for a symbol and a trade, and its time column as it is to be used further."""
+    if trade_id is None:
+        return (query if symbol is None else query.where(model.symbol == symbol)), time
+    query = query.where(model.trade_id == trade_id)
+    return (query if symbol is None else query.where(unindexed(model.symbol) == symbol)), unindexed(time)

@@ -10,7 +10,7 @@ from peewee import ModelSelect
 
 from store.database import Store
 from store.models import Transition
-from store.queries.fetching import fetch, fetch_each, fetch_one
+from store.queries.fetching import fetch, fetch_each, fetch_one, unindexed
 from store.rows import TransitionRow
 
 LIMIT_MAX = 10_000
@@ -43,13 +43,7 @@ def transitions(
 ) -> Page:
     """One page, ordered by time and then id. Raises ValueError for a cursor that is not one of ours."""
     limit = max(1, min(limit, LIMIT_MAX))
-    query = _filtered(wanted)
-    if cursor is not None:
-        at_ms, row_id = _parsed(cursor)
-        # The first half is what an index can seek by.
-        query = query.where((Transition.at_ms <= at_ms) & ((Transition.at_ms < at_ms) | (Transition.id < row_id)))
-    query = query.order_by(Transition.at_ms.desc(), Transition.id.desc()).limit(limit + 1)
-    rows = fetch(store, query, TransitionRow)
+    rows = fetch(store, newest_first(wanted, cursor).limit(limit + 1), TransitionRow)
     if len(rows) <= limit:
         return Page(rows, None)
     last = rows[limit - 1]
@@ -69,26 +63,44 @@ def transitions_after(store: Store, row_id: int, *, limit: int = 100) -> list[Tr
 
 def each_transition(store: Store, wanted: TransitionFilter = EVERYTHING) -> Iterator[TransitionRow]:
     """All that match, oldest first, one at a time."""
-    return fetch_each(store, _filtered(wanted).order_by(Transition.at_ms, Transition.id), TransitionRow)
+    query, at_ms = _filtered(wanted)
+    return fetch_each(store, query.order_by(at_ms, Transition.id), TransitionRow)
 
 
-def _filtered(wanted: TransitionFilter) -> ModelSelect[Any]:
+def newest_first(wanted: TransitionFilter, cursor: str | None = None) -> ModelSelect[Any]:
+    """The query behind ``transitions``, without its limit."""
+    query, at_ms = _filtered(wanted)
+    if cursor is not None:
+        last_ms, last_id = _parsed(cursor)
+        # The first half is what an index can seek by.
+        query = query.where((at_ms <= last_ms) & ((at_ms < last_ms) | (Transition.id < last_id)))
+    return query.order_by(at_ms.desc(), Transition.id.desc())
+
+
+def _filtered(wanted: TransitionFilter) -> tuple[ModelSelect[Any], Any]:
+    """The filtered query, and the time column as it is to be used further."""
+    column = unindexed if wanted.trade_id is not None else _as_it_is
+    at_ms = column(Transition.at_ms)
     conditions = [
-        column == value
-        for column, value in (
-            (Transition.symbol, wanted.symbol),
-            (Transition.dest, wanted.state),
-            (Transition.trigger, wanted.trigger),
+        field == value
+        for field, value in (
             (Transition.trade_id, wanted.trade_id),
+            (column(Transition.symbol), wanted.symbol),
+            (column(Transition.dest), wanted.state),
+            (column(Transition.trigger), wanted.trigger),
         )
         if value is not None
     ]
     if wanted.since_ms is not None:
-        conditions.append(Transition.at_ms >= wanted.since_ms)
+        conditions.append(at_ms >= wanted.since_ms)
     if wanted.until_ms is not None:
-        conditions.append(Transition.at_ms < wanted.until_ms)
+        conditions.append(at_ms < wanted.until_ms)
     query = Transition.select()
-    return query.where(*conditions) if conditions else query
+    return (query.where(*conditions) if conditions else query), at_ms
+
+
+def _as_it_is(field: Any) -> Any:
+    return field
 
 
 def _parsed(cursor: str) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -14,11 +14,8 @@ from msgspec.structs import replace
 
 from exchange.types import (
     AlgoRequest,
-    ConditionalType,
     MarginType,
     OrderRequest,
-    OrderType,
-    Side,
     WorkingType,
 )
 from fsm.core import intents
@@ -65,6 +62,14 @@ def to_json(value: Any) -> str:
     return msgspec.json.encode(value, order="deterministic").decode()
 
 
+Made = TypeVar("Made", bound=msgspec.Struct)
+
+
+def made(kind: type[Made], **fields: Any) -> Made:
+    """A struct from plain values, amounts as text."""
+    return msgspec.convert(fields, kind)
+
+
 class Story:
     """Makes what an engine would write. Everything follows from its arguments: no clock, no chance."""
 
@@ -72,27 +77,22 @@ class Story:
         self.start = START
         self.hour = HOUR
 
-    def effect(self, record: SymbolRecord, wanted: tuple[Any, ...] = (), trade: Trade | None = None) -> str:
-        effect: dict[str, Any] = {"record": record, "intents": wanted}
-        return to_json(effect if trade is None else {**effect, "trade": trade})
-
     def transition(
         self,
         record: SymbolRecord,
         trigger: str,
         source: str,
         at_ms: int,
-        *,
-        wanted: tuple[Any, ...] = (),
+        *wanted: intents.Intent,
         trade: Trade | None = None,
-        trade_id: str | None = None,
     ) -> TransitionRow:
-        """A journal row; the trade's id is found where the record has one."""
+        """A journal row; ``trade`` is the one that it ended."""
         held = record.trade or trade
+        effect: dict[str, Any] = {"record": record, "intents": wanted}
         return TransitionRow(
             at_ms=at_ms,
             symbol=record.symbol,
-            trade_id=trade_id or (held.id if held else None),
+            trade_id=held.id if held else None,
             trigger=trigger,
             source=source,
             dest=record.state,
@@ -102,11 +102,12 @@ class Story:
             event_json=to_json({"type": "CandleClosed", "candle_ms": at_ms - HOUR}),
             rules_hash=RULES,
             config_hash=CONFIG,
-            effect_json=self.effect(record, wanted, trade),
+            effect_json=to_json(effect if trade is None else {**effect, "trade": trade}),
         )
 
     def plan(self, symbol: str, number: int, at_ms: int) -> Trade:
         """A trade as it is when it is signalled."""
+        name = f"f0-{symbol}-{number}"
         return Trade(
             id=f"{symbol}-{number}",
             number=number,
@@ -122,21 +123,11 @@ class Story:
             entry_price_planned=Decimal("42000.10"),
             stop_price_initial=Decimal("41000.10"),
             risk_usdt=Decimal("120.5"),
-            entry=EntryLeg(
-                client_id=f"f0-{symbol}-{number}-E1.1",
-                type="MARKET",
-                quantity=Decimal("0.120"),
-                price=None,
-                expires_ms=None,
+            entry=made(
+                EntryLeg, client_id=f"{name}-E1.1", type="MARKET", quantity="0.120", price=None, expires_ms=None
             ),
             targets=(
-                TargetLeg(
-                    index=1,
-                    client_id=f"f0-{symbol}-{number}-T1.1",
-                    trigger_price=Decimal("44000"),
-                    portion=Decimal(1),
-                    quantity=None,
-                ),
+                made(TargetLeg, client_id=f"{name}-T1.1", index=1, trigger_price="44000", portion="1", quantity=None),
             ),
         )
 
@@ -144,7 +135,7 @@ class Story:
         trade = self.plan(symbol, number, at_ms)
         record = SymbolRecord(symbol=symbol, state=State.SIGNALLED, trade=trade, trades_opened=number)
         setup = intents.EnsureSetup(symbol=symbol, margin_type=MarginType.ISOLATED, leverage=2)
-        return self.transition(record, "signal", "IDLE", at_ms, wanted=(setup,))
+        return self.transition(record, "signal", "IDLE", at_ms, setup)
 
     def dropped(self, symbol: str, number: int, at_ms: int) -> TransitionRow:
         trade = replace(self.plan(symbol, number, at_ms), exit_reason="CANDLE_TOO_OLD", closed_ms=at_ms)
@@ -186,71 +177,38 @@ class Story:
     def round_trip(self, symbol: str, number: int, at_ms: int, *, net: str = "114.9") -> list[TransitionRow]:
         """Six transitions: signal, enter, fill, protect, exit, flat."""
         plan, filled = self.plan(symbol, number, at_ms), self.filled_trade(symbol, number, at_ms)
-        protected = replace(filled, protected_ms=at_ms + 1_500)
-        assert filled.stop is not None
-        entry = OrderRequest(
-            symbol=symbol,
-            side=plan.side.entry_side,
-            type=OrderType.MARKET,
-            quantity=plan.quantity,
-            client_id=plan.entry.client_id,
+        protected, end_ms = replace(filled, protected_ms=at_ms + 1_500), at_ms + 5 * HOUR
+        name, sides = f"f0-{symbol}-{number}", (plan.side.entry_side, plan.side.exit_side)
+        order = {"symbol": symbol, "type": "MARKET", "quantity": "0.120"}
+        entry = made(OrderRequest, **order, side=sides[0], client_id=f"{name}-E1.1")
+        close = made(OrderRequest, **order, side=sides[1], client_id=f"{name}-X1.1", reduce_only=True)
+        algo = {"symbol": symbol, "side": sides[1], "working_type": "MARK_PRICE", "close_position": True}
+        stop = made(AlgoRequest, **algo, type="STOP_MARKET", client_id=f"{name}-S1.1", trigger_price="41000.10")
+        target = made(AlgoRequest, **algo, type="TAKE_PROFIT_MARKET", client_id=f"{name}-T1.1", trigger_price="44000")
+        entering, placing, holding, exiting, idle = (
+            SymbolRecord(symbol=symbol, state=state, trade=trade, trades_opened=number)
+            for state, trade in (
+                (State.ENTERING, plan),
+                (State.ENTERING, filled),
+                (State.PROTECTED, protected),
+                (State.EXITING, protected),
+                (State.IDLE, None),
+            )
         )
-        stop = self.conditional(symbol, ConditionalType.STOP_MARKET, filled.stop.client_id, "41000.10")
-        target = self.conditional(symbol, ConditionalType.TAKE_PROFIT_MARKET, plan.targets[0].client_id, "44000")
-        close = replace(entry, side=plan.side.exit_side, client_id=f"f0-{symbol}-{number}-X1.1", reduce_only=True)
-
-        def record(state: State, trade: Trade | None) -> SymbolRecord:
-            return SymbolRecord(symbol=symbol, state=state, trade=trade, trades_opened=number)
-
+        place_entry = intents.PlaceEntry(symbol=symbol, request=entry)
+        place_stop = intents.PlaceStop(symbol=symbol, request=stop)
+        place_target = intents.PlaceTarget(symbol=symbol, index=1, request=target)
+        cancel = intents.CancelAlgo(symbol=symbol, client_id=stop.client_id)
+        leave = intents.ClosePosition(symbol=symbol, request=close)
+        booked = self.closed_trade(symbol, number, at_ms, net)
         return [
             self.signalled(symbol, number, at_ms),
-            self.transition(
-                record(State.ENTERING, plan),
-                "enter",
-                "SIGNALLED",
-                at_ms + 500,
-                wanted=(intents.PlaceEntry(symbol=symbol, request=entry),),
-            ),
-            self.transition(
-                record(State.ENTERING, filled),
-                "fill",
-                "ENTERING",
-                at_ms + 1_000,
-                wanted=(
-                    intents.PlaceStop(symbol=symbol, request=stop),
-                    intents.PlaceTarget(symbol=symbol, index=1, request=target),
-                ),
-            ),
-            self.transition(record(State.PROTECTED, protected), "protect", "ENTERING", at_ms + 1_500),
-            self.transition(
-                record(State.EXITING, protected),
-                "exit",
-                "PROTECTED",
-                at_ms + 5 * HOUR - 1_000,
-                wanted=(
-                    intents.CancelAlgo(symbol=symbol, client_id=stop.client_id),
-                    intents.ClosePosition(symbol=symbol, request=close),
-                ),
-            ),
-            self.transition(
-                record(State.IDLE, None),
-                "flat",
-                "EXITING",
-                at_ms + 5 * HOUR,
-                trade=self.closed_trade(symbol, number, at_ms, net),
-            ),
+            self.transition(entering, "enter", "SIGNALLED", at_ms + 500, place_entry),
+            self.transition(placing, "fill", "ENTERING", at_ms + 1_000, place_stop, place_target),
+            self.transition(holding, "protect", "ENTERING", at_ms + 1_500),
+            self.transition(exiting, "exit", "PROTECTED", end_ms - 1_000, cancel, leave),
+            self.transition(idle, "flat", "EXITING", end_ms, trade=booked),
         ]
-
-    def conditional(self, symbol: str, kind: ConditionalType, client_id: str, price: str) -> AlgoRequest:
-        return AlgoRequest(
-            symbol=symbol,
-            side=Side.SELL,
-            type=kind,
-            trigger_price=Decimal(price),
-            working_type=WorkingType.MARK_PRICE,
-            client_id=client_id,
-            close_position=True,
-        )
 
     def decision(self, symbol: str, candle_ms: int, outcome: str = "NO_SETUP", reason: str = "RSI_HIGH") -> DecisionRow:
         return DecisionRow(
@@ -403,13 +361,8 @@ class Story:
         return IntentOutcome(intent_id=intent_id, status=status, outcome_json='{"type":"CONFIRMED"}', at_ms=at_ms)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def story() -> Story:
-    return Story()
-
-
-@pytest.fixture(scope="module")
-def module_story() -> Story:
     return Story()
 
 

@@ -180,7 +180,9 @@ def test_r19_a_writer_killed_in_mid_stream_leaves_a_whole_database(path: Path, s
         os.close(writing)
         acknowledged = b""
         while acknowledged.count(b".") < 25:
-            acknowledged += os.read(reading, 1)
+            more = os.read(reading, 1)
+            assert more, "the writer ended by itself"
+            acknowledged += more
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         while more := os.read(reading, 4_096):

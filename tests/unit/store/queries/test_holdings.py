@@ -56,6 +56,8 @@ def test_orders_and_fills_of_a_trade(filled: Store) -> None:
     assert [fill.fill_id for fill in queries.fills(filled, trade_id="BTCUSDT-1")] == [12, 11]
     fills = queries.fills(filled, symbol="BTCUSDT", since_ms=queries.fills(filled)[0].at_ms)
     assert [fill.fill_id for fill in fills] == [32, 31]
+    assert len(queries.orders(filled, symbol="BTCUSDT", trade_id="BTCUSDT-1")) == 4
+    assert queries.fills(filled, symbol="ETHUSDT", trade_id="BTCUSDT-1") == []
     assert fills[0].maker is False
     assert fills[0].commission == Decimal("1.26003")
 

@@ -39,9 +39,11 @@ def test_equity_is_thinned_to_about_the_points_asked_for_and_keeps_the_newest(
     every = queries.equity(store, points=5_000)
     assert [point.equity for point in every] == [Decimal(10_000 + k) for k in range(1_000)]
     thinned = queries.equity(store, points=10)
-    assert 10 <= len(thinned) <= 11
+    assert len(thinned) == 10
     assert thinned[-1] == every[-1]
     assert [point.at_ms for point in thinned] == sorted(point.at_ms for point in thinned)
+    early = queries.equity(store, until_ms=story.start + 8_000, points=3)
+    assert [point.at_ms - story.start for point in early] == [2_000, 4_000, 7_000]
     part = queries.equity(store, since_ms=story.start + 5_000, until_ms=story.start + 8_000)
     assert [point.equity for point in part] == [Decimal(10_005), Decimal(10_006), Decimal(10_007)]
     latest = queries.latest_equity(store)

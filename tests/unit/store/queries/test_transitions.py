@@ -19,15 +19,14 @@ from store.queries import (
     transitions,
     transitions_after,
 )
-from store.queries.transitions import _filtered
+from store.queries.transitions import newest_first
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory, module_story: Any) -> Any:
+def filled(tmp_path_factory: pytest.TempPathFactory, story: Any) -> Any:
     """A store with a few hundred transitions, some at the same instant and some written late."""
-    story = module_story
     rows = [
         replace(row, at_ms=row.at_ms - (7 * story.hour if number % 5 == 0 else 0))
         for number in range(1, 21)
@@ -89,7 +88,6 @@ def test_pages_follow_each_other_and_hold_what_matches_newest_first(
         TransitionFilter(symbol="BTCUSDT"),
         TransitionFilter(state="HALT"),
         TransitionFilter(trigger="halt"),
-        TransitionFilter(trade_id="BTCUSDT-1"),
         TransitionFilter(since_ms=1, until_ms=2),
         TransitionFilter(symbol="BTCUSDT", since_ms=1, until_ms=2),
         TransitionFilter(symbol="BTCUSDT", state="HALT", trigger="halt"),
@@ -97,13 +95,19 @@ def test_pages_follow_each_other_and_hold_what_matches_newest_first(
     ids=repr,
 )
 def test_every_filter_goes_by_an_index_and_sorts_nothing_whole(store: Store, wanted: TransitionFilter) -> None:
-    model = _filtered(wanted).model
-    query = _filtered(wanted).order_by(model.at_ms.desc(), model.id.desc()).limit(100)
-    sql, values = query.bind(store.database).sql()
-    plan = [row[3] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
-    assert "USING INDEX" in plan[0] or "USING COVERING INDEX" in plan[0], plan
-    if wanted.trade_id is None:  # a trade has a handful of rows: sorting them costs nothing
-        assert all("B-TREE FOR ORDER BY" not in line for line in plan), plan
+    plan = planned(store, wanted)
+    assert "USING INDEX" in plan[0], plan
+    assert all("B-TREE FOR ORDER BY" not in line for line in plan), plan
+
+
+@pytest.mark.parametrize("others", [{}, {"symbol": "BTCUSDT"}, {"state": "IDLE", "since_ms": 1}, {"trigger": "flat"}])
+def test_a_trade_is_looked_up_by_its_id_whatever_else_is_asked(store: Store, others: dict[str, Any]) -> None:
+    assert "USING INDEX transitions_trade" in planned(store, TransitionFilter(trade_id="BTCUSDT-1", **others))[0]
+
+
+def planned(store: Store, wanted: TransitionFilter) -> list[str]:
+    sql, values = newest_first(wanted, "5.5").limit(100).bind(store.database).sql()
+    return [str(row[3]) for row in store.connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
 
 def test_one_transition_is_found_by_its_id(filled: Any) -> None:
