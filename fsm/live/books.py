@@ -78,9 +78,13 @@ class Books(JournalLedger):
         if rows:
             self.journal.commit(Batch(alerts=list(rows)))
 
-    def document(self, name: str, at_ms: int, body: Any) -> None:
-        """Leave a document for readers; the newest of a name replaces the one before."""
-        self.journal.commit(Batch(documents=[DocumentRow(name=name, at_ms=at_ms, body_json=to_json(body))]))
+    def document(self, name: str, at_ms: int, body: Any, **further: Any) -> None:
+        """Leave documents for readers; the newest of a name replaces the one before."""
+        rows = [
+            DocumentRow(name=each, at_ms=at_ms, body_json=to_json(found))
+            for each, found in {name: body, **further}.items()
+        ]
+        self.journal.commit(Batch(documents=rows))
 
     def marks(self, marks: list[PositionMark]) -> None:
         if marks:

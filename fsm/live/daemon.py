@@ -37,6 +37,9 @@ log = structlog.get_logger("fsm.daemon")
 ASK_AGAIN_S = 1.0
 SIGNALS_WITHOUT_ENTRY = 20
 HEARTBEAT_S_MIN = 1.0
+BEATS_A_DOCUMENT = 5
+"""Documents for readers are renewed every five seconds; what they must see at once are the journal's own tables."""
+
 Background = Callable[[], Awaitable[None]]
 
 
@@ -157,10 +160,12 @@ class Daemon:
     async def _heartbeat(self) -> None:
         """Every hour of the exchange's clock, and not more often than once in a real second."""
         shared = self.shared
-        last_ms = shared.clock.now_ms()
+        last_ms, beats = shared.clock.now_ms(), 0
         while True:
             await shared.clock.sleep(HEARTBEAT_S_MIN)
-            self._leave_documents()
+            beats += 1
+            if beats % BEATS_A_DOCUMENT == 0:
+                self._leave_documents()
             now_ms, interval_ms = shared.clock.now_ms(), shared.in_force.settings.loops.heartbeat_interval_ms
             if now_ms - last_ms >= interval_ms:
                 last_ms = now_ms
@@ -177,8 +182,7 @@ class Daemon:
             failures=self._troubles.total,
             pid=os.getpid(),
         )
-        shared.books.document("health", at_ms, body)
-        shared.books.document("limits", at_ms, documents.limits(shared, self.account.budgets))
+        shared.books.document("health", at_ms, body, limits=documents.limits(shared, self.account.budgets))
 
     async def _verify_all(self) -> None:
         """The whole journal, in a thread: a problem blocks entries and nothing else."""

@@ -1,0 +1,68 @@
+"""The daemon and the backtest do the same: every transition, on the shipped candles, in the columns that must agree."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from exchange.candle_files import CandleFolders
+from exchange.sim.feed import SymbolFeed
+from exchange.sim.symbols import shipped_folder
+from fsm.config import Config, load_config
+from fsm.lab.backtest import Request, run_backtest
+from fsm.lab.rehearsal import HOUR_MS, Rehearsal
+from fsm.live.comparison import compare
+from rules.load import load_rules
+from store.database import open_store
+from store.verify import verify
+
+ROOT = Path(__file__).parents[2]
+NEVER_MS = 10**12
+
+
+def stepped(config: Config) -> Config:
+    """What runs on real time stands still while the market is moved by hand."""
+    settings = config.settings
+    loops = {"reconcile_interval_ms": NEVER_MS, "lists_interval_ms": NEVER_MS, "equity_interval_ms": NEVER_MS}
+    settings = msgspec.structs.replace(
+        settings,
+        loops=msgspec.structs.replace(settings.loops, **loops),
+        limits=msgspec.structs.replace(settings.limits, equity_age_ms_max=2**60),
+    )
+    return dataclasses.replace(config, settings=settings)
+
+
+def check(tmp_path: Path, symbols: tuple[str, ...], hours: int) -> int:
+    given = load_config(ROOT / "config.yaml", None, {"BINANCE_ENV": "sim"})
+    config = stepped(dataclasses.replace(given, settings=given.settings.with_symbols(symbols)))
+    rules = load_rules(ROOT / "rules.yaml")
+    folders = CandleFolders((shipped_folder(),))
+    feeds = {name: SymbolFeed.read(folders, name) for name in symbols}
+    start_ms = min(found.start_ms for found in feeds.values())
+    live, lab = tmp_path / "live.sqlite", tmp_path / "lab.sqlite"
+    r = Rehearsal(config=config, rules=rules, feeds=feeds, db=live, start_ms=start_ms)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await r.until(start_ms + hours * HOUR_MS)
+
+    r.run(script)
+    until_ms = start_ms + hours * HOUR_MS
+    run_backtest(Request(config=config, rules=rules, data=(shipped_folder(),), symbols=symbols, to_ms=until_ms, db=lab))
+    with open_store(live, mode="read") as ours, open_store(lab, mode="read") as theirs:
+        compared, differences = compare(ours, theirs)
+    assert differences == []
+    assert verify(live).fine
+    return compared
+
+
+def test_one_symbol_until_its_first_trades(tmp_path: Path) -> None:
+    assert check(tmp_path, ("XRPUSDT",), 5_400) >= 6
+
+
+@pytest.mark.slow
+def test_five_symbols_over_everything_that_is_shipped(tmp_path: Path) -> None:
+    assert check(tmp_path, ("BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"), 13_000) > 500
