@@ -33,17 +33,17 @@ FULL, PART, NONE = "full", "part", "none"
 
 
 class AbstractVenue:
-    """One symbol in one-way mode at one price. ``ours`` is the part of the position that our entries opened.
+    """One symbol in one-way mode at one price. ``theirs`` is what others bought and sold of it, in sum.
 
     It obeys the exchange's rules (reduce-only is clamped, one closePosition order of a kind, orders of that kind end
     with their position) and leaves everything else to the choices of whoever drives it.
     """
 
-    __slots__ = ("algos", "fills", "income", "number", "orders", "ours", "position")
+    __slots__ = ("algos", "fills", "income", "number", "orders", "position", "theirs")
 
     def __init__(self) -> None:
         self.position = ZERO
-        self.ours = ZERO
+        self.theirs = ZERO
         self.orders: dict[str, Order] = {}
         self.algos: dict[str, AlgoOrder] = {}
         self.fills: tuple[Fill, ...] = ()
@@ -52,12 +52,18 @@ class AbstractVenue:
 
     def copy(self) -> AbstractVenue:
         other = AbstractVenue.__new__(AbstractVenue)
-        other.position, other.ours, other.number = self.position, self.ours, self.number
+        other.position, other.theirs, other.number = self.position, self.theirs, self.number
         other.orders, other.algos = dict(self.orders), dict(self.algos)
         other.fills, other.income = self.fills, self.income
         return other
 
     # --- what is true -----------------------------------------------------------------------------
+    @property
+    def ours(self) -> Decimal:
+        """The part of the position that our orders account for; what others closed may have been theirs or ours."""
+        sign = 1 if self.position > 0 else -1
+        return max(ZERO, min(abs(self.position), sign * (self.position - self.theirs)))
+
     def live_stops(self) -> list[AlgoOrder]:
         """Stops that would close something if the price came: of any version, and bridges."""
         return [algo for algo in self.algos.values() if algo.status is AlgoStatus.NEW and is_stop(algo.client_id)]
@@ -148,7 +154,7 @@ class AbstractVenue:
         amount = left if whole else min(left, half_of(order.quantity))
         if order.reduce_only:
             amount = min(amount, self._reducible(order.side))
-        self._execute(order.side, amount, order.order_id, now_ms, opens=not order.reduce_only)
+        self._execute(order.side, amount, order.order_id, now_ms)
         done = order.executed_quantity + amount
         clamped = order.reduce_only and self._reducible(order.side) == 0
         status = OrderStatus.FILLED if done == order.quantity or clamped else OrderStatus.PARTIALLY_FILLED
@@ -170,7 +176,9 @@ class AbstractVenue:
         amount = reducible if algo.quantity is None else min(algo.quantity, reducible)
         self.number += 1
         actual = self.number
-        self._execute(algo.side, amount, actual, now_ms, opens=False)
+        self._execute(algo.side, amount, actual, now_ms)
+        if algo.quantity is None:
+            self.theirs = ZERO  # it closes the whole position, whoever opened it
         self.algos[client_id] = replace(
             algo,
             status=AlgoStatus.FINISHED,
@@ -182,9 +190,8 @@ class AbstractVenue:
 
     def by_hand(self, side: Side, quantity: Decimal, now_ms: int) -> None:
         """Somebody else trades the symbol."""
-        self.position += side.sign * quantity
-        self.ours = min(self.ours, abs(self.position))
-        self._note(side, quantity, 0, now_ms)
+        self.theirs += side.sign * quantity
+        self._execute(side, quantity, 0, now_ms)
         self._expire_with_position(now_ms)
 
     # --- what a look shows ------------------------------------------------------------------------
@@ -223,15 +230,10 @@ class AbstractVenue:
         )
 
     # --- inside -----------------------------------------------------------------------------------
-    def _execute(self, side: Side, amount: Decimal, order_id: int, now_ms: int, *, opens: bool) -> None:
+    def _execute(self, side: Side, amount: Decimal, order_id: int, now_ms: int) -> None:
         if amount == 0:
             return
         self.position += side.sign * amount
-        self.ours = self.ours + amount if opens else max(self.ours - amount, ZERO)
-        self.ours = min(self.ours, abs(self.position))
-        self._note(side, amount, order_id, now_ms)
-
-    def _note(self, side: Side, amount: Decimal, order_id: int, now_ms: int) -> None:
         self.number += 1
         fill = Fill(
             symbol=SYMBOL,

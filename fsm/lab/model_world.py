@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from exchange.types import AlgoOrder, AlgoStatus, Fill, Order, OrderRequest
 from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
-from fsm.core.records import SymbolRecord, Trade
+from fsm.core.records import ZERO, SymbolRecord, Trade
 from fsm.core.sight import STUCK_TRIGGER_MS
 from fsm.lab.abstract_venue import AbstractVenue
 from fsm.lab.model_setting import START_MS, SYMBOL
@@ -69,6 +69,7 @@ class World:
         cursor = self.record.last_fill_id or 0
         venue.fills = tuple(fill for fill in venue.fills if fill.fill_id > cursor)
         venue.income = ()
+        venue.theirs = ZERO
 
     @property
     def sign(self) -> int:
@@ -119,7 +120,7 @@ class World:
         fills = tuple(_fill_key(fill, venue, sign) for fill in venue.fills if fill.fill_id > (cursor or 0))
         algos = frozenset(self._algo_key(algo) for algo in venue.algos.values())
         orders = frozenset(_order_key(order) for order in venue.orders.values())
-        return venue.position * sign, venue.ours, orders, algos, fills
+        return venue.position * sign, venue.theirs * sign, orders, algos, fills
 
     def _algo_key(self, algo: AlgoOrder) -> object:
         stuck = algo.status is AlgoStatus.TRIGGERED and self.now_ms - algo.update_time_ms > STUCK_TRIGGER_MS

@@ -25,11 +25,15 @@ DEPTH_DEFAULT = 4
 
 
 class Root(msgspec.Struct, frozen=True):
-    """Where an exploration starts: the kind of entry, and how many fair steps lead there from an empty account."""
+    """Where an exploration starts: the kind of entry, and the choices that lead there from an empty account.
+
+    ``less``: by how many choices it goes less deep than others, since more may happen there at once.
+    """
 
     name: str
     entry_type: OrderType
     prefix: tuple[str, ...] = ()
+    less: int = 0
 
 
 _TO_PROTECTED = (
@@ -50,11 +54,11 @@ ROOTS = (
             "a patient look",
         ),
     ),
-    Root("a protected trade", OrderType.MARKET, _TO_PROTECTED),
-    Root("a stop about to be moved", OrderType.MARKET, (*_TO_PROTECTED, "a candle closes: the stop follows")),
+    Root("a protected trade", OrderType.MARKET, _TO_PROTECTED, less=1),
+    Root("a stop about to be moved", OrderType.MARKET, (*_TO_PROTECTED, "a candle closes: the stop follows"), less=1),
     Root("a trade about to be closed", OrderType.MARKET, (*_TO_PROTECTED, "the operator flattens")),
 )
-"""Every exploration goes equally deep from each of these."""
+"""Each exploration begins at all of these."""
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,7 +281,7 @@ def check_model(
     began = perf_counter()
     done: list[_Exploration] = []
     for root in roots:
-        exploration = _Exploration(root, shell_of(root.entry_type), depth, stop_after)
+        exploration = _Exploration(root, shell_of(root.entry_type), max(depth - root.less, 1), stop_after)
         exploration.run()
         done.append(exploration)
         if sum(len(each.stories) for each in done) >= stop_after:
