@@ -130,6 +130,7 @@ def beside(store: Store, seconds: float, load: threading.Thread | None, stop: th
     if load is not None:
         load.start()
     found = asyncio.run(Writer(store).run(stop))
+    timer.cancel()
     if load is not None:
         load.join()
     return dict(found)
@@ -155,13 +156,19 @@ def reconnects_beside(store: Store, url: str, count: int) -> dict[str, object]:
     taken: list[float] = []
 
     def reconnect() -> None:
+        try:
+            again()
+        finally:
+            stop.set()
+
+    def again() -> None:
         with httpx.Client(base_url=url, headers=HEADERS, timeout=30) as client:
             for _ in range(count):
                 since = time.perf_counter()
                 with client.stream("GET", "/api/events") as stream:
+                    stream.raise_for_status()
                     next(line for line in stream.iter_lines() if line.startswith("event"))
                 taken.append(time.perf_counter() - since)
-        stop.set()
 
     found = beside(store, 3_600, threading.Thread(target=reconnect), stop)
     return {"reconnects": len(taken), "first_event": percentiles(taken), **found}

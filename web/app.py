@@ -194,7 +194,8 @@ def _serving(file: PageFile) -> Handler:
 async def _body(request: Request) -> bytes:
     """The request's body. Raises ApiError with 408 when it is slow in coming, 413 when it is too large."""
     try:
-        return await asyncio.wait_for(_whole(request), BODY_S)
+        async with asyncio.timeout(BODY_S):
+            return await _whole(request)
     except TimeoutError as error:
         message = f"the body did not arrive within {BODY_S:g} s"
         raise ApiError(408, "SLOW_BODY", message, "send it at once", headers={"Connection": "close"}) from error

@@ -220,13 +220,15 @@ class EventStream(Response):
         return await self._desk.ask(lambda store: news(store, position))
 
     async def _write(self, send: Send, body: bytes) -> None:
-        message = {"type": "http.response.body", "body": body, "more_body": True}
-        await asyncio.wait_for(send(message), SEND_S)
+        async with asyncio.timeout(SEND_S):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _within(event: asyncio.Event, timeout_s: float) -> bool:
+    # Not wait_for: in Python 3.11 it loses a cancellation that comes with the event, and the listener never ends.
     try:
-        await asyncio.wait_for(event.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
     except TimeoutError:
         return False
     return True

@@ -95,12 +95,12 @@ class Bot:
 
 
 def _losses() -> list[dict[str, str]]:
-    rows = [
+    rows = (
         ("LIMIT_DAY", 200, 62),
         ("LIMIT_WEEK", 500, 141),
         ("LIMIT_MONTH", 1_000, 300),
-        ("LIMIT_DRAWDOWN", 1_550, 640),
-    ]
+        ("LIMIT_DRAWDOWN", 1550, 640),
+    )
     return [
         {"name": name, "period": "now", "allowed": str(allowed), "used": str(used), "left": str(allowed - used)}
         for name, allowed, used in rows

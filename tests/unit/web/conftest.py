@@ -83,18 +83,12 @@ class Daemon:
 def limits_document() -> dict[str, Any]:
     """In the shape of fsm.live.documents.limits."""
     losses = [
-        {
-            "name": name,
-            "period": period,
-            "allowed": allowed,
-            "used": "35.5",
-            "left": str(Decimal(allowed) - Decimal("35.5")),
-        }
-        for name, period, allowed in (
-            ("LIMIT_DAY", "2024-12-01", "200"),
-            ("LIMIT_WEEK", "2024-W48", "500"),
-            ("LIMIT_MONTH", "2024-12", "1000"),
-            ("LIMIT_DRAWDOWN", "all", "1500"),
+        {"name": name, "period": period, "allowed": allowed, "used": "35.5", "left": left}
+        for name, period, allowed, left in (
+            ("LIMIT_DAY", "2024-12-01", "200", "164.5"),
+            ("LIMIT_WEEK", "2024-W48", "500", "464.5"),
+            ("LIMIT_MONTH", "2024-12", "1000", "964.5"),
+            ("LIMIT_DRAWDOWN", "all", "1500", "1464.5"),
         )
     ]
     rooms = {name: {"allowed": "3", "used": "1"} for name in ("open_positions", "open_risk", "exposure")}
