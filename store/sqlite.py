@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakSet
 
 import apsw
 from peewee import PeeweeException
@@ -54,22 +55,23 @@ _DAMAGE = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)
 class Database(APSWDatabase):  # type: ignore[misc]  # playhouse has no type hints
     """Peewee's database over apsw, which also remembers its connections so that all of them can be closed.
 
-    Peewee keeps one connection a thread; ``close_everywhere`` closes those of other threads too.
+    Peewee keeps one connection a thread, which goes with its thread; ``close_everywhere`` closes those of
+    other threads that still live.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
-        self._opened: list[apsw.Connection] = []
+        self._opened: WeakSet[apsw.Connection] = WeakSet()
         super().__init__(name, **options)
 
     def _connect(self) -> apsw.Connection:
         connection: apsw.Connection = super()._connect()
-        self._opened.append(connection)
+        self._opened.add(connection)
         return connection
 
     def close_everywhere(self) -> None:
         if not self.is_closed():
             self.close()
-        for connection in self._opened:
+        for connection in list(self._opened):
             connection.close()
         self._opened.clear()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -116,6 +117,18 @@ def test_readers_may_be_many_threads_each_with_its_own_connection(
     for _, connection in seen:
         with pytest.raises(apsw.ConnectionClosedError):
             connection.execute("SELECT 1")
+
+
+def test_a_thread_that_ends_takes_its_connection_with_it(path: Path, store: Store) -> None:
+    """A server's worker threads come and go for months."""
+    with open_store(path, mode="read") as reading:
+        before = len(apsw.connections())
+        for _ in range(20):
+            thread = threading.Thread(target=lambda: queries.counts(reading))
+            thread.start()
+            thread.join()
+        gc.collect()
+        assert len(apsw.connections()) <= before + 1
 
 
 def test_who_only_posts_can_write_commands_and_nothing_else(
