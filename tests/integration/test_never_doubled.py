@@ -32,7 +32,7 @@ from tests.contract.wired import Wired
 pytestmark = pytest.mark.anyio
 
 RUNS, SHARDS = 10_000, 10
-LIVED_TO_THE_END = 4  # every so-manieth run goes on to stop and close; the others are about the entry
+LIVED_TO_THE_END = 10  # every so-manieth run goes on to stop and close; the others are about the entry
 RUNS_OVER_HTTP = 12
 ORDER, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
 QUANTITY = Decimal("0.010")
@@ -55,9 +55,9 @@ def rules_of(seed: int) -> list[dict[str, Any]]:
         if chance.random() >= likely:
             continue
         effect, kind = chance.choice(LOST), chance.random()
-        if kind < 0.55:
+        if kind < 0.65:
             rules.append({"match": match, "effect": effect, "when": "after", "times": 1})
-        elif kind < 0.8:
+        elif kind < 0.78:
             rules.append({"match": match, "effect": effect, "when": "instead", "times": 1})
         else:
             late = {"preset": effect, "late_ms": chance.randint(1, int(LATEST_S * 1_000))}
