@@ -1,88 +1,123 @@
-"""`run`: transitions scroll by, a summary ends it, and every command it suggests works when it is pasted."""
+"""`run`: the daemon as a process of its own, with its embedded exchange; it ends in order and goes on where it was."""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from store import queries
 from store.database import open_store
+from store.verify import verify
 
 ROOT = Path(__file__).parents[4]
+PATIENCE_S = 90.0
 
 
 @pytest.fixture
-def one_symbol(project: Path) -> Path:
-    (project / "config.yaml").write_text("version: 1\nsymbols: {BTCUSDT: {}}\n", "utf-8")
+def fast(project: Path) -> Path:
+    """Two symbols, faster than shipped, and slow enough for a busy machine to be there when the first trade comes."""
+    settings = "version: 1\nsymbols: {BTCUSDT: {}, XRPUSDT: {}}\nsimulation: {speed: 1000}\nweb: {port: 0}\n"
+    (project / "config.yaml").write_text(settings, "utf-8")
     return project
 
 
-def suggested(text: str) -> list[str]:
-    return re.findall(r"(?m)^  (\S*python\S* -m fsm .+?) +# ", text)
+@contextmanager
+def running(project: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    with (project / "log.jsonl").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fsm", "run", *options],
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
-def test_a_run_shows_everything_and_its_suggestions_work(fsm_process, one_symbol) -> None:
-    ended = fsm_process("run")
-    assert ended.code == 0, ended.stderr
-    line = r"2024-\d\d-\d\d \d\d:00 +BTCUSDT +IDLE → SIGNALLED +signal +\w+ (LONG|SHORT)  \(BTCUSDT-1\)"
-    assert re.match(line, ended.stdout)
-    assert ended.stdout.count("ENTERING → PROTECTED") > 10
-    assert "\nnet PnL " in ended.stdout
+def until(process: subprocess.Popen[str], pattern: str) -> list[str]:
+    """The lines up to the first that matches; fails when the process ends before."""
+    assert process.stdout is not None
+    found = []
+    for line in process.stdout:
+        found.append(line.rstrip("\n"))
+        if re.search(pattern, line):
+            return found
+    raise AssertionError(f"{pattern!r} never came: {found[-5:]}")
 
-    commands = suggested(ended.stdout)
-    assert len(commands) == 8
-    for command in commands:
+
+def ended(process: subprocess.Popen[str], number: signal.Signals) -> str:
+    process.send_signal(number)
+    stdout, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    return stdout
+
+
+def test_a_trade_opens_is_covered_and_ends_and_so_does_the_run(fast: Path) -> None:
+    with running(fast) as process:
+        started = "\n".join(until(process, "dashboard is at"))
+        assert "Trading on sim (http://127.0.0.1:" in started
+        until(process, "ENTERING → PROTECTED +protect")
+        until(process, "EXITING → IDLE")
+        told = ended(process, signal.SIGTERM)
+    assert "\nStopped\n" in told
+    for command in re.findall(r"(?m)^  (\S*python\S* -m fsm .+?) +# ", told):
         pasted = subprocess.run(
             command,
             shell=True,
+            cwd=fast,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=False,
         )
         assert pasted.returncode == 0, (command, pasted.stdout, pasted.stderr)
-        assert pasted.stdout
-
-    again = fsm_process("run")
-    assert again.code == 0
-    assert "holds a finished run up to 2025-07-01 00:00 UTC" in again.stdout
-    assert "make run FRESH=1" in again.stdout
-    assert "other rules" not in again.stdout
-    assert suggested(again.stdout) == commands
-
-    found = fsm_process("--json").document
-    assert found["finished"] is True
-    assert found["present_rules"] is True
-    rules = one_symbol / "rules.yaml"
-    rules.write_text(rules.read_text("utf-8").replace("\n  confirmations: 3", "\n  confirmations: 2"), "utf-8")
-    assert "It was played with other rules than rules.yaml has now." in fsm_process("run").stdout
 
 
-def test_the_whole_result_is_one_document(fsm_process, one_symbol) -> None:
-    found = fsm_process("run", "--json", "--no-web", "--db", "here.sqlite").document
-    assert found["database"] == "here.sqlite"
-    assert found["trades"] > 10
-    assert (one_symbol / "here.sqlite").exists()
+def test_a_killed_run_goes_on_with_its_account_its_clock_and_its_journal(fast: Path) -> None:
+    """R8: kill -9, on both the bot and its exchange, and start again."""
+    path = fast / "var" / "sim.sqlite"
+    with running(fast, "--no-web") as process:
+        until(process, "ENTERING → PROTECTED")
+        process.kill()
+        process.wait()
+    with open_store(path, mode="read") as store:
+        before = queries.system_events(store, limit=1)[0].at_ms
+    with running(fast, "--no-web") as process:
+        until(process, "Ctrl-C ends the bot")
+        assert "\nStopped\n" in ended(process, signal.SIGINT)
+    assert verify(path).fine
+    with open_store(path, mode="read") as store:
+        events = queries.system_events(store, limit=100)
+    assert [row.kind for row in events].count("START") == 2
+    assert max(row.at_ms for row in events) >= before - 60_000
 
 
-def test_a_run_that_was_interrupted_is_not_touched(fsm, one_symbol) -> None:
-    path = one_symbol / "half.sqlite"
-    with open_store(path, mode="write") as store:
-        store.bind(environment="sim", account=None, at_ms=0)
-    before = path.read_bytes()
-    ended = fsm("run", "--db", path, "--json")
-    assert ended.code == 3
-    assert ended.document["error"]["code"] == "RUN_INTERRUPTED"
-    assert "make run FRESH=1" in ended.stderr
-    assert path.read_bytes() == before
+def test_another_bot_on_the_same_database_is_refused(fast: Path, fsm_process) -> None:
+    """R23."""
+    with running(fast, "--no-web") as process:
+        until(process, "Ctrl-C ends the bot")
+        refused = fsm_process("run", "--no-web")
+    assert refused.code == 3
+    assert "another bot writes this database" in refused.stderr
 
 
-def test_a_file_that_is_no_database_of_ours_is_not_touched(fsm, one_symbol) -> None:
-    (one_symbol / "empty.sqlite").touch()
-    ended = fsm("run", "--db", "empty.sqlite")
-    assert ended.code == 3
-    assert "hint: " in ended.stderr
-    assert (one_symbol / "empty.sqlite").stat().st_size == 0
+def test_a_file_that_is_no_database_of_ours_is_not_touched(fsm, fast: Path) -> None:
+    (fast / "foreign.sqlite").write_text("these are notes of somebody else, not a database\n" * 100)
+    refused = fsm("run", "--db", "foreign.sqlite", "--no-web")
+    assert refused.code != 0
+    assert (fast / "foreign.sqlite").read_text().startswith("these are notes")

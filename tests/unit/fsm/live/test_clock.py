@@ -1,0 +1,87 @@
+"""Clocks: one of a simulated exchange that never goes back, and a loop on which waiting takes no time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from exchange.errors import Unreachable
+from fsm.live.clock import DrivenClock, PacedClock, WallClock, wait_until
+from fsm.live.virtual_time import run_virtually
+
+
+class Simulated:
+    """An exchange's clock that says what it is told to say."""
+
+    def __init__(self, now_ms: int, speed: float) -> None:
+        self.now_ms, self.speed = now_ms, speed
+        self.is_down = False
+
+    async def read(self) -> tuple[int, float]:
+        if self.is_down:
+            raise Unreachable("no answer")
+        return self.now_ms, self.speed
+
+
+def test_a_stepped_clock_shows_what_was_read_and_never_goes_back() -> None:
+    source = Simulated(1_000, 0.0)
+    clock = PacedClock(source.read)
+
+    async def script() -> list[int]:
+        await clock.synchronise()
+        seen = [clock.now_ms()]
+        source.now_ms = 5_000
+        await clock.synchronise()
+        seen.append(clock.now_ms())
+        source.now_ms = 4_000
+        await clock.synchronise()
+        seen.append(clock.now_ms())
+        source.is_down = True
+        await clock.try_synchronise()
+        return [*seen, clock.now_ms()]
+
+    assert asyncio.run(script()) == [1_000, 5_000, 5_000, 5_000]
+
+
+def test_it_stops_where_the_data_ends() -> None:
+    source = Simulated(10_000, 1e6)
+    clock = PacedClock(source.read, end_ms=10_500)
+    asyncio.run(clock.synchronise())
+    assert clock.now_ms() <= 10_500
+
+
+def test_a_fast_clock_shortens_real_waits() -> None:
+    source = Simulated(0, 600.0)
+    clock = PacedClock(source.read)
+    asyncio.run(clock.synchronise())
+    assert clock.real_s(3_600_000) == 6.0
+    assert WallClock().real_s(3_600_000) == 3_600.0
+
+
+def test_waiting_on_the_virtual_loop_is_exact_and_takes_no_time() -> None:
+    now = [0]
+
+    async def script() -> float:
+        clock = DrivenClock(lambda: now[0])
+        began = clock.monotonic()
+        await clock.sleep(86_400)
+        return clock.monotonic() - began
+
+    assert run_virtually(script()) == 86_400
+
+
+def test_waiting_for_a_moment_ends_when_the_exchange_shows_it() -> None:
+    now = [0]
+
+    async def script() -> float:
+        clock = DrivenClock(lambda: now[0])
+
+        async def later() -> None:
+            await clock.sleep(30)
+            now[0] = 1_000
+
+        task = asyncio.create_task(later())
+        await wait_until(clock, 1_000)
+        await task
+        return clock.monotonic()
+
+    assert 30 <= run_virtually(script()) <= 31

@@ -1,0 +1,110 @@
+"""The watch of one symbol: entries are searched for with patience, and absence is believed only when it lasts."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from exchange.client_ids import Leg, client_id
+from exchange.types import Order, OrderRequest, OrderStatus, OrderType, Position, Side, SymbolSnapshot
+from fsm.core.intents import PlaceEntry
+from fsm.live.entry_search import ABSENCES_MIN, ABSENT_S_MIN, ANSWER_S_MAX, EntrySearch, Finding
+from fsm.live.watch import ProtectionTimes, Watch
+
+ID = client_id("5eed0001", "BTCUSDT", 1, Leg.ENTRY, 0, 1)
+INTENT = PlaceEntry(
+    symbol="BTCUSDT",
+    request=OrderRequest(symbol="BTCUSDT", side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("0.1"), client_id=ID),
+)
+
+
+def snapshot(*, quantity: str = "0", order: Order | None = None) -> SymbolSnapshot:
+    position = Position(
+        symbol="BTCUSDT",
+        quantity=Decimal(quantity),
+        entry_price=Decimal(60_000),
+        mark_price=Decimal(60_000),
+        unrealized_pnl=Decimal(0),
+        liquidation_price=None,
+        isolated_wallet=Decimal(0),
+        update_time_ms=0,
+    )
+    return SymbolSnapshot(
+        symbol="BTCUSDT",
+        at_ms=0,
+        position=position,
+        orders=(order,) if order else (),
+        algo_orders=(),
+        fills=(),
+        mark_price=Decimal(60_000),
+        last_price=Decimal(60_000),
+    )
+
+
+ORDER = Order(
+    symbol="BTCUSDT",
+    order_id=1,
+    client_id=ID,
+    side=Side.BUY,
+    type="MARKET",
+    status=OrderStatus.FILLED,
+    price=Decimal(0),
+    quantity=Decimal("0.1"),
+    executed_quantity=Decimal("0.1"),
+    average_price=Decimal(60_000),
+    reduce_only=False,
+    update_time_ms=0,
+)
+
+
+class TestTheSearchForAnEntry:
+    """R16, R20."""
+
+    def test_seen_once_is_found(self) -> None:
+        assert EntrySearch("1.0", INTENT, 0.0).judge(snapshot(order=ORDER), 0.1) is Finding.FOUND
+
+    def test_absent_needs_many_looks_and_much_time(self) -> None:
+        search = EntrySearch("1.0", INTENT, 0.0)
+        for look in range(ABSENCES_MIN - 1):
+            assert search.judge(snapshot(), ABSENT_S_MIN + look) is Finding.OPEN
+        assert search.judge(snapshot(), ABSENT_S_MIN + ABSENCES_MIN) is Finding.ABSENT
+
+    def test_many_looks_within_a_moment_prove_nothing(self) -> None:
+        search = EntrySearch("1.0", INTENT, 0.0)
+        assert {search.judge(snapshot(), 1.0) for _ in range(50)} == {Finding.OPEN}
+
+    def test_with_a_position_it_is_never_absent_only_overdue(self) -> None:
+        search = EntrySearch("1.0", INTENT, 0.0)
+        for second in range(int(ANSWER_S_MAX)):
+            assert search.judge(snapshot(quantity="0.1"), float(second)) is Finding.OPEN
+        assert search.judge(snapshot(quantity="0.1"), ANSWER_S_MAX) is Finding.OVERDUE
+
+
+class TestTheDeadline:
+    """R5."""
+
+    def test_nothing_is_owed_before_a_fill(self) -> None:
+        assert Watch(ProtectionTimes()).left_s(100.0, 5_000) is None
+
+    def test_it_runs_from_the_first_fill(self) -> None:
+        watch = Watch(ProtectionTimes())
+        watch.filled(10.0)
+        assert watch.left_s(12.0, 5_000) == pytest.approx(3.0)
+        assert watch.left_s(15.0, 5_000) == pytest.approx(0.0)
+
+    def test_once_acted_upon_it_is_counted_and_over(self) -> None:
+        times = ProtectionTimes()
+        watch = Watch(times)
+        watch.filled(10.0)
+        watch.gave_up()
+        assert watch.left_s(20.0, 5_000) is None
+        assert times.summary()["late"] == 1
+
+
+def test_protection_times_are_summed_up() -> None:
+    times = ProtectionTimes()
+    assert times.summary() == {"count": 0, "p50_ms": None, "p99_ms": None, "max_ms": None, "late": 0}
+    for ms in range(1, 101):
+        times.add(float(ms))
+    assert times.summary() == {"count": 100, "p50_ms": 51.0, "p99_ms": 100.0, "max_ms": 100.0, "late": 0}
