@@ -61,6 +61,7 @@ def _print(report: Report) -> None:
             ("states", f"{report.states:,}"),
             ("transitions", f"{report.transitions:,}"),
             ("steps to rest", f"{report.fair_steps:,}"),
+            ("kinds of journal rows", report.rows),
             ("depth", f"{report.depth} choices, from {len(report.by_root)} starting points"),
             ("seconds", f"{report.seconds:.1f}"),
             ("violations", len(report.violations)),

@@ -56,11 +56,13 @@ _intents = msgspec.json.Decoder(tuple[Intent, ...]).decode
 
 
 class CheckedJournal:
-    """A ledger in memory. ``world`` is where the engine decides; ``rows`` are those of this step of the model."""
+    """A ledger in memory. ``world`` is where the engine decides; ``rows`` are those of this step of the model,
+    ``kinds`` of all steps: from which state, by which trigger, for which reason."""
 
     def __init__(self) -> None:
         self.world = World()
         self.rows: list[Move] = []
+        self.kinds: set[tuple[State, Trigger, str]] = set()
 
     def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step:
         self._check_order(before)
@@ -68,6 +70,7 @@ class CheckedJournal:
         _check_halt(before, move, event, self.world)
         _check_flatness(before, move, self.world)
         self.rows.append(move)
+        self.kinds.add((before.state, move.trigger, move.reason))
         number = len(self.rows)
         trade = move.record.trade or before.trade
         return Step(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -73,12 +75,16 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What was tried and what was found. ``cases`` are the transitions and the steps to rest, each checked in full."""
+    """What was tried and what was found. ``cases`` are the transitions and the steps to rest, each checked in full.
+
+    ``rows`` counts the different journal rows that were written, by state, trigger and reason.
+    """
 
     cases: int
     states: int
     transitions: int
     fair_steps: int
+    rows: int
     depth: int
     seconds: float
     by_root: dict[str, int]
@@ -282,7 +288,8 @@ def check_model(
     done: list[_Exploration] = []
     for root in roots:
         exploration = _Exploration(root, shell_of(root.entry_type), max(depth - root.less, 1), stop_after)
-        exploration.run()
+        with _uncollected():
+            exploration.run()
         done.append(exploration)
         if sum(len(each.stories) for each in done) >= stop_after:
             break
@@ -293,11 +300,24 @@ def check_model(
         states=states,
         transitions=transitions,
         fair_steps=fair_steps,
+        rows=len(set().union(*(each.shell.journal.kinds for each in done))),
         depth=depth,
         seconds=round(perf_counter() - began, 3),
         by_root={each.root.name: each.states for each in done},
         violations=tuple(story for each in done for story in each.stories),
     )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would walk over all states again and again and find nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def check_variant(variant: Variant | None, depth: int = DEPTH_DEFAULT) -> Report:

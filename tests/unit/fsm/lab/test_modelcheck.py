@@ -22,6 +22,7 @@ def test_nothing_that_must_hold_is_violated_three_choices_deep_from_any_start(re
     assert report.states > 1_500
     assert report.transitions > report.states
     assert set(report.by_root) == {root.name for root in ROOTS}
+    assert report.rows > 50, "too few kinds of journal rows: the model does not reach what it should"
     assert report.cases == report.transitions + report.fair_steps
 
 
