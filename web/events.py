@@ -79,7 +79,8 @@ def news(store: Store, position: Position) -> tuple[list[bytes], bool]:
         position.transitions, position.alerts = end.transitions, end.alerts
         position.commands, position.told = end.commands, end.told
         return [_event("reset", {}, position)], False
-    return [*_transitions(store, position), *_alerts(store, position), *_commands(store, position)], behind > PAGE
+    more = behind > PAGE or newest.alert - position.alerts > PAGE
+    return [*_transitions(store, position), *_alerts(store, position), *_commands(store, position)], more
 
 
 def _transitions(store: Store, position: Position) -> Iterator[bytes]:

@@ -77,10 +77,10 @@ def summary(store: Store, query: NoQuery, context: Context) -> Summary:
         daemon_running=running,
         paused=account.paused if account else False,
         halt=_halt(account),
-        equity=equity.equity if equity else None,
-        balance=equity.balance if equity else None,
-        available_balance=equity.available_balance if equity else None,
-        unrealized_pnl=equity.unrealized_pnl if equity else None,
+        equity=_fixed(equity.equity) if equity else None,
+        balance=_fixed(equity.balance) if equity else None,
+        available_balance=_fixed(equity.available_balance) if equity else None,
+        unrealized_pnl=_fixed(equity.unrealized_pnl) if equity else None,
         equity_high=account.equity_high if account else None,
         drawdown_pct=_drawdown_pct(equity, account),
         net_pnl=result.net_pnl,
@@ -173,6 +173,11 @@ def _mode(account: AccountRow | None, running: bool) -> Mode:
     if account is not None and account.paused:
         return "PAUSED"
     return "RUNNING" if running else "STOPPED"
+
+
+def _fixed(amount: Decimal) -> Decimal:
+    """The same amount, written without an exponent (a sum of nothing may be journalled as 0E-8)."""
+    return Decimal(format(amount, "f")) if amount else _ZERO
 
 
 def _drawdown_pct(equity: EquityRow | None, account: AccountRow | None) -> float | None:

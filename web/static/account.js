@@ -111,7 +111,7 @@ export function drawProtection(found) {
   });
   const deadline = found.deadline_ms === null ? "" : `; deadline ${lasting(found.deadline_ms)}`;
   const words = found.trades === 0 ? "No trade has been filled yet."
-    : `From first fill to confirmed stop: half within ${lasting(found.p50_ms)}, 99 % within ${lasting(found.p99_ms)}, longest ${lasting(found.max_ms)}${deadline}. `
+    : `From first fill to confirmed stop by the exchange's clock, which a simulation speeds up: half within ${lasting(found.p50_ms)}, 99 % within ${lasting(found.p99_ms)}, longest ${lasting(found.max_ms)}${deadline}. `
       + `${found.unprotected} of ${found.trades} ended before their stop was confirmed.`;
   const real = found.measured;
   const measured = real.count === 0 ? null : el("p", {}, `In real time since the bot started: ${real.count} positions, half within ${lasting(real.p50_ms)}, `

@@ -1,0 +1,74 @@
+"""Positions in the stream: read back as they were sent, moved by what was told, never beyond what is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from store import queries
+from store.inbox import Inbox
+from web.events import BEHIND_MAX, PAGE, Position, news
+
+TO_MS = 1_733_011_200_000
+
+
+def test_a_position_reads_back_as_it_was_sent(daemon: Any) -> None:
+    position = Position.at_end(daemon.store)
+    again = Position.parsed(str(position))
+    assert again is not None
+    assert str(again) == str(position)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1.2", "1.2.3.4", "a.b.c", "-1.0.0", "1.2.٣", "9" * 16 + ".1.1", "1..2"])
+def test_what_is_no_position_is_none(text: str) -> None:
+    assert Position.parsed(text) is None
+
+
+def test_nothing_new_is_no_event(daemon: Any) -> None:
+    assert news(daemon.store, Position.at_end(daemon.store)) == ([], False)
+
+
+def test_a_page_at_a_time_until_nothing_is_left(daemon: Any) -> None:
+    newest = queries.newest_ids(daemon.store).transition
+    position = Position(newest - 130, 0, 0)
+    position.alerts = queries.newest_ids(daemon.store).alert
+    counts, more = [], True
+    while more:
+        events, more = news(daemon.store, position)
+        counts.append(len(events))
+    assert counts == [PAGE, 30]
+    assert position.transitions == newest
+
+
+def test_a_command_is_told_once_for_each_of_its_states(daemon: Any) -> None:
+    position, inbox = Position.at_end(daemon.store), Inbox(daemon.store)
+    first, second = (inbox.post("pause", None, "web", TO_MS) for _ in range(2))
+    assert len(news(daemon.store, position)[0]) == 2
+    assert news(daemon.store, position)[0] == []
+    inbox.take(TO_MS)
+    assert len(news(daemon.store, position)[0]) == 2
+    inbox.finish(second, "done", at_ms=TO_MS)
+    (event,) = news(daemon.store, position)[0]
+    assert b'"state":"done"' in event
+    assert position.commands < first  # the first is not finished: who comes back is told of both again
+    inbox.finish(first, "done", at_ms=TO_MS)
+    news(daemon.store, position)
+    assert position.commands == second
+
+
+@pytest.mark.parametrize("behind", [BEHIND_MAX + 1, -1])
+def test_too_far_away_is_a_reset_to_the_end(daemon: Any, behind: int) -> None:
+    newest = queries.newest_ids(daemon.store)
+    position = Position(newest.transition - behind, newest.alert, newest.command)
+    (event,), more = news(daemon.store, position)
+    assert event.startswith(b"event: reset\n")
+    assert (position.transitions, more) == (newest.transition, False)
+
+
+def test_an_event_is_one_line_of_data_whatever_was_written(daemon: Any) -> None:
+    position = Position.at_end(daemon.store)
+    daemon.alert("two\nlines\r\nevent: command\n\ndata: forged")
+    (event,) = news(daemon.store, position)[0]
+    assert event.count(b"\n") == 4
+    assert len([line for line in event.split(b"\n") if line.startswith(b"event:")]) == 1
