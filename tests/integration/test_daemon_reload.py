@@ -1,0 +1,102 @@
+"""Edits of rules and settings while the bot runs: taken up, refused, and never in the middle of a trade (R49)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.small_market import RULES, TO_SIGNAL, jump, quiet, triggers
+from fsm.live.reload import Reload
+from rules.load import parse_rules
+from store import queries
+from store.database import open_store
+
+Make = Callable[..., Rehearsal]
+ROOT = Path(__file__).parents[2]
+BTC = 60_000.0
+TOP = BTC * 1.01
+MARKET = [jump(BTC), *quiet(TOP, 2), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 2), jump(TOP), *quiet(TOP * 1.01, 3)]
+DEAF = RULES.replace("close_1h > 1.008 * open_1h", "close_1h > 1.5 * open_1h")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    paths = {"rules": tmp_path / "rules.yaml", "config": tmp_path / "config.yaml"}
+    paths["rules"].write_text(RULES)
+    paths["config"].write_text((ROOT / "config.yaml").read_text("utf-8"))
+    return paths
+
+
+def watching(r: Rehearsal, files: dict[str, Path]) -> Reload:
+    return Reload(r.running, config=r.config, config_path=files["config"], rules_path=files["rules"])
+
+
+def notes(r: Rehearsal) -> list[tuple[str, str]]:
+    with open_store(r.db, mode="read") as store:
+        rows = queries.system_events(store, limit=1000)
+    return [(row.kind, row.reason) for row in rows if row.kind.startswith("RELOAD")]
+
+
+def test_new_rules_hold_from_the_next_close_and_an_open_trade_keeps_its_own(
+    rehearse: Make, files: dict[str, Path]
+) -> None:
+    r = rehearse(BTCUSDT=MARKET)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        reload = watching(r, files)
+        await r.hours(TO_SIGNAL + 0.5)
+        files["rules"].write_text(DEAF)
+        reload.look()
+        shared = r.running.shared
+        assert shared.in_force.rules.hash == parse_rules(DEAF, "x").hash
+        assert shared.engine.setting("BTCUSDT").rules_hash == r.rules.hash, "the trade keeps its rules"
+        await r.hours(8)
+        assert shared.engine.setting("BTCUSDT").rules_hash == shared.in_force.rules.hash
+
+    r.run(script)
+    assert notes(r) == [("RELOAD", "RULES")]
+    assert sum(row.startswith("signal") for row in triggers(r)) == 1
+    with open_store(r.db, mode="read") as store:
+        assert len(queries.rule_versions(store)) == 2
+
+
+def test_a_bad_file_changes_nothing_and_says_so(rehearse: Make, files: dict[str, Path]) -> None:
+    r = rehearse(BTCUSDT=MARKET)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        reload = watching(r, files)
+        files["rules"].write_text("version: 1\nnonsense")
+        reload.look()
+        reload.look()
+        assert r.running.shared.in_force.rules.hash == r.rules.hash
+        await r.hours(TO_SIGNAL + 0.5)
+
+    r.run(script)
+    assert notes(r) == [("RELOAD_REFUSED", "rules.yaml")]
+    assert "protect STOP_CONFIRMED" in triggers(r)
+
+
+def test_settings_that_may_change_do_and_the_others_wait(rehearse: Make, files: dict[str, Path]) -> None:
+    r = rehearse(BTCUSDT=MARKET)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        reload = watching(r, files)
+        text = files["config"].read_text("utf-8")
+        files["config"].write_text(text.replace("risk_per_trade_pct: 0.5  ", "risk_per_trade_pct: 0.25  "), "utf-8")
+        reload.look()
+        shared = r.running.shared
+        assert str(shared.engine.policy.risk_per_trade_pct) == "0.25"
+        assert shared.in_force.symbols == ("BTCUSDT",), "symbols wait for a restart"
+        await r.hours(TO_SIGNAL + 0.5)
+        trade = shared.engine.record("BTCUSDT").trade
+        assert trade is not None
+        assert trade.risk_usdt <= 25
+
+    r.run(script)
+    assert notes(r) == [("RELOAD", "CONFIG")]
