@@ -18,7 +18,8 @@ Named = tuple[str, Intent]
 
 
 class Carrying:
-    """One for each symbol, one step at a time. ``judge`` lets the engine decide on what happened, ``look`` looks."""
+    """One for each symbol, one step at a time. ``judge`` lets the engine decide on what happened; ``look`` looks,
+    in haste (True) when a stop was just accepted."""
 
     def __init__(
         self,
@@ -27,7 +28,7 @@ class Carrying:
         *,
         settle: Callable[[str, Intent, Outcome | None], Awaitable[None]],
         judge: Callable[[SymbolEvent], Awaitable[None]],
-        look: Callable[[], Awaitable[None]],
+        look: Callable[[bool], Awaitable[None]],
         entry_sent: Callable[[str, PlaceEntry, Outcome], Awaitable[None]],
     ) -> None:
         self._symbol = symbol
@@ -48,7 +49,7 @@ class Carrying:
             if isinstance(intent, Look):
                 row.popleft()
                 await self._settle(name, intent, None)
-                await self._look()
+                await self._look(covered)
             elif broken:
                 row.popleft()
                 await self._settle(name, intent, None)
@@ -87,7 +88,7 @@ class Carrying:
             if row and isinstance(row[0][1], Look):
                 name, look = row.popleft()
                 await self._settle(name, look, None)
-                await self._look()
+                await self._look(True)
             for name, intent, task in sent:
                 await self._ended(name, intent, await task)
         finally:

@@ -24,6 +24,7 @@ from fsm.core.states import Trigger
 from fsm.live.books import position_mark
 from fsm.live.carrying import Carrying
 from fsm.live.entry_search import EntrySearch, Finding
+from fsm.live.read_back import read_back
 from fsm.live.shared import Shared
 from fsm.live.watch import Watch, is_unsettled
 from store.errors import JournalError
@@ -185,14 +186,18 @@ class Lane:
         self._look_later()
 
     # --- looking ------------------------------------------------------------------------------
-    async def _look(self) -> None:
+    async def _look(self, in_haste: bool = False) -> None:
         """Look once, and judge it unless something was decided meanwhile. A look that fails is taken again later."""
         shared, record = self._shared, self.record
         setting = shared.engine.setting(self.symbol)
         self._look_wanted = False
         began_s = shared.clock.monotonic()
         try:
-            snapshot = await shared.exchange.look(self.symbol, look_request(record, setting))
+            request = look_request(record, setting)
+            if in_haste and request.income_start_ms is None:
+                snapshot = await read_back(shared.exchange, self.symbol, request, shared.clock.now_ms())
+            else:
+                snapshot = await shared.exchange.look(self.symbol, request)
         except ExchangeError as error:
             self._look_later()
             shared.on_trouble(self.symbol, error)

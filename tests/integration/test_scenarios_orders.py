@@ -230,11 +230,16 @@ class TestTheStop:
         """R10: acknowledged and read back, or it is none."""
         r = rehearse(BTCUSDT=CALM, latency_s=0.02)
 
-        def lie(snapshot: SymbolSnapshot) -> SymbolSnapshot:
-            changed = tuple(replace(algo, trigger_price=Decimal(1)) for algo in snapshot.algo_orders)
-            return replace(snapshot, algo_orders=changed)
+        def elsewhere(algo: Any) -> Any:
+            return replace(algo, trigger_price=Decimal(1))
 
-        r.run(lambda r: to_trade(r, lambda call: Fault(alter=lie) if call.method == "look" else None))
+        lies = {
+            "open_algos": lambda algos: [elsewhere(algo) for algo in algos],
+            "algo": lambda algo: algo and elsewhere(algo),
+            "look": lambda seen: replace(seen, algo_orders=tuple(map(elsewhere, seen.algo_orders))),
+        }
+        faults = lambda call: Fault(alter=lies[call.method]) if call.method in lies else None  # noqa: E731
+        r.run(lambda r: to_trade(r, faults))
         assert triggers(r)[3] == "flatten STOP_NOT_AS_ORDERED"
 
     def test_one_that_the_exchange_cancels_is_placed_again(self, rehearse: Make) -> None:
