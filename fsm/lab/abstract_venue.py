@@ -33,17 +33,19 @@ FULL, PART, NONE = "full", "part", "none"
 
 
 class AbstractVenue:
-    """One symbol in one-way mode at one price. ``theirs`` is what others bought and sold of it, in sum.
+    """One symbol in one-way mode at one price. ``theirs`` is what others bought and sold of it, in sum; ``stranger`` is
+    an order of theirs that rests.
 
     It obeys the exchange's rules (reduce-only is clamped, one closePosition order of a kind, orders of that kind end
     with their position) and leaves everything else to the choices of whoever drives it.
     """
 
-    __slots__ = ("algos", "fills", "income", "number", "orders", "position", "theirs")
+    __slots__ = ("algos", "fills", "income", "number", "orders", "position", "stranger", "theirs")
 
     def __init__(self) -> None:
         self.position = ZERO
         self.theirs = ZERO
+        self.stranger: Order | None = None
         self.orders: dict[str, Order] = {}
         self.algos: dict[str, AlgoOrder] = {}
         self.fills: tuple[Fill, ...] = ()
@@ -54,7 +56,7 @@ class AbstractVenue:
         other = AbstractVenue.__new__(AbstractVenue)
         other.position, other.theirs, other.number = self.position, self.theirs, self.number
         other.orders, other.algos = dict(self.orders), dict(self.algos)
-        other.fills, other.income = self.fills, self.income
+        other.fills, other.income, other.stranger = self.fills, self.income, self.stranger
         return other
 
     # --- what is true -----------------------------------------------------------------------------
@@ -194,10 +196,28 @@ class AbstractVenue:
         self._execute(side, quantity, 0, now_ms)
         self._expire_with_position(now_ms)
 
+    def order_by_hand(self, side: Side, now_ms: int) -> None:
+        """Somebody else leaves an order here."""
+        self.stranger = Order(
+            symbol=SYMBOL,
+            order_id=0,
+            client_id="web_1",
+            side=side,
+            type=OrderType.LIMIT.value,
+            status=OrderStatus.NEW,
+            price=PRICE,
+            quantity=Decimal(1),
+            executed_quantity=ZERO,
+            average_price=None,
+            reduce_only=False,
+            update_time_ms=now_ms,
+        )
+
     # --- what a look shows ------------------------------------------------------------------------
     def look(self, request: LookRequest, now_ms: int) -> SymbolSnapshot:
         tracked = set(request.tracked)
         orders = tuple(o for o in self.orders.values() if o.status.is_open or o.client_id in tracked)
+        orders += () if self.stranger is None else (self.stranger,)
         algos = tuple(a for a in self.algos.values() if a.status.is_open or a.client_id in tracked)
         after, start, since = request.fills_after_id, request.fills_start_ms, request.income_start_ms
         wanted = after is not None or start is not None

@@ -191,6 +191,9 @@ class Choices:
                 found += _algo_events(venue, algo, now_ms)
         if world.late is not None:
             found.append(("the late entry arrives", partial(_arrive, world)))
+        if venue.stranger is None and not world.rows:
+            stray = partial(venue.order_by_hand, TradeSide.LONG.entry_side, now_ms)
+            found.append(("somebody else's order appears", stray))
         if venue.position != 0:
             side = TradeSide.LONG if venue.position > 0 else TradeSide.SHORT
             everything, half = abs(venue.position), half_of(abs(venue.position))

@@ -120,7 +120,7 @@ class World:
         fills = tuple(_fill_key(fill, venue, sign) for fill in venue.fills if fill.fill_id > (cursor or 0))
         algos = frozenset(self._algo_key(algo) for algo in venue.algos.values())
         orders = frozenset(_order_key(order) for order in venue.orders.values())
-        return venue.position * sign, venue.theirs * sign, orders, algos, fills
+        return venue.position * sign, venue.theirs * sign, orders, algos, fills, venue.stranger is None
 
     def _algo_key(self, algo: AlgoOrder) -> object:
         stuck = algo.status is AlgoStatus.TRIGGERED and self.now_ms - algo.update_time_ms > STUCK_TRIGGER_MS
