@@ -71,7 +71,8 @@ def leave(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Se
     """The position is gone. With the fills that closed it, or the patience of several looks, the trade is exiting.
 
     Without them the zero may be a lag of the exchange's answer. While our stop still rests, the exchange contradicts
-    itself (closePosition stops end with their position): the symbol is quarantined, and the stop left in place.
+    itself (closePosition stops end with their position): the symbol is quarantined, and the stop left in place. And
+    nothing is swept on the word of empty answers alone before they have lasted once more.
     """
     trade = record.trade
     assert trade is not None
@@ -84,12 +85,13 @@ def leave(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Se
         return move(Trigger.QUARANTINE, "POSITION_UNCLEAR", record.quarantined("POSITION_UNCLEAR", event.at_ms))
     reason = exit_reason(trade, sight, event.snapshot)
     trade = count_fills(replace(trade, exit_reason=reason), event.snapshot.fills, setting)
-    trade = replace(trade, open_quantity=ZERO, swept=True)
+    trade = replace(trade, open_quantity=ZERO, swept=complete)
     record = replace(record, trade=trade)
     if sight.position < 0:
         record = record.quarantined("FOREIGN_POSITION", event.at_ms)
     # Another look even when nothing is left to sweep: the books are closed with the ledger's rows, asked for from here.
-    return move(Trigger.EXIT, reason, record, intents=(*_sweep(trade, sight, setting), Look(symbol=record.symbol)))
+    sweep = _sweep(trade, sight, setting) if complete else ()
+    return move(Trigger.EXIT, reason, record, intents=(*sweep, Look(symbol=record.symbol)))
 
 
 def _sweep(trade: Trade, sight: Sight, setting: Setting) -> tuple[Intent, ...]:
@@ -125,9 +127,11 @@ def look_closing(record: SymbolRecord, event: SymbolObserved, sight: Sight, sett
 def _ours_left(trade: Trade, sight: Sight) -> Decimal:
     """The most of the position that can be ours: what our entry brought, less what our own orders closed.
 
-    What others closed is not subtracted: of a position that is smaller everything may be ours.
+    What others closed is not subtracted: of a position that is smaller everything may be ours. An entry that is not
+    seen and did not end may have filled wholly.
     """
-    entered = trade.entry.filled if trade.entry.finished else trade.entry.quantity
+    seen = trade.entry.finished or (sight.entry is not None and sight.entry.status is not OrderStatus.UNRECOGNISED)
+    entered = trade.entry.filled if seen else trade.entry.quantity
     working = sight.close.executed_quantity if sight.close is not None else ZERO
     return entered - trade.closed_by_us - working
 

@@ -209,9 +209,9 @@ def _nothing_filled(record: SymbolRecord, event: SymbolObserved, sight: Sight, s
     assert trade is not None
     if sight.entry is None:
         return None
-    if sight.position > 0 and event.persisted:
+    if sight.position != 0 and event.persisted:
         return begin_flatten(record.quarantined("FOREIGN_POSITION", event.at_ms), "FOREIGN_POSITION", setting)
-    if sight.position > 0:
+    if sight.position != 0:
         return move(Trigger.REPROTECT, "ENTRY_UNCLEAR", record, intents=(Look(symbol=record.symbol),))
     return _overdue(record, event)
 

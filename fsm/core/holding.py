@@ -82,13 +82,14 @@ def _resized(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting:
     explained = bool(hit) or by_stop
     if not event.persisted and not (explained and sight.exit_filled > 0):
         return None
-    ours = sum((sight.targets[index].executed_quantity for index in hit), ZERO)
+    ended = {index for index in hit if not sight.targets[index].status.is_open}
+    ours = sum((sight.targets[index].executed_quantity for index in ended), ZERO)
     counted = count_fills(trade, event.snapshot.fills, setting)
     counted = replace(
         counted,
         open_quantity=sight.position,
         closed_by_us=trade.closed_by_us + ours,
-        targets=tuple(replace(t, done=True) if t.index in hit else t for t in trade.targets),
+        targets=tuple(replace(t, done=True) if t.index in ended else t for t in trade.targets),
     )
     after = replace(record, trade=counted)
     if not explained:

@@ -105,7 +105,7 @@ def _is_closing(trade: Trade, event: SymbolObserved, sight: Sight) -> bool:
 
 
 def unseen(record: SymbolRecord, event: SymbolObserved) -> Move | None:
-    """Note since when no stop was seen, so that the deadline runs; look again at once."""
+    """Note since when no stop was seen: the deadline runs from then on."""
     trade = record.trade
     assert trade is not None
     if trade.uncovered_ms is not None:

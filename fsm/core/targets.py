@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg
-from exchange.types import AlgoStatus, Refused
+from exchange.types import AlgoOrder, AlgoStatus, Refused
 from fsm.core.closing import begin_exit
 from fsm.core.events import IntentEnded, SymbolObserved
 from fsm.core.intents import Intent, Look, PlaceTarget
@@ -61,16 +61,18 @@ def mend_targets(record: SymbolRecord, event: SymbolObserved, sight: Sight, sett
             continue
         if algo is None and event.persisted:
             again.append(target)
-        elif algo is not None and _ended_in_vain(algo.status, persisted=event.persisted):
+        elif algo is not None and _ended_in_vain(algo, persisted=event.persisted):
             again.append(next_target(target, trade, setting))
     return _send_again(record, trade, tuple(again), "TARGET_MISSING", setting) if again else None
 
 
-def _ended_in_vain(status: AlgoStatus, *, persisted: bool) -> bool:
-    """The position is as large as before, so a target that finished long ago closed nothing."""
-    if status is AlgoStatus.FINISHED:
+def _ended_in_vain(algo: AlgoOrder, *, persisted: bool) -> bool:
+    """It closed nothing. FINISHED says only that its order is over; how much that filled may take a moment to show."""
+    if algo.executed_quantity > 0:
+        return False
+    if algo.status is AlgoStatus.FINISHED:
         return persisted
-    return status in (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED)
+    return algo.status in (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED)
 
 
 def _send_again(

@@ -230,6 +230,18 @@ class TestAPositionThatLags:
         assert at_rest(stage.settle())
 
 
+class TestEmptyAnswers:
+    def test_do_not_tear_down_the_stop_before_they_have_lasted_twice(self) -> None:
+        """R2, R25: an exchange that answers with empty lists for a while is not a position that was closed."""
+        stage = held()
+        stage.view = lambda snapshot: replace(snapshot, position=None, algo_orders=(), orders=(), fills=())
+        stage.wait(3_000).look(persisted=True)
+        assert (stage.state, stage.exchange.covered()) == (State.EXITING, stage.exchange.position)
+        stage.view = truth
+        stage.wait(500).look()
+        assert at_rest(stage.settle())  # what began to exit exits, but never without its stop
+
+
 class TestAnEmergencyClose:
     def test_of_a_signal_that_was_never_sent_is_over_at_once(self) -> None:
         stage = Stage()

@@ -383,6 +383,25 @@ class TestTheEntrysFate:
         assert stage.record.quarantine == Flag("FOREIGN_POSITION", stage.now_ms)
         assert "PlaceStop" not in stage.kinds()
 
+    def test_a_foreign_position_is_left_alone_even_if_our_entry_cannot_be_cancelled(self) -> None:
+        """R54: an open entry that shows no fill brought nothing, so nothing there is ours to close."""
+        stage = limit_stage()
+        stage.exchange.position, stage.exchange.entry_price = Decimal("0.05"), Decimal(60_000)
+        stage.fate = lambda intent: "lost"
+        for _ in range(20):
+            stage.wait(3_000).look(persisted=True)
+        assert stage.state is State.FLATTEN
+        assert "ClosePosition" not in stage.kinds()
+
+    def test_a_foreign_short_beside_an_open_long_entry_ends_the_entry(self) -> None:
+        """R29: our long would only shrink somebody's short."""
+        stage = limit_stage()
+        stage.exchange.position, stage.exchange.entry_price = Decimal("-0.05"), Decimal(60_000)
+        stage.wait(3_000).look(persisted=True)
+        stage.settle()
+        assert (stage.state, stage.exchange.position) == (State.IDLE, Decimal("-0.05"))
+        assert stage.record.quarantine is not None
+
     def test_a_position_beside_an_open_entry_is_looked_at_again_before_it_is_anybody_s(self) -> None:
         stage = limit_stage()
         stage.exchange.position, stage.exchange.entry_price = Decimal("0.5"), Decimal(60_000)

@@ -213,6 +213,22 @@ class TestTargets:
         assert stage.reasons[-1] == "reduce TARGET_HIT"
         assert stage.record.quarantine is None
 
+    def test_one_that_fills_in_several_steps_is_not_taken_for_somebody_else_s_doing(self) -> None:
+        stage = held()
+        order_id, algo = 4_711, stage.exchange.algos[FIRST_TARGET]
+        stage.price("60600")
+        for part, status in (("0.010", AlgoStatus.TRIGGERED), ("0.024", AlgoStatus.FINISHED)):
+            stage.exchange.execute(Side.SELL, Decimal(part), order_id)
+            done = stage.exchange.algos[FIRST_TARGET].executed_quantity + Decimal(part)
+            stage.exchange.end_algo(algo.client_id, status, actual_order_id=order_id, executed_quantity=done)
+            stage.wait(3_000).look(persisted=True)
+        assert stage.reasons[-2:] == ["reduce TARGET_HIT", "reduce TARGET_HIT"]
+        assert (stage.trade.targets[0].done, stage.trade.closed_by_us) == (True, Decimal("0.034"))
+        assert stage.record.quarantine is None
+        sent = len(stage.sent)
+        stage.wait(5_000).look(persisted=True)
+        assert len(stage.sent) == sent
+
     def test_the_last_closes_what_is_left(self) -> None:
         stage = held()
         stage.price("60600").exchange.trigger(FIRST_TARGET)
