@@ -131,7 +131,8 @@ def _exit_without_evidence() -> list[Replaced]:
     real = closing.leave
 
     def instead(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
-        return real(record, replace(event, persisted=True), replace(sight, stop_rests=False), setting)
+        assert record.trade is not None
+        return real(record, event, replace(sight, exit_filled=record.trade.entry.filled), setting)
 
     return [(entering, "leave", instead), (holding, "leave", instead)]
 
