@@ -23,7 +23,6 @@ class _Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     server_time: int
     speed: float
     reached: bool = True
-    events: int = 0
 
 
 class RemoteSimulation:

@@ -11,30 +11,28 @@ import asyncio
 
 from exchange.client_ids import parse
 from exchange.port import Exchange
-from exchange.types import AlgoOrder, Fill, LookRequest, Order, SymbolSnapshot
+from exchange.types import Fill, LookRequest, Order, SymbolSnapshot
 from fsm.live.executor import REGULAR_LEGS
 
 
 async def read_back(exchange: Exchange, symbol: str, request: LookRequest, at_ms: int) -> SymbolSnapshot:
-    """The same snapshot that a look gives, without account and ledger. Raises ExchangeError."""
-    regular = [cid for cid in request.tracked if _is_regular(cid)]
-    conditional = [cid for cid in request.tracked if not _is_regular(cid)]
-    (orders, algos, positions), (prices, fills), (more_orders, more_algos) = await asyncio.gather(
+    """A snapshot without account, ledger and conditional orders that do not rest. Raises ExchangeError."""
+    entries = [cid for cid in request.tracked if _is_regular(cid)]
+    (orders, algos, positions), (prices, fills, more_orders) = await asyncio.gather(
         asyncio.gather(exchange.open_orders(symbol), exchange.open_algos(symbol), exchange.positions(symbol)),
-        asyncio.gather(exchange.mark_price(symbol), _fills(exchange, symbol, request)),
         asyncio.gather(
-            asyncio.gather(*(exchange.order(symbol, cid) for cid in regular)),
-            asyncio.gather(*(exchange.algo(symbol, cid) for cid in conditional)),
+            exchange.mark_price(symbol),
+            _fills(exchange, symbol, request),
+            asyncio.gather(*(exchange.order(symbol, cid) for cid in entries)),
         ),
     )
     all_orders: dict[str, Order] = {order.client_id: order for order in (*orders, *filter(None, more_orders))}
-    all_algos: dict[str, AlgoOrder] = {algo.client_id: algo for algo in (*filter(None, more_algos), *algos)}
     return SymbolSnapshot(
         symbol=symbol,
         at_ms=at_ms,
         position=next((position for position in positions if position.symbol == symbol), None),
         orders=tuple(all_orders.values()),
-        algo_orders=tuple(all_algos.values()),
+        algo_orders=tuple(algos),
         fills=tuple(fills),
         mark_price=prices.mark_price,
         last_price=prices.last_price,
