@@ -81,9 +81,6 @@ class SymbolMachines:
         """All records, in symbol order."""
         return [self._symbols[name].record for name in sorted(self._symbols)]
 
-    def __contains__(self, symbol: str) -> bool:
-        return symbol in self._symbols
-
     def fire(self, symbol: str, move: Move, event: SymbolEvent) -> Step | None:
         """Pull the trigger. None where the table ignores it; raises GuardRefused, Impossible, or what commit raised."""
         model = self._symbols[symbol]

@@ -210,8 +210,6 @@ def _fee(fill: Fill, setting: Setting) -> tuple[Decimal, bool]:
 
 def exit_reason(trade: Trade, sight: Sight, snapshot: SymbolSnapshot) -> str:
     """Why the position is gone, by the evidence of the orders that were filled, or failing that of their states."""
-    if trade.exit_reason:
-        return trade.exit_reason
     if any(sight.fired(algo) for algo in snapshot.algo_orders if _is_stop_of(trade, algo)):
         return "STOP_HIT"
     if any(sight.fired(algo) for algo in sight.targets.values()):

@@ -52,8 +52,6 @@ def mend_targets(record: SymbolRecord, event: SymbolObserved, sight: Sight, sett
     """Targets that ended without being hit are placed again under a new id, those not found under their own (R2)."""
     trade = record.trade
     assert trade is not None
-    if not trade.targets_sent:
-        return None
     again: list[TargetLeg] = []
     for target in trade.targets:
         algo = sight.targets.get(target.index)

@@ -160,6 +160,16 @@ class TestARefusedClose:
         assert at_rest(stage.settle())
         assert len(pieces(stage)) == 1
 
+    def test_told_twice_counts_once(self) -> None:
+        stage, refusals = held(), ["-1008"]
+        stage.fate = lambda intent: refusals.pop() if isinstance(intent, ClosePosition) and refusals else "lost"
+        stage.command("exit")
+        stage.settle(3)
+        first = pieces(stage)[0]
+        before = stage.record
+        assert stage.ended(first, Refused(-1008, "busy")) == []
+        assert stage.record == before
+
     def test_of_an_older_piece_is_ignored(self) -> None:
         stage, refusals = held(), ["-1008"]
         stage.fate = lambda intent: refusals.pop() if isinstance(intent, ClosePosition) and refusals else "ok"

@@ -135,6 +135,42 @@ class TestAFailure:
         stage.settle()
         assert (stage.exchange.position, stage.record.quarantine is not None) == (0, True)
 
+    def test_of_the_emergency_close_itself_still_leaves_the_symbol_quarantined(self) -> None:
+        """R53: the rules a trade was opened under are gone, so nothing can be decided; the others go on."""
+        stage = Stage()
+        stage.fate = lambda intent: "lost" if isinstance(intent, PlaceStop) else "ok"
+        stage.signal()
+        event = stage.observe()
+
+        def gone(symbol: str, rules_hash: str | None) -> Setting:
+            raise KeyError(rules_hash)
+
+        stage.engine._setting_of = gone
+        steps = stage.engine.handle(event)
+        assert [step.trigger for step in steps] == ["quarantine"]
+        assert [failure.event for failure in stage.engine.failures] == ["SymbolObserved", "begin_flatten"]
+        assert stage.engine.handle(event) == []  # said once
+
+    def test_of_the_ledger_during_a_look_is_never_swallowed(self) -> None:
+        stage = Stage().protected()
+        stage.engine._fatal = (Fatal,)
+        stage.exchange.end_algo("f0123abcd-19aa16-1-S1.1", AlgoStatus.CANCELED)
+        event, before = stage.observe(), stage.record
+        stage.ledger.broken = Fatal("disk full")
+        with pytest.raises(Fatal):
+            stage.engine.handle(event)
+        assert (stage.record, list(stage.engine.failures)) == (before, [])
+
+    def test_of_the_ledger_during_an_emergency_close_is_never_swallowed(self) -> None:
+        stage = Stage()
+        stage.fate = lambda intent: "lost" if isinstance(intent, PlaceStop) else "ok"
+        stage.signal()
+        stage.engine._fatal = (Fatal,)
+        malformed = replace(stage.observe().snapshot, orders=None)  # type: ignore[arg-type]
+        stage.ledger.broken = Fatal("disk full")
+        with pytest.raises(Fatal):
+            stage.engine.handle(SymbolObserved(symbol=SYMBOL, at_ms=stage.now_ms, snapshot=malformed))
+
     def test_is_remembered_a_bounded_number_of_times(self) -> None:
         engine, _ = engine_of("A")
         for _ in range(FAILURES_KEPT + 50):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg
 from exchange.types import Confirmed, OrderStatus, OrderType, Refused, Side, SymbolSnapshot, Unknown
 from fsm.core.entering import OVERDUE_MS
-from fsm.core.events import SetupEnded
+from fsm.core.events import EntryShownAbsent, SetupEnded
 from fsm.core.intents import EnsureSetup, Intent, PlaceEntry, PlaceStop
 from fsm.core.records import Flag, State
 from fsm.core.refusals import REFUSALS_BEFORE_COOLDOWN, REFUSALS_BEFORE_HALT
@@ -341,6 +341,11 @@ class TestTheEntrysFate:
         stage.absent()
         assert (stage.state, stage.reasons[-1]) == (State.IDLE, "abandon ENTRY_SHOWN_ABSENT")
         assert stage.record.abandoned is not None
+
+    def test_of_another_trade_that_is_shown_absent_is_none_of_ours(self) -> None:
+        stage = limit_stage()
+        event = EntryShownAbsent(symbol=SYMBOL, at_ms=stage.now_ms, client_id="f0123abcd-19aa16-9-E0.1")
+        assert stage.tell(event) == []
 
     def test_shown_absent_although_it_filled_is_not_believed(self) -> None:
         stage = Stage().protected()

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg
 from exchange.types import AlgoStatus, OrderStatus, Refused, Side
-from fsm.core.intents import CancelAlgo, PlaceStop, PlaceTarget
+from fsm.core.intents import CancelAlgo, CancelEntry, PlaceStop, PlaceTarget
 from fsm.core.policy import MissingProtection
 from fsm.core.protecting import STOP_ATTEMPTS_MAX
 from fsm.core.records import Flag, State
@@ -170,6 +170,24 @@ class TestAStopThatIsMissing:
         stage.settle()
         assert stage.booked[0].exit_reason == "TARGET_HIT"
 
+    def test_because_of_fills_that_a_lasting_position_contradicts_is_placed_again(self) -> None:
+        """Somebody closed all and opened as much again: by its fills it is gone, by every look it is there."""
+        stage = held()
+        for side in (Side.SELL, Side.BUY):
+            stage.exchange.by_hand(side, "0.069")
+        stage.look()
+        assert stage.kinds().count("PlaceStop") == 1
+        stage.wait(3_000).look(persisted=True)
+        assert stage.exchange.covered() == stage.exchange.position
+
+    def test_that_is_cancelled_as_a_stray_is_cancelled_in_its_own_family(self) -> None:
+        stage = held()
+        ours = next(iter(stage.exchange.orders.values()))
+        late = replace(ours, client_id="f0123abcd-19aa16-1-X7.1", status=OrderStatus.NEW)
+        stage.exchange.orders[late.client_id] = late
+        stage.look()
+        assert stage.sent[-1] == CancelEntry(symbol="BTCUSDT", client_id=late.client_id)
+
 
 class TestTheRulesEndIt:
     def test_when_their_exit_condition_holds(self) -> None:
@@ -278,6 +296,33 @@ class TestTargets:
         stage.settle()
         assert "exit TARGET_REACHED" in stage.reasons
         assert stage.exchange.position == 0
+
+    def test_refused_again_and_again_is_given_up(self) -> None:
+        stage = Stage()
+        stage.fate = lambda intent: "-4045" if isinstance(intent, PlaceTarget) else "ok"
+        stage.protected()
+        for _ in range(8):
+            stage.wait(10_000).look(persisted=True)
+        sent = [i.request.client_id for i in stage.sent if isinstance(i, PlaceTarget) and i.index == 1]
+        assert len(sent) == TARGET_SENT_MAX
+        assert stage.state is State.PROTECTED
+
+    def test_that_the_account_may_not_place_any_more_halts(self) -> None:
+        """R1: -4120 anywhere."""
+        stage = Stage()
+        stage.fate = lambda intent: "-4120" if isinstance(intent, PlaceTarget) else "ok"
+        stage.protected()
+        assert stage.record.halt is not None
+        assert stage.record.halt.cause == "PERMISSION"
+
+    def test_one_that_finished_without_any_execution_is_placed_again(self) -> None:
+        """§5.4: FINISHED means filled or cancelled; only the quantity tells."""
+        stage = held()
+        stage.exchange.end_algo(FIRST_TARGET, AlgoStatus.FINISHED)
+        stage.look()
+        assert stage.kinds().count("PlaceTarget") == 2
+        stage.wait(3_000).look(persisted=True)
+        assert [algo.client_id[-4:] for algo in stage.exchange.resting(Leg.TARGET)] == ["T1.1", "T0.2"]
 
     def test_a_stale_refusal_of_an_older_target_is_ignored(self) -> None:
         stage = held()

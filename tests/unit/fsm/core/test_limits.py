@@ -326,6 +326,12 @@ class TestTheOperatorAndTheAccount:
         with pytest.raises(Rejected, match="not read yet"):
             stage.engine.set_account(stage.now_ms, "RESUME", paused=False, halt=None)
 
+    def test_is_resumed_from_an_operator_s_halt_before_the_account_was_read(self) -> None:
+        stage = Stage(equity=None)
+        stage.engine.set_account(stage.now_ms, "HALT", paused=False, halt=Flag("OPERATOR", stage.now_ms))
+        stage.engine.set_account(stage.now_ms, "RESUME", paused=False, halt=None)
+        assert stage.engine.account.halt is None
+
     def test_every_change_is_a_row_and_no_change_is_none(self) -> None:
         """The newest row's record is the state."""
         stage = Stage()

@@ -192,6 +192,9 @@ class TestShrinking:
         smaller, _ = shrunk_to(short, prices_at("60590"), setting_with())
         assert smaller.quantity * Decimal(60_590) <= short.quantity * Decimal(60_000)
 
+    def test_beyond_the_stop_already_is_left_to_the_guard_that_says_so(self) -> None:
+        assert shrunk_to(planned(), prices_at("59000"), setting_with())[1] == ()
+
     def test_a_limit_entry_has_its_price_and_stays(self) -> None:
         trade = planned(setting=setting_with(entry_type=OrderType.LIMIT))
         assert shrunk_to(trade, prices_at("60300"), setting_with())[0] is trade

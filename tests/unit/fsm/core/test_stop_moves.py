@@ -12,7 +12,7 @@ from exchange.client_ids import Leg
 from exchange.types import AlgoStatus, Outcome, SymbolSnapshot
 from fsm.core.intents import Intent, PlaceStop
 from fsm.core.records import State
-from tests.unit.fsm.core.parts import HOUR_MS, candle
+from tests.unit.fsm.core.parts import FILTERS, HOUR_MS, candle, setting_with
 from tests.unit.fsm.core.stage import Killed, Stage
 
 STOP, NEXT_STOP, BRIDGE = "f0123abcd-19aa16-1-S1.1", "f0123abcd-19aa16-1-S2.1", "f0123abcd-19aa16-1-B2.1"
@@ -77,6 +77,11 @@ class TestAMove:
         assert stage.state is State.PROTECTED
         assert "restop STOP_MOVED" not in stage.reasons
 
+    def test_that_the_filters_would_refuse_is_not_begun(self) -> None:
+        stage = held()
+        stage.setting = setting_with(filters=replace(FILTERS, price_max=Decimal(59_500)))
+        assert "restop STOP_MOVED" not in trailed(stage).reasons
+
     def test_waits_until_the_one_before_is_finished(self) -> None:
         stage = held()
         stage.fate = lambda intent: "lost" if isinstance(intent, PlaceStop) else "ok"
@@ -103,6 +108,15 @@ class TestARefusedMove:
         stage.fate = lambda intent: "ok"
         trailed(stage, "61000")
         assert stops(stage) == ["f0123abcd-19aa16-1-S3.1"]
+
+    @pytest.mark.parametrize("code", ["-4116", "-4130"])
+    def test_whose_bridge_may_rest_is_looked_at_before_anything_is_undone(self, code: str) -> None:
+        stage, codes = held(), [code]
+        stage.fate = lambda intent: codes.pop() if isinstance(intent, PlaceStop) and codes else "ok"
+        trailed(stage)
+        assert stage.reasons[-1] == "restop STOP_MOVED"
+        stage.settle()
+        assert (stage.state, stops(stage)) == (State.PROTECTED, [NEXT_STOP])
 
     def test_because_the_market_is_beyond_it_ends_the_trade_by_rule(self) -> None:
         """R4: the market is beyond the stop that the rules want, so they would be out."""
