@@ -81,11 +81,12 @@ class Watch:
             self._naked_since_s = None
             return None
         sight = see(trade, snapshot, setting)
-        if sight.position > 0 and not sight.stop_rests:
+        covered = sight.stop_rests or sight.bridged  # while a stop is moved, the one before or the bridge covers
+        if sight.position > 0 and not covered:
             if self._naked_since_s is None:
                 self._naked_since_s, self._is_first_stop = now_s, False
             return None
-        if self._naked_since_s is None or not sight.stop_rests:
+        if self._naked_since_s is None or not covered:
             return None
         since_s, self._naked_since_s = self._naked_since_s, None
         if not self._is_first_stop:
