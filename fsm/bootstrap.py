@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from decimal import localcontext
 from pathlib import Path
 
 from exchange.binance.client import BinanceClient
@@ -22,6 +23,7 @@ from exchange.sim.remote import RemoteSimulation
 from exchange.sim.server import launch
 from exchange.sim.symbols import shipped_folder
 from fsm.config import Config
+from fsm.core.arithmetic import MONEY
 from fsm.core.move import Step
 from fsm.lab.backtest import Request, Result, run_backtest
 from fsm.live.assembly import StartRefused, assemble
@@ -93,7 +95,7 @@ def run_daemon(run: Run) -> bool:
 
     Raises StartRefused, StoreError (LockHeld, WrongDatabase, …) and LaunchError.
     """
-    with ProcessLock(run.db).acquire(), _exchange_of(run) as where:
+    with localcontext(MONEY), ProcessLock(run.db).acquire(), _exchange_of(run) as where:
         try:
             return asyncio.run(_trade(run, where))
         except BaseExceptionGroup as group:

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +18,7 @@ from exchange.sim.symbols import shipped_brackets, shipped_filters
 from exchange.sim.venue import Venue
 from exchange.types import Bracket
 from fsm.config import Config
+from fsm.core.arithmetic import MONEY
 from fsm.core.engine import Engine
 from fsm.core.move import Step
 from fsm.core.records import AccountRecord, SymbolRecord, Trade
@@ -128,6 +129,11 @@ def run_backtest(
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> Result:
     """Run it. Raises BacktestError when the request, the data or the database cannot be used."""
+    with localcontext(MONEY):
+        return _run(request, progress, on_step)
+
+
+def _run(request: Request, progress: Progress, on_step: Callable[[Step], None]) -> Result:
     clock = _Stopwatch()
     symbols = _symbols(request)
     filters, brackets = _known(symbols)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 from exchange.filters import SymbolFilters
 from exchange.types import Bracket, MarkPrice
 from fsm.config import read_settings
+from fsm.core.arithmetic import MONEY
 from fsm.core.deciding import read_candle
 from fsm.core.events import CandleClosed, SymbolEvent
 from fsm.core.judge import judge
@@ -88,7 +90,7 @@ def _quiet(phase: str, done: int, total: int) -> None:
 
 def replay(path: Path, *, progress: Progress = _quiet) -> ReplayReport:
     """Re-decide a whole database. Raises StoreError when it cannot be read and ReplayError when it is incomplete."""
-    with open_store(path, mode="read") as store:
+    with localcontext(MONEY), open_store(path, mode="read") as store:
         connection = store.connection
         database_id = store.identity.database_id if store.identity else ""
         settings = _Settings(connection, database_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal, localcontext
 from pathlib import Path
 
 import apsw
@@ -80,6 +80,16 @@ def test_the_same_inputs_give_the_same_journal_and_jumping_changes_nothing(
     slow = run_backtest(request_of(config, rules, every_candle=True))
     assert again.journal_hash == run[0].journal_hash
     assert slow.journal_hash == run[0].journal_hash
+
+
+def test_the_result_does_not_depend_on_the_decimal_context_of_the_process(
+    run: tuple[Result, Path], config: Config, rules: Ruleset
+) -> None:
+    """Found when a foreign library in the same process had changed the rounding: replay then differed in last digits."""
+    with localcontext(prec=20, rounding=ROUND_UP):
+        again = run_backtest(request_of(config, rules))
+        assert replay(run[1]).different == 0
+    assert again.journal_hash == run[0].journal_hash
 
 
 def test_net_pnl_of_all_trades_is_the_change_of_the_wallet(run: tuple[Result, Path]) -> None:
