@@ -85,7 +85,7 @@ def test_the_same_inputs_give_the_same_journal_and_jumping_changes_nothing(
 def test_the_result_does_not_depend_on_the_decimal_context_of_the_process(
     run: tuple[Result, Path], config: Config, rules: Ruleset
 ) -> None:
-    """Found when a foreign library in the same process had changed the rounding: replay then differed in last digits."""
+    """A foreign library in the process had changed the rounding once: replay then differed in last digits."""
     with localcontext(prec=20, rounding=ROUND_UP):
         again = run_backtest(request_of(config, rules))
         assert replay(run[1]).different == 0
