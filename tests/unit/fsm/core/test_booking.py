@@ -177,6 +177,8 @@ class TestMissingEvidence:
         assert stage.state is State.PROTECTED
         assert stage.exchange.covered() == stage.exchange.position == Decimal("0.069")
         assert stage.trade.id == "BTCUSDT-1+"
+        assert stage.trade.stop is not None
+        assert stage.trade.stop.client_id == "f0123abcd-19aa16-1-S2.1"  # no id is used twice
 
 
 class TestWhatFollows:

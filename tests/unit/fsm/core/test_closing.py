@@ -74,6 +74,16 @@ class TestTheOrdersOfAnExit:
         assert len({piece.request.client_id for piece in pieces(stage)}) == 3
         assert at_rest(stage)
 
+    def test_in_pieces_only_our_part_is_closed(self) -> None:
+        """semantics.md: flatten only our quantity, however many orders that takes."""
+        stage = held()
+        stage.setting = setting_with(filters=replace(FILTERS, market_quantity_max=Decimal("0.03")))
+        stage.exchange.by_hand(Side.BUY, "0.031")
+        stage.command("exit")
+        stage.settle()
+        assert (stage.exchange.position, stage.state) == (Decimal("0.031"), State.IDLE)
+        assert stage.exchange.open_ids() == set()
+
     def test_dust_below_the_smallest_lot_is_closed_by_one_reduce_only_lot(self) -> None:
         """R41: no immortal trade; the exchange clamps reduce-only orders to the position."""
         stage = held()
@@ -217,6 +227,22 @@ class TestAnUnheardClose:
         assert sum((fill.quantity for fill in stage.exchange.fills if fill.side is Side.SELL), Decimal(0)) == Decimal(
             "0.069"
         )
+
+    def test_of_a_status_nobody_knows_is_given_time_and_then_followed_by_the_next(self) -> None:
+        """R26: an unknown word is no proof that it is over."""
+        stage = held()
+        stage.fate = lambda intent: "lost" if isinstance(intent, ClosePosition) else "ok"
+        stage.command("exit")
+        stage.fate = lambda intent: "ok"
+        piece = pieces(stage)[0].request
+        ours = next(iter(stage.exchange.orders.values()))
+        stage.exchange.orders[piece.client_id] = replace(
+            ours, client_id=piece.client_id, status=OrderStatus.UNRECOGNISED, executed_quantity=Decimal(0)
+        )
+        stage.look()
+        assert len(pieces(stage)) == 1
+        assert at_rest(stage.settle())
+        assert [p.request.client_id[-4:] for p in pieces(stage)] == ["X1.1", "X2.1"]
 
 
 class TestAPositionThatLags:

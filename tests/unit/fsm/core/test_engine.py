@@ -16,7 +16,7 @@ from fsm.core.records import AccountRecord, Flag, State, SymbolRecord
 from fsm.core.scene import Setting
 from tests.unit.fsm.core.memory_ledger import MemoryLedger
 from tests.unit.fsm.core.parts import SYMBOL, T0, candle, prices_at, setting_with
-from tests.unit.fsm.core.stage import Stage
+from tests.unit.fsm.core.stage import Stage, truth, without
 
 
 class Fatal(Exception):
@@ -134,6 +134,33 @@ class TestAFailure:
         assert stage.reasons[-1] in ("flatten EXCEPTION", "flat EXCEPTION")
         stage.settle()
         assert (stage.exchange.position, stage.record.quarantine is not None) == (0, True)
+
+    def test_while_a_partly_filled_entry_is_covered_closes_nothing(self) -> None:
+        stage = Stage(entry_type=OrderType.LIMIT)
+        stage.signal()
+        stage.price("59970").exchange.fill(stage.trade.entry.client_id, Decimal("0.02"))
+        stage.look()
+        malformed = replace(stage.observe().snapshot, orders=None)  # type: ignore[arg-type]
+        stage.tell(SymbolObserved(symbol=SYMBOL, at_ms=stage.now_ms, snapshot=malformed))
+        assert (stage.state, stage.reasons[-1]) == (State.ENTERING, "quarantine EXCEPTION")
+
+    def test_while_an_entry_of_unknown_fate_is_out_closes_what_it_may_have_opened(self) -> None:
+        stage = Stage(entry_type=OrderType.LIMIT)
+        stage.signal()
+        malformed = replace(stage.observe().snapshot, orders=None)  # type: ignore[arg-type]
+        stage.tell(SymbolObserved(symbol=SYMBOL, at_ms=stage.now_ms, snapshot=malformed))
+        assert "flatten EXCEPTION" in stage.reasons
+        stage.settle()
+        assert (stage.exchange.open_ids(), stage.record.quarantine is not None) == (set(), True)
+
+    def test_while_a_missing_stop_is_being_placed_again_closes_the_position(self) -> None:
+        stage = Stage().protected()
+        stage.view = without("f0123abcd-19aa16-1-S1.1")
+        stage.look()
+        malformed = replace(stage.observe().snapshot, orders=None)  # type: ignore[arg-type]
+        stage.view = truth
+        stage.tell(SymbolObserved(symbol=SYMBOL, at_ms=stage.now_ms, snapshot=malformed))
+        assert "flatten EXCEPTION" in stage.reasons
 
     def test_of_the_emergency_close_itself_still_leaves_the_symbol_quarantined(self) -> None:
         """R53: the rules a trade was opened under are gone, so nothing can be decided; the others go on."""

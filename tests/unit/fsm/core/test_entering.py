@@ -96,6 +96,18 @@ class TestTheSetup:
         assert stage.record.quarantine is None
         assert not stage.engine.failures
 
+    def test_a_drop_keeps_the_guards_that_say_why(self) -> None:
+        """R44, R55: with their numbers."""
+        stage = signalled()
+        setup_answers(stage, last="60601")
+        facts = stage.ledger.rows[-1][1].facts
+        assert facts["guards"][0].startswith("PRICE_MOVED 1.00166")
+
+    def test_a_limit_entry_expires_on_the_exchange_itself(self) -> None:
+        stage = limit_stage()
+        request = next(i for i in stage.sent if isinstance(i, PlaceEntry)).request
+        assert (request.time_in_force, request.good_till_ms) == ("GTD", stage.now_ms + HOUR_MS)
+
     def test_an_old_signal_is_dropped(self) -> None:
         stage = signalled()
         stage.wait(HOUR_MS + 1)
@@ -205,6 +217,17 @@ class TestTheFirstFill:
         stage.price("59970").exchange.fill(ENTRY, Decimal("0.020"))
         stage.look()
         assert stage.deadline() == []
+
+    def test_and_every_further_one_is_a_row_that_says_what_it_was(self) -> None:
+        stage = limit_stage()
+        stage.price("59970")
+        for quantity in ("0.020", "0.010"):
+            stage.exchange.fill(ENTRY, Decimal(quantity))
+            stage.look()
+        stage.exchange.end(ENTRY, OrderStatus.CANCELED)
+        stage.look()
+        fills = [reason for reason in stage.reasons if reason.startswith("fill")]
+        assert fills == ["fill FIRST_FILL", "fill MORE_FILLED", "fill ENTRY_FINISHED"]
 
     def test_of_a_part_that_then_expires_keeps_what_there_is(self) -> None:
         stage = limit_stage()
@@ -377,6 +400,16 @@ class TestTheEntrysFate:
         assert stage.state is State.ENTERING
         stage.wait(1).look()
         assert stage.reasons[-2:] == ["sweep ENTRY_OVERDUE", "abandon ENTRY_CANCELED"]
+
+    def test_cancelled_without_a_fill_is_no_reason_for_a_quarantine(self) -> None:
+        stage, lagging = limit_stage(), limit_stage()
+        stage.exchange.end(ENTRY, OrderStatus.CANCELED)
+        stage.look(persisted=True)
+        lagging.exchange.position, lagging.exchange.entry_price = Decimal("0.5"), Decimal(60_000)
+        lagging.exchange.end(ENTRY, OrderStatus.CANCELED)
+        lagging.look()
+        for each in (stage, lagging):
+            assert (each.state, each.record.quarantine) == (State.IDLE, None)
 
     def test_cancelled_without_a_fill_while_somebody_holds_leaves_that_alone(self) -> None:
         """R54: a position beside an entry that never filled is not ours."""

@@ -65,6 +65,7 @@ class TestAPositionOfOurs:
         assert stage.exchange.resting(Leg.STOP)[0].trigger_price == Decimal("59400.0")
         assert len(stage.exchange.resting(Leg.TARGET)) == 2
         assert stage.record.abandoned is None
+        assert "CancelEntry" not in stage.kinds()
 
     def test_is_adopted_while_halted_and_ends_in_halt(self) -> None:
         stage = absent()

@@ -92,6 +92,10 @@ class TestCaps:
         assert found.quantity == Decimal("0.033")
         assert refusal(found) is None
 
+    def test_available_margin_pays_the_entry_s_fee_too(self) -> None:
+        """990.5 USDT would be margin for 0.033, but not for its fee and slippage."""
+        assert size(portfolio=replace(money(), available=Decimal("990.5"))).quantity == Decimal("0.032")
+
     def test_available_margin_skips_the_trade_where_config_says_so(self) -> None:
         poor = replace(money(), available=Decimal(1_000))
         assert refusal(size(portfolio=poor, setting=setting_with(margin_short=MarginShort.SKIP))) == "MARGIN"
