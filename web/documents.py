@@ -62,10 +62,11 @@ class LimitsDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SeenStop(msgspec.Struct, frozen=True, kw_only=True):
-    """The look that last read a position's stop back from the exchange; ``wall_ms`` is real time."""
+    """The look that last read a position's stop back from the exchange; ``verified_wall_ms`` is real time."""
 
-    client_order_id: str | None = None
-    wall_ms: int
+    client_id: str | None = None
+    trigger_price: Decimal | None = None
+    verified_wall_ms: int
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

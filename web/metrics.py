@@ -129,7 +129,7 @@ class _FromDatabase(Collector):
         yield _gauge(
             "fsm_stop_verified_age_seconds",
             {
-                (held.symbol,): max(0, now_ms - verified[held.symbol].wall_ms) / 1000
+                (held.symbol,): max(0, now_ms - verified[held.symbol].verified_wall_ms) / 1000
                 for held in positions
                 if held.symbol in verified
             },

@@ -17,9 +17,14 @@ STEPPED_LOOK_S = 0.02
 
 
 class Clock(Protocol):
-    """``now_ms`` is the exchange's time, which may run fast or stand still; ``monotonic`` and ``sleep`` are real."""
+    """``now_ms`` is the exchange's time, which may run fast or stand still; the others are real.
+
+    ``wall_ms`` is for readers, who compare it with their own clock: nothing is decided by it.
+    """
 
     def now_ms(self) -> int: ...
+
+    def wall_ms(self) -> int: ...
 
     def monotonic(self) -> float: ...
 
@@ -35,6 +40,9 @@ class WallClock:
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
+
+    def wall_ms(self) -> int:
+        return self.now_ms()
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -80,6 +88,9 @@ class PacedClock:
         self._latest_ms = max(self._latest_ms, now_ms)
         return self._latest_ms
 
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
     def monotonic(self) -> float:
         return time.monotonic()
 
@@ -98,6 +109,9 @@ class DrivenClock:
 
     def now_ms(self) -> int:
         return self._now_ms()
+
+    def wall_ms(self) -> int:
+        return int(self.monotonic() * 1000)
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()

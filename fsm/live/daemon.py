@@ -181,6 +181,7 @@ class Daemon:
             equity_age_ms=shared.freshness.age_ms(),
             failures=self._troubles.total,
             pid=os.getpid(),
+            stops={name: lane.stop_seen for name, lane in self.lanes.items() if lane.stop_seen is not None},
         )
         shared.books.document("health", at_ms, body, limits=documents.limits(shared, self.account.budgets))
 

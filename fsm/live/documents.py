@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fsm.config import Config
 from fsm.core.limits import Budget
 from fsm.core.states import MEANING, TABLE, mermaid
 from fsm.live.shared import Shared
+from fsm.live.watch import StopSeen
 
 
 def machine() -> dict[str, Any]:
@@ -59,10 +61,20 @@ def limits(shared: Shared, budgets: tuple[Budget, ...]) -> dict[str, Any]:
     }
 
 
-def health(shared: Shared, *, decided_ms: int | None, equity_age_ms: int, failures: int, pid: int) -> dict[str, Any]:
-    """Signs of life."""
+def health(
+    shared: Shared,
+    *,
+    decided_ms: int | None,
+    equity_age_ms: int,
+    failures: int,
+    pid: int,
+    stops: Mapping[str, StopSeen],
+) -> dict[str, Any]:
+    """Signs of life. ``wall_ms`` and ``stops`` tell real time, so that readers know how old they are."""
     return {
         "pid": pid,
+        "wall_ms": shared.clock.wall_ms(),
+        "stops": stops,
         "decided_ms": decided_ms,
         "equity_age_ms": equity_age_ms,
         "exchange_failures": failures,

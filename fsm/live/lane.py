@@ -26,7 +26,7 @@ from fsm.live.carrying import Carrying
 from fsm.live.entry_search import EntrySearch, Finding
 from fsm.live.read_back import read_back
 from fsm.live.shared import Shared
-from fsm.live.watch import Watch, is_unsettled
+from fsm.live.watch import StopSeen, Watch, is_unsettled, stop_seen
 from store.errors import JournalError
 
 log = structlog.get_logger("fsm.lane")
@@ -41,7 +41,8 @@ COMMIT_AGAIN_S = (0.05, 0.2, 0.5, 1.0)
 class Lane:
     """Run it as a task. JournalError, and nothing else, ends it: then no trading is possible.
 
-    ``quiet`` is set while nothing is being done and nothing waits to be done at once.
+    ``quiet`` is set while nothing is being done and nothing waits to be done at once. ``stop_seen`` is the stop of the
+    present position as a look last showed it.
     """
 
     def __init__(self, symbol: str, shared: Shared) -> None:
@@ -52,6 +53,7 @@ class Lane:
             symbol, shared, settle=self._settle, judge=self._judge, look=self._look, entry_sent=self._entry_sent
         )
         self.quiet = asyncio.Event()
+        self.stop_seen: StopSeen | None = None
         self._steps: deque[Step] = deque()
         self._look_wanted = False
         self._wake = asyncio.Event()
@@ -191,7 +193,7 @@ class Lane:
         shared, record = self._shared, self.record
         setting = shared.engine.setting(self.symbol)
         self._look_wanted = False
-        began_s = shared.clock.monotonic()
+        began_s, began_wall_ms = shared.clock.monotonic(), shared.clock.wall_ms()
         try:
             request = look_request(record, setting)
             if in_haste and request.income_start_ms is None:
@@ -213,7 +215,14 @@ class Lane:
         await self._judge_search(snapshot, now_s)
         self._evidence_s = None
         self._mark(snapshot)
+        self._remember_stop(snapshot, began_wall_ms)
         self._plan_next_look(record, snapshot)
+
+    def _remember_stop(self, snapshot: SymbolSnapshot, asked_wall_ms: int) -> None:
+        record = self.record
+        seen = stop_seen(record, snapshot, self._shared.engine.setting(self.symbol), asked_wall_ms)
+        if seen is not None or record.trade is None:
+            self.stop_seen = seen
 
     def _mark(self, snapshot: SymbolSnapshot) -> None:
         """What the position is worth, for readers; nothing depends on it."""

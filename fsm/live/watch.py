@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
+
+import msgspec
 
 from exchange.types import SymbolSnapshot
 from fsm.core.records import ZERO, State, SymbolRecord, TradeSide
@@ -44,6 +47,22 @@ def _at(ordered: list[float], share: float) -> float | None:
     if not ordered:
         return None
     return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 3)
+
+
+class StopSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The stop as the exchange itself last showed it; ``verified_wall_ms`` is the real time at which it was asked."""
+
+    client_id: str
+    trigger_price: Decimal
+    verified_wall_ms: int
+
+
+def stop_seen(record: SymbolRecord, snapshot: SymbolSnapshot, setting: Setting, wall_ms: int) -> StopSeen | None:
+    """The stop in force, if this look shows it resting just as it is wanted."""
+    trade = record.trade
+    if trade is None or trade.stop is None or not see(trade, snapshot, setting).stop_rests:
+        return None
+    return StopSeen(client_id=trade.stop.client_id, trigger_price=trade.stop.trigger_price, verified_wall_ms=wall_ms)
 
 
 class Watch:

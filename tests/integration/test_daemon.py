@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from exchange.sim.port import Call, Fault, Lost
@@ -56,6 +58,35 @@ class TestALife:
         r = rehearse(BTCUSDT=STOPPED, latency_s=0.05)
         r.run(to_open_trade)
         assert r.times.summary() == {"count": 1, "p50_ms": 100.0, "p99_ms": 100.0, "max_ms": 100.0, "late": 0}
+
+    def test_readers_are_told_when_in_real_time_the_stop_was_last_seen_at_the_exchange(self, rehearse: Make) -> None:
+        """R12: a stop's presence is verified again and again, and the age of the last look is published."""
+        r = rehearse(BTCUSDT=STOPPED, latency_s=0.05)
+
+        def health() -> Any:
+            with open_store(r.db, mode="read") as store:
+                found = queries.document(store, "health")
+            assert found is not None
+            return msgspec.json.decode(found.body_json)
+
+        async def script(r: Rehearsal) -> None:
+            await to_open_trade(r)
+            await r.seconds(30)
+            pulse, trade = health(), r.running.shared.engine.record("BTCUSDT").trade
+            assert trade is not None
+            assert trade.stop is not None
+            seen = pulse["stops"]["BTCUSDT"]
+            assert (seen["client_id"], Decimal(seen["trigger_price"])) == (
+                trade.stop.client_id,
+                trade.stop.trigger_price,
+            )
+            reconcile_ms = r.config.settings.loops.reconcile_interval_ms
+            assert 0 <= pulse["wall_ms"] - seen["verified_wall_ms"] <= reconcile_ms + 1_000
+            await r.hours(4)
+            await r.seconds(10)
+            assert health()["stops"] == {}, "there is no position any more"
+
+        r.run(script)
 
     def test_targets_take_the_profit_and_the_books_agree_with_the_exchange(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=WON)

@@ -87,7 +87,7 @@ class Bot:
         self.document("limits", {"action": "BLOCK_ENTRIES", "losses": _losses()})
         self.document("config", {"config": {"protection": {"deadline_ms": 5_000}}})
         now_ms = time.time_ns() // 1_000_000
-        verified = {HELD: {"client_order_id": position.stop_client_order_id, "wall_ms": now_ms - 3_000}}
+        verified = {HELD: {"client_id": position.stop_client_order_id, "verified_wall_ms": now_ms - 3_000}}
         self.document(
             "health",
             {"wall_ms": now_ms, "speed": 600, "stream": "connected", "stops": verified},

@@ -116,9 +116,9 @@ def _age_ms(row: PositionRow, verified: documents.SeenStop | None, wall_ms: int)
     """How long ago the stop that is in force was seen; None when the last look saw another one, or none was told of."""
     if verified is None or row.stop_client_order_id is None:
         return None
-    if verified.client_order_id not in (None, row.stop_client_order_id):
+    if verified.client_id not in (None, row.stop_client_order_id):
         return None
-    return max(0, wall_ms - verified.wall_ms)
+    return max(0, wall_ms - verified.verified_wall_ms)
 
 
 def orders(store: Store, query: OrdersQuery, context: Context) -> Orders:

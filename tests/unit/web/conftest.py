@@ -146,7 +146,7 @@ def daemon(path: Path) -> Iterator[Daemon]:
                 "stream": "connected",
                 "speed": 600,
                 "loop_lag_ms": 1.5,
-                "stops": {"BTCUSDT": {"client_order_id": stop, "wall_ms": WALL_MS - 4_000}},
+                "stops": {"BTCUSDT": {"client_id": stop, "verified_wall_ms": WALL_MS - 4_000}},
             },
         )
         writer.alert("a limit stopped entries")

@@ -68,7 +68,7 @@ def test_a_position_shows_entry_stop_targets_r_and_when_its_stop_was_seen(browse
 
 
 def test_a_verification_of_another_stop_does_not_count(browser: Any, daemon: Any) -> None:
-    daemon.document("health", {"stops": {"BTCUSDT": {"client_order_id": "fother-S1.1", "wall_ms": 1}}})
+    daemon.document("health", {"stops": {"BTCUSDT": {"client_id": "fother-S1.1", "verified_wall_ms": 1}}})
     (found,) = browser.get("/api/positions").json()["positions"]
     assert found["stop_verified_age_ms"] is None
 
