@@ -40,7 +40,6 @@ from store.database import Store, open_store
 from store.lock import ProcessLock
 from store.verify import verify
 
-SYNCHRONISE_S = 1.0
 CHILD_END_S = 10.0
 HISTORY_MS = 220 * 86_400_000
 """What the slowest indicators of the shipped rules need before they say anything: 200 daily candles, and some."""
@@ -177,14 +176,9 @@ async def _clock_of(run: Run, where: Where) -> AsyncIterator[tuple[Clock, Sequen
     simulation = RemoteSimulation(where.rest_url)
     clock = PacedClock(simulation.clock, end_ms=where.data_end_ms)
 
-    async def synchronise() -> None:
-        while True:
-            await clock.sleep(SYNCHRONISE_S)
-            await clock.try_synchronise()
-
     try:
         await clock.synchronise()
-        yield clock, (synchronise,)
+        yield clock, (clock.keep_right,)
     finally:
         await simulation.aclose()
 

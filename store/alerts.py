@@ -8,6 +8,7 @@ from store.models import Alert
 from store.queries.fetching import fetch
 from store.rows import AlertRow
 
+_IS_DUE = "SELECT 1 FROM alerts WHERE state = 'PENDING' AND due_ms <= ? LIMIT 1"
 _SENT = "UPDATE alerts SET state = 'SENT', sent_ms = ?, attempts = attempts + 1, last_error = NULL WHERE id = ?"
 _FAILED = "UPDATE alerts SET attempts = attempts + 1, last_error = ?, due_ms = ? WHERE id = ? AND state = 'PENDING'"
 _DROPPED = "UPDATE alerts SET state = 'DROPPED', last_error = ? WHERE id = ? AND state = 'PENDING'"
@@ -24,7 +25,9 @@ class AlertBox:
         self._change(*statements.alert(row)[:2])
 
     def due(self, now_ms: int, *, limit: int = 20) -> list[AlertRow]:
-        """Messages to deliver now, the longest due first."""
+        """Messages to deliver now, the longest due first. Cheap when there is none."""
+        if self._store.connection.execute(_IS_DUE, (now_ms,)).fetchone() is None:
+            return []
         query = Alert.select().where((Alert.state == "PENDING") & (Alert.due_ms <= now_ms))
         return fetch(self._store, query.order_by(Alert.due_ms, Alert.id).limit(limit), AlertRow)
 

@@ -15,6 +15,7 @@ from store.rows import CommandAck
 from store.views import CommandRow
 
 _POST = "INSERT INTO commands (kind, symbol, source, state, posted_ms) VALUES (?, ?, ?, 'posted', ?)"
+_IS_POSTED = "SELECT 1 FROM commands WHERE state = 'posted' LIMIT 1"
 _TAKE = "UPDATE commands SET state = 'taken', taken_ms = ? WHERE id = ? AND state = 'posted'"
 
 
@@ -36,10 +37,11 @@ class Inbox:
 
     def take(self, at_ms: int) -> list[CommandRow]:
         """Commands posted since the last time, oldest first, now marked as taken. Cheap when there is none."""
+        if self._store.connection.execute(_IS_POSTED).fetchone() is None:
+            return []
         posted = self._in_state("posted")
-        if posted:
-            with self._store.transaction() as connection:
-                connection.executemany(_TAKE, [(at_ms, command.id) for command in posted])
+        with self._store.transaction() as connection:
+            connection.executemany(_TAKE, [(at_ms, command.id) for command in posted])
         return [replace(command, state="taken", taken_ms=at_ms) for command in posted]
 
     def unfinished(self) -> list[CommandRow]:

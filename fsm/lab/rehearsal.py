@@ -8,11 +8,12 @@ real one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from exchange.filters import SymbolFilters
+from exchange.port import Exchange
 from exchange.sim.feed import SymbolFeed
 from exchange.sim.port import Faults, SimPort, Stage
 from exchange.sim.symbols import shipped_brackets, shipped_filters
@@ -22,7 +23,8 @@ from fsm.config import Config
 from fsm.core.move import Step
 from fsm.live.assembly import assemble
 from fsm.live.clock import DrivenClock
-from fsm.live.daemon import Daemon
+from fsm.live.daemon import Background, Daemon
+from fsm.live.shared import Shared
 from fsm.live.virtual_time import run_virtually
 from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset
@@ -76,7 +78,7 @@ class Rehearsal:
         self.daemon: Daemon | None = None
         self.store: Store | None = None
         self._task: asyncio.Task[None] | None = None
-        self._lock = ProcessLock(db)
+        self.lock = ProcessLock(db)
         self._restarting = False
 
     def run(self, script: Callable[[Rehearsal], Awaitable[_Result]]) -> _Result:
@@ -101,9 +103,7 @@ class Rehearsal:
     async def start(self, *, wait: bool = True) -> Daemon:
         """A new process: lock, database, recovery; with ``wait`` until it takes decisions."""
         self.starts += 1
-        self._lock.acquire()
-        self.store = open_store(self.db, mode="write", at_ms=self.venue.now_ms)
-        self.store.bind(environment="sim", account=None, at_ms=self.venue.now_ms, database_id=DATABASE_ID)
+        self.store = self.opened()
         self._task = asyncio.create_task(self._live())
         if wait:
             while self.daemon is None or not self.daemon.started.is_set():
@@ -117,6 +117,22 @@ class Rehearsal:
         assert self.daemon is not None, "no daemon has been started"
         return self.daemon
 
+    def opened(self) -> Store:
+        """What a process does first: it takes the lock, opens the database and makes it its own."""
+        self.lock.acquire()
+        store = open_store(self.db, mode="write", at_ms=self.venue.now_ms)
+        store.bind(environment="sim", account=None, at_ms=self.venue.now_ms, database_id=DATABASE_ID)
+        return store
+
+    def exchange(self) -> Exchange:
+        """The exchange as the next daemon meets it."""
+        return self.port
+
+    def background(self, shared: Shared) -> Sequence[Background]:
+        """Further tasks of the next daemon."""
+        del shared
+        return ()
+
     async def _live(self) -> None:
         assert self.store is not None
         daemon = await assemble(
@@ -124,10 +140,11 @@ class Rehearsal:
             rules=self.rules,
             store=self.store,
             run_id=f"run{self.starts}",
-            exchange=self.port,
+            exchange=self.exchange(),
             clock=self.clock,
             on_step=self.steps.append,
             times=self.times,
+            background=self.background,
         )
         self.daemon = daemon
         self.port.nudge = lambda symbol: daemon.lanes[symbol].nudge()
@@ -148,7 +165,7 @@ class Rehearsal:
             self._task = None
         self.daemon = None
         self.port.nudge = lambda symbol: None
-        self._lock.release()
+        self.lock.release()
 
     async def restart(self) -> None:
         """Kill and start again, while the market stands still."""

@@ -14,6 +14,7 @@ LOOK_AGAIN_S = 1.0
 """How long to wait at most before asking a clock again: it may be set, stopped or stepped meanwhile."""
 
 STEPPED_LOOK_S = 0.02
+"""The same for a clock that moves only in steps, whose next step may come at any moment."""
 
 
 class Clock(Protocol):
@@ -67,6 +68,12 @@ class PacedClock:
         self._anchor_s = time.monotonic()
         self._speed = 0.0
         self._latest_ms = 0
+
+    async def keep_right(self) -> None:
+        """Read it again and again: seldom while it runs, often while it stands still, because then it is stepped."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S if self._speed else STEPPED_LOOK_S)
+            await self.try_synchronise()
 
     async def synchronise(self) -> None:
         """Read the exchange's clock once. Raises what the reading raises."""

@@ -42,6 +42,30 @@ def test_a_stepped_clock_shows_what_was_read_and_never_goes_back() -> None:
     assert asyncio.run(script()) == [1_000, 5_000, 5_000, 5_000]
 
 
+def test_a_stepped_clock_is_read_often_and_a_running_one_seldom() -> None:
+    def readings(speed: float) -> int:
+        source = Simulated(1_000, speed)
+        seen = 0
+
+        async def read() -> tuple[int, float]:
+            nonlocal seen
+            seen += 1
+            return await source.read()
+
+        async def script() -> None:
+            clock = PacedClock(read)
+            await clock.synchronise()
+            keeper = asyncio.create_task(clock.keep_right())
+            await asyncio.sleep(10)
+            keeper.cancel()
+
+        run_virtually(script())
+        return seen
+
+    assert readings(0.0) > 100
+    assert readings(600.0) <= 12
+
+
 def test_it_stops_where_the_data_ends() -> None:
     source = Simulated(10_000, 1e6)
     clock = PacedClock(source.read, end_ms=10_500)
