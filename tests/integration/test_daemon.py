@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,26 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.sim.port import Call, Fault, Lost
 from fsm.core.records import State
 from fsm.lab.rehearsal import HOUR_MS, Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.lab.small_market import jump, quiet, triggers
 from store import queries
 from store.database import open_store
-from store.inbox import Inbox
 from store.verify import verify
+from tests.integration.scenarios.acting import BTC, STOPPED, TOP, Make, answer, post, to_trade
 
-Make = Callable[..., Rehearsal]
-BTC = 60_000.0
-TOP = BTC * 1.01
-STOPPED = [jump(BTC), *quiet(TOP, 2), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 4)]
 WON = [jump(BTC), *quiet(TOP, 2), (TOP, BTC * 1.05, TOP, TOP), *quiet(TOP, 4)]
-
-
-async def to_open_trade(r: Rehearsal) -> None:
-    """Start, and go on until the trade that every market here begins with is open and covered."""
-    await r.start()
-    await r.hours(TO_SIGNAL + 0.5)
 
 
 class TestALife:
@@ -37,7 +25,7 @@ class TestALife:
         r = rehearse(BTCUSDT=STOPPED, latency_s=0.05)
 
         async def script(r: Rehearsal) -> None:
-            await to_open_trade(r)
+            await to_trade(r)
             assert r.running.shared.engine.record("BTCUSDT").state is State.PROTECTED
             await r.hours(4)
 
@@ -56,7 +44,7 @@ class TestALife:
         self, rehearse: Make
     ) -> None:
         r = rehearse(BTCUSDT=STOPPED, latency_s=0.05)
-        r.run(to_open_trade)
+        r.run(to_trade)
         assert r.times.summary() == {"count": 1, "p50_ms": 100.0, "p99_ms": 100.0, "max_ms": 100.0, "late": 0}
 
     def test_readers_are_told_when_in_real_time_the_stop_was_last_seen_at_the_exchange(self, rehearse: Make) -> None:
@@ -70,7 +58,7 @@ class TestALife:
             return msgspec.json.decode(found.body_json)
 
         async def script(r: Rehearsal) -> None:
-            await to_open_trade(r)
+            await to_trade(r)
             await r.seconds(30)
             pulse, trade = health(), r.running.shared.engine.record("BTCUSDT").trade
             assert trade is not None
@@ -92,7 +80,7 @@ class TestALife:
         r = rehearse(BTCUSDT=WON)
 
         async def script(r: Rehearsal) -> None:
-            await to_open_trade(r)
+            await to_trade(r)
             await r.hours(4)
 
         r.run(script)
@@ -106,7 +94,7 @@ class TestALife:
         r = rehearse(BTCUSDT=STOPPED)
 
         async def script(r: Rehearsal) -> None:
-            await to_open_trade(r)
+            await to_trade(r)
             await r.stop()
             assert [algo.close_position for algo in r.venue.open_algos("BTCUSDT")].count(True) == 2
             await r.until(r.venue.now_ms + 3 * HOUR_MS)
@@ -133,62 +121,14 @@ class TestALife:
 
 
 class TestCommands:
-    @staticmethod
-    def post(r: Rehearsal, kind: str, symbol: str | None = None) -> int:
-        with open_store(r.db, mode="post") as store:
-            return Inbox(store).post(kind, symbol, "test", r.venue.now_ms)
-
-    @staticmethod
-    def answer(r: Rehearsal, number: int) -> tuple[str, str | None]:
-        with open_store(r.db, mode="read") as store:
-            found = Inbox(store).get(number)
-        assert found is not None
-        return found.state, found.guard
-
-    def test_pause_survives_a_restart_and_resume_ends_it(self, rehearse: Make) -> None:
-        """R50."""
-        r = rehearse(BTCUSDT=STOPPED)
-
-        async def script(r: Rehearsal) -> None:
-            await r.start()
-            number = self.post(r, "pause")
-            await r.seconds(1)
-            assert self.answer(r, number) == ("done", None)
-            await r.restart()
-            await r.hours(TO_SIGNAL + 0.5)
-            assert triggers(r) == ["pause OPERATOR"]
-            number = self.post(r, "resume")
-            await r.seconds(1)
-            assert self.answer(r, number) == ("done", None)
-            assert not r.running.shared.engine.account.paused
-
-        r.run(script)
-
-    def test_flatten_answers_done_only_when_flat_and_ends_in_halt(self, rehearse: Make) -> None:
-        """R14, R34: it closes with targets resting, and nothing re-enters."""
-        r = rehearse(BTCUSDT=STOPPED)
-
-        async def script(r: Rehearsal) -> None:
-            await to_open_trade(r)
-            number = self.post(r, "flatten")
-            await r.seconds(3)
-            assert self.answer(r, number) == ("done", None)
-            assert r.venue.positions() == []
-            assert r.venue.open_algos() == []
-            assert r.running.shared.engine.record("BTCUSDT").state is State.HALT
-
-        r.run(script)
-        assert "flatten OPERATOR" in triggers(r)
-        assert triggers(r)[-1] == "flat OPERATOR"
-
     def test_a_symbol_that_is_not_traded_is_refused_by_name(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=STOPPED)
 
         async def script(r: Rehearsal) -> None:
             await r.start()
-            number = self.post(r, "halt", "NOPEUSDT")
+            number = post(r, "halt", "NOPEUSDT")
             await r.seconds(1)
-            assert self.answer(r, number) == ("refused", "SYMBOL")
+            assert answer(r, number) == ("refused", "SYMBOL")
 
         r.run(script)
 
@@ -196,53 +136,11 @@ class TestCommands:
         r = rehearse(BTCUSDT=STOPPED)
 
         async def script(r: Rehearsal) -> None:
-            await to_open_trade(r)
-            self.post(r, "halt", "BTCUSDT")
+            await to_trade(r)
+            post(r, "halt", "BTCUSDT")
             await r.seconds(1)
             assert r.running.shared.engine.record("BTCUSDT").state is State.PROTECTED
             await r.hours(4)
             assert r.running.shared.engine.record("BTCUSDT").state is State.HALT
 
         r.run(script)
-
-
-class TestMoneyFromOutside:
-    def test_a_withdrawal_is_no_loss_and_a_deposit_no_profit(self, rehearse: Make) -> None:
-        """R37."""
-        r = rehearse(BTCUSDT=STOPPED)
-
-        async def script(r: Rehearsal) -> None:
-            await r.start()
-            await r.hours(2)
-            r.venue.withdraw(Decimal(3000))
-            await r.hours(2)
-            account = r.running.shared.engine.account
-            assert account.halt is None
-            assert account.equity_high == Decimal(7000)
-            assert account.transfers == Decimal(-3000)
-            r.venue.deposit(Decimal(500))
-            await r.restart()
-            await r.hours(1)
-            assert r.running.shared.engine.account.transfers == Decimal(-2500)
-            assert r.running.shared.engine.account.equity_high == Decimal(7500)
-
-        r.run(script)
-
-    def test_equity_that_cannot_be_read_blocks_entries(self, rehearse: Make) -> None:
-        """R38."""
-        r = rehearse(BTCUSDT=STOPPED)
-
-        def no_account(call: Call) -> Fault | None:
-            return Fault(lost=Lost.REQUEST) if call.method == "account" else None
-
-        async def script(r: Rehearsal) -> None:
-            await r.start()
-            r.faults = no_account
-            await r.seconds(120)
-            await r.hours(TO_SIGNAL + 0.5)
-
-        r.run(script)
-        assert triggers(r) == []
-        with open_store(r.db, mode="read") as store:
-            (last,) = queries.latest_decisions(store)
-        assert (last.outcome, last.reason) == ("BLOCKED", "EQUITY_FRESH")
