@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "show-config": "fsm.cli.config:show_config",
     "status": "fsm.cli.status:status",
     "positions": "fsm.cli.positions:positions",
+    "limits": "fsm.cli.limits:limits",
     "trades": "fsm.cli.trades:trades",
     "show-trades": "fsm.cli.trades:trades",
     "pause": "fsm.cli.wishes:pause",

@@ -51,6 +51,7 @@ def limits(shared: Shared, budgets: tuple[Budget, ...]) -> dict[str, Any]:
         for budget in budgets
     ]
     return {
+        "equity": portfolio.equity,
         "losses": losses,
         "open_positions": {"allowed": policy.max_open_positions, "used": portfolio.open_positions},
         "open_risk": {"allowed": open_risk_max, "used": portfolio.open_risk},

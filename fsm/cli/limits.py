@@ -1,0 +1,192 @@
+"""Says how much may still be lost and opened: each budget with what is used and left, and what stops entries now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fsm.cli import output
+from fsm.cli.inputs import read_config
+from fsm.cli.options import Options, command, current
+from fsm.cli.times import shown
+
+if TYPE_CHECKING:
+    from store.database import Store
+
+_TITLES = {
+    "LIMIT_DAY": "loss of the day",
+    "LIMIT_WEEK": "loss of the week",
+    "LIMIT_MONTH": "loss of the month",
+    "LIMIT_DRAWDOWN": "drawdown",
+    "open_positions": "open positions",
+    "open_risk": "open risk",
+    "exposure": "exposure",
+}
+_CAPS = ("open_positions", "open_risk", "exposure")
+_PERCENT = {
+    "LIMIT_DAY": ("limits", "daily_loss_pct"),
+    "LIMIT_WEEK": ("limits", "weekly_loss_pct"),
+    "LIMIT_MONTH": ("limits", "monthly_loss_pct"),
+    "LIMIT_DRAWDOWN": ("limits", "drawdown_pct"),
+    "open_risk": ("risk", "max_open_risk_pct"),
+    "exposure": ("risk", "max_exposure_pct"),
+}
+_ACTIONS = {
+    "BLOCK_ENTRIES": "no new entries; open positions go on with their stops (BLOCK_ENTRIES)",
+    "FLATTEN": "no new entries, and every position is closed at once (FLATTEN)",
+}
+
+
+@command()
+def limits() -> None:
+    """Say how much may still be lost and opened. Each budget, used and left; and what stops entries now."""
+    options = current()
+    path = options.database_path()
+    found = _configured(options) if options.db is None and not path.exists() else _stored(path)
+    if options.json:
+        output.document(found)
+    else:
+        _print(found)
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """As the bot of this database last wrote it; without a bot's own word only the account is known."""
+    import msgspec
+
+    from store import queries
+    from store.database import open_store
+    from store.lock import holder
+
+    with open_store(path, mode="read") as store:
+        document, equity = queries.document(store, "limits"), queries.latest_equity(store)
+        identity, account = store.identity, _account(store)
+    body = {} if document is None else msgspec.json.decode(document.body_json)
+    budgets = [_budget(loss["name"], loss, loss["period"]) for loss in body.get("losses", ())]
+    budgets += [_budget(name, body[name], "now") for name in _CAPS if name in body]
+    return {
+        "database": str(path),
+        "environment": identity.environment if identity else None,
+        "daemon_running": holder(path) is not None,
+        "at_ms": document.at_ms if document else None,
+        "equity": Decimal(body["equity"]) if "equity" in body else (equity.equity if equity else None),
+        "budgets": budgets,
+        "action": body.get("action"),
+        **account,
+    }
+
+
+def _account(store: Store) -> dict[str, Any]:
+    import msgspec
+
+    from store import queries
+
+    row = queries.account(store)
+    record = {} if row is None else msgspec.json.decode(row.record_json)
+    return {"halt": record.get("halt"), "breach": record.get("breach"), "paused": bool(record.get("paused"))}
+
+
+def _budget(name: str, given: Mapping[str, Any], period: str) -> dict[str, Any]:
+    allowed, used = Decimal(str(given["allowed"])), Decimal(str(given["used"]))
+    return {
+        "name": name,
+        "period": period,
+        "unit": "count" if name == "open_positions" else "USDT",
+        "allowed": allowed,
+        "used": used,
+        "left": allowed - used,
+        "used_pct": round(float(used / allowed * 100), 2) if allowed > 0 else None,
+        "exceeded": used > 0 and used >= allowed and name not in _CAPS,
+    }
+
+
+def _configured(options: Options) -> dict[str, Any]:
+    """Before the first start: what config.yaml allows, in percent of an equity that nobody has read yet."""
+    config = read_config(options, needs_keys=False)
+    sections = {"limits": config.settings.limits, "risk": config.settings.risk}
+    budgets = [
+        {"name": name, "period": None, "unit": "% of equity", "allowed": getattr(sections[section], key), "used": None}
+        for name, (section, key) in _PERCENT.items()
+    ]
+    most = config.settings.risk.max_open_positions
+    budgets.insert(4, {"name": "open_positions", "period": None, "unit": "count", "allowed": most, "used": None})
+    return {
+        "database": None,
+        "environment": config.environment.name.value,
+        "daemon_running": False,
+        "at_ms": None,
+        "equity": None,
+        "budgets": [{**budget, "left": None, "used_pct": None, "exceeded": False} for budget in budgets],
+        "action": config.settings.limits.action.value,
+        "halt": None,
+        "breach": None,
+        "paused": False,
+    }
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    output.pairs(_lines(found))
+    if not found["budgets"]:
+        output.line()
+        output.line("No bot has counted with this database yet: it writes its limits when `run` has started.")
+        return
+    output.line()
+    rows = [
+        (
+            _TITLES[row["name"]],
+            row["period"],
+            _amount(row["allowed"]),
+            _amount(row["used"]),
+            _amount(row["left"]),
+            row["unit"],
+            _bar(row),
+        )
+        for row in found["budgets"]
+    ]
+    numbers = ("allowed", "used", "left")
+    output.table(("budget", "period", *numbers, "in", "share used"), rows, right=numbers)
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    if found["database"] is None:
+        yield "database", f"none yet: no bot has run on {found['environment']}; this is what config.yaml allows"
+    else:
+        state = "a bot is running" if found["daemon_running"] else "no bot is running"
+        told = f", as of {shown(found['at_ms'])} UTC" if found["at_ms"] is not None else ""
+        yield "database", f"{found['database']} ({found['environment'] or 'no environment yet'}, {state}{told})"
+    if found["equity"] is not None:
+        yield "equity", f"{found['equity']:,.2f} USDT"
+    if found["action"] is not None:
+        yield "when a loss limit is hit", _ACTIONS.get(found["action"], found["action"])
+    yield "entries", "; ".join(_obstacles(found)) or "allowed"
+
+
+def _obstacles(found: Mapping[str, Any]) -> Iterator[str]:
+    """What stops entries of the whole account, and how it ends."""
+    halt, breach = found["halt"], found["breach"]
+    if halt is not None:
+        yield f"halted for {halt['cause']} since {shown(halt['since_ms'])} UTC, until `resume`{_or_period(halt)}"
+    if breach is not None and (halt is None or halt["cause"] != breach["cause"]):
+        yield f"{breach['cause']} was hit at {shown(breach['since_ms'])} UTC"
+    if found["paused"]:
+        yield "paused by the operator, until `resume`"
+
+
+def _or_period(halt: Mapping[str, Any]) -> str:
+    period = {"LIMIT_DAY": "day", "LIMIT_WEEK": "week", "LIMIT_MONTH": "month"}.get(halt["cause"])
+    return f" or, with `auto_resume`, the end of the {period}" if period else ""
+
+
+def _amount(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:,.2f}" if Decimal(value) % 1 or value > 999 else f"{Decimal(value).normalize():f}"
+
+
+def _bar(row: Mapping[str, Any]) -> str:
+    """How full a budget is, to be seen at a glance."""
+    if row["used_pct"] is None:
+        return ""
+    full = min(10, int(row["used_pct"] / 10 + 0.5))
+    return f"{'#' * full}{'.' * (10 - full)} {row['used_pct']:.1f} %" + (" HIT" if row["exceeded"] else "")
