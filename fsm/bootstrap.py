@@ -216,6 +216,7 @@ async def _live(
         delivery = Delivery(AlertBox(store), telegram, shared.in_force, WallClock())
         hearers.append(Listening(queue, shared))
         streams: list[Background] = [stream.run] if where.ws_urls else []
+        shared.pulse.hears = (lambda: stream.is_open) if where.ws_urls else None
         return [*streams, hearers[0].run, delivery.run, *run.further]
 
     daemon = await assemble(

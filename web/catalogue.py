@@ -26,7 +26,11 @@ CATALOGUE: dict[str, Meter] = {
         Meter("fsm_info", "gauge", "Always 1; says whose database this is.", ("environment", "database_id")),
         Meter("fsm_daemon_running", "gauge", "1 while a process holds the writer's lock."),
         Meter("fsm_daemon_pulse_age_seconds", "gauge", "Real time since the daemon last wrote its pulse."),
-        Meter("fsm_loop_lag_seconds", "gauge", "How late the daemon's event loop was at its latest pulse."),
+        Meter(
+            "fsm_loop_lag_seconds",
+            "gauge",
+            "The longest the daemon's event loop was late between its latest two pulses.",
+        ),
         Meter("fsm_equity_age_seconds", "gauge", "Age of the equity that limits are judged by."),
         Meter("fsm_exchange_failures", "gauge", "Failed or refused calls of the exchange since the daemon started."),
         Meter("fsm_protection_late", "gauge", "Positions whose stop missed its deadline since the daemon started."),
@@ -50,7 +54,14 @@ CATALOGUE: dict[str, Meter] = {
         Meter("fsm_stop_verified_age_seconds", "gauge", "Real time since a stop was last read back.", ("symbol",)),
         Meter("fsm_transitions", "counter", "Steps of the machines.", ("symbol", "trigger")),
         Meter("fsm_trades", "gauge", "Trades, by how they stand.", ("status",)),
-        Meter("fsm_protection_seconds", "histogram", "Time from first fill to confirmed stop, over the newest trades."),
+        Meter(
+            "fsm_protection_seconds", "histogram", "Exchange's time from first fill to confirmed stop, newest trades."
+        ),
+        Meter(
+            "fsm_protection_real_seconds",
+            "histogram",
+            "Real time from first fill to confirmed stop since the daemon started.",
+        ),
         Meter("fsm_intents_open", "gauge", "Intents whose outcome is not known yet.", ("status",)),
         Meter("fsm_alerts", "gauge", "Messages for the operator, by severity and delivery.", ("severity", "state")),
         Meter("fsm_http_requests", "counter", "Answers of this window.", ("method", "path", "status")),

@@ -69,6 +69,13 @@ class SeenStop(msgspec.Struct, frozen=True, kw_only=True):
     verified_wall_ms: int
 
 
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """How many took longer than the bucket before and at most ``le_ms``; None in the last: longer than all."""
+
+    le_ms: int | None
+    count: int
+
+
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """Real time from first fill to confirmed stop since the daemon started; ``late`` counts passed deadlines."""
 
@@ -77,6 +84,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None = None
     max_ms: float | None = None
     late: int = 0
+    sum_ms: float = 0.0
+    buckets: tuple[Bucket, ...] = ()
 
 
 class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):

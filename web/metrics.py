@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -167,6 +168,16 @@ def _tables(store: Store) -> Iterator[Metric]:
     family = HistogramMetricFamily(meter.name, meter.meaning)
     family.add_metric([], [*buckets, ("+Inf", float(len(times)))], sum_value=sum(times) / 1000)
     yield family
+    yield _measured(documents.health(store).protection)
+
+
+def _measured(found: documents.Measured) -> HistogramMetricFamily:
+    meter = CATALOGUE["fsm_protection_real_seconds"]
+    bounds = ["+Inf" if bucket.le_ms is None else str(bucket.le_ms / 1000) for bucket in found.buckets] or ["+Inf"]
+    counts = accumulate([bucket.count for bucket in found.buckets] or [0])
+    family = HistogramMetricFamily(meter.name, meter.meaning)
+    family.add_metric([], list(zip(bounds, map(float, counts), strict=True)), sum_value=found.sum_ms / 1000)
+    return family
 
 
 def _gauge(name: str, values: Mapping[Key, float]) -> GaugeMetricFamily:

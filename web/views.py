@@ -9,7 +9,7 @@ import msgspec
 
 from store.rows import AlertRow
 from store.views import CommandRow, OrderRow, TradeRow
-from web.documents import Loss, Measured, Room
+from web.documents import Bucket, Loss, Measured, Room
 
 Mode = Literal["RUNNING", "PAUSED", "HALTED", "STOPPED"]
 
@@ -227,13 +227,6 @@ class Candles(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     timeframe: str
     candles: list[CandleView]
-
-
-class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """Trades whose stop was confirmed within ``le_ms`` of the first fill and not within the bucket before."""
-
-    le_ms: int | None
-    count: int
 
 
 class ProtectionTimes(msgspec.Struct, frozen=True, kw_only=True):

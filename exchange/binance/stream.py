@@ -81,6 +81,7 @@ class Stream:
         self._clock = clock
         self._sink = sink
         self._turn = 0
+        self.is_open = False
 
     async def run(self) -> None:
         """Connect for ever; every failure is a reason, an event and a pause, never an exception."""
@@ -88,6 +89,7 @@ class Stream:
         while True:
             began = self._clock.monotonic()
             reason, next_address = await self._session()
+            self.is_open = False
             self._turn += 1 if next_address else 0
             log.warning("%s stream ended: %s", self._channel.name, reason)
             self._sink(Resync(stream=self._channel.name, reason=reason))
@@ -103,6 +105,7 @@ class Stream:
             return f"no key: {error}", False
         try:
             async with self._connection(base_url, path) as socket:
+                self.is_open = True
                 self._channel.opened()
                 self._sink(Resync(stream=self._channel.name, reason="connected"))
                 await self._first_end(self._read(socket), *self._channel.guards(), self._lifetime())

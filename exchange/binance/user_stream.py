@@ -48,7 +48,6 @@ class UserStream:
         self._clock = clock
         self._sink = sink
         self._stream = Stream(self, base_urls=base_urls, clock=clock, sink=sink)
-        self._connected = False
         self._expected: OrderedDict[str, float] = OrderedDict()
         self._heard: OrderedDict[str, None] = OrderedDict()
 
@@ -56,20 +55,23 @@ class UserStream:
         """Listen for ever, over as many connections as it takes."""
         await self._stream.run()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it hears now."""
+        return self._stream.is_open
+
     def expect(self, client_id: str) -> None:
         """An order with this id was confirmed: an event about it must come, or have come already."""
-        if self._connected and client_id not in self._heard:
+        if self.is_open and client_id not in self._heard:
             self._expected[client_id] = self._clock.monotonic() + SILENT_S
             _trim(self._expected)
 
     async def path(self) -> str:
         """A key for each connection: POST returns the living one or makes a new one."""
-        self._connected = False
         return f"/private/ws?listenKey={await self._keys.create()}&events={'/'.join(EVENTS)}"
 
     def opened(self) -> None:
         """What was expected before may have been told while nobody listened."""
-        self._connected = True
         self._expected.clear()
 
     def received(self, payload: object) -> None:

@@ -31,6 +31,11 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None: ...
 
+    @property
+    def speed(self) -> float:
+        """How many of the exchange's milliseconds pass in a real one; 0 for a clock that is moved step by step."""
+        ...
+
     def real_s(self, span_ms: int) -> float:
         """Real seconds until the exchange's clock has moved on that far, as it runs now."""
         ...
@@ -50,6 +55,10 @@ class WallClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    @property
+    def speed(self) -> float:
+        return 1.0
 
     def real_s(self, span_ms: int) -> float:
         return span_ms / 1000
@@ -104,6 +113,10 @@ class PacedClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    @property
+    def speed(self) -> float:
+        return self._speed
+
     def real_s(self, span_ms: int) -> float:
         return span_ms / 1000 / self._speed if self._speed else STEPPED_LOOK_S
 
@@ -125,6 +138,10 @@ class DrivenClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    @property
+    def speed(self) -> float:
+        return 0.0
 
     def real_s(self, span_ms: int) -> float:
         return LOOK_AGAIN_S if span_ms > 0 else 0.0

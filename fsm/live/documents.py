@@ -76,9 +76,12 @@ def health(
         "pid": pid,
         "wall_ms": shared.clock.wall_ms(),
         "stops": stops,
+        "speed": shared.clock.speed,
+        "stream": shared.pulse.stream,
+        "loop_lag_ms": shared.pulse.take_lag_ms(),
         "decided_ms": decided_ms,
         "equity_age_ms": equity_age_ms,
         "exchange_failures": failures,
         "open": shared.engine.active(),
-        "protection": shared.times.summary(),
+        "protection": {**shared.times.summary(), **shared.times.histogram()},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exchange.port import Exchange
 from fsm.core.engine import Engine
@@ -12,6 +12,7 @@ from fsm.live.books import Books
 from fsm.live.clock import Clock
 from fsm.live.executor import Executor
 from fsm.live.in_force import InForce
+from fsm.live.pulse import Pulse
 from fsm.live.watch import ProtectionTimes
 
 Trouble = Callable[[str, Exception], None]
@@ -46,6 +47,7 @@ class Shared:
     freshness: Freshness
     on_step: Callable[[Step], None]
     on_trouble: Trouble
+    pulse: Pulse = field(default_factory=Pulse)
 
     @property
     def reconcile_s(self) -> float:

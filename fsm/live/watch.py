@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
+from typing import Any
 
 import msgspec
 
@@ -17,6 +19,7 @@ LACKING_S_MIN = 2.0
 """What two looks this far apart both lack is not explained by a lag of the exchange's answers."""
 
 TIMES_KEPT = 10_000
+BUCKETS_MS = (25, 50, 100, 250, 500, 1_000, 2_000, 3_000, 5_000)
 UNPROTECTED_STATES = (State.ENTERING, State.PROTECTED)
 
 
@@ -41,6 +44,14 @@ class ProtectionTimes:
             "max_ms": _at(ordered, 1.0),
             "late": self.late,
         }
+
+    def histogram(self) -> dict[str, Any]:
+        """How many took at most so long, each counted once, and their sum; the last bucket has no top."""
+        bounds = (-1.0, *BUCKETS_MS, float("inf"))
+        counts = [sum(low < ms <= top for ms in self.times_ms) for low, top in pairwise(bounds)]
+        tops = (*BUCKETS_MS, None)
+        buckets = [{"le_ms": top, "count": count} for top, count in zip(tops, counts, strict=True)]
+        return {"sum_ms": round(sum(self.times_ms), 3), "buckets": buckets}
 
 
 def _at(ordered: list[float], share: float) -> float | None:

@@ -11,10 +11,10 @@ from store import queries
 from store.database import Store
 from store.views import PositionRow, TradeRow
 from web import documents
+from web.documents import Bucket
 from web.endpoint import Context, Endpoint, Limit, Name, NoQuery, Offset, When, milliseconds
 from web.routes.account import protection_deadline_ms
 from web.views import (
-    Bucket,
     Candles,
     CandleView,
     Orders,

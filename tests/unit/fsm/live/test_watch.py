@@ -108,3 +108,13 @@ def test_protection_times_are_summed_up() -> None:
     for ms in range(1, 101):
         times.add(float(ms))
     assert times.summary() == {"count": 100, "p50_ms": 51.0, "p99_ms": 100.0, "max_ms": 100.0, "late": 0}
+
+
+def test_protection_times_fall_into_buckets_each_once() -> None:
+    times = ProtectionTimes()
+    for ms in (0.0, 25.0, 25.1, 80.0, 5_000.0, 5_000.1):
+        times.add(ms)
+    found = times.histogram()
+    counts = {bucket["le_ms"]: bucket["count"] for bucket in found["buckets"]}
+    assert counts == {25: 2, 50: 1, 100: 1, 250: 0, 500: 0, 1_000: 0, 2_000: 0, 3_000: 0, 5_000: 1, None: 1}
+    assert found["sum_ms"] == pytest.approx(10_130.2)
