@@ -32,7 +32,7 @@ from web.app import create_app
 from web.events import BEHIND_MAX, LISTENERS_MAX
 from web.server import CannotServe, WebServer, bound, check_binding
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FROM_MS, TO_MS = 1_730_419_200_000, 1_733_011_200_000  # November 2024
 TOKEN = "a-token-that-nobody-guesses-7Q"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}

@@ -1,0 +1,59 @@
+"""No barrier of WCAG level A or AA that axe-core finds: both themes, screen and phone, everything open that can be."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from tests.integration.web.chromium import ROOT, Page, needs_chromium
+from tests.integration.web.show import HELD
+
+pytestmark = needs_chromium
+
+AXE = ROOT / "tests" / "data" / "axe"
+SOURCE = (AXE / "axe.min.js").read_text("utf-8")
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+WIDTHS = {"screen": 1_360, "phone": 375}
+
+
+def barriers(page: Page) -> list[dict[str, Any]]:
+    """What axe finds on the page as it is: the rule, and the places that break it."""
+    page.run(f"if (!window.axe) {{ {SOURCE} }}")
+    found: list[dict[str, Any]] = page.run(
+        f"axe.run(document, {{runOnly: {LEVELS}, resultTypes: ['violations']}}).then(({{violations}}) =>"
+        " violations.map(({id, nodes}) => ({id, places: nodes.map((node) => node.html.slice(0, 200))})))"
+    )
+    return found
+
+
+def test_the_checker_is_the_file_its_note_says() -> None:
+    digest = hashlib.sha256((AXE / "axe.min.js").read_bytes()).hexdigest()
+    assert digest in (AXE / "README.txt").read_text("utf-8")
+
+
+def test_the_checker_finds_what_is_wrong_on_purpose(page: Page, url: str) -> None:
+    page.open(url)
+    page.wait_for("!document.getElementById('login').hidden")
+    page.run("document.querySelector('label[for=token]').remove()")
+    page.run("document.body.append(Object.assign(document.createElement('img'), {src: '/static/icon.svg'}))")
+    assert {"label", "image-alt"} <= {found["id"] for found in barriers(page)}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_there_is_no_barrier_of_level_a_or_aa(page: Page, url: str, width: int, dark: bool) -> None:
+    page.open(url, width=width, dark=dark)
+    page.wait_for("!document.getElementById('login').hidden")
+    assert barriers(page) == [], "at the login"
+    page.log_in()
+    page.run("document.querySelector('#why tbody button').click()")
+    page.run("document.querySelector('#transitions tbody button').click()")
+    page.wait_for("document.querySelector('#why-detail table') && document.querySelector('#transition-detail details')")
+    page.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    assert barriers(page) == [], "with everything shown"
+    page.run(f"document.getElementById('control-symbol').value = '{HELD}'")
+    page.run("document.querySelector('[data-command=flatten]').click()")
+    page.wait_for("document.getElementById('confirm').open")
+    assert barriers(page) == [], "in the confirmation"
