@@ -18,6 +18,7 @@ from fsm.core.events import (
 )
 from fsm.core.holding import look_holding
 from fsm.core.intents import ClosePosition, PlaceEntry, PlaceStop, PlaceTarget
+from fsm.core.legs import planned_stop
 from fsm.core.move import Move, move
 from fsm.core.pacing import paced
 from fsm.core.protecting import stop_ended
@@ -65,8 +66,13 @@ def _judge_outcome(record: SymbolRecord, event: IntentEnded, setting: Setting) -
 
 
 def _judge_deadline(record: SymbolRecord, setting: Setting) -> Move | None:
-    """The deadline counts while the position is open and no stop was read back since it began to run (R5)."""
+    """The deadline counts while the position is open and no stop was read back since it began to run (R5).
+
+    It also runs for an entry of unknown fate: what may be open gets its stop, which is refused where nothing is (R20).
+    """
     trade = record.trade
+    if record.state is State.ENTERING and trade is not None and trade.first_fill_ms is None:
+        return move(Trigger.REPROTECT, "ENTRY_UNRESOLVED", record, intents=(planned_stop(trade, setting),))
     if record.state not in (State.ENTERING, State.PROTECTED) or trade is None or trade.uncovered_ms is None:
         return None
     return begin_flatten(record, "PROTECTION_DEADLINE", setting)

@@ -69,6 +69,11 @@ def place_stop(trade: Trade, stop: StopLeg) -> PlaceStop:
     return PlaceStop(symbol=trade.symbol, request=request)
 
 
+def planned_stop(trade: Trade, setting: Setting) -> PlaceStop:
+    """The stop as the trade's record has it, or as it will have it after the first fill."""
+    return place_stop(trade, trade.stop or stop_leg(trade, trade.stop_price_initial, 1, setting))
+
+
 def place_bridge(trade: Trade, stop: StopLeg, setting: Setting) -> PlaceStop:
     """A reduce-only stop at the new price that rests while the closePosition stop is replaced.
 

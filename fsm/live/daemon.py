@@ -15,6 +15,7 @@ import structlog
 
 from exchange.errors import ExchangeError
 from fsm.core.deciding import Reading
+from fsm.core.legs import planned_stop
 from fsm.core.move import Step
 from fsm.core.records import Flag, HaltCause
 from fsm.core.states import Trigger
@@ -30,6 +31,8 @@ from fsm.live.schedule import Schedule
 from fsm.live.selftest import Readiness, self_test
 from fsm.live.shared import Shared
 from fsm.live.trouble import Troubles
+from fsm.live.watch import UNPROTECTED_STATES
+from store.errors import JournalError
 from store.verify import Report
 
 log = structlog.get_logger("fsm.daemon")
@@ -104,6 +107,20 @@ class Daemon:
         except* _OrderlyEnd:
             self.shared.books.note(self.shared.clock.now_ms(), "STOP", "ORDERLY", open=self.shared.engine.active())
             log.info("stopped", reason="ORDERLY", open=self.shared.engine.active())
+        except* JournalError:
+            await self._last_stops()
+            raise
+
+    async def _last_stops(self) -> None:
+        """Nothing can be written any more. Each open trade's stop follows from its committed plan, so it is sent once
+        more: where it rests already it is refused, and where it does not, nobody else would place it (R19)."""
+        shared = self.shared
+        held = [record.trade for record in shared.engine.machines.records() if record.state in UNPROTECTED_STATES]
+        stops = [planned_stop(trade, shared.engine.setting(trade.symbol)) for trade in held if trade is not None]
+        log.critical("journal_lost", reason="JOURNAL", open=shared.engine.active())
+        outcomes = await asyncio.gather(*(shared.executor.do(stop) for stop in stops), return_exceptions=True)
+        for stop, outcome in zip(stops, outcomes, strict=True):
+            log.critical("last_stop", symbol=stop.symbol, reason=type(outcome).__name__, outcome=str(outcome))
 
     async def _ended(self, main: asyncio.Task[None]) -> None:
         stop = asyncio.create_task(self._stop.wait())

@@ -32,6 +32,13 @@ class EntrySearch:
         self.intent = intent
         self._since_s = since_s
         self._absences = 0
+        self._is_overdue_told = False
+
+    def is_due(self, now_s: float, deadline_ms: int) -> bool:
+        """True once: when the search has taken as long as a position may be without a stop."""
+        due = not self._is_overdue_told and (now_s - self._since_s) * 1000 >= deadline_ms
+        self._is_overdue_told = self._is_overdue_told or due
+        return due
 
     @property
     def client_id(self) -> str:

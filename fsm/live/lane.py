@@ -185,6 +185,7 @@ class Lane:
         self._shared.books.error(at_ms, "lane", f"{type(error).__name__}: {error}", symbol=self.symbol)
         cause = f"EXCEPTION {type(error).__name__}"
         await self._judge(Commanded(symbol=self.symbol, at_ms=at_ms, command="quarantine", cause=cause))
+        await self._cover_unresolved()
         self._look_later()
 
     # --- looking ------------------------------------------------------------------------------
@@ -203,6 +204,7 @@ class Lane:
         except ExchangeError as error:
             self._look_later()
             shared.on_trouble(self.symbol, error)
+            await self._cover_unresolved()
             return
         if self._steps or self.record is not record:
             self._look_wanted = True
@@ -282,8 +284,15 @@ class Lane:
                 await self._settle(search.name, search.intent, None)
             await self._judge(EntryShownAbsent(symbol=self.symbol, at_ms=at_ms, client_id=search.client_id))
         elif finding is Finding.OVERDUE and self.record.quarantine is None:
+            await self._cover_unresolved()
             cause = "UNRESOLVED_ORDER"
             await self._judge(Commanded(symbol=self.symbol, at_ms=at_ms, command="quarantine", cause=cause))
+
+    async def _cover_unresolved(self) -> None:
+        """Nobody knows whether the entry filled, and the deadline is over: send its stop, which needs a position."""
+        now_s, shared = self._shared.clock.monotonic(), self._shared
+        if self._search is not None and self._search.is_due(now_s, shared.deadline_ms):
+            await self._judge(DeadlinePassed(symbol=self.symbol, at_ms=shared.clock.now_ms()))
 
     # --- writing ------------------------------------------------------------------------------
     async def _judge(self, event: SymbolEvent) -> None:

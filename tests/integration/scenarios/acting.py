@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from exchange.client_ids import Leg, parse
 from exchange.sim.port import Call, Fault, Faults
-from exchange.types import ConditionalType, SymbolSnapshot
+from exchange.types import ConditionalType, OrderRequest, OrderType, Side, SymbolSnapshot
+from fsm.config import load_config
 from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet
+from fsm.lab.small_market import RULES, TO_SIGNAL, Hour, jump, quiet, rehearsal_of
+from rules.load import parse_rules
 from store import queries
 from store.database import open_store
 from store.inbox import Inbox
 from store.views import CommandRow, TradeRow
 
+ROOT = Path(__file__).parents[3]
 Make = Callable[..., Rehearsal]
 BTC = 60_000.0
 TOP = BTC * 1.01
@@ -77,8 +84,6 @@ def resting_stops(r: Rehearsal, symbol: str = "BTCUSDT") -> list[str]:
 
 
 def without_trace(snapshot: SymbolSnapshot) -> SymbolSnapshot:
-    from msgspec.structs import replace
-
     return replace(snapshot, position=None, orders=(), algo_orders=(), fills=())
 
 
@@ -111,3 +116,18 @@ def answer(r: Rehearsal, number: int) -> tuple[str, str | None]:
         found = Inbox(store).get(number)
     assert found is not None
     return found.state, found.guard
+
+
+def by_hand(r: Rehearsal, side: Side, quantity: Decimal, symbol: str = "BTCUSDT", client_id: str = "by-hand") -> None:
+    """The owner trades at the exchange, and nobody tells the bot."""
+    order = OrderRequest(symbol=symbol, side=side, type=OrderType.MARKET, quantity=quantity, client_id=client_id)
+    r.venue.place_order(order)
+    r.venue.drain()
+
+
+def rehearsal_with(folder: Path, hours: list[Hour], *, rules: str = RULES, latency_s: float = 0.02) -> Rehearsal:
+    """A rehearsal outside of the fixture, which hypothesis needs, under rules of its own."""
+    config = load_config(ROOT / "config.yaml", None, {"BINANCE_ENV": "sim"})
+    r = rehearsal_of(config, folder / "sim.sqlite", {"BTCUSDT": hours}, latency_s=latency_s)
+    r.rules = parse_rules(rules, "rules of a scenario")
+    return r

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
+from pathlib import Path
+
+import apsw
+import pytest
+from msgspec.structs import replace
 
 from exchange.client_ids import Leg, client_id
 from exchange.sim.port import Call, Fault, Lost
-from exchange.types import OrderRequest, OrderType, Side
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import triggers
+from exchange.types import OrderRequest, OrderType, Side, SymbolSnapshot
+from fsm.core.records import State, TradeSide
+from fsm.lab.rehearsal import HOUR_MS, Rehearsal
+from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from store.verify import verify
 from tests.integration.scenarios.acting import (
+    BTC,
     CALM,
     OPENED,
+    STOPPED,
+    TOP,
     Make,
     Once,
+    answer,
+    by_hand,
     entry,
+    post,
     record,
     resting_stops,
     to_trade,
+    trades,
     without_trace,
 )
+from tests.integration.scenarios.commits import Durable, Trouble, failing_commits
+from tests.integration.scenarios.wire import ALGO, ORDER, WiredRehearsal
 
 
 class TestTheEntrysFateIsUnknown:
@@ -83,6 +99,7 @@ class TestTheEntrysFateIsUnknown:
             await to_trade(r, faults)
             await r.seconds(60)
             assert record(r).state is State.ENTERING
+            assert len(resting_stops(r)) == 1, "nobody knows that it filled, and yet it is covered"
             down = False
             await r.seconds(10)
             assert record(r).state is State.PROTECTED
@@ -138,3 +155,276 @@ class TestASecondCopy:
             assert r.running.shared.engine.account.halt.cause == "FOREIGN"
 
         r.run(script)
+
+
+NOBODY_KNOWS = ["unknown_503", "unknown_503_without_code", "unknown_503_text", "internal_503", "timeout_1007"]
+DID_NOT_HAPPEN = ["unavailable_503", "throttled_503"]
+
+
+class TestEveryBodyOnTheWire:
+    """The daemon behind the real client: what the exchange says in bytes, and what it has received in the end."""
+
+    @pytest.mark.parametrize("executed", [True, False], ids=["executed", "not executed"])
+    @pytest.mark.parametrize("body", NOBODY_KNOWS)
+    def test_an_entry_answered_so_is_posted_once_and_its_truth_is_found(
+        self, tmp_path: Path, body: str, executed: bool
+    ) -> None:
+        """R16, R17: executed, it is protected; not executed, it is given up; never is there a second POST."""
+        r = WiredRehearsal(tmp_path, CALM)
+        r.fault(match={"method": "POST", "path": ORDER}, effect=body, when="after" if executed else "instead")
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            await r.seconds(30)
+            assert record(r).state is (State.PROTECTED if executed else State.IDLE)
+
+        r.run(script)
+        assert len(r.asked(ORDER)) == 1
+        assert bool(r.venue.positions()) == executed
+        assert len(resting_stops(r)) == executed
+
+    @pytest.mark.parametrize("body", DID_NOT_HAPPEN)
+    def test_an_entry_that_certainly_did_not_happen_is_posted_again_under_its_own_id(
+        self, tmp_path: Path, body: str
+    ) -> None:
+        """R17: "Service Unavailable" is not "Unknown error"."""
+        r = WiredRehearsal(tmp_path, CALM)
+        r.fault(match={"method": "POST", "path": ORDER}, effect=body, times=1)
+        r.run(to_trade)
+        posts = r.asked(ORDER)
+        assert [row.status for row in posts] == [503, 200]
+        assert len({row.params["newClientOrderId"] for row in posts}) == 1
+        assert triggers(r) == OPENED
+
+    @pytest.mark.parametrize("executed", [True, False], ids=["executed", "not executed"])
+    @pytest.mark.parametrize("body", ["unknown_503", "timeout_1007"])
+    def test_a_stop_answered_so_rests_once_and_within_the_deadline(
+        self, tmp_path: Path, body: str, executed: bool
+    ) -> None:
+        """R16, R17: it may be sent again at once, because a second one of the same id is refused (-4116)."""
+        r = WiredRehearsal(tmp_path, CALM)
+        match = {"method": "POST", "path": ALGO, "client_id": "f5eed0001-*-1-S*"}
+        r.fault(match=match, effect=body, when="after" if executed else "instead", times=1)
+        r.run(to_trade)
+        assert triggers(r) == OPENED
+        assert len(resting_stops(r)) == 1
+        assert r.times.late == 0
+
+    @pytest.mark.parametrize("body", ["unknown_503", "timeout_1007"])
+    def test_a_close_answered_so_is_looked_for_and_nothing_is_sold_twice(self, tmp_path: Path, body: str) -> None:
+        """R16: the emergency close was executed and nobody said so."""
+        r = WiredRehearsal(tmp_path, CALM)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            r.fault(match={"method": "POST", "path": ORDER, "side": "SELL"}, effect=body, when="after", times=1)
+            number = post(r, "flatten")
+            await r.seconds(20)
+            assert answer(r, number) == ("done", None)
+
+        r.run(script)
+        assert r.venue.positions() == []
+        assert len([row for row in r.asked(ORDER) if row.params["side"] == "SELL"]) == 1
+
+
+class TestAnOrderThatExistsAlready:
+    def test_a_duplicate_id_means_that_the_earlier_attempt_was_accepted(self, rehearse: Make) -> None:
+        """R16: -4116 on the entry: it is looked for, adopted, protected, and nothing is sent under another id."""
+        r = rehearse(BTCUSDT=CALM, latency_s=0.02)
+        placed: list[str] = []
+
+        def already_there(call: Call) -> Fault | None:
+            if not entry(call) or placed:
+                return None
+            placed.append(call.client_id)
+            by_hand(r, Side.BUY, record(r).trade.quantity, client_id=call.client_id)
+            return Fault(refuse=-4116)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r, already_there)
+            await r.seconds(10)
+            assert record(r).state is State.PROTECTED
+
+        r.run(script)
+        assert len(placed) == 1
+        assert len([fill for fill in r.venue.fills("BTCUSDT") if fill.side is Side.BUY]) == 1
+
+
+class TestIntentsAreDurable:
+    def test_every_order_stands_in_the_database_before_it_leaves(self, rehearse: Make) -> None:
+        """R18: read by another connection at the moment of the call; the id alone is enough to find the order."""
+        r = rehearse(BTCUSDT=STOPPED, latency_s=0.02)
+        witness = Durable(r)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r, witness)
+            await r.hours(5)
+
+        r.run(script)
+        assert triggers(r)[-1] == "flat STOP_HIT"
+        assert witness.sent >= 4
+        assert witness.undurable == []
+
+    @pytest.mark.parametrize("kind", [Trouble.LOCKED, Trouble.FULL])
+    @pytest.mark.parametrize("number", range(2, 50, 5))
+    def test_a_commit_that_fails_once_sends_nothing_and_loses_nothing(
+        self, rehearse: Make, kind: Trouble, number: int
+    ) -> None:
+        """R19: SQLITE_BUSY or a full disk at any commit of a trade's life; the daemon may end, and starts again."""
+        check_commits(rehearse, kind, number, times=1)
+
+    @pytest.mark.parametrize("kind", [Trouble.LOCKED, Trouble.FULL])
+    @pytest.mark.parametrize("number", [9, 14, 18, 23, 31])
+    def test_commits_that_go_on_failing_end_the_daemon_with_its_position_covered(
+        self, rehearse: Make, kind: Trouble, number: int
+    ) -> None:
+        """R19: nothing can be written any more, so nothing is traded any more; what is open keeps or gets its stop."""
+        check_commits(rehearse, kind, number, times=10_000)
+
+    def test_a_reader_in_the_middle_of_a_long_read_never_makes_the_writer_wait(self, rehearse: Make) -> None:
+        """R19: a whole trade is opened and closed beside an open read transaction, which keeps its picture."""
+        r = rehearse(BTCUSDT=STOPPED)
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            assert r.store is not None
+            r.store.connection.set_busy_timeout(0)
+            reader = apsw.Connection(str(r.db), flags=apsw.SQLITE_OPEN_READONLY)
+            reader.execute("BEGIN")
+            before = reader.execute("SELECT count(*) FROM transitions").fetchall()
+            await r.hours(TO_SIGNAL + 4.5)
+            assert reader.execute("SELECT count(*) FROM transitions").fetchall() == before
+            reader.close()
+
+        r.run(script)
+        assert triggers(r)[-1] == "flat STOP_HIT"
+
+
+def check_commits(rehearse: Make, kind: Trouble, number: int, *, times: int) -> None:
+    r = rehearse(BTCUSDT=STOPPED, latency_s=0.02)
+    witness = Durable(r)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await r.hours(TO_SIGNAL - 1)
+        r.faults = witness
+        with failing_commits(r, kind, first=number, times=times) as failing:
+            await until_dead(r, TO_SIGNAL + 4.5)
+        assert failing.failed, "the life of a trade is longer than this"
+        if not r.is_alive:
+            if r.venue.positions():
+                assert resting_stops(r), "a daemon that cannot write leaves no position without a stop"
+            await r.kill()
+            await r.start()
+            await r.seconds(30)
+        await r.until(r.start_ms + int((TO_SIGNAL + 4.5) * HOUR_MS))
+        await r.seconds(30)
+
+    r.run(script)
+    assert witness.undurable == []
+    assert verify(r.db).fine
+    assert (r.venue.positions(), r.venue.open_algos(), r.venue.open_orders()) == ([], [], [])
+    entries = [fill for fill in r.venue.fills("BTCUSDT") if fill.side is Side.BUY]
+    assert len(entries) <= 1
+    assert len([trade for trade in trades(r) if trade.status == "CLOSED"]) == len(entries)
+
+
+async def until_dead(r: Rehearsal, hours: float) -> None:
+    """Let the market go on, a quarter of an hour at a time, as long as the daemon lives."""
+    end_ms = r.start_ms + int(hours * HOUR_MS)
+    while r.is_alive and r.venue.now_ms < end_ms:
+        await r.hours(0.25)
+        await r.seconds(3)
+
+
+class TestTheSymbolIsQuarantined:
+    def test_an_order_that_nobody_can_tell_of_for_long_blocks_entries_and_only_that(self, rehearse: Make) -> None:
+        """R20: never "assume rejected"; the operator is told, protection goes on, and the truth is found later."""
+        r = rehearse(BTCUSDT=CALM, latency_s=0.05)
+        deaf = True
+
+        def faults(call: Call) -> Fault | None:
+            if entry(call):
+                return Fault(lost=Lost.ANSWER)
+            return Fault(alter=_shows_a_position_only) if call.method == "look" and deaf else None
+
+        async def script(r: Rehearsal) -> None:
+            nonlocal deaf
+            await to_trade(r, faults)
+            await r.seconds(120)
+            assert record(r).trade is not None
+            assert resting_stops(r), "a position is covered whatever became of its order"
+            deaf = False
+            await r.seconds(20)
+            assert record(r).state is State.PROTECTED
+
+        r.run(script)
+        assert not [row for row in triggers(r) if row.startswith("abandon")]
+
+    @pytest.mark.parametrize("age_days", [0.9, 4.9, 5.1, 30])
+    def test_an_entry_that_cannot_be_fetched_at_the_start_is_not_taken_for_cancelled_at_any_age(
+        self, rehearse: Make, age_days: float
+    ) -> None:
+        """R22: the account cannot be reached at first; however old the order is, it is looked for, not written off."""
+        hours = [jump(BTC), *quiet(TOP, int(24 * age_days) + 30)]
+        orders = {"entry_type": OrderType.LIMIT, "limit_offset_pct": Decimal("0.2"), "limit_expiry_candles": 1_000}
+        r = rehearse(BTCUSDT=hours, orders=orders)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            assert record(r).state is State.ENTERING
+            await r.kill()
+            await r.port.advance(r.venue.now_ms + int(age_days * 24 * HOUR_MS), nobody)
+            asked = Once(lambda call: call.method in ("order", "look"), Fault(lost=Lost.REQUEST), times=12)
+            r.faults = asked
+            starting = asyncio.create_task(r.start())
+            await r.clock.sleep(20)
+            assert record(r).state is State.ENTERING
+            await starting
+            await r.seconds(60)
+            assert record(r).state is State.ENTERING
+            assert len(r.venue.open_orders()) == 1
+
+        r.run(script)
+        assert "abandon ENTRY_SHOWN_ABSENT" not in triggers(r)
+
+
+def _shows_a_position_only(snapshot: SymbolSnapshot) -> SymbolSnapshot:
+    return replace(snapshot, orders=(), fills=())
+
+
+async def nobody() -> None:
+    """Does not answer: the market goes on alone."""
+
+
+class TestStoppedAndTurnedAround:
+    def test_each_fill_belongs_to_the_trade_whose_order_it_was(self, rehearse: Make) -> None:
+        """R21: a long is stopped out in the hour whose close asks for a short; the two are a second apart."""
+        falls = (TOP, TOP, BTC * 0.99, BTC * 0.99)
+        hours = [
+            jump(BTC),
+            *quiet(TOP, 1),
+            falls,
+            *quiet(BTC * 0.99, 1),
+            (BTC * 0.99, BTC * 1.02, BTC * 0.99, BTC * 0.995),
+        ]
+        r = rehearse(BTCUSDT=[*hours, *quiet(BTC * 0.995, 2)])
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            r.port.nudge = lambda symbol: None
+            await r.hours(2)
+            assert record(r).state is State.PROTECTED
+            assert record(r).trade.side is TradeSide.SHORT
+            await r.hours(3)
+            await r.seconds(10)
+
+        r.run(script)
+        by_side = {trade.side: trade for trade in trades(r)}
+        fills = r.venue.fills("BTCUSDT")
+        for side, ours in (("LONG", fills[:2]), ("SHORT", fills[2:])):
+            assert by_side[side].pnl == sum(fill.realized_pnl for fill in ours)
+            assert by_side[side].fees == sum(fill.commission for fill in ours)
+        assert sum(trade.net_pnl for trade in trades(r) if trade.net_pnl is not None) == (
+            r.venue.account().wallet_balance - Decimal(10_000)
+        )
