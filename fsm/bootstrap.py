@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from decimal import localcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from exchange.binance.client import BinanceClient
 from exchange.binance.event_queue import EventQueue
@@ -19,17 +21,22 @@ from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.signing import Credentials, Secret
 from exchange.binance.user_stream import UserStream
 from exchange.environment import Network, resolve
+from exchange.errors import ExchangeError
 from exchange.sim.remote import RemoteSimulation
 from exchange.sim.server import launch
+from exchange.sim.server.launch import LaunchError
 from exchange.sim.symbols import shipped_folder
 from fsm.config import Config
 from fsm.core.arithmetic import MONEY
 from fsm.core.move import Step
 from fsm.lab.backtest import Request, Result, run_backtest
+from fsm.live import premises
 from fsm.live.assembly import StartRefused, assemble
 from fsm.live.clock import Clock, PacedClock, WallClock
 from fsm.live.daemon import Background, Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
+from fsm.live.doctor import Examination
+from fsm.live.findings import Finding, Verdict, fail, skip
 from fsm.live.listening import Listening
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
@@ -146,11 +153,15 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.stdout.close()
 
 
-def _embedded_options(run: Run) -> list[str]:
+def _account_options(run: Run, state: Path) -> list[str]:
     simulation = run.config.settings.simulation
-    state = run.db.with_suffix(".exchange")
     options = ["--data", str(shipped_folder()), "--speed", str(simulation.speed), "--seed", str(simulation.seed)]
-    options += ["--balance", str(simulation.balance_usdt), "--state", str(state)]
+    return [*options, "--balance", str(simulation.balance_usdt), "--state", str(state)]
+
+
+def _embedded_options(run: Run) -> list[str]:
+    state = run.db.with_suffix(".exchange")
+    options = _account_options(run, state)
     start_ms = None if state.exists() else _worth_seeing(run)
     return options if start_ms is None else [*options, "--start", str(start_ms)]
 
@@ -183,6 +194,73 @@ async def _clock_of(run: Run, where: Where) -> AsyncIterator[tuple[Clock, Sequen
         await simulation.aclose()
 
 
+# --- the examination --------------------------------------------------------------------------
+def examine(run: Run) -> list[Finding]:
+    """What `doctor` looks at: this machine, then the exchange. A running bot, and its exchange, are not disturbed."""
+    network = resolve(run.config.environment.addresses).network
+    mine = [premises.sqlite(), premises.disk(run.db), premises.instance(run.db)]
+    in_use = mine[-1].verdict is Verdict.FAIL
+    found, stored = premises.database(run.db, network)
+    mine.append(found)
+    with localcontext(MONEY), ExitStack() as stack:
+        try:
+            where = stack.enter_context(_exchange_to_examine(run, in_use))
+        except (LaunchError, StartRefused) as error:
+            theirs = [skip("exchange", str(error))]
+        else:
+            mine.append(premises.account(stored, _account_of(where.credentials)))
+            theirs = asyncio.run(_examine(run, where, stored, in_use))
+    environment = run.config.environment
+    return [*mine, *theirs, asyncio.run(premises.telegram(environment.tg_base_url, environment.secrets))]
+
+
+@contextmanager
+def _exchange_to_examine(run: Run, in_use: bool) -> Iterator[Where]:
+    """The running one; or the embedded one on a copy of its account, which keeps nothing of what is done to it."""
+    found, given = resolve(run.config.environment.addresses), run.config.environment.secrets
+    if found.rest_url is not None:
+        keys = Credentials(api_key=given.api_key or Secret(""), api_secret=given.api_secret or Secret(""))
+        yield Where(network=found.network, rest_url=found.rest_url, ws_urls=found.ws_urls, credentials=keys)
+        return
+    if in_use:
+        raise StartRefused("the embedded exchange is busy with the bot that runs", "ask `status` instead")
+    with TemporaryDirectory() as scratch:
+        kept, copy = run.db.with_suffix(".exchange"), Path(scratch) / "exchange"
+        if kept.exists():
+            shutil.copy(kept, copy)
+        with launch.launched(*_account_options(run, copy)) as ready:
+            yield Where(
+                network=found.network,
+                rest_url=ready.rest,
+                ws_urls=(ready.ws,),
+                credentials=Credentials(api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret)),
+                data_end_ms=ready.data_end,
+            )
+
+
+async def _examine(run: Run, where: Where, stored: premises.Stored, in_use: bool) -> list[Finding]:
+    client: BinanceClient | None = None
+    try:
+        async with _clock_of(run, where) as (clock, _):
+            keys = where.credentials if where.credentials.api_key.reveal() else None
+            client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=keys)
+            speed = clock.speed
+            settings = run.config.settings
+            return await Examination(
+                client, settings=settings, clock=clock, speed=speed, stored=stored, in_use=in_use
+            ).run()
+    except ExchangeError as error:
+        return [fail("reachable", str(error), "is the emulator at SIM_REST_URL running?")]
+    finally:
+        if client is not None:
+            await client.aclose()
+
+
+def _account_of(credentials: Credentials) -> str:
+    """What a database remembers of the account: nothing that the key could be guessed from."""
+    return hashlib.sha256(credentials.api_key.reveal().encode()).hexdigest()[:12]
+
+
 # --- the daemon -------------------------------------------------------------------------------
 async def _trade(run: Run, where: Where) -> bool:
     async with _clock_of(run, where) as (clock, keepers):
@@ -198,7 +276,7 @@ async def _trade(run: Run, where: Where) -> bool:
 def _open(run: Run, where: Where, clock: Clock) -> Iterator[Store]:
     """The database, made if need be, and bound to this exchange and account for good."""
     with open_store(run.db, mode="write", at_ms=clock.now_ms()) as store:
-        account = hashlib.sha256(where.credentials.api_key.reveal().encode()).hexdigest()[:12]
+        account = _account_of(where.credentials)
         store.bind(environment=where.network.value, account=account, at_ms=clock.now_ms())
         yield store
 

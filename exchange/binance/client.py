@@ -189,6 +189,14 @@ class BinanceClient:
         """May it trade, and in which modes (doctor)."""
         return await self._setup.account_config()
 
+    async def fee_burn(self) -> bool:
+        """Commission is paid in BNB while there is some (doctor)."""
+        return codec_account.fee_burn(await self.http.call(endpoints.FEE_BURN))
+
+    def limits_used(self) -> list[tuple[str, int, int, int]]:
+        """(kind, window in ms, used, limit) of each rate limit, as the last answers told (doctor)."""
+        return [(w.kind, w.interval_ms, w.used, w.limit) for w in self.http.budget.windows]
+
     async def hedge_mode(self) -> bool:
         return (await self._setup.account_config()).hedge_mode
 

@@ -106,6 +106,12 @@ def account_config(payload: object) -> AccountConfig:
     )
 
 
+def fee_burn(payload: object) -> bool:
+    """GET /fapi/v1/feeBurn: True when commission is paid in BNB while there is some (checked 2026-11)."""
+    what = "GET /fapi/v1/feeBurn"
+    return fields.flag(fields.row(payload, what), "feeBurn", what)
+
+
 def fills(payload: object) -> list[Fill]:
     """GET /fapi/v1/userTrades. Fills of a triggered stop carry its actualOrderId, never its algoId."""
     what = "GET /fapi/v1/userTrades"

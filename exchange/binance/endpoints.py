@@ -104,6 +104,7 @@ ACCOUNT_CONFIG = _read("/fapi/v1/accountConfig", 5, priority=Priority.TRADE)
 LEVERAGE_BRACKET = _read("/fapi/v1/leverageBracket", 1)
 COMMISSION_RATE = _read("/fapi/v1/commissionRate", 20)
 USER_TRADES = _read("/fapi/v1/userTrades", 5, priority=Priority.TRADE)
+FEE_BURN = _read("/fapi/v1/feeBurn", 30)
 INCOME = _read("/fapi/v1/income", 30)
 
 ORDER_PLACE = _write("POST", "/fapi/v1/order", 0, Priority.TRADE, orders=1)

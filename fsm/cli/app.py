@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from fsm.cli import failures, output
-from fsm.cli.errors import Exit, VerificationFailed
+from fsm.cli.errors import Exit, NotReady, VerificationFailed
 from fsm.cli.options import Group, Options, value_options
 
 DEFAULT_COMMAND = "run"
@@ -21,6 +21,7 @@ DEFAULT_COMMAND = "run"
 COMMANDS: dict[str, str] = {
     "run": "fsm.cli.run:run",
     "check": "fsm.cli.check:check",
+    "doctor": "fsm.cli.doctor:doctor",
     "config": "fsm.cli.config:config",
     "show-config": "fsm.cli.config:show_config",
     "status": "fsm.cli.status:status",
@@ -83,6 +84,8 @@ class Root(Group):
             code = ended.exit_code
         except VerificationFailed:
             code = int(Exit.VERIFICATION)
+        except NotReady:
+            code = int(Exit.REFUSED)
         except SystemExit as ended:  # Click ends so when whoever reads our output has gone, as `head` does
             code = ended.code if isinstance(ended.code, int) else int(Exit.UNEXPECTED)
         except BrokenPipeError:

@@ -28,5 +28,9 @@ class CommandError(click.ClickException):
         self.code = code
 
 
+class NotReady(Exception):
+    """The bot must not be started like this. The command has said why; only the exit code is left to give."""
+
+
 class VerificationFailed(Exception):
     """What was verified is not as it should be. The command has said what; only the exit code is left to give."""

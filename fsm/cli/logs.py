@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 
-def configure_logs(*, json: bool) -> None:
-    """Set up the process's logs. ``json`` asks for JSON lines on a terminal as well."""
+def configure_logs(*, json: bool, quiet: bool = False) -> None:
+    """Set up the process's logs. ``json`` asks for JSON lines on a terminal as well, ``quiet`` for errors alone."""
     import structlog
 
     readable = not json and sys.stderr.isatty()
@@ -25,6 +25,6 @@ def configure_logs(*, json: bool) -> None:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        wrapper_class=structlog.make_filtering_bound_logger("error" if quiet else "info"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

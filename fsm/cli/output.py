@@ -29,6 +29,11 @@ def line(text: str = "") -> None:
     click.echo(text)
 
 
+def mainnet_banner() -> None:
+    """Stands above everything that has to do with real money."""
+    line(click.style("  MAINNET: this bot trades real money  ", fg="white", bg="red", bold=True))
+
+
 def heading(text: str) -> None:
     """A title above a table or a list, with an empty line before it."""
     click.echo()

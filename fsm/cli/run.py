@@ -82,7 +82,7 @@ def _run(run: Run) -> bool:
 
 def _tell_where(network: str, address: str, path: Path) -> None:
     if network == _REAL_MONEY:
-        output.line(click.style("  MAINNET: this bot trades real money  ", fg="white", bg="red", bold=True))
+        output.mainnet_banner()
     output.line(f"Trading on {network} ({address}); the journal is {path}.")
     output.line("Ctrl-C ends the bot; positions keep their stops at the exchange.")
 

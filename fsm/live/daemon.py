@@ -28,7 +28,7 @@ from fsm.live.market import Market
 from fsm.live.reconcile import Reconciler
 from fsm.live.recovery import Recovery
 from fsm.live.schedule import Schedule
-from fsm.live.selftest import Readiness, self_test
+from fsm.live.selftest import self_test
 from fsm.live.shared import Shared
 from fsm.live.trouble import Troubles
 from fsm.live.watch import UNPROTECTED_STATES
@@ -156,7 +156,7 @@ class Daemon:
             return
         symbol = next(iter(self.markets))
         readiness, detail = await self_test(self.shared, symbol)
-        if readiness in (Readiness.PROVED, Readiness.ROUTE_WORKS):
+        if readiness.is_enough:
             return
         engine, at_ms = self.shared.engine, self.shared.clock.now_ms()
         halt = engine.account.halt or Flag(HaltCause.PERMISSION.value, at_ms)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 import structlog
 
 from exchange.client_ids import Leg, client_id
 from exchange.errors import ExchangeError
-from exchange.filters import Rounding
-from exchange.types import AlgoRequest, ConditionalType, Outcome, Refused, Side, Unknown
+from exchange.filters import Rounding, SymbolFilters
+from exchange.port import Exchange
+from exchange.types import AlgoRequest, ConditionalType, Outcome, Refused, Side, Unknown, WorkingType
+from fsm.live.clock import Clock
 from fsm.live.shared import Shared
 
 log = structlog.get_logger("fsm.selftest")
@@ -30,54 +34,89 @@ class Readiness(StrEnum):
     NOT_READY = "NOT_READY"
     UNKNOWN = "UNKNOWN"
 
+    @property
+    def is_enough(self) -> bool:
+        """Stops can be placed, as far as this can be known while flat."""
+        return self in (Readiness.PROVED, Readiness.ROUTE_WORKS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A far reduce-only stop on a flat symbol: placed, read back, cancelled. It can never open a position.
+
+    ``before_sending`` hears of each client id before it leaves.
+    """
+
+    exchange: Exchange
+    clock: Clock
+    filters: SymbolFilters
+    working_type: WorkingType
+    database_id: str
+    before_sending: Callable[[str], None] = lambda client_id: None
+
+    async def run(self) -> tuple[Readiness, str]:
+        """How ready the exchange is, and what it said. A few attempts where nobody knows."""
+        readiness, detail = Readiness.UNKNOWN, ""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                readiness, detail = await self._once(attempt)
+            except ExchangeError as error:
+                readiness, detail = Readiness.UNKNOWN, str(error)
+            if readiness is not Readiness.UNKNOWN:
+                break
+            await self.clock.sleep(PAUSE_S)
+        return readiness, detail
+
+    async def _once(self, attempt: int) -> tuple[Readiness, str]:
+        exchange, symbol = self.exchange, self.filters.symbol
+        request = await self._far_stop(attempt)
+        self.before_sending(request.client_id)
+        outcome = await exchange.place_algo(request)
+        if isinstance(outcome, Refused):
+            ready = Readiness.ROUTE_WORKS if outcome.code in ROUTE_WORKS else Readiness.NOT_READY
+            return ready, f"{outcome.code}: {outcome.message}"
+        found = await exchange.algo(symbol, request.client_id)
+        cancelled: Outcome = await exchange.cancel_algo(symbol, request.client_id)
+        if isinstance(outcome, Unknown) or found is None or isinstance(cancelled, Unknown):
+            return Readiness.UNKNOWN, f"placed: {outcome}, found: {found is not None}, cancelled: {cancelled}"
+        after = await exchange.algo(symbol, request.client_id)
+        if after is not None and after.status.is_open:
+            return Readiness.NOT_READY, f"{request.client_id} is still open after it was cancelled"
+        return Readiness.PROVED, request.client_id
+
+    async def _far_stop(self, attempt: int) -> AlgoRequest:
+        filters, symbol = self.filters, self.filters.symbol
+        mark = (await self.exchange.mark_price(symbol)).mark_price
+        trigger = filters.round_price(mark * (100 - FAR_PCT) / 100, Rounding.DOWN)
+        least = max(filters.market_quantity_min, filters.notional_min / trigger + filters.market_quantity_min)
+        started_s = self.clock.now_ms() // 1000
+        return AlgoRequest(
+            symbol=symbol,
+            side=Side.SELL,
+            type=ConditionalType.STOP_MARKET,
+            trigger_price=trigger,
+            working_type=self.working_type,
+            client_id=client_id(self.database_id, symbol, 0, Leg.PROBE, started_s, attempt),
+            quantity=filters.floor_quantity(least, market=True),
+            reduce_only=True,
+        )
+
 
 async def self_test(shared: Shared, symbol: str) -> tuple[Readiness, str]:
-    """Place a far reduce-only stop on a flat symbol, read it back, cancel it. It can never open a position."""
-    readiness, detail = Readiness.UNKNOWN, ""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            readiness, detail = await _once(shared, symbol, attempt)
-        except ExchangeError as error:
-            readiness, detail = Readiness.UNKNOWN, str(error)
-        if readiness is not Readiness.UNKNOWN:
-            break
-        await shared.clock.sleep(PAUSE_S)
+    """The probe of a session's start, journalled."""
+
+    def note(client_id: str) -> None:
+        shared.books.note(shared.clock.now_ms(), "SELF_TEST_SENT", client_id, symbol=symbol)
+
+    in_force = shared.in_force
+    readiness, detail = await Probe(
+        exchange=shared.exchange,
+        clock=shared.clock,
+        filters=in_force.filters[symbol],
+        working_type=in_force.policy.working_type,
+        database_id=in_force.database_id,
+        before_sending=note,
+    ).run()
     shared.books.note(shared.clock.now_ms(), "SELF_TEST", readiness.value, symbol=symbol, detail=detail)
     log.info("self_test", symbol=symbol, reason=readiness.value, detail=detail)
     return readiness, detail
-
-
-async def _once(shared: Shared, symbol: str, attempt: int) -> tuple[Readiness, str]:
-    exchange = shared.exchange
-    request = await _far_stop(shared, symbol, attempt)
-    shared.books.note(shared.clock.now_ms(), "SELF_TEST_SENT", request.client_id, symbol=symbol)
-    outcome = await exchange.place_algo(request)
-    if isinstance(outcome, Refused):
-        ready = Readiness.ROUTE_WORKS if outcome.code in ROUTE_WORKS else Readiness.NOT_READY
-        return ready, f"{outcome.code}: {outcome.message}"
-    found = await exchange.algo(symbol, request.client_id)
-    cancelled: Outcome = await exchange.cancel_algo(symbol, request.client_id)
-    if isinstance(outcome, Unknown) or found is None or isinstance(cancelled, Unknown):
-        return Readiness.UNKNOWN, f"placed: {outcome}, found: {found is not None}, cancelled: {cancelled}"
-    after = await exchange.algo(symbol, request.client_id)
-    if after is not None and after.status.is_open:
-        return Readiness.NOT_READY, f"{request.client_id} is still open after it was cancelled"
-    return Readiness.PROVED, request.client_id
-
-
-async def _far_stop(shared: Shared, symbol: str, attempt: int) -> AlgoRequest:
-    filters, in_force = shared.in_force.filters[symbol], shared.in_force
-    mark = (await shared.exchange.mark_price(symbol)).mark_price
-    trigger = filters.round_price(mark * (100 - FAR_PCT) / 100, Rounding.DOWN)
-    least = max(filters.market_quantity_min, filters.notional_min / trigger + filters.market_quantity_min)
-    started_s = shared.clock.now_ms() // 1000
-    return AlgoRequest(
-        symbol=symbol,
-        side=Side.SELL,
-        type=ConditionalType.STOP_MARKET,
-        trigger_price=trigger,
-        working_type=in_force.policy.working_type,
-        client_id=client_id(in_force.database_id, symbol, 0, Leg.PROBE, started_s, attempt),
-        quantity=filters.floor_quantity(least, market=True),
-        reduce_only=True,
-    )

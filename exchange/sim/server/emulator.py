@@ -27,6 +27,7 @@ from exchange.sim.server.limiter import Limiter
 from exchange.sim.server.listen_keys import ListenKeys
 from exchange.sim.server.market import Market
 from exchange.sim.server.market_feed import MarketFeed
+from exchange.sim.server.modes import Modes
 from exchange.sim.server.numerals import Numerals
 from exchange.sim.server.params import Params
 from exchange.sim.server.user_events import Message, listen_key_expired, messages
@@ -64,6 +65,7 @@ class Emulator:
     monotonic: Callable[[], float]
     slack_ms: int = 0
     limiter: Limiter = field(default_factory=Limiter)
+    modes: Modes = field(default_factory=Modes)
     skew_ms: int = 0
     changes: int = 0
     hidden: set[int] = field(default_factory=set)

@@ -148,6 +148,7 @@ class Gateway:
                 now_ms=emulator.server_ms,
                 speed=emulator.clock.speed,
             )
+            emulator.modes.check(endpoint.method, endpoint.security, places=endpoint.orders != _NO_ORDERS)
             with emulator.showing_previous(effect is not None and effect.previous_position):
                 return Answer(200, endpoint.handler(emulator, call.params))
         except Refusal as refusal:

@@ -59,7 +59,7 @@ def income(emulator: Emulator, params: Params) -> object:
 
 
 def account_config(emulator: Emulator, _: Params) -> object:
-    return {**_config(emulator), "dualSidePosition": False}
+    return {**_config(emulator), "dualSidePosition": emulator.modes.hedge}
 
 
 def symbol_config(emulator: Emulator, params: Params) -> object:
@@ -113,14 +113,13 @@ def close_listen_key(emulator: Emulator, _: Params) -> object:
 
 
 def _config(emulator: Emulator) -> Json:
-    del emulator
     return {
         "feeTier": 0,
-        "canTrade": True,
+        "canTrade": emulator.modes.can_trade,
         "canDeposit": True,
         "canWithdraw": True,
         "updateTime": 0,
-        "multiAssetsMargin": False,
+        "multiAssetsMargin": emulator.modes.multi_assets,
         "tradeGroupId": -1,
     }
 

@@ -1,6 +1,8 @@
-"""Changes how the account trades: leverage and margin type; hedge mode and joint margin exist only to be refused."""
+"""Changes how the account trades: leverage and margin type; hedge mode and joint margin are told and not modelled."""
 
 from __future__ import annotations
+
+from msgspec.structs import replace
 
 from exchange.errors import Refusal
 from exchange.sim import margin
@@ -28,26 +30,36 @@ def set_margin_type(emulator: Emulator, params: Params) -> object:
     return _DONE
 
 
-def position_mode(_: Emulator, __: Params) -> object:
-    return {"dualSidePosition": False}
+def position_mode(emulator: Emulator, _: Params) -> object:
+    return {"dualSidePosition": emulator.modes.hedge}
 
 
-def set_position_mode(_: Emulator, params: Params) -> object:
+def set_position_mode(emulator: Emulator, params: Params) -> object:
     params.text("dualSidePosition")
+    if params.flag("dualSidePosition") == emulator.modes.hedge:
+        raise Refusal(-4059, "No need to change position side.")
     if params.flag("dualSidePosition"):
         raise not_modelled("hedge mode")
-    raise Refusal(-4059, "No need to change position side.")
+    emulator.modes = replace(emulator.modes, hedge=False)
+    return _DONE
 
 
-def assets_mode(_: Emulator, __: Params) -> object:
-    return {"multiAssetsMargin": False}
+def assets_mode(emulator: Emulator, _: Params) -> object:
+    return {"multiAssetsMargin": emulator.modes.multi_assets}
 
 
-def set_assets_mode(_: Emulator, params: Params) -> object:
+def set_assets_mode(emulator: Emulator, params: Params) -> object:
     params.text("multiAssetsMargin")
+    if params.flag("multiAssetsMargin") == emulator.modes.multi_assets:
+        raise Refusal(-4171, "Adjusted asset mode is currently set and does not need to be adjusted repeatedly")
     if params.flag("multiAssetsMargin"):
         raise not_modelled("multi-assets mode")
-    raise Refusal(-4171, "Adjusted asset mode is currently set and does not need to be adjusted repeatedly")
+    emulator.modes = replace(emulator.modes, multi_assets=False)
+    return _DONE
+
+
+def fee_burn(emulator: Emulator, _: Params) -> object:
+    return {"feeBurn": emulator.modes.bnb_price is not None}
 
 
 def change_position_margin(_: Emulator, __: Params) -> object:
@@ -61,5 +73,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     signed("POST", "/fapi/v1/positionSide/dual", set_position_mode, 1),
     signed("GET", "/fapi/v1/multiAssetsMargin", assets_mode, 30),
     signed("POST", "/fapi/v1/multiAssetsMargin", set_assets_mode, 1),
+    signed("GET", "/fapi/v1/feeBurn", fee_burn, 30),
     signed("POST", "/fapi/v1/positionMargin", change_position_margin, 1),
 )

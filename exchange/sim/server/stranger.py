@@ -10,6 +10,7 @@ import msgspec
 from exchange.errors import Refusal
 from exchange.sim.events import Batch
 from exchange.sim.server.emulator import Emulator
+from exchange.sim.server.modes import Modes
 from exchange.sim.server.params import Params
 from exchange.sim.server.routes_algo import algo_request
 from exchange.sim.server.routes_orders import order_request
@@ -20,12 +21,14 @@ Json = dict[str, object]
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``action``: deposit, withdraw (amount); order, algo (params as of the exchange's own calls); close, liquidate
-    (symbol); vanish (clientOrderId, clientAlgoId, orderId or algoId): the order is gone, and no event tells it."""
+    (symbol); vanish (clientOrderId, clientAlgoId, orderId or algoId): the order is gone, and no event tells it; modes:
+    the account and its key are set up like this from now on."""
 
     action: str
     amount: Decimal | None = None
     symbol: str | None = None
     params: dict[str, str] = {}
+    modes: Modes | None = None
     clientOrderId: str | None = None  # noqa: N815 - Binance's names
     clientAlgoId: str | None = None  # noqa: N815
     orderId: int | None = None  # noqa: N815
@@ -53,6 +56,7 @@ class Stranger:
             "close": self._close,
             "vanish": self._vanish,
             "liquidate": self._liquidate,
+            "modes": self._set_modes,
         }
 
     def account(self) -> Json:
@@ -134,6 +138,11 @@ class Stranger:
             raise ValueError("vanish: no open order has this id")
         emulator.venue.drain()
         emulator.changes += 1
+
+    def _set_modes(self, deed: Deed) -> None:
+        if deed.modes is None:
+            raise ValueError("modes: what is to be set is missing")
+        self._emulator.modes = deed.modes
 
     def _liquidate(self, deed: Deed) -> None:
         """The mark goes to where the position is liquidated."""

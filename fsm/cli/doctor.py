@@ -1,0 +1,57 @@
+"""Asks the exchange and this machine whether the bot may start: one line a check, and what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from fsm.cli import output
+from fsm.cli.errors import NotReady
+from fsm.cli.inputs import read_inputs
+from fsm.cli.logs import configure_logs
+from fsm.cli.options import command, current
+
+if TYPE_CHECKING:
+    from fsm.live.findings import Finding
+
+_COLORS = {"ok": "green", "warn": "yellow", "fail": "red", "skip": None}
+
+
+@command()
+def doctor() -> None:
+    """Ask whether the bot is ready to start here. Looks at the machine, the account and the exchange; exit 3 if not.
+
+    Changes nothing, but for one far stop on a flat symbol that is placed, read back and cancelled.
+    """
+    from fsm.bootstrap import Run, examine
+
+    options = current()
+    configure_logs(json=options.json, quiet=True)
+    inputs = read_inputs(options, needs_keys=False)
+    path = options.db or inputs.config.environment.database_path
+    findings = examine(Run(config=inputs.config, rules=inputs.rules, db=path, on_step=lambda step: None))
+    ready = all(found.verdict.value != "fail" for found in findings)
+    if options.json:
+        environment = inputs.config.environment.name.value
+        output.document({"ready": ready, "environment": environment, "database": str(path), "checks": findings})
+    else:
+        _print(findings, inputs.config.environment.name.value, ready)
+    if not ready:
+        raise NotReady
+
+
+def _print(findings: list[Finding], environment: str, ready: bool) -> None:
+    if environment == "mainnet":
+        output.mainnet_banner()
+    width = max(len(found.check) for found in findings)
+    for found in findings:
+        mark = click.style(f"{found.verdict.value:<4}", fg=_COLORS[found.verdict.value])
+        output.line(f"{mark}  {found.check:<{width}}  {found.seen}")
+        if found.advice:
+            output.line(f"{'':4}  {'':<{width}}  → {found.advice}")
+    count = Counter(found.verdict.value for found in findings)
+    summary = ", ".join(f"{count[name]} {name}" for name in _COLORS if count[name])
+    output.line()
+    output.line(f"{'Ready' if ready else 'NOT READY'} to start on {environment}: {summary}")
