@@ -26,7 +26,7 @@ from web.desk import Desk
 from web.endpoint import Context, Endpoint, parameters
 from web.errors import ApiError, ErrorAnswer, Problem, of_store
 from web.events import EventStream, Watch
-from web.metrics import CONTENT_TYPE, Metrics
+from web.metrics import Metrics
 from web.openapi import document
 from web.page import FILES, PageFile
 from web.routes import READS
@@ -130,7 +130,9 @@ class _Window:
         return _json(self._openapi)
 
     async def _scrape(self, request: Request) -> Response:
-        return Response(await self._desk.run(self._metrics.text), media_type=CONTENT_TYPE)
+        accept = request.headers.get("accept", "")
+        body, media_type = await self._desk.run(lambda: self._metrics.text(accept))
+        return Response(body, headers={"Content-Type": media_type})
 
     async def _events(self, request: Request) -> Response:
         self._watch.check_room()

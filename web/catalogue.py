@@ -77,8 +77,8 @@ def document() -> str:
     lines = [
         "# Metrics",
         "",
-        "`GET /metrics` answers in Prometheus's text format and needs the token like every read"
-        " (`authorization: {credentials: …}` in a scrape job). Drawn from `web/catalogue.py` by"
+        "`GET /metrics` answers in OpenMetrics or in Prometheus's text format, as asked, and needs the token"
+        " like every read (`authorization: {credentials: …}` in a scrape job). Drawn from `web/catalogue.py` by"
         " `python -m web.reference`; alert rules that use them are in [alert-rules.yml](alert-rules.yml).",
         "",
         "| metric | kind | labels | meaning |",

@@ -25,7 +25,9 @@ RowId = Annotated[int, msgspec.Meta(ge=1, le=MS_MAX)]
 When = Annotated[
     str,
     msgspec.Meta(
-        max_length=40, description="milliseconds UTC, or a date or time in ISO 8601 (UTC unless it says more)"
+        max_length=40,
+        description="milliseconds UTC, or a date or time in ISO 8601 (UTC unless it says more)",
+        extra_json_schema={"format": "moment"},
     ),
 ]
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from store import queries
@@ -23,8 +23,6 @@ from web.catalogue import CATALOGUE, STATES
 from web.desk import Desk
 from web.routes.account import newest_ms
 from web.routes.holdings import PROTECTION_BUCKETS_MS, PROTECTION_TRADES_MAX, protection_ms
-
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter brings a series of its own beside it
 
@@ -45,9 +43,13 @@ class Metrics:
         self._registry.register(_Failures(failures))
         self._registry.register(_FromDatabase(desk, wall_ms))
 
-    def text(self) -> bytes:
-        """The exposition. Reads the database: call it in a reader's thread."""
-        return generate_latest(self._registry)
+    def text(self, accept: str) -> tuple[bytes, str]:
+        """The exposition in the format that is asked for, and its media type: OpenMetrics, or plain text.
+
+        Reads the database: call it in a reader's thread.
+        """
+        encode, media_type = choose_encoder(accept)
+        return encode(self._registry), media_type
 
 
 class _Failures(Collector):

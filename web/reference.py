@@ -86,7 +86,9 @@ def _type(schema: dict[str, Any]) -> str:
         return " \\| ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}" if schema.get("items") else "list"
-    kind = {"decimal": "decimal text"}.get(schema.get("format", ""), schema.get("type", "anything"))
+    kind = {"decimal": "decimal text", "moment": "milliseconds or ISO time"}.get(
+        schema.get("format", ""), schema.get("type", "anything")
+    )
     limits = [f"{word} {schema[key]}" for key, word in _LIMITS.items() if key in schema]
     default = f", otherwise `{schema['default']}`" if schema.get("default") is not None else ""
     return f"{kind}{' (' + ', '.join(limits) + ')' if limits else ''}{default}"

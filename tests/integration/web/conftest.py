@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +18,22 @@ from web.server import WebServer
 
 
 @pytest.fixture(scope="session")
-def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
-    path = tmp_path_factory.mktemp("browser") / "sim.sqlite"
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a finished backtest; whoever writes takes a copy."""
+    path = tmp_path_factory.mktemp("journal") / "sim.sqlite"
     backtest(path)
+    return path
+
+
+def copied(journal: Path, folder: Path) -> Path:
+    for source in journal.parent.glob("sim.sqlite*"):
+        shutil.copy(source, folder / source.name)
+    return folder / journal.name
+
+
+@pytest.fixture(scope="session")
+def show(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
+    path = copied(journal, tmp_path_factory.mktemp("browser"))
     with ProcessLock(path), open_store(path, mode="write", at_ms=TO_MS) as store:
         # What the banner says is the database's own word; this one plays a simulation.
         store.connection.execute("UPDATE meta SET environment = 'sim'")

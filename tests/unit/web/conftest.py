@@ -34,6 +34,10 @@ ROOT = Path(__file__).parents[3]
 FROM_MS, TO_MS = 1_727_740_800_000, 1_733_011_200_000  # 2024-10-01 to 2024-12-01
 SYMBOLS = ("BTCUSDT", "DOGEUSDT")
 TOKEN = "a-token-that-nobody-guesses-7Q"
+BUCKETS = {
+    "sum_ms": 280.5,
+    "buckets": [{"le_ms": 50, "count": 0}, {"le_ms": 100, "count": 2}, {"le_ms": None, "count": 1}],
+}
 WALL_MS = 1_800_000_000_000
 """What the window takes for real time in these tests."""
 
@@ -141,7 +145,7 @@ def daemon(path: Path) -> Iterator[Daemon]:
                 "equity_age_ms": 900,
                 "exchange_failures": 0,
                 "open": ["BTCUSDT"],
-                "protection": {"count": 3, "p50_ms": 80.5, "p99_ms": 120.0, "max_ms": 120.0, "late": 0},
+                "protection": {"count": 3, "p50_ms": 80.5, "p99_ms": 120.0, "max_ms": 120.0, "late": 0, **BUCKETS},
                 "wall_ms": WALL_MS - 2_000,
                 "stream": "connected",
                 "speed": 600,
@@ -196,12 +200,4 @@ def visit(path: Path, clock: Clock) -> Visit:
 def browser(visit: Visit, daemon: Daemon) -> Iterator[TestClient]:
     """A caller with the right token, beside a running daemon."""
     with visit(bearer=TOKEN) as client:
-        yield client
-
-
-@pytest.fixture(scope="session")
-def shared_browser(backtest: Path) -> Iterator[TestClient]:
-    """One window on the backtest itself, for those who only read and ask a lot."""
-    app = create_app(backtest, token=None, wall_ms=lambda: WALL_MS)
-    with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
         yield client

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from rules.yaml_source import parse_source
@@ -39,6 +40,31 @@ def test_what_is_exposed_is_in_the_catalogue_with_its_kind_and_labels(browser: A
         assert (family.type, family.documentation) == (meter.kind, meter.meaning)
         for sample in family.samples:
             assert set(sample.labels) - {"le"} == set(meter.labels)
+
+
+def test_openmetrics_is_spoken_to_those_who_ask_for_it(browser: Any) -> None:
+    plain = scrape(browser)
+    answer = browser.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family for family in openmetrics.text_string_to_metric_families(answer.text)}
+    assert families.keys() == plain.keys()
+    for name, family in families.items():
+        assert (family.type, family.documentation) == (CATALOGUE[name].kind, CATALOGUE[name].meaning)
+    samples = {(s.name, tuple(sorted(s.labels.items()))): s.value for s in families["fsm_protection_seconds"].samples}
+    assert samples == {
+        (s.name, tuple(sorted(s.labels.items()))): s.value for s in plain["fsm_protection_seconds"].samples
+    }
+
+
+def test_times_to_protection_are_histograms_that_only_rise(browser: Any) -> None:
+    for name, count in (("fsm_protection_seconds", None), ("fsm_protection_real_seconds", 3)):
+        samples = scrape(browser)[name].samples
+        steps = [s.value for s in samples if s.name.endswith("_bucket")]
+        assert steps == sorted(steps)
+        assert samples[len(steps) - 1].labels["le"] == "+Inf"
+        (total,) = (s.value for s in samples if s.name.endswith("_count"))
+        assert total == steps[-1] > 0
+        assert count in (None, total)
 
 
 def test_the_numbers_are_those_of_the_journal(browser: Any, daemon: Any) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from web import catalogue, openapi, reference
 from web.routes import READS
@@ -83,34 +80,6 @@ def test_every_command_answers_as_described(browser: Any, visit: Any, daemon: An
             check(path, "post", nobody.post(path))
         with visit(token=None) as local:
             check(path, "post", local.post(path))
-
-
-WORDS = st.one_of(
-    st.sampled_from(["BTCUSDT", "IDLE", "flat", "1h", "all", "0", "-1", "1e3", "true", "", "2024-10-15", "%00", ".."]),
-    st.integers(-(2**70), 2**70).map(str),
-    st.text(max_size=60),
-)
-
-
-def _can_be_in_a_path(text: str) -> bool:
-    return text.strip(".") != "" and "/" not in text
-
-
-@settings(max_examples=60)
-@given(data=st.data())
-@pytest.mark.parametrize("read", READS, ids=lambda read: read.path)
-def test_whatever_is_asked_there_is_no_5xx_and_the_answer_fits(shared_browser: Any, read: Any, data: Any) -> None:
-    names = read.query.__struct_fields__
-    in_path = {
-        name: data.draw(WORDS.filter(lambda text: text.strip("./") != "" and "/" not in text))
-        for name in read.path_parameters
-    }
-    others = st.dictionaries(st.sampled_from([*names, "no_such"]), WORDS, max_size=4)
-    params = {name: value for name, value in data.draw(others).items() if name not in in_path}
-    path = read.path.format(**{name: quote(text, safe="", errors="replace") for name, text in in_path.items()})
-    answer = shared_browser.get(path, params={name: value.encode("utf-8", "replace") for name, value in params.items()})
-    assert answer.status_code < 500, answer.text
-    check(read.path, "get", answer)
 
 
 def test_the_documentation_is_the_one_drawn_from_the_program() -> None:

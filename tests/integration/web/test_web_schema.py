@@ -1,0 +1,59 @@
+"""Whatever the OpenAPI document allows or forbids is asked of a real window: no 5xx, every answer fits the document.
+
+schemathesis makes the requests, the wrong ones included. Each call gets a window of its own, because logins that fail
+close a window for a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from schemathesis import Case
+
+from store.database import open_store
+from tests.integration.web.chromium import TOKEN
+from tests.integration.web.conftest import copied
+from tests.integration.web.show import TO_MS, Show
+from web.app import create_app
+from web.endpoint import MS_MAX
+from web.openapi import document
+from web.server import WebServer
+
+MOMENTS = st.one_of(
+    st.integers(0, MS_MAX).map(str),
+    st.dates().map(str),
+    st.datetimes().map(lambda moment: moment.isoformat()),
+)
+schemathesis.openapi.format("moment", MOMENTS)
+
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+
+# The stream of events never ends by itself; test_web_server.py reads it.
+SCHEMA = schemathesis.openapi.from_dict(document()).exclude(path="/api/events")
+
+
+@pytest.fixture(scope="module")
+def traded(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal with trades, an open position and everything that a running bot leaves."""
+    path = copied(journal, tmp_path_factory.mktemp("traded"))
+    with open_store(path, mode="write", at_ms=TO_MS) as store:
+        Show(store).settle_in()
+    return path
+
+
+@pytest.fixture
+def window(traded: Path) -> Iterator[str]:
+    with WebServer(create_app(traded, token=TOKEN), host="127.0.0.1", port=0, token=TOKEN) as server:
+        yield server.url
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+def test_no_request_gets_a_5xx_or_an_answer_that_is_not_described(case: Case, window: str) -> None:
+    answer = case.call(base_url=window, headers=HEADERS)
+    case.validate_response(answer)
