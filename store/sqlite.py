@@ -52,6 +52,12 @@ FAILURES = (apsw.Error, PeeweeException, UnicodeDecodeError)
 _DAMAGE = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)
 
 
+def library_version() -> str:
+    """Of the SQLite that every database is opened with."""
+    version: str = apsw.sqlite_lib_version()
+    return version
+
+
 class Database(APSWDatabase):  # type: ignore[misc]  # playhouse has no type hints
     """Peewee's database over apsw, which also remembers its connections so that all of them can be closed.
 

@@ -37,14 +37,14 @@ def doctor() -> None:
         environment = inputs.config.environment.name.value
         output.document({"ready": ready, "environment": environment, "database": str(path), "checks": findings})
     else:
+        if inputs.config.environment.is_real_money:
+            output.mainnet_banner()
         _print(findings, inputs.config.environment.name.value, ready)
     if not ready:
         raise NotReady
 
 
 def _print(findings: list[Finding], environment: str, ready: bool) -> None:
-    if environment == "mainnet":
-        output.mainnet_banner()
     width = max(len(found.check) for found in findings)
     for found in findings:
         mark = click.style(f"{found.verdict.value:<4}", fg=_COLORS[found.verdict.value])

@@ -55,6 +55,11 @@ class Environment:
     ignored: tuple[str, ...] = ()
 
     @property
+    def is_real_money(self) -> bool:
+        """Whoever reads anything of this environment must be told so, unmistakably."""
+        return self.name is Network.MAINNET
+
+    @property
     def database_path(self) -> Path:
         """Where the database lies unless a command says otherwise."""
         return Path("var") / f"{self.name}.sqlite"

@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import apsw
 import msgspec
 
 from exchange.environment import Network
@@ -20,6 +19,7 @@ from fsm.live.recovery import stored_records
 from store.database import open_store
 from store.errors import StoreError
 from store.lock import holder
+from store.sqlite import library_version
 
 SQLITE_MIN = (3, 51, 3)
 """Older versions can corrupt a WAL database that one process writes and another checkpoints."""
@@ -40,7 +40,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sqlite() -> Finding:
-    version = apsw.sqlite_lib_version()
+    version = library_version()
     if tuple(int(part) for part in version.split(".")) < SQLITE_MIN:
         advice = "install the pinned packages again (`make run` does): older versions can damage the journal"
         return fail("sqlite", f"version {version}", advice)
