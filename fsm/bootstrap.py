@@ -31,16 +31,19 @@ from fsm.core.arithmetic import MONEY
 from fsm.core.move import Step
 from fsm.lab.backtest import Request, Result, run_backtest
 from fsm.live import premises
+from fsm.live.alerts import Alerts
+from fsm.live.answers import Answers
 from fsm.live.assembly import StartRefused, assemble
+from fsm.live.chat import Chat
 from fsm.live.clock import Clock, PacedClock, WallClock
 from fsm.live.daemon import Background, Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
 from fsm.live.doctor import Examination
 from fsm.live.findings import Finding, Verdict, fail, skip
 from fsm.live.listening import Listening
+from fsm.live.messenger import Tally
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
-from fsm.live.telegram import Telegram
 from rules.load import Ruleset
 from store.alerts import AlertBox
 from store.database import Store, open_store
@@ -50,6 +53,9 @@ from store.verify import verify
 CHILD_END_S = 10.0
 HISTORY_MS = 220 * 86_400_000
 """What the slowest indicators of the shipped rules need before they say anything: 200 daily candles, and some."""
+
+ALERT_AGE_MS_MAX = 3 * 86_400_000
+"""Older messages that were never delivered are news no more; they stay in the database."""
 
 LEAD_MS = 2 * 3_600_000
 HOLD_MS_MAX = 12 * 3_600_000
@@ -290,22 +296,21 @@ async def _live(
     hearers: list[Listening] = []
 
     def background(shared: Shared) -> list[Background]:
-        telegram = Telegram(run.config.environment.tg_base_url, run.config.environment.secrets)
-        delivery = Delivery(AlertBox(store), telegram, shared.in_force, WallClock())
         hearers.append(Listening(queue, shared))
         streams: list[Background] = [stream.run] if where.ws_urls else []
         shared.pulse.hears = (lambda: stream.is_open) if where.ws_urls else None
-        return [*streams, hearers[0].run, delivery.run, *run.further]
+        return [*streams, hearers[0].run, *run.further]
 
+    run_id, banner = secrets.token_hex(4), "MAINNET " if where.network is Network.MAINNET else ""
     daemon = await assemble(
         config=run.config,
         rules=run.rules,
         store=store,
-        run_id=secrets.token_hex(4),
+        run_id=run_id,
         exchange=client,
         clock=clock,
         on_step=run.on_step,
-        banner="MAINNET " if where.network is Network.MAINNET else "",
+        banner=banner,
         data_end_ms=where.data_end_ms,
         verify=database_verifier(run.db),
         background=background,
@@ -314,7 +319,40 @@ async def _live(
     hearers[0].lanes = daemon.lanes
     if not tail.fine:
         block_entries(daemon.shared, tail)
-    return await _until_ended(run, where, daemon, keepers)
+    alerts = Alerts(lambda: daemon.shared.in_force.settings, run_id, banner)
+    async with _telegram_of(run, store, daemon.shared, alerts, banner) as messaging:
+        return await _until_ended(run, where, daemon, [*keepers, *messaging])
+
+
+@asynccontextmanager
+async def _telegram_of(
+    run: Run, store: Store, shared: Shared, alerts: Alerts, banner: str
+) -> AsyncIterator[Sequence[Background]]:
+    """What delivers alerts and hears commands, where there is a token; its library is loaded only then."""
+    environment, wall, tally = run.config.environment, WallClock(), Tally()
+    token, chat = environment.secrets.tg_bot_token, environment.secrets.tg_chat_id
+    if token is None or chat is None:
+        yield ()
+        return
+    from fsm.live.telegram import Telegram
+
+    box, answers = AlertBox(store), Answers(run.db, shared.clock.now_ms)
+    box.expire(shared.clock.now_ms() - ALERT_AGE_MS_MAX, "older than three days when Telegram was there again")
+    telegram = Telegram(environment.tg_base_url, token=token, chat=chat, secrets=environment.secrets, clock=wall)
+    heard = Chat(
+        messenger=telegram,
+        answers=answers,
+        books=shared.books,
+        alerts=alerts,
+        clock=shared.clock,
+        wall=wall,
+        tally=tally,
+        banner=banner,
+    )
+    try:
+        yield (Delivery(box, telegram, shared.in_force, wall, tally).run, heard.run)
+    finally:
+        await telegram.aclose()
 
 
 async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence[Background]) -> bool:

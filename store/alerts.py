@@ -14,6 +14,9 @@ _FAILED = "UPDATE alerts SET attempts = attempts + 1, last_error = ?, due_ms = ?
 _DROPPED = "UPDATE alerts SET state = 'DROPPED', last_error = ? WHERE id = ? AND state = 'PENDING'"
 
 
+_EXPIRED = "UPDATE alerts SET state = 'DROPPED', last_error = ? WHERE at_ms < ? AND state = 'PENDING'"
+
+
 class AlertBox:
     """Alerts of a store that is open for writing. They usually get in with a Batch; ``add`` is for the rest."""
 
@@ -42,6 +45,10 @@ class AlertBox:
     def dropped(self, alert_id: int, error: str) -> None:
         """It will not be tried again."""
         self._change(_DROPPED, (error, alert_id))
+
+    def expire(self, before_ms: int, error: str) -> None:
+        """What is older will not be delivered any more."""
+        self._change(_EXPIRED, (error, before_ms))
 
     def _change(self, sql: str, values: statements.Values) -> None:
         with self._store.transaction() as connection:

@@ -49,6 +49,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "apsw": ("store",),
     "transitions": ("fsm/core/machine.py",),
     "dotenv": ("fsm/config",),
+    "telegram": ("fsm/live/telegram.py",),
     "msgspec": ROOMS,
     "structlog": ("fsm", "rules", "indicators", "exchange", "store", "web"),
     "click": ("fsm", "exchange", "web"),

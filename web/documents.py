@@ -15,7 +15,7 @@ import msgspec
 from store import queries
 from store.database import Store
 
-MACHINE, LIMITS, HEALTH, CONFIG = "machine", "limits", "health", "config"
+MACHINE, LIMITS, HEALTH, CONFIG, TELEGRAM = "machine", "limits", "health", "config", "telegram"
 
 
 class MachineDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +107,19 @@ class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
     stops: dict[str, SeenStop] = {}
 
 
+class TelegramDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What passed between the bot and Telegram since the daemon started, left about twice a minute.
+
+    ``conflicts`` counts how often another program was found reading the bot's messages (409).
+    """
+
+    sent: int = 0
+    failures: int = 0
+    commands: int = 0
+    conflicts: int = 0
+    strangers: int = 0
+
+
 Document = TypeVar("Document")
 
 
@@ -135,6 +148,11 @@ def health(store: Store) -> HealthDocument:
     if row is None or found is None:
         return HealthDocument()
     return msgspec.structs.replace(found, at_ms=row.at_ms)
+
+
+def telegram(store: Store) -> TelegramDocument:
+    """Nothing has happened where no Telegram is set up."""
+    return _read(store, TELEGRAM, TelegramDocument) or TelegramDocument()
 
 
 def config(store: Store) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import TypeVar
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -101,6 +102,8 @@ class _FromDatabase(Collector):
             yield _gauge("fsm_equity_age_seconds", {(): pulse.equity_age_ms / 1000})
         if pulse.exchange_failures is not None:
             yield _gauge("fsm_exchange_failures", {(): pulse.exchange_failures})
+        passed = msgspec.structs.asdict(documents.telegram(store))
+        yield _gauge("fsm_telegram_messages", {(event,): count for event, count in passed.items()})
         yield _gauge("fsm_protection_late", {(): pulse.protection.late})
         yield _gauge("fsm_journal_time_seconds", {(): newest_ms(store) / 1000})
 

@@ -113,6 +113,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     api_errors: AlertLevel = AlertLevel.ON
     bookkeeping_mismatch: AlertLevel = AlertLevel.ON
     no_entries: AlertLevel = AlertLevel.ON
+    telegram: AlertLevel = AlertLevel.ON
     rules_changed: AlertLevel = AlertLevel.SILENT
     command: AlertLevel = AlertLevel.SILENT
     lifecycle: AlertLevel = AlertLevel.SILENT

@@ -20,6 +20,7 @@ SEVERITY = {
     "api_errors": "warning",
     "bookkeeping_mismatch": "warning",
     "no_entries": "warning",
+    "telegram": "warning",
 }
 """By kind; every other kind is information."""
 
@@ -35,9 +36,14 @@ class Alerts:
         self._run_id = run_id
         self._banner = banner
 
-    def row(self, at_ms: int, kind: str, text: str, *, key: str, symbol: str | None = None) -> AlertRow | None:
-        """One message, or None where config turned its kind off. The same ``key`` is delivered once."""
-        if getattr(self._settings().alerts, kind) is AlertLevel.OFF:
+    def row(
+        self, at_ms: int, kind: str, text: str, *, key: str, symbol: str | None = None, asked: bool = False
+    ) -> AlertRow | None:
+        """One message, or None where config turned its kind off, unless somebody ``asked`` and waits for it.
+
+        The same ``key`` is delivered once.
+        """
+        if getattr(self._settings().alerts, kind) is AlertLevel.OFF and not asked:
             return None
         return AlertRow(
             at_ms=at_ms,

@@ -142,6 +142,13 @@ class Commands:
             at_ms=at_ms,
         )
         text = f"{command.kind} {command.symbol or 'all'}: {result}. {detail}"
-        told = self._alerts.row(at_ms, "command", text, key=f"command {command.id}", symbol=command.symbol)
+        told = self._alerts.row(
+            at_ms,
+            "command",
+            text,
+            key=f"command {command.id}",
+            symbol=command.symbol,
+            asked=command.source == "telegram",
+        )
         self._shared.books.journal.commit(Batch(acks=[ack], alerts=[told] if told else []))
         log.info("command", reason=guard or "DONE", command=command.kind, symbol=command.symbol, detail=detail)

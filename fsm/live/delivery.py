@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 import structlog
 
 from fsm.config import AlertLevel
 from fsm.live.clock import Clock
 from fsm.live.in_force import InForce
-from fsm.live.telegram import NotDelivered, Telegram
+from fsm.live.messenger import Messenger, NotDelivered, Tally, fitted
 from store.alerts import AlertBox
 from store.errors import StoreError
 from store.rows import AlertRow
@@ -15,44 +18,109 @@ from store.rows import AlertRow
 log = structlog.get_logger("fsm.alerts")
 
 POLL_S = 1.0
-RETRY_S = (2, 5, 15, 60, 300, 900)
-"""Pauses after a failure; the last one repeats."""
+RETRY_S = (2, 5, 15, 30, 60)
+"""Pauses after a failure; the last one repeats. One try a minute through an outage disturbs nobody."""
+
+ROWS_MAX = 40
+SINGLE_ROWS_MAX = 5
+"""More waiting messages than these, as after an outage, go together: a chat takes about one message in a second."""
 
 
 class Delivery:
-    """Messages survive restarts. Without Telegram they stay in the database, where the dashboard shows them."""
+    """Messages survive restarts. Whatever fails is logged and counted, and the messages behind it keep their order.
 
-    def __init__(self, box: AlertBox, telegram: Telegram, in_force: InForce, clock: Clock) -> None:
+    A message whose answer was lost is sent again: twice is better than never. ``clock`` is that of this machine.
+    """
+
+    def __init__(self, box: AlertBox, messenger: Messenger, in_force: InForce, clock: Clock, tally: Tally) -> None:
         self._box = box
-        self._telegram = telegram
+        self._messenger = messenger
         self._in_force = in_force
         self._clock = clock
+        self._tally = tally
+        self._failures_in_row = 0
 
     async def run(self) -> None:
-        """Deliver what is due, again and again. ``clock`` is that of this machine, whatever the exchange's is."""
-        while self._telegram.is_configured:
-            try:
-                for row in self._box.due(self._clock.now_ms()):
-                    await self.deliver(row)
-            except StoreError as error:
-                log.warning("alerts_unreadable", reason="STORE", error=str(error))
-            await self._clock.sleep(POLL_S)
+        """Deliver what is due, again and again."""
+        while True:
+            await self._clock.sleep(await self.round())
 
-    async def deliver(self, row: AlertRow) -> None:
-        """One attempt at one message."""
-        silent = getattr(self._in_force.settings.alerts, row.kind, AlertLevel.ON) is not AlertLevel.ON
-        text = row.text if row.repeats == 0 else f"{row.text} ({row.repeats + 1} times)"
+    async def round(self) -> float:
+        """Deliver what is due now; gives the seconds until the next look."""
         try:
-            await self._telegram.send(text, silent=silent)
+            rows = self._box.due(self._clock.now_ms(), limit=ROWS_MAX)
+            if len(rows) > SINGLE_ROWS_MAX:
+                return await self._deliver_together(rows)
+            for row in rows:
+                if pause_s := await self._deliver(row):
+                    return pause_s
+        except StoreError as error:
+            log.warning("alerts_unreadable", reason="STORE", error=str(error))
+        except Exception:
+            # Whatever it is, it must not end the bot: this is only about messages.
+            self._tally.failures += 1
+            log.exception("delivery_failed", reason="UNEXPECTED")
+        return POLL_S
+
+    async def _deliver(self, row: AlertRow) -> float:
+        """One message; gives the seconds to pause because of it."""
+        text = _dated(row) if row.attempts else _text(row)
+        try:
+            await self._messenger.send(text, silent=self._is_silent(row))
         except NotDelivered as error:
-            self._failed(row, error)
+            if not error.final:
+                return self._failed(row, error)
+            log.warning("alert_dropped", reason="TELEGRAM", alert=row.id, error=str(error))
+            self._tally.failures += 1
+            self._box.dropped(row.id, str(error))
         else:
+            self._delivered([row])
+        return 0.0
+
+    async def _deliver_together(self, rows: Sequence[AlertRow]) -> float:
+        """As many as fit into one message, oldest first; at once again when there are more."""
+        fits, text = 0, ""
+        for row in rows:
+            longer = f"{text}\n{_dated(row)}" if text else _dated(row)
+            if fits and fitted(longer) != longer:
+                break
+            fits, text = fits + 1, longer
+        together = rows[:fits]
+        try:
+            await self._messenger.send(text, silent=all(self._is_silent(row) for row in together))
+        except NotDelivered as error:
+            if not error.final:
+                return self._failed(together[0], error)
+            for row in together:  # one of them is what is not taken
+                if pause_s := await self._deliver(row):
+                    return pause_s
+        else:
+            self._delivered(together)
+        return POLL_S
+
+    def _delivered(self, rows: Sequence[AlertRow]) -> None:
+        self._failures_in_row = 0
+        self._tally.sent += 1
+        for row in rows:
             self._box.sent(row.id, self._clock.now_ms())
 
-    def _failed(self, row: AlertRow, error: NotDelivered) -> None:
-        log.warning("alert_not_delivered", reason="TELEGRAM", alert=row.id, error=str(error))
-        if error.final:
-            self._box.dropped(row.id, str(error))
-            return
-        pause_s = max(error.retry_after_s, RETRY_S[min(row.attempts, len(RETRY_S) - 1)])
-        self._box.failed(row.id, str(error), self._clock.now_ms() + pause_s * 1000)
+    def _failed(self, row: AlertRow, error: NotDelivered) -> float:
+        """Everything waits, so that order is kept; the row remembers why."""
+        pause_s = max(error.retry_after_s, RETRY_S[min(self._failures_in_row, len(RETRY_S) - 1)])
+        self._failures_in_row += 1
+        self._tally.failures += 1
+        log.warning("alert_not_delivered", reason="TELEGRAM", alert=row.id, error=str(error), retry_s=pause_s)
+        self._box.failed(row.id, str(error), row.due_ms)
+        return pause_s
+
+    def _is_silent(self, row: AlertRow) -> bool:
+        return getattr(self._in_force.settings.alerts, row.kind, AlertLevel.ON) is not AlertLevel.ON
+
+
+def _text(row: AlertRow) -> str:
+    return row.text if row.repeats == 0 else f"{row.text} ({row.repeats + 1} times)"
+
+
+def _dated(row: AlertRow) -> str:
+    """With its time, for a message that comes late."""
+    return f"{datetime.fromtimestamp(row.at_ms / 1000, tz=UTC):%m-%d %H:%M} UTC  {_text(row)}"

@@ -1,66 +1,147 @@
-"""Sends one message to Telegram; whoever calls it decides when and how often."""
+"""Speaks with Telegram's Bot API: sends a message, fetches new ones; whoever calls decides when and how often."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import urllib.error
-import urllib.request
+import logging
+import math
 
+from telegram import Bot, LinkPreviewOptions, Update
+from telegram.constants import UpdateType
+from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError
+from telegram.request import HTTPXRequest
+
+from exchange.binance.http import is_loopback
+from exchange.binance.signing import Secret
 from fsm.config import Secrets
+from fsm.live.clock import Clock
+from fsm.live.messenger import Message, NotDelivered, NotHeard, fitted
 
 TIMEOUT_S = 10.0
-RETRY_S_MAX = 3_600
+LONG_POLL_S = 25
+MESSAGES_MAX = 20
+ERROR_CHARACTERS_MAX = 300
+PAUSE_WHEN_UNWANTED_S = 900
+"""A wrong token, a wrong chat or a blocked bot is not mended by asking often."""
 
-
-class NotDelivered(Exception):
-    """The message did not arrive. ``retry_after_s`` is what Telegram asked for, ``final`` that it never will."""
-
-    def __init__(self, message: str, *, retry_after_s: int = 0, final: bool = False) -> None:
-        super().__init__(message)
-        self.retry_after_s = min(retry_after_s, RETRY_S_MAX)
-        self.final = final
+_MALFORMED = (TelegramError, AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError)
+"""What python-telegram-bot raises for answers that are not as documented, beside its own errors."""
 
 
 class Telegram:
-    """POST /bot<token>/sendMessage (Telegram Bot API, checked 2026-11), in a thread: nothing else waits for it."""
+    """sendMessage and getUpdates of one bot in one chat (Bot API, checked 2026-11).
 
-    def __init__(self, base_url: str, secrets: Secrets) -> None:
-        self._base_url = base_url.rstrip("/")
+    After a 429 nothing is sent until the time is over that Telegram asked for. ``clock`` is that of this machine.
+    """
+
+    def __init__(self, base_url: str, *, token: Secret, chat: Secret, secrets: Secrets, clock: Clock) -> None:
+        self._chat = chat
         self._secrets = secrets
-
-    @property
-    def is_configured(self) -> bool:
-        return self._secrets.tg_bot_token is not None and self._secrets.tg_chat_id is not None
+        self._clock = clock
+        self._quiet_until_s = -math.inf
+        base_url = base_url.rstrip("/")
+        self._requests = _requests(base_url)
+        self._bot = Bot(
+            token=token.reveal(),
+            base_url=f"{base_url}/bot",
+            request=self._requests,
+            get_updates_request=self._requests,
+        )
+        # Both libraries log whole addresses, which have the token in them; what matters is in the errors they raise.
+        logging.getLogger("telegram").setLevel(logging.CRITICAL + 1)
+        logging.getLogger("httpx").addFilter(_Masking(secrets))
 
     async def send(self, text: str, *, silent: bool) -> None:
-        """Raises NotDelivered, whose text has no secret in it."""
-        await asyncio.to_thread(self._post, text, silent)
+        """Raises NotDelivered."""
+        left_s = self._quiet_until_s - self._clock.monotonic()
+        if left_s > 0:
+            raise NotDelivered("Telegram asked for patience", retry_after_s=math.ceil(left_s))
+        try:
+            await self._bot.send_message(
+                self._chat.reveal(),
+                fitted(self._secrets.redact(text)),
+                disable_notification=silent,
+                link_preview_options=LinkPreviewOptions(is_disabled=True),
+            )
+        except _MALFORMED as error:
+            raise self._not_delivered(error) from None
 
-    def _post(self, text: str, silent: bool) -> None:
-        token, chat = self._secrets.tg_bot_token, self._secrets.tg_chat_id
-        assert token is not None
-        assert chat is not None
-        body = {"chat_id": chat.reveal(), "text": text[:4096], "disable_notification": silent}
-        request = urllib.request.Request(  # noqa: S310 - the address comes from our own configuration
-            f"{self._base_url}/bot{token.reveal()}/sendMessage",
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+    async def hear(self, after: int | None) -> list[Message]:
+        """Raises NotHeard."""
+        try:
+            updates = await self._bot.get_updates(
+                offset=None if after is None else after + 1,
+                limit=MESSAGES_MAX,
+                timeout=LONG_POLL_S,
+                allowed_updates=[UpdateType.MESSAGE],
+            )
+            return [self._message(update) for update in updates]
+        except TelegramError as error:
+            raise NotHeard(
+                self._told(error), retry_after_s=_patience(error), conflict=isinstance(error, Conflict)
+            ) from None
+        except _MALFORMED as error:
+            raise NotHeard(self._told(error), unreadable=True) from None
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._requests.shutdown()
+
+    def _message(self, update: Update) -> Message:
+        written = update.message
+        chat = written.chat if written else None
+        ours = self._chat.reveal().lower()
+        names = () if chat is None else (str(chat.id), f"@{chat.username or ''}".lower())
+        return Message(
+            number=update.update_id,
+            chat_id=None if chat is None else chat.id,
+            is_ours=ours in names,
+            text=(written.text or "") if written else "",
+            sent_ms=int(written.date.timestamp() * 1000) if written else 0,
         )
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-                answer.read()
-        except urllib.error.HTTPError as error:
-            raise self._refused(error) from None
-        except (OSError, ValueError) as error:
-            raise NotDelivered(self._secrets.redact(f"{type(error).__name__}: {error}")) from None
 
-    def _refused(self, error: urllib.error.HTTPError) -> NotDelivered:
-        try:
-            answer = json.loads(error.read())
-        except ValueError:
-            answer = {}
-        told = answer if isinstance(answer, dict) else {}
-        retry_after_s = int(told.get("parameters", {}).get("retry_after", 0))
-        message = self._secrets.redact(f"HTTP {error.code}: {told.get('description', error.reason)}")
-        return NotDelivered(message, retry_after_s=retry_after_s, final=error.code in (400, 413))
+    def _not_delivered(self, error: Exception) -> NotDelivered:
+        patience_s = _patience(error)
+        if isinstance(error, RetryAfter):
+            self._quiet_until_s = self._clock.monotonic() + patience_s
+        if isinstance(error, ChatMigrated):
+            told = f"the group has a new id: set TG_CHAT_ID={error.new_chat_id}"
+            return NotDelivered(told, retry_after_s=PAUSE_WHEN_UNWANTED_S)
+        unknown_chat = "chat not found" in str(error).lower()
+        if isinstance(error, BadRequest) and not unknown_chat:
+            return NotDelivered(self._told(error), final=True)
+        return NotDelivered(self._told(error), retry_after_s=PAUSE_WHEN_UNWANTED_S if unknown_chat else patience_s)
+
+    def _told(self, error: Exception) -> str:
+        return self._secrets.redact(f"{type(error).__name__}: {error}")[:ERROR_CHARACTERS_MAX]
+
+
+class _Masking(logging.Filter):
+    """For the logger of a library that logs whole addresses: ours carry the token."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._secrets.redact(record.getMessage()), ()
+        return True
+
+
+def _requests(base_url: str) -> HTTPXRequest:
+    here = is_loopback(base_url)  # as for the exchange: no proxy of the environment swallows loopback
+    return HTTPXRequest(
+        connection_pool_size=4,
+        connect_timeout=TIMEOUT_S,
+        read_timeout=TIMEOUT_S,
+        write_timeout=TIMEOUT_S,
+        pool_timeout=TIMEOUT_S,
+        httpx_kwargs={"trust_env": not here, "verify": base_url.startswith("https:")},
+    )
+
+
+def _patience(error: Exception) -> int:
+    """Seconds to wait because of an error; 0 leaves it to the caller."""
+    if isinstance(error, RetryAfter):
+        asked = error.retry_after
+        return math.ceil(asked if isinstance(asked, (int, float)) else asked.total_seconds())
+    return PAUSE_WHEN_UNWANTED_S if isinstance(error, (Forbidden, InvalidToken)) else 0

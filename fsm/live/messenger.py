@@ -1,0 +1,80 @@
+"""What delivery and chat need of a messenger, whoever it is: messages out, messages in, and how either fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+TEXT_MAX = 4_096
+"""Characters of one message, counted as UTF-16 does (Telegram Bot API, sendMessage, checked 2026-11)."""
+
+RETRY_S_MAX = 3_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What somebody wrote. ``number`` grows from message to message; ``is_ours`` says it came from our chat."""
+
+    number: int
+    chat_id: int | None
+    is_ours: bool
+    text: str
+    sent_ms: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has happened since the start, for the metrics."""
+
+    sent: int = 0
+    failures: int = 0
+    commands: int = 0
+    conflicts: int = 0
+    strangers: int = 0
+
+
+class NotDelivered(Exception):
+    """The message did not arrive. ``retry_after_s`` is what we were asked to wait, ``final`` that it never will."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 0, final: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = min(retry_after_s, RETRY_S_MAX)
+        self.final = final
+
+
+class NotHeard(Exception):
+    """Nothing could be fetched. ``conflict``: another program reads our messages; ``unreadable``: one of them is."""
+
+    def __init__(
+        self, message: str, *, retry_after_s: int = 0, conflict: bool = False, unreadable: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s = min(retry_after_s, RETRY_S_MAX)
+        self.conflict = conflict
+        self.unreadable = unreadable
+
+
+class Messenger(Protocol):
+    """One chat with the operator. Texts are plain: nothing in them is markup."""
+
+    async def send(self, text: str, *, silent: bool) -> None:
+        """Raises NotDelivered, whose text has no secret in it."""
+        ...
+
+    async def hear(self, after: int | None) -> list[Message]:
+        """Messages newer than ``after``, waiting a while for one. Raises NotHeard, whose text has no secret in it."""
+        ...
+
+
+def fitted(text: str) -> str:
+    """The text, cut where one message ends."""
+    if _length(text) <= TEXT_MAX:
+        return text
+    cut = text[: TEXT_MAX - 1]
+    while _length(cut) > TEXT_MAX - 1:
+        cut = cut[:-1]
+    return f"{cut}…"
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-16-le", "replace")) // 2

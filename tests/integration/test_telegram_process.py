@@ -1,0 +1,108 @@
+"""The whole bot as a process with its embedded exchange, steered from a phone."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from store import queries
+from store.database import open_store
+from tests.integration.messenger_server import CHAT, TOKEN, MessengerServer, messenger_server
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 90.0
+CONFIG = "version: 1\nsymbols: {BTCUSDT: {}, XRPUSDT: {}}\nsimulation: {speed: 1000}\n"
+
+
+@contextmanager
+def running(folder: Path, url: str) -> Iterator[subprocess.Popen[str]]:
+    given = {"TG_BOT_TOKEN": TOKEN, "TG_CHAT_ID": CHAT, "TG_BASE_URL": url, "BINANCE_ENV": "sim"}
+    with (folder / "log.jsonl").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fsm", "run", "--no-web", "--rules", str(ROOT / "rules.yaml")],
+            cwd=folder,
+            env={**os.environ, **given, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def until(process: subprocess.Popen[str], pattern: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if re.search(pattern, line):
+            return
+    raise AssertionError(f"{pattern!r} never came")
+
+
+def awaited(what: Callable[[], str | None]) -> str:
+    """What comes within patience."""
+    end = time.monotonic() + PATIENCE_S
+    waiting = threading.Event()
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        waiting.wait(0.05)
+    raise AssertionError("it never came")
+
+
+def answer(server: MessengerServer, pattern: str, after: int = 0) -> str:
+    """The first text in the chat that matches, of those after the first so many."""
+    return awaited(lambda: next((text for text in server.texts[after:] if re.search(pattern, text)), None))
+
+
+@pytest.fixture
+def server() -> Iterator[MessengerServer]:
+    with messenger_server() as found:
+        yield found
+
+
+def test_a_trade_is_told_asked_about_and_closed_from_the_phone(server: MessengerServer, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG, "utf-8")
+
+    def write(text: str) -> int:
+        server.write(text, sent_s=int(time.time()))
+        return len(server.texts)
+
+    with running(tmp_path, server.url) as process:
+        until(process, "ENTERING → PROTECTED")
+        opened = answer(server, r"stop \S+ confirmed")
+        symbol = opened.partition(":")[0]
+        write("/status")
+        assert f"{symbol} " in answer(server, "^sim, ")
+        before = write("/flatten")
+        asked = answer(server, "closes at the market", before)
+        assert f"{symbol} " in asked
+        before = write(f"/confirm {asked.partition('/confirm ')[2][:4]}")
+        answer(server, "was handed over", before)
+        told = answer(server, "^flatten all: ", before)
+        assert "flatten all: done. flat: " in told
+        with open_store(tmp_path / "var" / "sim.sqlite", mode="read") as store:
+            assert queries.positions(store) == []
+            assert {row.state for row in queries.symbols(store)} == {"HALT"}
+        before = write("/resume")
+        assert "resume all: done. cleared the halt for OPERATOR" in answer(server, "^resume all", before)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0
+    log = (tmp_path / "log.jsonl").read_text("utf-8")
+    assert TOKEN not in log
+    assert CHAT not in log
