@@ -14,7 +14,7 @@ from fsm.core.commands import Rejected
 from fsm.core.events import Commanded, EquityRead
 from fsm.core.limits import AccountStep, Budget
 from fsm.core.policy import LimitAction
-from fsm.core.records import ZERO, HaltCause
+from fsm.core.records import ZERO, Flag, HaltCause
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
 from store import queries
@@ -46,6 +46,8 @@ class AccountDesk:
         self._lanes = lanes
         self._on_limit = on_limit
         self._written_s = float("-inf")
+        self._good_s = shared.clock.monotonic()
+        self._is_stale = self._acted = False
         self._wallet: Decimal | None = None
         self._budgets: tuple[Budget, ...] = ()
         found = queries.document(shared.books.store, CURSOR)
@@ -68,8 +70,34 @@ class AccountDesk:
             await self.read()
         except ExchangeError as error:
             self._shared.on_trouble("", error)
+            self._judge_age()
             return False
+        self._good_s = self._shared.clock.monotonic()
+        self._is_stale = self._acted = False
         return True
+
+    def _judge_age(self) -> None:
+        """Old equity blocks entries by itself; FLATTEN acts only when it stays old for so long that it is lost (R38).
+
+        A start begins the deferral anew: nobody knows how old what is stored was.
+        """
+        shared, limits = self._shared, self._shared.in_force.settings.limits
+        age_ms = int((shared.clock.monotonic() - self._good_s) * 1000)
+        if age_ms >= limits.equity_age_ms_max and not self._is_stale:
+            self._is_stale = True
+            log.warning("equity_stale", reason=HaltCause.EQUITY_STALE.value, age_ms=age_ms)
+            self._on_limit("stale", HaltCause.EQUITY_STALE.value)
+        is_lost = age_ms >= limits.equity_stale_defer_ms and limits.action is LimitAction.FLATTEN
+        if not is_lost or self._acted or not shared.engine.active():
+            return
+        self._acted = True
+        cause, at_ms, account = HaltCause.EQUITY_STALE, shared.clock.now_ms(), shared.engine.account
+        shared.engine.set_account(
+            at_ms, cause.value, paused=account.paused, halt=account.halt or Flag(cause.value, at_ms)
+        )
+        self._command_all("flatten", cause, at_ms)
+        log.error("kill_switch", reason=cause.value, action=limits.action.value, age_ms=age_ms)
+        self._on_limit("hit", cause.value)
 
     async def read(self, *, write: bool = False) -> None:
         """One consistent snapshot, judged against every limit (R37, R38)."""

@@ -83,6 +83,7 @@ class Commands:
         engine, at_ms = self._shared.engine, self._shared.clock.now_ms()
         account = engine.account
         if kind == "resume":
+            self._refuse_while_stale()
             was = f"cleared the halt for {account.halt.cause}; " if account.halt else ""
             engine.set_account(at_ms, "RESUME", paused=False, halt=None)
             return was
@@ -92,6 +93,13 @@ class Commands:
             halt = account.halt or Flag(OPERATOR, at_ms)
             engine.set_account(at_ms, kind.upper(), paused=account.paused, halt=halt)
         return ""
+
+    def _refuse_while_stale(self) -> None:
+        halt, age_ms = self._shared.engine.account.halt, self._shared.freshness.age_ms()
+        if halt is None or halt.cause != HaltCause.EQUITY_STALE:
+            return
+        if age_ms > self._shared.engine.policy.equity_age_ms_max:
+            raise Rejected(halt.cause, f"the account stays halted: equity was last read {age_ms // 1000} s ago")
 
     def _tell_all(self, kind: str, symbols: list[str]) -> str:
         refused = []

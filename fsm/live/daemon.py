@@ -226,7 +226,11 @@ class Daemon:
             self.say("no_entries", text, key=f"no_entries {self.shared.clock.now_ms()}")
 
     def _limit_changed(self, what: str, cause: str) -> None:
-        text = f"{cause} was hit: no entries" if what == "hit" else f"{cause} is over: entries are allowed again"
+        text = {
+            "hit": f"{cause} was hit: no entries",
+            "ended": f"{cause} is over: entries are allowed again",
+            "stale": "equity could not be read for too long: no entries until it can",
+        }[what]
         self.say("kill_switch", text, key=f"{cause} {what} {self.shared.clock.now_ms()}")
 
     def _anomaly(self, symbol: str, reason: str, text: str) -> None:
