@@ -361,6 +361,7 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
         loop.add_signal_handler(number, daemon.stop)
     reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
     beside = [asyncio.ensure_future(keeper()) for keeper in (*keepers, reload.run)]
+    beside.append(asyncio.ensure_future(daemon.shared.pulse.feel(daemon.shared.clock)))
     beside.append(asyncio.ensure_future(_announce(run, where, daemon)))
     try:
         await daemon.run()

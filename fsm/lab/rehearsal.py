@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,7 @@ from store.lock import ProcessLock
 
 _Result = TypeVar("_Result")
 DECIDE_LOOK_S = 0.1
+DECIDE_WAIT_S = 120.0
 SETTLED_S = 5.0
 """Real time after a restart in which the market stands still: absences must last a while before they are believed."""
 
@@ -189,11 +191,11 @@ class Rehearsal:
         """Until the daemon has nothing more to do at this moment."""
         while self._goes_on:
             await self._until_running()
+            await asyncio.sleep(0)
             if self.daemon is None:
                 return
-            await asyncio.sleep(0)
-            lanes = list(self.daemon.lanes.values())
-            await asyncio.gather(*(self._unless_dead(lane.quiet.wait()) for lane in lanes))
+            lanes, process = list(self.daemon.lanes.values()), self._task
+            await asyncio.gather(*(_unless_dead(process, lane.quiet.wait()) for lane in lanes))
             if not self._restarting and all(lane.quiet.is_set() for lane in lanes):
                 return
 
@@ -204,15 +206,6 @@ class Rehearsal:
     async def _until_running(self) -> None:
         while self._restarting:
             await self.clock.sleep(DECIDE_LOOK_S)
-
-    async def _unless_dead(self, waiting: Awaitable[object]) -> None:
-        if self._task is None:
-            return
-        task = asyncio.ensure_future(waiting)
-        try:
-            await asyncio.wait({task, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            task.cancel()
 
     async def until(self, at_ms: int) -> None:
         """Let the market move to this moment, hour by hour, and the daemon decide at every close on the way."""
@@ -228,8 +221,10 @@ class Rehearsal:
         await self.until(self.venue.now_ms + int(count * HOUR_MS))
 
     async def decided(self, close_ms: int) -> None:
-        """Until the close was decided on and carried out; a daemon that is dead decides nothing."""
-        while self._goes_on:
+        """Until the close was decided on and carried out; a daemon that is dead decides nothing, nor does one about
+        the close that was its database's first and that another died at."""
+        until_s = self.clock.monotonic() + DECIDE_WAIT_S
+        while self._goes_on and self.clock.monotonic() < until_s:
             await self._until_running()
             if self.daemon is None:
                 return
@@ -245,6 +240,19 @@ class Rehearsal:
         await self.answered()
 
 
+async def _unless_dead(process: asyncio.Task[None] | None, waiting: Awaitable[object]) -> None:
+    task = asyncio.ensure_future(waiting)
+    try:
+        await asyncio.wait({task, process} if process else {task}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        task.cancel()
+
+
+@cache
+def _shipped() -> tuple[dict[str, SymbolFilters], dict[str, tuple[Bracket, ...]]]:
+    return shipped_filters(), shipped_brackets()
+
+
 def _of(feeds: Mapping[str, SymbolFeed]) -> tuple[dict[str, SymbolFilters], dict[str, tuple[Bracket, ...]]]:
-    filters, brackets = shipped_filters(), shipped_brackets()
+    filters, brackets = _shipped()
     return {name: filters[name] for name in feeds}, {name: brackets[name] for name in feeds}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import localcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from store.database import open_store
 Progress = Callable[[str, int, int], None]
 PROGRESS_EVERY = 500
 DIFFERENCES_KEPT = 100
+TEXTS_KEPT = 64
+"""Rules and configs that stay parsed for the next replay: proofs replay thousands of journals of the same ones."""
 
 NO_PORTFOLIO = Portfolio(equity=ZERO, available=ZERO, equity_age_ms=0, open_positions=0, open_risk=ZERO, exposure=ZERO)
 
@@ -118,17 +121,27 @@ def replay(path: Path, *, progress: Progress = _quiet) -> ReplayReport:
     )
 
 
+@lru_cache(maxsize=TEXTS_KEPT)
+def _rules_of(text: str, name: str) -> Ruleset:
+    return parse_rules(text, name)
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _policy_of(text: str, name: str) -> Policy:
+    return policy_of(read_settings(parse_source(text, name)))
+
+
 class _Settings:
     """The settings that a row was decided with, from the versions the journal keeps."""
 
     def __init__(self, connection: Any, database_id: str) -> None:
         self._database_id = database_id
         self._rules: dict[str, Ruleset] = {
-            found: parse_rules(text, f"rules {found[:8]}")
+            found: _rules_of(text, f"rules {found[:8]}")
             for found, text in connection.execute("SELECT rules_hash, text FROM rule_versions")
         }
         self._policies: dict[str, Policy] = {
-            found: policy_of(read_settings(parse_source(text, f"config {found[:8]}")))
+            found: _policy_of(text, f"config {found[:8]}")
             for found, text in connection.execute("SELECT config_hash, text FROM config_versions")
         }
         self._worlds: dict[str, _World] = {

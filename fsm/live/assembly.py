@@ -77,7 +77,7 @@ async def assemble(
         rules=rules,
         filters=filters,
         brackets=brackets,
-        older_rules=_older_rules(store, records.values()),
+        older_rules=_older_rules(store, records.values(), rules.hash),
     )
     alerts = Alerts(lambda: in_force.settings, run_id, banner)
     books = Books(
@@ -136,13 +136,15 @@ async def _world(
             await clock.sleep(ASK_AGAIN_S)
 
 
-def _older_rules(store: Store, records: Iterable[SymbolRecord]) -> dict[str, Ruleset]:
-    """The rules under which open trades were opened."""
+def _older_rules(store: Store, records: Iterable[SymbolRecord], present: str) -> dict[str, Ruleset]:
+    """The rules under which open trades were opened, where they are not the present ones: reading them takes time."""
     found: dict[str, Ruleset] = {}
     for record in records:
         rules_hash = record.trade.rules_hash if record.trade else None
-        text = queries.rules_text(store, rules_hash) if rules_hash is not None else None
-        if rules_hash is not None and text is not None:
+        if rules_hash is None or rules_hash == present or rules_hash in found:
+            continue
+        text = queries.rules_text(store, rules_hash)
+        if text is not None:
             found[rules_hash] = parse_rules(text, f"rules {rules_hash[:8]}")
     return found
 

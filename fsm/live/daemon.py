@@ -143,7 +143,6 @@ class Daemon:
         self._leave_documents()
         self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
         self.started.set()
-        group.create_task(self.shared.pulse.feel(self.shared.clock))
         for task in (self.reconciler.run, self.account.run, self.commands.run, self._heartbeat, *self._background):
             group.create_task(_forever(task))
         if self._verify is not None:

@@ -1,0 +1,212 @@
+"""Kills the daemon at every call of a trade's life, starts it again, and checks what must hold."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal, localcontext
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from fsm.core.arithmetic import MONEY
+from fsm.lab.crash_claims import CLAIMS, Ending, ending, violations
+from fsm.lab.crash_points import Death, Fate, Point, Reaper, Side
+from fsm.lab.crash_scripts import SCRIPTS, Script, play, stage
+from fsm.lab.crash_stage import CrashRehearsal
+from store.database import open_store
+
+AFTER_FIRST_MAX = 60
+"""A second death comes at one of so many calls after the first: a start takes some forty."""
+
+STORY_ROWS = 40
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One play: which script, and where the bot dies in it."""
+
+    script: str
+    deaths: tuple[Death, ...] = ()
+
+    def __str__(self) -> str:
+        return ":".join((self.script, *map(str, self.deaths)))
+
+    @classmethod
+    def parse(cls, text: str) -> Case:
+        """The reverse of ``str``; raises ValueError."""
+        name, *deaths = text.split(":")
+        if name not in SCRIPTS:
+            raise ValueError(f"there is no script {name!r}; there are {', '.join(SCRIPTS)}")
+        return cls(name, tuple(map(Death.parse, deaths)))
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim that did not hold: in which case, the story of it, and how to see it again."""
+
+    claim: str
+    means: str
+    found: str
+    case: str
+    story: tuple[str, ...]
+    reproduce: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was tried, and what was wrong with it. ``possible`` counts the single deaths that there are."""
+
+    cases: int
+    points: int
+    possible: int
+    deaths: int
+    missed_entries: int
+    by_script: dict[str, int]
+    by_kind: dict[str, int]
+    violations: tuple[Violation, ...]
+    seed: int
+    seconds: float
+
+
+class Played(msgspec.Struct, frozen=True):
+    """What came of one case."""
+
+    case: Case
+    found: tuple[tuple[str, str], ...]
+    ending: Ending
+    points: dict[int, Point]
+    deaths: int
+    story: tuple[str, ...]
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a sweep is."""
+
+    done: int
+    total: int
+    violations: int
+
+
+def play_case(case: Case, calm: Ending | None) -> Played:
+    """Play one case in a folder of its own that is gone afterwards."""
+    reaper = Reaper(case.deaths)
+    with _folder() as folder, localcontext(MONEY):
+        script = SCRIPTS[case.script]
+        r = stage(script, folder / "crash.sqlite", reaper)
+        wallet = r.venue.account().wallet_balance
+        return _played(case, script, r, calm, wallet)
+
+
+def _played(case: Case, script: Script, r: CrashRehearsal, calm: Ending | None, wallet: Decimal) -> Played:
+    lived = False
+
+    async def run(r: CrashRehearsal) -> None:
+        nonlocal lived
+        await play(script, r)
+        lived = r.is_alive
+
+    r.run(run)  # type: ignore[arg-type]  # a script of this stage
+    if not lived:
+        r.failures.append(("STARTS_AGAIN", "no bot is alive at the end"))
+    found = violations(r, calm, wallet, len(r.reaper.died_at))
+    with open_store(r.db, mode="read") as store:
+        seen = ending(store)
+    story = tuple(_story(r)) if found else ()
+    return Played(case, tuple(found), seen, r.reaper.points, len(r.reaper.died_at), story)
+
+
+def _story(r: CrashRehearsal) -> Iterator[str]:
+    """What happened, in the order in which it did."""
+    for point, death in r.reaper.died_at:
+        under_way = {Fate.LOST: "is lost", Fate.EXECUTED: "is carried out", Fate.LATE: "arrives after the next start"}
+        yield f"died {death.side.value} call {death.number} ({point.kind.value} {point.what}); "
+        yield f"what was under way {under_way[death.fate]}"
+    for step in r.steps[-STORY_ROWS:]:
+        states = f"{step.source.value} → {step.dest.value}"
+        yield f"row {step.transition_id}: {step.symbol} {states}, {step.trigger.value} {step.reason}"
+    for order in (*r.venue.state.orders, *r.venue.state.algos):
+        what = f"{order.side.value} {order.type.value} {order.client_id}"
+        yield f"exchange: {order.symbol} {what} {order.status.value}"
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="crashsweep-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def cases_of(script: str, points: Sequence[Point]) -> list[Case]:
+    """Every single death of a script: both sides of every call, and each fate of what is then under way."""
+    return [
+        Case(script, (Death(point.number, side, fate),))
+        for point in points
+        for side in Side
+        for fate in (Fate if side in point.carries else (Fate.LOST,))
+    ]
+
+
+def doubled(case: Case, chance: random.Random) -> Case:
+    """The same death and a second one, somewhere in or after the start that follows it."""
+    second = Death(chance.randint(1, AFTER_FIRST_MAX), chance.choice(list(Side)), chance.choice(list(Fate)))
+    return Case(case.script, (*case.deaths, second))
+
+
+def sweep(
+    *,
+    scripts: Sequence[str] = tuple(SCRIPTS),
+    sample: int | None = None,
+    doubles: int = 0,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop_at: int | None = None,
+) -> Report:
+    """Play every single death of these scripts, or ``sample`` of them by seed, and ``doubles`` double ones."""
+    began_s = time.monotonic()
+    chance = random.Random(seed)  # noqa: S311 - which cases are tried is no secret
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
+    calm = {name: play_case(Case(name), None) for name in scripts}
+    every = [case for name in scripts for case in cases_of(name, list(calm[name].points.values()))]
+    chosen = every if sample is None or sample >= len(every) else sorted(chance.sample(every, sample), key=every.index)
+    chosen += [doubled(chance.choice(every), chance) for _ in range(doubles)]
+    played = [*calm.values()]
+    violations = [each for done in played for each in _violations(done)]
+    for case in chosen:
+        done = play_case(case, calm[case.script].ending)
+        violations += _violations(done)
+        played.append(done)
+        on_progress(Progress(len(played), len(chosen) + len(calm), len(violations)))
+        if stop_at is not None and len(violations) >= stop_at:
+            break
+    points = [point for each in calm.values() for point in each.points.values()]
+    return Report(
+        cases=len(played),
+        points=len(points),
+        possible=len(every),
+        deaths=sum(done.deaths for done in played),
+        missed_entries=sum(len(set(done.ending.missed)) > 0 and not done.ending.trades for done in played),
+        by_script={name: sum(done.case.script == name for done in played) for name in scripts},
+        by_kind={kind: sum(point.kind == kind for point in points) for kind in sorted({p.kind.value for p in points})},
+        violations=tuple(violations),
+        seed=seed,
+        seconds=round(time.monotonic() - began_s, 2),
+    )
+
+
+def _violations(done: Played) -> list[Violation]:
+    return [
+        Violation(
+            claim=claim,
+            means=CLAIMS[claim],
+            found=found,
+            case=str(done.case),
+            story=done.story,
+            reproduce=f"python -m fsm crashsweep --case {done.case}",
+        )
+        for claim, found in done.found
+    ]
