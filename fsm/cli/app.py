@@ -41,6 +41,7 @@ COMMANDS: dict[str, str] = {
     "backtesting": "fsm.cli.backtest:backtest",
     "graph": "fsm.cli.graph:graph",
     "modelcheck": "fsm.cli.modelcheck:modelcheck",
+    "crashsweep": "fsm.cli.crashsweep:crashsweep",
     "db": "fsm.cli.db:db",
 }
 """Name → where it is. Aliases name the same place twice and are listed once."""

@@ -81,8 +81,9 @@ def violations(r: CrashRehearsal, calm: Ending | None, wallet_before: Decimal, d
 def _orders(r: CrashRehearsal) -> Iterator[Found]:
     state = r.venue.state
     triggered = {algo.actual_order_id for algo in state.algos}
-    sent = [*(order for order in state.orders if order.order_id not in triggered), *state.algos]
-    for client_id, count in Counter(order.client_id for order in sent).items():
+    sent = [order.client_id for order in state.orders if order.order_id not in triggered]
+    sent += [algo.client_id for algo in state.algos]
+    for client_id, count in Counter(sent).items():
         parts = parse(client_id)
         if count > 1 and parts is not None and parts.leg is not Leg.PROBE:
             yield "SENT_ONCE", f"{client_id} became {count} orders"
@@ -117,7 +118,8 @@ def _rest(r: CrashRehearsal, store: Store) -> Iterator[Found]:
             continue
         if state.holding(symbol).quantity:
             yield "COMES_TO_REST", f"{symbol} still has a position of {state.holding(symbol).quantity}"
-        open_orders = [order.client_id for order in (*state.orders.open(symbol), *state.algos.open(symbol))]
+        open_orders = [order.client_id for order in state.orders.open(symbol)]
+        open_orders += [algo.client_id for algo in state.algos.open(symbol)]
         if open_orders:
             yield "COMES_TO_REST", f"{symbol} still has orders: {', '.join(open_orders)}"
     for row in Outbox(store).pending():

@@ -18,6 +18,7 @@ from fsm.lab.crash_points import Died, Flight, Kind, Life, Reaper, Side
 from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
 from fsm.live.daemon import Background
 from fsm.live.delivery import Delivery
+from fsm.live.messenger import Message, Tally
 from fsm.live.shared import Shared
 from store.alerts import AlertBox
 from store.database import Store, open_store
@@ -134,14 +135,18 @@ class Messenger:
     def __init__(self, life: Callable[[], Life]) -> None:
         self._life = life
         self.heard: list[str] = []
-        self.is_configured = True
+
+    async def hear(self, after: int | None) -> list[Message]:
+        """Nobody writes."""
+        del after
+        return []
 
     async def send(self, text: str, *, silent: bool) -> None:
         del silent
         life = self._life()
         point = life.call(Kind.MESSAGE, text[:60])
         life.at(point, Side.BEFORE)
-        self.heard.append(text)
+        self.heard += [line.rpartition("UTC  ")[2] for line in text.splitlines()]
         life.at(point, Side.AFTER)
 
 
@@ -186,7 +191,7 @@ class CrashRehearsal(Rehearsal):
         return cast(Exchange, MortalExchange(self, self.life, self.travel_s))
 
     def background(self, shared: Shared) -> Sequence[Background]:
-        return (Delivery(AlertBox(shared.books.store), self.messenger, shared.in_force, self.clock).run,)
+        return (Delivery(AlertBox(shared.books.store), self.messenger, shared.in_force, self.clock, Tally()).run,)
 
     async def begin(self) -> None:
         """The first start; a process that dies in it is followed by the next."""
@@ -244,7 +249,7 @@ class CrashRehearsal(Rehearsal):
         return {
             "records": [msgspec.to_builtins(engine.record(symbol)) for symbol in symbols],
             "account": msgspec.to_builtins(engine.account),
-            "transitions": len(self.steps),
+            "next row": self.running.shared.books.journal.next_transition_id,
             "positions": [(symbol, state.holding(symbol).quantity) for symbol in self.stage.feeds],
             "orders": [(order.client_id, order.status.value) for order in (*state.orders, *state.algos)
                        if "-P" not in order.client_id],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, localcontext
@@ -25,6 +27,12 @@ AFTER_FIRST_MAX = 60
 """A second death comes at one of so many calls after the first: a start takes some forty."""
 
 STORY_ROWS = 40
+_ROWS = "SELECT id, run_id, symbol, source, dest, trigger, reason FROM transitions ORDER BY id"
+VIOLATIONS_MAX = 100
+"""After so many the sweep ends: they have few causes."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the phase, how many cases of it are done, and how many there are."""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -82,17 +90,10 @@ class Played(msgspec.Struct, frozen=True):
     story: tuple[str, ...]
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """How far a sweep is."""
-
-    done: int
-    total: int
-    violations: int
-
-
 def play_case(case: Case, calm: Ending | None) -> Played:
     """Play one case in a folder of its own that is gone afterwards."""
     reaper = Reaper(case.deaths)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with _folder() as folder, localcontext(MONEY):
         script = SCRIPTS[case.script]
         r = stage(script, folder / "crash.sqlite", reaper)
@@ -124,9 +125,10 @@ def _story(r: CrashRehearsal) -> Iterator[str]:
         under_way = {Fate.LOST: "is lost", Fate.EXECUTED: "is carried out", Fate.LATE: "arrives after the next start"}
         yield f"died {death.side.value} call {death.number} ({point.kind.value} {point.what}); "
         yield f"what was under way {under_way[death.fate]}"
-    for step in r.steps[-STORY_ROWS:]:
-        states = f"{step.source.value} → {step.dest.value}"
-        yield f"row {step.transition_id}: {step.symbol} {states}, {step.trigger.value} {step.reason}"
+    with open_store(r.db, mode="read") as store:
+        rows = list(store.connection.execute(_ROWS))
+    for number, run, symbol, source, dest, trigger, reason in rows[-STORY_ROWS:]:
+        yield f"{run} row {number}: {symbol} {source} → {dest}, {trigger} {reason}"
     for order in (*r.venue.state.orders, *r.venue.state.algos):
         what = f"{order.side.value} {order.type.value} {order.client_id}"
         yield f"exchange: {order.symbol} {what} {order.status.value}"
@@ -163,36 +165,47 @@ def sweep(
     sample: int | None = None,
     doubles: int = 0,
     seed: int = 0,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    stop_at: int | None = None,
+    on_progress: Progress = lambda phase, done, total: None,
+    violations_max: int = VIOLATIONS_MAX,
 ) -> Report:
     """Play every single death of these scripts, or ``sample`` of them by seed, and ``doubles`` double ones."""
     began_s = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 - which cases are tried is no secret
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     calm = {name: play_case(Case(name), None) for name in scripts}
     every = [case for name in scripts for case in cases_of(name, list(calm[name].points.values()))]
-    chosen = every if sample is None or sample >= len(every) else sorted(chance.sample(every, sample), key=every.index)
-    chosen += [doubled(chance.choice(every), chance) for _ in range(doubles)]
-    played = [*calm.values()]
-    violations = [each for done in played for each in _violations(done)]
+    chosen = every if sample is None or sample >= len(every) else chance.sample(every, sample)
+    chosen = [*chosen, *(doubled(chance.choice(every), chance) for _ in range(doubles))]
+    played = list(calm.values())
+    found = sum(len(done.found) for done in played)
     for case in chosen:
-        done = play_case(case, calm[case.script].ending)
-        violations += _violations(done)
-        played.append(done)
-        on_progress(Progress(len(played), len(chosen) + len(calm), len(violations)))
-        if stop_at is not None and len(violations) >= stop_at:
+        if found >= violations_max:
             break
-    points = [point for each in calm.values() for point in each.points.values()]
+        played.append(play_case(case, calm[case.script].ending))
+        found += len(played[-1].found)
+        on_progress("deaths", len(played) - len(calm), len(chosen))
+    return _report(played, [*calm.values()], possible=len(every), seed=seed, began_s=began_s)
+
+
+def sweep_one(case: Case) -> Report:
+    """Play one case, and its script undisturbed to compare it with."""
+    began_s = time.monotonic()
+    calm = play_case(Case(case.script), None)
+    possible = len(cases_of(case.script, list(calm.points.values())))
+    played = [calm, play_case(case, calm.ending)] if case.deaths else [calm]
+    return _report(played, [calm], possible=possible, seed=0, began_s=began_s)
+
+
+def _report(played: list[Played], calm: list[Played], *, possible: int, seed: int, began_s: float) -> Report:
+    points = [point for each in calm for point in each.points.values()]
     return Report(
         cases=len(played),
         points=len(points),
-        possible=len(every),
+        possible=possible,
         deaths=sum(done.deaths for done in played),
-        missed_entries=sum(len(set(done.ending.missed)) > 0 and not done.ending.trades for done in played),
-        by_script={name: sum(done.case.script == name for done in played) for name in scripts},
-        by_kind={kind: sum(point.kind == kind for point in points) for kind in sorted({p.kind.value for p in points})},
-        violations=tuple(violations),
+        missed_entries=sum(bool(done.ending.missed) and not done.ending.trades for done in played),
+        by_script=dict(Counter(done.case.script for done in played)),
+        by_kind=dict(sorted(Counter(point.kind.value for point in points).items())),
+        violations=tuple(each for done in played for each in _violations(done)),
         seed=seed,
         seconds=round(time.monotonic() - began_s, 2),
     )

@@ -1,0 +1,188 @@
+"""Bots whose shell was broken on purpose, in ways that only show when the process dies: the sweep must catch all.
+
+What these faults have in common is that nothing is wrong while the bot runs. They are made like the broken engines of
+the model check (fsm/lab/variants.py); the bot that trades never imports this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from msgspec.structs import replace
+
+from exchange.client_ids import parse
+from exchange.types import Outcome
+from fsm.core.events import Commanded
+from fsm.core.intents import Intent, Look, PlaceEntry
+from fsm.core.records import State, SymbolRecord
+from fsm.lab.variants import Replaced, Variant, broken
+from fsm.live import assembly
+from fsm.live.books import Books
+from fsm.live.delivery import Delivery
+from fsm.live.executor import Executor
+from fsm.live.lane import Lane
+from fsm.live.recovery import Recovery
+from fsm.live.schedule import Schedule
+from store.batch import Batch
+from store.database import Store
+from store.journal import Journal
+from store.rows import AlertRow
+from store.views import IntentRow
+
+__all__ = ["VARIANTS", "broken"]
+
+COMMIT_LATE_S = 0.03
+_chance = random.Random(7)  # noqa: S311 - a fault, not a secret
+
+
+def _sent_before_commit() -> list[Replaced]:
+    """Rows of transitions wait for a moment before they are written, while their orders leave."""
+    real, number = Journal.commit, vars(Journal)["next_transition_id"].fget
+    waiting: deque[tuple[Journal, Batch]] = deque()
+
+    def flush(journal: Journal) -> None:
+        while waiting and waiting[0][0] is journal:
+            real(*waiting.popleft())
+
+    def commit(self: Journal, batch: Batch) -> None:
+        while waiting and waiting[0][0] is not self:
+            waiting.popleft()
+        if batch.transitions:
+            waiting.append((self, batch))
+            asyncio.get_running_loop().call_later(COMMIT_LATE_S, flush, self)
+        else:
+            flush(self)
+            real(self, batch)
+
+    def next_id(self: Journal) -> int:
+        late = sum(len(batch.transitions) for journal, batch in waiting if journal is self)
+        return int(number(self)) + late
+
+    return [(Journal, "commit", commit), (Journal, "next_transition_id", property(next_id))]
+
+
+def _outbox_resent() -> list[Replaced]:
+    real = Recovery._resolve
+
+    def instead(self: Recovery, lane: Lane, rows: list[IntentRow]) -> None:
+        real(self, lane, rows)
+        for row in rows:
+            intent: Intent = msgspec.json.decode(row.payload_json, type=Intent)
+            if isinstance(intent, Look):
+                continue
+            asyncio.get_running_loop().create_task(self._shared.executor.do(intent))
+
+    return [(Recovery, "_resolve", instead)]
+
+
+def _random_ids() -> list[Replaced]:
+    real = Executor._do
+
+    async def instead(self: Executor, intent: Intent) -> Outcome:
+        if isinstance(intent, PlaceEntry) and parse(intent.request.client_id) is not None:
+            stem, _, _ = intent.request.client_id.rpartition(".")
+            name = f"{stem}.{_chance.randint(1_000, 9_999)}"
+            intent = replace(intent, request=replace(intent.request, client_id=name))
+        return await real(self, intent)
+
+    return [(Executor, "_do", instead)]
+
+
+def _not_looked_at_start() -> list[Replaced]:
+    async def run(self: Recovery) -> None:
+        self._resolve_outbox()
+
+    return [(Recovery, "run", run)]
+
+
+def _entering_skipped() -> list[Replaced]:
+    async def run(self: Recovery) -> None:
+        for lane in self._lanes.values():
+            if lane.record.trade is not None and lane.record.state is not State.ENTERING:
+                lane.nudge()
+        await self._whole_account()
+
+    return [(Recovery, "run", run)]
+
+
+def _journal_not_read() -> list[Replaced]:
+    def instead(store: Store) -> dict[str, SymbolRecord]:
+        del store
+        return {}
+
+    return [(assembly, "stored_records", instead)]
+
+
+def _marked_before_told() -> list[Replaced]:
+    real = Delivery._deliver
+
+    async def instead(self: Delivery, row: AlertRow) -> float:
+        self._box.sent(row.id, self._clock.now_ms())
+        return await real(self, row)
+
+    return [(Delivery, "_deliver", instead)]
+
+
+def _closed_at_start() -> list[Replaced]:
+    real = Recovery.run
+
+    async def run(self: Recovery) -> None:
+        await real(self)
+        for lane in self._lanes.values():
+            if lane.record.trade is not None:
+                at_ms = self._shared.clock.now_ms()
+                lane.tell(Commanded(symbol=lane.symbol, at_ms=at_ms, command="flatten", cause="STARTED"))
+
+    return [(Recovery, "run", run)]
+
+
+def _tidied_at_start() -> list[Replaced]:
+    real = Recovery.run
+
+    async def run(self: Recovery) -> None:
+        for order in await self._shared.exchange.open_orders():
+            await self._shared.exchange.cancel_all(order.symbol)
+        await real(self)
+
+    return [(Recovery, "run", run)]
+
+
+def _last_close_forgotten() -> list[Replaced]:
+    return [(Schedule, "_last_decided", lambda self: None)]
+
+
+def _close_in_pieces() -> list[Replaced]:
+    @contextmanager
+    def apart(self: Books) -> Iterator[None]:
+        del self
+        yield
+
+    return [(Books, "together", apart)]
+
+
+VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("sent-before-commit", "orders leave before the row that wants them is written", _sent_before_commit),
+        Variant("outbox-resent", "a start sends again whatever has no known outcome", _outbox_resent),
+        Variant("random-ids", "the id of an entry is made up when it is sent", _random_ids),
+        Variant(
+            "not-looked-at-start", "a start trusts its memory and does not look at the exchange", _not_looked_at_start
+        ),
+        Variant("entering-skipped", "a start leaves symbols alone that were entering", _entering_skipped),
+        Variant("journal-not-read", "a start begins with empty records", _journal_not_read),
+        Variant("marked-before-told", "alerts count as delivered before they are sent", _marked_before_told),
+        Variant("closed-at-start", "a start closes what is open, to be safe", _closed_at_start),
+        Variant("tidied-at-start", "a start cancels every order on the account", _tidied_at_start),
+        Variant(
+            "last-close-forgotten", "a start waits for the next close, whatever was decided last", _last_close_forgotten
+        ),
+        Variant("close-in-pieces", "the decisions of a close are not one transaction", _close_in_pieces),
+    )
+}
+"""Every broken shell by its name."""

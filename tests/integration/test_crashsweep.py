@@ -1,0 +1,72 @@
+"""The sweep of crashes: a sample of it on the real shell, all of it in ``make soak``, and on shells that are broken."""
+
+from __future__ import annotations
+
+import pytest
+
+from fsm.lab.crash_claims import CLAIMS
+from fsm.lab.crash_points import Death, Fate, Side
+from fsm.lab.crash_scripts import SCRIPTS
+from fsm.lab.crash_variants import VARIANTS, broken
+from fsm.lab.crashsweep import Case, Report, cases_of, play_case, sweep
+
+
+def told(report: Report) -> list[str]:
+    return [f"{each.claim}: {each.found} ({each.reproduce})" for each in report.violations]
+
+
+class TestTheBot:
+    @pytest.mark.parametrize("script", SCRIPTS)
+    def test_survives_a_sample_of_deaths(self, script: str) -> None:
+        """R8, R18, R24: single deaths and one that is followed by another."""
+        report = sweep(scripts=(script,), sample=7, doubles=2, seed=20_261)
+        assert told(report) == []
+        assert report.deaths >= 8
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("script", SCRIPTS)
+    def test_survives_every_single_death_and_many_double_ones(self, script: str) -> None:
+        report = sweep(scripts=(script,), doubles=60, seed=1)
+        assert told(report) == []
+        assert report.cases >= report.possible
+
+
+class TestABrokenBot:
+    @pytest.mark.parametrize("name", VARIANTS)
+    def test_is_caught(self, name: str) -> None:
+        with broken(VARIANTS[name]):
+            report = sweep(scripts=("stopped",), seed=3, violations_max=1)
+        assert report.violations, f"nothing catches {VARIANTS[name].fault}"
+        assert report.violations[0].claim in CLAIMS
+
+
+class TestCases:
+    def test_every_call_is_died_at_on_both_sides_and_with_every_fate_of_what_is_under_way(self) -> None:
+        calm = play_case(Case("stopped"), None)
+        kinds = {point.kind.value for point in calm.points.values()}
+        assert kinds == {"exchange", "commit", "message"}
+        cases = cases_of("stopped", list(calm.points.values()))
+        for point in calm.points.values():
+            ends = {case.deaths[0] for case in cases if case.deaths[0].number == point.number}
+            assert {death.side for death in ends} == set(Side)
+            for side in point.carries:
+                assert {death.fate for death in ends if death.side is side} == set(Fate)
+
+    def test_the_first_start_dies_at_files_too(self) -> None:
+        calm = play_case(Case("first-start"), None)
+        files = [point.what for point in calm.points.values() if point.kind.value == "file"]
+        assert files == ["lock", "open the database"]
+
+    def test_a_case_is_named_so_that_it_can_be_played_again(self) -> None:
+        case = Case("moved", (Death(17, Side.BEFORE, Fate.LATE), Death(3, Side.AFTER)))
+        assert str(case) == "moved:17.before.late:3.after.lost"
+        assert Case.parse(str(case)) == case
+
+    @pytest.mark.parametrize("text", ["nowhere", "moved:17", "moved:x.before.lost", "moved:1.beside.lost"])
+    def test_a_case_that_there_is_not_is_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"script|is not|not a valid"):
+            Case.parse(text)
+
+    def test_the_same_case_comes_out_the_same(self) -> None:
+        case = Case.parse("moved:60.before.late:9.after.executed")
+        assert play_case(case, None) == play_case(case, None)
