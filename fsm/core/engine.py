@@ -14,6 +14,7 @@ from fsm.core.commands import Rejected
 from fsm.core.deciding import Reading, read_candle
 from fsm.core.events import CandleClosed, Commanded, EquityRead, SetupEnded, SymbolEvent, SymbolObserved
 from fsm.core.judge import judge
+from fsm.core.legs import planned_stop
 from fsm.core.limits import AccountStep, holding_limit, is_over, read_equity, resumed, trade_booked
 from fsm.core.machine import SymbolMachines
 from fsm.core.move import Move, Step, move
@@ -180,15 +181,15 @@ class Engine:
     def _quarantine(self, event: SymbolEvent, error: Exception) -> list[Step]:
         """Our own fault: no more entries for this symbol, its stop stays, the others go on (R53).
 
-        Where no stop is known to rest, what is open is closed: nobody else would.
+        Where no stop is known to rest, what is open is closed, and covered as well: should the fault last, no look will
+        ever tell how much is open.
         """
         self.failures.append(Failure(event.symbol, type(event).__name__, f"{type(error).__name__}: {error}"))
         record = self.record(event.symbol)
         flagged = record.quarantined(f"EXCEPTION {type(error).__name__}", event.at_ms)
         if _is_exposed(record):
             try:
-                made = begin_flatten(flagged, "EXCEPTION", self.setting(event.symbol))
-                return self._fire(event.symbol, made, event)
+                return self._fire(event.symbol, self._close_and_cover(flagged), event)
             except self._fatal:
                 raise
             except Exception as second:
@@ -196,6 +197,13 @@ class Engine:
         if flagged is record:
             return []
         return self._fire(event.symbol, move(Trigger.QUARANTINE, "EXCEPTION", flagged), event)
+
+    def _close_and_cover(self, record: SymbolRecord) -> Move:
+        """The stop comes last before the look: where the close has succeeded it is refused, which harms nobody."""
+        setting = self.setting(record.symbol)
+        made = begin_flatten(record, "EXCEPTION", setting)
+        assert record.trade is not None
+        return replace(made, intents=(*made.intents[:-1], planned_stop(record.trade, setting), made.intents[-1]))
 
     def read_equity(self, event: EquityRead) -> AccountStep:
         """Judge the account. The caller carries the step out: symbols are halted, flattened or resumed by commands.

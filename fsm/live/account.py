@@ -15,9 +15,11 @@ from fsm.core.events import Commanded, EquityRead
 from fsm.core.limits import AccountStep, Budget
 from fsm.core.policy import LimitAction
 from fsm.core.records import ZERO, Flag, HaltCause
+from fsm.live.fence import Fence
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
 from store import queries
+from store.errors import StoreError
 
 log = structlog.get_logger("fsm.account")
 
@@ -41,7 +43,10 @@ class _Cursor(msgspec.Struct, frozen=True):
 class AccountDesk:
     """Reads equity, and turns what the limits say into commands for the symbols."""
 
-    def __init__(self, shared: Shared, lanes: Mapping[str, Lane], on_limit: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, shared: Shared, lanes: Mapping[str, Lane], on_limit: Callable[[str, str], None], fence: Fence
+    ) -> None:
+        self._fence = fence
         self._shared = shared
         self._lanes = lanes
         self._on_limit = on_limit
@@ -65,16 +70,21 @@ class AccountDesk:
             await self.try_read()
 
     async def try_read(self) -> bool:
-        """Read equity now; False when the exchange could not be asked, so that it goes stale and blocks entries."""
+        """Read equity now; False when that failed, so that it goes stale and blocks entries."""
         try:
             await self.read()
         except ExchangeError as error:
             self._shared.on_trouble("", error)
-            self._judge_age()
-            return False
-        self._good_s = self._shared.clock.monotonic()
-        self._is_stale = self._acted = False
-        return True
+        except StoreError:
+            raise
+        except Exception as error:
+            self._fence.caught("account", error)
+        else:
+            self._good_s = self._shared.clock.monotonic()
+            self._is_stale = self._acted = False
+            return True
+        self._judge_age()
+        return False
 
     def _judge_age(self) -> None:
         """Old equity blocks entries by itself; FLATTEN acts only when it stays old for so long that it is lost (R38).

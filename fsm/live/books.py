@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
+
 from exchange.types import Confirmed, Order, Position
 from fsm.core.events import SymbolEvent
 from fsm.core.move import Move
@@ -27,6 +29,8 @@ from store.rows import (
     SystemEventRow,
 )
 
+log = structlog.get_logger("fsm.books")
+
 AlertsOf = Callable[[int, SymbolRecord, Move, SymbolEvent], list[AlertRow]]
 
 
@@ -42,7 +46,12 @@ class Books(JournalLedger):
         self._alerts_of = alerts_of
 
     def alerts_of(self, number: int, before: SymbolRecord, move: Move, event: SymbolEvent) -> list[AlertRow]:
-        return self._alerts_of(number, before, move, event)
+        """What is told of a transition. Failing to word it is no reason not to make it."""
+        try:
+            return self._alerts_of(number, before, move, event)
+        except Exception as error:
+            log.error("alert_failed", symbol=before.symbol, reason=type(error).__name__, exc_info=error)
+            return []
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -11,9 +11,11 @@ from fsm.core.commands import Rejected
 from fsm.core.events import Commanded
 from fsm.core.records import Flag, HaltCause, State
 from fsm.live.alerts import Alerts
+from fsm.live.fence import Fence
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
 from store.batch import Batch
+from store.errors import StoreError
 from store.inbox import Inbox
 from store.rows import CommandAck
 from store.views import CommandRow
@@ -30,7 +32,8 @@ OPERATOR = HaltCause.OPERATOR.value
 class Commands:
     """Reads the inbox. What a daemon took and did not finish before it ended is carried out again; that is harmless."""
 
-    def __init__(self, shared: Shared, lanes: Mapping[str, Lane], alerts: Alerts) -> None:
+    def __init__(self, shared: Shared, lanes: Mapping[str, Lane], alerts: Alerts, fence: Fence) -> None:
+        self._fence = fence
         self._shared = shared
         self._lanes = lanes
         self._alerts = alerts
@@ -53,6 +56,12 @@ class Commands:
             detail = self._do(command.kind, command.symbol, symbols)
         except Rejected as refused:
             self._finish(command, refused.guard, str(refused))
+            return
+        except StoreError:
+            raise
+        except Exception as error:
+            self._fence.caught("commands", error, command.symbol)
+            self._finish(command, "EXCEPTION", f"{type(error).__name__}: {error}")
             return
         if command.kind == "flatten":
             task = asyncio.create_task(self._confirm_flat(command, symbols))

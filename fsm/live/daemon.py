@@ -23,6 +23,7 @@ from fsm.live import documents
 from fsm.live.account import AccountDesk
 from fsm.live.alerts import Alerts
 from fsm.live.commands import Commands
+from fsm.live.fence import Fence
 from fsm.live.lane import Lane
 from fsm.live.market import Market
 from fsm.live.reconcile import Reconciler
@@ -75,7 +76,8 @@ class Daemon:
             )
             for symbol in shared.in_force.symbols
         }
-        self.account = AccountDesk(shared, self.lanes, self._limit_changed)
+        self._fence = Fence(shared.books, alerts, shared.clock)
+        self.account = AccountDesk(shared, self.lanes, self._limit_changed, self._fence)
         self.reconciler = Reconciler(shared, self.lanes, self._anomaly)
         self.schedule = Schedule(
             shared,
@@ -83,9 +85,10 @@ class Daemon:
             self.markets,
             self.account,
             on_reading=self._read,
+            fence=self._fence,
             data_end_ms=data_end_ms,
         )
-        self.commands = Commands(shared, self.lanes, alerts)
+        self.commands = Commands(shared, self.lanes, alerts, self._fence)
         self.started = asyncio.Event()
         self._stop = asyncio.Event()
         self._signals_in_vain = 0
@@ -144,7 +147,7 @@ class Daemon:
         self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
         self.started.set()
         for task in (self.reconciler.run, self.account.run, self.commands.run, self._heartbeat, *self._background):
-            group.create_task(_forever(task))
+            group.create_task(self._fence.keep(task))
         if self._verify is not None:
             group.create_task(self._verify_all())
         await self.schedule.run()
@@ -246,10 +249,6 @@ class Daemon:
 
 class _OrderlyEnd(Exception):
     """Ends the task group without being a failure."""
-
-
-async def _forever(task: Background) -> None:
-    await task()
 
 
 def block_entries(shared: Shared, report: Report) -> None:

@@ -113,7 +113,7 @@ class Lane:
             if self._steps:
                 await self._guarded(self._carrying.carry(self._steps.popleft()))
             elif self._look_wanted or self._look_is_due():
-                self._look_wanted = True
+                self._look_wanted = False
                 await self._guarded(self._look())
             else:
                 await self._rest()
@@ -182,11 +182,25 @@ class Lane:
         at_ms = self._shared.clock.now_ms()
         for name, intent, outcome in self._carrying.interrupted():
             await self._settle(name, intent, outcome)
-        self._shared.books.error(at_ms, "lane", f"{type(error).__name__}: {error}", symbol=self.symbol)
-        cause = f"EXCEPTION {type(error).__name__}"
-        await self._judge(Commanded(symbol=self.symbol, at_ms=at_ms, command="quarantine", cause=cause))
-        await self._cover_unresolved()
         self._look_later()
+        self._shared.books.error(at_ms, "lane", f"{type(error).__name__}: {error}", symbol=self.symbol)
+        await self.hold(error)
+        await self._cover_unresolved()
+
+    async def hold(self, error: Exception) -> None:
+        """No more entries here until the operator has looked. What cannot even be judged stays as it is (R53)."""
+        event = Commanded(
+            symbol=self.symbol,
+            at_ms=self._shared.clock.now_ms(),
+            command="quarantine",
+            cause=f"EXCEPTION {type(error).__name__}",
+        )
+        try:
+            await self._judge(event)
+        except JournalError:
+            raise
+        except Exception as second:
+            log.error("not_quarantined", symbol=self.symbol, reason=type(second).__name__, exc_info=second)
 
     # --- looking ------------------------------------------------------------------------------
     async def _look(self, in_haste: bool = False) -> None:

@@ -19,10 +19,12 @@ from fsm.core.events import CandleClosed
 from fsm.core.move import Step
 from fsm.live.account import AccountDesk
 from fsm.live.clock import wait_until
+from fsm.live.fence import Fence
 from fsm.live.lane import Lane
 from fsm.live.market import FeedError, Fetched, Market
 from fsm.live.shared import Shared
 from store import queries
+from store.errors import StoreError
 
 log = structlog.get_logger("fsm.schedule")
 
@@ -50,6 +52,7 @@ class Schedule:
         account: AccountDesk,
         *,
         on_reading: OnReading,
+        fence: Fence,
         data_end_ms: int | None = None,
     ) -> None:
         self._shared = shared
@@ -57,6 +60,7 @@ class Schedule:
         self._markets = dict(sorted(markets.items()))
         self._account = account
         self._on_reading = on_reading
+        self._fence = fence
         self._data_end_ms = data_end_ms
         self._readers = asyncio.Semaphore(READERS_MAX)
         self._step_ms = shared.in_force.settings.timeframes.entry.ms
@@ -101,9 +105,12 @@ class Schedule:
         await self._bring_to_rest()
         equity_known = await self._account.try_read()
         prices = await self._prices(list(fetched))
-        steps = self._decide(close_ms, fetched, prices)
+        broken: dict[str, Exception] = {}
+        steps = self._decide(close_ms, fetched, prices, broken)
         for symbol, found in steps.items():
             self._lanes[symbol].submit(found)
+        for symbol, error in broken.items():
+            await self._hold(symbol, error)
         self.decided_ms, self.closes = close_ms, self.closes + 1
         missing = sorted(set(self._markets) - set(steps))
         if missing:
@@ -128,6 +135,9 @@ class Schedule:
                     return found
             except ExchangeError as error:
                 self._shared.on_trouble(market.symbol, error)
+            except Exception as error:
+                await self._hold(market.symbol, error)
+                return None
             if clock.monotonic() >= until_s:
                 return None
             await clock.sleep(ASK_AGAIN_S)
@@ -153,26 +163,59 @@ class Schedule:
                 return await self._shared.exchange.mark_price(symbol)
         except ExchangeError as error:
             self._shared.on_trouble(symbol, error)
-            return None
+        except Exception as error:
+            await self._hold(symbol, error)
+        return None
+
+    async def _hold(self, symbol: str, error: Exception) -> None:
+        """A fault of ours with one symbol's candles: it is quarantined, its indicators are built again (R53)."""
+        self._fence.caught("schedule", error, symbol)
+        await self._lanes[symbol].hold(error)
+        try:
+            market = self._markets[symbol]
+            market.swap_rules(market.rules, self._shared.books.store)
+        except StoreError:
+            raise
+        except Exception as second:
+            self._fence.caught("market", second, symbol)
 
     # --- deciding -----------------------------------------------------------------------------
     def _decide(
-        self, close_ms: int, fetched: dict[str, Fetched], prices: dict[str, MarkPrice]
+        self,
+        close_ms: int,
+        fetched: dict[str, Fetched],
+        prices: dict[str, MarkPrice],
+        broken: dict[str, Exception],
     ) -> dict[str, list[Step]]:
-        """All decisions of this close in one transaction; nothing is sent before it stands."""
+        """All decisions of this close in one transaction; nothing is sent before it stands.
+
+        A symbol that cannot be decided on goes into ``broken``, and the others go on.
+        """
         steps: dict[str, list[Step]] = {}
         readings: list[tuple[str, Reading, list[Step]]] = []
         with self._shared.books.together():
             for symbol, found in fetched.items():
-                market = self._markets[symbol]
-                self._take(market, found)
-                if market.candle_ms != close_ms - self._step_ms or symbol not in prices:
+                try:
+                    asked = self._one(self._markets[symbol], close_ms, found, prices.get(symbol))
+                except StoreError:
+                    raise
+                except Exception as error:
+                    broken[symbol] = error
                     continue
-                reading, steps[symbol] = self._ask(market, prices[symbol])
-                readings.append((symbol, reading, steps[symbol]))
+                if asked is not None:
+                    reading, steps[symbol] = asked
+                    readings.append((symbol, reading, steps[symbol]))
         for reading_of in readings:
             self._on_reading(*reading_of)
         return steps
+
+    def _one(
+        self, market: Market, close_ms: int, fetched: Fetched, prices: MarkPrice | None
+    ) -> tuple[Reading, list[Step]] | None:
+        self._take(market, fetched)
+        if market.candle_ms != close_ms - self._step_ms or prices is None:
+            return None
+        return self._ask(market, prices)
 
     def _take(self, market: Market, fetched: Fetched) -> None:
         try:

@@ -1,0 +1,207 @@
+"""Each handler of ours is made to fail, for one of two symbols: it stays covered and stops, the other goes on (R53)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from exchange.sim import port
+from exchange.types import ConditionalType
+from fsm.core import engine, judge
+from fsm.core.records import State
+from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.small_market import quiet, triggers
+from fsm.live import account, alerts, books, carrying, commands, executor, lane, market, reconcile, schedule, watch
+from store import queries
+from store.database import open_store
+from store.verify import verify
+from tests.integration.scenarios.acting import STOPPED, Make, post, record, to_trade, trades
+
+ETH_STOPPED = [(3000.0, 3031.5, 2997.0, 3030.0), *quiet(3030.0, 2), (3030.0, 3030.0, 2994.0, 3030.0), *quiet(3030.0, 4)]
+DECISIONS = [
+    (judge, "setup_ended"),
+    (judge, "entry_ended"),
+    (judge, "look_entering"),
+    (judge, "look_holding"),
+    (judge, "look_closing"),
+    (judge, "look_resting"),
+    (judge, "see"),
+    (judge, "foreign_open_orders"),
+    (judge, "paced"),
+    (judge, "command"),
+    (engine, "read_candle"),
+    (engine, "judge"),
+]
+SHELL = [
+    (lane, "look_request"),
+    (lane, "read_back"),
+    (lane, "position_mark"),
+    (lane, "is_unsettled"),
+    (lane.Lane, "_look"),
+    (lane.Lane, "_mark"),
+    (lane.Lane, "_entry_sent"),
+    (watch.Watch, "persists"),
+    (watch.Watch, "looked"),
+    (carrying.Carrying, "carry"),
+    (carrying.Carrying, "_prices"),
+    (executor.Executor, "do"),
+    (market.Market, "fetch"),
+    (market.Market, "take"),
+    (market.Market, "facts"),
+    (schedule.Schedule, "_ask"),
+    (port.SimPort, "mark_price"),
+    (port.SimPort, "candles"),
+    (port.SimPort, "look"),
+    (port.SimPort, "place_algo"),
+    (books.Books, "decision_row"),
+]
+WHOLE_ACCOUNT = [
+    (account.AccountDesk, "read"),
+    (account.AccountDesk, "_apply"),
+    (reconcile.Reconciler, "_compare"),
+    (reconcile.Reconciler, "round"),
+    (commands.Commands, "_do"),
+    (alerts.Alerts, "row"),
+]
+
+
+def is_about(symbol: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    """Whether a call is about this symbol, by any of what it is given or by whose method it is."""
+    given = (*arguments, *named.values())
+    names = [getattr(argument, name, None) for argument in given for name in ("symbol", "_symbol")]
+    return symbol in [*names, *(argument for argument in given if isinstance(argument, str))]
+
+
+class Broken:
+    """Takes the place of a handler, and raises whenever it is asked about the symbol."""
+
+    def __init__(self, real: Callable[..., Any], symbol: str | None) -> None:
+        self.raised = 0
+        self.armed = False
+        self._real = real
+        self._symbol = symbol
+
+    def stand_in(self) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if self.armed and (self._symbol is None or is_about(self._symbol, arguments, named)):
+                self.raised += 1
+                raise RuntimeError("this handler was taken out")
+            return self._real(*arguments, **named)
+
+        async def call_later(*arguments: Any, **named: Any) -> Any:
+            answer = call(*arguments, **named)
+            return await answer
+
+        return call_later if inspect.iscoroutinefunction(self._real) else call
+
+
+def taken_out(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, symbol: str | None) -> Broken:
+    broken = Broken(getattr(place, name), symbol)
+    monkeypatch.setattr(place, name, broken.stand_in())
+    return broken
+
+
+def is_covered_or_closed(r: Rehearsal, symbol: str) -> bool:
+    stops = [algo for algo in r.venue.open_algos(symbol) if algo.type == ConditionalType.STOP_MARKET.value]
+    return not r.venue.positions(symbol) or any(algo.close_position for algo in stops)
+
+
+def names(cases: list[tuple[Any, str]]) -> list[str]:
+    return [f"{place.__name__.rpartition('.')[2]}.{name}" for place, name in cases]
+
+
+class TestAHandlerOfOneSymbol:
+    @pytest.mark.parametrize(("place", "name"), [*DECISIONS, *SHELL], ids=names([*DECISIONS, *SHELL]))
+    def test_that_fails_leaves_it_covered_and_quarantined_and_the_other_running(
+        self, rehearse: Make, monkeypatch: pytest.MonkeyPatch, place: Any, name: str
+    ) -> None:
+        """R53: from shortly before the signal on, until both trades are over."""
+        r = rehearse(BTCUSDT=STOPPED, ETHUSDT=ETH_STOPPED, latency_s=0.02)
+
+        async def script(r: Rehearsal) -> Broken:
+            broken = taken_out(monkeypatch, place, name, "BTCUSDT")
+            await to_trade(r) if name in AFTER_THE_ENTRY else await before_the_signal(r)
+            broken.armed = True
+            if name == "command":
+                post(r, "pause", "BTCUSDT")
+            await r.hours(1.5)
+            await r.seconds(30)
+            assert is_covered_or_closed(r, "BTCUSDT")
+            assert record(r, "ETHUSDT").state is State.PROTECTED
+            await r.hours(3)
+            await r.seconds(30)
+            assert r.is_alive
+            assert is_covered_or_closed(r, "BTCUSDT")
+            assert record(r, "ETHUSDT").quarantine is None
+            quarantine = record(r).quarantine
+            assert quarantine is not None
+            assert quarantine.cause.startswith("EXCEPTION")
+            return broken
+
+        broken = r.run(script)
+        assert broken.raised > 0
+        assert triggers(r, "ETHUSDT") == [*LIFE]
+        assert verify(r.db).fine
+
+
+AFTER_THE_ENTRY = ("look_holding", "look_closing", "_mark", "position_mark", "persists", "command")
+LIFE = (
+    "signal jump LONG",
+    "enter SETUP_READY",
+    "fill FIRST_FILL",
+    "protect STOP_CONFIRMED",
+    "exit STOP_HIT",
+    "flat STOP_HIT",
+)
+
+
+async def before_the_signal(r: Rehearsal) -> None:
+    await r.start()
+    await r.hours(20.5)
+
+
+class TestWhatIsToldOfIt:
+    def test_that_fails_changes_nothing_of_what_is_done(self, rehearse: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        """R53: no transition waits for somebody who finds words for it."""
+        r = rehearse(BTCUSDT=STOPPED)
+
+        async def script(r: Rehearsal) -> Broken:
+            broken = taken_out(monkeypatch, alerts.Alerts, "of_transition", None)
+            broken.armed = True
+            await to_trade(r)
+            await r.hours(4)
+            return broken
+
+        assert r.run(script).raised >= len(LIFE)
+        assert triggers(r) == [*LIFE]
+
+
+class TestAHandlerOfTheWholeAccount:
+    @pytest.mark.parametrize(("place", "name"), WHOLE_ACCOUNT, ids=names(WHOLE_ACCOUNT))
+    def test_that_fails_leaves_every_position_covered_and_the_daemon_alive(
+        self, rehearse: Make, monkeypatch: pytest.MonkeyPatch, place: Any, name: str
+    ) -> None:
+        """R53: what is open goes on to its end; the failure stands among the errors."""
+        r = rehearse(BTCUSDT=STOPPED, latency_s=0.02)
+
+        async def script(r: Rehearsal) -> Broken:
+            broken = taken_out(monkeypatch, place, name, None)
+            await to_trade(r)
+            broken.armed = True
+            post(r, "pause")
+            await r.seconds(150)
+            await r.hours(1)
+            assert is_covered_or_closed(r, "BTCUSDT")
+            await r.hours(3)
+            await r.seconds(10)
+            assert r.is_alive
+            return broken
+
+        assert r.run(script).raised > 0
+        assert [trade.exit_reason for trade in trades(r)] == ["STOP_HIT"]
+        with open_store(r.db, mode="read") as store:
+            errors = queries.errors(store)
+        assert any("this handler was taken out" in row.error for row in errors)
