@@ -155,7 +155,11 @@ class AlgoOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution. ``commission`` is positive when paid; ``realized_pnl`` excludes it."""
+    """One execution. ``commission`` is positive when paid; ``realized_pnl`` excludes it.
+
+    ``commission_price``: USDT for one unit of a commission asset that is not USDT, when the fill was learned of; None
+    where that is not known.
+    """
 
     symbol: str
     fill_id: int
@@ -168,6 +172,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     commission_asset: str
     maker: bool
     time_ms: int
+    commission_price: Decimal | None = None
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):

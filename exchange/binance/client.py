@@ -5,9 +5,11 @@ Nothing here trusts a stream. Writes return an Outcome; reads return values or r
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 
 import httpx
+from msgspec.structs import replace
 
 from exchange import client_ids
 from exchange.binance import codec_account, codec_market, endpoints
@@ -24,7 +26,7 @@ from exchange.binance.resolution import Resolution, Resolver
 from exchange.binance.signing import Credentials
 from exchange.binance.tasks import together
 from exchange.client_ids import Leg
-from exchange.errors import MalformedReply
+from exchange.errors import ExchangeError, MalformedReply
 from exchange.filters import SymbolFilters
 from exchange.types import (
     Account,
@@ -46,6 +48,10 @@ from exchange.types import (
     SymbolSnapshot,
 )
 from indicators.candle import Candle, Timeframe
+
+MARGIN_ASSET = "USDT"
+PRICED_MS_MAX = 3_600_000
+"""A fill that was learned of later than this has no price that could be asked for now."""
 
 _BAD_SYMBOL = -1121
 _NOT_OPENING = -4140  # Binance's own codes (error catalogue, checked 2026-11)
@@ -177,7 +183,7 @@ class BinanceClient:
         return await self._orders.algo(symbol, client_id)
 
     async def fills(self, symbol: str, *, after_fill_id: int | None = None, start_ms: int | None = None) -> list[Fill]:
-        return await self._ledger.fills(symbol, after_fill_id=after_fill_id, start_ms=start_ms)
+        return await self._priced(await self._ledger.fills(symbol, after_fill_id=after_fill_id, start_ms=start_ms))
 
     async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]:
         return await self._ledger.income(start_ms=start_ms, end_ms=end_ms, symbol=symbol)
@@ -259,12 +265,26 @@ class BinanceClient:
     async def _fills_wanted(self, symbol: str, request: LookRequest) -> list[Fill]:
         if request.fills_after_id is None and request.fills_start_ms is None:
             return []
-        return await self._ledger.fills(
+        found = await self._ledger.fills(
             symbol,
             after_fill_id=request.fills_after_id,
             start_ms=request.fills_start_ms,
             priority=Priority.FLATTEN,
         )
+        return await self._priced(found)
+
+    async def _priced(self, fills: list[Fill]) -> list[Fill]:
+        """Fills of the last hour with the price of the coin that their commission was paid in, if it can be had."""
+        since_ms = self.http.server_now_ms() - PRICED_MS_MAX
+        foreign = [f for f in fills if f.commission and f.commission_asset not in ("", MARGIN_ASSET)]
+        recent = {f.fill_id: f.commission_asset for f in foreign if f.time_ms >= since_ms}
+        prices: dict[str, Decimal] = {}
+        for coin in sorted(set(recent.values())):
+            with suppress(ExchangeError):  # a fee that cannot be converted is estimated, and says so
+                params = {"symbol": f"{coin}{MARGIN_ASSET}"}
+                payload = await self.http.call(endpoints.TICKER_PRICE, params, priority=Priority.FLATTEN)
+                prices[coin] = codec_market.last_price(payload).price
+        return [replace(f, commission_price=prices.get(recent.get(f.fill_id, ""))) for f in fills] if recent else fills
 
     async def _income_wanted(self, symbol: str, request: LookRequest) -> list[Income]:
         if request.income_start_ms is None:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from exchange.types import Income
 
 ASSET = "USDT"
+FEE_COIN = "BNB"
+"""Commission may be paid in it, from a balance that is not modelled: the wallet here is USDT alone."""
 
 
 class IncomeType(StrEnum):
@@ -21,14 +23,23 @@ class IncomeType(StrEnum):
 
 
 class Ledger:
-    """Wallet balance = opening balance + the sum of all rows, exactly."""
+    """Wallet balance = opening balance + the sum of all rows in USDT, exactly."""
 
     def __init__(self, balance: Decimal) -> None:
         self.opening_balance = balance
         self.wallet = balance
         self.rows: list[Income] = []
 
-    def post(self, kind: IncomeType, amount: Decimal, *, symbol: str, at_ms: int, trade_id: int | None = None) -> None:
+    def post(
+        self,
+        kind: IncomeType,
+        amount: Decimal,
+        *,
+        symbol: str,
+        at_ms: int,
+        trade_id: int | None = None,
+        asset: str = ASSET,
+    ) -> None:
         """Book one row; an amount of zero leaves no row, as on the exchange."""
         if amount == 0:
             return
@@ -36,10 +47,10 @@ class Ledger:
             symbol=symbol,
             income_type=kind.value,
             income=amount,
-            asset=ASSET,
+            asset=asset,
             time_ms=at_ms,
             transaction_id=len(self.rows) + 1,
             trade_id="" if trade_id is None else str(trade_id),
         )
         self.rows.append(row)
-        self.wallet += amount
+        self.wallet += amount if asset == ASSET else 0

@@ -16,7 +16,7 @@ from exchange.errors import Refusal
 from exchange.sim import admission, pricing
 from exchange.sim.events import AlgoUpdated, Execution, ExpiryReason, OrderUpdated
 from exchange.sim.holding import money_up
-from exchange.sim.ledger import ASSET, IncomeType
+from exchange.sim.ledger import ASSET, FEE_COIN, IncomeType
 from exchange.sim.orders import AlgoState, OrderState
 from exchange.sim.state import TriggerFault, VenueState
 from exchange.types import AlgoStatus, Fill, MarginType, OrderStatus, OrderType, TimeInForce
@@ -157,6 +157,8 @@ class Matching:
             order.side, price, quantity, leverage=config.leverage, isolated=isolated
         )
         fee = money_up(price * quantity * (state.settings.maker_rate if maker else state.settings.taker_rate))
+        bnb_price = state.settings.bnb_price
+        paid, coin = (fee, ASSET) if bnb_price is None else (money_up(fee / bnb_price), FEE_COIN)
         costs = holding.costs + fee if holding.quantity else holding.costs
         state.holdings[order.symbol] = replace(holding, costs=costs, updated_ms=state.now_ms)
         fill = Fill(
@@ -167,14 +169,15 @@ class Matching:
             price=price,
             quantity=quantity,
             realized_pnl=profit,
-            commission=fee,
-            commission_asset=ASSET,
+            commission=paid,
+            commission_asset=coin,
             maker=maker,
             time_ms=state.now_ms,
+            commission_price=bnb_price,
         )
         state.fills.append(fill)
-        for kind, amount in ((IncomeType.REALIZED_PNL, profit), (IncomeType.COMMISSION, -fee)):
-            state.ledger.post(kind, amount, symbol=order.symbol, at_ms=state.now_ms, trade_id=fill.fill_id)
+        for kind, amount, asset in ((IncomeType.REALIZED_PNL, profit, ASSET), (IncomeType.COMMISSION, -paid, coin)):
+            state.ledger.post(kind, amount, symbol=order.symbol, at_ms=state.now_ms, trade_id=fill.fill_id, asset=asset)
         executed = order.executed + quantity
         done = executed == order.quantity
         order = replace(

@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``slippage`` is a fraction of the price, always against us. ``depth_usdt`` is the notional that one price level
     holds; None means that any quantity is filled at the first level. A new account is CROSSED at 20×, as on Binance.
+    With ``bnb_price`` (USDT) commission is paid in BNB.
     """
 
     maker_rate: Decimal
@@ -43,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     depth_usdt: Decimal | None
     leverage: int = 20
     margin_type: MarginType = MarginType.CROSSED
+    bnb_price: Decimal | None = None
 
 
 class VenueState:

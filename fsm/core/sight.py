@@ -202,9 +202,11 @@ def count_fills(trade: Trade, fills: tuple[Fill, ...], setting: Setting) -> Trad
 
 
 def _fee(fill: Fill, setting: Setting) -> tuple[Decimal, bool]:
-    """The commission in USDT; one that was paid in another coin (BNB) is estimated from the taker fee."""
+    """The commission in USDT; one that was paid in another coin (BNB) is converted, or else estimated."""
     if fill.commission == 0 or fill.commission_asset == setting.filters.margin_asset:
         return fill.commission, False
+    if fill.commission_price is not None:
+        return fill.commission * fill.commission_price, False
     return fill.price * fill.quantity * setting.policy.taker_fee_pct / 100, True
 
 

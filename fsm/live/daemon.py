@@ -22,6 +22,7 @@ from fsm.core.states import Trigger
 from fsm.live import documents
 from fsm.live.account import AccountDesk
 from fsm.live.alerts import Alerts
+from fsm.live.bookkeeping import Bookkeeper
 from fsm.live.commands import Commands
 from fsm.live.fence import Fence
 from fsm.live.lane import Lane
@@ -79,6 +80,7 @@ class Daemon:
         self._fence = Fence(shared.books, alerts, shared.clock)
         self.account = AccountDesk(shared, self.lanes, self._limit_changed, self._fence)
         self.reconciler = Reconciler(shared, self.lanes, self._anomaly)
+        self.bookkeeper = Bookkeeper(shared, self._books_differ)
         self.schedule = Schedule(
             shared,
             self.lanes,
@@ -146,7 +148,8 @@ class Daemon:
         self._leave_documents()
         self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
         self.started.set()
-        for task in (self.reconciler.run, self.account.run, self.commands.run, self._heartbeat, *self._background):
+        loops = (self.reconciler.run, self.account.run, self.bookkeeper.run, self.commands.run, self._heartbeat)
+        for task in (*loops, *self._background):
             group.create_task(self._fence.keep(task))
         if self._verify is not None:
             group.create_task(self._verify_all())
@@ -234,6 +237,9 @@ class Daemon:
             "stale": "equity could not be read for too long: no entries until it can",
         }[what]
         self.say("kill_switch", text, key=f"{cause} {what} {self.shared.clock.now_ms()}")
+
+    def _books_differ(self, day: str, text: str) -> None:
+        self.say("bookkeeping_mismatch", text, key=f"bookkeeping {day}")
 
     def _anomaly(self, symbol: str, reason: str, text: str) -> None:
         at_ms = self.shared.clock.now_ms()

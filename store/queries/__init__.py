@@ -28,6 +28,7 @@ from store.queries.happenings import (
 from store.queries.holdings import (
     account,
     fills,
+    has_fill,
     intents,
     open_orders,
     orders,
@@ -36,6 +37,7 @@ from store.queries.holdings import (
     symbols,
     trade,
     trades,
+    trades_closed,
     trades_count,
 )
 from store.queries.money import equity, latest_equity, pnl
@@ -77,6 +79,7 @@ __all__ = [
     "equity",
     "errors",
     "fills",
+    "has_fill",
     "intents",
     "intents_open",
     "latest_decisions",
@@ -97,6 +100,7 @@ __all__ = [
     "trade",
     "trades",
     "trades_by_status",
+    "trades_closed",
     "trades_count",
     "transition",
     "transitions",

@@ -47,6 +47,12 @@ def trades(
     return fetch(store, query.limit(limit).offset(offset), TradeRow)
 
 
+def trades_closed(store: Store, *, since_ms: int, until_ms: int) -> list[TradeRow]:
+    """Every trade that ended with fills within the span (its end is outside), oldest first."""
+    ended = (Trade.status == "CLOSED") & (Trade.closed_ms >= since_ms) & (Trade.closed_ms < until_ms)
+    return fetch(store, Trade.select().where(ended).order_by(Trade.closed_ms, Trade.id), TradeRow)
+
+
 def trades_count(
     store: Store, *, symbol: str | None = None, status: str | None = None, since_ms: int | None = None
 ) -> int:
@@ -93,6 +99,13 @@ def fills(
     if since_ms is not None:
         query = query.where(at_ms >= since_ms)
     return fetch(store, query.order_by(at_ms.desc(), Fill.id.desc()).limit(limit), FillRow)
+
+
+def has_fill(store: Store, symbol: str, fill_id: int) -> bool:
+    """Whether the journal has this execution."""
+    with reading(store.path):
+        found = Fill.select().where((Fill.symbol == symbol) & (Fill.fill_id == fill_id))
+        return bool(found.bind(store.database).exists())
 
 
 def intents(store: Store, transition_id: int) -> list[IntentRow]:

@@ -92,6 +92,9 @@ def book_ticker(emulator: Emulator, params: Params) -> object:
 
 
 def price_ticker(emulator: Emulator, params: Params) -> object:
+    if emulator.modes.bnb_price is not None and params.text_or("symbol") == "BNBUSDT" not in emulator.world.feeds:
+        return {"symbol": "BNBUSDT", "price": str(emulator.modes.bnb_price), "time": emulator.now_ms}
+
     def row(symbol: str) -> Json | None:
         quote = emulator.market.quote(symbol)
         if quote is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.errors import Refusal
 from exchange.sim.events import Batch
@@ -142,7 +143,9 @@ class Stranger:
     def _set_modes(self, deed: Deed) -> None:
         if deed.modes is None:
             raise ValueError("modes: what is to be set is missing")
-        self._emulator.modes = deed.modes
+        emulator = self._emulator
+        emulator.modes = deed.modes
+        emulator.state.settings = replace(emulator.state.settings, bnb_price=deed.modes.bnb_price)
 
     def _liquidate(self, deed: Deed) -> None:
         """The mark goes to where the position is liquidated."""

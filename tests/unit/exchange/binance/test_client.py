@@ -122,6 +122,34 @@ async def test_a_look_brings_fills_income_and_account_when_asked(quiet: Any, cli
     assert seen.position.quantity == Decimal("0.010")
 
 
+async def test_a_commission_in_bnb_comes_with_the_price_of_bnb_at_the_time(
+    quiet: Any, client: BinanceClient, clock: Any
+) -> None:
+    """R43: nothing for what is paid in USDT, nor for what was filled long ago at a price that nobody knows."""
+    row = {"symbol": "BTCUSDT", "orderId": 5, "side": "BUY", "price": "60000", "qty": "0.01", "commission": "0.0005"}
+    now_ms, long_ago_ms = clock.now_ms(), clock.now_ms() - 2 * 3_600_000
+    rows = [
+        {**row, "id": 9, "commissionAsset": "BNB", "time": long_ago_ms},
+        {**row, "id": 10, "commissionAsset": "BNB", "time": now_ms},
+        {**row, "id": 11, "commissionAsset": "USDT", "time": now_ms},
+    ]
+    quiet.on(TRADES, rows)
+    seen = await client.look("BTCUSDT", LookRequest(fills_after_id=8))
+    assert [fill.commission_price for fill in seen.fills] == [None, Decimal(60251), None]
+    assert [asked.params["symbol"] for asked in quiet.calls(LAST)].count("BNBUSDT") == 1
+
+
+async def test_a_price_that_cannot_be_had_leaves_the_fills_as_they_are(quiet: Any, client: BinanceClient) -> None:
+    fill = {
+        "symbol": "BTCUSDT", "id": 9, "orderId": 5, "side": "BUY", "price": "1", "qty": "1", "commission": "0.1",
+        "commissionAsset": "BNB", "time": 2**60,
+    }  # fmt: skip
+    quiet.on(TRADES, [fill])
+    quiet.on(LAST, {"code": -1121, "msg": "Invalid symbol."})
+    (found,) = await client.fills("BTCUSDT", after_fill_id=8)
+    assert found.commission_price is None
+
+
 async def test_a_look_with_hedge_legs_is_an_error_and_never_one_leg_silently(quiet: Any, client: BinanceClient) -> None:
     quiet.on(
         POSITIONS, [{**POSITION, "positionSide": "LONG"}, {**POSITION, "positionSide": "SHORT", "positionAmt": "-1"}]
