@@ -26,6 +26,7 @@ from fsm.live.in_force import InForce
 from fsm.live.recovery import stored_account, stored_records
 from fsm.live.shared import Freshness, Shared
 from fsm.live.trouble import Troubles
+from fsm.live.vain import SignalsInVain
 from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset, parse_rules
 from store import queries
@@ -87,7 +88,12 @@ async def assemble(
         config_hash=in_force.config_hash,
         alerts_of=alerts.of_transition,
     )
-    troubles = Troubles(books, alerts, clock)
+    troubles, vain = Troubles(books, alerts, clock), SignalsInVain()
+
+    def heard(step: Step) -> None:
+        vain.stepped(step)
+        on_step(step)
+
     tradable = [name for name in wanted if name in filters and name in brackets]
     shared = Shared(
         engine=Engine(
@@ -105,7 +111,7 @@ async def assemble(
         in_force=in_force,
         times=times or ProtectionTimes(),
         freshness=Freshness(clock),
-        on_step=on_step,
+        on_step=heard,
         on_trouble=troubles.heard,
     )
     _preamble(shared, config, sorted(set(wanted) - set(tradable)), alerts)
@@ -113,6 +119,7 @@ async def assemble(
         shared,
         alerts=alerts,
         troubles=troubles,
+        vain=vain,
         background=background(shared),
         verify=verify,
         data_end_ms=data_end_ms,

@@ -18,7 +18,6 @@ from fsm.core.deciding import Reading
 from fsm.core.legs import planned_stop
 from fsm.core.move import Step
 from fsm.core.records import Flag, HaltCause
-from fsm.core.states import Trigger
 from fsm.live import documents
 from fsm.live.account import AccountDesk
 from fsm.live.alerts import Alerts
@@ -33,6 +32,7 @@ from fsm.live.schedule import Schedule
 from fsm.live.selftest import self_test
 from fsm.live.shared import Shared
 from fsm.live.trouble import Troubles
+from fsm.live.vain import SignalsInVain
 from fsm.live.watch import UNPROTECTED_STATES
 from store.errors import JournalError
 from store.verify import Report
@@ -40,7 +40,6 @@ from store.verify import Report
 log = structlog.get_logger("fsm.daemon")
 
 ASK_AGAIN_S = 1.0
-SIGNALS_WITHOUT_ENTRY = 20
 HEARTBEAT_S_MIN = 1.0
 BEATS_A_DOCUMENT = 5
 """Documents for readers are renewed every five seconds; what they must see at once are the journal's own tables."""
@@ -57,6 +56,7 @@ class Daemon:
         *,
         alerts: Alerts,
         troubles: Troubles,
+        vain: SignalsInVain,
         background: Sequence[Background] = (),
         verify: Callable[[], Report] | None = None,
         data_end_ms: int | None = None,
@@ -93,7 +93,7 @@ class Daemon:
         self.commands = Commands(shared, self.lanes, alerts, self._fence)
         self.started = asyncio.Event()
         self._stop = asyncio.Event()
-        self._signals_in_vain = 0
+        self._vain = vain
 
     def stop(self) -> None:
         """Ask for an orderly end."""
@@ -221,13 +221,12 @@ class Daemon:
     # --- whom to tell -------------------------------------------------------------------------
     def _read(self, symbol: str, reading: Reading, steps: list[Step]) -> None:
         """Signals that never become entries are an alarm (R44)."""
-        if any(step.trigger is Trigger.SIGNAL for step in steps):
-            self._signals_in_vain = 0
-        elif reading.outcome == "BLOCKED" and reading.strategy is not None:
-            self._signals_in_vain += 1
+        before = self._vain.count
+        self._vain.read(reading)
+        if reading.outcome == "BLOCKED" and reading.strategy is not None:
             log.info("signal_blocked", symbol=symbol, reason=reading.reason, strategy=reading.strategy)
-        if self._signals_in_vain and self._signals_in_vain % SIGNALS_WITHOUT_ENTRY == 0:
-            text = f"{self._signals_in_vain} signals in a row led to no entry; the last was stopped by {reading.reason}"
+        if self._vain.count > before and self._vain.is_alarming:
+            text = f"{self._vain.count} signals in a row led to no position; last reason: {self._vain.last_reason}"
             self.say("no_entries", text, key=f"no_entries {self.shared.clock.now_ms()}")
 
     def _limit_changed(self, what: str, cause: str) -> None:

@@ -131,3 +131,12 @@ def rehearsal_with(folder: Path, hours: list[Hour], *, rules: str = RULES, laten
     r = rehearsal_of(config, folder / "sim.sqlite", {"BTCUSDT": hours}, latency_s=latency_s)
     r.rules = parse_rules(rules, "rules of a scenario")
     return r
+
+
+def wick(r: Rehearsal, *, last: float, mark: float | None = None, symbol: str = "BTCUSDT") -> None:
+    """Both prices jump at this instant, and the bot may notice."""
+    prices = Decimal(str(round(last, 1))), Decimal(str(round(last if mark is None else mark, 1)))
+    for _ in r.venue.tick(symbol, last=prices[0], mark=prices[1], at_ms=r.venue.now_ms):
+        pass
+    r.venue.drain()
+    r.running.lanes[symbol].nudge()

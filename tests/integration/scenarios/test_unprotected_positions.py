@@ -46,6 +46,7 @@ from tests.integration.scenarios.acting import (
     resting_stops,
     stop,
     to_trade,
+    wick,
 )
 
 
@@ -408,11 +409,11 @@ class TestWhatTheStopIsComparedWith:
             with open_store(r.db, mode="read") as store:
                 rows = [row for row in queries.orders(store) if row.type == "STOP_MARKET"]
             assert {row.working_type for row in rows} == {working_type.value}
-            wick(r, last=Decimal(59_000), mark=Decimal(int(TOP)))
+            wick(r, last=59_000, mark=TOP)
             await r.seconds(10)
             fell = working_type is WorkingType.CONTRACT_PRICE
             assert (record(r).state is State.IDLE) == fell
-            wick(r, last=Decimal(int(TOP)), mark=Decimal(59_000))
+            wick(r, last=TOP, mark=59_000)
             await r.seconds(10)
             assert record(r).state is State.IDLE
 
@@ -432,14 +433,6 @@ def edited_config(folder: Path, old: str, new: str) -> Path:
     path = folder / "config.yaml"
     path.write_text(text.replace(old, new), "utf-8")
     return path
-
-
-def wick(r: Rehearsal, *, last: Decimal, mark: Decimal) -> None:
-    """Both prices jump at this instant."""
-    for _ in r.venue.tick("BTCUSDT", last=last, mark=mark, at_ms=r.venue.now_ms):
-        pass
-    r.venue.drain()
-    r.running.lanes["BTCUSDT"].nudge()
 
 
 class TestLiquidation:
