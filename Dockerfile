@@ -1,4 +1,6 @@
 # One image for both services: the bot and the dashboard's API (docker-compose.yml says which command each runs).
+
+# First stage: everything that is needed to install, and nothing of which stays but /venv.
 FROM python:3.12-slim AS build
 WORKDIR /build
 COPY setup.cfg pyproject.toml constraints.txt README.md LICENSE ./
@@ -13,14 +15,14 @@ RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir --constraint constraints.txt --no-build-isolation .
 
 FROM python:3.12-slim
-# Not root, and nothing of the image is writable but /data, which holds the database.
-RUN useradd --system --uid 10001 --home-dir /data bot && mkdir -p /data/var && chown -R bot /data
+# Not root, and nothing of the image is writable but /data/var, which holds the database.
+RUN useradd --system --uid 10001 --home-dir /data bot && mkdir -p /data/var && chown -R bot /data/var
 COPY --from=build /venv /venv
 COPY config.yaml rules.yaml /data/
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER bot
 WORKDIR /data
 EXPOSE 8080
-HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
-  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/api/health', timeout=4)"]
+# For the bot; the API has its own in docker-compose.yml.
+HEALTHCHECK --interval=60s --timeout=20s --start-period=120s CMD ["python", "-m", "fsm", "status", "--alive"]
 CMD ["python", "-m", "fsm", "run"]

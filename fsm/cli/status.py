@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 from fsm.cli import output
+from fsm.cli.errors import CommandError, Exit
 from fsm.cli.options import command, current
 from fsm.cli.times import shown
 
 COMMANDS_SHOWN = 5
+PULSE_MS_MAX = 60_000
+"""A running bot leaves a pulse every five seconds of real time; so long without one is no busy moment."""
 
 
 @command()
-def status() -> None:
+@click.option("--alive", is_flag=True, help="exit with 3 unless a bot runs and has left a pulse within a minute")
+def status(alive: bool) -> None:
     """Say how things stand. The account, and each symbol's state, regime and present reason."""
     options = current()
-    found = _found(options.database_path())
+    path = options.database_path()
+    if alive:
+        _require_alive(path)
+    found = _found(path)
     if options.json:
         output.document(found)
     else:
         _print(found)
+
+
+def _require_alive(path: Path) -> None:
+    """For whoever restarts what hangs: a container's health check, a service manager."""
+    from store.database import open_store
+    from store.lock import holder
+    from web import documents
+
+    with open_store(path, mode="read") as store:
+        left_ms = documents.health(store).wall_ms
+    if holder(path) is None:
+        raise CommandError(f"no bot runs on {path}", "start one with `run`", exits=Exit.REFUSED, code="NOT_RUNNING")
+    age_ms = None if left_ms is None else time.time_ns() // 1_000_000 - left_ms
+    if age_ms is None or age_ms > PULSE_MS_MAX:
+        told = "never" if age_ms is None else f"{age_ms // 1000} s ago"
+        raise CommandError(
+            f"the bot on {path} left its last pulse {told}",
+            "stops and targets rest at the exchange; look into its log, and restart it",
+            exits=Exit.REFUSED,
+            code="NO_PULSE",
+        )
 
 
 def _found(path: Path) -> dict[str, Any]:

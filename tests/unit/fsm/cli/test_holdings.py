@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from store.batch import Batch
 from store.database import open_store
+from store.journal import Journal
 from store.lock import ProcessLock
+from store.rows import DocumentRow
 
 
 @pytest.fixture
@@ -84,3 +89,21 @@ def test_status_says_what_became_of_the_newest_commands(fsm, journal_copy) -> No
     assert "command 1       halt BTCUSDT, posted\n" in fsm("status", "--db", journal_copy).stdout
     (found,) = fsm("status", "--json", "--db", journal_copy).document["commands"]
     assert (found["kind"], found["state"]) == ("halt", "posted")
+
+
+def test_status_alive_is_refused_unless_a_bot_runs_and_its_pulse_is_fresh(fsm, empty) -> None:
+    def pulse(wall_ms: int) -> None:
+        with open_store(empty, mode="write") as store:
+            row = DocumentRow(name="health", at_ms=1, body_json=json.dumps({"wall_ms": wall_ms}))
+            Journal(store, "run").commit(Batch(documents=[row]))
+
+    assert fsm("status", "--alive", "--db", empty).code == 3
+    now_ms = time.time_ns() // 1_000_000
+    with ProcessLock(empty):
+        never = fsm("status", "--alive", "--db", empty)
+        assert (never.code, "never" in never.stderr) == (3, True)
+        pulse(now_ms - 120_000)
+        late = fsm("status", "--alive", "--db", empty)
+        assert (late.code, "its last pulse 12" in late.stderr) == (3, True)
+        pulse(now_ms)
+        assert fsm("status", "--alive", "--db", empty).code == 0

@@ -1,0 +1,120 @@
+"""Writes docs/commands.md from the commands themselves: ``python -m fsm.cli.reference [FOLDER]``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from fsm.cli.app import COMMANDS, app
+from fsm.cli.options import Command
+
+PYTHON = ".venv/bin/python -m fsm"
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "check": ("check",),
+    "config show": ("config show",),
+    "status": ("status", "status --json"),
+    "positions": ("positions",),
+    "limits": ("limits",),
+    "trades": ("trades --limit 5", "trades --symbol BTCUSDT --since 2024-10-01"),
+    "pause": ("pause BTCUSDT",),
+    "resume": ("resume BTCUSDT",),
+    "flatten": ("flatten BTCUSDT",),
+    "halt": ("halt",),
+    "audit": ("audit --symbol BTCUSDT --state PROTECTED --limit 5",),
+    "audit show": ("audit show 1",),
+    "audit verify": ("audit verify",),
+    "audit export": ("audit export --format csv",),
+    "why": ("why BTCUSDT", "why BTCUSDT --at 2024-10-15T08:00"),
+    "replay": ("replay var/sim.sqlite",),
+    "rules check": ("rules check",),
+    "backtest": ("backtest --symbols BTCUSDT --from 2024-10-01 --to 2024-12-31",),
+    "graph": ("graph",),
+    "modelcheck": ("modelcheck --depth 2",),
+    "db check": ("db check",),
+    "db backup": ("db backup var/copy.sqlite",),
+}
+"""Command lines that a test runs on a database with two months of BTCUSDT. Not every command has one."""
+
+INTRODUCTION = f"""# Commands
+
+Drawn from the commands by `python -m fsm.cli.reference`; the examples are run by a test. Every command line begins with
+`{PYTHON}`; without a command it is `run`. The commands work on the database of the
+environment that `.env` and the process name (`var/<BINANCE_ENV>.sqlite`), beside a running bot or without one.
+
+| every command takes | meaning |
+|---|---|
+"""
+
+EXITS = """
+| exit code | meaning |
+|---|---|
+| 0 | fine |
+| 1 | unexpected failure (`--debug` shows where) |
+| 2 | wrong usage, `.env`, `config.yaml` or `rules.yaml`: every problem as `file:line:col: message` |
+| 3 | refused: another bot runs, another environment's database, a guard said no, not ready |
+| 4 | a verification failed |
+"""
+
+
+def page() -> str:
+    """docs/commands.md."""
+    shared = {option for option in _options(Command("any")) if option}
+    lines = [INTRODUCTION.rstrip("\n"), *sorted(shared), EXITS]
+    for name, found in _commands():
+        arguments = [piece for piece in found.collect_usage_pieces(click.Context(found)) if piece != "[OPTIONS]"]
+        lines += [f"## {' '.join((name, *arguments))}", "", _sentence(found), ""]
+        own = [row for row in _options(found) if row not in shared]
+        if own:
+            lines += ["| option | meaning |", "|---|---|", *own, ""]
+        examples = EXAMPLES.get(name, ())
+        if examples:
+            lines += ["```sh", *(f"{PYTHON} {example}" for example in examples), "```", ""]
+    also = ", ".join(f"`{alias}` is `{name}`" for alias, name in _aliases().items())
+    return "\n".join([*lines, f"Other names: {also}."]) + "\n"
+
+
+def _commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command and every verb of a noun, in the order of --help; aliases once."""
+    context = click.Context(app)
+    for name in app.list_commands(context):
+        found = app.get_command(context, name)
+        assert found is not None, f"{name} is in COMMANDS"
+        if not isinstance(found, click.Group) or found.invoke_without_command:
+            yield name, found
+        if isinstance(found, click.Group):
+            yield from ((f"{name} {verb}", found.commands[verb]) for verb in found.list_commands(context))
+
+
+def _options(found: click.Command) -> list[str]:
+    rows = [_row(option) for option in found.params if isinstance(option, click.Option) and option.help]
+    return [row for row in rows if row]
+
+
+def _row(option: click.Option) -> str:
+    record = option.get_help_record(click.Context(click.Command("any")))
+    assert record is not None
+    flag, meaning = record
+    return f"| `{flag}` | {_escaped(meaning)} |"
+
+
+def _sentence(found: click.Command) -> str:
+    return _escaped(" ".join((found.help or "").split()))
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _aliases() -> dict[str, str]:
+    """Names that mean another command."""
+    places = {place: name for name, place in reversed(COMMANDS.items())}
+    return {name: places[place] for name, place in COMMANDS.items() if places[place] != name}
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")
+    (folder / "commands.md").write_text(page(), "utf-8")
