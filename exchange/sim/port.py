@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
 
-from exchange.errors import Refusal, Unreachable
+from exchange.errors import ExchangeError, Refusal, Unreachable
 from exchange.filters import SymbolFilters
 from exchange.sim.course import Course
 from exchange.sim.desk import NOT_OPEN, Desk
@@ -45,7 +46,10 @@ Nudge = Callable[[str], None]
 
 
 class Stage:
-    """Plays recorded hours through a venue: funding, then the opens, then the way through each candle."""
+    """Plays recorded hours through a venue: funding, then the opens, then the way through each candle.
+
+    A movement may be left after any batch and taken up again by the next ``advance``.
+    """
 
     def __init__(self, venue: Venue, feeds: Mapping[str, SymbolFeed], start_ms: int) -> None:
         self.venue = venue
@@ -64,8 +68,8 @@ class Stage:
             yield from self._begin(self._hour_ms)
         while self._hour_ms + HOUR_MS <= until_ms:
             assert self._course is not None
+            yield from self._course.run(self._hour_ms + HOUR_MS)
             self._hour_ms += HOUR_MS
-            yield from self._course.run(self._hour_ms)
             yield from self._begin(self._hour_ms)
         assert self._course is not None
         yield from self._course.run(until_ms)
@@ -113,11 +117,14 @@ class Call(msgspec.Struct, frozen=True):
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """What goes wrong with a call: delays before and after it takes effect, a lost half, a refusal.
 
-    ``alter`` changes the answer that comes back (a lagging or lying read).
+    ``late_s``: a write is answered as unknown, and takes effect so much later all the same. ``error`` is what a read
+    raises instead of its answer. ``alter`` changes the answer that comes back (a lagging or lying read).
     """
 
     lost: Lost | None = None
     refuse: int | None = None
+    late_s: float | None = None
+    error: ExchangeError | None = None
     delay_s: float = 0.0
     answer_delay_s: float = 0.0
     alter: Callable[[Any], Any] | None = None
@@ -145,6 +152,7 @@ class SimPort:
         self.latency_s = latency_s
         self.calls = 0
         self._sleep = sleep
+        self._late: set[asyncio.Task[None]] = set()
 
     async def advance(self, until_ms: int, answered: Callable[[], Awaitable[None]]) -> None:
         """Let time pass, and wait after each thing that happened until it was answered."""
@@ -291,19 +299,31 @@ class SimPort:
             return Refused(fault.refuse, "refused by a fault")
         if fault.lost is Lost.REQUEST:
             return Unknown(f"{method}: time-out")
-        try:
-            outcome = act()
-        except Refusal as refusal:
-            outcome = Refused(refusal.code, refusal.message)
+        if fault.late_s is not None:
+            self._under_way(self._later(act, fault.late_s))
+            return Unknown(f"{method}: time-out")
+        outcome = _outcome(act)
         await self._sleep(fault.answer_delay_s + self.latency_s / 2)
         if fault.lost is Lost.ANSWER:
             return Unknown(f"{method}: time-out")
         return fault.alter(outcome) if fault.alter is not None else outcome
 
+    async def _later(self, act: Callable[[], Outcome], seconds: float) -> None:
+        await self._sleep(seconds)
+        _outcome(act)
+
+    def _under_way(self, work: Coroutine[Any, Any, None]) -> None:
+        """What the exchange still does by itself, whatever becomes of the one who asked for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
     async def _read(self, method: str, symbol: str, act: Callable[[], _Answer], client_id: str = "") -> _Answer:
         fault = await self._go(method, symbol, client_id)
         if fault.refuse is not None:
             raise Refusal(fault.refuse, "refused by a fault")
+        if fault.error is not None:
+            raise fault.error
         if fault.lost is not None:
             raise Unreachable(f"{method}: time-out")
         answer = act()
@@ -329,6 +349,13 @@ class SimPort:
         except Refusal:
             return None
         return found if found.symbol == symbol else None
+
+
+def _outcome(act: Callable[[], Outcome]) -> Outcome:
+    try:
+        return act()
+    except Refusal as refusal:
+        return Refused(refusal.code, refusal.message)
 
 
 def _is_not_open(outcome: Outcome) -> bool:

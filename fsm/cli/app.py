@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "graph": "fsm.cli.graph:graph",
     "modelcheck": "fsm.cli.modelcheck:modelcheck",
     "crashsweep": "fsm.cli.crashsweep:crashsweep",
+    "torture": "fsm.cli.torture:torture",
     "db": "fsm.cli.db:db",
 }
 """Name → where it is. Aliases name the same place twice and are listed once."""

@@ -1,0 +1,155 @@
+"""The end of a run: nothing goes wrong any more, everything comes to rest, and the books are examined."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+
+from exchange.client_ids import Leg, parse
+from exchange.sim.ledger import IncomeType
+from fsm.core.records import State
+from fsm.lab.replay import ReplayError, replay
+from fsm.lab.torture.invariants import same_records
+from fsm.lab.torture.plan import HOUR_MS, MINUTE_MS
+from fsm.lab.torture.world import World
+from store import queries
+from store.database import open_store
+from store.verify import verify
+
+CALM_MS = 2 * MINUTE_MS
+REST_MS_MAX = 3 * HOUR_MS
+LOOK_MS = MINUTE_MS
+QUIET_S = 5.0
+MONEY_TOLERANCE = Decimal("1e-8")
+RESULTS = frozenset(kind.value for kind in IncomeType) - {IncomeType.TRANSFER.value}
+ANSWERED = ("place_order", "place_algo")
+
+
+async def come_to_rest(world: World) -> None:
+    """Faults end; then rest, an operator's flatten, rest again, and two starts that must change nothing."""
+    _mend_everything(world)
+    if not await _rest(world, "after the last fault"):
+        return
+    world.doings.command("flatten", "")
+    if await _rest(world, "after the operator's flatten"):
+        await _start_again_at_rest(world)
+        await _start_again_at_rest(world)
+
+
+def _mend_everything(world: World) -> None:
+    world.weather.end_all()
+    world.doings.mend_disk()
+    world.doings.disk_until_s = float("-inf")
+    world.doings.clock_offset_ms = 0
+    world.doings.write_files()
+    world.kill_switch.clear()
+    world.log.append((world.venue.now_ms, "nothing goes wrong any more"))
+
+
+async def _rest(world: World, when: str) -> bool:
+    """Give it some minutes second by second, and hours if it needs them. False when something did not hold."""
+    began_ms = world.venue.now_ms
+    world.vigil = True
+    await world.until(began_ms + CALM_MS)
+    world.vigil = False
+    world.doings.tidy_up()
+    while not world.failed:
+        unrest = _unrest(world)
+        if not unrest and not world.is_busy():
+            return True
+        waited_ms = world.venue.now_ms - began_ms
+        world.watchman.check("COMES_TO_REST", waited_ms < REST_MS_MAX, f"{when}: {unrest or 'the bot is still busy'}")
+        await world.until(world.venue.now_ms + LOOK_MS)
+    return False
+
+
+def _unrest(world: World) -> str:
+    """What is not at rest, in words."""
+    daemon = world.patient.daemon
+    if daemon is None or not daemon.started.is_set():
+        return "the bot has not started"
+    engine, state = daemon.shared.engine, world.venue.state
+    for symbol in world.plan.symbols:
+        record, held = engine.record(symbol), world.watchman.quantity(symbol)
+        names = [order.client_id for order in state.orders.open(symbol)]
+        names += [algo.client_id for algo in state.algos.open(symbol)]
+        ours = [name for name in names if parse(name) is not None]
+        if record.state in (State.IDLE, State.HALT):
+            if held or ours:
+                return f"{symbol} is {record.state} with {held} open and the orders {ours}"
+        elif record.state is State.PROTECTED:
+            if held == 0 or not world.watchman.has_stop(symbol):
+                return f"{symbol} is PROTECTED with {held} open and the orders {ours}"
+        elif record.state is State.ENTERING and record.trade is not None:
+            waiting = record.trade.entry.client_id in ours
+            if not waiting:
+                return f"{symbol} is ENTERING and its entry does not rest"
+        else:
+            return f"{symbol} is {record.state} with {held} open"
+    return ""
+
+
+async def _start_again_at_rest(world: World) -> None:
+    patient, daemon = world.patient, world.patient.daemon
+    assert daemon is not None
+    before = {record.symbol: record for record in daemon.shared.engine.machines.records()}
+    sent = _sent(world)
+    await patient.kill()
+    patient.start()
+    for _ in range(600):
+        await world._wait(0.5)
+        if patient.has_started:
+            break
+    await world._wait(QUIET_S)
+    started = patient.has_started and patient.daemon is not None
+    world.watchman.check("RECOVERY_IDEMPOTENT", started, "the bot does not start again")
+    if not started or patient.daemon is None:
+        return
+    after = {record.symbol: record for record in patient.daemon.shared.engine.machines.records()}
+    difference = same_records(before, after)
+    world.watchman.check("RECOVERY_IDEMPOTENT", not difference, difference)
+    world.watchman.check("RECOVERY_IDEMPOTENT", _sent(world) == sent, "a start at rest sent an order")
+
+
+def _sent(world: World) -> int:
+    """Orders that the venue has of us, probes aside."""
+    state = world.venue.state
+    names = [order.client_id for order in state.orders] + [algo.client_id for algo in state.algos]
+    parts = [found for name in names if (found := parse(name)) is not None]
+    return sum(1 for found in parts if found.leg is not Leg.PROBE)
+
+
+def examine(world: World) -> None:
+    """The database, as another process finds it when the bot is gone."""
+    watchman, path = world.watchman, world.patient.db
+    report = verify(path)
+    first = (
+        f"{report.problems[0].table} {report.problems[0].row_id}: {report.problems[0].what}" if report.problems else ""
+    )
+    watchman.check("JOURNAL_VERIFIES", report.fine, first)
+    try:
+        replayed = replay(path)
+        different = replayed.differences[0] if replayed.differences else None
+        watchman.check("REPLAY_IDENTICAL", replayed.different == 0, f"{replayed.different} differ, first {different}")
+    except ReplayError as error:
+        watchman.check("REPLAY_IDENTICAL", False, str(error))
+    if not world.failed:
+        _check_money(world)
+
+
+def _check_money(world: World) -> None:
+    """Symbols that no other hand has touched; transfers are nobody's result."""
+    income: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for row in world.venue.state.ledger.rows:
+        if row.income_type in RESULTS:
+            income[row.symbol] += row.income
+    booked: defaultdict[str, Decimal] = defaultdict(Decimal)
+    with open_store(world.patient.db, mode="read") as store:
+        for trade in queries.trades(store, limit=1_000_000):
+            booked[trade.symbol] += trade.pnl - trade.fees + trade.funding
+    for symbol in world.plan.symbols:
+        if symbol in world.doings.ever_touched:
+            continue
+        gap = booked[symbol] - income[symbol]
+        found = f"{symbol}: trades say {booked[symbol]:f}, the exchange {income[symbol]:f}"
+        world.watchman.check("MONEY", abs(gap) <= MONEY_TOLERANCE, found)

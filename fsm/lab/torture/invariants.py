@@ -1,0 +1,320 @@
+"""What must hold after every step of torture (design: invariants), and the watchman that looks for it.
+
+The watchman knows the truth, which is the simulator's own state, and what the bot has been told. It only remembers
+violations; whoever runs the world asks for them, since the shell would take an exception for a fault of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from exchange.client_ids import ClientId, Leg, parse
+from exchange.sim.venue import Venue
+from exchange.types import (
+    AlgoRequest,
+    ConditionalType,
+    Confirmed,
+    MarginType,
+    OrderRequest,
+    OrderType,
+    Outcome,
+    Position,
+    Refused,
+    SymbolSnapshot,
+)
+from fsm.core.move import Step
+from fsm.core.records import ZERO, State, SymbolRecord
+from fsm.core.states import Trigger
+from fsm.live.shared import Shared
+
+CLAIMS: dict[str, str] = {
+    "NAKED_TOO_LONG": "a position that was seen without a live stop has one before the protection deadline, or the "
+    "machine is in FLATTEN or EXITING by then",
+    "NAKED_UNSEEN": "while the exchange answers, a position without a live stop is noticed within a minute",
+    "COMMITTED_FIRST": "no order leaves before its intent stands in the database, as another connection reads it",
+    "SENT_ONCE": "no entry is sent twice, no trade has two entries that were accepted, and no client id is ever filled "
+    "twice (a close that was shown absent may be sent again under its own id)",
+    "REDUCE_ONLY": "every order but the entry can only reduce",
+    "FILTERS": "every order that leaves obeys the filters of its symbol",
+    "LIMITS": "when an entry leaves, positions, open risk, exposure, leverage and margin type are within config.yaml, "
+    "counting what is in flight",
+    "NO_ENTRY_WHILE_BLOCKED": "no signal and no entry is decided while halted, paused or quarantined",
+    "STOP_KEPT": "the last live stop of an open position of ours is never cancelled by us",
+    "OURS_ONLY": "only orders of ours are cancelled",
+    "FLAT_IS_FLAT": "a trade is booked only when nothing of it is open",
+    "NO_EXCEPTION": "no handler raises, and the daemon does not die while its database works",
+    "SURVIVES_RESTART": "every record of symbols and account, with halts, pauses, quarantines and the highest equity, "
+    "is the same after a start as before its end",
+    "COMES_TO_REST": "once nothing goes wrong any more, every symbol is flat with no order of ours left, or protected",
+    "RECOVERY_IDEMPOTENT": "starting again at rest changes no record and sends no order that opens, closes or protects",
+    "JOURNAL_VERIFIES": "every hash, chain and projection of the database is as it was written",
+    "REPLAY_IDENTICAL": "every recorded decision comes out the same when it is taken again",
+    "MONEY": "the result of all trades equals the exchange's income, symbol by symbol",
+    "MEMORY_FLAT": "in a long run, memory grows by no more than the bound that is printed",
+    "DESCRIPTORS_FLAT": "in a long run, the number of open file descriptors does not grow",
+}
+"""Each claim by its name, in a sentence."""
+
+SLACK_S = 1.0
+"""A step of the world is so long at most while something is under way."""
+
+UNSEEN_S_MAX = 60.0
+EXPOSURE_TOLERANCE = Decimal("1.05")
+"""Limits are judged at the price of the decision; by the time the order leaves, prices may have moved this much."""
+
+EXITS = (State.FLATTEN, State.EXITING)
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A claim that does not hold, when (simulated ms), and what was found."""
+
+    claim: str
+    found: str
+    at_ms: int
+
+
+class Watchman:
+    """One for a whole run; it outlives the daemons. ``committed`` asks the database whether it knows a client id."""
+
+    def __init__(self, venue: Venue, monotonic: Callable[[], float], committed: Callable[[str], bool]) -> None:
+        self.violations: list[Violation] = []
+        self.counts: Counter[str] = Counter()
+        self.touched: set[str] = set()
+        self.unreliable_until_s = float("-inf")
+        self.recent: deque[str] = deque(maxlen=40)
+        self._venue = venue
+        self._monotonic = monotonic
+        self._committed = committed
+        self._sent: set[str] = set()
+        self._filled: set[str] = set()
+        self._executed: dict[tuple[str, int], str] = {}
+        self._seen_naked_s: dict[str, float] = {}
+        self._unseen_s: dict[str, float] = {}
+        self._shared: Shared | None = None
+
+    def follow(self, shared: Shared | None) -> None:
+        """This daemon is the one that acts from now on; None: there is none."""
+        self._shared = shared
+        self._seen_naked_s.clear()
+        self._unseen_s.clear()
+
+    def check(self, claim: str, holds: bool, found: str) -> None:
+        assert claim in CLAIMS
+        self.counts[claim] += 1
+        if not holds:
+            self.violations.append(Violation(claim, found, self._venue.now_ms))
+
+    # --- truth --------------------------------------------------------------------------------
+    def quantity(self, symbol: str) -> Decimal:
+        holding = self._venue.state.holdings.get(symbol)
+        return ZERO if holding is None else holding.quantity
+
+    def has_stop(self, symbol: str, but: str = "") -> bool:
+        """A stop that would close the whole position lives, or is just being carried out."""
+        quantity = self.quantity(symbol)
+        for algo in self._venue.state.algos.open(symbol):
+            closes = algo.type is ConditionalType.STOP_MARKET and (algo.side.sign * quantity) < 0
+            whole = algo.close_position or (algo.quantity or ZERO) >= abs(quantity)
+            if closes and whole and algo.client_id != but:
+                return True
+        return False
+
+    def is_naked(self, symbol: str) -> bool:
+        return self.quantity(symbol) != 0 and not self.has_stop(symbol)
+
+    # --- what leaves --------------------------------------------------------------------------
+    def order_leaves(self, request: OrderRequest) -> None:
+        parts = self._ours(request.client_id)
+        if parts is None:
+            return
+        self.check("COMMITTED_FIRST", self._committed(request.client_id), f"{request.client_id} is not in the outbox")
+        self._check_filters(request)
+        if parts.leg is Leg.ENTRY:
+            self.check("SENT_ONCE", request.client_id not in self._sent, f"{request.client_id} leaves a second time")
+            self._sent.add(request.client_id)
+            self._check_limits(request)
+        else:
+            self.check("REDUCE_ONLY", request.reduce_only, f"{request.client_id} could open a position")
+
+    def algo_leaves(self, request: AlgoRequest) -> None:
+        parts = self._ours(request.client_id)
+        if parts is None:
+            return
+        if parts.leg is not Leg.PROBE:
+            known = self._committed(request.client_id)
+            self.check("COMMITTED_FIRST", known, f"{request.client_id} is not in the outbox")
+        reduces = request.close_position or request.reduce_only
+        self.check("REDUCE_ONLY", reduces, f"{request.client_id} could open a position")
+        filters = self._venue.state.filters[request.symbol]
+        on_tick = (request.trigger_price - filters.price_min) % filters.tick_size == 0
+        self.check("FILTERS", on_tick, f"{request.client_id}: trigger {request.trigger_price} is between ticks")
+        if request.quantity is not None:
+            on_step = request.quantity % filters.market_step_size == 0
+            self.check("FILTERS", on_step, f"{request.client_id}: quantity {request.quantity} is between steps")
+
+    def order_took_effect(self, client_id: str, outcome: Outcome) -> None:
+        """An order arrived at the venue, whether or not the answer will be heard."""
+        parts = parse(client_id)
+        if parts is None or isinstance(outcome, Refused):
+            return
+        filled = isinstance(outcome, Confirmed) and outcome.order is not None and outcome.order.executed_quantity > 0
+        if filled:
+            self.check("SENT_ONCE", client_id not in self._filled, f"{client_id} was filled a second time")
+            self._filled.add(client_id)
+        if parts.leg is not Leg.ENTRY:
+            return
+        key = (parts.symbol_tag, parts.trade_number)
+        other = self._executed.setdefault(key, client_id)
+        self.check("SENT_ONCE", other == client_id, f"{client_id} and {other} are entries of one trade")
+
+    def algo_is_cancelled(self, symbol: str, client_id: str) -> None:
+        self.check("OURS_ONLY", parse(client_id) is not None, f"{client_id} is not ours and is cancelled")
+        found = self._venue.state.algos.find(client_id)
+        live = found is not None and found.status.is_open and found.type is ConditionalType.STOP_MARKET
+        if not live or not self.has_stop(symbol) or not self._is_this_trades(symbol):
+            return
+        self.check("STOP_KEPT", self.has_stop(symbol, but=client_id), f"{client_id} was the last stop of {symbol}")
+
+    def _is_this_trades(self, symbol: str) -> bool:
+        """Something is open, and nothing of it is another hand's or a given-up entry's that came after all."""
+        trade = self._shared.engine.record(symbol).trade if self._shared is not None else None
+        held = abs(self.quantity(symbol))
+        return trade is not None and symbol not in self.touched and 0 < held <= trade.open_quantity
+
+    def order_is_cancelled(self, client_id: str) -> None:
+        self.check("OURS_ONLY", parse(client_id) is not None, f"{client_id} is not ours and is cancelled")
+
+    def _ours(self, client_id: str) -> ClientId | None:
+        parts = parse(client_id)
+        self.check("COMMITTED_FIRST", parts is not None, f"{client_id} has no name of ours")
+        return parts
+
+    def _check_filters(self, request: OrderRequest) -> None:
+        filters = self._venue.state.filters[request.symbol]
+        market = request.type is OrderType.MARKET
+        step = filters.market_step_size if market else filters.step_size
+        low, high = (
+            (filters.market_quantity_min, filters.market_quantity_max)
+            if market
+            else (filters.quantity_min, filters.quantity_max)
+        )
+        right = request.quantity % step == 0 and low <= request.quantity <= high
+        self.check("FILTERS", right, f"{request.client_id}: quantity {request.quantity} (step {step}, {low} to {high})")
+        if request.price is not None:
+            on_tick = (request.price - filters.price_min) % filters.tick_size == 0
+            self.check("FILTERS", on_tick, f"{request.client_id}: price {request.price} is between ticks")
+        price = request.price or self._venue.state.quotes[request.symbol].mark
+        enough = request.reduce_only or request.quantity * price >= filters.notional_min * Decimal("0.98")
+        self.check("FILTERS", enough, f"{request.client_id}: {request.quantity * price:f} is under the least notional")
+
+    def _check_limits(self, request: OrderRequest) -> None:
+        shared = self._shared
+        read = None if shared is None else shared.engine.equity
+        if shared is None or read is None:
+            return
+        engine, settings = shared.engine, shared.in_force.settings
+        risk, equity = settings.risk, read.account.equity
+        portfolio, config = engine.portfolio(), self._venue.state.config(request.symbol)
+        wanted = settings.account.leverage
+        self.check("LIMITS", config.leverage == wanted, f"{request.symbol} stands at {config.leverage}×, not {wanted}×")
+        isolated = config.margin_type is MarginType.ISOLATED
+        self.check("LIMITS", isolated, f"{request.symbol} is not isolated")
+        if self._monotonic() < self.unreliable_until_s:
+            return
+        entering = len(engine.active())
+        self.check(
+            "LIMITS", entering <= risk.max_open_positions, f"{entering} trades, {risk.max_open_positions} may be"
+        )
+        records = {record.symbol: record for record in engine.machines.records()}
+        held = {name for name, record in records.items() if record.trade is not None and self.quantity(name)}
+        really = len(held | {request.symbol})
+        self.check("LIMITS", really <= risk.max_open_positions, f"{really} positions with {request.symbol}'s entry")
+        allowed = equity * EXPOSURE_TOLERANCE
+        exposed = portfolio.exposure * 100 <= allowed * risk.max_exposure_pct
+        self.check("LIMITS", exposed, f"exposure {portfolio.exposure:f} of equity {equity:f}")
+        risked = portfolio.open_risk * 100 <= allowed * risk.max_open_risk_pct
+        self.check("LIMITS", risked, f"open risk {portfolio.open_risk:f} of equity {equity:f}")
+
+    # --- what is decided ----------------------------------------------------------------------
+    def stepped(self, step: Step) -> None:
+        self.recent.append(
+            f"{step.symbol} {step.source.value} → {step.dest.value} by {step.trigger.value} {step.reason}"
+        )
+        shared = self._shared
+        if shared is None:
+            return
+        record, account = shared.engine.record(step.symbol), shared.engine.account
+        if step.trigger in (Trigger.SIGNAL, Trigger.ENTER):
+            blocked = record.halt or record.quarantine or record.paused or account.halt or account.paused
+            self.check("NO_ENTRY_WHILE_BLOCKED", not blocked, f"{step.symbol} {step.trigger.value}: {blocked}")
+        elif step.trigger is Trigger.FLAT and step.symbol not in self.touched:
+            left = self.quantity(step.symbol)
+            self.check("FLAT_IS_FLAT", left == 0, f"{step.symbol} was booked as flat with {left} open")
+
+    # --- what is seen -------------------------------------------------------------------------
+    def saw(self, answer: object) -> None:
+        """The bot was told of positions: from now on it must act upon what is naked."""
+        if isinstance(answer, SymbolSnapshot):
+            rows: tuple[Any, ...] = (answer.position,) if answer.position is not None else ()
+        elif isinstance(answer, list):
+            rows = tuple(row for row in answer if isinstance(row, Position))
+        else:
+            return
+        for position in rows:
+            if position.quantity != 0 and self.is_naked(position.symbol):
+                self._seen_naked_s.setdefault(position.symbol, self._monotonic())
+
+    def look(self, *, fair_since_s: float) -> None:
+        """After every step of the world. ``fair_since_s``: since when nothing kept the bot from seeing."""
+        shared = self._shared
+        if shared is None:
+            return
+        now_s = self._monotonic()
+        for failure in shared.engine.failures:
+            self.check("NO_EXCEPTION", False, f"{failure.symbol} {failure.event}: {failure.error}")
+        for symbol in shared.in_force.filters:
+            record = shared.engine.record(symbol)
+            if not self.is_naked(symbol):
+                self._seen_naked_s.pop(symbol, None)
+                self._unseen_s.pop(symbol, None)
+                self._forget_touch(symbol, record)
+            elif symbol not in self.touched:
+                self._check_naked(shared, record, now_s, fair_since_s)
+
+    def _forget_touch(self, symbol: str, record: SymbolRecord) -> None:
+        """What a person did by hand is over once nothing is open any more."""
+        if symbol in self.touched and self.quantity(symbol) == 0 and record.trade is None:
+            open_orders = self._venue.state.orders.open(symbol) or self._venue.state.algos.open(symbol)
+            if not open_orders:
+                self.touched.discard(symbol)
+
+    def _check_naked(self, shared: Shared, record: SymbolRecord, now_s: float, fair_since_s: float) -> None:
+        symbol, deadline_s = record.symbol, shared.deadline_ms / 1000
+        since_s = self._unseen_s.setdefault(symbol, now_s)
+        seen_s = self._seen_naked_s.get(symbol)
+        if seen_s is None:
+            unseen_s = now_s - max(since_s, fair_since_s)
+            found = f"{symbol}: {self.quantity(symbol)} without a stop, unseen for {unseen_s:.0f} s ({record.state})"
+            self.check("NAKED_UNSEEN", unseen_s <= UNSEEN_S_MAX, found)
+            return
+        naked_s = now_s - max(seen_s, self.unreliable_until_s)
+        found = f"{symbol}: {self.quantity(symbol)} without a stop for {naked_s:.1f} s in {record.state}"
+        in_time = naked_s <= deadline_s + SLACK_S or record.state in EXITS
+        self.check("NAKED_TOO_LONG", in_time, found)
+
+
+def same_records(before: Mapping[str, SymbolRecord], after: Mapping[str, SymbolRecord]) -> str:
+    """The first difference between two sets of records in words, or an empty text."""
+    for symbol, record in before.items():
+        other = after.get(symbol)
+        if other is None and record != SymbolRecord(symbol=symbol):
+            return f"{symbol} is gone"
+        if other is not None and other != record:
+            fields = [name for name in record.__struct_fields__ if getattr(record, name) != getattr(other, name)]
+            return f"{symbol}: {', '.join(fields)} differ"
+    return ""

@@ -1,0 +1,190 @@
+"""The bot under torture: one process after the other on one database, with everything that runs beside the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from pathlib import Path
+
+import structlog
+
+from fsm.config import Config, load_config
+from fsm.core.records import AccountRecord, SymbolRecord
+from fsm.lab.torture.invariants import Watchman, same_records
+from fsm.lab.torture.tortured_port import KillSwitch, TorturedPort
+from fsm.live.assembly import assemble
+from fsm.live.clock import DrivenClock
+from fsm.live.daemon import Background, Daemon
+from fsm.live.delivery import Delivery
+from fsm.live.reload import Reload
+from fsm.live.shared import Shared
+from fsm.live.telegram import NotDelivered, Telegram
+from fsm.live.watch import ProtectionTimes
+from rules.load import Ruleset, parse_rules
+from rules.yaml_source import SourceError
+from store.alerts import AlertBox
+from store.database import Store, open_store
+from store.lock import ProcessLock
+
+DATABASE_ID = "70714e55"
+ENVIRONMENT = {"BINANCE_ENV": "sim", "TG_BOT_TOKEN": "1:token", "TG_CHAT_ID": "1"}
+RESTART_S = 2.0
+BUSY_MS = 1
+SYNCHRONOUS_OFF = 0
+"""Torture asks what a killed process leaves, which SQLite keeps at any setting; power cuts are not part of it."""
+
+
+class Messenger(Telegram):
+    """Telegram as torture has it: nothing leaves the process. ``trouble`` is what it answers with, if anything."""
+
+    trouble = ""
+    delivered = 0
+
+    async def send(self, text: str, *, silent: bool) -> None:
+        await asyncio.sleep(0)
+        match self.trouble:
+            case "down":
+                raise NotDelivered("no connection")
+            case "busy":
+                raise NotDelivered("HTTP 429", retry_after_s=30)
+            case "refuses":
+                raise NotDelivered("HTTP 400", final=True)
+        self.delivered += 1
+
+
+class Patient:
+    """``files`` holds config.yaml and rules.yaml, which are read at each start and watched while it runs."""
+
+    def __init__(
+        self, folder: Path, port: TorturedPort, clock: DrivenClock, watchman: Watchman, kill: KillSwitch
+    ) -> None:
+        self.db = folder / "torture.sqlite"
+        self.config_path = folder / "config.yaml"
+        self.rules_path = folder / "rules.yaml"
+        self.times = ProtectionTimes()
+        self.daemon: Daemon | None = None
+        self.store: Store | None = None
+        self.starts = 0
+        self.messenger: Messenger | None = None
+        self.trouble = ""
+        self._port = port
+        self._clock = clock
+        self._watchman = watchman
+        self._kill = kill
+        self._lock = ProcessLock(self.db)
+        self._task: asyncio.Task[None] | None = None
+        self._left: tuple[dict[str, SymbolRecord], AccountRecord] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    @property
+    def has_started(self) -> bool:
+        return self.daemon is not None and self.daemon.started.is_set()
+
+    def start(self) -> None:
+        """A new process. A config or rules file that is wrong at this moment is what keeps it from starting."""
+        self._lock.acquire()
+        try:
+            config = load_config(self.config_path, None, ENVIRONMENT)
+            rules = _rules(self.rules_path.read_text(encoding="utf-8"))
+        except SourceError:
+            self._lock.release()
+            raise
+        self.starts += 1
+        self.store = open_store(self.db, mode="write", at_ms=self._clock.now_ms(), busy_ms=BUSY_MS)
+        self.store.connection.pragma("synchronous", SYNCHRONOUS_OFF)
+        self.store.bind(environment="sim", account=None, at_ms=self._clock.now_ms(), database_id=DATABASE_ID)
+        self._task = asyncio.create_task(self._live(config, rules, self.store))
+
+    async def _live(self, config: Config, rules: Ruleset, store: Store) -> None:
+        self.messenger = Messenger(config.environment.tg_base_url, config.environment.secrets)
+        self.messenger.trouble = self.trouble
+        messenger = self.messenger
+
+        def background(shared: Shared) -> list[Background]:
+            return [Delivery(AlertBox(store), messenger, shared.in_force, self._clock).run]
+
+        daemon = await assemble(
+            config=config,
+            rules=rules,
+            store=store,
+            run_id=f"run{self.starts}",
+            exchange=self._port,
+            clock=self._clock,
+            on_step=self._watchman.stepped,
+            background=background,
+            times=self.times,
+        )
+        self._compare(daemon)
+        self.daemon = daemon
+        self._watchman.follow(daemon.shared)
+        reload = Reload(daemon, config=config, config_path=self.config_path, rules_path=self.rules_path)
+        watching = asyncio.create_task(reload.run())
+        try:
+            await daemon.run()
+        finally:
+            watching.cancel()
+
+    def _compare(self, daemon: Daemon) -> None:
+        """What the last process remembered when it ended is what this one begins with."""
+        if self._left is None:
+            return
+        records, account = self._left
+        engine = daemon.shared.engine
+        now = {record.symbol: record for record in engine.machines.records()}
+        difference = same_records(records, now)
+        self._watchman.check("SURVIVES_RESTART", not difference, difference)
+        self._watchman.check("SURVIVES_RESTART", engine.account == account, "the account's record differs")
+
+    def nudge(self, symbol: str) -> None:
+        lane = self.daemon.lanes.get(symbol) if self.daemon is not None else None
+        if lane is not None and self.is_alive:
+            lane.nudge()
+
+    def failure(self) -> BaseException | None:
+        """What ended the process, if it ended by itself."""
+        if self._task is None or not self._task.done() or self._task.cancelled():
+            return None
+        error = self._task.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        return error
+
+    async def kill(self) -> None:
+        """As kill -9: every task is dropped where it stands, nothing is written any more, the lock is free."""
+        if self.daemon is not None:
+            engine = self.daemon.shared.engine
+            self._left = ({record.symbol: record for record in engine.machines.records()}, engine.account)
+        self._watchman.follow(None)
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            if not self._task.cancelled():
+                self._task.exception()
+            self._task = None
+        self.daemon = None
+        self._kill.clear()
+        self._lock.release()
+
+    async def stop(self, wait_s: float) -> None:
+        """As SIGTERM; whoever does not end in time is killed."""
+        if self.daemon is not None and self._task is not None:
+            self.daemon.stop()
+            await asyncio.wait({self._task}, timeout=wait_s)
+        await self.kill()
+
+
+@lru_cache(maxsize=32)
+def _rules(text: str) -> Ruleset:
+    """Parsed once; the same few texts come again and again."""
+    return parse_rules(text, "rules.yaml")
+
+
+def quiet_logs() -> None:
+    """A run logs years in minutes; what matters is in its database."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))

@@ -1,0 +1,308 @@
+"""One run of torture: the market, the bot and the plan, on a loop where waiting takes no time.
+
+While something is under way, or short trouble is in force, the market and real time move together, half a second at a
+time. In between the market jumps from quarter hour to quarter hour, and the bot gets just enough time at each of them
+to look around. Whatever happens to the account on the way ends the jump.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from exchange.sim.port import Stage, touched
+from exchange.sim.venue import Venue
+from fsm.config import Settings
+from fsm.core.records import State
+from fsm.lab.torture.doings import Doings
+from fsm.lab.torture.invariants import Watchman
+from fsm.lab.torture.market import Market
+from fsm.lab.torture.patient import RESTART_S, Patient
+from fsm.lab.torture.plan import HOUR_MS, MINUTE_MS, Disturbance, Plan
+from fsm.lab.torture.tortured_port import KillSwitch, TorturedPort
+from fsm.lab.torture.weather import Weather
+from fsm.live.clock import DrivenClock
+from fsm.live.virtual_time import VirtualLoop
+from rules.yaml_source import SourceError
+from store.errors import JournalError, StoreError
+
+TICK_MS = 15 * MINUTE_MS
+CALM_S = 1.1
+"""Real time at a quarter hour: enough for a look at everything that is held, whose interval is a second here."""
+
+STEP_S = 0.5
+LONG_BUSY_S = 120.0
+"""What is under way for longer is an outage: from then on the market runs ahead of real time."""
+
+LONG_STEP_MS, LONG_STEP_S = 60_000, 2.0
+UNDER_WAY = (State.SIGNALLED, State.EXITING, State.FLATTEN)
+
+
+class World:
+    """``live`` plays the plan; ``watchman`` knows afterwards what did not hold."""
+
+    def __init__(self, plan: Plan, market: Market, folder: Path, on_step: Callable[[World], None]) -> None:
+        self.plan = plan
+        self._on_step = on_step
+        fees = Settings(version=1, symbols={}).simulation
+        self.venue = Venue(
+            filters={name: market.filters[name] for name in plan.symbols},
+            brackets={name: market.brackets[name] for name in plan.symbols},
+            balance=fees.balance_usdt,
+            maker_rate=fees.maker_fee_pct / 100,
+            taker_rate=fees.taker_fee_pct / 100,
+            slippage=fees.slippage_pct / 100,
+            depth_usdt=None if plan.depth_usdt is None else Decimal(plan.depth_usdt),
+        )
+        feeds = {name: market.feeds[name] for name in plan.symbols}
+        self.stage = Stage(self.venue, feeds, plan.start_ms)
+        for _ in self.stage.advance(plan.start_ms):
+            raise AssertionError("something happened to an account that has nothing")
+        self.kill_switch = KillSwitch()
+        self.weather = Weather(plan.seed, self.venue, self._monotonic)
+        self.clock = DrivenClock(lambda: self.venue.now_ms + self.doings.clock_offset_ms)
+        self.watchman = Watchman(self.venue, self._monotonic, self._is_committed)
+        self.port = TorturedPort(
+            self.stage,
+            sleep=self.clock.sleep,
+            latency_s=plan.latency_s,
+            weather=self.weather,
+            watchman=self.watchman,
+            kill=self.kill_switch,
+        )
+        self.patient = Patient(folder, self.port, self.clock, self.watchman, self.kill_switch)
+        base = Settings(version=1, symbols={}).plain()
+        self.doings = Doings(plan, base, self.venue, self.patient, self.watchman, self._monotonic)
+        self._down_s = 0.0
+        self._busy_since_s: float | None = None
+        self._fair_since_s = float("inf")
+        self.deaths = 0
+        self.vigil = False
+        self.log: list[tuple[int, str]] = []
+        self._reader: Any = None
+
+    def _monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.watchman.violations)
+
+    def _is_committed(self, client_id: str) -> bool:
+        """As another process reads the database."""
+        from store.database import open_store
+
+        if self._reader is None:
+            self._reader = open_store(self.patient.db, mode="read")
+        asked = "SELECT 1 FROM intents WHERE client_id = ?"
+        return self._reader.connection.execute(asked, (client_id,)).fetchone() is not None
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        self.doings.mend_disk()
+
+    # --- the plan -----------------------------------------------------------------------------
+    async def play(self) -> None:
+        """Everything in the plan, up to its end or the first violation."""
+        self.doings.write_files()
+        self._start()
+        for what in self.plan.disturbances:
+            await self.until(what.at_ms)
+            if self.failed:
+                return
+            self.log.append((self.venue.now_ms, what.sentence()))
+            await self._do(what)
+        await self.until(self.plan.end_ms)
+
+    async def until(self, at_ms: int) -> None:
+        while self.venue.now_ms < at_ms and not self.failed:
+            await self.step(at_ms)
+
+    async def _do(self, what: Disturbance) -> None:
+        match what.kind:
+            case "fault" | "outage" | "trigger" | "stream" | "lag" | "book":
+                self.weather.arm(what)
+            case "clock":
+                self.doings.clock(what)
+            case "disk":
+                self.doings.disk(what.what, what.seconds)
+            case "telegram":
+                self.doings.telegram(what)
+            case "edit":
+                self.doings.edit(what.what, what.count)
+            case "command":
+                self.doings.command(what.what, what.symbol)
+            case "round":
+                self.doings.round()
+            case "money":
+                self.doings.money(what.what, what.amount)
+            case "hand":
+                self.doings.hand(what.what, what.symbol)
+            case "kill" if what.what == "now":
+                self._down_s = what.seconds
+                await self._die()
+            case "kill":
+                self._down_s = what.seconds
+                self.kill_switch.set(what.what, what.count)
+            case "stop":
+                await self.patient.stop(10.0)
+                self._move_on(what.seconds)
+                self._start()
+            case "freeze":
+                self._freeze(what.seconds)
+            case _:
+                raise AssertionError(f"nobody knows how to do {what.kind!r}")
+
+    # --- time ---------------------------------------------------------------------------------
+    async def step(self, at_ms: int) -> None:
+        """One step towards that time."""
+        now_ms = self.venue.now_ms
+        if self.vigil or self.is_busy():
+            now_s = self._monotonic()
+            if self._busy_since_s is None:
+                self._busy_since_s = now_s
+            long = now_s - self._busy_since_s > LONG_BUSY_S
+            wanted_ms, wait_s = (LONG_STEP_MS, LONG_STEP_S) if long else (int(STEP_S * 1000), STEP_S)
+            self._move(min(now_ms + wanted_ms, at_ms))
+            await self._wait(wait_s if long else max((self.venue.now_ms - now_ms) / 1000, 0.001))
+        else:
+            self._busy_since_s = None
+            stop_ms = self._next_stop(now_ms)
+            self._move(min(stop_ms, at_ms))
+            await self._wait(CALM_S if self.venue.now_ms == stop_ms else 0.001)
+        await self.revive()
+        self._look()
+
+    def _next_stop(self, now_ms: int) -> int:
+        """The next quarter hour; the full hour a little later, once its candle counts as closed."""
+        settle_ms = 2_100
+        tick_ms = now_ms - now_ms % TICK_MS + TICK_MS
+        if now_ms % HOUR_MS < settle_ms:
+            return now_ms - now_ms % HOUR_MS + settle_ms
+        return tick_ms + settle_ms if tick_ms % HOUR_MS == 0 else tick_ms
+
+    def is_busy(self) -> bool:
+        patient, daemon = self.patient, self.patient.daemon
+        if not patient.is_alive or daemon is None or not daemon.started.is_set():
+            return True
+        if self.weather.is_brief() or self.doings.disk_is_failing:
+            return True
+        settle_ms = daemon.shared.in_force.settings.market_data.settle_delay_ms
+        closed_ms = (self.clock.now_ms() - settle_ms) // HOUR_MS * HOUR_MS
+        if (daemon.schedule.decided_ms or closed_ms) < closed_ms:
+            return True
+        if not all(lane.quiet.is_set() for lane in daemon.lanes.values()):
+            return True
+        return any(self._is_under_way(symbol) for symbol in daemon.shared.engine.active())
+
+    def _is_under_way(self, symbol: str) -> bool:
+        assert self.patient.daemon is not None
+        record = self.patient.daemon.shared.engine.record(symbol)
+        trade = record.trade
+        if record.state in UNDER_WAY or (self.watchman.is_naked(symbol) and symbol not in self.watchman.touched):
+            return True
+        waits = record.state is State.ENTERING and trade is not None
+        return waits and trade is not None and (trade.entry.price is None or trade.first_fill_ms is not None)
+
+    def _move(self, until_ms: int) -> None:
+        """Let the market go on, up to the first thing that happens to the account."""
+        for batch in self.stage.advance(until_ms):
+            symbols = touched(batch)
+            if symbols:
+                self._tell(symbols)
+                return
+
+    def _tell(self, symbols: list[str]) -> None:
+        """The stream tells of it, if it is not deaf."""
+        trouble = self.weather.stream()
+        if "lost" in trouble:
+            return
+        if "late" in trouble:
+            loop = asyncio.get_running_loop()
+            for symbol in symbols:
+                loop.call_later(3.0, self.patient.nudge, symbol)
+            return
+        for symbol in symbols * (2 if "twice" in trouble else 1):
+            self.patient.nudge(symbol)
+        if "resync" in trouble and self.patient.daemon is not None:
+            for symbol in self.patient.daemon.shared.engine.active():
+                self.patient.nudge(symbol)
+
+    def _move_on(self, seconds: float) -> None:
+        """The market goes on and nobody is told."""
+        for _ in self.stage.advance(min(self.venue.now_ms + int(seconds * 1000), self.plan.end_ms)):
+            pass
+
+    def _freeze(self, seconds: float) -> None:
+        """As SIGSTOP: market and real time go on, and the bot with all its deadlines stands still."""
+        self._move_on(seconds)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.jump(seconds)
+        self._fair_since_s = float("inf")
+        self.watchman.unreliable_until_s = max(self.watchman.unreliable_until_s, loop.time() + 1.0)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self.kill_switch.pulled.wait()
+        except TimeoutError:
+            return
+        await self._die()
+
+    # --- life and death -----------------------------------------------------------------------
+    def _start(self) -> None:
+        try:
+            self.patient.start()
+        except SourceError:
+            self.doings.write_files()  # whoever starts it mends what keeps it from starting
+            self.patient.start()
+
+    async def _die(self) -> None:
+        down_s, self._down_s = self._down_s, 0.0
+        self.log.append((self.venue.now_ms, f"the process was killed, down for {down_s:g} s"))
+        await self.patient.kill()
+        self._move_on(down_s)
+        await self._start_again()
+
+    async def _start_again(self) -> None:
+        while not self.patient.is_alive:
+            try:
+                self._start()
+            except StoreError:
+                await self.patient.kill()
+                await asyncio.sleep(RESTART_S)
+                self.doings.passed()
+
+    async def revive(self) -> None:
+        """A process that ended by itself is started again; whether it might have ended is judged here."""
+        if self.patient.is_alive:
+            return
+        error = self.patient.failure()
+        excused = self.doings.disk_is_failing and isinstance(error, (JournalError, StoreError))
+        self.watchman.check("NO_EXCEPTION", excused, f"the daemon ended: {type(error).__name__}: {error}")
+        self.deaths += 1
+        self.log.append((self.venue.now_ms, f"the process ended by itself: {type(error).__name__}: {error}"))
+        await self.patient.kill()
+        if not self.failed:
+            await asyncio.sleep(RESTART_S)
+            self.doings.passed()
+            await self._start_again()
+
+    def _look(self) -> None:
+        self.doings.passed()
+        self.weather.passed()
+        now_s = self._monotonic()
+        fair = self.weather.is_fair() and not self.doings.disk_is_failing and self.patient.has_started
+        fair = fair and not self.doings.clock_offset_ms and now_s - self.weather.touched_s > 1.0
+        if not fair:
+            self._fair_since_s = float("inf")
+        elif self._fair_since_s == float("inf"):
+            self._fair_since_s = now_s
+        self.watchman.look(fair_since_s=self._fair_since_s)
+        self._on_step(self)
