@@ -175,8 +175,8 @@ class Watchman:
     def algo_is_cancelled(self, symbol: str, client_id: str) -> None:
         self.check("OURS_ONLY", parse(client_id) is not None, f"{client_id} is not ours and is cancelled")
         found = self._venue.state.algos.find(client_id)
-        live = found is not None and found.status.is_open and found.type is ConditionalType.STOP_MARKET
-        if not live or not self.has_stop(symbol) or not self._is_this_trades(symbol):
+        stops = found is not None and found.status.is_open and found.type is ConditionalType.STOP_MARKET
+        if not stops or not self.has_stop(symbol) or not self._is_this_trades(symbol):
             return
         self.check("STOP_KEPT", self.has_stop(symbol, but=client_id), f"{client_id} was the last stop of {symbol}")
 

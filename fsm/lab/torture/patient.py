@@ -16,9 +16,9 @@ from fsm.live.assembly import assemble
 from fsm.live.clock import DrivenClock
 from fsm.live.daemon import Background, Daemon
 from fsm.live.delivery import Delivery
+from fsm.live.messenger import Message, NotDelivered, Tally
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
-from fsm.live.telegram import NotDelivered, Telegram
 from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset, parse_rules
 from rules.yaml_source import SourceError
@@ -27,18 +27,19 @@ from store.database import Store, open_store
 from store.lock import ProcessLock
 
 DATABASE_ID = "70714e55"
-ENVIRONMENT = {"BINANCE_ENV": "sim", "TG_BOT_TOKEN": "1:token", "TG_CHAT_ID": "1"}
+ENVIRONMENT = {"BINANCE_ENV": "sim"}
 RESTART_S = 2.0
 BUSY_MS = 1
 SYNCHRONOUS_OFF = 0
 """Torture asks what a killed process leaves, which SQLite keeps at any setting; power cuts are not part of it."""
 
 
-class Messenger(Telegram):
+class Pen:
     """Telegram as torture has it: nothing leaves the process. ``trouble`` is what it answers with, if anything."""
 
-    trouble = ""
-    delivered = 0
+    def __init__(self, trouble: str) -> None:
+        self.trouble = trouble
+        self.delivered = 0
 
     async def send(self, text: str, *, silent: bool) -> None:
         await asyncio.sleep(0)
@@ -50,6 +51,9 @@ class Messenger(Telegram):
             case "refuses":
                 raise NotDelivered("HTTP 400", final=True)
         self.delivered += 1
+
+    async def hear(self, after: int | None) -> list[Message]:
+        return []
 
 
 class Patient:
@@ -65,7 +69,7 @@ class Patient:
         self.daemon: Daemon | None = None
         self.store: Store | None = None
         self.starts = 0
-        self.messenger: Messenger | None = None
+        self.messenger: Pen | None = None
         self.trouble = ""
         self._port = port
         self._clock = clock
@@ -99,12 +103,10 @@ class Patient:
         self._task = asyncio.create_task(self._live(config, rules, self.store))
 
     async def _live(self, config: Config, rules: Ruleset, store: Store) -> None:
-        self.messenger = Messenger(config.environment.tg_base_url, config.environment.secrets)
-        self.messenger.trouble = self.trouble
-        messenger = self.messenger
+        messenger = self.messenger = Pen(self.trouble)
 
         def background(shared: Shared) -> list[Background]:
-            return [Delivery(AlertBox(store), messenger, shared.in_force, self._clock).run]
+            return [Delivery(AlertBox(store), messenger, shared.in_force, self._clock, Tally()).run]
 
         daemon = await assemble(
             config=config,
