@@ -161,9 +161,13 @@ def test_the_page_of_commands_is_drawn_from_the_commands() -> None:
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    for page in PAGES[1:]:
-        assert f"(docs/{page.name}" in readme, f"README.md does not lead to docs/{page.name}"
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        targets = re.findall(r"\]\(([^)#\s]+\.md)", page.read_text("utf-8"))
+        waiting += {(page.parent / target).resolve() for target in targets if "://" not in target} - reached
+    assert set(PAGES) <= reached, "link it from the README's last table"
 
 
 def test_every_code_that_troubleshooting_explains_is_one_that_the_program_gives() -> None:
