@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from exchange.types import Account, AlgoOrder, Confirmed, Fill, Order, Outcome, Refused
 from fsm.core.deciding import Reading
 from fsm.core.events import CandleClosed, IntentEnded, SymbolEvent, SymbolObserved
-from fsm.core.intents import Intent, Look
+from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, Placing, SweepOrders
 from fsm.core.move import Move, Step
 from fsm.core.records import AccountRecord, SymbolRecord, Trade
 from fsm.core.scene import Portfolio
@@ -25,6 +25,7 @@ from store.rows import (
     FillRow,
     IntentOutcome,
     IntentStatus,
+    OrderEnd,
     OrderUpdate,
     RegimeRow,
     SystemEventRow,
@@ -114,7 +115,8 @@ class JournalLedger:
             at_ms=at_ms,
         )
         updates = list(_answered(outcome)) if isinstance(outcome, Confirmed) else []
-        self._journal.commit(Batch(intent_outcomes=[settled], order_updates=updates))
+        ends = list(_ends(intent, outcome, at_ms))
+        self._journal.commit(Batch(intent_outcomes=[settled], order_updates=updates, order_ends=ends))
 
     def equity(self, at_ms: int, account: Account) -> None:
         row = EquityRow(
@@ -224,6 +226,19 @@ def _answered(outcome: Confirmed) -> Iterable[OrderUpdate]:
         yield _update(outcome.order)
     if outcome.algo_order is not None:
         yield _update(outcome.algo_order)
+
+
+def _ends(intent: Intent, outcome: Outcome | None, at_ms: int) -> Iterable[OrderEnd]:
+    """Orders that are over by this outcome, for readers: nobody asks the exchange about them again."""
+    if isinstance(outcome, Confirmed) and isinstance(intent, CancelEntry | CancelAlgo):
+        yield OrderEnd(client_order_id=intent.client_id, status="CANCELED", updated_ms=at_ms)
+    elif isinstance(outcome, Confirmed) and isinstance(intent, SweepOrders):
+        for client_id in intent.client_ids:
+            yield OrderEnd(client_order_id=client_id, status="CANCELED", updated_ms=at_ms)
+    elif isinstance(outcome, Refused) and isinstance(intent, Placing):
+        yield OrderEnd(client_order_id=intent.request.client_id, status="REJECTED", updated_ms=at_ms)
+    elif outcome is None and isinstance(intent, Placing):
+        yield OrderEnd(client_order_id=intent.request.client_id, status="DROPPED", updated_ms=at_ms)
 
 
 def _update(order: Order | AlgoOrder) -> OrderUpdate:

@@ -147,7 +147,12 @@ def _lack(trace: ConditionTrace) -> str:
     failing = [comparison for comparison in trace.comparisons if comparison.result is not Truth.TRUE]
     if len(failing) != 1 or failing[0].distance is None:
         return trace.id
-    return f"{trace.id} (by {number(abs(failing[0].distance))})"
+    return f"{trace.id} (by {_about(abs(failing[0].distance))})"
+
+
+def _about(value: float) -> str:
+    """A distance in a sentence: 4 significant digits say how near it was; the table has them all."""
+    return number(float(f"{value:.4g}"))
 
 
 def _condition_rows(trace: ConditionTrace) -> Iterator[Row]:

@@ -16,6 +16,7 @@ from store.rows import (
     ErrorRow,
     FillRow,
     IntentOutcome,
+    OrderEnd,
     OrderUpdate,
     PositionMark,
     RegimeRow,
@@ -30,7 +31,7 @@ class Batch:
     """Everything in it is applied in one transaction, or nothing of it is.
 
     Within the batch, rows of a table keep their order; between tables the order is: chained rows and what
-    they project, then intent outcomes, order updates, position marks, command acks, alerts, documents,
+    they project, then intent outcomes, order updates and ends, position marks, command acks, alerts, documents,
     candles and anchors. An intent can so be settled in the batch whose transition created it.
     """
 
@@ -45,6 +46,7 @@ class Batch:
     config_versions: list[ConfigVersionRow] = field(default_factory=list)
     intent_outcomes: list[IntentOutcome] = field(default_factory=list)
     order_updates: list[OrderUpdate] = field(default_factory=list)
+    order_ends: list[OrderEnd] = field(default_factory=list)
     marks: list[PositionMark] = field(default_factory=list)
     acks: list[CommandAck] = field(default_factory=list)
     alerts: list[AlertRow] = field(default_factory=list)

@@ -178,6 +178,7 @@ class Journal:
         writes = step.writes
         writes.steps.extend(map(statements.settle, batch.intent_outcomes))
         writes.steps.extend(map(statements.order_update, batch.order_updates))
+        writes.steps.extend(map(statements.order_end, batch.order_ends))
         writes.steps.extend(map(statements.mark, batch.marks))
         writes.steps.extend(map(statements.acknowledge, batch.acks))
         writes.steps.extend(map(statements.alert, batch.alerts))

@@ -237,6 +237,10 @@ class IntentOutcome(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
 
 
+OPEN_ORDER_STATUSES = ("INTENDED", "NEW", "PARTIALLY_FILLED", "TRIGGERING", "TRIGGERED")
+"""Statuses in which an order may still rest or fill (Binance's words, beside our INTENDED; checked 2026-11)."""
+
+
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """An order of ours as the exchange tells it now; an order that is not ours is passed over."""
 
@@ -245,6 +249,17 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     executed_quantity: Decimal
     average_price: Decimal | None
+    updated_ms: int
+
+
+class OrderEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """An order of ours that is known to be over though the exchange told no status: cancelled, refused, never sent.
+
+    One that has ended already keeps the status with which it ended.
+    """
+
+    client_order_id: str
+    status: Literal["CANCELED", "REJECTED", "DROPPED"]
     updated_ms: int
 
 

@@ -10,12 +10,14 @@ from typing import NamedTuple
 from store.canonical import Value
 from store.models import Alert, Candle, Command, Document, Intent, Order, Position, SeriesAnchor
 from store.rows import (
+    OPEN_ORDER_STATUSES,
     AlertRow,
     AnchorRow,
     CandleRow,
     CommandAck,
     DocumentRow,
     IntentOutcome,
+    OrderEnd,
     OrderUpdate,
     PositionMark,
 )
@@ -36,6 +38,10 @@ _INTENT = TABLES[Intent].update(
     {"status": "?1", "outcome_json": "?2", "attempts": "attempts + 1", "done_ms": "?3"},
 )
 _ORDER = TABLES[Order].update_live("order_id", "status", "executed_quantity", "average_price", "updated_ms")
+_ORDER_END = (
+    f"UPDATE {TABLES[Order].name} SET status = ?, updated_ms = ?"
+    f" WHERE client_order_id = ? AND status IN {OPEN_ORDER_STATUSES}"
+)
 _MARK = TABLES[Position].update_live("mark", "upnl", "liquidation_price", "isolated_wallet", "updated_ms")
 _ACK = (
     f"UPDATE {TABLES[Command].name} SET state = ?, guard = ?, detail = ?, finished_ms = ?"
@@ -64,6 +70,11 @@ def order_update(update: OrderUpdate) -> Statement:
     executed = _text(update.executed_quantity)
     values = (update.order_id, update.status, executed, average, update.updated_ms, update.client_order_id)
     return Statement(_ORDER, values)
+
+
+def order_end(end: OrderEnd) -> Statement:
+    """An order of ours that is over."""
+    return Statement(_ORDER_END, (end.status, end.updated_ms, end.client_order_id))
 
 
 def mark(position: PositionMark) -> Statement:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -197,6 +197,39 @@ class EquitySeries(msgspec.Struct, frozen=True, kw_only=True):
 
 class Alerts(msgspec.Struct, frozen=True):
     alerts: list[AlertRow]
+
+
+class SystemEventView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened beside trading: start, stop, pause, halt, reload, heartbeat, or what was put right.
+
+    ``facts`` is what was noted with it, and differs from kind to kind.
+    """
+
+    id: int
+    at_ms: int
+    kind: str
+    symbol: str | None
+    reason: str
+    facts: Any
+
+
+class SystemEvents(msgspec.Struct, frozen=True):
+    events: list[SystemEventView]
+
+
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that went wrong."""
+
+    id: int
+    at_ms: int
+    component: str
+    symbol: str | None
+    error: str
+    details: Any
+
+
+class Errors(msgspec.Struct, frozen=True):
+    errors: list[ErrorView]
 
 
 class Commands(msgspec.Struct, frozen=True):

@@ -13,12 +13,20 @@ from store.tables import TABLES
 
 
 def system_events(
-    store: Store, *, kind: str | None = None, since_ms: int = 0, after_id: int = 0, limit: int = 100
+    store: Store,
+    *,
+    kind: str | None = None,
+    without: str | None = None,
+    since_ms: int = 0,
+    after_id: int = 0,
+    limit: int = 100,
 ) -> list[SystemEventRow]:
-    """Events of the system, newest first."""
+    """Events of the system, newest first; of one kind, or of all but one."""
     query = SystemEvent.select().where((SystemEvent.at_ms >= since_ms) & (SystemEvent.id > after_id))
     if kind is not None:
         query = query.where(SystemEvent.kind == kind)
+    if without is not None:
+        query = query.where(SystemEvent.kind != without)
     return fetch(store, query.order_by(SystemEvent.at_ms.desc(), SystemEvent.id.desc()).limit(limit), SystemEventRow)
 
 

@@ -9,13 +9,11 @@ from peewee import ModelSelect
 from store.database import Store
 from store.models import AccountState, Fill, Intent, Order, Position, SymbolState, Trade
 from store.queries.fetching import fetch, fetch_one, unindexed
-from store.rows import FillRow
+from store.rows import OPEN_ORDER_STATUSES, FillRow
 from store.sqlite import reading
 from store.views import AccountRow, IntentRow, OrderRow, PositionRow, SymbolRow, TradeRow
 
 ABANDONED = "ABANDONED"
-OPEN_ORDER_STATUSES = ("INTENDED", "NEW", "PARTIALLY_FILLED", "TRIGGERING", "TRIGGERED")
-"""Statuses in which an order may still rest or fill (Binance's words, beside our INTENDED; checked 2026-11)."""
 
 
 def symbols(store: Store) -> list[SymbolRow]:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from web.endpoint import Endpoint
-from web.routes import account, holdings, journal, reasons
+from web.routes import account, holdings, journal, machine, reasons
 
-READS: tuple[Endpoint, ...] = (*account.READS, *holdings.READS, *journal.READS, *reasons.READS)
+READS: tuple[Endpoint, ...] = (*account.READS, *holdings.READS, *journal.READS, *machine.READS, *reasons.READS)

@@ -15,9 +15,10 @@ from web import documents
 from web.endpoint import Context, Endpoint, Limit, Name, NoQuery, RowId, When, milliseconds
 from web.errors import not_found
 from web.explaining import GuardView, explanation, guards_of, plain
-from web.views import Alerts, Commands
+from web.views import Alerts, Commands, Errors, ErrorView, SystemEvents, SystemEventView
 
 COMMANDS_SHOWN = 50
+HEARTBEAT = "HEARTBEAT"
 
 Cursor = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,15}\.[0-9]{1,15}$")]
 
@@ -40,6 +41,20 @@ class ById(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class AlertsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    limit: Limit = 50
+
+
+class SystemEventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``kind`` is one of those that answers show, as RECONCILIATION; ``quiet`` leaves out heartbeats."""
+
+    kind: Name | None = None
+    quiet: bool = False
+    since: When | None = None
+    limit: Limit = 50
+
+
+class ErrorsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    since: When | None = None
     limit: Limit = 50
 
 
@@ -166,6 +181,46 @@ def alerts(store: Store, query: AlertsQuery, context: Context) -> Alerts:
     return Alerts(queries.alerts(store, limit=query.limit))
 
 
+def system_events(store: Store, query: SystemEventsQuery, context: Context) -> SystemEvents:
+    found = queries.system_events(
+        store,
+        kind=query.kind,
+        without=HEARTBEAT if query.quiet else None,
+        since_ms=milliseconds(query.since, "since") or 0,
+        limit=query.limit,
+    )
+    return SystemEvents(
+        [
+            SystemEventView(
+                id=row.id,
+                at_ms=row.at_ms,
+                kind=row.kind,
+                symbol=row.symbol,
+                reason=row.reason,
+                facts=plain(row.facts_json),
+            )
+            for row in found
+        ]
+    )
+
+
+def errors(store: Store, query: ErrorsQuery, context: Context) -> Errors:
+    found = queries.errors(store, since_ms=milliseconds(query.since, "since") or 0, limit=query.limit)
+    return Errors(
+        [
+            ErrorView(
+                id=row.id,
+                at_ms=row.at_ms,
+                component=row.component,
+                symbol=row.symbol,
+                error=row.error,
+                details=plain(row.details_json),
+            )
+            for row in found
+        ]
+    )
+
+
 def commands(store: Store, query: NoQuery, context: Context) -> Commands:
     return Commands(Inbox(store).recent(limit=COMMANDS_SHOWN))
 
@@ -199,6 +254,20 @@ READS = (
         query=AlertsQuery,
         answer=Alerts,
         read=alerts,
+    ),
+    Endpoint(
+        path="/api/system-events",
+        summary="What happened beside trading, newest first: starts, halts, reloads, and what reconciliation put right",
+        query=SystemEventsQuery,
+        answer=SystemEvents,
+        read=system_events,
+    ),
+    Endpoint(
+        path="/api/errors",
+        summary="What went wrong, newest first",
+        query=ErrorsQuery,
+        answer=Errors,
+        read=errors,
     ),
     Endpoint(
         path="/api/commands",

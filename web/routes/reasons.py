@@ -1,4 +1,4 @@
-"""Answers to why: regimes with their hysteresis, reasons of each symbol, rules in force, and the machine's table."""
+"""Answers to why: regimes with their hysteresis, reasons of each symbol, and the rules in force."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from web import documents
 from web.endpoint import Context, Endpoint, Name, NoQuery, When, milliseconds
 from web.errors import not_found
 from web.explaining import GuardView, guards_of
-from web.views import Flag
 
 REGIME_CHANGES_SHOWN = 60
 RULESETS_KEPT = 4
@@ -132,26 +131,6 @@ class RulesView(msgspec.Struct, frozen=True, kw_only=True):
     versions: list[Version]
     config_versions: list[Version]
     config: dict[str, Any] | None
-
-
-class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
-    """A symbol's machine now."""
-
-    symbol: str
-    state: str
-    trade_id: str | None
-    halt: Flag | None
-    quarantine: Flag | None
-    paused: bool
-    at_ms: int
-    transition_id: int
-
-
-class MachineView(msgspec.Struct, frozen=True, kw_only=True):
-    """The table the engine runs on as the daemon left it (None when it has not), and where each symbol is in it."""
-
-    table: documents.MachineDocument | None
-    symbols: list[SymbolView]
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -329,29 +308,6 @@ def _in_force(store: Store, versions: list[RuleVersionRow]) -> RuleVersionRow:
     return next((version for version in versions if version.rules_hash == named), versions[0])
 
 
-def machine(store: Store, query: NoQuery, context: Context) -> MachineView:
-    return MachineView(
-        table=documents.machine(store),
-        symbols=[
-            SymbolView(
-                symbol=row.symbol,
-                state=row.state,
-                trade_id=row.trade_id,
-                halt=_flag(row.halt_cause, row.halt_since_ms),
-                quarantine=_flag(row.quarantine_cause, row.quarantine_since_ms),
-                paused=row.paused,
-                at_ms=row.at_ms,
-                transition_id=row.transition_id,
-            )
-            for row in queries.symbols(store)
-        ],
-    )
-
-
-def _flag(cause: str | None, since_ms: int | None) -> Flag | None:
-    return None if cause is None else Flag(cause, since_ms or 0)
-
-
 READS = (
     Endpoint(
         path="/api/regimes",
@@ -379,11 +335,5 @@ READS = (
         answer=RulesView,
         read=rules,
         may_miss=True,
-    ),
-    Endpoint(
-        path="/api/machine",
-        summary="The machine's table, and the state of every symbol",
-        answer=MachineView,
-        read=machine,
     ),
 )

@@ -1,18 +1,26 @@
-// Panels about the account: banner, figures, budgets, positions, and time to protection.
+// Panels about the account: banner, figures, kill switch with its budgets, and time to protection.
 
-import { byId, el, fill, lasting, money, price, signed, when } from "./dom.js";
+import { byId, el, fill, lasting, money, part, signed, when } from "./dom.js";
 
+const STAKES = {
+  sim: "simulated exchange, no real money",
+  testnet: "Binance's demo exchange, no real money",
+  mainnet: "REAL MONEY",
+  backtest: "a finished backtest",
+};
 const MEANING = {
-  BLOCK_ENTRIES: "When a limit is reached: no new entries; open positions go on with their stops.",
-  FLATTEN: "When a limit is reached: no new entries, and open positions are closed.",
+  BLOCK_ENTRIES: "entries stop, open positions go on with their stops",
+  FLATTEN: "entries stop, and open positions are closed",
 };
 const MODE_WORDS = { RUNNING: "running", PAUSED: "paused: no entries", HALTED: "HALTED: no entries", STOPPED: "no bot is running" };
 const SILENT_MS = 60_000;
-const MISSING_LIMITS = "The bot has not told its limits.";
+const NEARLY = 0.8;
+const PERIODS = { LIMIT_DAY: "Today", LIMIT_WEEK: "This week", LIMIT_MONTH: "This month", LIMIT_DRAWDOWN: "Drawdown" };
 
 export function drawSummary(summary) {
   byId("banner").dataset.environment = summary.environment;
   byId("environment").textContent = summary.environment.toUpperCase();
+  byId("stakes").textContent = STAKES[summary.environment] ?? "";
   const silent = summary.daemon_running && summary.pulse_age_ms > SILENT_MS;
   byId("mode").textContent = silent ? `NOT ANSWERING for ${lasting(summary.pulse_age_ms)}` : MODE_WORDS[summary.mode];
   byId("pulse").textContent = summary.daemon_running ? pulse(summary) : "shown from the database; nothing is traded now";
@@ -22,7 +30,7 @@ export function drawSummary(summary) {
   halted.hidden = !summary.halt;
   halted.textContent = summary.halt ? `Halted since ${when(summary.halt.since_ms)}: ${summary.halt.cause}. No new entries.` : "";
   fill(byId("figures"), figures(summary).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-  byId("limit-action").textContent = MEANING[summary.limit_action] ?? MISSING_LIMITS;
+  byId("kill-switch").textContent = killSwitch(summary);
   fill(byId("budgets"), summary.budgets.map(budget));
 }
 
@@ -54,67 +62,51 @@ function figures(summary) {
 
 const room = (cap, otherwise, digits = 2) => (cap ? `${money(cap.used, digits)} of ${money(cap.allowed, digits)}` : otherwise);
 
+function killSwitch(summary) {
+  if (!summary.limit_action) return "The bot has not told its limits.";
+  const hit = summary.budgets.filter((limit) => limit.exceeded).map((limit) => limit.cause);
+  const ends = summary.auto_resume ? " A day's, week's or month's limit ends with its period." : " Only the operator resumes.";
+  const state = hit.length ? `TRIPPED by ${hit.join(", ")}` : summary.halt ? "Not tripped; halted for another reason" : "Ready, not tripped";
+  return `${state}. When a limit is reached, ${MEANING[summary.limit_action] ?? summary.limit_action}.${ends}`;
+}
+
 function budget(limit) {
-  const name = limit.cause.replace("LIMIT_", "").toLowerCase();
   const [allowed, used] = [Number(limit.allowed), Math.max(0, Number(limit.used))];
-  const words = `${name}: ${money(limit.remaining)} of ${money(allowed)} USDT left${limit.exceeded ? " – REACHED" : ""}`;
-  return el("li", {}, el("span", { class: limit.exceeded ? "over" : "" }, words),
-    el("progress", { max: allowed || 1, value: Math.min(used, allowed || 1), "aria-label": `${name} budget used` }));
-}
-
-let verified = [];
-
-export function drawPositions({ positions }) {
-  verified = [];
-  if (positions.length === 0) {
-    fill(byId("positions"), el("p", { class: "quiet" }, "No open position."));
-    return;
-  }
-  fill(byId("positions"), positions.map(card));
-}
-
-function card(position) {
-  const safe = position.protected_ms !== null && position.stop_price !== null;
-  const stopWords = el("dd", {});
-  verified.push({ node: stopWords, position, readMs: performance.now() });
-  const targets = position.targets.map((target) => `${price(target.trigger_price)}${target.done ? " (hit)" : ""}`).join(", ");
-  const lines = [
-    ["Size", price(position.size)], ["Entry", price(position.entry)], ["Mark", price(position.mark)],
-    ["Stop", price(position.stop_price)], ["Targets", targets || "–"], ["Unrealised", signed(position.upnl)],
-    ["R", signed(position.r, 2, " R")], ["Risk", money(position.risk_usdt)], ["Liquidation", price(position.liquidation_price)],
-    ["Strategy", `${position.strategy ?? "–"} in ${position.regime ?? "–"}`], ["Since", when(position.opened_ms)],
-  ];
-  const node = el("article", { class: safe ? "card" : "card bare" },
-    el("h3", {}, position.symbol, el("span", { class: position.side === "LONG" ? "gain" : "loss" }, position.side),
-      el("span", { class: "badge" }, position.state)),
-    el("dl", {}, lines.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat(),
-      el("dt", {}, "Protection"), stopWords));
-  tick();
-  return node;
-}
-
-// The age of a verification grows while nobody asks again.
-export function tick() {
-  for (const { node, position, readMs } of verified) {
-    if (position.stop_price === null) node.textContent = "NO STOP";
-    else if (position.stop_verified_age_ms === null) node.textContent = position.protected_ms ? `stop confirmed; last look ${when(position.updated_ms)}` : "stop NOT confirmed";
-    else node.textContent = `stop verified ${lasting(position.stop_verified_age_ms + Math.round(performance.now() - readMs))} ago`;
-  }
+  const share = allowed > 0 ? Math.min(used / allowed, 1) : 1;
+  const name = PERIODS[limit.cause] ?? limit.cause;
+  const state = limit.exceeded ? "over" : share >= NEARLY ? "near" : "fine";
+  const bar = el("progress", { max: 1, value: share, "aria-label": `${name}: budget used`, class: state });
+  return el("li", { class: state }, el("span", { class: "small" }, limit.cause in PERIODS && limit.period !== "all" ? `${name} · ${limit.period}` : name),
+    el("strong", {}, limit.exceeded ? "REACHED" : `${money(limit.remaining)} left`), bar,
+    el("span", { class: "small" }, `${money(used)} of ${money(allowed)} used`));
 }
 
 export function drawProtection(found) {
-  const most = Math.max(1, ...found.buckets.map((bucket) => bucket.count));
-  const top = found.buckets.at(-2)?.le_ms;
-  const bars = found.buckets.map((bucket) => {
+  const { measured } = found;
+  const told = measured.buckets.length > 0 && measured.count > 0;
+  const buckets = told ? measured.buckets : found.buckets;
+  const parts = [];
+  if (told) {
+    parts.push(el("p", {}, `Real time from first fill to confirmed stop since the bot started: half within ${lasting(measured.p50_ms)}, `
+      + `99 % within ${lasting(measured.p99_ms)}, longest ${lasting(measured.max_ms)}; ${measured.late} of ${measured.count + measured.late} past the deadline${deadline(found)}.`));
+  }
+  if (found.trades > 0) {
+    const journal = `By the journal, on the exchange's clock${told ? " (which a simulation speeds up)" : ""}: half within ${lasting(found.p50_ms)}, `
+      + `99 % within ${lasting(found.p99_ms)}, longest ${lasting(found.max_ms)}; ${found.unprotected} of ${found.trades} trades ended before their stop was confirmed.`;
+    parts.push(el("p", told ? { class: "quiet" } : {}, journal));
+  }
+  if (parts.length === 0) parts.push(el("p", { class: "quiet" }, `No trade has been filled yet${deadline(found)}.`));
+  fill(byId("protection"), parts[0], histogram(buckets), parts[1] ?? null);
+}
+
+const deadline = (found) => (found.deadline_ms === null ? "" : ` of ${lasting(found.deadline_ms)}`);
+
+function histogram(buckets) {
+  const most = Math.max(1, ...buckets.map((bucket) => bucket.count));
+  const top = buckets.at(-2)?.le_ms;
+  const bars = buckets.map((bucket) => {
     const name = bucket.le_ms === null ? `over ${lasting(top)}` : `up to ${lasting(bucket.le_ms)}`;
-    return [el("span", {}, name), el("progress", { max: most, value: bucket.count, "aria-label": name }), el("span", { class: "num" }, String(bucket.count))];
+    return [el("span", {}, name), part(bucket.count / most, `${name}: ${bucket.count}`), el("span", { class: "num" }, String(bucket.count))];
   });
-  const deadline = found.deadline_ms === null ? "" : `; deadline ${lasting(found.deadline_ms)}`;
-  const words = found.trades === 0 ? "No trade has been filled yet."
-    : `From first fill to confirmed stop by the exchange's clock, which a simulation speeds up: half within ${lasting(found.p50_ms)}, 99 % within ${lasting(found.p99_ms)}, longest ${lasting(found.max_ms)}${deadline}. `
-      + `${found.unprotected} of ${found.trades} ended before their stop was confirmed.`;
-  const real = found.measured;
-  const measured = real.count === 0 ? null : el("p", {}, `In real time since the bot started: ${real.count} positions, half within ${lasting(real.p50_ms)}, `
-    + `99 % within ${lasting(real.p99_ms)}, longest ${lasting(real.max_ms)}; ${real.late} past the deadline.`);
-  fill(byId("protection"), measured, el("p", {}, words), el("div", { class: "bars" }, bars.flat()));
+  return el("div", { class: "bars" }, bars.flat());
 }

@@ -1,25 +1,31 @@
 // Starts the page, keeps it up to date through the stream of events, and asks again where events say too little.
 
-import { drawPositions, drawProtection, drawSummary, tick } from "./account.js";
+import { drawProtection, drawSummary } from "./account.js";
 import { get, logIn, logOut, readSession, session } from "./api.js";
 import { drawCandles, drawEquity, repaint } from "./charts.js";
 import { prepareControls, showControls } from "./controls.js";
 import { announce, byId, el } from "./dom.js";
-import { addTransition, drawAlerts, drawCommands, drawOrders, drawTrades, drawTransitions, moreTransitions, turnTrades } from "./lists.js";
+import { addTransition, drawAlerts, drawCommands, drawLog, drawOrders, drawTrades, drawTransitions, moreTransitions, turnTrades } from "./lists.js";
 import { drawMachine } from "./machine.js";
+import { drawPositions, tick } from "./positions.js";
 import { drawBoard, drawRegimes } from "./reasons.js";
 
 const SOON_MS = 800; // events that come together are shown together
 const QUICK_MS = 5000; // figures that change without an event: marks, ages, budgets
 const SLOW_MS = 30000; // reasons, regimes and charts
+const STEPS_ASKED = 300;
 let stream = null;
 let asOfMs = 0;
 
 const panels = {
   summary: async () => { const found = await get("/api/summary"); asOfMs = found.as_of_ms; drawSummary(found); },
   positions: async () => drawPositions(await get("/api/positions")),
-  machine: async () => { const found = await get("/api/machine"); offerSymbols(found); drawMachine(found); },
-  equity: async () => drawEquity(await get("/api/equity", { range: byId("equity-range").value })),
+  machine: async () => {
+    const [found, steps] = await Promise.all([get("/api/machine"), get("/api/transitions", { limit: STEPS_ASKED })]);
+    offerSymbols(found);
+    drawMachine(found, steps.transitions);
+  },
+  equity: async () => drawEquity(await get("/api/equity", { range: byId("equity-range").value }), byId("equity-limits").value),
   candles: drawChart,
   regimes: async () => drawRegimes(await get("/api/regimes"), asOfMs),
   why: async () => drawBoard(await get("/api/why")),
@@ -28,10 +34,11 @@ const panels = {
   alerts: async () => drawAlerts(await get("/api/alerts", { limit: 30 })),
   commands: async () => drawCommands(await get("/api/commands")),
   protection: async () => drawProtection(await get("/api/protection")),
+  log: drawLog,
   transitions: drawTransitions,
 };
 const QUICK = ["summary", "positions"];
-const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders"];
+const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders", "log", "machine"];
 const BY_TRANSITION = ["summary", "positions", "machine", "orders", "trades", "equity", "candles"];
 
 const dirty = new Set();
@@ -72,11 +79,16 @@ async function drawChart() {
     get("/api/trades", { symbol, limit: 100 }),
     get("/api/positions"),
   ]);
-  drawCandles(symbol, candles.candles, trades.trades, positions.positions.find((position) => position.symbol === symbol));
+  drawCandles(symbol, timeframe, candles.candles, trades.trades, positions.positions.find((position) => position.symbol === symbol));
 }
 
 function offerSymbols({ table, symbols }) {
+  const first = byId("symbol").options.length === 0;
   offer(byId("symbol"), symbols.map((symbol) => symbol.symbol));
+  if (first && symbols.length) {
+    byId("symbol").value = (symbols.find((symbol) => symbol.trade_id) ?? symbols[0]).symbol;
+    soon("candles");
+  }
   offer(byId("control-symbol"), symbols.map((symbol) => symbol.symbol));
   offer(byId("filter-symbol"), symbols.map((symbol) => symbol.symbol));
   offer(byId("filter-state"), table?.states ?? [...new Set(symbols.map((symbol) => symbol.state))]);
@@ -102,7 +114,7 @@ function connect() {
     if (row.source !== row.dest) announce(row.explanation);
     soon(...BY_TRANSITION);
   });
-  stream.addEventListener("alert", (event) => { announce(JSON.parse(event.data).text); soon("alerts", "summary"); });
+  stream.addEventListener("alert", (event) => { announce(JSON.parse(event.data).text); soon("alerts", "summary", "log"); });
   stream.addEventListener("command", () => soon("commands", "summary", "machine"));
   stream.addEventListener("reset", () => soon(...Object.keys(panels)));
 }
@@ -120,6 +132,7 @@ async function checkSession() {
 function show() {
   byId("login").hidden = session.may_read;
   byId("main").hidden = !session.may_read;
+  byId("places").hidden = !session.may_read;
   byId("log-out").hidden = !session.csrf;
   showControls();
   if (session.may_read) {
@@ -159,9 +172,11 @@ function prepare() {
   });
   byId("log-out").addEventListener("click", async () => { await logOut(); show(); });
   window.addEventListener("logged-out", () => { if (session.may_read) checkSession(); });
-  byId("equity-range").addEventListener("change", () => soon("equity"));
+  for (const id of ["equity-range", "equity-limits"]) byId(id).addEventListener("change", () => soon("equity"));
+  byId("log-kind").addEventListener("change", () => soon("log"));
+  byId("transitions-filter").addEventListener("submit", (event) => event.preventDefault());
   for (const id of ["symbol", "timeframe"]) byId(id).addEventListener("change", () => soon("candles"));
-  for (const id of ["filter-symbol", "filter-state"]) byId(id).addEventListener("change", () => soon("transitions"));
+  for (const id of ["filter-symbol", "filter-state", "filter-trade"]) byId(id).addEventListener("change", () => soon("transitions"));
   byId("trades-newer").addEventListener("click", () => turnTrades(-1));
   byId("trades-older").addEventListener("click", () => turnTrades(1));
   byId("transitions-more").addEventListener("click", () => moreTransitions());

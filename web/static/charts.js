@@ -6,6 +6,7 @@ const library = () => window.LightweightCharts;
 const seconds = (ms) => Math.floor(ms / 1000);
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const charts = [];
+const PLANS_SHOWN = 20;
 
 function looks() {
   return {
@@ -33,25 +34,40 @@ function series(points, value) {
   return [...bySecond].sort(([a], [b]) => a - b).map(([time, amount]) => ({ time, value: amount }));
 }
 
-let equityChart, equityLine, drawdownBars, floorLines = [];
+let equityChart, equityLine, drawdownLine, floorLines = [], floorsInView = [];
 
-export function drawEquity(found) {
-  if (!equityChart) {
-    equityChart = chart("equity-chart");
-    equityLine = equityChart.addAreaSeries({
-      lineColor: "#3b74e8", topColor: "rgba(59,116,232,.28)", bottomColor: "rgba(59,116,232,.02)", lineWidth: 2,
-    });
-    drawdownBars = equityChart.addHistogramSeries({
-      priceScaleId: "drawdown", color: "rgba(214,69,80,.5)", priceLineVisible: false, lastValueVisible: false,
-      priceFormat: { type: "custom", formatter: (value) => `${value.toFixed(1)} %` },
-    });
-    equityChart.priceScale("drawdown").applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
-  }
+// The scale reaches down to the limits that are to be seen, so that the room above them is seen too.
+function withFloors(original) {
+  const found = original();
+  if (found && floorsInView.length) found.priceRange.minValue = Math.min(found.priceRange.minValue, ...floorsInView);
+  return found;
+}
+
+function equityParts() {
+  equityChart = chart("equity-chart");
+  equityChart.priceScale("right").applyOptions({ scaleMargins: { top: 0.06, bottom: 0.26 } });
+  equityLine = equityChart.addAreaSeries({
+    lineColor: "#3b74e8", topColor: "rgba(59,116,232,.28)", bottomColor: "rgba(59,116,232,.02)", lineWidth: 2,
+    autoscaleInfoProvider: withFloors,
+  });
+  drawdownLine = equityChart.addBaselineSeries({
+    priceScaleId: "drawdown", baseValue: { type: "price", price: 0 }, lineWidth: 1, priceLineVisible: false, lastValueVisible: false,
+    topLineColor: "#d64550", bottomLineColor: "#d64550", bottomFillColor1: "rgba(214,69,80,.15)", bottomFillColor2: "rgba(214,69,80,.45)",
+    priceFormat: { type: "custom", formatter: (value) => `${value.toFixed(1)} %` },
+  });
+  equityChart.priceScale("drawdown").applyOptions({ scaleMargins: { top: 0.8, bottom: 0.02 } });
+}
+
+export function drawEquity(found, limitsInView) {
+  if (!equityChart) equityParts();
+  const floors = Object.entries(found.floors).map(([cause, floor]) => [cause, Number(floor)]);
+  const nearest = floors.length ? Math.max(...floors.map(([, floor]) => floor)) : null;
+  floorsInView = floors.map(([, floor]) => floor).filter((floor) => limitsInView === "all" || floor === nearest);
   equityLine.setData(series(found.points, (point) => Number(point.equity)));
-  drawdownBars.setData(series(found.points, (point) => -point.drawdown_pct));
+  drawdownLine.setData(series(found.points, (point) => -point.drawdown_pct));
   for (const line of floorLines) equityLine.removePriceLine(line);
-  floorLines = Object.entries(found.floors).map(([cause, floor]) =>
-    equityLine.createPriceLine({ price: Number(floor), color: "#d64550", lineStyle: 2, lineWidth: 1, title: cause }));
+  floorLines = floors.map(([cause, floor]) =>
+    equityLine.createPriceLine({ price: floor, color: "#d64550", lineStyle: 2, lineWidth: 1, title: cause.replace("LIMIT_", "").toLowerCase() }));
   equityChart.timeScale().fitContent();
   byId("equity-words").textContent = equityWords(found);
 }
@@ -60,14 +76,14 @@ function equityWords({ points, floors }) {
   if (points.length === 0) return "No equity has been read yet.";
   const [first, last] = [points[0], points.at(-1)];
   const worst = points.reduce((most, point) => Math.max(most, point.drawdown_pct), 0);
-  const limits = Object.entries(floors).map(([cause, floor]) => `${cause} at ${money(floor)}`).join(", ");
-  return `Equity from ${money(first.equity)} USDT (${when(first.at_ms)}) to ${money(last.equity)} USDT (${when(last.at_ms)}), `
-    + `largest drawdown ${worst.toFixed(2)} %. ${limits ? `Limits stop entries: ${limits}.` : "No limits have been told."}`;
+  const limits = Object.entries(floors).map(([cause, floor]) => `${cause.replace("LIMIT_", "").toLowerCase()} at ${money(floor)}`).join(", ");
+  return `Equity (blue) from ${money(first.equity)} USDT (${when(first.at_ms)}) to ${money(last.equity)} USDT (${when(last.at_ms)}); `
+    + `below it the drawdown (red), ${worst.toFixed(2)} % at most. ${limits ? `Limits (dashed) act at: ${limits}.` : "No limits have been told."}`;
 }
 
-let candleChart, candleBars, tradeLines = [];
+let candleChart, candleBars, tradeLines = [], plans = [], shownFor = null;
 
-export function drawCandles(symbol, candles, trades, position) {
+export function drawCandles(symbol, timeframe, candles, trades, position) {
   if (!candleChart) {
     candleChart = chart("candle-chart");
     candleBars = candleChart.addCandlestickSeries({
@@ -79,10 +95,29 @@ export function drawCandles(symbol, candles, trades, position) {
   const decimals = top >= 1000 ? 1 : top >= 10 ? 3 : 5;
   candleBars.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
   candleBars.setMarkers(markers(candles, trades));
+  drawPlans(candles, trades);
   for (const line of tradeLines) candleBars.removePriceLine(line);
   tradeLines = levels(position).map(([title, level, shade]) =>
     candleBars.createPriceLine({ price: Number(level), color: shade, lineStyle: 2, lineWidth: 2, title }));
+  if (shownFor !== `${symbol} ${timeframe}`) candleChart.timeScale().setVisibleLogicalRange({ from: candles.length - 150, to: candles.length + 6 });
+  shownFor = `${symbol} ${timeframe}`;
   byId("candle-words").replaceChildren(...candleWords(symbol, candles, trades, position));
+}
+
+// The stop with which each trade began, from its entry to its end.
+function drawPlans(candles, trades) {
+  for (const line of plans) candleChart.removeSeries(line);
+  const opens = candles.map((candle) => candle.time_ms);
+  plans = trades.filter((trade) => trade.first_fill_ms >= opens[0]).slice(0, PLANS_SHOWN).map((trade) => {
+    const line = candleChart.addLineSeries({
+      color: "#d64550", lineWidth: 1, lineStyle: 2, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
+      autoscaleInfoProvider: () => null,
+    });
+    const endMs = trade.closed_ms ?? opens.at(-1);
+    const covered = opens.filter((open, index) => (opens[index + 1] ?? Infinity) > trade.first_fill_ms && open <= endMs);
+    line.setData(covered.map((open) => ({ time: seconds(open), value: Number(trade.stop_price_initial) })));
+    return line;
+  });
 }
 
 function levels(position) {
@@ -118,7 +153,8 @@ function markers(candles, trades) {
 function candleWords(symbol, candles, trades, position) {
   if (candles.length === 0) return [`No candles of ${symbol} are stored for this timeframe.`];
   const last = candles.at(-1);
-  const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${trades.length} trades shown. `];
+  const shown = trades.filter((trade) => trade.first_fill_ms >= candles[0].time_ms).length;
+  const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${shown} trades in these candles: arrows are entries, circles ends, dashed red their first stops. `];
   if (position) {
     words.push(`${position.side} from ${price(position.entry)}, stop ${price(position.stop_price)}, `, signed(position.r, 2, " R"), ".");
   }

@@ -18,15 +18,23 @@ export function fill(target, ...children) {
   target.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
 }
 
-// Columns: [title, (row) => text or node, class]. The place that scrolls can be reached by keyboard.
+// Columns: [title, (row) => text or node, class]. The place that scrolls can be reached by keyboard. Roles are said
+// outright because on a phone each row is shown as a card, and a browser would no longer call that a table.
 export function table(caption, columns, rows, empty) {
   if (rows.length === 0) return el("p", { class: "quiet" }, empty);
-  const head = columns.map(([title, , kind]) => el("th", { scope: "col", class: kind ?? "" }, title));
-  const body = rows.map((row) =>
-    el("tr", row.fresh ? { class: "fresh" } : {}, columns.map(([, cell, kind]) => el("td", { class: kind ?? "" }, cell(row) ?? "–"))),
-  );
+  const head = columns.map(([title, , kind]) => el("th", { scope: "col", role: "columnheader", class: kind ?? "" }, title));
+  const body = rows.map((row) => el("tr", { role: "row", class: row.fresh ? "fresh" : "" }, columns.map(([title, cell, kind]) =>
+    el("td", { role: "cell", class: kind ?? "", "data-title": title }, cell(row) ?? "–"))));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));
+    el("table", { role: "table" }, el("caption", {}, caption), el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, head)),
+      el("tbody", { role: "rowgroup" }, body)));
+}
+
+// A bar of which a share from 0 to 1 is filled.
+export function part(share, words, kind = "") {
+  const inner = el("i", {});
+  inner.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+  return el("div", { class: `part ${kind}`, role: "img", "aria-label": words }, inner);
 }
 
 export function money(text, digits = 2) {
@@ -54,7 +62,7 @@ export function when(ms) {
 
 export function lasting(ms) {
   if (ms === null || ms === undefined) return "–";
-  if (ms < 1000) return `${ms} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
   const s = Math.round(ms / 1000);
   if (s < 120) return `${s} s`;
   if (s < 7200) return `${Math.round(s / 60)} min`;

@@ -11,8 +11,8 @@ let offset = 0;
 export async function drawTrades() {
   const found = await get("/api/trades", { limit: TRADES_SHOWN, offset });
   const columns = [
-    ["Trade", (row) => row.id], ["Side", (row) => row.side], ["Status", (row) => row.status], ["Strategy", (row) => row.strategy_used],
-    ["Regime", (row) => row.regime_at_entry], ["Opened", (row) => when(row.opened_ms)], ["Closed", (row) => when(row.closed_ms)],
+    ["Trade", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Steps of trade ${row.id}`, onclick: () => showTrade(row.id) }, row.id)], ["Side", (row) => row.side], ["Status", (row) => row.status], ["Strategy in regime", (row) => `${row.strategy_used} in ${row.regime_at_entry}`],
+    ["Opened", (row) => when(row.opened_ms)], ["Closed", (row) => when(row.closed_ms)],
     ["Entry", (row) => price(row.entry_price), "num"], ["Exit", (row) => price(row.exit_price), "num"], ["Net", (row) => signed(row.net_pnl), "num"],
     ["R", (row) => signed(row.r), "num"], ["Fees", (row) => money(row.fees), "num"], ["Ended by", (row) => row.exit_reason],
   ];
@@ -20,6 +20,15 @@ export async function drawTrades() {
   byId("trades-newer").disabled = offset === 0;
   byId("trades-older").disabled = offset + TRADES_SHOWN >= found.total;
   byId("trades-place").textContent = found.total ? `${offset + 1} to ${Math.min(offset + TRADES_SHOWN, found.total)} of ${found.total}` : "";
+}
+
+function showTrade(id) {
+  byId("filter-symbol").value = "";
+  byId("filter-state").value = "";
+  byId("filter-trade").value = id;
+  drawTransitions();
+  byId("transitions-title").scrollIntoView();
+  byId("filter-trade").focus({ preventScroll: true });
 }
 
 export function turnTrades(step) {
@@ -44,6 +53,25 @@ export function drawAlerts({ alerts }) {
   fill(byId("alerts"), table("Alerts, newest first", columns, alerts, "No alert."));
 }
 
+const FACTS_SHOWN = 240;
+
+// What was noted with an event; the account's whole record belongs to the journal.
+function facts({ account: _, ...found }) {
+  const text = typeof found.text === "string" ? found.text : JSON.stringify(found);
+  return text === "{}" ? "" : text.slice(0, FACTS_SHOWN);
+}
+
+export async function drawLog() {
+  const kind = byId("log-kind").value;
+  const found = kind === "errors" ? await get("/api/errors", { limit: 40 }) : await get("/api/system-events", { kind, quiet: "true", limit: 40 });
+  const rows = found.errors ?? found.events;
+  const columns = [
+    ["Time", (row) => when(row.at_ms)], ["Kind", (row) => row.kind ?? row.component], ["Symbol", (row) => row.symbol],
+    ["What", (row) => row.reason ?? row.error, "words"], ["Facts", (row) => facts(row.facts ?? row.details), "words"],
+  ];
+  fill(byId("log"), table("Newest first", columns, rows, "Nothing of this kind has happened."));
+}
+
 export function drawCommands({ commands }) {
   const columns = [
     ["Command", (row) => `${row.kind} ${row.symbol ?? "all symbols"}`], ["From", (row) => row.source],
@@ -55,7 +83,7 @@ export function drawCommands({ commands }) {
 
 let rows = [];
 let cursor = null;
-const filter = () => ({ symbol: byId("filter-symbol").value, state: byId("filter-state").value });
+const filter = () => ({ symbol: byId("filter-symbol").value, state: byId("filter-state").value, trade: byId("filter-trade").value.trim() });
 
 export async function drawTransitions() {
   const page = await get("/api/transitions", { ...filter(), limit: TRANSITIONS_SHOWN });
@@ -72,8 +100,8 @@ export async function moreTransitions() {
 }
 
 export function addTransition(row) {
-  const { symbol, state } = filter();
-  if ((symbol && symbol !== row.symbol) || (state && state !== row.dest) || rows.some((known) => known.id === row.id)) return;
+  const { symbol, state, trade } = filter();
+  if ((symbol && symbol !== row.symbol) || (state && state !== row.dest) || (trade && trade !== row.trade_id) || rows.some((known) => known.id === row.id)) return;
   rows = [{ ...row, fresh: true }, ...rows].slice(0, TRANSITIONS_MAX);
   showTransitions();
 }

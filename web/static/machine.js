@@ -3,13 +3,21 @@
 import { byId, el, fill, when } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, BOX_W, BOX_H] = [620, 330, 132, 56];
-// Where each state stands; a state that is not known here is put into a row below.
-const PLACES = {
-  IDLE: [20, 130], SIGNALLED: [165, 30], ENTERING: [325, 30], PROTECTED: [468, 130], EXITING: [325, 236],
-  HALT: [20, 250], FLATTEN: [245, 130],
-};
+const [BOX_W, BOX_H] = [132, 56];
+// Where each state stands, on a screen and on a phone; a state that is not known here is put into a row below.
+const WIDE = { width: 620, height: 330, places: {
+  IDLE: [8, 130], SIGNALLED: [120, 14], ENTERING: [355, 14], PROTECTED: [480, 130], EXITING: [325, 258], HALT: [8, 262], FLATTEN: [245, 136],
+} };
+const NARROW = { width: 330, height: 470, places: {
+  IDLE: [8, 14], SIGNALLED: [190, 14], ENTERING: [190, 136], FLATTEN: [8, 196], PROTECTED: [190, 262], EXITING: [112, 394], HALT: [8, 300],
+} };
+const narrow = window.matchMedia("(max-width: 640px)");
 const GUARDS = new Set(["FLATTEN", "HALT"]);
+// The way of a trade that goes as planned; these are named on the picture, all others when pointed at.
+const MAIN = new Set(["IDLE SIGNALLED", "SIGNALLED ENTERING", "ENTERING PROTECTED", "PROTECTED EXITING", "EXITING IDLE"]);
+const STEPS_SHOWN = 14;
+let latest = null;
+narrow.addEventListener("change", () => { if (latest) drawMachine(...latest); });
 
 function svg(tag, attributes, ...children) {
   const node = document.createElementNS(SVG, tag);
@@ -28,7 +36,7 @@ function way(from, to) {
   const [dx, dy] = [(bx - ax) / length, (by - ay) / length];
   const reach = Math.min(BOX_W / 2 / Math.max(Math.abs(dx), 0.01), BOX_H / 2 / Math.max(Math.abs(dy), 0.01)) + 3;
   const [mx, my] = [(ax + bx) / 2 - dy * 16, (ay + by) / 2 + dx * 16];
-  return `M${ax + dx * reach} ${ay + dy * reach} Q${mx} ${my} ${bx - dx * reach} ${by - dy * reach}`;
+  return { d: `M${ax + dx * reach} ${ay + dy * reach} Q${mx} ${my} ${bx - dx * reach} ${by - dy * reach}`, middle: [mx - dy * 3, my + dx * 3] };
 }
 
 function destinations(cells, state) {
@@ -40,20 +48,29 @@ function destinations(cells, state) {
   return found;
 }
 
-export function drawMachine({ table, symbols }) {
+export function drawMachine({ table, symbols }, steps) {
+  latest = [{ table, symbols }, steps];
+  const { width, height, places } = narrow.matches ? NARROW : WIDE;
   const cells = table?.table ?? {};
-  const states = table?.states?.length ? table.states : Object.keys(PLACES);
-  const place = (state) => PLACES[state] ?? [20 + 145 * (states.indexOf(state) % 4), HEIGHT - BOX_H];
-  const ways = states.flatMap((state) => [...destinations(cells, state)].map(([dest, triggers]) =>
-    svg("path", { d: way(place(state), place(dest)), "marker-end": "url(#arrow)" },
-      svg("title", {}, `${state} to ${dest}: ${triggers.join(", ")}`))));
+  const states = table?.states?.length ? table.states : Object.keys(places);
+  const place = (state) => places[state] ?? [20 + 145 * (states.indexOf(state) % 4), height - BOX_H];
+  const ways = states.flatMap((state) => [...destinations(cells, state)].map(([dest, triggers]) => arrow(place(state), place(dest), state, dest, triggers)))
+    .sort((a, b) => a.classList.length - b.classList.length); // the main way lies on top
   const boxes = states.map((state) => box(state, place(state), symbols.filter((symbol) => symbol.state === state)));
-  const arrow = svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" },
+  const head = svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerUnits: "userSpaceOnUse", markerWidth: 9, markerHeight: 9, orient: "auto" },
     svg("path", { d: "M0 0 8 4 0 8z" }));
-  fill(byId("machine"), svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "State of each symbol on the machine; the list below says the same" },
-    svg("defs", {}, arrow), ...ways, ...boxes));
-  fill(byId("machine-words"), symbols.map(words), symbols.length ? null : el("li", { class: "quiet" }, "No symbol has moved yet."),
+  fill(byId("machine"), svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "State of each symbol on the machine; the list below says the same" },
+    svg("defs", {}, head), ...ways, ...boxes));
+  fill(byId("machine-words"), symbols.map((symbol) => words(symbol, steps.filter((step) => step.symbol === symbol.symbol))),
+    symbols.length ? null : el("li", { class: "quiet" }, "No symbol has moved yet."),
     table ? null : el("li", { class: "quiet" }, "The bot has not stored its table: ways between states are not drawn."));
+}
+
+function arrow(from, to, state, dest, triggers) {
+  const { d, middle } = way(from, to);
+  const main = MAIN.has(`${state} ${dest}`);
+  const line = svg("path", { d, "marker-end": "url(#arrow)" }, svg("title", {}, `${state} to ${dest}: ${triggers.join(", ")}`));
+  return svg("g", main ? { class: "main" } : {}, line, ...(main ? [svg("text", { x: middle[0], y: middle[1], class: "trigger" }, triggers[0])] : []));
 }
 
 function box(state, [x, y], held) {
@@ -65,11 +82,20 @@ function box(state, [x, y], held) {
     svg("text", { x: x + BOX_W / 2, y: y + 42, class: "who" }, names.length > 20 ? `${names.slice(0, 19)}…` : names));
 }
 
-function words(symbol) {
+function words(symbol, steps) {
   const marks = [];
   if (symbol.halt) marks.push(`halted (${symbol.halt.cause}) since ${when(symbol.halt.since_ms)}`);
   if (symbol.quarantine) marks.push(`in quarantine (${symbol.quarantine.cause}) since ${when(symbol.quarantine.since_ms)}`);
   if (symbol.paused) marks.push("paused");
-  return el("li", {}, el("strong", {}, symbol.symbol), ` ${symbol.state} since ${when(symbol.at_ms)}`,
-    marks.length ? el("span", { class: "loss" }, `; ${marks.join("; ")}`) : null);
+  return el("li", { class: "line" }, el("span", {}, el("strong", {}, symbol.symbol), ` ${symbol.state} `,
+    symbol.at_ms === null ? "(no step yet)" : `since ${when(symbol.at_ms)}`, marks.length ? el("span", { class: "loss" }, `; ${marks.join("; ")}`) : null),
+  timeline(symbol.symbol, steps));
+}
+
+// The latest steps, oldest left; each takes the same room, whatever time it lasted.
+function timeline(name, steps) {
+  if (steps.length === 0) return null;
+  const shown = steps.slice(0, STEPS_SHOWN).reverse();
+  const parts = shown.map((step) => el("i", { "data-state": step.dest, title: `${when(step.at_ms)} ${step.trigger}: ${step.source} → ${step.dest}` }));
+  return el("span", { class: "steps", role: "img", "aria-label": `${name}, latest steps: ${shown.map((step) => step.dest).join(", ")}` }, parts);
 }

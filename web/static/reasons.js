@@ -1,7 +1,7 @@
 // Panels about reasons: regimes with their hysteresis, and why each symbol does or does not trade.
 
 import { get } from "./api.js";
-import { byId, el, fill, lasting, table, when } from "./dom.js";
+import { byId, el, fill, lasting, part, table, when } from "./dom.js";
 
 export function drawRegimes({ regimes }, untilMs) {
   fill(byId("regimes"), regimes.length ? regimes.map((regime) => one(regime, untilMs)) : el("p", { class: "quiet" }, "No regime has been told yet."));
@@ -11,8 +11,23 @@ function one(regime, untilMs) {
   return el("div", { class: "regime" },
     el("p", {}, el("strong", {}, regime.symbol), " ", el("span", { class: "badge", "data-regime": regime.regime }, regime.regime),
       ` confidence ${regime.confidence.toFixed(2)}, since ${when(regime.since_ms)}`),
-    strip(regime, untilMs),
+    strip(regime, untilMs), margins(regime),
     el("p", { class: "quiet" }, regime.hysteresis || `in this regime for ${regime.candles_in_regime} runs`));
+}
+
+// How near the next change is: it needs the confirmations or the confidence, and in either case the dwell.
+function margins(regime) {
+  if (regime.confirmations === null) return null;
+  const rows = [
+    ["confirmations", regime.pending_count, regime.confirmations, 0],
+    ["or confidence", regime.pending ? regime.candidate_confidence : 0, regime.override_confidence, 2],
+    ["and dwell", regime.candles_in_regime, regime.dwell_candles, 0],
+  ];
+  const cells = rows.map(([name, has, needs, digits]) => {
+    const words = `${Math.min(has, needs).toFixed(digits)} of ${needs.toFixed(digits)}`;
+    return el("div", {}, `${name} ${words}`, part(needs > 0 ? has / needs : 1, `${name}: ${words}`, has >= needs ? "full" : ""));
+  });
+  return el("div", { class: "margins" }, cells);
 }
 
 function strip(regime, untilMs) {

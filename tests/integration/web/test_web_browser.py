@@ -28,7 +28,15 @@ def test_the_page_draws_everything_without_a_complaint_or_a_foreign_request(page
     assert page.run("document.querySelectorAll('#regimes .strip i').length") > 3
     assert page.run("document.querySelectorAll('#why tbody tr').length") == 3
     assert page.run("[...document.querySelectorAll('#equity-chart canvas')].some((c) => c.width > 300)")
-    assert "Equity from" in page.run("document.getElementById('equity-words').textContent")
+    assert "Limits (dashed) act at: day" in page.run("document.getElementById('equity-words').textContent")
+    assert "no real money" in page.run("document.getElementById('banner').innerText")
+    assert "Ready, not tripped" in page.run("document.getElementById('kill-switch').textContent")
+    assert page.run("document.querySelectorAll('#budgets progress').length") == 4
+    assert page.run("document.querySelectorAll('#positions .ladder .stop, #positions .ladder .target').length") >= 2
+    assert page.run("document.querySelectorAll('#machine-words .steps i').length") > 10
+    assert page.run("document.querySelectorAll('#regimes .margins .part').length") == 9
+    assert page.run("document.querySelectorAll('#protection .part').length") == 8
+    page.wait_for("document.querySelector('#log tbody tr')")
     page.picture("desktop")
     for section in ("equity", "machine", "why"):
         page.run(f"document.getElementById('{section}-title').scrollIntoView()")
@@ -46,6 +54,18 @@ def test_a_step_of_the_machine_appears_without_reloading(page: Page, url: str, s
     page.wait_for(f"document.querySelector('#transitions tbody tr').innerText.includes('{newest + 1}')")
     assert page.run("document.querySelectorAll('#transitions tbody tr').length") == before + 1
     page.wait_for("document.querySelector('#machine-words').innerText.includes('DOGEUSDT SIGNALLED')")
+    page.assert_quiet(url)
+
+
+def test_a_trade_leads_to_its_steps(page: Page, url: str) -> None:
+    page.open(url)
+    page.log_in()
+    trade = page.run("document.querySelector('#trades tbody button').textContent")
+    page.run("document.querySelector('#trades tbody button').click()")
+    page.wait_for(f"document.getElementById('filter-trade').value === '{trade}'")
+    page.wait_for("document.querySelectorAll('#transitions tbody tr').length < 30")
+    steps = page.run("[...document.querySelectorAll('#transitions td[data-title=Trigger]')].map((c) => c.textContent)")
+    assert steps[-1] == "signal"
     page.assert_quiet(url)
 
 

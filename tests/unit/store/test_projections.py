@@ -13,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from exchange.types import Confirmed, Outcome, Refused, Unknown
+from fsm.core.intents import CancelAlgo, CancelEntry, Intent, SweepOrders
 from fsm.core.records import Flag, State, SymbolRecord
+from fsm.ledger import JournalLedger
 from store import queries
 from store.batch import Batch
 from store.database import Store, open_store
 from store.journal import Journal
 from store.models import Order, Position, Trade
 from store.projections import project, project_account
-from store.rows import OrderUpdate, PositionMark
+from store.rows import OrderEnd, OrderUpdate, PositionMark
 from store.verify import verify
 
 
@@ -120,6 +123,58 @@ def test_orders_are_known_from_their_intent_on_and_follow_what_the_exchange_says
     assert (found.status, found.transition_id, found.created_ms) == ("NEW", 4, story.start + 9)
     assert len(queries.orders(store)) == 3
     assert verify(path).problems == ()
+
+
+CANCELLED, REJECTED = Confirmed(), Refused(code=-2021, message="would trigger at once")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "kind", "outcome", "status"),
+    [
+        ("PlaceStop", "CancelAlgo", CANCELLED, "CANCELED"),
+        ("PlaceTarget", "SweepOrders", CANCELLED, "CANCELED"),
+        ("PlaceEntry", "CancelEntry", CANCELLED, "CANCELED"),
+        ("PlaceStop", "PlaceStop", REJECTED, "REJECTED"),
+        ("PlaceTarget", "PlaceTarget", None, "DROPPED"),
+        ("PlaceStop", "CancelAlgo", REJECTED, "INTENDED"),
+        ("PlaceStop", "CancelAlgo", Unknown("no answer"), "INTENDED"),
+    ],
+)
+def test_an_order_whose_end_follows_from_an_answer_is_no_longer_told_as_open(
+    store: Store, journal: Journal, story: Any, purpose: str, kind: str, outcome: Outcome | None, status: str
+) -> None:
+    """A cancelled conditional order is answered without a status; readers then saw it as open for ever."""
+    rows = story.round_trip("BTCUSDT", 1, story.start)
+    journal.commit(Batch(transitions=rows[:3]))
+    order = next(order for order in queries.orders(store) if order.purpose == purpose)
+    cancels: dict[str, Intent] = {
+        "CancelAlgo": CancelAlgo(symbol="BTCUSDT", client_id=order.client_order_id),
+        "CancelEntry": CancelEntry(symbol="BTCUSDT", client_id=order.client_order_id),
+        "SweepOrders": SweepOrders(symbol="BTCUSDT", client_ids=(order.client_order_id,)),
+    }
+    (asked,) = (i for i in queries.intents(store, order.transition_id) if i.client_id == order.client_order_id)
+    intent = cancels.get(kind) or msgspec.json.decode(asked.payload_json, type=Intent)
+    JournalLedger(journal, rules_hash="r", config_hash="c").settle(asked.id, intent, outcome, 99)
+    (found,) = [each for each in queries.orders(store) if each.client_order_id == order.client_order_id]
+    assert found.status == status
+    assert (found in queries.open_orders(store)) is (status == "INTENDED")
+
+
+def test_an_order_that_has_ended_keeps_its_end(store: Store, journal: Journal, story: Any) -> None:
+    journal.commit(Batch(transitions=story.round_trip("BTCUSDT", 1, story.start)[:3]))
+    name = queries.orders(store)[0].client_order_id
+    filled = OrderUpdate(
+        client_order_id=name,
+        order_id=1,
+        status="FILLED",
+        executed_quantity=Decimal(1),
+        average_price=None,
+        updated_ms=5,
+    )
+    journal.commit(Batch(order_updates=[filled]))
+    journal.commit(Batch(order_ends=[OrderEnd(client_order_id=name, status="CANCELED", updated_ms=9)]))
+    (found,) = [order for order in queries.orders(store) if order.client_order_id == name]
+    assert (found.status, found.updated_ms) == ("FILLED", 5)
 
 
 def test_halt_quarantine_and_pause_are_read_off_the_record(store: Store, journal: Journal, story: Any) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fsm.config import load_config
 from store import queries
 from store.batch import Batch
-from store.rows import DocumentRow
+from store.rows import DocumentRow, ErrorRow, SystemEventRow
 
+ROOT = Path(__file__).parents[3]
 TO_MS = 1_733_011_200_000
 
 
@@ -195,6 +198,36 @@ def test_rules_and_settings_in_force_are_shown(browser: Any) -> None:
     found = browser.get("/api/rules").json()
     assert "regimes:" in found["text"]
     assert found["config"]["config"]["protection"]["deadline_ms"] == 5_000
+
+
+def test_a_symbol_that_has_not_moved_yet_is_idle(browser: Any, daemon: Any) -> None:
+    symbols = {row["symbol"]: row for row in browser.get("/api/machine").json()["symbols"]}
+    configured = load_config(ROOT / "config.yaml", None, {}).settings.symbols
+    assert set(configured) <= set(symbols)
+    unmoved = symbols["SOLUSDT"]
+    assert (unmoved["state"], unmoved["at_ms"], unmoved["transition_id"]) == ("IDLE", None, None)
+
+
+def test_what_happened_beside_trading_is_told_newest_first(browser: Any, daemon: Any) -> None:
+    for kind, reason in (("HEARTBEAT", "ALIVE"), ("RECONCILIATION", "STOP_MISSING")):
+        row = SystemEventRow(
+            at_ms=TO_MS, kind=kind, symbol="BTCUSDT", reason=reason, facts_json='{"text":"placed again"}'
+        )
+        daemon.journal.commit(Batch(system_events=[row]))
+    everything = browser.get("/api/system-events").json()["events"]
+    assert [event["kind"] for event in everything[:2]] == ["RECONCILIATION", "HEARTBEAT"]
+    assert everything[0]["facts"] == {"text": "placed again"}
+    quiet = browser.get("/api/system-events", params={"quiet": "true"}).json()["events"]
+    assert "HEARTBEAT" not in {event["kind"] for event in quiet}
+    (one,) = browser.get("/api/system-events", params={"kind": "RECONCILIATION"}).json()["events"]
+    assert (one["symbol"], one["reason"]) == ("BTCUSDT", "STOP_MISSING")
+
+
+def test_errors_are_told_newest_first_from_a_time_on(browser: Any, daemon: Any) -> None:
+    rows = [ErrorRow(at_ms=TO_MS + n, component="lane", symbol=None, error=f"number {n}") for n in range(3)]
+    daemon.journal.commit(Batch(errors=rows))
+    found = browser.get("/api/errors", params={"since": TO_MS + 1}).json()["errors"]
+    assert [row["error"] for row in found] == ["number 2", "number 1"]
 
 
 def test_the_machine_is_the_one_the_daemon_stored(browser: Any) -> None:
