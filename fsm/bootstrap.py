@@ -27,6 +27,7 @@ from exchange.sim.server import launch
 from exchange.sim.server.launch import LaunchError
 from exchange.sim.symbols import shipped_folder
 from fsm.config import Config
+from fsm.config.settings import Simulation
 from fsm.core.arithmetic import MONEY
 from fsm.core.move import Step
 from fsm.lab.backtest import Request, Result, run_backtest
@@ -77,6 +78,7 @@ def run_shipped(config: Config, rules: Ruleset, db: Path, *, on_step: Callable[[
 class Run:
     """What a daemon is started with. ``on_ready`` is told the network and the address when it takes decisions.
 
+    Without ``stream`` nothing is heard from the exchange: every change is found by looking.
     ``config_path`` and ``rules_path`` are watched for edits; None watches nothing. ``further`` are tasks that live as
     long as the daemon, such as the dashboard.
     """
@@ -89,6 +91,7 @@ class Run:
     rules_path: Path | None = None
     on_ready: Callable[[str, str], None] = lambda network, address: None
     further: Sequence[Background] = ()
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +164,8 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _account_options(run: Run, state: Path) -> list[str]:
     simulation = run.config.settings.simulation
-    options = ["--data", str(shipped_folder()), "--speed", str(simulation.speed), "--seed", str(simulation.seed)]
-    return [*options, "--balance", str(simulation.balance_usdt), "--state", str(state)]
+    options = ["--data", str(shipped_folder()), "--speed", str(simulation.speed), "--state", str(state)]
+    return [*options, *account_options(simulation)]
 
 
 def _embedded_options(run: Run) -> list[str]:
@@ -170,6 +173,18 @@ def _embedded_options(run: Run) -> list[str]:
     options = _account_options(run, state)
     start_ms = None if state.exists() else _worth_seeing(run)
     return options if start_ms is None else [*options, "--start", str(start_ms)]
+
+
+def account_options(simulation: Simulation) -> list[str]:
+    """The account of a simulated exchange as config.yaml wants it."""
+    values = {
+        "--seed": simulation.seed,
+        "--balance": simulation.balance_usdt,
+        "--maker-fee-pct": simulation.maker_fee_pct,
+        "--taker-fee-pct": simulation.taker_fee_pct,
+        "--slippage-pct": simulation.slippage_pct,
+    }
+    return [text for option, value in values.items() for text in (option, str(value))]
 
 
 def _worth_seeing(run: Run) -> int | None:
@@ -272,14 +287,14 @@ async def _trade(run: Run, where: Where) -> bool:
     async with _clock_of(run, where) as (clock, keepers):
         client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=where.credentials)
         try:
-            with _open(run, where, clock) as store:
+            with open_bound(run, where, clock) as store:
                 return await _live(run, where, store, client, clock, keepers)
         finally:
             await client.aclose()
 
 
 @contextmanager
-def _open(run: Run, where: Where, clock: Clock) -> Iterator[Store]:
+def open_bound(run: Run, where: Where, clock: Clock) -> Iterator[Store]:
     """The database, made if need be, and bound to this exchange and account for good."""
     with open_store(run.db, mode="write", at_ms=clock.now_ms()) as store:
         account = _account_of(where.credentials)
@@ -290,16 +305,37 @@ def _open(run: Run, where: Where, clock: Clock) -> Iterator[Store]:
 async def _live(
     run: Run, where: Where, store: Store, client: BinanceClient, clock: Clock, keepers: Sequence[Background]
 ) -> bool:
+    made = await make_daemon(run, where, store, client, clock)
+    async with _telegram_of(run, store, made) as messaging:
+        return await _until_ended(run, where, made.daemon, [*keepers, *messaging])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A daemon that is ready to run, and what it hears with; ``stream`` None: it polls only."""
+
+    daemon: Daemon
+    queue: EventQueue
+    stream: UserStream | None
+    alerts: Alerts
+    banner: str
+
+
+async def make_daemon(run: Run, where: Where, store: Store, client: BinanceClient, clock: Clock) -> Made:
+    """Everything joined. Raises StartRefused and StoreError."""
     queue = EventQueue()
-    stream = UserStream(keys=ListenKeys(client.http), base_urls=where.ws_urls, clock=clock, sink=queue.put)
+    stream: UserStream | None = None
+    if run.stream and where.ws_urls:
+        stream = UserStream(keys=ListenKeys(client.http), base_urls=where.ws_urls, clock=clock, sink=queue.put)
     tail = verify(run.db, tail_only=True)
     hearers: list[Listening] = []
 
     def background(shared: Shared) -> list[Background]:
         hearers.append(Listening(queue, shared))
-        streams: list[Background] = [stream.run] if where.ws_urls else []
-        shared.pulse.hears = (lambda: stream.is_open) if where.ws_urls else None
-        return [*streams, hearers[0].run, *run.further]
+        if stream is None:
+            return [hearers[0].run, *run.further]
+        shared.pulse.hears = lambda: stream.is_open
+        return [stream.run, hearers[0].run, *run.further]
 
     run_id, banner = secrets.token_hex(4), "MAINNET " if where.network is Network.MAINNET else ""
     daemon = await assemble(
@@ -314,21 +350,19 @@ async def _live(
         data_end_ms=where.data_end_ms,
         verify=database_verifier(run.db),
         background=background,
-        on_accepted=stream.expect,
+        on_accepted=(lambda client_id: None) if stream is None else stream.expect,
     )
     hearers[0].lanes = daemon.lanes
     if not tail.fine:
         block_entries(daemon.shared, tail)
     alerts = Alerts(lambda: daemon.shared.in_force.settings, run_id, banner)
-    async with _telegram_of(run, store, daemon.shared, alerts, banner) as messaging:
-        return await _until_ended(run, where, daemon, [*keepers, *messaging])
+    return Made(daemon=daemon, queue=queue, stream=stream, alerts=alerts, banner=banner)
 
 
 @asynccontextmanager
-async def _telegram_of(
-    run: Run, store: Store, shared: Shared, alerts: Alerts, banner: str
-) -> AsyncIterator[Sequence[Background]]:
+async def _telegram_of(run: Run, store: Store, made: Made) -> AsyncIterator[Sequence[Background]]:
     """What delivers alerts and hears commands, where there is a token; its library is loaded only then."""
+    shared = made.daemon.shared
     environment, wall, tally = run.config.environment, WallClock(), Tally()
     token, chat = environment.secrets.tg_bot_token, environment.secrets.tg_chat_id
     if token is None or chat is None:
@@ -343,11 +377,11 @@ async def _telegram_of(
         messenger=telegram,
         answers=answers,
         books=shared.books,
-        alerts=alerts,
+        alerts=made.alerts,
         clock=shared.clock,
         wall=wall,
         tally=tally,
-        banner=banner,
+        banner=made.banner,
     )
     try:
         yield (Delivery(box, telegram, shared.in_force, wall, tally).run, heard.run)

@@ -69,6 +69,12 @@ class Series:
             volume=np.array([candle.volume for candle in candles], dtype=np.float64),
         )
 
+    def since(self, first_ms: int) -> Series:
+        """The candles that open at this time or later."""
+        first = int(np.searchsorted(self.open_time_ms, first_ms))
+        columns = {name: getattr(self, name)[first:] for name in ("open_time_ms", *_COLUMNS)}
+        return Series(symbol=self.symbol, timeframe=self.timeframe, **columns)
+
     def candle(self, index: int) -> Candle:
         """The candle at ``index``, counted from the first. Counting from the end is refused: it would look ahead."""
         if not 0 <= index < self.length:

@@ -5,6 +5,7 @@ Nothing here trusts a stream. Writes return an Outcome; reads return values or r
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from decimal import Decimal
 
@@ -148,6 +149,25 @@ class BinanceClient:
     async def mark_price(self, symbol: str) -> MarkPrice:
         """Mark and last price, from the two endpoints that have them (weight 2)."""
         return await self._prices(symbol, Priority.READ)
+
+    async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
+        """Mark and last price of several symbols; those that the exchange does not list are left out (weight 12)."""
+
+        async def asked(endpoint: Endpoint) -> object:
+            return await self.http.call(endpoint, weight=endpoint.weight_all)
+
+        async with together() as group:
+            mark_payload = group.create_task(asked(endpoints.PREMIUM_INDEX))
+            last_payload = group.create_task(asked(endpoints.TICKER_PRICE))
+        marks = codec_market.mark_prices(mark_payload.result(), symbols)
+        lasts = codec_market.last_prices(last_payload.result(), symbols)
+        return {
+            symbol: MarkPrice(
+                symbol=symbol, mark_price=mark.price, last_price=lasts[symbol].price, time_ms=mark.time_ms
+            )
+            for symbol, mark in marks.items()
+            if symbol in lasts
+        }
 
     async def _prices(self, symbol: str, priority: Priority) -> MarkPrice:
         async def asked(endpoint: Endpoint) -> object:

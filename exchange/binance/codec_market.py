@@ -6,6 +6,7 @@ Endpoints as checked 2026-11: GET /fapi/v1/exchangeInfo, /fapi/v1/klines, /fapi/
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 
 import msgspec
@@ -168,6 +169,20 @@ def last_price(payload: object) -> PriceAt:
     what = "GET /fapi/v2/ticker/price"
     source = fields.row(payload, what)
     return PriceAt(_price(source, "price", what), fields.whole_or(source, "time", 0))
+
+
+def mark_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]:
+    """GET /fapi/v1/premiumIndex without a symbol; what is listed of other symbols is not looked at."""
+    return {str(row["symbol"]): mark_price(row) for row in _rows_of(payload, symbols, "GET /fapi/v1/premiumIndex")}
+
+
+def last_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]:
+    """GET /fapi/v2/ticker/price without a symbol; what is listed of other symbols is not looked at."""
+    return {str(row["symbol"]): last_price(row) for row in _rows_of(payload, symbols, "GET /fapi/v2/ticker/price")}
+
+
+def _rows_of(payload: object, symbols: Collection[str], what: str) -> list[Row]:
+    return [row for row in fields.rows(payload, what) if row.get("symbol") in symbols]
 
 
 def brackets(payload: object, symbol: str) -> tuple[Bracket, ...]:

@@ -42,11 +42,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.method} {self.path}"
 
 
-def _public(path: str, weight: int, *, timeout_s: float = 5.0) -> Endpoint:
+def _public(path: str, weight: int, *, weight_all: int = 0, timeout_s: float = 5.0) -> Endpoint:
     return Endpoint(
         method="GET",
         path=path,
         weight=weight,
+        weight_all=weight_all,
         security=Security.NONE,
         priority=Priority.READ,
         timeout_s=timeout_s,
@@ -88,8 +89,8 @@ def _listen_key(method: str) -> Endpoint:
 TIME = _public("/fapi/v1/time", 1)
 EXCHANGE_INFO = _public("/fapi/v1/exchangeInfo", 1, timeout_s=15.0)
 KLINES = _public("/fapi/v1/klines", 10, timeout_s=10.0)
-PREMIUM_INDEX = _public("/fapi/v1/premiumIndex", 1)
-TICKER_PRICE = _public("/fapi/v2/ticker/price", 1)
+PREMIUM_INDEX = _public("/fapi/v1/premiumIndex", 1, weight_all=10)
+TICKER_PRICE = _public("/fapi/v2/ticker/price", 1, weight_all=2)
 
 # What is held and what rests: needed to protect and to flatten, so it shares that reserve.
 POSITION_RISK = _read("/fapi/v3/positionRisk", 5, priority=Priority.FLATTEN)

@@ -39,7 +39,10 @@ _REMEMBERED_MAX = 1_000
 
 
 class UserStream:
-    """Runs until cancelled; what it hears goes to the sink. The bot works without it."""
+    """Runs until cancelled; what it hears goes to the sink. The bot works without it.
+
+    ``received_count`` counts the events of the present connection.
+    """
 
     name = "user"
 
@@ -48,6 +51,7 @@ class UserStream:
         self._clock = clock
         self._sink = sink
         self._stream = Stream(self, base_urls=base_urls, clock=clock, sink=sink)
+        self.received_count = 0
         self._expected: OrderedDict[str, float] = OrderedDict()
         self._heard: OrderedDict[str, None] = OrderedDict()
 
@@ -72,10 +76,12 @@ class UserStream:
 
     def opened(self) -> None:
         """What was expected before may have been told while nobody listened."""
+        self.received_count = 0
         self._expected.clear()
 
     def received(self, payload: object) -> None:
         """Pass an event on; an expired key ends the connection, which stays open but silent (R31)."""
+        self.received_count += 1
         event = user_event(payload)
         client_id = told_client_id(event)
         if client_id is not None:

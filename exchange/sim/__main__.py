@@ -21,6 +21,7 @@ from exchange.sim.server.serve import Process, serve
 from exchange.sim.server.setting import Setting, SettingError
 
 _USAGE, _REFUSED = 2, 3
+PERCENT_MAX = 100
 
 
 def _time_ms(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
@@ -36,13 +37,24 @@ def _time_ms(_: click.Context, __: click.Parameter, text: str | None) -> int | N
 
 
 def _balance(_: click.Context, __: click.Parameter, text: str) -> Decimal:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise click.BadParameter(f"{text!r} is no amount of USDT") from None
+    amount = _number(text, "amount of USDT")
     if not amount.is_finite() or amount <= 0:
         raise click.BadParameter(f"{text} USDT is nothing to trade with")
     return amount
+
+
+def _percent(_: click.Context, __: click.Parameter, text: str) -> Decimal:
+    share = _number(text, "percentage")
+    if not 0 <= share < PERCENT_MAX:
+        raise click.BadParameter(f"{text} % is not between 0 and {PERCENT_MAX} %")
+    return share
+
+
+def _number(text: str, what: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise click.BadParameter(f"{text!r} is no {what}") from None
 
 
 def _speed(_: click.Context, __: click.Parameter, speed: float) -> float:
@@ -69,6 +81,9 @@ def _symbols(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
 @click.option("--seed", type=click.IntRange(0), default=0, help="Decides keys and random faults.")
 @click.option("--symbols", callback=_symbols, default="", help="A,B; all that the data has by default.")
 @click.option("--balance", callback=_balance, default="10000", help="USDT in the account.")
+@click.option("--maker-fee-pct", callback=_percent, default="0.02", help="Fee of orders that rest.")
+@click.option("--taker-fee-pct", callback=_percent, default="0.05", help="Fee of orders that fill at once.")
+@click.option("--slippage-pct", callback=_percent, default="0.02", help="How much worse market orders fill.")
 @click.option("--faults", type=click.Path(path_type=Path), help="YAML file of fault rules.")
 @click.option("--clock-slack-ms", type=click.IntRange(-1), default=0, help="More room for time stamps; -1 = no check.")
 @click.option("--state", type=click.Path(path_type=Path), help="Save account and clock here, and go on from there.")
@@ -81,6 +96,9 @@ def main(
     seed: int,
     symbols: tuple[str, ...],
     balance: Decimal,
+    maker_fee_pct: Decimal,
+    taker_fee_pct: Decimal,
+    slippage_pct: Decimal,
     faults: Path | None,
     clock_slack_ms: int,
     state: Path | None,
@@ -98,6 +116,9 @@ def main(
         speed=speed,
         seed=seed,
         balance=balance,
+        maker_fee_pct=maker_fee_pct,
+        taker_fee_pct=taker_fee_pct,
+        slippage_pct=slippage_pct,
         faults=faults,
         slack_ms=clock_slack_ms,
     )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 
+import msgspec
+
 from exchange.client_ids import Leg, parse
 from exchange.errors import Refusal
 from exchange.sim.ledger import IncomeType
@@ -45,13 +47,13 @@ class Desk:
 
     # --- writes -------------------------------------------------------------------------------
     def place_order(self, request: OrderRequest) -> Outcome:
-        return self._write(lambda: Confirmed(order=self.venue.place_order(request)))
+        return self._write(lambda: Confirmed(order=_answered(self.venue.place_order(request))))
 
     def place_algo(self, request: AlgoRequest) -> Outcome:
         return self._write(lambda: Confirmed(algo_order=self.venue.place_algo(request)))
 
     def cancel_order(self, symbol: str, client_id: str) -> Outcome:
-        return self._write(lambda: Confirmed(order=self.venue.cancel_order(symbol, client_id=client_id)))
+        return self._write(lambda: Confirmed(order=_answered(self.venue.cancel_order(symbol, client_id=client_id))))
 
     def cancel_algo(self, symbol: str, client_id: str) -> Outcome:
         del symbol  # conditional orders are found by their id alone
@@ -156,3 +158,11 @@ class Desk:
             if row.symbol == symbol:
                 found.append(row)
         return tuple(reversed(found))
+
+
+def _answered(order: Order) -> Order:
+    """An order as it stands in the answer to placing or cancelling it: without its average price, which a query tells.
+
+    Binance has not guaranteed it there since 2026-07-15 (change log, checked 2026-11).
+    """
+    return msgspec.structs.replace(order, average_price=None)

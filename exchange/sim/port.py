@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -252,6 +252,12 @@ class SimPort:
 
     async def mark_price(self, symbol: str) -> MarkPrice:
         return await self._read("mark_price", symbol, lambda: self.desk.prices(symbol))
+
+    async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
+        quoted = self.stage.venue.state.quotes
+        return await self._read(
+            "mark_prices", "", lambda: {name: self.desk.prices(name) for name in symbols if name in quoted}
+        )
 
     async def account(self) -> Account:
         return await self._read("account", "", self.desk.account)

@@ -7,7 +7,7 @@ tick against us, and holds ``depth_usdt`` of notional (or everything, when no de
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from exchange.filters import Rounding, SymbolFilters
 from exchange.sim.state import Settings
@@ -19,6 +19,11 @@ _LEVELS_MAX = 200  # the whole book; with any slippage worth its name the price 
 def adverse(price: Decimal, side: Side, filters: SymbolFilters) -> Decimal:
     """The price on the tick, rounded against an order of this side."""
     return filters.round_price(price, Rounding.UP if side is Side.BUY else Rounding.DOWN)
+
+
+def nearest(price: Decimal, tick: Decimal) -> Decimal:
+    """The nearest price that can be traded; those between ticks exist only on a path."""
+    return (price / tick).to_integral_value(rounding=ROUND_HALF_EVEN) * tick
 
 
 def is_beyond(price: Decimal, limit: Decimal, side: Side) -> bool:

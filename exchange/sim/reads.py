@@ -8,6 +8,7 @@ from exchange.errors import Refusal
 from exchange.filters import SymbolFilters
 from exchange.sim.orders import AlgoState, OrderState
 from exchange.sim.path import Bias
+from exchange.sim.pricing import nearest
 from exchange.sim.state import VenueState
 from exchange.types import (
     Account,
@@ -23,6 +24,7 @@ from exchange.types import (
 )
 
 ZERO = Decimal(0)
+_MARK_TICK = Decimal("1E-8")
 
 
 class Reads:
@@ -49,8 +51,14 @@ class Reads:
         return self.state.settings.maker_rate, self.state.settings.taker_rate
 
     def mark_price(self, symbol: str) -> MarkPrice:
-        quote = self.state.quote(symbol)
-        return MarkPrice(symbol=symbol, mark_price=quote.mark, last_price=quote.last, time_ms=self.state.now_ms)
+        """As they are told: the last price on a tick, the mark price with eight decimals."""
+        quote, tick = self.state.quote(symbol), self.state.rules(symbol).tick_size
+        return MarkPrice(
+            symbol=symbol,
+            mark_price=nearest(quote.mark, _MARK_TICK),
+            last_price=nearest(quote.last, tick),
+            time_ms=self.state.now_ms,
+        )
 
     def symbol_config(self, symbol: str) -> SymbolConfig:
         self.state.rules(symbol)

@@ -25,6 +25,15 @@ class _Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reached: bool = True
 
 
+class _Connection(msgspec.Struct, frozen=True):
+    route: str
+    messages: int
+
+
+class _Streams(msgspec.Struct, frozen=True):
+    connections: list[_Connection]
+
+
 class RemoteSimulation:
     """A running simulator. Close it with ``aclose``; every call raises Unreachable or MalformedReply."""
 
@@ -44,6 +53,11 @@ class RemoteSimulation:
         wanted = {"ms": span_ms, "until_event": until_event}
         found = await self._ask("POST", "/sim/v1/advance", _Progress, wanted, MOVE_TIMEOUT_S)
         return found.server_time, found.reached
+
+    async def told(self) -> int:
+        """How many messages the private streams that are open now have been sent (GET /sim/v1/streams)."""
+        found = await self._ask("GET", "/sim/v1/streams", _Streams, None, TIMEOUT_S)
+        return sum(connection.messages for connection in found.connections if connection.route == "private")
 
     async def _ask(self, method: str, path: str, kind: type[_Answer], body: object, timeout_s: float) -> _Answer:
         try:

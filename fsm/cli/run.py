@@ -29,7 +29,8 @@ _REAL_MONEY = "mainnet"
 @command()
 @click.option("--port", type=click.IntRange(0, 65535), help="port of the dashboard")
 @click.option("--no-web", is_flag=True, help="run without the dashboard")
-def run(port: int | None, no_web: bool) -> None:
+@click.option("--no-stream", is_flag=True, help="hear nothing from the exchange: find every change by asking")
+def run(port: int | None, no_web: bool, no_stream: bool) -> None:
     """Run the bot until it is told to stop (Ctrl-C, SIGTERM), or until the recorded candles of a simulation end.
 
     Open positions keep their stops at the exchange, whatever becomes of this process.
@@ -57,6 +58,7 @@ def run(port: int | None, no_web: bool) -> None:
                 config_path=options.config_path,
                 rules_path=options.rules_path,
                 on_ready=on_ready,
+                stream=not no_stream,
             )
         )
         _sum_up(path, ended, options)

@@ -23,7 +23,7 @@ from fsm.core.engine import Engine
 from fsm.core.move import Step
 from fsm.core.records import AccountRecord, SymbolRecord, Trade
 from fsm.core.scene import Setting
-from fsm.lab.history import History, Market, build_history, data_hash, read_market
+from fsm.lab.history import Anchors, History, Market, build_history, data_hash, read_market
 from fsm.lab.hours import Hours, Progress
 from fsm.lab.recorder import Recorder
 from fsm.lab.summary import grouped, max_drawdown_pct, results, sharpe
@@ -51,6 +51,7 @@ class Request:
     """What to run. ``symbols`` empty: those that config.yaml enables; ``from_ms``/``to_ms`` None: all the data has.
 
     ``to_ms`` is exclusive. ``db`` None: the journal is written to a temporary file and only its hash is kept.
+    ``anchors``: the first candle of a symbol's timeframes, where a daemon's history began; None: all that there is.
     """
 
     config: Config
@@ -62,6 +63,7 @@ class Request:
     db: Path | None = None
     every_candle: bool = False
     native: bool = False
+    anchors: Anchors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +197,8 @@ def _load(request: Request, symbols: tuple[str, ...], progress: Progress) -> lis
         for done, symbol in enumerate(symbols):
             progress("load", done, len(symbols))
             timeframes = request.rules.for_symbol(symbol).timeframes
-            markets.append(read_market(folders, symbol, timeframes, native=request.native))
+            market = read_market(folders, symbol, timeframes, native=request.native)
+            markets.append(market if request.anchors is None else market.anchored(request.anchors.get(symbol, {})))
         progress("load", len(symbols), len(symbols))
     except (CandleFileError, SeriesError) as error:
         raise BacktestError(str(error)) from error

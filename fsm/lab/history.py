@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +20,9 @@ from rules.regime import RegimeState
 from rules.strategy import Reason
 from rules.symbol_rules import SymbolRules
 from rules.vector import REASONS, REGIMES, RegimeTrack, SignalTrack, regimes, signals
+
+Anchors = Mapping[str, Mapping[Timeframe, int]]
+"""Symbol → timeframe → open time of the first candle."""
 
 SIGNAL = -1
 """Code of a candle at which a strategy signals, whatever becomes of it."""
@@ -43,6 +47,14 @@ class Market:
         """Index of the candle that opens at this instant; the series has no gaps."""
         index = (open_ms - self.opens_ms[0]) // self.series.timeframe.ms
         return index if 0 <= index < len(self.opens_ms) else None
+
+    def anchored(self, first_ms: Mapping[Timeframe, int]) -> Market:
+        """The same market, seen by somebody whose candles begin with these."""
+        seen = {
+            timeframe: series.since(first_ms[timeframe]) if timeframe in first_ms else series
+            for timeframe, series in self.by_timeframe.items()
+        }
+        return replace(self, series=seen[self.series.timeframe], by_timeframe=seen)
 
     def digest(self) -> bytes:
         """SHA-256 of every number a run can read from this market."""

@@ -36,8 +36,8 @@ class Clock(Protocol):
         """How many of the exchange's milliseconds pass in a real one; 0 for a clock that is moved step by step."""
         ...
 
-    def real_s(self, span_ms: int) -> float:
-        """Real seconds until the exchange's clock has moved on that far, as it runs now."""
+    async def pass_by(self, span_ms: int) -> None:
+        """Wait until the exchange's clock may have moved on that far; it may end sooner, so ask again."""
         ...
 
 
@@ -60,8 +60,8 @@ class WallClock:
     def speed(self) -> float:
         return 1.0
 
-    def real_s(self, span_ms: int) -> float:
-        return span_ms / 1000
+    async def pass_by(self, span_ms: int) -> None:
+        await asyncio.sleep(_bounded(span_ms / 1000))
 
 
 class PacedClock:
@@ -117,8 +117,8 @@ class PacedClock:
     def speed(self) -> float:
         return self._speed
 
-    def real_s(self, span_ms: int) -> float:
-        return span_ms / 1000 / self._speed if self._speed else STEPPED_LOOK_S
+    async def pass_by(self, span_ms: int) -> None:
+        await asyncio.sleep(_bounded(span_ms / 1000 / self._speed) if self._speed else STEPPED_LOOK_S)
 
 
 class DrivenClock:
@@ -143,11 +143,45 @@ class DrivenClock:
     def speed(self) -> float:
         return 0.0
 
-    def real_s(self, span_ms: int) -> float:
-        return LOOK_AGAIN_S if span_ms > 0 else 0.0
+    async def pass_by(self, span_ms: int) -> None:
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+class SteppedClock:
+    """The exchange's time stands still until it is set, which wakes at once whoever waits for it."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+        self._moved = asyncio.Event()
+
+    def set(self, now_ms: int) -> None:
+        """The exchange's clock shows this now."""
+        self._now_ms = now_ms
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    @property
+    def speed(self) -> float:
+        return 0.0
+
+    async def pass_by(self, span_ms: int) -> None:
+        await self._moved.wait()
 
 
 async def wait_until(clock: Clock, at_ms: int) -> None:
     """Wait until the exchange's clock shows this time."""
     while (left_ms := at_ms - clock.now_ms()) > 0:
-        await clock.sleep(min(max(clock.real_s(left_ms), 0.001), LOOK_AGAIN_S))
+        await clock.pass_by(left_ms)
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.001), LOOK_AGAIN_S)

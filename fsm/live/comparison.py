@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from decimal import Decimal
 from itertools import zip_longest
 
 import msgspec
@@ -16,16 +17,16 @@ END_OF_DATA = "END_OF_DATA"
 
 
 class _Stop(msgspec.Struct, frozen=True):
-    trigger_price: str
+    trigger_price: Decimal
 
 
 class _Trade(msgspec.Struct, frozen=True):
     signal_candle_ms: int
-    quantity: str
-    open_quantity: str
-    closed_quantity: str
-    entry_price: str | None = None
-    exit_price: str | None = None
+    quantity: Decimal
+    open_quantity: Decimal
+    closed_quantity: Decimal
+    entry_price: Decimal | None = None
+    exit_price: Decimal | None = None
     stop: _Stop | None = None
     flagged: str | None = None
 
@@ -48,8 +49,8 @@ class Compared(msgspec.Struct, frozen=True):
     dest: str
     reason: str
     candle_ms: int | None = None
-    prices: tuple[str | None, ...] = ()
-    quantities: tuple[str, ...] = ()
+    prices: tuple[Decimal | None, ...] = ()
+    quantities: tuple[Decimal, ...] = ()
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -61,9 +62,12 @@ class Difference(msgspec.Struct, frozen=True):
     right: Compared | None
 
 
-def compare(left: Store, right: Store) -> tuple[int, list[Difference]]:
-    """How many transitions were compared, and every difference. Each symbol's rows are compared in their order."""
-    ours, theirs = _by_symbol(left), _by_symbol(right)
+def compare(left: Store, right: Store, *, before_ms: int | None = None) -> tuple[int, list[Difference]]:
+    """How many transitions were compared, and every difference. Each symbol's rows are compared in their order.
+
+    ``before_ms``: only what happened before this time.
+    """
+    ours, theirs = _by_symbol(left, before_ms), _by_symbol(right, before_ms)
     differences: list[Difference] = []
     compared = 0
     for symbol in sorted({*ours, *theirs}):
@@ -74,9 +78,9 @@ def compare(left: Store, right: Store) -> tuple[int, list[Difference]]:
     return compared, differences
 
 
-def _by_symbol(store: Store) -> defaultdict[str, list[Compared]]:
+def _by_symbol(store: Store, before_ms: int | None) -> defaultdict[str, list[Compared]]:
     found: defaultdict[str, list[Compared]] = defaultdict(list)
-    for row in each_transition(store, TransitionFilter()):
+    for row in each_transition(store, TransitionFilter(until_ms=before_ms)):
         compared = _compared(row)
         if compared is not None:
             found[row.symbol].append(compared)

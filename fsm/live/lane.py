@@ -42,7 +42,8 @@ class Lane:
     """Run it as a task. JournalError, and nothing else, ends it: then no trading is possible.
 
     ``quiet`` is set while nothing is being done and nothing waits to be done at once. ``stop_seen`` is the stop of the
-    present position as a look last showed it.
+    present position as a look last showed it. ``looked_s`` is when the newest look that was judged began,
+    ``is_waiting`` says that what it showed is looked at again soon.
     """
 
     def __init__(self, symbol: str, shared: Shared) -> None:
@@ -54,6 +55,8 @@ class Lane:
         )
         self.quiet = asyncio.Event()
         self.stop_seen: StopSeen | None = None
+        self.looked_s = float("-inf")
+        self.is_waiting = False
         self._steps: deque[Step] = deque()
         self._look_wanted = False
         self._wake = asyncio.Event()
@@ -233,6 +236,7 @@ class Lane:
         self._mark(snapshot)
         self._remember_stop(snapshot, began_wall_ms)
         self._plan_next_look(record, snapshot)
+        self.looked_s = began_s
 
     def _remember_stop(self, snapshot: SymbolSnapshot, asked_wall_ms: int) -> None:
         record = self.record
@@ -259,7 +263,8 @@ class Lane:
             self._calm.clear()
         if record is not before:
             self._pace_s = LOOK_SOON_S
-        if self._search is not None or is_unsettled(record, snapshot, setting):
+        self.is_waiting = self._search is not None or is_unsettled(record, snapshot, setting)
+        if self.is_waiting:
             self._look_later()
         elif record.trade is not None or record.quarantine is not None:
             self._pace_s = LOOK_SOON_S

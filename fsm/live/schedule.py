@@ -154,18 +154,13 @@ class Schedule:
             log.warning("close_unsettled", reason="ORDERS_UNDER_WAY")
 
     async def _prices(self, symbols: list[str]) -> dict[str, MarkPrice]:
-        answers = await asyncio.gather(*(self._price(symbol) for symbol in symbols))
-        return {symbol: price for symbol, price in zip(symbols, answers, strict=True) if price is not None}
-
-    async def _price(self, symbol: str) -> MarkPrice | None:
         try:
-            async with self._readers:
-                return await self._shared.exchange.mark_price(symbol)
+            return await self._shared.exchange.mark_prices(symbols)
         except ExchangeError as error:
-            self._shared.on_trouble(symbol, error)
+            self._shared.on_trouble("", error)
         except Exception as error:
-            await self._hold(symbol, error)
-        return None
+            self._fence.caught("schedule", error)
+        return {}
 
     async def _hold(self, symbol: str, error: Exception) -> None:
         """A fault of ours with one symbol's candles: it is quarantined, its indicators are built again (R53)."""

@@ -30,6 +30,7 @@ async def test_a_market_order_is_executed_and_can_be_read_back(ground: Ground) -
     assert isinstance(outcome, Confirmed)
     assert outcome.order is not None
     assert (outcome.order.status, outcome.order.executed_quantity) == (OrderStatus.FILLED, Decimal("0.010"))
+    assert outcome.order.average_price is None, "the answer does not tell it, a query does"
     found = await ground.exchange.order(BTC, request.client_id)
     assert found is not None
     assert (found.order_id, found.client_id, found.side) == (outcome.order.order_id, request.client_id, Side.BUY)

@@ -45,6 +45,18 @@ async def test_mark_and_last_price_are_told_apart(ground: Ground) -> None:
     assert price.time_ms == await ground.now_ms()
 
 
+async def test_a_price_between_two_ticks_is_told_as_the_nearest_that_can_be_traded(ground: Ground) -> None:
+    await ground.price("60100.56", mark="60050.123456789")
+    price = await ground.exchange.mark_price(BTC)
+    assert (price.last_price, price.mark_price) == (Decimal("60100.6"), Decimal("60050.12345679"))
+
+
+async def test_prices_of_several_symbols_are_those_of_each_and_an_unknown_one_is_left_out(ground: Ground) -> None:
+    await ground.price("60100.5", mark="60050.3")
+    prices = await ground.exchange.mark_prices([BTC, ETH, "NOSUCHUSDT"])
+    assert prices == {symbol: await ground.exchange.mark_price(symbol) for symbol in (BTC, ETH)}
+
+
 @pytest.mark.parametrize("timeframe", [Timeframe.H1, Timeframe.H4, Timeframe.D1])
 async def test_r33_candles_are_closed_ascending_and_whole(ground: Ground, timeframe: Timeframe) -> None:
     now_ms = await ground.now_ms()

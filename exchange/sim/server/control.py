@@ -171,6 +171,7 @@ class Control:
                 "streams": list(connection.streams),
                 "listenKeys": list(connection.keys),
                 "muted": connection.muted,
+                "messages": connection.offered,
             }
             for connection in self._emulator.hub
         ]

@@ -36,6 +36,7 @@ class Connection:
         self.asked_by_message: set[str] = set()
         self.close_code: int | None = None
         self.muted = False
+        self.offered = 0
         self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
 
     def offer(self, text: str) -> None:
@@ -45,6 +46,7 @@ class Connection:
         if self._waiting.qsize() >= BACKLOG_MAX:
             self.close(1008)
             return
+        self.offered += 1
         self._waiting.put_nowait(text)
 
     def publish(self, stream: str, payload: str) -> None:

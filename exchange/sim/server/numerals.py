@@ -7,6 +7,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 import msgspec
 
 from exchange.filters import SymbolFilters
+from exchange.sim.pricing import nearest
 
 _CENT = Decimal("1E-8")
 
@@ -22,8 +23,8 @@ class Numerals(msgspec.Struct, frozen=True):
         return cls(filters.tick_size, filters.step_size)
 
     def on_tick(self, value: Decimal) -> Decimal:
-        """The nearest price that can be traded; those between ticks exist only on a path."""
-        return (value / self.tick).to_integral_value(rounding=ROUND_HALF_EVEN) * self.tick
+        """The nearest price that can be traded."""
+        return nearest(value, self.tick)
 
     def price(self, value: Decimal | None) -> str:
         """With the decimals that the tick is written with: ``0.10`` gives ``65568.20``."""

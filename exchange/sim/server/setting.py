@@ -40,6 +40,9 @@ class Setting:
     speed: float = 1.0
     seed: int = 0
     balance: Decimal = Decimal(10_000)
+    maker_fee_pct: Decimal = Decimal("0.02")
+    taker_fee_pct: Decimal = Decimal("0.05")
+    slippage_pct: Decimal = Decimal("0.02")
     faults: Path | None = None
     slack_ms: int = 0
 
@@ -82,7 +85,14 @@ def build(
     book = Rulebook.read(setting.folders)
     feeds = _feeds(setting, book)
     if saved is None:
-        venue = Venue(filters=book.filters, brackets=book.brackets, balance=setting.balance)
+        venue = Venue(
+            filters=book.filters,
+            brackets=book.brackets,
+            balance=setting.balance,
+            maker_rate=setting.maker_fee_pct / 100,
+            taker_rate=setting.taker_fee_pct / 100,
+            slippage=setting.slippage_pct / 100,
+        )
         world = World.begin(venue, feeds, _start(setting, feeds))
         seed = setting.seed
     else:

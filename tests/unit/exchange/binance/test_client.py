@@ -232,6 +232,7 @@ async def test_whatever_is_answered_reads_raise_exchange_errors_only_and_writes_
         client.positions(), client.open_orders(), client.open_algos(), client.order("B", "x"), client.algo("B", "x"),
         client.fills("B"), client.income(start_ms=0), client.symbol_config("B"), client.hedge_mode(),
         client.look("B", LookRequest()), client.candles("B", Timeframe.H1), client.server_time_ms(),
+        client.mark_prices(["B"]),
     ]  # fmt: skip
     for read in reads:
         with contextlib.suppress(ExchangeError):

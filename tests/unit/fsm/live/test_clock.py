@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from exchange.errors import Unreachable
-from fsm.live.clock import DrivenClock, PacedClock, WallClock, wait_until
+from fsm.live.clock import DrivenClock, PacedClock, SteppedClock, WallClock, wait_until
 from fsm.live.virtual_time import run_virtually
 
 
@@ -76,9 +76,34 @@ def test_it_stops_where_the_data_ends() -> None:
 def test_a_fast_clock_shortens_real_waits() -> None:
     source = Simulated(0, 600.0)
     clock = PacedClock(source.read)
-    asyncio.run(clock.synchronise())
-    assert clock.real_s(3_600_000) == 6.0
-    assert WallClock().real_s(3_600_000) == 3_600.0
+
+    async def waited_s(clock: PacedClock | WallClock, span_ms: int) -> float:
+        began_s = asyncio.get_running_loop().time()
+        await clock.pass_by(span_ms)
+        return asyncio.get_running_loop().time() - began_s
+
+    run_virtually(clock.synchronise())
+    assert run_virtually(waited_s(clock, 300_000)) == 0.5
+    assert run_virtually(waited_s(WallClock(), 500)) == 0.5
+    assert run_virtually(waited_s(WallClock(), 3_600_000)) == 1.0, "a clock may be set meanwhile"
+
+
+def test_a_stepped_clock_wakes_whoever_waits_for_the_time_it_is_set_to() -> None:
+    async def script() -> list[str]:
+        clock, order = SteppedClock(0), list[str]()
+
+        async def waiter(at_ms: int) -> None:
+            await wait_until(clock, at_ms)
+            order.append(f"{at_ms} at {clock.now_ms()}")
+
+        waiting = [asyncio.create_task(waiter(at_ms)) for at_ms in (2_000, 1_000)]
+        for now_ms in (999, 1_500, 2_000):
+            await asyncio.sleep(0)
+            clock.set(now_ms)
+        await asyncio.gather(*waiting)
+        return order
+
+    assert asyncio.run(script()) == ["1000 at 1500", "2000 at 2000"]
 
 
 def test_waiting_on_the_virtual_loop_is_exact_and_takes_no_time() -> None:
