@@ -14,19 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from exchange.binance.client import BinanceClient
-from exchange.binance.signing import Credentials, Secret
-from exchange.environment import Network
-from exchange.sim.remote import RemoteSimulation
 from exchange.sim.server.launch import Launched, launched
-from fsm.bootstrap import Made, Run, Where, account_options, make_daemon, open_bound
+from fsm.bootstrap import Run, account_options
 from fsm.config import Config
 from fsm.core.arithmetic import MONEY
 from fsm.lab.backtest import HOUR_MS, BacktestError, run_backtest
 from fsm.lab.backtest import Request as BacktestRequest
 from fsm.lab.hours import Progress
-from fsm.lab.stepped import Stepper
-from fsm.live.clock import SteppedClock
+from fsm.lab.stepped import stepped_daemon
 from fsm.live.comparison import Difference, compare
 from indicators.candle import Timeframe
 from rules.load import Ruleset
@@ -153,50 +148,11 @@ def _anchors(rules: Ruleset, store: Store, symbol: str) -> dict[Timeframe, int]:
 
 
 async def _live(request: Request, config: Config, db: Path, simulator: Launched, progress: Progress) -> None:
-    where = Where(
-        network=Network.SIM,
-        rest_url=simulator.rest,
-        ws_urls=(simulator.ws,),
-        credentials=Credentials(api_key=Secret(simulator.api_key), api_secret=Secret(simulator.api_secret)),
-    )
     run = Run(config=config, rules=request.rules, db=db, on_step=lambda step: None, stream=request.stream)
-    simulation = RemoteSimulation(simulator.rest)
-    try:
-        now_ms, _ = await simulation.clock()
-        clock = SteppedClock(now_ms)
-        client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=where.credentials)
-        try:
-            with open_bound(run, where, clock) as store:
-                made = await make_daemon(run, where, store, client, clock)
-                await _play(request, Stepper(simulation, clock, made), made, progress)
-        finally:
-            await client.aclose()
-    finally:
-        await simulation.aclose()
-
-
-async def _play(request: Request, stepper: Stepper, made: Made, progress: Progress) -> None:
-    """The daemon beside the market that is moved for it, until the end; a daemon that ends sooner has failed."""
-    life = asyncio.create_task(made.daemon.run())
-    script = asyncio.create_task(_script(request, stepper, made, progress))
-    try:
-        await asyncio.wait({life, script}, return_when=asyncio.FIRST_COMPLETED)
-        if not script.done():
-            life.result()
-        await script
-        made.daemon.stop()
-        await life
-    finally:
-        for task in (life, script):
-            task.cancel()
-        await asyncio.gather(life, script, return_exceptions=True)
-
-
-async def _script(request: Request, stepper: Stepper, made: Made, progress: Progress) -> None:
-    await made.daemon.started.wait()
     closes = range(request.from_ms + HOUR_MS, request.to_ms, HOUR_MS)
-    for done, close_ms in enumerate(closes):
-        progress("daemon", done, len(closes))
-        await stepper.close(close_ms)
-    await stepper.until(request.to_ms)
+    async with stepped_daemon(run, simulator) as stepper:
+        for done, close_ms in enumerate(closes):
+            progress("daemon", done, len(closes))
+            await stepper.close(close_ms)
+        await stepper.until(request.to_ms)
     progress("daemon", len(closes), len(closes))
