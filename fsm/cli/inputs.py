@@ -68,6 +68,10 @@ def _contradictions(options: Options, config: Config, rules: Ruleset) -> Iterato
     if wanted is not written:
         message = f"the entry timeframe is {written} here and {wanted} in {options.config_path}: make them equal"
         yield read_source(options.rules_path).problem(("timeframes", "entry"), message)
+    unnamed = config.settings.timeframes.unnamed(rules.timeframes)
+    if unnamed:
+        message = f"{options.rules_path} reads candles of {', '.join(unnamed)}, which are not among these: change both"
+        yield read_source(options.config_path).problem(("timeframes",), message)
 
 
 def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Problem]:
@@ -78,5 +82,10 @@ def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Prob
         if symbol not in config.settings.symbols:
             message = f"{symbol} has values of its own here and is not among the symbols of {options.config_path}"
             yield source.problem(("symbols", symbol), message, key=True)
+    named = config.settings.timeframes
+    unread = sorted({named.trend, named.setup} - set(rules.timeframes))
+    if unread:
+        message = f"no feature of {options.rules_path} reads candles of {', '.join(unread)}"
+        yield read_source(options.config_path).problem(("timeframes",), message)
     for key in config.environment.ignored:
         yield Problem(str(options.env_path), 1, 1, f"{key} is given and means nothing under this BINANCE_ENV")

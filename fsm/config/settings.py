@@ -40,6 +40,11 @@ class Timeframes(msgspec.Struct, frozen=True, kw_only=True):
     entry: Timeframe = Timeframe.H1
 
 
+    def unnamed(self, used: Iterable[Timeframe]) -> tuple[Timeframe, ...]:
+        """Timeframes that rules read and config does not name, the shortest first."""
+        return tuple(sorted(set(used) - {self.trend, self.setup, self.entry}, key=lambda timeframe: timeframe.ms))
+
+
 class MarketData(msgspec.Struct, frozen=True, kw_only=True):
     candles_min: int = 200
     history_candles: int = 1_500

@@ -63,6 +63,10 @@ class Reload:
         wanted = shared.in_force.settings.timeframes.entry
         if rules.for_symbol("").entry_timeframe is not wanted:
             raise SourceError([Problem(rules.name, 1, 1, f"the entry timeframe must stay {wanted} until a restart")])
+        unnamed = shared.in_force.settings.timeframes.unnamed(rules.timeframes)
+        if unnamed:
+            told = f"candles of {', '.join(unnamed)} are not among the timeframes of config.yaml until a restart"
+            raise SourceError([Problem(rules.name, 1, 1, told)])
         at_ms = shared.clock.now_ms()
         version = RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)
         shared.books.journal.commit(Batch(rule_versions=[version]))

@@ -179,6 +179,24 @@ def test_files_that_differ_about_the_entry_timeframe_contradict_each_other(fsm, 
     assert re.search(r"^rules\.yaml:\d+:\d+: the entry timeframe is 1h here and 4h in config\.yaml", ended.stderr)
 
 
+def test_candles_that_the_rules_read_and_config_does_not_name_are_a_contradiction(fsm, project) -> None:
+    """Before, another trend timeframe in config.yaml was taken without a word and changed nothing."""
+    break_file(project, "config.yaml", "  trend: 1d ", "  trend: «4h ")
+    ended = fsm("check")
+    assert ended.code == 2
+    assert re.search(r"^config\.yaml:\d+:\d+: rules\.yaml reads candles of 1d, which are not among", ended.stderr)
+
+
+def test_a_timeframe_that_no_rule_reads_is_a_warning(fsm, project) -> None:
+    text = (project / "rules.yaml").read_text("utf-8")
+    for line in re.findall(r"(?m)^.*timeframe: 1d.*\n", text):
+        text = text.replace(line, line.replace("timeframe: 1d", "timeframe: 4h"))
+    (project / "rules.yaml").write_text(text, "utf-8")
+    ended = fsm("check")
+    assert ended.code == 0
+    assert "no feature of rules.yaml reads candles of 1d" in ended.stderr
+
+
 def test_what_is_fine_is_said_of_each_file(fsm) -> None:
     ended = fsm("check")
     assert ended.code == 0
