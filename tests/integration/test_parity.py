@@ -1,0 +1,59 @@
+"""Live = backtest over HTTP: the daemon on a simulator of its own, told by the stream or polling, does as the backtest."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from exchange.sim.symbols import shipped_folder
+from fsm.config import load_config
+from fsm.lab.parity import Report, Request, run_parity
+from rules.load import load_rules
+from store.verify import verify
+
+ROOT = Path(__file__).parents[2]
+SYMBOLS = ("ETHUSDT", "SOLUSDT")
+"""One whose recorded prices are finer than its tick, and one that trades often in these weeks."""
+
+
+def moment(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def run(folder: Path, symbols: tuple[str, ...], span: tuple[str, str], *, stream: bool, history: int = 250) -> Report:
+    config = load_config(ROOT / "config.yaml", None, {"BINANCE_ENV": "sim"})
+    market_data = msgspec.structs.replace(config.settings.market_data, history_candles=history)
+    settings = msgspec.structs.replace(config.settings, market_data=market_data)
+    request = Request(
+        config=dataclasses.replace(config, settings=settings),
+        rules=load_rules(ROOT / "rules.yaml"),
+        data=(shipped_folder(),),
+        symbols=symbols,
+        from_ms=moment(span[0]),
+        to_ms=moment(span[1]),
+        folder=folder,
+        stream=stream,
+    )
+    return run_parity(request, progress=lambda phase, done, total: None)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["told by the stream", "polling alone"])
+def test_a_week_of_two_symbols_has_the_same_transitions_as_the_backtest(tmp_path: Path, stream: bool) -> None:
+    report = run(tmp_path, SYMBOLS, ("2024-10-01", "2024-10-08"), stream=stream)
+    assert report.differences == []
+    assert report.compared >= 20
+    assert report.trades >= 3
+    assert verify(tmp_path / "daemon.sqlite").fine
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", [True, False], ids=["told by the stream", "polling alone"])
+def test_a_year_of_five_symbols(tmp_path: Path, stream: bool) -> None:
+    symbols = ("BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+    report = run(tmp_path, symbols, ("2024-07-01", "2025-06-30"), stream=stream, history=1_500)
+    assert report.differences == []
+    assert report.compared > 500
