@@ -30,7 +30,8 @@ from fsm.config import Config
 from fsm.config.settings import Simulation
 from fsm.core.arithmetic import MONEY
 from fsm.core.move import Step
-from fsm.lab.backtest import Request, Result, run_backtest
+from fsm.lab.backtest import Request
+from fsm.lab.opening import worth_seeing
 from fsm.live import premises
 from fsm.live.alerts import Alerts
 from fsm.live.answers import Answers
@@ -52,26 +53,8 @@ from store.lock import ProcessLock
 from store.verify import verify
 
 CHILD_END_S = 10.0
-HISTORY_MS = 220 * 86_400_000
-"""What the slowest indicators of the shipped rules need before they say anything: 200 daily candles, and some."""
-
 ALERT_AGE_MS_MAX = 3 * 86_400_000
 """Older messages that were never delivered are news no more; they stay in the database."""
-
-LEAD_MS = 2 * 3_600_000
-HOLD_MS_MAX = 12 * 3_600_000
-"""The embedded exchange begins so long before a trade that is over so soon: a newcomer sees a whole one at once."""
-
-
-def run_shipped(config: Config, rules: Ruleset, db: Path, *, on_step: Callable[[Step], None]) -> Result:
-    """Run the engine over the shipped candles with config's enabled symbols, and keep the journal at ``db``.
-
-    Raises BacktestError when ``db`` exists or a symbol is not shipped.
-    """
-    request = Request(
-        config=config, rules=rules, data=(shipped_folder(),), symbols=config.settings.enabled_symbols, db=db
-    )
-    return run_backtest(request, on_step=on_step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,15 +171,8 @@ def account_options(simulation: Simulation) -> list[str]:
 
 
 def _worth_seeing(run: Run) -> int | None:
-    """A moment shortly before the shipped candles bring a trade that is soon over; None if the rules have none."""
     symbols = run.config.settings.enabled_symbols
-    result = run_backtest(Request(config=run.config, rules=run.rules, data=(shipped_folder(),), symbols=symbols))
-    for trade in result.trades:
-        closed_ms, protected = trade.closed_ms or 0, trade.protected_ms is not None
-        brief = closed_ms - trade.opened_ms <= HOLD_MS_MAX
-        if protected and brief and trade.opened_ms - result.from_ms >= HISTORY_MS:
-            return trade.opened_ms - LEAD_MS
-    return None
+    return worth_seeing(Request(config=run.config, rules=run.rules, data=(shipped_folder(),), symbols=symbols))
 
 
 @asynccontextmanager

@@ -163,6 +163,9 @@ class SteppedClock:
     def now_ms(self) -> int:
         return self._now_ms
 
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
     def monotonic(self) -> float:
         return time.monotonic()
 

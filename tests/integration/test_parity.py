@@ -1,4 +1,4 @@
-"""Live = backtest over HTTP: the daemon on a simulator of its own, told by the stream or polling, does as the backtest."""
+"""Live = backtest over HTTP: a daemon on a simulator process, with its stream or polling, does as the backtest."""
 
 from __future__ import annotations
 
