@@ -1,4 +1,4 @@
-"""Finds a moment of recorded candles at which it is worth beginning to watch: shortly before a trade that is soon over."""
+"""Finds where recorded candles are worth watching from: shortly before a trade that is soon over."""
 
 from __future__ import annotations
 

@@ -63,6 +63,7 @@ WHOLE_ACCOUNT = [
     (account.AccountDesk, "_apply"),
     (reconcile.Reconciler, "_compare"),
     (reconcile.Reconciler, "round"),
+    (port.SimPort, "mark_prices"),
     (commands.Commands, "_do"),
     (alerts.Alerts, "row"),
 ]
