@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from fsm.core.move import Move
+from fsm.core.move import Move, move
 from fsm.core.records import ZERO, SymbolRecord, Tried
 from fsm.core.states import Trigger
 
@@ -18,15 +18,30 @@ FORGET_MS = 600_000
 
 
 def paced(record: SymbolRecord, made: Move | None, at_ms: int) -> Move | None:
-    """The move, or None where it would repeat a retry too soon. Progress is another state or another open quantity."""
+    """The move, or None where it would repeat a retry too soon. Progress is another state or another open quantity.
+
+    A missing stop waits only for earlier attempts at a stop, and that it is missing is noted also while it waits.
+    """
     if made is None or made.trigger not in RETRIES or not made.intents:
         return made
     open_quantity = record.trade.open_quantity if record.trade else ZERO
+    uncovered_ms = made.record.trade.uncovered_ms if made.record.trade else None
     tried, at = record.tried, f"{record.state} {open_quantity.normalize():f}"
+    if uncovered_ms is not None:
+        at += " without a stop"
     elapsed = FORGET_MS if tried is None or tried.at != at else at_ms - tried.at_ms
     count = tried.count if tried is not None and elapsed < FORGET_MS else 0
     longest = PAUSE_OPEN_MS_MAX if open_quantity else PAUSE_FLAT_MS_MAX
     pause = min(PAUSE_FIRST_MS << min(count - 1, 10), longest) if count else 0
     if 0 <= elapsed < pause:
-        return None
+        return _noted(record, uncovered_ms)
     return replace(made, record=replace(made.record, tried=Tried(at, at_ms, count + 1)))
+
+
+def _noted(record: SymbolRecord, uncovered_ms: int | None) -> Move | None:
+    """The deadline runs from the first look that shows no stop, whatever is tried when (R5)."""
+    trade = record.trade
+    if trade is None or uncovered_ms is None or trade.uncovered_ms is not None:
+        return None
+    after = replace(record, trade=replace(trade, uncovered_ms=uncovered_ms))
+    return move(Trigger.REPROTECT, "STOP_UNSEEN", after)

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from exchange.client_ids import Leg
+from exchange.types import AlgoStatus
 from fsm.core.intents import Look
 from fsm.core.move import Move, move
 from fsm.core.pacing import FORGET_MS, PAUSE_FIRST_MS, PAUSE_FLAT_MS_MAX, PAUSE_OPEN_MS_MAX, paced
@@ -78,3 +80,27 @@ def test_what_asks_nothing_of_the_exchange_or_is_no_retry_is_never_held_up() -> 
     assert paced(tried, noted, 1) is noted
     assert paced(tried, exit_, 1) is exit_
     assert paced(tried, None, 1) is None
+
+
+def vanished(stage: Stage, leg: Leg) -> Stage:
+    """The venue cancels the newest resting order of this leg, and a look shows it."""
+    stage.exchange.end_algo(stage.exchange.resting(leg)[-1].client_id, AlgoStatus.CANCELED)
+    stage.look()
+    return stage
+
+
+def test_a_stop_does_not_wait_behind_the_retries_of_targets() -> None:
+    """R12: found by the state machine; the stop waited up to four seconds because a target had been placed again."""
+    stage = Stage().protected()
+    vanished(vanished(stage, Leg.TARGET), Leg.STOP)
+    assert stage.reasons[-2:] == ["reprotect VENUE_CANCELLED", "reprotect STOP_CONFIRMED"]
+
+
+def test_a_stop_that_must_wait_is_noted_as_missing_at_once() -> None:
+    """R5: found by the state machine; the deadline did not run while the next attempt was held up."""
+    stage = Stage().protected()
+    vanished(vanished(stage, Leg.STOP), Leg.STOP)
+    assert stage.reasons[-1] == "reprotect STOP_UNSEEN"
+    assert stage.trade.uncovered_ms == stage.now_ms
+    stage.deadline()
+    assert stage.state is not State.PROTECTED
