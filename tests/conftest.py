@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Tests are deterministic: the same examples on every machine, and no deadline on a busy one.
+# Tests are deterministic: the same examples on every machine, and no deadline on a busy one. A tool that makes mutants
+# runs them more than once in one process, on a new instance of their class each time.
 settings.register_profile(
-    "steady", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
 )
 settings.load_profile("steady")
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
+from fsm.core import engine
 from fsm.core.events import SymbolEvent
 from fsm.core.intents import Intent
-from fsm.core.judge import judge
 from fsm.core.move import Move, Step
 from fsm.core.records import AccountRecord, SymbolRecord
 from fsm.core.scene import Portfolio, Setting
@@ -26,11 +26,13 @@ class MemoryLedger:
         self.rows: list[tuple[SymbolRecord, Move, SymbolEvent]] = []
         self.account_rows: list[tuple[tuple[str, ...], AccountRecord]] = []
         self.broken: Exception | None = None
+        self.watch: Callable[[Move], None] = lambda move: None
 
     def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step:
         if self.broken is not None:
             raise self.broken
         self._must_survive(before, move, event)
+        self.watch(move)
         self.rows.append((before, move, event))
         number = len(self.rows)
         trade = move.record.trade or before.trade
@@ -70,6 +72,6 @@ class MemoryLedger:
         )
         setting = self._setting_of(before.symbol, before.trade.rules_hash if before.trade else None)
         recorded = msgspec.json.decode(ROW(before), type=SymbolRecord)
-        again = judge(recorded, told, portfolio, setting)
+        again = engine.judge(recorded, told, portfolio, setting)
         assert again is not None
         assert ROW(replace(again, facts={})) == ROW(replace(move, facts={}))

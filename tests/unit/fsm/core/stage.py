@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from exchange.types import Confirmed, Outcome, Refused, SymbolSnapshot, Unknown
+from exchange.types import Confirmed, OrderRequest, Outcome, Refused, SymbolSnapshot, Unknown
 from fsm.core.deciding import Reading
 from fsm.core.engine import Engine
 from fsm.core.events import (
@@ -23,7 +23,7 @@ from fsm.core.events import (
     SymbolEvent,
     SymbolObserved,
 )
-from fsm.core.intents import EnsureSetup, Intent, Look, PlaceStop
+from fsm.core.intents import EnsureSetup, Intent, Look, PlaceEntry, PlaceStop
 from fsm.core.limits import AccountStep
 from fsm.core.move import Step
 from fsm.core.records import ZERO, AccountRecord, State, SymbolRecord, Trade
@@ -37,7 +37,8 @@ ROUNDS_MAX = 60
 """More rows than this from one event is a loop."""
 
 Fate = Callable[[Intent], str]
-"""What becomes of a call: "ok"; "lost" (it never arrived) or "deaf" (it did, the answer did not); or a code."""
+"""What becomes of a call: "ok"; "lost" (it never arrived), "late" (an entry that arrives when the test says so) or
+"deaf" (it did, the answer did not); or a code."""
 
 View = Callable[[SymbolSnapshot], SymbolSnapshot]
 """What a look shows of the truth."""
@@ -63,6 +64,7 @@ class Stage:
         self.sent: list[Intent] = []
         self.outcomes: list[tuple[Intent, Outcome]] = []
         self.killed_after: int | None = None
+        self.late: OrderRequest | None = None
         self._seen: object = None
         self._seen_since_ms = 0
         self._seen_times = 0
@@ -224,6 +226,9 @@ class Stage:
         if fate in ("ok", "deaf"):
             done = self.exchange.do(intent)
             outcome = done if fate == "ok" else outcome
+        elif fate == "late":
+            assert isinstance(intent, PlaceEntry)
+            self.late = intent.request
         elif fate != "lost":
             outcome = Refused(int(fate), "refused by the test")
         self.outcomes.append((intent, outcome))
@@ -234,6 +239,12 @@ class Stage:
         if isinstance(intent, EnsureSetup):
             return SetupEnded(symbol=SYMBOL, at_ms=self.now_ms, outcome=outcome, prices=prices)
         return IntentEnded(symbol=SYMBOL, at_ms=self.now_ms, intent=intent, outcome=outcome, prices=prices)
+
+    def arrive(self) -> None:
+        """The entry that was on its way reaches the exchange after all."""
+        if self.late is not None:
+            self.exchange.place_order(self.late)
+            self.late = None
 
     # --- where tests begin ------------------------------------------------------------------------
     def protected(self, **facts: Any) -> Stage:

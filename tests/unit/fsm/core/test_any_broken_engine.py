@@ -1,0 +1,20 @@
+"""The state machine of test_any_exchange catches engines that were broken on purpose: a test that cannot fail shows
+nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from fsm.lab.proofs_page import BROKEN_BY_ANY_EXCHANGE
+from fsm.lab.variants import VARIANTS, broken
+from tests.unit.fsm.core.test_any_exchange import NobodyInterferes
+
+UNSHRUNK = settings(max_examples=60, stateful_step_count=50, phases=[Phase.generate], print_blob=False)
+
+
+@pytest.mark.parametrize("name", BROKEN_BY_ANY_EXCHANGE)
+def test_a_broken_engine_does_not_get_through(name: str) -> None:
+    with broken(VARIANTS[name]), pytest.raises(AssertionError):
+        run_state_machine_as_test(NobodyInterferes, settings=UNSHRUNK)
