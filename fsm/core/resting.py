@@ -19,6 +19,9 @@ from fsm.core.scene import Setting
 from fsm.core.sight import has_ended, own_open_orders
 from fsm.core.states import Trigger
 
+LATE_ENTRY = "LATE_ENTRY"
+"""Flags a trade whose entry turned up after a later trade: the ledger's rows of that time are in the books of both."""
+
 
 def look_resting(record: SymbolRecord, event: SymbolObserved, setting: Setting) -> Move | None:
     """A position of ours is adopted, a foreign one reported and left alone, orders that cover nothing are cancelled."""
@@ -129,6 +132,7 @@ def _adopt(
         entry_price=position.entry_price,
         first_fill_ms=event.at_ms,
         uncovered_ms=event.at_ms,
+        flagged=trade.flagged or (LATE_ENTRY if number < record.trades_opened else None),
     )
     after = replace(record, trade=trade, abandoned=None, trades_opened=max(record.trades_opened, number))
     intents: list[Intent] = [] if evidence.stop else [place_stop(trade, stop)]

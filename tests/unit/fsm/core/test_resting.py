@@ -67,6 +67,15 @@ class TestAPositionOfOurs:
         assert stage.record.abandoned is None
         assert "CancelEntry" not in stage.kinds()
 
+    def test_whose_entry_turns_up_after_a_later_trade_says_so_in_its_books(self) -> None:
+        """R43: found by the state machine; funding of the later trade was counted twice, and nothing said so."""
+        stage = bought(absent(), ours(1, "E0"), "0.069")
+        assert stage.settle().trade.flagged is None
+        stage = absent().next_hour().protected(rsi=80)
+        stage.command("exit")
+        assert stage.settle().record.trade is None
+        assert bought(stage, ours(1, "E0"), "0.069").settle().trade.flagged == "LATE_ENTRY"
+
     def test_is_adopted_while_halted_and_ends_in_halt(self) -> None:
         stage = absent()
         stage.command("halt")
