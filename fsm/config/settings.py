@@ -39,7 +39,6 @@ class Timeframes(msgspec.Struct, frozen=True, kw_only=True):
     setup: Timeframe = Timeframe.H4
     entry: Timeframe = Timeframe.H1
 
-
     def unnamed(self, used: Iterable[Timeframe]) -> tuple[Timeframe, ...]:
         """Timeframes that rules read and config does not name, the shortest first."""
         return tuple(sorted(set(used) - {self.trend, self.setup, self.entry}, key=lambda timeframe: timeframe.ms))

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from fsm.config import Settings, changes, config_schema, read_settings, reloaded, settings_hash
+from fsm.config.environment import KEYS
 from fsm.config.reloading import RELOADABLE
 from fsm.core.policy import LimitAction
 from fsm.policies import policy_of
@@ -55,6 +56,19 @@ class TestDefaults:
         assert shipped == Settings(version=1, symbols=shipped.symbols)
         written = {path for path, _ in leaves(source.data) if not path.startswith(("symbols.", "version"))}
         assert written == {path for path, _ in schema_defaults(config_schema())}
+
+    def test_every_key_of_the_shipped_file_is_explained_beside_it(self) -> None:
+        lines = (ROOT / "config.yaml").read_text("utf-8").splitlines()
+        keys = [line for line in lines if re.match(r"  [a-z_]+: ", line)]
+        assert len(keys) >= 60
+        assert [line for line in keys if " # " not in line] == []
+        sections = [number for number, line in enumerate(lines) if re.fullmatch(r"[a-z_]+:", line)]
+        assert [lines[number] for number in sections if not lines[number - 1].startswith("#")] == []
+
+    def test_every_variable_is_explained_in_the_example(self) -> None:
+        written = (ROOT / ".env.example").read_text("utf-8")
+        assert [key for key in KEYS if not re.search(rf"(?m)^(# )?{key}=", written)] == []
+        assert "BINANCE_ENV=testnet" in written
 
     def test_the_shipped_file_trades_the_five_symbols(self) -> None:
         shipped = read_settings(read_source(ROOT / "config.yaml"))
