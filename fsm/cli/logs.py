@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,3 +29,19 @@ def configure_logs(*, json: bool, quiet: bool = False) -> None:
         wrapper_class=structlog.make_filtering_bound_logger("error" if quiet else "info"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Passing) for handler in root.handlers):
+        root.addHandler(_Passing(logging.WARNING))
+
+
+class _Passing(logging.Handler):
+    """Passes on what libraries, and our rooms below this one, say with Python's own logging: in the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        import structlog
+
+        try:
+            text, failure = record.getMessage(), record.exc_info or None
+            structlog.get_logger().log(record.levelno, record.name, reason="TOLD", text=text, exc_info=failure)
+        except Exception:
+            self.handleError(record)
