@@ -55,6 +55,7 @@ PRICED_MS_MAX = 3_600_000
 """A fill that was learned of later than this has no price that could be asked for now."""
 
 _BAD_SYMBOL = -1121
+_BEHIND_MAX = 5  # orders that one look asks for by the ids of unexplained fills: the newest say how it ended
 _NOT_OPENING = -4140  # Binance's own codes (error catalogue, checked 2026-11)
 _ALGO_LEGS = frozenset({Leg.STOP, Leg.BRIDGE, Leg.TARGET, Leg.PROBE})
 
@@ -246,12 +247,15 @@ class BinanceClient:
             fills = group.create_task(self._fills_wanted(symbol, request))
             income = group.create_task(self._income_wanted(symbol, request))
             account = group.create_task(self._account_wanted(request))
+        all_orders = [*orders.result(), *(order for task in more_orders if (order := task.result()) is not None)]
+        all_algos = [*algos.result(), *(algo for task in more_algos if (algo := task.result()) is not None)]
+        all_orders += await self._behind(symbol, fills.result(), all_orders, all_algos)
         return SymbolSnapshot(
             symbol=symbol,
             at_ms=at_ms,
             position=position.result(),
-            orders=(*orders.result(), *(order for task in more_orders if (order := task.result()) is not None)),
-            algo_orders=(*algos.result(), *(algo for task in more_algos if (algo := task.result()) is not None)),
+            orders=tuple(all_orders),
+            algo_orders=tuple(all_algos),
             fills=tuple(fills.result()),
             mark_price=prices.result().mark_price,
             last_price=prices.result().last_price,
@@ -281,6 +285,14 @@ class BinanceClient:
                 f"positionRisk {symbol}: {len(legs)} hedge-mode legs are open; close them and set one-way mode"
             )
         return next((row.position for row in own if row.position_side == "BOTH"), None)
+
+    async def _behind(self, symbol: str, fills: list[Fill], orders: list[Order], algos: list[AlgoOrder]) -> list[Order]:
+        """The orders behind fills that nothing else explains: by hand, liquidation and ADL are told by their names."""
+        known = {order.order_id for order in orders} | {algo.actual_order_id for algo in algos}
+        unknown = sorted({fill.order_id for fill in fills} - known)[-_BEHIND_MAX:]
+        async with together() as group:
+            tasks = [group.create_task(self._orders.order_by_id(symbol, order_id)) for order_id in unknown]
+        return [order for task in tasks if (order := task.result()) is not None]
 
     async def _fills_wanted(self, symbol: str, request: LookRequest) -> list[Fill]:
         if request.fills_after_id is None and request.fills_start_ms is None:

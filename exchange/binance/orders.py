@@ -137,6 +137,16 @@ class Orders:
             raise
         return codec_orders.order(payload)
 
+    async def order_by_id(self, symbol: str, order_id: int) -> Order | None:
+        """GET /fapi/v1/order by the exchange's own id: the only way to the name of an order that was not ours."""
+        try:
+            payload = await self._http.call(endpoints.ORDER_QUERY, {"symbol": symbol, "orderId": str(order_id)})
+        except Refusal as refusal:
+            if refusal.code in _NOT_THERE:
+                return None
+            raise
+        return codec_orders.order(payload)
+
     async def algo(self, symbol: str, client_id: str) -> AlgoOrder | None:
         """GET /fapi/v1/algoOrder by client id; it takes no symbol, so one of another symbol is not ours."""
         try:
