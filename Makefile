@@ -10,6 +10,7 @@ IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 SOURCES_OF_INSTALL := setup.cfg pyproject.toml constraints.txt
 TEST_WORKERS ?= 2
+SOAK_SEEDS ?= 300
 
 .PHONY: help run test check bench soak clean
 
@@ -49,6 +50,8 @@ bench: $(VENV)/installed-test
 
 soak: $(VENV)/installed-test
 	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) -m slow
+	@$(IN_VENV) -m fsm torture --seeds 1..$(SOAK_SEEDS) --days 30 --symbols 3 --jobs $(TEST_WORKERS)
+	@$(IN_VENV) -m fsm torture --seeds 365 --days 365 --symbols 20
 
 clean:
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov build dist *.egg-info

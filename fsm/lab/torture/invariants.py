@@ -36,7 +36,8 @@ CLAIMS: dict[str, str] = {
     "NAKED_TOO_LONG": "a position that was seen without a live stop has one before the protection deadline, or the "
     "machine is in FLATTEN or EXITING by then",
     "NAKED_UNSEEN": "while the exchange answers, a position without a live stop is noticed within a minute",
-    "COMMITTED_FIRST": "no order leaves before its intent stands in the database, as another connection reads it",
+    "COMMITTED_FIRST": "no order leaves before its intent stands in the database, as another connection reads it; "
+    "but for the stops that a bot sends as it loses its database",
     "SENT_ONCE": "no entry is sent twice, no trade has two entries that were accepted, and no client id is ever filled "
     "twice (a close that was shown absent may be sent again under its own id)",
     "REDUCE_ONLY": "every order but the entry can only reduce",
@@ -86,6 +87,7 @@ class Watchman:
         self.counts: Counter[str] = Counter()
         self.touched: set[str] = set()
         self.unreliable_until_s = float("-inf")
+        self.database_fails = False
         self.recent: deque[str] = deque(maxlen=40)
         self._venue = venue
         self._monotonic = monotonic
@@ -146,7 +148,8 @@ class Watchman:
         if parts is None:
             return
         if parts.leg is not Leg.PROBE:
-            known = self._committed(request.client_id)
+            last_stop = self.database_fails and request.close_position and parts.leg is Leg.STOP
+            known = last_stop or self._committed(request.client_id)
             self.check("COMMITTED_FIRST", known, f"{request.client_id} is not in the outbox")
         reduces = request.close_position or request.reduce_only
         self.check("REDUCE_ONLY", reduces, f"{request.client_id} could open a position")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -189,4 +190,8 @@ def _rules(text: str) -> Ruleset:
 
 def quiet_logs() -> None:
     """A run logs years in minutes; what matters is in its database."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
+    structlog.configure(processors=[_dropped], wrapper_class=structlog.make_filtering_bound_logger("critical"))
+
+
+def _dropped(logger: object, name: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
+    raise structlog.DropEvent

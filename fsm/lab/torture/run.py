@@ -65,7 +65,7 @@ def run(
         world = World(plan, market, folder, on_step)
         run_virtually(_live(world))
         if not world.failed:
-            examine(world)
+            examine(world, replays=variant is None)
     return _outcome(world, time.process_time() - began_s)
 
 

@@ -298,6 +298,8 @@ class World:
         self.doings.passed()
         self.weather.passed()
         now_s = self._monotonic()
+        failed_lately = self.doings.disk_is_failing or now_s < self.watchman.unreliable_until_s
+        self.watchman.database_fails = self.watchman.database_fails and failed_lately
         fair = self.weather.is_fair() and not self.doings.disk_is_failing and self.patient.has_started
         fair = fair and not self.doings.clock_offset_ms and now_s - self.weather.touched_s > 1.0
         if not fair:
