@@ -64,7 +64,7 @@ class Lane:
         self._next_look_s: float | None = None
         self._pace_s = LOOK_SOON_S
         self._evidence_s: float | None = None
-        self._search: EntrySearch | None = None
+        self._searches: dict[str, EntrySearch] = {}
         self._calm = asyncio.Event()
         if self.record.trade is None:
             self._calm.set()
@@ -91,8 +91,12 @@ class Lane:
 
     def search(self, name: str, intent: PlaceEntry) -> None:
         """Find out what became of an entry that may or may not have been sent."""
-        self._search = EntrySearch(name, intent, self._shared.clock.monotonic())
+        self._look_for(name, intent)
         self.nudge()
+
+    def _look_for(self, name: str, intent: PlaceEntry) -> None:
+        """Beside whatever else is being looked for: each entry has an end of its own."""
+        self._searches[intent.request.client_id] = EntrySearch(name, intent, self._shared.clock.monotonic())
 
     def tell(self, event: SymbolEvent) -> list[Step]:
         """Let the engine judge an event now; its steps wait in this lane. Raises Rejected and JournalError."""
@@ -231,7 +235,8 @@ class Lane:
         persisted = self._watch.persists(record, snapshot, setting, now_s)
         at_ms = shared.clock.now_ms()
         await self._judge(SymbolObserved(symbol=self.symbol, at_ms=at_ms, snapshot=snapshot, persisted=persisted))
-        await self._judge_search(snapshot, now_s)
+        for search in list(self._searches.values()):
+            await self._judge_search(search, snapshot, now_s)
         self._evidence_s = None
         self._mark(snapshot)
         self._remember_stop(snapshot, began_wall_ms)
@@ -263,7 +268,7 @@ class Lane:
             self._calm.clear()
         if record is not before:
             self._pace_s = LOOK_SOON_S
-        self.is_waiting = self._search is not None or is_unsettled(record, snapshot, setting)
+        self.is_waiting = bool(self._searches) or is_unsettled(record, snapshot, setting)
         if self.is_waiting:
             self._look_later()
         elif record.trade is not None or record.quarantine is not None:
@@ -281,24 +286,22 @@ class Lane:
         """An answer that shows fills has said all; otherwise look what became of the entry."""
         self._evidence_s = None
         if isinstance(outcome, Unknown):
-            self._search = EntrySearch(name, intent, self._shared.clock.monotonic())
+            self._look_for(name, intent)
         trade = self.record.trade
         if self.record.state is State.ENTERING and trade is not None and trade.first_fill_ms is None:
             await self._look()
 
-    async def _judge_search(self, snapshot: SymbolSnapshot, now_s: float) -> None:
-        search, trade = self._search, self.record.trade
-        if search is None:
-            return
+    async def _judge_search(self, search: EntrySearch, snapshot: SymbolSnapshot, now_s: float) -> None:
+        trade = self.record.trade
         finding = search.judge(snapshot, now_s)
         settled = trade is None or trade.entry.client_id != search.client_id or trade.first_fill_ms is not None
         at_ms = self._shared.clock.now_ms()
         if finding is Finding.FOUND or settled:
-            self._search = None
+            self._searches.pop(search.client_id, None)
             if search.name:
                 self._shared.books.resolve(search.name, search.order_in(snapshot), at_ms)
         elif finding is Finding.ABSENT:
-            self._search = None
+            self._searches.pop(search.client_id, None)
             if search.name:
                 await self._settle(search.name, search.intent, None)
             await self._judge(EntryShownAbsent(symbol=self.symbol, at_ms=at_ms, client_id=search.client_id))
@@ -310,7 +313,8 @@ class Lane:
     async def _cover_unresolved(self) -> None:
         """Nobody knows whether the entry filled, and the deadline is over: send its stop, which needs a position."""
         now_s, shared = self._shared.clock.monotonic(), self._shared
-        if self._search is not None and self._search.is_due(now_s, shared.deadline_ms):
+        due = [search for search in self._searches.values() if search.is_due(now_s, shared.deadline_ms)]
+        if due:
             await self._judge(DeadlinePassed(symbol=self.symbol, at_ms=shared.clock.now_ms()))
 
     # --- writing ------------------------------------------------------------------------------
