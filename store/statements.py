@@ -38,10 +38,7 @@ _INTENT = TABLES[Intent].update(
     {"status": "?1", "outcome_json": "?2", "attempts": "attempts + 1", "done_ms": "?3"},
 )
 _ORDER = TABLES[Order].update_live("order_id", "status", "executed_quantity", "average_price", "updated_ms")
-_ORDER_END = (
-    f"UPDATE {TABLES[Order].name} SET status = ?, updated_ms = ?"
-    f" WHERE client_order_id = ? AND status IN {OPEN_ORDER_STATUSES}"
-)
+_ORDER_END = f"{TABLES[Order].update_live('status', 'updated_ms')} AND status IN {OPEN_ORDER_STATUSES}"
 _MARK = TABLES[Position].update_live("mark", "upnl", "liquidation_price", "isolated_wallet", "updated_ms")
 _ACK = (
     f"UPDATE {TABLES[Command].name} SET state = ?, guard = ?, detail = ?, finished_ms = ?"

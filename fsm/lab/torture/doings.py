@@ -51,6 +51,7 @@ class Doings:
         self._hands = 0
         self.ever_touched: set[str] = set()
         self.disk_until_s = float("-inf")
+        self.disk_mended_s = float("-inf")
         self.clock_offset_ms = 0
         self.clock_until_ms = 0
         self.telegram_until_ms = 0
@@ -238,6 +239,7 @@ class Doings:
         now_ms = self._venue.now_ms
         if self.disk_until_s > float("-inf") and self._monotonic() >= self.disk_until_s:
             self.mend_disk()
+            self.disk_mended_s = self._monotonic()
             self._watchman.unreliable_until_s = max(self._watchman.unreliable_until_s, self._monotonic() + 5.0)
             self.disk_until_s = float("-inf")
         if self.clock_offset_ms and now_ms >= self.clock_until_ms:

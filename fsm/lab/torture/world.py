@@ -37,6 +37,9 @@ STEP_S = 0.5
 LONG_BUSY_S = 120.0
 """What is under way for longer is an outage: from then on the market runs ahead of real time."""
 
+LAST_WORDS_S = 60.0
+"""A process that has lost its database takes so long at most to end: it still sends the stops that are owed."""
+
 LONG_STEP_MS, LONG_STEP_S = 60_000, 2.0
 UNDER_WAY = (State.SIGNALLED, State.EXITING, State.FLATTEN)
 
@@ -284,7 +287,8 @@ class World:
         if self.patient.is_alive:
             return
         error = self.patient.failure()
-        excused = self.doings.disk_is_failing and isinstance(error, (JournalError, StoreError))
+        lately = self.doings.disk_is_failing or self._monotonic() - self.doings.disk_mended_s < LAST_WORDS_S
+        excused = lately and isinstance(error, (JournalError, StoreError))
         self.watchman.check("NO_EXCEPTION", excused, f"the daemon ended: {type(error).__name__}: {error}")
         self.deaths += 1
         self.log.append((self.venue.now_ms, f"the process ended by itself: {type(error).__name__}: {error}"))
@@ -298,7 +302,7 @@ class World:
         self.doings.passed()
         self.weather.passed()
         now_s = self._monotonic()
-        failed_lately = self.doings.disk_is_failing or now_s < self.watchman.unreliable_until_s
+        failed_lately = self.doings.disk_is_failing or now_s - self.doings.disk_mended_s < LAST_WORDS_S
         self.watchman.database_fails = self.watchman.database_fails and failed_lately
         fair = self.weather.is_fair() and not self.doings.disk_is_failing and self.patient.has_started
         fair = fair and not self.doings.clock_offset_ms and now_s - self.weather.touched_s > 1.0
