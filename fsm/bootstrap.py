@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from exchange.binance.client import BinanceClient
 from exchange.binance.event_queue import EventQueue
@@ -21,10 +19,8 @@ from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.signing import Credentials, Secret
 from exchange.binance.user_stream import UserStream
 from exchange.environment import Network, resolve
-from exchange.errors import ExchangeError
 from exchange.sim.remote import RemoteSimulation
 from exchange.sim.server import launch
-from exchange.sim.server.launch import LaunchError
 from exchange.sim.symbols import shipped_folder
 from fsm.config import Config
 from fsm.config.settings import Simulation
@@ -32,16 +28,14 @@ from fsm.core.arithmetic import MONEY
 from fsm.core.move import Step
 from fsm.lab.backtest import Request
 from fsm.lab.opening import worth_seeing
-from fsm.live import premises
 from fsm.live.alerts import Alerts
 from fsm.live.answers import Answers
 from fsm.live.assembly import StartRefused, assemble
+from fsm.live.audience import Audience
 from fsm.live.chat import Chat
 from fsm.live.clock import Clock, PacedClock, WallClock
 from fsm.live.daemon import Background, Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
-from fsm.live.doctor import Examination
-from fsm.live.findings import Finding, Verdict, fail, skip
 from fsm.live.listening import Listening
 from fsm.live.messenger import Tally
 from fsm.live.reload import Reload
@@ -55,6 +49,9 @@ from store.verify import verify
 CHILD_END_S = 10.0
 ALERT_AGE_MS_MAX = 3 * 86_400_000
 """Older messages that were never delivered are news no more; they stay in the database."""
+
+SPEED_AT_FIRST = Decimal(1)
+"""Of the embedded exchange until the bot takes decisions: a slow start must not cost simulated hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +67,7 @@ class Run:
     rules: Ruleset
     db: Path
     on_step: Callable[[Step], None]
+    audience: Audience | None = None
     config_path: Path | None = None
     rules_path: Path | None = None
     on_ready: Callable[[str, str], None] = lambda network, address: None
@@ -86,6 +84,7 @@ class Where:
     ws_urls: tuple[str, ...]
     credentials: Credentials
     data_end_ms: int | None = None
+    is_embedded: bool = False
 
 
 def run_daemon(run: Run) -> bool:
@@ -119,7 +118,7 @@ def _exchange_of(run: Run) -> Iterator[Where]:
         keys = Credentials(api_key=given.api_key, api_secret=given.api_secret)
         yield Where(network=found.network, rest_url=found.rest_url, ws_urls=found.ws_urls, credentials=keys)
         return
-    process = launch.start(*_embedded_options(run))
+    process = launch.start(*_start_options(run))
     try:
         ready = launch.ready(process)
         yield Where(
@@ -128,6 +127,7 @@ def _exchange_of(run: Run) -> Iterator[Where]:
             ws_urls=(ready.ws,),
             credentials=Credentials(api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret)),
             data_end_ms=ready.data_end,
+            is_embedded=True,
         )
     finally:
         _end(process)
@@ -145,15 +145,17 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.stdout.close()
 
 
-def _account_options(run: Run, state: Path) -> list[str]:
+def embedded_options(run: Run, state: Path) -> list[str]:
+    """How the embedded exchange is started, with its account and clock kept at ``state``."""
     simulation = run.config.settings.simulation
-    options = ["--data", str(shipped_folder()), "--speed", str(simulation.speed), "--state", str(state)]
+    speed = min(simulation.speed, SPEED_AT_FIRST)
+    options = ["--data", str(shipped_folder()), "--speed", str(speed), "--state", str(state)]
     return [*options, *account_options(simulation)]
 
 
-def _embedded_options(run: Run) -> list[str]:
+def _start_options(run: Run) -> list[str]:
     state = run.db.with_suffix(".exchange")
-    options = _account_options(run, state)
+    options = embedded_options(run, state)
     start_ms = None if state.exists() else _worth_seeing(run)
     return options if start_ms is None else [*options, "--start", str(start_ms)]
 
@@ -176,7 +178,7 @@ def _worth_seeing(run: Run) -> int | None:
 
 
 @asynccontextmanager
-async def _clock_of(run: Run, where: Where) -> AsyncIterator[tuple[Clock, Sequence[Background]]]:
+async def clock_of(run: Run, where: Where) -> AsyncIterator[tuple[Clock, Sequence[Background]]]:
     """Time as this exchange counts it, and what keeps it right."""
     if where.network is not Network.SIM:
         yield WallClock(), ()
@@ -191,76 +193,14 @@ async def _clock_of(run: Run, where: Where) -> AsyncIterator[tuple[Clock, Sequen
         await simulation.aclose()
 
 
-# --- the examination --------------------------------------------------------------------------
-def examine(run: Run) -> list[Finding]:
-    """What `doctor` looks at: this machine, then the exchange. A running bot, and its exchange, are not disturbed."""
-    network = resolve(run.config.environment.addresses).network
-    mine = [premises.sqlite(), premises.disk(run.db), premises.instance(run.db)]
-    in_use = mine[-1].verdict is Verdict.FAIL
-    found, stored = premises.database(run.db, network)
-    mine.append(found)
-    with localcontext(MONEY), ExitStack() as stack:
-        try:
-            where = stack.enter_context(_exchange_to_examine(run, in_use))
-        except (LaunchError, StartRefused) as error:
-            theirs = [skip("exchange", str(error))]
-        else:
-            mine.append(premises.account(stored, _account_of(where.credentials)))
-            theirs = asyncio.run(_examine(run, where, stored, in_use))
-    environment = run.config.environment
-    return [*mine, *theirs, asyncio.run(premises.telegram(environment.tg_base_url, environment.secrets))]
-
-
-@contextmanager
-def _exchange_to_examine(run: Run, in_use: bool) -> Iterator[Where]:
-    """The running one; or the embedded one on a copy of its account, which keeps nothing of what is done to it."""
-    found, given = resolve(run.config.environment.addresses), run.config.environment.secrets
-    if found.rest_url is not None:
-        keys = Credentials(api_key=given.api_key or Secret(""), api_secret=given.api_secret or Secret(""))
-        yield Where(network=found.network, rest_url=found.rest_url, ws_urls=found.ws_urls, credentials=keys)
-        return
-    if in_use:
-        raise StartRefused("the embedded exchange is busy with the bot that runs", "ask `status` instead")
-    with TemporaryDirectory() as scratch:
-        kept, copy = run.db.with_suffix(".exchange"), Path(scratch) / "exchange"
-        if kept.exists():
-            shutil.copy(kept, copy)
-        with launch.launched(*_account_options(run, copy)) as ready:
-            yield Where(
-                network=found.network,
-                rest_url=ready.rest,
-                ws_urls=(ready.ws,),
-                credentials=Credentials(api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret)),
-                data_end_ms=ready.data_end,
-            )
-
-
-async def _examine(run: Run, where: Where, stored: premises.Stored, in_use: bool) -> list[Finding]:
-    client: BinanceClient | None = None
-    try:
-        async with _clock_of(run, where) as (clock, _):
-            keys = where.credentials if where.credentials.api_key.reveal() else None
-            client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=keys)
-            speed = clock.speed
-            settings = run.config.settings
-            return await Examination(
-                client, settings=settings, clock=clock, speed=speed, stored=stored, in_use=in_use
-            ).run()
-    except ExchangeError as error:
-        return [fail("reachable", str(error), "is the emulator at SIM_REST_URL running?")]
-    finally:
-        if client is not None:
-            await client.aclose()
-
-
-def _account_of(credentials: Credentials) -> str:
+def account_of(credentials: Credentials) -> str:
     """What a database remembers of the account: nothing that the key could be guessed from."""
     return hashlib.sha256(credentials.api_key.reveal().encode()).hexdigest()[:12]
 
 
 # --- the daemon -------------------------------------------------------------------------------
 async def _trade(run: Run, where: Where) -> bool:
-    async with _clock_of(run, where) as (clock, keepers):
+    async with clock_of(run, where) as (clock, keepers):
         client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=where.credentials)
         try:
             with open_bound(run, where, clock) as store:
@@ -273,7 +213,7 @@ async def _trade(run: Run, where: Where) -> bool:
 def open_bound(run: Run, where: Where, clock: Clock) -> Iterator[Store]:
     """The database, made if need be, and bound to this exchange and account for good."""
     with open_store(run.db, mode="write", at_ms=clock.now_ms()) as store:
-        account = _account_of(where.credentials)
+        account = account_of(where.credentials)
         store.bind(environment=where.network.value, account=account, at_ms=clock.now_ms())
         yield store
 
@@ -322,6 +262,7 @@ async def make_daemon(run: Run, where: Where, store: Store, client: BinanceClien
         exchange=client,
         clock=clock,
         on_step=run.on_step,
+        audience=run.audience,
         banner=banner,
         data_end_ms=where.data_end_ms,
         verify=database_verifier(run.db),
@@ -373,6 +314,8 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
     beside = [asyncio.ensure_future(keeper()) for keeper in (*keepers, reload.run)]
     beside.append(asyncio.ensure_future(daemon.shared.pulse.feel(daemon.shared.clock)))
     beside.append(asyncio.ensure_future(_announce(run, where, daemon)))
+    if where.is_embedded:
+        beside.append(asyncio.ensure_future(_hurry(run, where, daemon)))
     try:
         await daemon.run()
     finally:
@@ -380,6 +323,18 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
     return daemon.schedule.ended.is_set()
+
+
+async def _hurry(run: Run, where: Where, daemon: Daemon) -> None:
+    """Let the embedded exchange's time run as fast as config says, now that the bot is there."""
+    await daemon.started.wait()
+    simulation = RemoteSimulation(where.rest_url)
+    try:
+        await simulation.set_speed(float(run.config.settings.simulation.speed))
+        if isinstance(daemon.shared.clock, PacedClock):
+            await daemon.shared.clock.try_synchronise()
+    finally:
+        await simulation.aclose()
 
 
 async def _announce(run: Run, where: Where, daemon: Daemon) -> None:

@@ -87,6 +87,7 @@ class JournalLedger:
             reason=move.reason,
             trade_id=row.trade_id,
             intents=tuple((f"{number}.{ordinal}", intent) for ordinal, intent in enumerate(move.intents)),
+            booked=move.booked,
         )
 
     def alerts_of(self, number: int, before: SymbolRecord, move: Move, event: SymbolEvent) -> list[AlertRow]:

@@ -48,6 +48,10 @@ class RemoteSimulation:
         found = await self._ask("GET", "/sim/v1/clock", _Clock, None, TIMEOUT_S)
         return found.server_time, found.speed
 
+    async def set_speed(self, speed: float) -> None:
+        """How many simulated milliseconds pass in a real one from now on (POST /sim/v1/clock)."""
+        await self._ask("POST", "/sim/v1/clock", _Clock, {"speed": speed}, TIMEOUT_S)
+
     async def advance(self, span_ms: int, *, until_event: bool = False) -> tuple[int, bool]:
         """Move time on; (the time it is then, whether the span was reached: not when an event came first)."""
         wanted = {"ms": span_ms, "until_event": until_event}

@@ -25,11 +25,12 @@ def doctor() -> None:
 
     Changes nothing, but for one far stop on a flat symbol that is placed, read back and cancelled.
     """
-    from fsm.bootstrap import Run, examine
+    from fsm.bootstrap import Run
+    from fsm.examination import examine
 
     options = current()
-    configure_logs(json=options.json, quiet=True)
     inputs = read_inputs(options, needs_keys=False)
+    configure_logs(json=options.json, level="error", environment=inputs.config.environment.mark)
     path = options.db or inputs.config.environment.database_path
     findings = examine(Run(config=inputs.config, rules=inputs.rules, db=path, on_step=lambda step: None))
     ready = all(found.verdict.value != "fail" for found in findings)

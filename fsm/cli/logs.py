@@ -1,4 +1,7 @@
-"""Logs of the command line, always on stderr: readable on a terminal, one JSON object a line everywhere else."""
+"""Logs of the command line, always on stderr: readable on a terminal, one JSON object a line everywhere else.
+
+Every line has a stable event name, a reason and, where there is one, the environment.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 
-def configure_logs(*, json: bool, quiet: bool = False) -> None:
-    """Set up the process's logs. ``json`` asks for JSON lines on a terminal as well, ``quiet`` for errors alone."""
+def configure_logs(*, json: bool, level: str | None = None, environment: str | None = None) -> None:
+    """Set up the process's logs. ``json`` asks for JSON lines on a terminal as well; without ``level`` a terminal shows
+    warnings (what happens is told there in words) and everything else shows all."""
     import structlog
 
     readable = not json and sys.stderr.isatty()
@@ -19,6 +23,7 @@ def configure_logs(*, json: bool, quiet: bool = False) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _with(environment, readable),
     ]
     if readable:
         processors.append(structlog.dev.ConsoleRenderer())
@@ -26,12 +31,26 @@ def configure_logs(*, json: bool, quiet: bool = False) -> None:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger("error" if quiet else "info"),
+        wrapper_class=structlog.make_filtering_bound_logger(level or ("warning" if readable else "info")),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     root = logging.getLogger()
     if not any(isinstance(handler, _Passing) for handler in root.handlers):
         root.addHandler(_Passing(logging.WARNING))
+
+
+def _with(environment: str | None, readable: bool) -> Processor:
+    """Marks every line with the environment it is about; on a terminal in the line's own text."""
+
+    def marked(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        if environment is None:
+            return event
+        event["environment"] = environment
+        if readable and environment.isupper():
+            event["event"] = f"{environment} {event['event']}"
+        return event
+
+    return marked
 
 
 class _Passing(logging.Handler):

@@ -51,6 +51,6 @@ def _logged() -> Report:
     def report(phase: str, done: int, total: int) -> None:
         if 0 < total <= done and phase not in finished:
             finished.add(phase)
-            log.info("phase finished", phase=phase, steps=total)
+            log.info("phase_finished", reason="PHASE", phase=phase, steps=total)
 
     return report

@@ -15,15 +15,12 @@ from fsm.cli.inputs import Inputs, read_inputs
 from fsm.cli.logs import configure_logs
 from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import Options, command, current
-from fsm.cli.times import shown
+from fsm.cli.telling import Teller
 
 if TYPE_CHECKING:
     from fsm.bootstrap import Run
+    from fsm.config.environment import Environment
     from fsm.core.move import Step
-
-_COLORS = {"PROTECTED": "green", "EXITING": "cyan", "FLATTEN": "red", "HALT": "red"}
-_TIME_WIDTH, _SYMBOL_WIDTH, _STATES_WIDTH, _TRIGGER_WIDTH = 19, 12, 22, 10
-_REAL_MONEY = "mainnet"
 
 
 @command()
@@ -38,9 +35,13 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
     from fsm.bootstrap import Run
 
     options = current()
-    configure_logs(json=options.json)
     inputs = read_inputs(options, needs_keys=True)
-    path = options.db or inputs.config.environment.database_path
+    environment = inputs.config.environment
+    configure_logs(json=options.json, environment=environment.mark)
+    path = options.db or environment.database_path
+    teller = None if options.json else Teller(environment.mark if environment.is_real_money else "")
+    if teller:
+        _tell_beginning(environment, path)
     with ExitStack() as windows:
 
         def on_ready(network: str, address: str) -> None:
@@ -54,7 +55,8 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
                 config=inputs.config,
                 rules=inputs.rules,
                 db=path,
-                on_step=_ignore if options.json else _print_step,
+                on_step=teller.step if teller else _ignore,
+                audience=teller,
                 config_path=options.config_path,
                 rules_path=options.rules_path,
                 on_ready=on_ready,
@@ -82,9 +84,15 @@ def _run(run: Run) -> bool:
         raise CommandError(str(error), hint, exits=Exit.REFUSED, code="NO_EXCHANGE") from error
 
 
-def _tell_where(network: str, address: str, path: Path) -> None:
-    if network == _REAL_MONEY:
+def _tell_beginning(environment: Environment, path: Path) -> None:
+    """Said at once: until the exchange has answered there is nothing else to see."""
+    if environment.is_real_money:
         output.mainnet_banner()
+    fresh = "" if path.exists() else " for the first time (a moment in the shipped candles is looked for)"
+    output.line(f"Starting on {environment.mark}{fresh if environment.is_embedded else ''} …")
+
+
+def _tell_where(network: str, address: str, path: Path) -> None:
     output.line(f"Trading on {network} ({address}); the journal is {path}.")
     output.line("Ctrl-C ends the bot; positions keep their stops at the exchange.")
 
@@ -134,17 +142,3 @@ def _stay_up() -> None:
 
 def _ignore(step: Step) -> None:
     del step
-
-
-def _print_step(step: Step) -> None:
-    """One transition as one line; milliseconds are left to `audit`."""
-    states = step.dest.value if step.source is step.dest else f"{step.source} → {step.dest}"
-    parts = (
-        shown(step.at_ms)[:_TIME_WIDTH].ljust(_TIME_WIDTH),
-        step.symbol.ljust(_SYMBOL_WIDTH),
-        click.style(states.ljust(_STATES_WIDTH), fg=_COLORS.get(step.dest.value)),
-        step.trigger.value.ljust(_TRIGGER_WIDTH),
-        step.reason,
-        f"({step.trade_id})" if step.trade_id else "",
-    )
-    output.line("  ".join(parts).rstrip())

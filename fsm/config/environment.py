@@ -55,6 +55,16 @@ class Environment:
     ignored: tuple[str, ...] = ()
 
     @property
+    def mark(self) -> str:
+        """The environment's name as it stands on every line of a log; in capitals where it is about real money."""
+        return self.name.value.upper() if self.is_real_money else self.name.value
+
+    @property
+    def is_embedded(self) -> bool:
+        """The exchange is started by the bot itself."""
+        return self.name is Network.SIM and self.sim_rest_url is None
+
+    @property
     def is_real_money(self) -> bool:
         """Whoever reads anything of this environment must be told so, unmistakably."""
         return self.name is Network.MAINNET

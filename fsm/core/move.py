@@ -38,7 +38,10 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision that is committed: its row's number, and its intents with the names they have in the outbox."""
+    """A decision that is committed: its row's number, and its intents with the names they have in the outbox.
+
+    ``booked`` is the trade whose books it closed.
+    """
 
     transition_id: int
     at_ms: int
@@ -49,6 +52,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     trade_id: str | None
     intents: tuple[tuple[str, Intent], ...]
+    booked: Trade | None = None
 
 
 def move(

@@ -18,6 +18,7 @@ from fsm.core.records import SymbolRecord
 from fsm.ledger import to_json
 from fsm.live import documents
 from fsm.live.alerts import Alerts
+from fsm.live.audience import Audience, Nobody
 from fsm.live.books import Books
 from fsm.live.clock import Clock
 from fsm.live.daemon import Background, Daemon
@@ -65,6 +66,7 @@ async def assemble(
     background: Callable[[Shared], Sequence[Background]] = lambda shared: (),
     times: ProtectionTimes | None = None,
     on_accepted: Callable[[str], None] = lambda client_id: None,
+    audience: Audience | None = None,
 ) -> Daemon:
     """A daemon that is ready to run. Waits for the exchange; raises StartRefused and StoreError."""
     records = stored_records(store)
@@ -113,6 +115,7 @@ async def assemble(
         freshness=Freshness(clock),
         on_step=heard,
         on_trouble=troubles.heard,
+        audience=audience or Nobody(),
     )
     _preamble(shared, config, sorted(set(wanted) - set(tradable)), alerts)
     return Daemon(

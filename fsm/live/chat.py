@@ -181,7 +181,7 @@ class Chat:
             return
         command = words[0][1:].partition("@")[0].lower()
         self._tally.commands += 1
-        log.info("chat_command", command=command[:20])
+        log.info("chat_command", reason="CHAT", command=command[:20])
         age_ms = self._wall.now_ms() - message.sent_ms
         if age_ms > AGE_MS_MAX:
             await self._say(f"/{command[:20]} was ignored: it was sent {age_ms // 60_000} minutes ago. Send it again.")

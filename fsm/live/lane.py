@@ -74,6 +74,16 @@ class Lane:
         """Carry these committed steps out, after those that wait already."""
         for step in steps:
             self._shared.on_step(step)
+            log.info(
+                "transition",
+                symbol=step.symbol,
+                reason=step.reason,
+                trigger=step.trigger.value,
+                source=step.source.value,
+                dest=step.dest.value,
+                trade_id=step.trade_id,
+                at_ms=step.at_ms,
+            )
             if step.trigger is Trigger.ADOPT or (step.trigger is Trigger.FILL and step.reason == "FIRST_FILL"):
                 now_s = self._shared.clock.monotonic()
                 self._watch.filled(now_s if self._evidence_s is None else self._evidence_s)
@@ -262,6 +272,7 @@ class Lane:
         took_ms = self._watch.looked(record, snapshot, setting, self._shared.clock.monotonic())
         if took_ms is not None:
             log.info("stop_confirmed", symbol=self.symbol, reason="READ_BACK", took_ms=round(took_ms, 1))
+            self._shared.audience.protected(self.symbol, took_ms)
         if self._watch.left_s(0.0, 0) is None:
             self._calm.set()
         else:

@@ -18,6 +18,7 @@ from fsm.core.deciding import Reading
 from fsm.core.events import CandleClosed
 from fsm.core.move import Step
 from fsm.live.account import AccountDesk
+from fsm.live.audience import Close, RegimeChange
 from fsm.live.clock import wait_until
 from fsm.live.fence import Fence
 from fsm.live.lane import Lane
@@ -67,6 +68,7 @@ class Schedule:
         self.decided_ms: int | None = None
         self.closes = 0
         self.ended = asyncio.Event()
+        self._readings: list[tuple[str, Reading, list[Step]]] = []
 
     async def run(self) -> None:
         """Decide at every close until the data ends."""
@@ -107,16 +109,37 @@ class Schedule:
         prices = await self._prices(list(fetched))
         broken: dict[str, Exception] = {}
         steps = self._decide(close_ms, fetched, prices, broken)
+        missing = sorted(set(self._markets) - set(steps))
+        self._tell(close_ms, missing)
         for symbol, found in steps.items():
             self._lanes[symbol].submit(found)
         for symbol, error in broken.items():
             await self._hold(symbol, error)
         self.decided_ms, self.closes = close_ms, self.closes + 1
-        missing = sorted(set(self._markets) - set(steps))
         if missing:
             log.warning("close_incomplete", reason="NO_CANDLE", symbols=missing, close_ms=close_ms)
         if not equity_known:
             log.warning("equity_stale", reason="UNREACHABLE", age_ms=self._shared.freshness.age_ms())
+
+    def _tell(self, close_ms: int, missing: list[str]) -> None:
+        """Candles arriving, regimes changing, and why nothing was done: for whoever watches."""
+        readings = {symbol: reading for symbol, reading, _ in self._readings}
+        regimes = [self._regime_change(symbol) for symbol in readings]
+        close = Close(at_ms=close_ms, readings=readings, regimes=[r for r in regimes if r is not None], missing=missing)
+        for change in close.regimes:
+            log.info(
+                "regime", symbol=change.symbol, reason=change.after, before=change.before, confidence=change.confidence
+            )
+        log.info("candles_closed", reason="CLOSE", close_ms=close_ms, symbols=len(readings))
+        self._shared.audience.closed(close)
+
+    def _regime_change(self, symbol: str) -> RegimeChange | None:
+        market = self._markets[symbol]
+        before, after = market.regime_before.regime, market.regime.regime
+        if before is after:
+            return None
+        confidence = round(market.regime.confidence, 2)
+        return RegimeChange(symbol=symbol, before=str(before), after=str(after), confidence=confidence)
 
     # --- collecting ---------------------------------------------------------------------------
     async def _collect(self, close_ms: int) -> dict[str, Fetched]:
@@ -200,6 +223,7 @@ class Schedule:
                 if asked is not None:
                     reading, steps[symbol] = asked
                     readings.append((symbol, reading, steps[symbol]))
+        self._readings = readings
         for reading_of in readings:
             self._on_reading(*reading_of)
         return steps

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from exchange.port import Exchange
 from fsm.core.engine import Engine
 from fsm.core.move import Step
+from fsm.live.audience import Audience, Nobody
 from fsm.live.books import Books
 from fsm.live.clock import Clock
 from fsm.live.executor import Executor
@@ -35,7 +36,8 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """``on_step`` hears of each committed transition, ``on_trouble`` of each call to the exchange that failed."""
+    """``on_step`` hears of each committed transition, ``on_trouble`` of each call to the exchange that failed, and
+    ``audience`` of what else is worth seeing."""
 
     engine: Engine
     exchange: Exchange
@@ -48,6 +50,7 @@ class Shared:
     on_step: Callable[[Step], None]
     on_trouble: Trouble
     pulse: Pulse = field(default_factory=Pulse)
+    audience: Audience = field(default_factory=Nobody)
 
     @property
     def reconcile_s(self) -> float:

@@ -1,37 +1,93 @@
-"""Logs: one JSON object a line, whoever speaks."""
+"""The logs: one JSON object a line, each with an event, a reason, a level, a time and the environment."""
 
 from __future__ import annotations
 
+import ast
 import json
-import subprocess
-import sys
+import logging
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from fsm.cli.logs import configure_logs
 
 ROOT = Path(__file__).parents[4]
-SCRIPT = """
-import logging, sys
-from fsm.cli.logs import configure_logs
-import structlog
-configure_logs(json=True); configure_logs(json=True)
-structlog.get_logger().info("started", reason="TEST")
-log = logging.getLogger("exchange.binance.http")
-log.warning("clock was off (%s); offset is now %d ms", "x", 7)
-log.info("not worth a line")
-try:
-    1 / 0
-except ZeroDivisionError:
-    log.exception("failed")
-log.warning("%d", "no number")
-"""
+LEVELS = ("debug", "info", "warning", "error", "critical", "exception")
 
 
-def test_what_is_said_with_pythons_own_logging_comes_as_a_json_line_too() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0
-    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    assert [line["event"] for line in lines] == ["started", "exchange.binance.http", "exchange.binance.http"]
-    assert (lines[1]["level"], lines[1]["text"]) == ("warning", "clock was off (x); offset is now 7 ms")
-    assert "ZeroDivisionError" in lines[2]["exception"]
-    assert "--- Logging error ---" in done.stderr, "a message that cannot be made is told and ends nothing"
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    yield
+    root.handlers, level = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_each_line_has_event_reason_level_time_and_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(json=True, environment="sim")
+    structlog.get_logger("fsm.test").info("stop_confirmed", reason="READ_BACK", symbol="BTCUSDT")
+    (line,) = logged(capsys)
+    timestamp = line.pop("timestamp")
+    assert timestamp.endswith("Z")
+    assert line == {
+        "event": "stop_confirmed",
+        "reason": "READ_BACK",
+        "symbol": "BTCUSDT",
+        "level": "info",
+        "environment": "sim",
+    }
+
+
+def test_what_libraries_say_is_an_event_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(json=True, environment="MAINNET")
+    logging.getLogger("exchange.binance.http").warning("clock was off; offset is now %d ms", 7)
+    (line,) = logged(capsys)
+    assert (line["event"], line["reason"], line["environment"]) == ("exchange.binance.http", "TOLD", "MAINNET")
+    assert line["text"] == "clock was off; offset is now 7 ms"
+
+
+def test_a_failure_carries_its_traceback_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(json=True, environment="sim")
+    try:
+        raise ValueError("boom")
+    except ValueError as error:
+        structlog.get_logger().error("handler_failed", reason="ValueError", exc_info=error)
+    (line,) = logged(capsys)
+    assert "ValueError: boom" in line["exception"]
+
+
+def test_a_terminal_shows_warnings_alone_and_marks_real_money(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    configure_logs(json=False, environment="MAINNET")
+    structlog.get_logger().info("transition", reason="SETUP_READY")
+    structlog.get_logger().warning("exchange_failed", reason="Unreachable")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "MAINNET exchange_failed" in line
+
+
+def test_every_line_that_the_product_logs_names_its_event_and_its_reason() -> None:
+    missing = []
+    for path in sorted((ROOT / "fsm").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            if ast.unparse(node.func.value) != "log" or node.func.attr not in LEVELS:
+                continue
+            event = node.args[0] if node.args else None
+            named = isinstance(event, ast.Constant) and str(event.value).replace("_", "").isalpha()
+            if not named or "reason" not in {keyword.arg for keyword in node.keywords}:
+                missing.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert missing == []

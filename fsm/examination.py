@@ -1,0 +1,85 @@
+"""Joins what `doctor` looks at: this machine, then the exchange, which it reaches as the bot would."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from decimal import localcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from exchange.binance.client import BinanceClient
+from exchange.binance.signing import Credentials, Secret
+from exchange.environment import resolve
+from exchange.errors import ExchangeError
+from exchange.sim.server import launch
+from exchange.sim.server.launch import LaunchError
+from fsm.bootstrap import Run, Where, account_of, clock_of, embedded_options
+from fsm.core.arithmetic import MONEY
+from fsm.live import premises
+from fsm.live.assembly import StartRefused
+from fsm.live.doctor import Examination
+from fsm.live.findings import Finding, Verdict, fail, skip
+
+
+def examine(run: Run) -> list[Finding]:
+    """What `doctor` looks at: this machine, then the exchange. A running bot, and its exchange, are not disturbed."""
+    network = resolve(run.config.environment.addresses).network
+    mine = [premises.sqlite(), premises.disk(run.db), premises.instance(run.db)]
+    in_use = mine[-1].verdict is Verdict.FAIL
+    found, stored = premises.database(run.db, network)
+    mine.append(found)
+    with localcontext(MONEY), ExitStack() as stack:
+        try:
+            where = stack.enter_context(_exchange_to_examine(run, in_use))
+        except (LaunchError, StartRefused) as error:
+            theirs = [skip("exchange", str(error))]
+        else:
+            mine.append(premises.account(stored, account_of(where.credentials)))
+            theirs = asyncio.run(_examine(run, where, stored, in_use))
+    environment = run.config.environment
+    return [*mine, *theirs, asyncio.run(premises.telegram(environment.tg_base_url, environment.secrets))]
+
+
+@contextmanager
+def _exchange_to_examine(run: Run, in_use: bool) -> Iterator[Where]:
+    """The running one; or the embedded one on a copy of its account, which keeps nothing of what is done to it."""
+    found, given = resolve(run.config.environment.addresses), run.config.environment.secrets
+    if found.rest_url is not None:
+        keys = Credentials(api_key=given.api_key or Secret(""), api_secret=given.api_secret or Secret(""))
+        yield Where(network=found.network, rest_url=found.rest_url, ws_urls=found.ws_urls, credentials=keys)
+        return
+    if in_use:
+        raise StartRefused("the embedded exchange is busy with the bot that runs", "ask `status` instead")
+    with TemporaryDirectory() as scratch:
+        kept, copy = run.db.with_suffix(".exchange"), Path(scratch) / "exchange"
+        if kept.exists():
+            shutil.copy(kept, copy)
+        with launch.launched(*embedded_options(run, copy)) as ready:
+            yield Where(
+                network=found.network,
+                rest_url=ready.rest,
+                ws_urls=(ready.ws,),
+                credentials=Credentials(api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret)),
+                data_end_ms=ready.data_end,
+            )
+
+
+async def _examine(run: Run, where: Where, stored: premises.Stored, in_use: bool) -> list[Finding]:
+    client: BinanceClient | None = None
+    try:
+        async with clock_of(run, where) as (clock, _):
+            keys = where.credentials if where.credentials.api_key.reveal() else None
+            client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=keys)
+            speed = clock.speed
+            settings = run.config.settings
+            return await Examination(
+                client, settings=settings, clock=clock, speed=speed, stored=stored, in_use=in_use
+            ).run()
+    except ExchangeError as error:
+        return [fail("reachable", str(error), "is the emulator at SIM_REST_URL running?")]
+    finally:
+        if client is not None:
+            await client.aclose()
