@@ -65,7 +65,7 @@ const room = (cap, otherwise, digits = 2) => (cap ? `${money(cap.used, digits)} 
 function killSwitch(summary) {
   if (!summary.limit_action) return "The bot has not told its limits.";
   const hit = summary.budgets.filter((limit) => limit.exceeded).map((limit) => limit.cause);
-  const ends = summary.auto_resume ? " A day's, week's or month's limit ends with its period." : " Only the operator resumes.";
+  const ends = { true: " A day's, week's or month's limit ends with its period.", false: " Only the operator resumes." }[summary.auto_resume] ?? "";
   const state = hit.length ? `TRIPPED by ${hit.join(", ")}` : summary.halt ? "Not tripped; halted for another reason" : "Ready, not tripped";
   return `${state}. When a limit is reached, ${MEANING[summary.limit_action] ?? summary.limit_action}.${ends}`;
 }

@@ -76,7 +76,7 @@ class Show:
         self.journal.commit(Batch(marks=[mark], alerts=[alert]))
         self.document("machine", documents.machine())
         self.document("limits", {"action": "BLOCK_ENTRIES", "losses": _losses()})
-        self.document("config", {"config": {"protection": {"deadline_ms": 5_000}}})
+        self.document("config", {"config": load_config(ROOT / "config.yaml", None, {}).settings.plain()})
         now_ms = time.time_ns() // 1_000_000
         verified = {HELD: {"client_id": position.stop_client_order_id, "verified_wall_ms": now_ms - 3_000}}
         self.document(
@@ -87,12 +87,12 @@ class Show:
 
 def _losses() -> list[dict[str, str]]:
     rows = (
-        ("LIMIT_DAY", 200, 62),
-        ("LIMIT_WEEK", 500, 141),
-        ("LIMIT_MONTH", 1_000, 300),
-        ("LIMIT_DRAWDOWN", 1550, 640),
+        ("LIMIT_DAY", "2024-12-01", 200, 62),
+        ("LIMIT_WEEK", "2024-W48", 500, 141),
+        ("LIMIT_MONTH", "2024-12", 1_000, 300),
+        ("LIMIT_DRAWDOWN", "all", 1550, 640),
     )
     return [
-        {"name": name, "period": "now", "allowed": str(allowed), "used": str(used), "left": str(allowed - used)}
-        for name, allowed, used in rows
+        {"name": name, "period": period, "allowed": str(allowed), "used": str(used), "left": str(allowed - used)}
+        for name, period, allowed, used in rows
     ]
