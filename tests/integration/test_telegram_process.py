@@ -20,7 +20,7 @@ from store.database import open_store
 from tests.integration.messenger_server import CHAT, TOKEN, MessengerServer, messenger_server
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 CONFIG = "version: 1\nsymbols: {BTCUSDT: {}, XRPUSDT: {}}\nsimulation: {speed: 1000}\n"
 
 
