@@ -6,6 +6,7 @@ Telegram is a real server on loopback; time is told by the test, so that an hour
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -113,6 +114,7 @@ class TestDelivery:
     def test_a_message_is_delivered_once_and_as_plain_text(
         self, store: Store, server: MessengerServer, clock: ToldClock
     ) -> None:
+        """R51: each once."""
         AlertBox(store).add(alert(text="BTCUSDT <b>1 & 2</b> > 0"))
         AlertBox(store).add(alert(text="BTCUSDT <b>1 & 2</b> > 0"))
         rounds(store, server.url, clock, for_s=10)
@@ -133,6 +135,7 @@ class TestDelivery:
     def test_an_outage_of_an_hour_loses_nothing_and_keeps_the_order(
         self, store: Store, server: MessengerServer, clock: ToldClock
     ) -> None:
+        """R51: messages wait through an outage, and come in order."""
         server.down = True
         tally = Tally()
         for minute in range(0, 60, 4):
@@ -245,6 +248,16 @@ class TestDelivery:
         with pytest.raises(NotDelivered) as raised:
             asyncio.run(send())
         assert TOKEN not in str(raised.value)
+
+    def test_no_log_of_any_library_shows_the_token(
+        self, store: Store, server: MessengerServer, clock: ToldClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        AlertBox(store).add(alert())
+        with caplog.at_level(logging.DEBUG):
+            rounds(store, server.url, clock)
+        assert {record.name.partition(".")[0] for record in caplog.records} >= {"httpx", "httpcore"}
+        assert f"{server.url}/bot***/sendMessage" in caplog.text
+        assert TOKEN not in caplog.text
 
     def test_what_is_older_than_three_days_is_not_sent_when_telegram_is_set_up(
         self, store: Store, server: MessengerServer, clock: ToldClock
