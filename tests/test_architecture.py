@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -278,7 +279,9 @@ def tracked_files() -> list[str]:
         return [name for name in paths if not hidden.search(name)]
 
 
+@cache
 def modules_under(*places: str) -> list[Module]:
+    """Read and parsed once: seven of the tests below look at the same modules."""
     files = sorted(path for place in places for path in (ROOT / place).rglob("*.py"))
     return [module_of(str(path.relative_to(ROOT)), path.read_text("utf-8")) for path in files]
 
