@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from store import statements
 from store.database import Store
 from store.models import Alert
@@ -37,6 +39,11 @@ class AlertBox:
     def sent(self, alert_id: int, at_ms: int) -> None:
         """It was delivered."""
         self._change(_SENT, (at_ms, alert_id))
+
+    def all_sent(self, alert_ids: Sequence[int], at_ms: int) -> None:
+        """They were delivered, all or none of them."""
+        with self._store.transaction() as connection:
+            connection.executemany(_SENT, [(at_ms, alert_id) for alert_id in alert_ids])
 
     def failed(self, alert_id: int, error: str, retry_ms: int) -> None:
         """It was not delivered; it is due again at ``retry_ms``."""

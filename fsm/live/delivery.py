@@ -101,8 +101,7 @@ class Delivery:
     def _delivered(self, rows: Sequence[AlertRow]) -> None:
         self._failures_in_row = 0
         self._tally.sent += 1
-        for row in rows:
-            self._box.sent(row.id, self._clock.now_ms())
+        self._box.all_sent([row.id for row in rows], self._clock.now_ms())
 
     def _failed(self, row: AlertRow, error: NotDelivered) -> float:
         """Everything waits, so that order is kept; the row remembers why."""
