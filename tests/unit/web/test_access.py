@@ -63,6 +63,25 @@ def test_the_matrix_of_routes_and_header_forms(visit: Any, daemon: Any, clock: A
             assert client.post(path, headers=headers).status_code == (202 if right else 401), path
 
 
+def test_the_matrix_of_routes_and_sessions(visit: Any, daemon: Any) -> None:
+    """A cookie reads everything; it acts only together with the session's own cross-site token."""
+    with visit() as client:
+        csrf = client.post("/api/login", json={"token": TOKEN}).json()["csrf"]
+        for path in CLOSED:
+            assert client.get(concrete(path)).status_code in (200, 404), path
+        for path in ACTIONS:
+            for headers in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": csrf + "x"}, {"X-CSRF-Token": TOKEN}):
+                answer = client.post(path, headers=headers)
+                assert (answer.status_code, answer.json()["error"]["code"]) == (403, "CSRF"), path
+            assert client.post(path, headers={"X-CSRF-Token": csrf}).status_code == 202, path
+            assert client.post(
+                path, headers={"Authorization": f"Bearer {WRONG}", "X-CSRF-Token": csrf}
+            ).status_code == (401), "a wrong token is not forgiven for a good cookie"
+        client.cookies.clear()
+        for path in ACTIONS:
+            assert client.post(path, headers={"X-CSRF-Token": csrf}).status_code == 401, path
+
+
 def test_events_need_the_token_too(visit: Any) -> None:
     with visit() as client:
         assert client.get("/api/events").status_code == 401

@@ -114,7 +114,28 @@ def test_alert_rules_speak_only_of_metrics_and_labels_that_there_are() -> None:
             assert set(re.findall(r"(\w+)=", selector)) <= set(meter.labels)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool (it comes with Prometheus)")
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="there is no promtool (it comes with Prometheus)"
+)
+
+
+@needs_promtool
 def test_alert_rules_pass_the_check_of_their_own_tool() -> None:
     done = subprocess.run(["promtool", "check", "rules", str(RULES)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@needs_promtool
+def test_alert_rules_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
+    cases = (ROOT / "tests" / "data" / "alert-rules.test.yml").read_text("utf-8")
+    (tmp_path / "cases.yml").write_text(cases.replace("[RULES]", f"[{RULES}]"), "utf-8")
+    command = ["promtool", "test", "rules", str(tmp_path / "cases.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+def test_metrics_pass_the_check_of_their_own_tool(browser: Any) -> None:
+    text = browser.get("/metrics").text
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
