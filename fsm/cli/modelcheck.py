@@ -35,9 +35,11 @@ def modelcheck(depth: int | None, variant: str | None, listed: bool, page: Path 
         raise CommandError(f"there is no variant {variant!r}", "`modelcheck --variants` lists them")
     report = check_variant(VARIANTS[variant] if variant else None, depth or DEPTH_DEFAULT)
     if page is not None and variant is None:
+        from fsm.lab.proofs_overview import write_overview
         from fsm.lab.proofs_page import write_page
 
         write_page(page, report)
+        write_overview(page)
     if current().json:
         output.document(report)
     else:
@@ -63,7 +65,7 @@ def _print(report: Report) -> None:
             ("steps to rest", f"{report.fair_steps:,}"),
             ("kinds of journal rows", report.rows),
             ("depth", f"{report.depth} choices, from {len(report.by_root)} starting points"),
-            ("seconds", f"{report.seconds:.1f}"),
+            ("seconds", f"{report.seconds:.1f} ({report.cpu_seconds:.1f} of a processor)"),
             ("violations", len(report.violations)),
         )
     )

@@ -89,9 +89,11 @@ def torture(
     as_json = current().json
     summary = run_all(order, lambda outcome, done: _tell(outcome, done, len(order.seeds), as_json=as_json))
     if page is not None and variant is None:
+        from fsm.lab.proofs_overview import write_overview
         from fsm.lab.torture.page import write_page
 
         write_page(page, order, summary)
+        write_overview(page)
     if as_json:
         output.document(summary)
     else:

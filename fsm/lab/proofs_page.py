@@ -9,26 +9,6 @@ from fsm.lab.modelcheck import DEPTH_DEFAULT, ROOTS, Report, check_variant
 from fsm.lab.variants import VARIANTS, Variant
 
 BEGIN, END = "<!-- modelcheck: generated -->", "<!-- modelcheck: end -->"
-BROKEN_BY_ANY_EXCHANGE = (
-    "stop-after-targets",
-    "not-found-is-cancelled",
-    "deadline-ignored",
-    "deadline-not-armed",
-    "sweep-before-flat",
-    "targets-are-protection",
-    "one-piece-only",
-    "refused-close-pending",
-    "close-can-open",
-    "absent-entry-resent",
-    "unknown-entry-is-refused",
-    "halt-forgotten-when-flat",
-    "quarantine-drops-protection",
-    "refused-stop-is-placed",
-    "vanished-stop-accepted",
-    "old-stop-first",
-)
-"""Broken engines that the state machine of tests/unit/fsm/core/test_any_exchange.py catches too: a test holds it."""
-
 EMPTY = f"# Proofs\n\n{BEGIN}\n{END}\n"
 
 
@@ -50,8 +30,8 @@ def generated(report: Report) -> str:
     return "\n".join(
         (
             f"`python -m fsm modelcheck --depth {report.depth}`: {report.states:,} states, {report.transitions:,} "
-            f"transitions and {report.fair_steps:,} steps to rest in {report.seconds:.0f} s, which wrote {report.rows} "
-            f"kinds of journal rows (state, trigger, reason); {len(report.violations)} violations.",
+            f"transitions and {report.fair_steps:,} steps to rest in {report.cpu_seconds:.0f} s of one processor, "
+            f"which wrote {report.rows} kinds of journal rows (state, trigger, reason); {len(report.violations)} violations.",
             "",
             "| what holds after every transition | in words |",
             "|---|---|",

@@ -393,9 +393,10 @@ class NobodyInterferes(AnyExchange):
     interferes = False
 
 
+MACHINES = (AnyExchange, LimitEntries, NobodyInterferes)
 EFFORT = settings(max_examples=80, stateful_step_count=50)
 
 
-@pytest.mark.parametrize("machine", [AnyExchange, LimitEntries, NobodyInterferes])
+@pytest.mark.parametrize("machine", MACHINES)
 def test_nothing_the_exchange_does_leads_to_a_dead_end_or_a_second_entry(machine: type[AnyExchange]) -> None:
     run_state_machine_as_test(machine, settings=EFFORT)
