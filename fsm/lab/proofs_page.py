@@ -31,7 +31,8 @@ def generated(report: Report) -> str:
         (
             f"`python -m fsm modelcheck --depth {report.depth}`: {report.states:,} states, {report.transitions:,} "
             f"transitions and {report.fair_steps:,} steps to rest in {report.cpu_seconds:.0f} s of one processor, "
-            f"which wrote {report.rows} kinds of journal rows (state, trigger, reason); {len(report.violations)} violations.",
+            f"which wrote {report.rows} kinds of journal rows (state, trigger, reason); "
+            f"{len(report.violations)} violations.",
             "",
             "| what holds after every transition | in words |",
             "|---|---|",
