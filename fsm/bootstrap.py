@@ -40,6 +40,7 @@ from fsm.live.listening import Listening
 from fsm.live.messenger import Tally
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
+from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset
 from store.alerts import AlertBox
 from store.database import Store, open_store
@@ -73,6 +74,7 @@ class Run:
     on_ready: Callable[[str, str], None] = lambda network, address: None
     further: Sequence[Background] = ()
     stream: bool = True
+    times: ProtectionTimes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +269,7 @@ async def make_daemon(run: Run, where: Where, store: Store, client: BinanceClien
         data_end_ms=where.data_end_ms,
         verify=database_verifier(run.db),
         background=background,
+        times=run.times,
         on_accepted=(lambda client_id: None) if stream is None else stream.expect,
     )
     hearers[0].lanes = daemon.lanes

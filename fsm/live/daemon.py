@@ -173,7 +173,7 @@ class Daemon:
     async def _catch_up(self, market: Market) -> None:
         while True:
             try:
-                await market.catch_up(self.shared.exchange, self.shared.books)
+                await market.catch_up(self.shared.exchange, self.shared.books, self.shared.clock.now_ms())
                 return
             except ExchangeError as error:
                 self.shared.on_trouble(market.symbol, error)

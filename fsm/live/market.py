@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 import msgspec
+import structlog
 
 from exchange.port import Exchange
 from fsm.live.books import Books
@@ -16,11 +17,20 @@ from rules.symbol_rules import SymbolRules
 from store import queries
 from store.database import Store
 
+log = structlog.get_logger("fsm.market")
+
 PAGE = 1_500
 """Candles in one answer at most (GET /fapi/v1/klines, checked 2026-11)."""
 
 PAGES_MAX = 100
 Fetched = dict[Timeframe, list[Candle]]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What was fed of what was fetched; ``gap`` says what was wrong with the rest."""
+
+    candles: Fetched
+    gap: str | None = None
 
 
 class _StoredRegime(msgspec.Struct, frozen=True):
@@ -83,7 +93,7 @@ class Market:
             self._classified_ms = last.last_ms
         self._feed(stored)
 
-    async def catch_up(self, exchange: Exchange, books: Books) -> None:
+    async def catch_up(self, exchange: Exchange, books: Books, at_ms: int) -> None:
         """Fetch what is missing up to now: the whole history at the first start, else what closed meanwhile."""
         fetched: Fetched = {}
         for timeframe in sorted(self.rules.timeframes, key=lambda timeframe: timeframe.ms):
@@ -93,7 +103,7 @@ class Market:
                 fetched[timeframe] = await exchange.candles(self.symbol, timeframe, limit=limit)
             else:
                 fetched[timeframe] = await self._since(exchange, timeframe, next_open)
-        self.take(fetched, books)
+        self.keep(self.take(fetched), books, at_ms)
 
     async def _since(
         self, exchange: Exchange, timeframe: Timeframe, start_ms: int, *, most: int | None = None
@@ -137,21 +147,29 @@ class Market:
             found = await self._since(exchange, timeframe, next_open, most=due)
         return [candle for candle in found if candle.open_time_ms + timeframe.ms <= close_ms]
 
-    def take(self, fetched: Fetched, books: Books) -> None:
-        """Feed candles in their order, and keep them as they were used. Raises FeedError for a gap."""
-        self._feed(fetched)
-        for timeframe, candles in fetched.items():
+    def take(self, fetched: Fetched) -> Taken:
+        """Feed candles in their order. Behind a hole in them indicators begin afresh, and warm up again."""
+        try:
+            self._feed(fetched)
+        except FeedError as error:
+            self._stream = FactStream(self.rules, self._candles_min)
+            self._next_open.clear()
+            self._anchored.clear()
+            self.regime = self.regime.restarted()
+            behind = {timeframe: _behind_gaps(candles, timeframe) for timeframe, candles in fetched.items()}
+            self._feed(behind)
+            return Taken(behind, str(error))
+        return Taken(fetched)
+
+    def keep(self, taken: Taken, books: Books, at_ms: int) -> None:
+        """Write candles down as they were used, and a hole in them."""
+        for timeframe, candles in taken.candles.items():
             if candles:
                 books.candles(self.symbol, timeframe, candles, first=timeframe not in self._anchored)
                 self._anchored.add(timeframe)
-
-    def restart_after_gap(self, fetched: Fetched, books: Books) -> None:
-        """The exchange has a hole in its candles: indicators begin afresh behind it, and warm up again."""
-        self._stream = FactStream(self.rules, self._candles_min)
-        self._next_open.clear()
-        self._anchored.clear()
-        self.regime = self.regime.restarted()
-        self.take({timeframe: _behind_gaps(candles, timeframe) for timeframe, candles in fetched.items()}, books)
+        if taken.gap is not None:
+            log.error("candles_have_a_gap", symbol=self.symbol, reason="GAP", error=taken.gap)
+            books.error(at_ms, "market", taken.gap, symbol=self.symbol)
 
     def swap_rules(self, rules: SymbolRules, store: Store) -> None:
         """New rules read the same candles; the regime stands, its counters begin again."""
@@ -196,4 +214,4 @@ def _behind_gaps(candles: list[Candle], timeframe: Timeframe) -> list[Candle]:
     return candles
 
 
-__all__ = ["FeedError", "Fetched", "Market"]
+__all__ = ["Fetched", "Market", "Taken"]

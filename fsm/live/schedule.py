@@ -22,7 +22,7 @@ from fsm.live.audience import Close, RegimeChange
 from fsm.live.clock import wait_until
 from fsm.live.fence import Fence
 from fsm.live.lane import Lane
-from fsm.live.market import FeedError, Fetched, Market
+from fsm.live.market import Fetched, Market, Taken
 from fsm.live.shared import Shared
 from store import queries
 from store.errors import StoreError
@@ -108,7 +108,8 @@ class Schedule:
         equity_known = await self._account.try_read()
         prices = await self._prices(list(fetched))
         broken: dict[str, Exception] = {}
-        steps = self._decide(close_ms, fetched, prices, broken)
+        taken = await self._take(fetched, broken)
+        steps = self._decide(close_ms, taken, prices, broken)
         missing = sorted(set(self._markets) - set(steps))
         self._tell(close_ms, missing)
         for symbol, found in steps.items():
@@ -198,10 +199,21 @@ class Schedule:
             self._fence.caught("market", second, symbol)
 
     # --- deciding -----------------------------------------------------------------------------
+    async def _take(self, fetched: dict[str, Fetched], broken: dict[str, Exception]) -> dict[str, Taken]:
+        """Feed every symbol's indicators, and let what protects have its turn after each of them."""
+        taken: dict[str, Taken] = {}
+        for symbol, found in fetched.items():
+            try:
+                taken[symbol] = self._markets[symbol].take(found)
+            except Exception as error:
+                broken[symbol] = error
+            await asyncio.sleep(0)
+        return taken
+
     def _decide(
         self,
         close_ms: int,
-        fetched: dict[str, Fetched],
+        taken: dict[str, Taken],
         prices: dict[str, MarkPrice],
         broken: dict[str, Exception],
     ) -> dict[str, list[Step]]:
@@ -212,7 +224,7 @@ class Schedule:
         steps: dict[str, list[Step]] = {}
         readings: list[tuple[str, Reading, list[Step]]] = []
         with self._shared.books.together():
-            for symbol, found in fetched.items():
+            for symbol, found in taken.items():
                 try:
                     asked = self._one(self._markets[symbol], close_ms, found, prices.get(symbol))
                 except StoreError:
@@ -229,21 +241,12 @@ class Schedule:
         return steps
 
     def _one(
-        self, market: Market, close_ms: int, fetched: Fetched, prices: MarkPrice | None
+        self, market: Market, close_ms: int, taken: Taken, prices: MarkPrice | None
     ) -> tuple[Reading, list[Step]] | None:
-        self._take(market, fetched)
+        market.keep(taken, self._shared.books, self._shared.clock.now_ms())
         if market.candle_ms != close_ms - self._step_ms or prices is None:
             return None
         return self._ask(market, prices)
-
-    def _take(self, market: Market, fetched: Fetched) -> None:
-        try:
-            market.take(fetched, self._shared.books)
-        except FeedError as error:
-            at_ms = self._shared.clock.now_ms()
-            log.error("candles_have_a_gap", symbol=market.symbol, reason="GAP", error=str(error))
-            self._shared.books.error(at_ms, "market", str(error), symbol=market.symbol)
-            market.restart_after_gap(fetched, self._shared.books)
 
     def _ask(self, market: Market, prices: MarkPrice) -> tuple[Reading, list[Step]]:
         shared, symbol = self._shared, market.symbol
