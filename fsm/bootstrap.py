@@ -94,7 +94,7 @@ def run_daemon(run: Run) -> bool:
 
     Raises StartRefused, StoreError (LockHeld, WrongDatabase, …) and LaunchError.
     """
-    with localcontext(MONEY), ProcessLock(run.db).acquire(), _exchange_of(run) as where:
+    with localcontext(MONEY), ProcessLock(run.db).acquire(), exchange_of(run) as where:
         try:
             return asyncio.run(_trade(run, where))
         except BaseExceptionGroup as group:
@@ -110,7 +110,8 @@ def _first_of(group: BaseExceptionGroup) -> BaseException:
 
 # --- the exchange -----------------------------------------------------------------------------
 @contextmanager
-def _exchange_of(run: Run) -> Iterator[Where]:
+def exchange_of(run: Run) -> Iterator[Where]:
+    """Where this run trades; the embedded exchange lives as long as the block. Raises StartRefused and LaunchError."""
     environment = run.config.environment
     found = resolve(environment.addresses)
     if found.rest_url is not None:
