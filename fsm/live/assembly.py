@@ -90,7 +90,7 @@ async def assemble(
         config_hash=in_force.config_hash,
         alerts_of=alerts.of_transition,
     )
-    troubles, vain = Troubles(books, alerts, clock), SignalsInVain()
+    troubles, vain = Troubles(books, alerts, clock), SignalsInVain(store)
 
     def heard(step: Step) -> None:
         vain.stepped(step)

@@ -228,6 +228,12 @@ class Daemon:
         if self._vain.count > before and self._vain.is_alarming:
             text = f"{self._vain.count} signals in a row led to no position; last reason: {self._vain.last_reason}"
             self.say("no_entries", text, key=f"no_entries {self.shared.clock.now_ms()}")
+        self._vain.keep(self.shared.books, self.shared.clock.now_ms())
+
+    @property
+    def signals_in_vain(self) -> int:
+        """How many in a row, as of the latest close."""
+        return self._vain.count
 
     def _limit_changed(self, what: str, cause: str) -> None:
         text = {

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from fsm.core.deciding import Reading
 from fsm.core.move import Step
 from fsm.core.states import Trigger
+from fsm.live.books import Books
+from store import queries
+from store.database import Store
+
+DOCUMENT = "signals_in_vain"
 
 MANY = 20
 """So many in a row are no chance any more: a setting, a limit or the exchange keeps the bot from trading."""
 
 
-class SignalsInVain:
-    """A signal may be blocked by a guard, dropped before its entry, or have its entry refused."""
+class Kept(msgspec.Struct, frozen=True):
+    """What a restart finds."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.last_reason = ""
+    count: int = 0
+    last_reason: str = ""
+
+
+class SignalsInVain:
+    """A signal may be blocked by a guard, dropped before its entry, or have its entry refused.
+
+    The count outlives restarts as a document, or a bot that is restarted often would never reach the number.
+    """
+
+    def __init__(self, store: Store) -> None:
+        found = queries.document(store, DOCUMENT)
+        kept = Kept() if found is None else msgspec.json.decode(found.body_json, type=Kept)
+        self.count, self.last_reason = kept.count, kept.last_reason
+        self._kept = kept
+
+    def keep(self, books: Books, at_ms: int) -> None:
+        """Write the count down where it is another one than before. Raises JournalError."""
+        now = Kept(count=self.count, last_reason=self.last_reason)
+        if now != self._kept:
+            books.document(DOCUMENT, at_ms, now)
+            self._kept = now
 
     def read(self, reading: Reading) -> None:
         """One symbol was read at a close."""
