@@ -70,8 +70,8 @@ def test_a_fill_ends_the_count_also_for_the_next_run(rehearse: Make) -> None:
     async def script(r: Rehearsal) -> None:
         await r.start()
         r.faults = lambda call: Fault(refuse=-4067) if call.method == "ensure_margin_type" else None
-        await r.hours(TO_SIGNAL + 2)
-        assert r.running.signals_in_vain == 2
+        await r.hours(TO_SIGNAL + 1)
+        assert r.running.signals_in_vain == 1
         r.faults = lambda call: None
         await r.hours(2)
         assert r.running.signals_in_vain == 0
