@@ -33,11 +33,21 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "rules check": ("rules check",),
     "backtest": ("backtest --symbols BTCUSDT --from 2024-10-01 --to 2024-12-31",),
     "graph": ("graph",),
-    "modelcheck": ("modelcheck --depth 2",),
+    "modelcheck": ("modelcheck --depth 2", "modelcheck --variants"),
+    "crashsweep": ("crashsweep --scripts",),
     "db check": ("db check",),
     "db backup": ("db backup var/copy.sqlite",),
 }
 """Command lines that a test runs on a database with two months of BTCUSDT. Not every command has one."""
+
+SHOWN: dict[str, tuple[str, ...]] = {
+    "run": ("run --port 8081", "run --no-web"),
+    "doctor": ("doctor",),
+    "parity": ("parity --symbols BTCUSDT,ETHUSDT --from 2024-10-01 --to 2024-12-31",),
+    "crashsweep": ("crashsweep --sample 200 --doubles 50",),
+    "torture": ("torture --seeds 1..20 --days 30 --symbols 3",),
+}
+"""Command lines that take long, or do not end: shown, and run by tests of their own."""
 
 INTRODUCTION = f"""# Commands
 
@@ -70,9 +80,9 @@ def page() -> str:
         own = [row for row in _options(found) if row not in shared]
         if own:
             lines += ["| option | meaning |", "|---|---|", *own, ""]
-        examples = EXAMPLES.get(name, ())
-        if examples:
-            lines += ["```sh", *(f"{PYTHON} {example}" for example in examples), "```", ""]
+        for language, examples in (("sh", EXAMPLES.get(name, ())), ("text", SHOWN.get(name, ()))):
+            if examples:
+                lines += [f"```{language}", *(f"{PYTHON} {example}" for example in examples), "```", ""]
     also = ", ".join(f"`{alias}` is `{name}`" for alias, name in _aliases().items())
     return "\n".join([*lines, f"Other names: {also}."]) + "\n"
 
