@@ -94,11 +94,14 @@ def run_daemon(run: Run) -> bool:
 
     Raises StartRefused, StoreError (LockHeld, WrongDatabase, …) and LaunchError.
     """
-    with localcontext(MONEY), ProcessLock(run.db).acquire(), exchange_of(run) as where:
-        try:
-            return asyncio.run(_trade(run, where))
-        except BaseExceptionGroup as group:
-            raise _first_of(group) from group
+    with localcontext(MONEY), ProcessLock(run.db).acquire():
+        if run.db.exists() and run.db.stat().st_size:
+            open_store(run.db, mode="read").close()  # what must not be written to is refused before anything is started
+        with exchange_of(run) as where:
+            try:
+                return asyncio.run(_trade(run, where))
+            except BaseExceptionGroup as group:
+                raise _first_of(group) from group
 
 
 def _first_of(group: BaseExceptionGroup) -> BaseException:
