@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -15,6 +16,7 @@ from fsm.config import Config
 from fsm.core.engine import Engine
 from fsm.core.move import Step
 from fsm.core.records import SymbolRecord
+from fsm.core.states import Trigger
 from fsm.ledger import to_json
 from fsm.live import documents
 from fsm.live.alerts import Alerts
@@ -94,6 +96,9 @@ async def assemble(
 
     def heard(step: Step) -> None:
         vain.stepped(step)
+        if step.trigger is Trigger.PROTECT:  # not at the fill: nothing is written before its stop is on its way
+            with suppress(JournalError):  # the next close writes it then
+                vain.keep(books, step.at_ms)
         on_step(step)
 
     tradable = [name for name in wanted if name in filters and name in brackets]
