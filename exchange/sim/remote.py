@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TypeVar
 
 import httpx
@@ -9,9 +10,11 @@ import msgspec
 
 from exchange.errors import MalformedReply, Unreachable
 
+Held = dict[str, Decimal]
 _Answer = TypeVar("_Answer")
 TIMEOUT_S = 5.0
 MOVE_TIMEOUT_S = 600.0
+REQUESTS_MAX = 100_000
 
 
 class _Clock(msgspec.Struct, frozen=True, rename="camel"):
@@ -32,6 +35,52 @@ class _Connection(msgspec.Struct, frozen=True):
 
 class _Streams(msgspec.Struct, frozen=True):
     connections: list[_Connection]
+
+
+class _Position(msgspec.Struct, frozen=True):
+    symbol: str
+    quantity: Decimal
+
+
+class _Algo(msgspec.Struct, frozen=True):
+    symbol: str
+    client_id: str
+    type: str
+
+
+class _Order(msgspec.Struct, frozen=True):
+    symbol: str
+    client_id: str
+
+
+class Shown(msgspec.Struct, frozen=True, rename="camel"):
+    """What is open on the simulated account, seen from behind the counter (GET /sim/v1/account)."""
+
+    positions: list[_Position]
+    orders: list[_Order]
+    algo_orders: list[_Algo]
+
+    def held(self) -> Held:
+        """Signed quantity by symbol, without flat ones."""
+        return {found.symbol: found.quantity for found in self.positions if found.quantity}
+
+    def stops(self) -> set[str]:
+        """Symbols with a resting stop."""
+        return {algo.symbol for algo in self.algo_orders if algo.type == "STOP_MARKET"}
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request that somebody made of the simulated exchange."""
+
+    number: int
+    method: str
+    path: str
+    params: dict[str, str]
+    status: int
+
+
+class _Log(msgspec.Struct, frozen=True):
+    requests: list[Asked]
 
 
 class RemoteSimulation:
@@ -62,6 +111,19 @@ class RemoteSimulation:
         """How many messages the private streams that are open now have been sent (GET /sim/v1/streams)."""
         found = await self._ask("GET", "/sim/v1/streams", _Streams, None, TIMEOUT_S)
         return sum(connection.messages for connection in found.connections if connection.route == "private")
+
+    async def shown(self) -> Shown:
+        """What is open on the account."""
+        return await self._ask("GET", "/sim/v1/account", Shown, None, TIMEOUT_S)
+
+    async def requests(self, after: int) -> list[Asked]:
+        """What was asked of it after a request's number; it remembers the newest ten thousand."""
+        path = f"/sim/v1/log?since={after}&limit={REQUESTS_MAX}"
+        return (await self._ask("GET", path, _Log, None, TIMEOUT_S)).requests
+
+    async def act(self, **deed: object) -> Shown:
+        """Somebody else's hand on the account (POST /sim/v1/account); what is open afterwards."""
+        return await self._ask("POST", "/sim/v1/account", Shown, deed, TIMEOUT_S)
 
     async def _ask(self, method: str, path: str, kind: type[_Answer], body: object, timeout_s: float) -> _Answer:
         try:

@@ -1,87 +1,130 @@
-"""Kills the bot at every call of a trade's life, starts it again, and says what did not hold."""
+"""Kills the bot at every call of a trade's life, or the real process again and again, and says what did not hold."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from fsm.cli import output
 from fsm.cli.errors import CommandError, VerificationFailed
 from fsm.cli.options import command, current
+from fsm.cli.progress import reporting
+from fsm.cli.times import Time
 
 if TYPE_CHECKING:
     from fsm.lab.crashsweep import Report
+    from fsm.lab.kill_loop import KillReport
 
 STORIES_SHOWN = 5
+DOUBLES_DEFAULT = 200
+FROM_MS = int(datetime(2024, 9, 1, 0, 30, tzinfo=UTC).timestamp() * 1000)
+"""The shipped candles begin in January 2024; the slowest indicators have warmed up by the end of July."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for on the command line."""
+
+    scripts: tuple[str, ...]
+    where: str
+    sample: int | None
+    doubles: int
+    seed: int
+    case: str | None
+    variant: str | None
 
 
 @command()
 @click.option("--script", "scripts", multiple=True, metavar="NAME", help="only this script; may be repeated")
+@click.option("--where", default="", metavar="TEXT", help="only deaths at calls with this in their name")
 @click.option("--sample", type=click.IntRange(1), help="so many of the single deaths, chosen by seed (default: all)")
-@click.option("--doubles", type=click.IntRange(0), default=200, help="deaths followed by another one (default 200)")
-@click.option("--seed", type=click.IntRange(0), default=1, help="chooses samples and double deaths")
-@click.option("--case", "one", metavar="CASE", help="play only this case, as a violation names it")
+@click.option("--doubles", type=click.IntRange(0), default=DOUBLES_DEFAULT, help="deaths followed by another (200)")
+@click.option("--seed", type=click.IntRange(0), default=1, help="chooses samples, double deaths and kills")
+@click.option("--case", metavar="CASE", help="play only this case, as a violation names it")
 @click.option("--variant", metavar="NAME", help="sweep this deliberately broken bot instead")
-@click.option("--variants", "listed", is_flag=True, help="list the broken bots")
-@click.option("--scripts", "scripts_listed", is_flag=True, help="list the scripts")
-def crashsweep(
-    scripts: tuple[str, ...],
-    sample: int | None,
-    doubles: int,
-    seed: int,
-    one: str | None,
-    variant: str | None,
-    listed: bool,
-    scripts_listed: bool,
-) -> None:
+@click.option("--list", "listed", is_flag=True, help="list the scripts and the broken bots")
+@click.option("--real", "processes", is_flag=True, help="kill -9 the real process instead, over recorded candles")
+@click.option("--kills", type=click.IntRange(1), default=200, help="with --real: how many (default 200)")
+@click.option("--days", type=click.IntRange(1), default=91, help="with --real: simulated days (default 91)")
+@click.option("--from", "from_ms", type=Time(), default=FROM_MS, help="with --real: begin here (default 2024-09-01)")
+def crashsweep(processes: bool, kills: int, days: int, from_ms: int, listed: bool, **wanted: object) -> None:
     """Die at every call on both sides, start again, and check; exit 4 where something that must hold does not."""
-    from fsm.lab.crash_scripts import SCRIPTS
-
-    if listed or scripts_listed:
-        _list(variants=listed)
+    if listed:
+        _list()
         return
-    for name in scripts:
-        if name not in SCRIPTS:
-            raise CommandError(f"there is no script {name!r}", "`crashsweep --scripts` lists them")
-    report = _swept(scripts or tuple(SCRIPTS), sample=sample, doubles=doubles, seed=seed, one=one, variant=variant)
+    asked = msgspec.convert(wanted, Wanted)
+    report = _killed(kills, days, from_ms, asked.seed) if processes else _swept(asked)
     if current().json:
         output.document(report)
+    elif processes:
+        _print_kills(msgspec.to_builtins(report))
     else:
-        _print(report)
+        _print(report)  # type: ignore[arg-type]  # not of the real processes
     if report.violations:
         raise VerificationFailed
 
 
-def _swept(
-    scripts: tuple[str, ...], *, sample: int | None, doubles: int, seed: int, one: str | None, variant: str | None
-) -> Report:
-    from fsm.cli.progress import reporting
+def _swept(wanted: Wanted) -> Report:
+    from fsm.lab.crash_scripts import SCRIPTS
     from fsm.lab.crash_variants import VARIANTS, broken
     from fsm.lab.crashsweep import Case, sweep, sweep_one
 
-    if variant is not None and variant not in VARIANTS:
-        raise CommandError(f"there is no variant {variant!r}", "`crashsweep --variants` lists them")
-    with broken(VARIANTS[variant] if variant else None):
-        if one is not None:
+    unknown = [name for name in wanted.scripts if name not in SCRIPTS]
+    unknown += [wanted.variant] if wanted.variant is not None and wanted.variant not in VARIANTS else []
+    if unknown:
+        raise CommandError(f"there is no {unknown[0]!r}", "`crashsweep --list` names the scripts and the broken bots")
+    with broken(VARIANTS[wanted.variant] if wanted.variant else None):
+        if wanted.case is not None:
             try:
-                case = Case.parse(one)
+                case = Case.parse(wanted.case)
             except ValueError as error:
                 raise CommandError(str(error), "copy the case from a violation") from error
             return sweep_one(case)
         with reporting(json=current().json) as on_progress:
-            return sweep(scripts=scripts, sample=sample, doubles=doubles, seed=seed, on_progress=on_progress)
+            return sweep(
+                scripts=wanted.scripts or tuple(SCRIPTS),
+                where=wanted.where,
+                sample=wanted.sample,
+                doubles=wanted.doubles,
+                seed=wanted.seed,
+                on_progress=on_progress,
+            )
 
 
-def _list(*, variants: bool) -> None:
+def _killed(kills: int, days: int, from_ms: int, seed: int) -> KillReport:
+    from fsm.cli.inputs import read_inputs
+    from fsm.lab.kill_loop import Plan, kill_loop
+
+    options = current()
+    config = read_inputs(options, needs_keys=False).config
+    plan = Plan(
+        config=options.config_path,
+        rules=options.rules_path,
+        symbols=config.settings.enabled_symbols,
+        start_ms=from_ms,
+        days=days,
+        kills=kills,
+        seed=seed,
+        balance=config.settings.simulation.balance_usdt,
+    )
+    with reporting(json=options.json) as progress:
+        return kill_loop(plan, progress)
+
+
+def _list() -> None:
     from fsm.lab.crash_scripts import SCRIPTS
     from fsm.lab.crash_variants import VARIANTS
 
-    named = {name: v.fault for name, v in VARIANTS.items()} if variants else {n: s.about for n, s in SCRIPTS.items()}
+    scripts = {name: script.about for name, script in SCRIPTS.items()}
+    variants = {name: variant.fault for name, variant in VARIANTS.items()}
     if current().json:
-        output.document({"variants" if variants else "scripts": named})
-    else:
-        output.table(("variant", "what is wrong with it") if variants else ("script", "what happens"), named.items())
+        output.document({"scripts": scripts, "variants": variants})
+        return
+    output.table(("script", "what happens in it"), list(scripts.items()))
+    output.line()
+    output.table(("variant", "what is wrong with it"), list(variants.items()))
 
 
 def _print(report: Report) -> None:
@@ -104,3 +147,12 @@ def _print(report: Report) -> None:
             output.line(line)
         output.line()
         output.line(violation.reproduce)
+
+
+def _print_kills(report: dict[str, object]) -> None:
+    violations = report.pop("violations")
+    output.pairs([(name.replace("_", " "), found) for name, found in report.items()])
+    assert isinstance(violations, list | tuple)
+    output.heading(f"violations: {len(violations)}")
+    for violation in violations:
+        output.line(str(violation))

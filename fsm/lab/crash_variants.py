@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import msgspec
 from msgspec.structs import replace
@@ -20,9 +18,9 @@ from exchange.types import Outcome
 from fsm.core.events import Commanded
 from fsm.core.intents import Intent, Look, PlaceEntry
 from fsm.core.records import State, SymbolRecord
+from fsm.lab.crashsweep import sweep
 from fsm.lab.variants import Replaced, Variant, broken
 from fsm.live import assembly
-from fsm.live.books import Books
 from fsm.live.delivery import Delivery
 from fsm.live.executor import Executor
 from fsm.live.lane import Lane
@@ -34,7 +32,7 @@ from store.journal import Journal
 from store.rows import AlertRow
 from store.views import IntentRow
 
-__all__ = ["VARIANTS", "broken"]
+__all__ = ["VARIANTS", "broken", "caught_by"]
 
 COMMIT_LATE_S = 0.03
 _chance = random.Random(7)  # noqa: S311 - a fault, not a secret
@@ -156,33 +154,69 @@ def _last_close_forgotten() -> list[Replaced]:
     return [(Schedule, "_last_decided", lambda self: None)]
 
 
-def _close_in_pieces() -> list[Replaced]:
-    @contextmanager
-    def apart(self: Books) -> Iterator[None]:
-        del self
-        yield
+class BrokenBot(Variant, frozen=True):
+    """A variant, and at which calls of which script its fault shows, so that catching it takes seconds."""
 
-    return [(Books, "together", apart)]
+    script: str = "stopped"
+    where: str = ""
 
 
-VARIANTS: dict[str, Variant] = {
+VARIANTS: dict[str, BrokenBot] = {
     variant.name: variant
     for variant in (
-        Variant("sent-before-commit", "orders leave before the row that wants them is written", _sent_before_commit),
-        Variant("outbox-resent", "a start sends again whatever has no known outcome", _outbox_resent),
-        Variant("random-ids", "the id of an entry is made up when it is sent", _random_ids),
-        Variant(
-            "not-looked-at-start", "a start trusts its memory and does not look at the exchange", _not_looked_at_start
+        BrokenBot(
+            name="sent-before-commit",
+            fault="orders leave before the row that wants them is written",
+            parts=_sent_before_commit,
         ),
-        Variant("entering-skipped", "a start leaves symbols alone that were entering", _entering_skipped),
-        Variant("journal-not-read", "a start begins with empty records", _journal_not_read),
-        Variant("marked-before-told", "alerts count as delivered before they are sent", _marked_before_told),
-        Variant("closed-at-start", "a start closes what is open, to be safe", _closed_at_start),
-        Variant("tidied-at-start", "a start cancels every order on the account", _tidied_at_start),
-        Variant(
-            "last-close-forgotten", "a start waits for the next close, whatever was decided last", _last_close_forgotten
+        BrokenBot(
+            name="outbox-resent",
+            fault="a start sends again whatever has no known outcome",
+            parts=_outbox_resent,
+            where="place_order",
         ),
-        Variant("close-in-pieces", "the decisions of a close are not one transaction", _close_in_pieces),
+        BrokenBot(name="random-ids", fault="the id of an entry is made up when it is sent", parts=_random_ids),
+        BrokenBot(
+            name="not-looked-at-start",
+            fault="a start trusts its memory and does not look at the exchange",
+            parts=_not_looked_at_start,
+            where="place_algo",
+        ),
+        BrokenBot(
+            name="entering-skipped",
+            fault="a start leaves symbols alone that were entering",
+            parts=_entering_skipped,
+            where="place_algo",
+        ),
+        BrokenBot(
+            name="journal-not-read", fault="a start begins with empty records", parts=_journal_not_read, where="E0.1"
+        ),
+        BrokenBot(
+            name="marked-before-told",
+            fault="alerts count as delivered before they are sent",
+            parts=_marked_before_told,
+            where="LONG",
+        ),
+        BrokenBot(
+            name="closed-at-start",
+            fault="a start closes what is open, to be safe",
+            parts=_closed_at_start,
+            where="E0.1",
+        ),
+        BrokenBot(name="tidied-at-start", fault="a start cancels every order on the account", parts=_tidied_at_start),
+        BrokenBot(
+            name="last-close-forgotten",
+            fault="a start waits for the next close, whatever was decided last",
+            parts=_last_close_forgotten,
+            where="candles",
+        ),
     )
 }
-"""Every broken shell by its name."""
+"""Every broken bot by its name."""
+
+
+def caught_by(variant: BrokenBot) -> str:
+    """The first claim that it breaks, and the case; found anew each time."""
+    with broken(variant):
+        report = sweep(scripts=(variant.script,), where=variant.where, violations_max=1)
+    return f"`{report.violations[0].claim}` in `{report.violations[0].case}`" if report.violations else "nothing"

@@ -165,16 +165,21 @@ def sweep(
     sample: int | None = None,
     doubles: int = 0,
     seed: int = 0,
+    where: str = "",
     on_progress: Progress = lambda phase, done, total: None,
     violations_max: int = VIOLATIONS_MAX,
 ) -> Report:
-    """Play every single death of these scripts, or ``sample`` of them by seed, and ``doubles`` double ones."""
+    """Play every single death of these scripts, or ``sample`` of them by seed, and ``doubles`` double ones.
+
+    ``where`` leaves only deaths at calls whose name contains it.
+    """
     began_s = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 - which cases are tried is no secret
     calm = {name: play_case(Case(name), None) for name in scripts}
-    every = [case for name in scripts for case in cases_of(name, list(calm[name].points.values()))]
+    points = {name: [p for p in calm[name].points.values() if where in p.what] for name in scripts}
+    every = [case for name in scripts for case in cases_of(name, points[name])]
     chosen = every if sample is None or sample >= len(every) else chance.sample(every, sample)
-    chosen = [*chosen, *(doubled(chance.choice(every), chance) for _ in range(doubles))]
+    chosen = [*chosen, *(doubled(chance.choice(every), chance) for _ in range(doubles if every else 0))]
     played = list(calm.values())
     found = sum(len(done.found) for done in played)
     for case in chosen:

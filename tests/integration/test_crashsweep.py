@@ -34,10 +34,14 @@ class TestTheBot:
 class TestABrokenBot:
     @pytest.mark.parametrize("name", VARIANTS)
     def test_is_caught(self, name: str) -> None:
-        with broken(VARIANTS[name]):
-            report = sweep(scripts=("stopped",), seed=3, violations_max=1)
-        assert report.violations, f"nothing catches {VARIANTS[name].fault}"
+        variant = VARIANTS[name]
+        with broken(variant):
+            report = sweep(scripts=(variant.script,), where=variant.where, violations_max=1)
+        assert report.violations, f"nothing catches {variant.fault}"
         assert report.violations[0].claim in CLAIMS
+        assert play_case(Case.parse(report.violations[0].case), None).found == (), (
+            "the whole bot survives the same case"
+        )
 
 
 class TestCases:
