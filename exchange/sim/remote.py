@@ -53,9 +53,14 @@ class _Order(msgspec.Struct, frozen=True):
     client_id: str
 
 
-class Shown(msgspec.Struct, frozen=True, rename="camel"):
-    """What is open on the simulated account, seen from behind the counter (GET /sim/v1/account)."""
+class _Money(msgspec.Struct, frozen=True):
+    wallet_balance: Decimal
 
+
+class Shown(msgspec.Struct, frozen=True, rename="camel"):
+    """The simulated account with what is open on it, seen from behind the counter (GET /sim/v1/account)."""
+
+    account: _Money
     positions: list[_Position]
     orders: list[_Order]
     algo_orders: list[_Algo]

@@ -1,0 +1,193 @@
+"""The bot and the exchange as two processes: killed, stopped and started, with nothing in between but sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import signal
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from exchange.sim.server.launch import launched
+from fsm.core.records import State
+from fsm.lab.kill_loop import KillReport, Outcome, Plan, Traded, compared, kill_loop, planned
+from fsm.lab.real_bot import RealBot
+from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, jump, quiet
+from store import queries
+from store.verify import verify
+
+ROOT = Path(__file__).parents[2]
+HOUR_MS = 3_600_000
+SYMBOL = "BTCUSDT"
+BTC = 60_000.0
+BALANCE = Decimal(10_000)
+TOP = BTC * 1.01
+LOW = BTC * 0.998
+NOON_MS = START_MS + QUIET_HOURS * HOUR_MS - HOUR_MS // 2
+CONFIG = f"version: 1\nsymbols: {{{SYMBOL}: {{enabled: true}}}}\n"
+SHIPPED = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
+
+Story = Callable[[RealBot], Awaitable[None]]
+
+
+def tell(folder: Path, hours: list[Hour], story: Story) -> None:
+    """Play a story with a real bot on a small market of these hours, half an hour before the first of them."""
+    with gzip.open(folder / f"{SYMBOL}-1h.csv.gz", "wt") as file:
+        file.write("open_time_ms,open,high,low,close,volume\n")
+        for number, hour in enumerate([*quiet(BTC, QUIET_HOURS), *hours]):
+            prices = ",".join(f"{price:.1f}" for price in hour)
+            file.write(f"{START_MS + number * HOUR_MS},{prices},1000.0\n")
+    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "rules.yaml").write_text(RULES)
+
+    async def play() -> None:
+        with launched("--data", str(folder), "--start", str(NOON_MS), "--speed", "0") as exchange:
+            bot = RealBot(exchange, folder, config=folder / "config.yaml", rules=folder / "rules.yaml")
+            try:
+                await story(bot)
+            finally:
+                await bot.close()
+
+    asyncio.run(play())
+
+
+async def to_protected(bot: RealBot) -> None:
+    """From the start until the position that the first hour brings is covered."""
+    bot.spawn()
+    await bot.until(bot.is_ready, "get ready")
+    await bot.simulation.advance(HOUR_MS // 2 + 2_000)
+    await bot.until(lambda: bot.has_decided(START_MS + (QUIET_HOURS - 1) * HOUR_MS, 1), "decide on a quiet hour")
+    await bot.simulation.advance(HOUR_MS)
+    await until_state(bot, State.PROTECTED)
+
+
+async def until_state(bot: RealBot, state: State) -> None:
+    await bot.until(lambda: SYMBOL in bot.records() and bot.records()[SYMBOL].state is state, f"be {state}")
+
+
+def test_a_stopped_bot_is_closed_by_the_exchange_and_its_books_are_right_when_it_goes_on(tmp_path: Path) -> None:
+    """R9: SIGSTOP for a simulated day while in a position. Meanwhile there is also a signal, which is stale by then."""
+    fallen = LOW * 1.01
+    day = [*quiet(TOP, 2), (TOP, TOP, LOW, LOW), *quiet(LOW, 6), jump(LOW), *quiet(fallen, 24)]
+
+    async def story(bot: RealBot) -> None:
+        await to_protected(bot)
+        bot.send(signal.SIGSTOP)
+        rows = list(bot.store.connection.execute("SELECT id FROM transitions"))
+        await bot.simulation.advance(24 * HOUR_MS)
+        shown = await bot.simulation.shown()
+        assert shown.held() == {}, "the exchange's stop needs no bot"
+        assert list(bot.store.connection.execute("SELECT id FROM transitions")) == rows
+        bot.send(signal.SIGCONT)
+        await until_state(bot, State.IDLE)
+        await bot.until(lambda: bot.has_decided(NOON_MS - HOUR_MS // 2 + 24 * HOUR_MS, 1), "decide on the newest close")
+        (trade,) = queries.trades(bot.store)
+        assert (trade.exit_reason, trade.status) == ("STOP_HIT", "CLOSED")
+        assert trade.net_pnl == shown.account.wallet_balance - BALANCE
+        decided = list(bot.store.connection.execute("SELECT count(*) FROM transitions WHERE trigger = 'signal'"))
+        assert decided == [(1,)], "nothing is decided on candles that were over long ago"
+        assert verify(bot.db).fine
+
+    tell(tmp_path, [jump(BTC), *day], story)
+
+
+def test_a_start_covers_what_is_open_before_it_reads_any_history(tmp_path: Path) -> None:
+    """R8, R40: killed, and the stop vanished meanwhile. Prints how long the position waited for its new stop."""
+
+    async def story(bot: RealBot) -> None:
+        await to_protected(bot)
+        bot.kill()
+        before = await bot.simulation.shown()
+        (stop,) = [algo for algo in before.algo_orders if algo.type == "STOP_MARKET"]
+        asked = len(await bot.simulation.requests(0))
+        await bot.simulation.act(action="vanish", clientAlgoId=stop.client_id)
+        bot.spawn()
+        await bot.until(bot.is_ready, "get ready again")
+        requests = (await bot.simulation.requests(0))[asked:]
+        paths = [(request.method, request.path) for request in requests]
+        assert paths.index(("POST", "/fapi/v1/algoOrder")) < paths.index(("GET", "/fapi/v1/klines"))
+        assert (await bot.simulation.shown()).stops() == {SYMBOL}
+        line = next(line for line in bot.log.read_text().splitlines()[::-1] if '"recovered"' in line)
+        print(f"\nprotected again before any history: {line}")
+
+    tell(tmp_path, [jump(BTC), *quiet(TOP, 5)], story)
+
+
+class TestKilled:
+    @staticmethod
+    def check(report: KillReport, kills: int) -> None:
+        print("\n", report)
+        assert report.violations == ()
+        assert report.duplicate_orders == 0
+        assert report.kills >= kills
+        assert report.trades == report.identical + report.explained
+        assert report.explained == 0 or report.missed_entries > 0
+
+    def plan(self, *, kills: int, days: int, start_ms: int, seed: int) -> Plan:
+        return Plan(
+            config=ROOT / "config.yaml",
+            rules=ROOT / "rules.yaml",
+            symbols=SHIPPED,
+            start_ms=start_ms,
+            days=days,
+            kills=kills,
+            seed=seed,
+            balance=BALANCE,
+        )
+
+    def test_ten_times_within_two_days_of_four_trades(self) -> None:
+        """R8, R18: from 2024-09-08 00:30."""
+        self.check(kill_loop(self.plan(kills=10, days=2, start_ms=1_725_755_400_000, seed=1)), 10)
+
+    @pytest.mark.slow
+    def test_two_hundred_times_within_a_quarter(self) -> None:
+        """From 2024-09-01 00:30."""
+        self.check(kill_loop(self.plan(kills=200, days=91, start_ms=1_725_150_600_000, seed=1)), 200)
+
+
+class TestComparing:
+    @staticmethod
+    def outcome(trades: list[Traded], missed: list[tuple[str, int, str]] | None = None) -> Outcome:
+        return Outcome(
+            trades=trades,
+            missed=missed or [],
+            busy_hours=[1, 2, 3, 7],
+            kills=0,
+            starts=1,
+            repeated=[],
+            longest_naked_s=0,
+            longest_naked_after_start_s=0,
+            late_stops=0,
+            journal_problems=[],
+            start_s=2.0,
+            hours_s=[0.5] * 48,
+            seconds=1,
+        )
+
+    @staticmethod
+    def trade(hour: int, price: str = "100") -> Traded:
+        side, reason, one = "LONG", "STOP_HIT", Decimal(1)
+        return Traded(SYMBOL, hour * HOUR_MS, side, one, Decimal(price), Decimal(99), reason, Decimal(-1))
+
+    def test_another_price_is_a_difference_that_nothing_explains(self) -> None:
+        calm, torn = self.outcome([self.trade(1), self.trade(5)]), self.outcome([self.trade(1), self.trade(5, "101")])
+        same, explained, different = compared(calm, torn)
+        assert (same, explained, len(different)) == (1, 0, 1)
+
+    def test_a_trade_that_is_missing_is_explained_by_a_missed_entry_from_then_on(self) -> None:
+        calm = self.outcome([self.trade(1), self.trade(5), self.trade(9)])
+        missed = [(SYMBOL, 6 * HOUR_MS, "SETUP_UNKNOWN")]
+        assert compared(calm, self.outcome([self.trade(1)], missed)) == (1, 2, [])
+        same, explained, different = compared(calm, self.outcome([self.trade(5)], missed))
+        assert (same, explained, len(different)) == (1, 1, 1)
+
+    def test_kills_are_planned_by_seed_and_half_of_them_where_something_happens(self) -> None:
+        plan = TestKilled().plan(kills=8, days=2, start_ms=0, seed=5)
+        kills = planned(plan, self.outcome([]))
+        assert kills == planned(plan, self.outcome([]))
+        assert len(kills) == 8
+        assert {1, 2, 3, 7} <= kills.keys()
+        assert all(0 <= moments[0] <= 0.5 for moments in kills.values())
