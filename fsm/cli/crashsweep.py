@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -44,26 +45,43 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--seed", type=click.IntRange(0), default=1, help="chooses samples, double deaths and kills")
 @click.option("--case", metavar="CASE", help="play only this case, as a violation names it")
 @click.option("--variant", metavar="NAME", help="sweep this deliberately broken bot instead")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="write the result into this page of docs")
 @click.option("--list", "listed", is_flag=True, help="list the scripts and the broken bots")
 @click.option("--real", "processes", is_flag=True, help="kill -9 the real process instead, over recorded candles")
 @click.option("--kills", type=click.IntRange(1), default=200, help="with --real: how many (default 200)")
 @click.option("--days", type=click.IntRange(1), default=91, help="with --real: simulated days (default 91)")
 @click.option("--from", "from_ms", type=Time(), default=FROM_MS, help="with --real: begin here (default 2024-09-01)")
-def crashsweep(processes: bool, kills: int, days: int, from_ms: int, listed: bool, **wanted: object) -> None:
+def crashsweep(
+    processes: bool, kills: int, days: int, from_ms: int, page: Path | None, listed: bool, **wanted: object
+) -> None:
     """Die at every call on both sides, start again, and check; exit 4 where something that must hold does not."""
     if listed:
         _list()
         return
     asked = msgspec.convert(wanted, Wanted)
-    report = _killed(kills, days, from_ms, asked.seed) if processes else _swept(asked)
+    failed = _kills(_killed(kills, days, from_ms, asked.seed)) if processes else _sweep(_swept(asked), asked, page)
+    if failed:
+        raise VerificationFailed
+
+
+def _kills(report: KillReport) -> bool:
+    """Show it; True when something did not hold."""
     if current().json:
         output.document(report)
-    elif processes:
-        _print_kills(msgspec.to_builtins(report))
     else:
-        _print(report)  # type: ignore[arg-type]  # not of the real processes
-    if report.violations:
-        raise VerificationFailed
+        _print_kills(msgspec.to_builtins(report))
+    return bool(report.violations)
+
+
+def _sweep(report: Report, wanted: Wanted, page: Path | None) -> bool:
+    """Show it, and write it into the page of docs if there is one; True when something did not hold."""
+    if page is not None:
+        _write_page(page, report, wanted)
+    if current().json:
+        output.document(report)
+    else:
+        _print(report)
+    return bool(report.violations)
 
 
 def _swept(wanted: Wanted) -> Report:
@@ -111,6 +129,13 @@ def _killed(kills: int, days: int, from_ms: int, seed: int) -> KillReport:
     )
     with reporting(json=options.json) as progress:
         return kill_loop(plan, progress)
+
+
+def _write_page(page: Path, report: Report, wanted: Wanted) -> None:
+    from fsm.lab.crash_page import write_page
+
+    sample = "" if wanted.sample is None else f" --sample {wanted.sample}"
+    write_page(page, report, f"python -m fsm crashsweep{sample} --doubles {wanted.doubles} --seed {wanted.seed}")
 
 
 def _list() -> None:

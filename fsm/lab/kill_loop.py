@@ -26,13 +26,15 @@ from store import queries
 from store.verify import verify
 
 HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
+MISSED = ("drop", "abandon")
 SETTLE_MS = 2_000
 AGAIN_SHARE = 0.2
 """One kill in five is followed by one in the start after it."""
 
 LOG_EVERY_HOURS = 100
 LOOK_EVERY_S = 0.25
+WHOLE_S_MAX = 60.0
+"""A close at which a symbol's candle or price could not be read in time is decided without it, as the bot says."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -154,7 +156,7 @@ def compared(calm: Outcome, torn: Outcome) -> tuple[int, int, list[str]]:
     """Trades that are the same, trades that a missed entry explains, and what nothing explains."""
     wanted = {(trade.symbol, trade.signal_ms): trade for trade in calm.trades}
     found = {(trade.symbol, trade.signal_ms): trade for trade in torn.trades}
-    first_missed_ms = min((at_ms for _, at_ms, _ in torn.missed), default=None)
+    first_missed_ms = min((at_ms for _, at_ms, _ in (*torn.missed, *calm.missed)), default=None)
     same, explained, different = 0, 0, []
     for key in sorted(wanted.keys() | found.keys(), key=lambda key: key[1]):
         if wanted.get(key) == found.get(key):
@@ -198,6 +200,7 @@ class _Run:
         self._killed = 0
         self._kill_at_s: float | None = None
         self._again: list[float] = []
+        self._incomplete: list[int] = []
         self._start_s = 0.0
         self._hours_s: list[float] = []
 
@@ -234,15 +237,18 @@ class _Run:
         """Until the close is decided on (None: there is none) and the journal remembers what the account has."""
         bot = self._bot
         until_s = time.monotonic() + ANSWER_S_MAX
-        looked_s, decided = 0.0, close_ms is None
+        whole_s, looked_s, decided = time.monotonic() + WHOLE_S_MAX, 0.0, close_ms is None
         while True:
             await self._die_when_due()
             if bot.has_written() or time.monotonic() - looked_s > LOOK_EVERY_S:
                 looked_s = time.monotonic()
-                decided = decided or bot.has_decided((close_ms or 0) - HOUR_MS, len(self._plan.symbols))
+                wanted = len(self._plan.symbols) if time.monotonic() < whole_s else 1
+                decided = decided or bot.has_decided((close_ms or 0) - HOUR_MS, wanted)
                 if decided or not bot.is_flat:
                     shown = await bot.look()
                     if decided and bot.agrees(shown):
+                        if wanted == 1:
+                            self._incomplete.append(self._now_ms)
                         return
             if time.monotonic() > until_s:
                 raise NoAnswer(f"at {self._now_ms} the bot does not come to rest: {bot.records()}")
@@ -289,7 +295,8 @@ class _Run:
         return Outcome(
             trades=trades,
             missed=[
-                (symbol, at_ms, reason) for symbol, at_ms, trigger, reason in rows if trigger in ("drop", "abandon")
+                *((symbol, at_ms, reason) for symbol, at_ms, trigger, reason in rows if trigger in MISSED),
+                *(("*", at_ms, "CLOSE_INCOMPLETE") for at_ms in self._incomplete),
             ],
             busy_hours=sorted(
                 {(at_ms - first_ms) // HOUR_MS - 1 for _, at_ms, _, _ in rows if at_ms >= first_ms + HOUR_MS}

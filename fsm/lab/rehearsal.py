@@ -34,7 +34,6 @@ from store.lock import ProcessLock
 
 _Result = TypeVar("_Result")
 DECIDE_LOOK_S = 0.1
-DECIDE_WAIT_S = 120.0
 SETTLED_S = 5.0
 """Real time after a restart in which the market stands still: absences must last a while before they are believed."""
 
@@ -221,10 +220,8 @@ class Rehearsal:
         await self.until(self.venue.now_ms + int(count * HOUR_MS))
 
     async def decided(self, close_ms: int) -> None:
-        """Until the close was decided on and carried out; a daemon that is dead decides nothing, nor does one about
-        the close that was its database's first and that another died at."""
-        until_s = self.clock.monotonic() + DECIDE_WAIT_S
-        while self._goes_on and self.clock.monotonic() < until_s:
+        """Until the close was decided on and carried out; a daemon that is dead decides nothing."""
+        while self._goes_on:
             await self._until_running()
             if self.daemon is None:
                 return

@@ -73,7 +73,7 @@ class Schedule:
     async def run(self) -> None:
         """Decide at every close until the data ends."""
         self.decided_ms = self._last_decided()
-        last_ms = self.decided_ms or self._floor(self._shared.clock.now_ms())
+        last_ms = self.decided_ms or self._before_first_start()
         while self._data_end_ms is None or last_ms + self._step_ms < self._data_end_ms:
             settle_ms = self._shared.in_force.settings.market_data.settle_delay_ms
             await wait_until(self._shared.clock, last_ms + self._step_ms + settle_ms)
@@ -91,6 +91,11 @@ class Schedule:
         """The close that an earlier run decided on last: what has closed since is decided on at once."""
         decided = [row.last_ms for row in queries.latest_decisions(self._shared.books.store)]
         return max(decided) + self._step_ms if decided else None
+
+    def _before_first_start(self) -> int:
+        """The close before a bot was started on this database at all: it may have died before it decided anything."""
+        first = queries.first_event(self._shared.books.store, "START")
+        return self._floor(self._shared.clock.now_ms() if first is None else first.at_ms)
 
     def _newest(self, settle_ms: int) -> int:
         close_ms = self._floor(self._shared.clock.now_ms() - settle_ms)

@@ -22,6 +22,7 @@ from store.queries.happenings import (
     counts,
     document,
     errors,
+    first_event,
     series_anchor,
     system_events,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "equity",
     "errors",
     "fills",
+    "first_event",
     "has_fill",
     "intents",
     "intents_open",

@@ -30,6 +30,12 @@ def system_events(
     return fetch(store, query.order_by(SystemEvent.at_ms.desc(), SystemEvent.id.desc()).limit(limit), SystemEventRow)
 
 
+def first_event(store: Store, kind: str) -> SystemEventRow | None:
+    """The oldest event of a kind."""
+    query = SystemEvent.select().where(SystemEvent.kind == kind).order_by(SystemEvent.id).limit(1)
+    return fetch_one(store, query, SystemEventRow)
+
+
 def errors(store: Store, *, since_ms: int = 0, limit: int = 100) -> list[ErrorRow]:
     """What went wrong, newest first."""
     query = ErrorEntry.select().where(ErrorEntry.at_ms >= since_ms)

@@ -1,67 +1,22 @@
-"""Killed at any moment and started again: the stop is there, nothing is sent twice, the trade ends as it would have."""
+"""Starting again: what is open is covered first, and what happened meanwhile is found out. Deaths: test_crashsweep."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
-
-import pytest
 
 from exchange.client_ids import Leg, client_id
-from exchange.sim.port import Call, Fault
 from exchange.types import OrderRequest, OrderType, Side
 from fsm.core.records import State
 from fsm.lab.rehearsal import DATABASE_ID, HOUR_MS, Rehearsal
 from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
-from store.verify import verify
 
 Make = Callable[..., Rehearsal]
 BTC = 60_000.0
 TOP = BTC * 1.01
 STOPPED = [jump(BTC), *quiet(TOP, 2), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 2)]
-RISEN = TOP * 1.007**3
-MOVED = [
-    jump(BTC),
-    *[(TOP * 1.007**n, TOP * 1.007 ** (n + 1), TOP * 1.007**n, TOP * 1.007 ** (n + 1)) for n in range(3)],
-    (RISEN, RISEN, TOP, RISEN),
-    *quiet(RISEN, 2),
-]
-HANG_S = 1e9
-
-
-class KillAt:
-    """Kills the daemon at its n-th call after the start, before the call takes effect or before it is answered."""
-
-    def __init__(self, r: Rehearsal, number: int, *, answered: bool) -> None:
-        self._r = r
-        self._first = r.port.calls + 1
-        self._number = number
-        self._answered = answered
-        self._tasks: list[asyncio.Task[None]] = []
-        self.call: Call | None = None
-
-    def __call__(self, call: Call) -> Fault | None:
-        if call.number - self._first + 1 != self._number:
-            return None
-        self.call = call
-        self._tasks.append(asyncio.create_task(self._r.restart()))
-        return Fault(answer_delay_s=HANG_S) if self._answered else Fault(delay_s=HANG_S)
-
-
-async def whole_life(r: Rehearsal, number: int | None = None, *, answered: bool = False) -> Call | None:
-    """From just before the signal until the trade is over, killed once on the way if a number says so."""
-    await r.start()
-    await r.hours(TO_SIGNAL - 1)
-    kill = KillAt(r, number or 0, answered=answered)
-    r.faults = kill
-    await r.hours(7)
-    await r.seconds(30)
-    await r.answered()
-    return kill.call
 
 
 def outcome(r: Rehearsal) -> list[tuple[object, ...]]:
@@ -69,58 +24,6 @@ def outcome(r: Rehearsal) -> list[tuple[object, ...]]:
         return [
             (t.side, t.quantity, t.entry_price, t.exit_price, t.exit_reason, t.net_pnl) for t in queries.trades(store)
         ]
-
-
-KILL_POINTS = range(1, 61, 6)
-
-
-class TestKilledAnywhere:
-    @pytest.mark.parametrize("market", [STOPPED, MOVED], ids=["stopped", "moved"])
-    @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
-    @pytest.mark.parametrize("number", KILL_POINTS)
-    def test_the_trade_ends_as_if_nothing_had_been(
-        self, rehearse: Make, tmp_path: Path, market: list[tuple[float, ...]], answered: bool, number: int
-    ) -> None:
-        """R8, R18, R24."""
-        check_kill(rehearse, tmp_path, market, number, answered=answered)
-
-
-@pytest.mark.slow
-class TestKilledEverywhere:
-    @pytest.mark.parametrize("market", [STOPPED, MOVED], ids=["stopped", "moved"])
-    @pytest.mark.parametrize("answered", [False, True], ids=["before", "after"])
-    @pytest.mark.parametrize("number", range(1, 121))
-    def test_at_every_call(
-        self, rehearse: Make, tmp_path: Path, market: list[tuple[float, ...]], answered: bool, number: int
-    ) -> None:
-        check_kill(rehearse, tmp_path, market, number, answered=answered)
-
-
-_UNDISTURBED: dict[int, list[tuple[object, ...]]] = {}
-
-
-def undisturbed(rehearse: Make, tmp_path: Path, market: list[tuple[float, ...]]) -> list[tuple[object, ...]]:
-    """What comes of a market when nobody is killed; the same each time, so it is played once."""
-    if id(market) not in _UNDISTURBED:
-        calm = rehearse(BTCUSDT=market, db=tmp_path / "calm.sqlite", latency_s=0.02)
-        calm.run(whole_life)
-        _UNDISTURBED[id(market)] = outcome(calm)
-    return _UNDISTURBED[id(market)]
-
-
-def check_kill(rehearse: Make, tmp_path: Path, market: list[tuple[float, ...]], number: int, *, answered: bool) -> None:
-    r = rehearse(BTCUSDT=market, db=tmp_path / "killed.sqlite", latency_s=0.02)
-    r.run(lambda r: whole_life(r, number, answered=answered))
-    assert verify(r.db).fine
-    assert r.venue.positions() == []
-    assert r.venue.open_algos() == []
-    missed = [row for row in triggers(r) if row.startswith(("drop", "abandon"))]
-    if missed:
-        assert outcome(r) == [], "an entry that was missed leaves no trade"
-    else:
-        assert outcome(r) == undisturbed(rehearse, tmp_path, market)
-    entries = [row for row in r.venue.fills("BTCUSDT") if row.side is Side.BUY]
-    assert len({fill.order_id for fill in entries}) <= 1, "the entry was sent once"
 
 
 class TestStarting:
@@ -137,6 +40,21 @@ class TestStarting:
                 await r.seconds(30)
             assert len(r.steps) == rows
             assert r.venue.open_algos() == resting
+
+        r.run(script)
+
+    def test_a_close_that_the_first_process_did_not_live_to_see_is_decided_by_the_next(self, rehearse: Make) -> None:
+        """R40: also where nothing was ever decided, the database says since when a bot has been meant to decide."""
+        r = rehearse(BTCUSDT=quiet(BTC, 4))
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            await r.kill()
+            close_ms = r.venue.now_ms + HOUR_MS
+            await r.port.advance(close_ms + 2_000, _nobody)
+            await r.start()
+            await r.seconds(5)
+            assert r.running.schedule.decided_ms == close_ms
 
         r.run(script)
 
