@@ -260,6 +260,10 @@ class TestBinding:
         with bound("127.0.0.1", 0) as listening:
             assert listening.proto == socket.IPPROTO_TCP
 
+    def test_readers_who_compute_let_the_other_threads_go_on_soon(self, url: str) -> None:
+        """The window works beside trading's loop, which must not wait for five milliseconds at every turn."""
+        assert sys.getswitchinterval() <= 0.001
+
     def test_a_port_that_is_taken_is_told_in_words(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CannotServe, match="cannot listen"):
             WebServer(
