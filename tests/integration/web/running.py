@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.integration.web.chromium import ROOT, TOKEN
 
 SPEED = 200
-"""An hour passes in 18 s: XRPUSDT enters at the second hour of the shipped candles and stays in for four."""
+"""An hour passes in 18 s: the embedded exchange begins two hours before the first trade worth seeing."""
 END_S = 60.0
 
 
