@@ -110,7 +110,9 @@ class Times(ProtectionTimes):
 
 async def measure(trades: int, latency_ms: int) -> dict[str, Any]:
     config = load_config(ROOT / "config.yaml", None, {"BINANCE_ENV": "sim"})
+    deadline = {"deadline_ms": config.settings.protection.deadline_ms}
     config = stepped(adapted(config, tuple(PRICES), SECTIONS), tuple(PRICES))
+    config = adapted(config, tuple(PRICES), {"protection": deadline})
     begin_ms = START_MS + LIVE_FROM * HOUR_MS
     first_ms = START_MS + QUIET_HOURS * HOUR_MS
     commits = Commits()

@@ -30,6 +30,7 @@ from store.database import Store, open_store
 from store.lock import ProcessLock
 
 NEVER_MS = 10**12
+DEADLINE_MS = 60_000
 POLL_MS = 250
 """Without a stream the daemon looks so often where it holds something: a stepped market waits for each of its looks."""
 
@@ -107,6 +108,7 @@ def stepped(config: Config, symbols: tuple[str, ...], *, stream: bool = True) ->
     """The same config for these symbols, with a real time that stands still while the market does.
 
     Equity is read at each close and never in between, and never stale. Where nothing is told, looks go on by interval.
+    How fast this machine places a stop is not what is compared, so the deadline for it is far.
     """
     settings = config.settings.with_symbols(symbols)
     loops = {
@@ -118,6 +120,7 @@ def stepped(config: Config, symbols: tuple[str, ...], *, stream: bool = True) ->
         settings,
         loops=msgspec.structs.replace(settings.loops, **loops),
         limits=msgspec.structs.replace(settings.limits, equity_age_ms_max=2**60),
+        protection=msgspec.structs.replace(settings.protection, deadline_ms=DEADLINE_MS),
     )
     return dataclasses.replace(config, settings=settings)
 
