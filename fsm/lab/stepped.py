@@ -19,8 +19,11 @@ from fsm.bootstrap import Made, Run, Where, make_daemon, open_bound
 from fsm.live.clock import SteppedClock
 
 ASK_AGAIN_S = 0.005
-ANSWER_S_MAX = 60.0
-"""Real time in which a daemon answers what happened; far above its protection deadline."""
+ANSWER_S_MAX = 120.0
+"""Real time in which a daemon answers what happened; far above every time-out of a call."""
+
+START_S_MAX = 900.0
+"""A daemon feeds the whole history of all its symbols before it has started."""
 
 
 class NotAnswered(Exception):
@@ -70,7 +73,7 @@ class Stepper:
     async def started(self) -> None:
         """Until the daemon takes decisions, and its stream listens."""
         stream = self._made.stream
-        async with _patience("the daemon did not start"):
+        async with _patience("the daemon did not start", START_S_MAX):
             await self._once(self.daemon.started.is_set)
             await self._once(lambda: stream is None or stream.is_open)
 
@@ -129,9 +132,9 @@ class Stepper:
 
 
 @asynccontextmanager
-async def _patience(what: str) -> AsyncIterator[None]:
+async def _patience(what: str, limit_s: float = ANSWER_S_MAX) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(ANSWER_S_MAX):
+        async with asyncio.timeout(limit_s):
             yield
     except TimeoutError:
-        raise NotAnswered(f"{what} within {ANSWER_S_MAX:.0f} s") from None
+        raise NotAnswered(f"{what} within {limit_s:.0f} s") from None
