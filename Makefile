@@ -12,7 +12,7 @@ SOURCES_OF_INSTALL := setup.cfg pyproject.toml constraints.txt
 TEST_WORKERS ?= 2
 SOAK_SEEDS ?= 300
 
-.PHONY: help run test check bench soak clean
+.PHONY: help run test check bench soak mutants clean
 
 help:
 	@echo 'make run        starts the bot and its dashboard on the embedded exchange (FRESH=1: from the beginning)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make check      format, lint, types, architecture'
 	@echo 'make bench      measures'
 	@echo 'make soak       the tests that take minutes'
+	@echo 'make mutants    changes fsm/core in thousands of places and looks which tests notice (SAMPLE=300: so many)'
 	@echo 'make clean      removes the virtual environment and all caches; databases in var/ stay'
 
 run: $(VENV)/installed-run
@@ -53,8 +54,11 @@ soak: $(VENV)/installed-test
 	@$(IN_VENV) -m fsm torture --seeds 1..$(SOAK_SEEDS) --days 30 --symbols 3 --jobs $(TEST_WORKERS)
 	@$(IN_VENV) -m fsm torture --seeds 365 --days 365 --symbols 20
 
+mutants: $(VENV)/installed-mutants
+	@$(IN_VENV) -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+
 clean:
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov build dist *.egg-info
+	@rm -rf mutants $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov build dist *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/made:
@@ -75,4 +79,8 @@ $(VENV)/installed-test: $(VENV)/installed-run
 
 $(VENV)/installed-check: $(VENV)/installed-test
 	@$(PIP) --no-build-isolation --editable '.[test,dev]'
+	@touch $@
+
+$(VENV)/installed-mutants: $(VENV)/installed-test
+	@$(PIP) --no-build-isolation --editable '.[test,mutants]'
 	@touch $@

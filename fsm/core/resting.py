@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from msgspec.structs import replace
 
 from exchange.client_ids import ClientId, Leg, parse
@@ -185,7 +183,7 @@ def _unplanned(
         opened_ms=evidence.entry.update_time_ms if evidence.entry else event.at_ms,
         quantity=quantity,
         entry_price_planned=position.entry_price,
-        stop_price_initial=max(stop, setting.filters.tick_size, Decimal(0)),
+        stop_price_initial=max(stop, setting.filters.price_min, setting.filters.tick_size),
         risk_usdt=quantity * distance,
         last_fill_id=record.last_fill_id,
         entry=EntryLeg(

@@ -12,7 +12,7 @@ from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType
 from fsm.core.intents import PlaceEntry, PlaceStop, SweepOrders
 from fsm.core.records import Flag, State, SymbolRecord
 from fsm.core.sight import look_request
-from tests.unit.fsm.core.parts import SYMBOL
+from tests.unit.fsm.core.parts import FILTERS, SYMBOL, T0, setting_with
 from tests.unit.fsm.core.stage import Stage
 
 FOREIGN = Flag("FOREIGN_POSITION", 0)
@@ -22,10 +22,10 @@ def ours(number: int, leg: str) -> str:
     return f"f0123abcd-19aa16-{number}-{leg}.1"
 
 
-def bought(stage: Stage, client_id: str, quantity: str = "0.05") -> Stage:
+def bought(stage: Stage, client_id: str, quantity: str = "0.05", side: Side = Side.BUY) -> Stage:
     """A market order with this id, executed."""
     request = OrderRequest(
-        symbol=SYMBOL, side=Side.BUY, type=OrderType.MARKET, quantity=Decimal(quantity), client_id=client_id
+        symbol=SYMBOL, side=side, type=OrderType.MARKET, quantity=Decimal(quantity), client_id=client_id
     )
     stage.exchange.place_order(request)
     return stage
@@ -93,6 +93,36 @@ class TestAPositionOfOurs:
         assert (stage.state, stage.trade.strategy, stage.trade.number) == (State.PROTECTED, "adopted", 1)
         assert stage.exchange.resting(Leg.STOP)[0].trigger_price == Decimal("54000.0")  # 10 %
         assert stage.record.trades_opened == 1
+
+    @pytest.mark.parametrize(("side", "stop"), [(Side.BUY, "54000.0"), (Side.SELL, "66000.2")])
+    def test_that_an_older_journal_does_not_know_gets_a_plan_of_its_own(self, side: Side, stop: str) -> None:
+        """The stop on the tick away from the entry, as far as config allows; its books begin with its entry."""
+        stage = Stage().price("60000.1").wait(5_000)
+        stage.look()
+        bought(stage, ours(1, "E0"), "0.05", side).wait(700).look()
+        _, adopted, _ = next(row for row in stage.ledger.rows if row[1].trigger == "adopt")
+        trade = adopted.record.trade
+        assert trade is not None
+        assert (trade.stop_price_initial, trade.entry_price_planned) == (Decimal(stop), Decimal("60000.1"))
+        assert (trade.id, trade.regime, trade.quantity) == (f"{SYMBOL}-1", "NO_TRADE", Decimal("0.05"))
+        assert trade.risk_usdt == Decimal("0.05") * Decimal("6000.01")
+        assert (trade.opened_ms, trade.signal_candle_ms) == (T0 + 5_000, T0)
+        assert (trade.entry.client_id, trade.entry.type) == (ours(1, "E0"), "MARKET")
+        assert (trade.last_fill_id, trade.stop and trade.stop.client_id) == (None, ours(1, "S1"))
+
+    @pytest.mark.parametrize(("price_min", "stop"), [("556.80", "556.80"), ("0", "0.10")])
+    def test_has_a_stop_that_the_exchange_takes_however_far_it_may_be(self, price_min: str, stop: str) -> None:
+        """Below the lowest price of the symbol it was refused, and the position closed for that."""
+        filters = replace(FILTERS, price_min=Decimal(price_min))
+        stage = Stage(setting=setting_with(filters=filters, stop_distance_pct_max=Decimal(100)))
+        bought(stage, ours(1, "E0")).look()
+        assert (stage.state, stage.trade.stop_price_initial) == (State.PROTECTED, Decimal(stop))
+
+    def test_whose_stop_was_moved_and_sent_again_keeps_version_and_attempt(self) -> None:
+        stage = stop_at(bought(Stage(), ours(7, "E0")), "59500", "f0123abcd-19aa16-7-S3.2")
+        stage.look()
+        assert stage.trade.stop is not None
+        assert (stage.trade.stop.version, stage.trade.stop.attempt) == (3, 2)
 
     def test_whose_stop_rests_keeps_that_stop(self) -> None:
         """A second closePosition stop would be refused (-4130), and the one there may be better."""
