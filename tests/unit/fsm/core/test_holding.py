@@ -426,3 +426,34 @@ class TestALateFill:
         partial = [algo for algo in stage.exchange.resting(Leg.TARGET) if algo.quantity is not None]
         assert [algo.quantity for algo in partial] == [Decimal("0.050")]
         assert stage.exchange.covered() == Decimal("0.100")
+
+    def test_replaces_the_partial_targets_alone_under_ids_of_their_own(self) -> None:
+        """The last target closes whatever there is: a second one of its kind would be refused (-4130)."""
+        stage = _filled_late(held(), "0.100", average="60100")
+        sent = stage.sent[-4:]
+        assert [type(intent).__name__ for intent in sent[-2:]] == ["CancelAlgo", "PlaceTarget"]
+        assert sent[-2] == CancelAlgo(symbol="BTCUSDT", client_id=FIRST_TARGET)
+        assert [target.client_id for target in stage.trade.targets] == ["f0123abcd-19aa16-1-T0.2", LAST_TARGET]
+        assert (stage.trade.entry_price, stage.trade.uncovered_ms) == (Decimal(60_100), None)
+
+    def test_after_the_partial_targets_were_hit_moves_no_order(self) -> None:
+        stage = held()
+        stage.exchange.trigger(FIRST_TARGET)
+        stage.look()
+        assert stage.trade.targets[0].done
+        sent = len(stage.sent)
+        _filled_late(stage, "0.080")
+        assert "fill LATE_FILL" in stage.reasons
+        row = next(move for _, move, _ in stage.ledger.rows if move.reason == "LATE_FILL")
+        assert (len(stage.sent), row.intents) == (sent, ())
+        assert [target.client_id for target in stage.trade.targets] == [FIRST_TARGET, LAST_TARGET]
+
+
+def _filled_late(stage: Stage, executed: str, average: str | None = None) -> Stage:
+    """The entry has filled further than its answer said, and a look shows it."""
+    entry = stage.exchange.orders[stage.trade.entry.client_id]
+    stage.exchange.execute(Side.BUY, Decimal(executed) - entry.executed_quantity, entry.order_id)
+    price = entry.average_price if average is None else Decimal(average)
+    stage.exchange.orders[entry.client_id] = replace(entry, executed_quantity=Decimal(executed), average_price=price)
+    stage.look()
+    return stage

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from exchange.types import Account
 from fsm.core.commands import Rejected
 from fsm.core.events import EquityRead
-from fsm.core.limits import AccountStep, budgets, is_over, period_keys, read_equity, trade_booked
+from fsm.core.limits import AccountStep, budgets, is_over, period_keys, read_equity, resumed, trade_booked
 from fsm.core.policy import LimitAction
 from fsm.core.records import AccountRecord, Flag, HaltCause, Period, State, Trade
 from tests.unit.fsm.core.parts import HOUR_MS, T0, policy_with
@@ -323,8 +323,18 @@ class TestTheOperatorAndTheAccount:
         stage = Stage()
         stage.read_equity(wallet="9700")
         stage.restart()
-        with pytest.raises(Rejected, match="not read yet"):
+        with pytest.raises(Rejected, match=r"^the account was not read yet: try again in a moment$") as refused:
             stage.engine.set_account(stage.now_ms, "RESUME", paused=False, halt=None)
+        assert refused.value.guard == "EQUITY_UNKNOWN"
+
+    @pytest.mark.parametrize(
+        ("cause", "high"), [("LIMIT_DRAWDOWN", 7_000), ("LIMIT_MONTH", 10_000), ("OPERATOR", 10_000), (None, 10_000)]
+    )
+    def test_only_a_resume_from_a_drawdown_measures_the_next_one_from_here(self, cause: str | None, high: int) -> None:
+        """R36: whatever else is resumed cannot raise what may be lost."""
+        breach = None if cause is None else Flag(cause, T0)
+        record = resumed(AccountRecord(equity_high=Decimal(10_000), breach=breach), Decimal(7_000))
+        assert (record.equity_high, record.breach) == (high, None)
 
     def test_is_resumed_from_an_operator_s_halt_before_the_account_was_read(self) -> None:
         stage = Stage(equity=None)

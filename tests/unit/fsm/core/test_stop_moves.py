@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace as replaced
 from decimal import Decimal
 
 import pytest
@@ -12,7 +13,8 @@ from exchange.client_ids import Leg
 from exchange.types import AlgoStatus, Outcome, SymbolSnapshot
 from fsm.core.intents import Intent, PlaceStop
 from fsm.core.records import State
-from tests.unit.fsm.core.parts import FILTERS, HOUR_MS, candle, setting_with
+from rules.load import parse_rules
+from tests.unit.fsm.core.parts import FILTERS, HOUR_MS, RULES, SYMBOL, candle, setting_with
 from tests.unit.fsm.core.stage import Killed, Stage
 
 STOP, NEXT_STOP, BRIDGE = "f0123abcd-19aa16-1-S1.1", "f0123abcd-19aa16-1-S2.1", "f0123abcd-19aa16-1-B2.1"
@@ -88,6 +90,21 @@ class TestAMove:
         trailed(stage)
         trailed(stage, "61000")
         assert stage.reasons.count("restop STOP_MOVED") == 1
+
+
+def test_break_even_is_at_what_was_paid_not_at_what_was_planned() -> None:
+    """The entry was planned at 60,000 and filled at 60,060."""
+    text = RULES.replace("break_even_at_r: null", "break_even_at_r: 1").replace(
+        "      trail: close_1h - 2 * atr_1h\n", ""
+    )
+    rules = parse_rules(text, "rules")
+    stage = Stage(setting=replaced(setting_with(), rules=rules.for_symbol(SYMBOL), rules_hash=rules.hash))
+    stage.price("60060").close(candle(at_ms=stage.now_ms, last="60000"))
+    assert (stage.state, stage.trade.entry_price) == (State.PROTECTED, Decimal(60_060))
+    stage.next_hour().wait(HOUR_MS).price("60800")
+    stage.close(candle(at_ms=stage.now_ms, rsi=50, close=60_800.0))
+    assert stage.trade.stop is not None
+    assert stage.trade.stop.trigger_price == Decimal("60060.0")
 
 
 class TestARefusedMove:
