@@ -32,7 +32,8 @@ def test_the_page_is_as_its_generator_writes_it(tmp_path: Path) -> None:
     copy = tmp_path / "proofs.md"
     copy.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     write_overview(copy)
-    assert copy.read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8")
+    same = copy.read_text(encoding="utf-8") == PAGE.read_text(encoding="utf-8")
+    assert same, "docs/proofs.md is old: run python -m fsm.lab.proofs_overview"
     assert copy.read_text(encoding="utf-8").count(BEGIN) == copy.read_text(encoding="utf-8").count(END) == 1
 
 
