@@ -34,7 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "backtest": ("backtest --symbols BTCUSDT --from 2024-10-01 --to 2024-12-31",),
     "graph": ("graph",),
     "modelcheck": ("modelcheck --depth 2", "modelcheck --variants"),
-    "crashsweep": ("crashsweep --scripts",),
+    "crashsweep": ("crashsweep --list",),
     "db check": ("db check",),
     "db backup": ("db backup var/copy.sqlite",),
 }
