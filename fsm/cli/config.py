@@ -40,6 +40,7 @@ def _show(options: Options) -> None:
     if options.json:
         output.document(shown)
     else:
+        output.banner(inputs.config.environment.name.value)
         output.pairs(_flat(shown))
 
 

@@ -38,8 +38,7 @@ def doctor() -> None:
         environment = inputs.config.environment.name.value
         output.document({"ready": ready, "environment": environment, "database": str(path), "checks": findings})
     else:
-        if inputs.config.environment.is_real_money:
-            output.mainnet_banner()
+        output.banner(inputs.config.environment.name.value)
         _print(findings, inputs.config.environment.name.value, ready)
     if not ready:
         raise NotReady

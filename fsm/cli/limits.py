@@ -126,6 +126,7 @@ def _configured(options: Options) -> dict[str, Any]:
 
 
 def _print(found: Mapping[str, Any]) -> None:
+    output.banner(found["environment"])
     output.pairs(_lines(found))
     if not found["budgets"]:
         output.line()

@@ -29,9 +29,13 @@ def line(text: str = "") -> None:
     click.echo(text)
 
 
-def mainnet_banner() -> None:
-    """Stands above everything that has to do with real money."""
-    line(click.style("  MAINNET: this bot trades real money  ", fg="white", bg="red", bold=True))
+_BANNERS = {"mainnet": "  MAINNET: this bot trades real money  "}
+
+
+def banner(environment: str | None) -> None:
+    """Stands above everything that has to do with real money; nothing stands above anything else."""
+    for text in filter(None, (_BANNERS.get(environment or ""),)):
+        line(click.style(text, fg="white", bg="red", bold=True))
 
 
 def heading(text: str) -> None:

@@ -17,10 +17,11 @@ def positions() -> None:
 
     options = current()
     with open_store(options.database_path(), mode="read") as store:
-        rows = queries.positions(store)
+        rows, identity = queries.positions(store), store.identity
     if options.json:
         output.document({"positions": rows})
         return
+    output.banner(identity.environment if identity else None)
     if not rows:
         output.line("no position is open")
         return

@@ -86,8 +86,7 @@ def _run(run: Run) -> bool:
 
 def _tell_beginning(environment: Environment, path: Path) -> None:
     """Said at once: until the exchange has answered there is nothing else to see."""
-    if environment.is_real_money:
-        output.mainnet_banner()
+    output.banner(environment.name.value)
     fresh = "" if path.exists() else " for the first time (a moment in the shipped candles is looked for)"
     output.line(f"Starting on {environment.mark}{fresh if environment.is_embedded else ''} …")
 

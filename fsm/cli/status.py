@@ -107,6 +107,7 @@ def _symbol(name: str, state: Any, decision: Any) -> dict[str, Any]:
 
 
 def _print(found: Mapping[str, Any]) -> None:
+    output.banner(found["environment"])
     output.pairs(_lines(found))
     output.line()
     columns = ("symbol", "state", "since UTC", "trade", "blocked by", "regime", "confidence", "decision", "reason")

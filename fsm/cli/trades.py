@@ -34,9 +34,11 @@ def trades(symbol: str | None, status: str | None, since_ms: int | None, limit: 
     with open_store(options.database_path(), mode="read") as store:
         rows = queries.trades(store, symbol=wanted, status=status, since_ms=since_ms, limit=limit)[::-1]
         total = queries.trades_count(store, symbol=wanted, status=status, since_ms=since_ms)
+        identity = store.identity
     if options.json:
         output.document({"total": total, "trades": rows})
     else:
+        output.banner(identity.environment if identity else None)
         _print(rows, total)
 
 

@@ -58,6 +58,8 @@ def _post(kind: str, symbol: str | None, wait_s: float) -> None:
     path = options.database_path()
     with open_store(path, mode="post") as store:
         _require_known(store, symbol)
+        if not options.json and store.identity is not None:
+            output.banner(store.identity.environment)
         inbox = Inbox(store)
         command_id = inbox.post(kind, symbol, "cli", time.time_ns() // 1_000_000)
         if holder(path) is not None:
