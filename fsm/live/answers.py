@@ -151,7 +151,7 @@ class Answers:
             for loss in found.losses
         ]
         rooms = (("positions", found.open_positions), ("open risk", found.open_risk), ("exposure", found.exposure))
-        lines += [f"{name}: {room.used:,.2f} of {room.allowed:,.2f}" for name, room in rooms if room is not None]
+        lines += [f"{name}: {_plain(room.used)} of {_plain(room.allowed)}" for name, room in rooms if room is not None]
         lines += [f"at a limit: {found.action}"] if found.action else []
         return "\n".join(lines) or "the bot has not said yet"
 
@@ -161,6 +161,11 @@ def _held(row: PositionRow) -> str:
     result = "" if row.upnl is None else f", {row.upnl:+,.2f} USDT"
     entry = "" if row.entry is None else f" from {float(row.entry):.10g}"
     return f"{row.symbol} {row.side} {row.size:f}{entry}, {stop}{result}"
+
+
+def _plain(amount: Decimal) -> str:
+    """Whole numbers without cents."""
+    return f"{amount:,.0f}" if amount == amount.to_integral_value() else f"{amount:,.2f}"
 
 
 def _count(words: tuple[str, ...], usual: int, most: int) -> int:

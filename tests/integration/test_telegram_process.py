@@ -88,6 +88,12 @@ def test_a_trade_is_told_asked_about_and_closed_from_the_phone(server: Messenger
         symbol = opened.partition(":")[0]
         write("/status")
         assert f"{symbol} " in answer(server, "^sim, ")
+        write("/limits")
+        limits = answer(server, "of .* USDT lost")
+        assert limits.startswith("day: ")
+        assert re.search(r"(?m)^positions: \d of 3$", limits)
+        before = write(f"/why {symbol}")
+        assert "at the close of " in answer(server, f"^{symbol}: ", before)
         before = write("/flatten")
         asked = answer(server, "closes at the market", before)
         assert f"{symbol} " in asked
