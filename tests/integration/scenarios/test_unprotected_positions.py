@@ -283,7 +283,7 @@ class TestAMovingStop:
         faults=st.dictionaries(st.integers(1, 60), FAULTS, max_size=6),
         kills=st.frozensets(st.integers(5, 60), max_size=2),
     )
-    @settings(max_examples=15)
+    @settings(max_examples=10)
     def test_whatever_happens_on_the_way_a_stop_covers_the_whole_position(
         self,
         tmp_path_factory: pytest.TempPathFactory,
