@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fsm.lab.torture.run import Outcome
 
 SEEDS_MAX = 1_000_000
+GAUGE_DAYS = 30
+"""Runs that are longer show memory and open files, every so many days."""
 
 
 class Seeds(click.ParamType[tuple[int, int]]):
@@ -133,6 +135,9 @@ def _print(summary: Summary) -> None:
             ("violations", len(summary.violations)),
         )
     )
+    if len(summary.gauge) > GAUGE_DAYS:
+        rows = [(str(day), f"{mb:.0f}", str(files)) for day, mb, files in summary.gauge[::GAUGE_DAYS]]
+        output.table(("day", "MB of memory", "open files"), rows)
     for story in summary.violations:
         output.heading(f"seed {story.seed}: {story.claim}: {story.found}")
         for line in (*story.disturbances, "", *story.steps, "", story.command):

@@ -49,7 +49,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of all seeds. ``cases`` are runs; ``speed`` simulated time over CPU time, of one core."""
+    """What came of all seeds. ``cases`` are runs; ``speed`` simulated time over CPU time, of one core;
+    ``gauge`` the (day, MB, open files) of the longest run."""
 
     cases: int
     violations: tuple[Story, ...]
@@ -63,6 +64,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     starts: int
     checks: dict[str, int]
     hashes: dict[str, str]
+    gauge: tuple[tuple[int, float, int], ...]
 
 
 def run_all(order: Order, on_outcome: Callable[[Outcome, int], None]) -> Summary:
@@ -100,7 +102,8 @@ def _one(task: tuple[int, Order]) -> tuple[Outcome, Story | None]:
     seed, order = task
     market = market_of(tuple(map(Path, order.data)), order.symbols)
     plan = plan_of(seed, market.symbols, market.first_ms, market.last_ms, order.days)
-    outcome = _run(plan, market, order, Gauge())
+    gauge = Gauge()
+    outcome = msgspec.structs.replace(_run(plan, market, order, gauge), gauge=tuple(gauge.rows))
     if not outcome.violations:
         return outcome, None
     if not order.shrinks:
@@ -154,4 +157,5 @@ def _summed(outcomes: list[Outcome], stories: list[Story], seconds: float) -> Su
         starts=sum(one.starts for one in outcomes),
         checks=dict(sorted(checks.items())),
         hashes={str(one.seed): one.journal_hash for one in outcomes},
+        gauge=max((one.gauge for one in outcomes), key=len, default=()),
     )

@@ -29,7 +29,7 @@ FEWER_COLLECTIONS = (20_000, 20, 20)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one run. ``journal_hash`` stands for every row of every chain."""
+    """What came of one run. ``journal_hash`` stands for all rows of all chains; ``gauge`` are (day, MB, open files)."""
 
     seed: int
     journal_hash: str
@@ -44,6 +44,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     log: tuple[str, ...]
     steps: tuple[str, ...]
+    gauge: tuple[tuple[int, float, int], ...] = ()
 
 
 def run(
