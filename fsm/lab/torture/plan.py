@@ -15,6 +15,9 @@ MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 A_DAY = 5.0
 """Disturbances in a simulated day, on average, beside the operator's rounds."""
 
+ORDERS = {"entry", "stop", "close"}
+"""Faults of single orders are worth more than those of the many reads."""
+
 ROUND_EVERY_MS = 8 * HOUR_MS
 """How often the operator looks in and resumes what stands still; nothing would be tested by a halted bot."""
 
@@ -109,9 +112,9 @@ def _disturbance(chance: Random, number: int, symbols: tuple[str, ...], start_ms
 
 
 def _fault(chance: Random, symbols: tuple[str, ...]) -> dict[str, Any]:
-    what = chance.choice(tuple(MENU))
+    what = chance.choices(tuple(MENU), weights=[3 if set(name.split("-")) & ORDERS else 1 for name in MENU])[0]
     if chance.random() < 0.5:
-        return {"what": what, "count": chance.choice((1, 1, 2, 3, 5))}
+        return {"what": what, "count": chance.choice((1, 1, 2, 3, 5, 12))}
     return {"what": what, "count": 1_000, "seconds": chance.choice((2.0, 5.0, 10.0, 20.0, 60.0))}
 
 

@@ -7,6 +7,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from decimal import localcontext
 from pathlib import Path
 
@@ -62,12 +63,13 @@ def run(
         with tempfile.TemporaryDirectory(prefix="torture-") as made:
             return run(plan, market, variant=variant, on_step=on_step, folder=Path(made))
     began_s = time.process_time()
-    with localcontext(MONEY), broken(variant):
-        world = World(plan, market, folder, on_step)
+    # Errors are journalled with the path in them: inside its folder it is the same one in every run.
+    with localcontext(MONEY), broken(variant), chdir(folder):
+        world = World(plan, market, Path(), on_step)
         run_virtually(_live(world))
         if not world.failed:
             examine(world, replays=variant is None)
-    return _outcome(world, time.process_time() - began_s)
+        return _outcome(world, time.process_time() - began_s)
 
 
 async def _live(world: World) -> None:

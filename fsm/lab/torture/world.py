@@ -209,8 +209,7 @@ class World:
         trade = record.trade
         if record.state in UNDER_WAY or (self.watchman.is_naked(symbol) and symbol not in self.watchman.touched):
             return True
-        waits = record.state is State.ENTERING and trade is not None
-        return waits and trade is not None and (trade.entry.price is None or trade.first_fill_ms is not None)
+        return record.state is State.ENTERING and trade is not None and trade.entry.price is None
 
     def _move(self, until_ms: int) -> None:
         """Let the market go on, up to the first thing that happens to the account."""
