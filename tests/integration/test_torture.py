@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from exchange.sim.symbols import shipped_folder
 from fsm.cli.app import app
 from fsm.lab.torture.invariants import CLAIMS
-from fsm.lab.torture.page import BEGIN, END
+from fsm.lab.torture.market import market_of
+from fsm.lab.torture.page import BEGIN, CAUGHT, END
+from fsm.lab.torture.plan import plan_of
+from fsm.lab.torture.run import run
+from fsm.lab.variants import VARIANTS
 
 
 def torture(*args: str) -> Result:
@@ -36,7 +41,7 @@ def test_a_range_of_seeds_holds_and_is_the_same_run_each_time() -> None:
     assert looked_at <= set(first["checks"])
 
 
-def test_a_broken_engine_ends_with_4_and_a_story_that_can_be_run_again(tmp_path: Path) -> None:
+def test_a_broken_engine_ends_with_4_and_a_story_that_can_be_run_again() -> None:
     result = torture("--seeds", "11", "--days", "1", "--variant", "close-can-open", "--json")
     assert result.exit_code == 4, result.output
     (story,) = json.loads(result.stdout)["violations"]
@@ -44,6 +49,15 @@ def test_a_broken_engine_ends_with_4_and_a_story_that_can_be_run_again(tmp_path:
     assert story["command"].endswith("torture --seeds 11..11 --days 1 --symbols 3 --variant close-can-open")
     assert len(story["disturbances"]) <= 1, "whatever has nothing to do with it is left out"
     assert story["steps"]
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+def test_broken_engines_are_caught(name: str) -> None:
+    """A checker that cannot fail proves nothing."""
+    seed, days, claim = CAUGHT[name]
+    market = market_of((shipped_folder(),), 3)
+    plan = plan_of(seed, market.symbols, market.first_ms, market.last_ms, days)
+    assert run(plan, market, variant=VARIANTS[name]).violations[0].claim == claim
 
 
 def test_the_page_of_proofs_gets_a_part_of_its_own(tmp_path: Path) -> None:

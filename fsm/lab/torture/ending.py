@@ -57,6 +57,7 @@ async def _rest(world: World, when: str) -> bool:
     while not world.failed:
         unrest = _unrest(world)
         if not unrest and not world.is_busy():
+            world.watchman.check("COMES_TO_REST", True, when)
             return True
         waited_ms = world.venue.now_ms - began_ms
         world.watchman.check("COMES_TO_REST", waited_ms < REST_MS_MAX, f"{when}: {unrest or 'the bot is still busy'}")

@@ -7,9 +7,19 @@ from pathlib import Path
 from fsm.lab.torture.fleet import Order, Summary
 from fsm.lab.torture.invariants import CLAIMS
 from fsm.lab.torture.menu import MENU
+from fsm.lab.variants import VARIANTS
 
 BEGIN, END = "<!-- torture: generated -->", "<!-- torture: end -->"
-CAUGHT: dict[str, str] = {}
+CAUGHT: dict[str, tuple[int, int, str]] = {
+    "close-can-open": (11, 1, "REDUCE_ONLY"),
+    "sweep-before-flat": (11, 1, "STOP_KEPT"),
+    "old-stop-first": (11, 1, "STOP_KEPT"),
+    "vanished-stop-accepted": (12, 2, "NAKED_TOO_LONG"),
+    "targets-are-protection": (12, 2, "NAKED_TOO_LONG"),
+}
+"""Broken engines that torture catches at once: the seed, the days that it takes, and the claim that fails. Others
+need a rarer coincidence, which the model check finds without chance. A test keeps this true."""
+
 EMPTY = f"\n## Torture\n\n{BEGIN}\n{END}\n"
 
 
@@ -27,6 +37,10 @@ def generated(order: Order, summary: Summary) -> str:
     """The generated part, as Markdown."""
     claims = [f"| `{name}` | {meaning} | {summary.checks.get(name, 0):,} |" for name, meaning in CLAIMS.items()]
     rows = [f"| `{row.name}` | {row.says} |" for row in MENU.values()]
+    caught = [
+        f"| `{name}` | {VARIANTS[name].fault} | `{claim}`, seed {seed}, {days} days |"
+        for name, (seed, days, claim) in CAUGHT.items()
+    ]
     seeds = f"{order.seeds[0]}..{order.seeds[-1]}"
     return "\n".join(
         (
@@ -43,5 +57,11 @@ def generated(order: Order, summary: Summary) -> str:
             "| fault of a call | what it is |",
             "|---|---|",
             *rows,
+            "",
+            "Each of these broken engines is caught (`python -m fsm torture --variant NAME --seeds SEED --days DAYS`):",
+            "",
+            "| variant | what is wrong with it | caught by |",
+            "|---|---|---|",
+            *caught,
         )
     )
