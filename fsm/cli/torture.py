@@ -30,7 +30,7 @@ class Seeds(click.ParamType[tuple[int, int]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"(\d{1,9})(?:\.\.(\d{1,9}))?", str(value).strip())
+        found = re.fullmatch(r"(\d{1,12})(?:\.\.(\d{1,12}))?", str(value).strip())
         if found is None:
             self.fail(f"{value!r} is no range of seeds; write 1..300, or 7", param, ctx)
         first, last = int(found[1]), int(found[2] or found[1])

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from exchange.sim.symbols import shipped_folder
 from fsm.cli.app import app
+from fsm.cli.torture import Seeds
 from fsm.lab.torture.invariants import CLAIMS
 from fsm.lab.torture.market import market_of
 from fsm.lab.torture.page import BEGIN, CAUGHT, END
@@ -70,6 +71,11 @@ def test_the_page_of_proofs_gets_a_part_of_its_own(tmp_path: Path) -> None:
     assert text.startswith("# Proofs\n\nkept\n")
     assert text.count(BEGIN) == text.count(END) == 1
     assert all(f"`{claim}`" in text for claim in CLAIMS)
+
+
+def test_continuous_integration_can_take_its_seeds_from_the_clock() -> None:
+    assert Seeds().convert("1795815000..1795815999", None, None) == (1_795_815_000, 1_795_815_999)
+    assert Seeds().convert("7", None, None) == (7, 7)
 
 
 @pytest.mark.parametrize(("seeds", "says"), [("5..3", "the larger"), ("a", "no range"), ("1..", "no range")])
