@@ -20,7 +20,9 @@ from exchange.sim.server.gateway import ENDPOINTS
 from exchange.sim.server.params import Params
 from exchange.sim.symbols import shipped_folder
 from exchange.types import Confirmed, LookRequest, Refused, Side
+from fsm.live.market import Market
 from indicators.candle import Timeframe
+from rules.load import load_rules
 from tests.contract.conftest import anyio_backend, candles  # noqa: F401 - fixtures
 from tests.contract.grounds import BEGIN_MS, BTC, HOUR_MS
 from tests.contract.requests import market, stop
@@ -28,7 +30,9 @@ from tests.contract.wired import Wired
 
 pytestmark = pytest.mark.anyio
 
+ROOT = Path(__file__).parents[2]
 CLONES = 299
+SETTLE_MS = 2_000
 MINUTE_MS = 60_000
 LIMIT = 2_400
 READ_CEILING = LIMIT * 70 // 100
@@ -74,6 +78,21 @@ async def _refreshed(client: BinanceClient, clock: Any, symbols: list[str]) -> N
                 return
 
     await asyncio.gather(*(one(symbol, timeframe) for symbol, timeframe in wanted))
+
+
+async def test_r45_a_symbol_s_close_costs_a_question_of_weight_one_for_each_timeframe_that_is_due(crowd: Path) -> None:
+    wired = Wired(crowd)
+    market = Market(BTC, load_rules(ROOT / "rules.yaml").for_symbol(BTC), candles_min=200, history_candles=250)
+    wired.emulator.advance(Timeframe.D1.floor(wired.emulator.now_ms) + Timeframe.D1.ms + SETTLE_MS)
+    for hours, due in ((0, 3), (1, 1), (3, 2), (8, 2)):
+        wired.emulator.advance(wired.emulator.now_ms + hours * HOUR_MS)
+        already = len(wired.log.since(0, 100_000))
+        fetched = await market.fetch(wired.client, Timeframe.H1.floor(wired.emulator.now_ms))
+        assert fetched is not None
+        market.take(fetched)
+        asked = [entry for entry in wired.log.since(0, 100_000)[already:] if entry.path == "/fapi/v1/klines"]
+        weights = [ENDPOINTS[entry.method, entry.path].weight(Params(entry.params)) for entry in asked]
+        assert weights == [1 if hours else 2] * due
 
 
 def _weights_by_minute(wired: Wired, since: int) -> dict[int, int]:
