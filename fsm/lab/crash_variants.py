@@ -206,7 +206,7 @@ VARIANTS: dict[str, BrokenBot] = {
         BrokenBot(name="tidied-at-start", fault="a start cancels every order on the account", parts=_tidied_at_start),
         BrokenBot(
             name="last-close-forgotten",
-            fault="a start waits for the next close, whatever was decided last",
+            fault="a start does not know which close was decided on last",
             parts=_last_close_forgotten,
             where="candles",
         ),

@@ -15,6 +15,7 @@ from exchange.sim.server.launch import launched
 from fsm.core.records import State
 from fsm.lab.kill_loop import KillReport, Outcome, Plan, Traded, compared, kill_loop, planned
 from fsm.lab.real_bot import RealBot
+from fsm.lab.replay import replay
 from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, jump, quiet
 from store import queries
 from store.verify import verify
@@ -90,6 +91,7 @@ def test_a_stopped_bot_is_closed_by_the_exchange_and_its_books_are_right_when_it
         decided = list(bot.store.connection.execute("SELECT count(*) FROM transitions WHERE trigger = 'signal'"))
         assert decided == [(1,)], "nothing is decided on candles that were over long ago"
         assert verify(bot.db).fine
+        assert replay(bot.db).differences == ()
 
     tell(tmp_path, [jump(BTC), *day], story)
 
