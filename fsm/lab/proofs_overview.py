@@ -182,7 +182,7 @@ def _broken(page: str) -> Iterator[str]:
     for name, variant in variants.VARIANTS.items():
         caught = [f"{MODEL} ({claim})" for claim in _caught_by_model(name, page)]
         caught += [ANY] if name in BROKEN_BY_ANY_EXCHANGE else []
-        caught += [f"{TORTURE} (`{CAUGHT_BY_TORTURE[name]}`)"] if name in CAUGHT_BY_TORTURE else []
+        caught += [f"{TORTURE} (`{CAUGHT_BY_TORTURE[name][-1]}`)"] if name in CAUGHT_BY_TORTURE else []
         yield f"| `{name}` | {variant.fault} | {', '.join(caught) or 'nothing'} |"
     for name, variant in crash_variants.VARIANTS.items():
         yield f"| `{name}` | {variant.fault} | {SWEEP} |"
