@@ -171,18 +171,16 @@ def _figures(proof: Proof, page: str) -> str:
     if proof.name == ANY:
         return f"{ANY_EXCHANGE_LIVES} lives of up to 50 steps in every run of the tests, the same ones each time"
     mark = proof.command.split()[3]
-    found = re.search(rf"<!-- {mark}: generated -->\n(.*?)\n\n", page, re.DOTALL)
-    if found is None:
-        return "see its section"
-    _, _, figures = found[1].partition("`: ")
-    return " ".join(figures.split()).removesuffix(".")
+    section = page.partition(f"<!-- {mark}: generated -->\n")[2].partition(f"<!-- {mark}: end -->")[0]
+    figures = section.partition("\n\n")[0].partition("`: ")[2]
+    return " ".join(figures.split()).removesuffix(".") or "see its section"
 
 
 def _broken(page: str) -> Iterator[str]:
     for name, variant in variants.VARIANTS.items():
         caught = [f"{MODEL} ({claim})" for claim in _caught_by_model(name, page)]
         caught += [ANY] if name in BROKEN_BY_ANY_EXCHANGE else []
-        caught += [f"{TORTURE} (`{CAUGHT_BY_TORTURE[name][-1]}`)"] if name in CAUGHT_BY_TORTURE else []
+        caught += [f"{TORTURE} (`{CAUGHT_BY_TORTURE[name][2]}`)"] if name in CAUGHT_BY_TORTURE else []
         yield f"| `{name}` | {variant.fault} | {', '.join(caught) or 'nothing'} |"
     for name, variant in crash_variants.VARIANTS.items():
         yield f"| `{name}` | {variant.fault} | {SWEEP} |"
