@@ -133,9 +133,11 @@ def _killed(kills: int, days: int, from_ms: int, seed: int) -> KillReport:
 
 def _write_page(page: Path, report: Report, wanted: Wanted) -> None:
     from fsm.lab.crash_page import write_page
+    from fsm.lab.proofs_overview import write_overview
 
     sample = "" if wanted.sample is None else f" --sample {wanted.sample}"
     write_page(page, report, f"python -m fsm crashsweep{sample} --doubles {wanted.doubles} --seed {wanted.seed}")
+    write_overview(page)
 
 
 def _list() -> None:
