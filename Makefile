@@ -75,6 +75,7 @@ $(VENV)/installed-run: $(VENV)/made $(SOURCES_OF_INSTALL)
 
 $(VENV)/installed-test: $(VENV)/installed-run
 	@$(PIP) --no-build-isolation --editable '.[test]'
+	@$(PIP) --no-deps axe-playwright-python  # for its axe-core file alone, without the browser driver that it asks for
 	@touch $@
 
 $(VENV)/installed-check: $(VENV)/installed-test
