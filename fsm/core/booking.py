@@ -21,7 +21,7 @@ def book(record: SymbolRecord, trade: Trade, event: SymbolObserved, *, complete:
     ``complete``: the fills account for the whole position. What is missing in the books is flagged.
     """
     snapshot = event.snapshot
-    trade = count_fills(trade, snapshot.fills, setting)
+    trade = count_fills(trade, snapshot, setting)
     since = (row for row in snapshot.income if row.time_ms > trade.opened_ms and row.income_type in LEDGER_TYPES)
     funding = sum((row.income for row in since), ZERO)
     net = trade.realized_pnl - trade.fees + funding

@@ -84,7 +84,7 @@ def leave(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Se
             return None
         return move(Trigger.QUARANTINE, "POSITION_UNCLEAR", record.quarantined("POSITION_UNCLEAR", event.at_ms))
     reason = exit_reason(trade, sight, event.snapshot)
-    trade = count_fills(replace(trade, exit_reason=reason), event.snapshot.fills, setting)
+    trade = count_fills(replace(trade, exit_reason=reason), event.snapshot, setting)
     trade = replace(trade, open_quantity=ZERO, swept=complete)
     record = replace(record, trade=trade)
     if sight.position < 0:
@@ -176,7 +176,7 @@ def _close_more(
     done = close.executed_quantity if close is not None else ZERO
     if done >= trade.open_quantity > 0 and not event.persisted:
         return None  # it closed everything we knew of; the position lags
-    trade = count_fills(trade, event.snapshot.fills, setting)
+    trade = count_fills(trade, event.snapshot, setting)
     trade = replace(trade, open_quantity=quantity, closed_by_us=trade.closed_by_us + done)
     trade, piece = _next_piece(trade, quantity, setting)
     intents = (*_competing(trade, sight), piece, Look(symbol=record.symbol))

@@ -230,7 +230,7 @@ def _overdue(record: SymbolRecord, event: SymbolObserved) -> Move | None:
 def _protect(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move:
     """The stop rests, seen with our own eyes, and the entry can fill no further."""
     assert record.trade is not None
-    trade = count_fills(record.trade, event.snapshot.fills, setting)
+    trade = count_fills(record.trade, event.snapshot, setting)
     if trade.entry.average_price is None and sight.entry is not None and sight.entry.average_price is not None:
         average = sight.entry.average_price
         trade = replace(trade, entry=replace(trade.entry, average_price=average), entry_price=average)

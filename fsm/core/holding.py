@@ -84,7 +84,7 @@ def _resized(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting:
         return None
     ended = {index for index in hit if not sight.targets[index].status.is_open}
     ours = sum((sight.targets[index].executed_quantity for index in ended), ZERO)
-    counted = count_fills(trade, event.snapshot.fills, setting)
+    counted = count_fills(trade, event.snapshot, setting)
     counted = replace(
         counted,
         open_quantity=sight.position,

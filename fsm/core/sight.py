@@ -26,7 +26,11 @@ STUCK_TRIGGER_MS = 5_000
 """How long a triggered stop may take to flatten the position before it counts as failed (R11)."""
 
 CLOCK_SLACK_MS = 1_000
-"""How far the exchange's stamps may lie before ours: fills of a trade are not older than its start by more."""
+"""How far the exchange's stamps may lie before ours: fills of a trade are not older than its start by more, unless its
+own entry is."""
+
+OUR_CLOCK_AHEAD_MS = 600_000
+"""So far back fills are asked for where none is known to begin after; what is older than the entry is left out."""
 
 FIRING = (AlgoStatus.TRIGGERING, AlgoStatus.TRIGGERED, AlgoStatus.FINISHED)
 
@@ -66,7 +70,7 @@ def look_request(record: SymbolRecord, setting: Setting) -> LookRequest:
     return LookRequest(
         tracked=_tracked(trade, setting),
         fills_after_id=cursor,
-        fills_start_ms=trade.opened_ms - CLOCK_SLACK_MS if cursor is None else None,
+        fills_start_ms=trade.opened_ms - OUR_CLOCK_AHEAD_MS if cursor is None else None,
         income_start_ms=wants_income,
     )
 
@@ -99,7 +103,7 @@ def see(trade: Trade, snapshot: SymbolSnapshot, setting: Setting) -> Sight:
     own = own_open_orders(snapshot, setting.database_id)
     close = orders.get(close_id(setting, trade, trade.exit_attempt)) if trade.piece_pending else None
     keep = _wanted(trade) | ({close.client_id} if close else set())
-    exits = [fill for fill in new_fills(trade, snapshot.fills) if fill.side is trade.side.exit_side]
+    exits = [fill for fill in new_fills(trade, snapshot) if fill.side is trade.side.exit_side]
     return Sight(
         position=position,
         entry=orders.get(trade.entry.client_id),
@@ -175,17 +179,27 @@ def _is_bridged(trade: Trade, algos: dict[str, AlgoOrder], position: Decimal, se
     )
 
 
-def new_fills(trade: Trade, fills: tuple[Fill, ...]) -> list[Fill]:
+def new_fills(trade: Trade, snapshot: SymbolSnapshot) -> list[Fill]:
     """Fills of the trade's time that it has not counted yet, oldest first."""
-    last = trade.last_fill_id
-    fresh = [fill for fill in fills if last is None or fill.fill_id > last]
-    own = [fill for fill in fresh if fill.time_ms >= trade.opened_ms - CLOCK_SLACK_MS]
+    last, began_ms = trade.last_fill_id, _began_ms(trade, snapshot)
+    fresh = [fill for fill in snapshot.fills if last is None or fill.fill_id > last]
+    own = [fill for fill in fresh if fill.time_ms >= began_ms]
     return sorted(own, key=lambda fill: fill.fill_id)
 
 
-def count_fills(trade: Trade, fills: tuple[Fill, ...], setting: Setting) -> Trade:
+def _began_ms(trade: Trade, snapshot: SymbolSnapshot) -> int:
+    """When the trade began by the exchange's clock. Ours may be ahead of it: the entry's own stamps say more (R21)."""
+    began_ms = trade.opened_ms - CLOCK_SLACK_MS
+    entry = next((order for order in snapshot.orders if order.client_id == trade.entry.client_id), None)
+    if entry is None:
+        return began_ms
+    filled_ms = (fill.time_ms for fill in snapshot.fills if fill.order_id == entry.order_id)
+    return min(began_ms, entry.update_time_ms, *filled_ms)
+
+
+def count_fills(trade: Trade, snapshot: SymbolSnapshot, setting: Setting) -> Trade:
     """Add the fills not counted yet: average prices, quantities, realised PnL and fees."""
-    for fill in new_fills(trade, fills):
+    for fill in new_fills(trade, snapshot):
         fee, estimated = _fee(fill, setting)
         trade = replace(
             trade,

@@ -18,7 +18,6 @@ from exchange.types import (
     Side,
     WorkingType,
 )
-from fsm.core.sight import CLOCK_SLACK_MS
 from fsm.lab.torture.invariants import Watchman
 from fsm.lab.torture.patient import BUSY_MS, Patient
 from fsm.lab.torture.plan import Disturbance, Plan, config_text, rules_text, wrong_text
@@ -28,8 +27,6 @@ from store.inbox import Inbox
 
 FULL_PAGES_LIFTED = 1_073_741_823
 HAND = Decimal("0.3")
-LATE_MS = 120_000
-"""A clock that was set right again is noticed by the next step of the world."""
 
 
 class Doings:
@@ -57,7 +54,6 @@ class Doings:
         self.disk_mended_s = float("-inf")
         self.clock_offset_ms = 0
         self.clock_until_ms = 0
-        self.clock_was_ahead: list[range] = []
         self.telegram_until_ms = 0
 
     # --- files --------------------------------------------------------------------------------
@@ -232,9 +228,6 @@ class Doings:
     def clock(self, what: Disturbance) -> None:
         self.clock_offset_ms = int(what.amount * 1000)
         self.clock_until_ms = self._venue.now_ms + int(what.seconds * 1000)
-        if self.clock_offset_ms > CLOCK_SLACK_MS:
-            began_ms, ended_ms = self._venue.now_ms + self.clock_offset_ms, self.clock_until_ms + self.clock_offset_ms
-            self.clock_was_ahead.append(range(began_ms, ended_ms + LATE_MS))
 
     def telegram(self, what: Disturbance) -> None:
         self._patient.trouble = what.what

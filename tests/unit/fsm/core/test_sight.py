@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, OrderStatus, OrderType
-from fsm.core.records import SymbolRecord
-from fsm.core.sight import CLOCK_SLACK_MS, look_request, see
+from fsm.core.records import ZERO, SymbolRecord
+from fsm.core.sight import OUR_CLOCK_AHEAD_MS, count_fills, look_request, see
 from tests.unit.fsm.core.parts import SYMBOL, T0
 from tests.unit.fsm.core.stage import Stage
 
@@ -64,7 +64,7 @@ class TestWhatALookAsksFor:
         entering = Stage(entry_type=OrderType.LIMIT)
         entering.signal()
         request = look_request(entering.record, entering.setting)
-        assert (request.fills_after_id, request.fills_start_ms) == (None, T0 - CLOCK_SLACK_MS)
+        assert (request.fills_after_id, request.fills_start_ms) == (None, T0 - OUR_CLOCK_AHEAD_MS)
         held = Stage().protected()
         assert look_request(held.record, held.setting).fills_after_id == held.exchange.fills[-1].fill_id
 
@@ -119,3 +119,15 @@ class TestWhatALookShows:
         stage.look()
         assert stage.record.quarantine is not None
         assert stage.record.quarantine.cause == "FOREIGN_ORDER"
+
+    def test_an_entry_s_fill_is_counted_also_where_our_clock_was_ahead_and_an_older_one_of_others_is_not(self) -> None:
+        """R21, R43 (found by torture, seed 8): the exchange stamped the entry 30 s before what our clock showed."""
+        stage = Stage().protected()
+        trade = replace(stage.trade, last_fill_id=None, fees=ZERO)
+        (fill,) = stage.exchange.fills
+        early = replace(fill, time_ms=trade.opened_ms - 30_000)
+        older = replace(fill, fill_id=fill.fill_id - 1, order_id=fill.order_id - 1, time_ms=early.time_ms - 1)
+        seen = stage.observe().snapshot
+        (entry,) = (order for order in seen.orders if order.client_id == ENTRY)
+        snapshot = replace(seen, fills=(older, early), orders=(replace(entry, update_time_ms=early.time_ms),))
+        assert count_fills(trade, snapshot, stage.setting).fees == fill.commission
