@@ -7,7 +7,7 @@ from decimal import Decimal
 from exchange.errors import Refusal
 from exchange.filters import SymbolFilters
 from exchange.sim.orders import AlgoState, OrderState
-from exchange.sim.path import Bias
+from exchange.sim.path import Bias, Quote
 from exchange.sim.pricing import nearest
 from exchange.sim.state import VenueState
 from exchange.types import (
@@ -51,14 +51,12 @@ class Reads:
         return self.state.settings.maker_rate, self.state.settings.taker_rate
 
     def mark_price(self, symbol: str) -> MarkPrice:
-        """As they are told: the last price on a tick, the mark price with eight decimals."""
-        quote, tick = self.state.quote(symbol), self.state.rules(symbol).tick_size
-        return MarkPrice(
-            symbol=symbol,
-            mark_price=nearest(quote.mark, _MARK_TICK),
-            last_price=nearest(quote.last, tick),
-            time_ms=self.state.now_ms,
-        )
+        return self.as_told(symbol, self.state.quote(symbol), self.state.now_ms)
+
+    def as_told(self, symbol: str, quote: Quote, at_ms: int) -> MarkPrice:
+        """Prices as an exchange tells them: the last one on a tick, the mark price with eight decimals."""
+        last = nearest(quote.last, self.state.rules(symbol).tick_size)
+        return MarkPrice(symbol=symbol, mark_price=nearest(quote.mark, _MARK_TICK), last_price=last, time_ms=at_ms)
 
     def symbol_config(self, symbol: str) -> SymbolConfig:
         self.state.rules(symbol)

@@ -210,7 +210,7 @@ class Hours:
         bar = history.market.feed.bar(now_ms)
         if bar is None:
             return
-        prices = MarkPrice(symbol=symbol, mark_price=bar[0].mark.open, last_price=bar[0].last.open, time_ms=now_ms)
+        prices = self._desk.venue.as_told(symbol, Quote(bar[0].last.open, bar[0].mark.open), now_ms)
         event = _closed(symbol, history, index, now_ms, prices)
         record = self._engine.record(symbol)
         if code >= HALTED:
