@@ -16,7 +16,7 @@ from fsm.core.move import failed
 from fsm.core.policy import MarginShort
 from fsm.core.records import TradeSide
 from fsm.core.scene import Portfolio, Setting, loss_per_unit
-from fsm.core.sizing import Size, liquidation_price, size_entry
+from fsm.core.sizing import Size, liquidation_price, size_entry, tradable_quantity
 from tests.unit.fsm.core.parts import BRACKETS, FILTERS, SYMBOL, money, setting_with
 
 LONG, SHORT = TradeSide.LONG, TradeSide.SHORT
@@ -240,3 +240,12 @@ def test_no_size_exceeds_any_cap_whatever_the_market_and_the_account(
     if failed(found.guards) is None:
         assert notional >= filters.notional_min
         assert portfolio.open_risk + found.risk <= equity * policy.max_open_risk_pct / 100
+
+
+@pytest.mark.parametrize(("kind", "lot"), [(OrderType.MARKET, "0.123"), (OrderType.LIMIT, "0.12")])
+def test_a_market_entry_takes_market_lots_and_a_limit_entry_lots_that_leave_by_market_too(
+    kind: OrderType, lot: str
+) -> None:
+    """R42: a limit entry is left by market orders, so its lot must be one of both kinds."""
+    filters = replace(FILTERS, step_size=Decimal("0.01"), market_step_size=Decimal("0.001"))
+    assert tradable_quantity(Decimal("0.1239"), setting_with(filters=filters, entry_type=kind)) == Decimal(lot)

@@ -107,6 +107,17 @@ def test_break_even_is_at_what_was_paid_not_at_what_was_planned() -> None:
     assert stage.trade.stop.trigger_price == Decimal("60060.0")
 
 
+def test_of_a_short_is_held_against_the_higher_of_both_prices() -> None:
+    """The mark is above the new stop already, the last price is not."""
+    targets = "targets: [{price: entry - risk"
+    rules = parse_rules(RULES.replace(targets, f"trail: close_1h + 2 * atr_1h\n      {targets}"), "rules")
+    for mark, moves in (("59550", True), ("60150", False)):
+        stage = Stage(setting=replaced(setting_with(), rules=rules.for_symbol(SYMBOL), rules_hash=rules.hash))
+        stage.protected(rsi=20).next_hour().wait(HOUR_MS).price("59500", mark)
+        stage.close(candle(at_ms=stage.now_ms, rsi=50, close=59_500.0, mark=mark))
+        assert ("restop STOP_MOVED" in stage.reasons) is moves
+
+
 class TestARefusedMove:
     @pytest.mark.parametrize("code", ["-4045", "-1008", "-2022"])
     def test_leaves_the_stop_where_it_was(self, code: str) -> None:
