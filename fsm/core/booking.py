@@ -8,7 +8,7 @@ from fsm.core.events import SymbolObserved
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, HaltCause, SymbolRecord, Trade
 from fsm.core.scene import Setting
-from fsm.core.sight import count_fills, exit_reason, see
+from fsm.core.sight import average_learned, count_fills, exit_reason, see
 from fsm.core.states import Trigger
 
 LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
@@ -21,13 +21,14 @@ def book(record: SymbolRecord, trade: Trade, event: SymbolObserved, *, complete:
     ``complete``: the fills account for the whole position. What is missing in the books is flagged.
     """
     snapshot = event.snapshot
-    trade = count_fills(trade, snapshot, setting)
+    sight = see(trade, snapshot, setting)
+    trade = average_learned(count_fills(trade, snapshot, setting), sight)
     since = (row for row in snapshot.income if row.time_ms > trade.opened_ms and row.income_type in LEDGER_TYPES)
     funding = sum((row.income for row in since), ZERO)
     net = trade.realized_pnl - trade.fees + funding
     reason = trade.exit_reason or "CLOSED"
     if reason == "EXTERNAL_CLOSE":  # the fill may have been told before the order of ours that it is of (R32)
-        reason = exit_reason(trade, see(trade, snapshot, setting), snapshot)
+        reason = exit_reason(trade, sight, snapshot)
     missing = None if complete and snapshot.income else "LEDGER_MISSING" if complete else "FILLS_MISSING"
     trade = replace(
         trade,

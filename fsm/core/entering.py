@@ -17,7 +17,7 @@ from fsm.core.protecting import confirm, mend_stop
 from fsm.core.records import ZERO, SymbolRecord, Trade
 from fsm.core.refusals import DUPLICATE_ID, refused_again
 from fsm.core.scene import Portfolio, Setting
-from fsm.core.sight import Sight, count_fills, has_ended
+from fsm.core.sight import Sight, average_learned, count_fills, has_ended
 from fsm.core.states import Trigger
 
 GOOD_TILL_MS_MIN = 610_000
@@ -230,10 +230,7 @@ def _overdue(record: SymbolRecord, event: SymbolObserved) -> Move | None:
 def _protect(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move:
     """The stop rests, seen with our own eyes, and the entry can fill no further."""
     assert record.trade is not None
-    trade = count_fills(record.trade, event.snapshot, setting)
-    if trade.entry.average_price is None and sight.entry is not None and sight.entry.average_price is not None:
-        average = sight.entry.average_price
-        trade = replace(trade, entry=replace(trade.entry, average_price=average), entry_price=average)
+    trade = average_learned(count_fills(record.trade, event.snapshot, setting), sight)
     intents: list[Intent] = []
     if not trade.targets_sent:
         trade, intents = send_targets(trade, setting)

@@ -251,3 +251,11 @@ def _is_stop_of(trade: Trade, algo: AlgoOrder) -> bool:
     """The stop of any version, or a bridge between two."""
     parts = parse(algo.client_id)
     return parts is not None and parts.trade_number == trade.number and parts.leg in (Leg.STOP, Leg.BRIDGE)
+
+
+def average_learned(trade: Trade, sight: Sight) -> Trade:
+    """With the price that the entry was filled at: the answer to placing it may not say, a look at it does."""
+    if trade.entry.average_price is not None or sight.entry is None or sight.entry.average_price is None:
+        return trade
+    average = sight.entry.average_price
+    return replace(trade, entry=replace(trade.entry, average_price=average), entry_price=average)

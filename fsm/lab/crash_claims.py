@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from exchange.client_ids import Leg, parse
+from exchange.client_ids import Leg, client_id, parse
 from fsm.lab.crash_scripts import FOREIGN_ORDER, FOREIGN_POSITION, OTHERS
 from fsm.lab.crash_stage import CrashRehearsal
+from fsm.lab.rehearsal import DATABASE_ID
 from fsm.lab.replay import replay
 from store import queries
 from store.database import Store, open_store
@@ -27,7 +28,7 @@ CLAIMS: dict[str, str] = {
     "JOURNAL_VERIFIES": "every chain and every projection is as it was written",
     "REPLAYS": "every recorded decision comes out the same when it is taken again from the journal",
     "ENDS_ALIKE": "every trade ends as it does undisturbed; where one is missing, a row says that its entry was missed",
-    "BOOKS_AGREE": "what the trades made is what the wallet gained, fees included",
+    "BOOKS_AGREE": "what the trades made is what the wallet gained, fees included, entries with the prices they had",
     "COMES_TO_REST": "nothing of ours is left open: no order, no position, no intent whose outcome is not known",
     "TOLD": "every alert reaches the operator, and is repeated at most once for each death",
     "HANDS_OFF": "what somebody else has on the account is not touched",
@@ -83,10 +84,10 @@ def _orders(r: CrashRehearsal) -> Iterator[Found]:
     triggered = {algo.actual_order_id for algo in state.algos}
     sent = [order.client_id for order in state.orders if order.order_id not in triggered]
     sent += [algo.client_id for algo in state.algos]
-    for client_id, count in Counter(sent).items():
-        parts = parse(client_id)
+    for name, count in Counter(sent).items():
+        parts = parse(name)
         if count > 1 and parts is not None and parts.leg is not Leg.PROBE:
-            yield "SENT_ONCE", f"{client_id} became {count} orders"
+            yield "SENT_ONCE", f"{name} became {count} orders"
     entries: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     for order in state.orders:
         parts = parse(order.client_id)
@@ -144,6 +145,11 @@ def _books(r: CrashRehearsal, store: Store, wallet_before: Decimal) -> Iterator[
     gained = r.venue.account().wallet_balance - wallet_before
     if made != gained:
         yield "BOOKS_AGREE", f"the trades made {made} and the wallet gained {gained}"
+    entered = {order.client_id: order.average_price for order in r.venue.state.orders if order.executed}
+    for trade in queries.trades(store, status="CLOSED", limit=1000):
+        name = client_id(DATABASE_ID, trade.symbol, trade.number, Leg.ENTRY, 0, 1)
+        if trade.entry_price != entered.get(name):
+            yield "BOOKS_AGREE", f"{trade.id} was entered at {entered.get(name)} and is booked with {trade.entry_price}"
 
 
 def _alike(seen: Ending, calm: Ending) -> Iterator[Found]:
