@@ -140,6 +140,7 @@ class TestKilled:
             balance=BALANCE,
         )
 
+    @pytest.mark.slow
     def test_ten_times_within_two_days_of_four_trades(self) -> None:
         """R8, R18: from 2024-09-08 00:30."""
         self.check(kill_loop(self.plan(kills=10, days=2, start_ms=1_725_755_400_000, seed=1)), 10)
