@@ -153,10 +153,14 @@ def planned(plan: Plan, calm: Outcome) -> dict[int, list[float]]:
 
 
 def compared(calm: Outcome, torn: Outcome) -> tuple[int, int, list[str]]:
-    """Trades that are the same, trades that a missed entry explains, and what nothing explains."""
+    """Trades that are the same, trades that a missed entry explains, and what nothing explains.
+
+    A missed entry is written down some time after the close that signalled it, and explains what that close brought
+    and everything after it.
+    """
     wanted = {(trade.symbol, trade.signal_ms): trade for trade in calm.trades}
     found = {(trade.symbol, trade.signal_ms): trade for trade in torn.trades}
-    first_missed_ms = min((at_ms for _, at_ms, _ in (*torn.missed, *calm.missed)), default=None)
+    first_missed_ms = min((at_ms - at_ms % HOUR_MS for _, at_ms, _ in (*torn.missed, *calm.missed)), default=None)
     same, explained, different = 0, 0, []
     for key in sorted(wanted.keys() | found.keys(), key=lambda key: key[1]):
         if wanted.get(key) == found.get(key):

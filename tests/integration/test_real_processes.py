@@ -140,7 +140,6 @@ class TestKilled:
             balance=BALANCE,
         )
 
-    @pytest.mark.slow
     def test_ten_times_within_two_days_of_four_trades(self) -> None:
         """R8, R18: from 2024-09-08 00:30."""
         self.check(kill_loop(self.plan(kills=10, days=2, start_ms=1_725_755_400_000, seed=1)), 10)
@@ -186,6 +185,13 @@ class TestComparing:
         assert compared(calm, self.outcome([self.trade(1)], missed)) == (1, 2, [])
         same, explained, different = compared(calm, self.outcome([self.trade(5)], missed))
         assert (same, explained, len(different)) == (1, 1, 1)
+
+    def test_an_entry_that_was_given_up_seconds_after_its_close_explains_its_own_trade_and_none_before(self) -> None:
+        calm = self.outcome([self.trade(4), self.trade(5)])
+        given_up = [(SYMBOL, 6 * HOUR_MS + 2_341, "ENTRY_SHOWN_ABSENT")]
+        assert compared(calm, self.outcome([self.trade(4)], given_up)) == (1, 1, [])
+        same, explained, different = compared(calm, self.outcome([], given_up))
+        assert (same, explained, len(different)) == (0, 1, 1)
 
     def test_kills_are_planned_by_seed_and_half_of_them_where_something_happens(self) -> None:
         plan = TestKilled().plan(kills=8, days=2, start_ms=0, seed=5)
