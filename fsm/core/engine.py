@@ -45,6 +45,20 @@ class Failure(msgspec.Struct, frozen=True):
     error: str
 
 
+class Considered(msgspec.Struct, frozen=True):
+    """What was read of one candle, and what it was read from: it stands for as long as nothing of that has changed."""
+
+    event: CandleClosed
+    record: SymbolRecord
+    portfolio: Portfolio
+    setting: Setting
+    reading: Reading
+
+    def stands(self, event: CandleClosed, record: SymbolRecord, portfolio: Portfolio, setting: Setting) -> bool:
+        same = self.event is event and self.record is record and self.setting is setting
+        return same and self.portfolio == portfolio
+
+
 class Engine:
     """One instance decides for all symbols. Not thread-safe and never awaits: its caller has one inbox a symbol."""
 
@@ -110,11 +124,32 @@ class Engine:
             return "PAUSED"
         return "" if self.equity is not None else "EQUITY_UNKNOWN"
 
-    def close_candle(self, event: CandleClosed, *, equity_age_ms: int = 0) -> tuple[Reading, Portfolio, list[Step]]:
-        """Decide at a candle's close; the reading says why, also when nothing happens."""
+    def consider(self, event: CandleClosed, *, equity_age_ms: int = 0) -> Considered | None:
+        """Read a candle and decide nothing, so that other work may go on between many symbols of one close.
+
+        None when it cannot be read: ``close_candle`` meets the same fault, and knows what to do about it.
+        """
+        record, setting = self.record(event.symbol), self.setting(event.symbol)
         portfolio = self.portfolio(equity_age_ms=equity_age_ms)
         try:
-            reading = read_candle(self.record(event.symbol), event, portfolio, self.setting(event.symbol))
+            return Considered(event, record, portfolio, setting, read_candle(record, event, portfolio, setting))
+        except Exception:
+            return None
+
+    def close_candle(
+        self, event: CandleClosed, *, equity_age_ms: int = 0, considered: Considered | None = None
+    ) -> tuple[Reading, Portfolio, list[Step]]:
+        """Decide at a candle's close; the reading says why, also when nothing happens.
+
+        What was ``considered`` is taken if it still stands, else the candle is read again.
+        """
+        record, setting = self.record(event.symbol), self.setting(event.symbol)
+        portfolio = self.portfolio(equity_age_ms=equity_age_ms)
+        try:
+            if considered is not None and considered.stands(event, record, portfolio, setting):
+                reading = considered.reading
+            else:
+                reading = read_candle(record, event, portfolio, setting)
             made = reading.move
             steps = [] if made is None else self._fire(event.symbol, with_portfolio(made, portfolio), event)
         except self._fatal:

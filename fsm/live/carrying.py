@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -41,27 +40,32 @@ class Carrying:
         self._flying: dict[str, Intent] = {}
 
     async def carry(self, step: Step) -> None:
-        """A stop that is not confirmed drops what follows it, up to the row's own look."""
+        """A stop that is not confirmed drops what follows it, up to the row's own look. One that is accepted is read
+        back before targets are placed: they can wait, a position without a confirmed stop cannot."""
         row = self._waiting = deque(step.intents)
         broken = covered = False
         while row:
             name, intent = row[0]
             if isinstance(intent, Look):
-                row.popleft()
-                await self._settle(name, intent, None)
-                await self._look(covered)
+                await self._take_look(row, row[0], covered)
             elif broken:
                 row.popleft()
                 await self._settle(name, intent, None)
-            elif covered and isinstance(intent, PlaceTarget):
-                await self._targets_beside_the_look(row)
             else:
+                look = next((named for named in row if isinstance(named[1], Look)), None)
+                if covered and isinstance(intent, PlaceTarget) and look is not None:
+                    await self._take_look(row, look, covered)
                 row.popleft()
                 outcome = await self._do(name, intent)
                 await self._ended(name, intent, outcome)
                 if isinstance(intent, PlaceStop):
                     covered = isinstance(outcome, Confirmed)
                     broken = not covered
+
+    async def _take_look(self, row: deque[Named], look: Named, in_haste: bool) -> None:
+        await self._look(in_haste)
+        row.remove(look)
+        await self._settle(*look, None)
 
     def interrupted(self) -> list[tuple[str, Intent, Outcome | None]]:
         """What a step that was broken off leaves: calls whose outcome nobody heard, and intents never sent."""
@@ -77,23 +81,6 @@ class Carrying:
         outcome = await self._shared.executor.do(intent)
         del self._flying[name]
         return outcome
-
-    async def _targets_beside_the_look(self, row: deque[Named]) -> None:
-        """The stop has been accepted: its read-back need not wait for the targets, nor they for it."""
-        sent: list[tuple[str, Intent, asyncio.Task[Outcome]]] = []
-        while row and isinstance(row[0][1], PlaceTarget):
-            name, intent = row.popleft()
-            sent.append((name, intent, asyncio.create_task(self._do(name, intent))))
-        try:
-            if row and isinstance(row[0][1], Look):
-                name, look = row.popleft()
-                await self._settle(name, look, None)
-                await self._look(True)
-            for name, intent, task in sent:
-                await self._ended(name, intent, await task)
-        finally:
-            for _, _, task in sent:
-                task.cancel()
 
     async def _ended(self, name: str, intent: Intent, outcome: Outcome) -> None:
         """Write an outcome down, and let the engine judge it."""

@@ -248,9 +248,9 @@ class Lane:
         for search in list(self._searches.values()):
             await self._judge_search(search, snapshot, now_s)
         self._evidence_s = None
-        self._mark(snapshot)
         self._remember_stop(snapshot, began_wall_ms)
         self._plan_next_look(record, snapshot)
+        self._mark(snapshot)
         self.looked_s = began_s
 
     def _remember_stop(self, snapshot: SymbolSnapshot, asked_wall_ms: int) -> None:

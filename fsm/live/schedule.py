@@ -1,8 +1,9 @@
 """Decides at every close of the entry timeframe: all symbols, one account snapshot, one transaction, symbol order.
 
 A close is a barrier: candles of all symbols are collected (for a bounded time), everything that is under way is
-brought to rest, equity is read once, and only then the symbols decide. A bot that fell behind decides on the newest
-close only; the candles between are fed to the indicators all the same.
+brought to rest, equity is read once, and only then the symbols decide. Candles are fed and read one symbol after the
+other, with a turn for whatever protects in between; what is decided and written is one piece of work. A bot that fell
+behind decides on the newest close only; the candles between are fed to the indicators all the same.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+import msgspec
 import structlog
 
 from exchange.errors import ExchangeError
 from exchange.types import MarkPrice
 from fsm.core.deciding import Reading
+from fsm.core.engine import Considered
 from fsm.core.events import CandleClosed
 from fsm.core.move import Step
 from fsm.live.account import AccountDesk
@@ -40,6 +43,16 @@ READERS_MAX = 10
 """Symbols that are read at the same time, so that three hundred of them do not become one burst of requests."""
 
 OnReading = Callable[[str, Reading, list[Step]], None]
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What is decided on for one symbol; without an event its candles are only kept."""
+
+    symbol: str
+    taken: Taken
+    event: CandleClosed | None
+    considered: Considered | None
+    equity_age_ms: int
 
 
 class Schedule:
@@ -113,8 +126,8 @@ class Schedule:
         equity_known = await self._account.try_read()
         prices = await self._prices(list(fetched))
         broken: dict[str, Exception] = {}
-        taken = await self._take(fetched, broken)
-        steps = self._decide(close_ms, taken, prices, broken)
+        asked = await self._consider(close_ms, await self._take(fetched, broken), prices, broken)
+        steps = self._decide(asked, broken)
         missing = sorted(set(self._markets) - set(steps))
         self._tell(close_ms, missing)
         for symbol, found in steps.items():
@@ -215,13 +228,33 @@ class Schedule:
             await asyncio.sleep(0)
         return taken
 
-    def _decide(
-        self,
-        close_ms: int,
-        taken: dict[str, Taken],
-        prices: dict[str, MarkPrice],
-        broken: dict[str, Exception],
-    ) -> dict[str, list[Step]]:
+    async def _consider(
+        self, close_ms: int, taken: dict[str, Taken], prices: dict[str, MarkPrice], broken: dict[str, Exception]
+    ) -> list[_Asked]:
+        """Read every symbol's candle, as of one moment, with turns in between like `_take`."""
+        shared, asked = self._shared, list[_Asked]()
+        at_ms, equity_age_ms = shared.clock.now_ms(), shared.freshness.age_ms()
+        for symbol, found in taken.items():
+            market, price = self._markets[symbol], prices.get(symbol)
+            event = considered = None
+            try:
+                if market.candle_ms == close_ms - self._step_ms and price is not None:
+                    event = CandleClosed(
+                        symbol=symbol,
+                        at_ms=at_ms,
+                        candle_ms=market.candle_ms,
+                        facts=market.facts(),
+                        regime=market.regime,
+                        prices=price,
+                    )
+                    considered = shared.engine.consider(event, equity_age_ms=equity_age_ms)
+                asked.append(_Asked(symbol, found, event, considered, equity_age_ms))
+            except Exception as error:
+                broken[symbol] = error
+            await asyncio.sleep(0)
+        return asked
+
+    def _decide(self, asked: list[_Asked], broken: dict[str, Exception]) -> dict[str, list[Step]]:
         """All decisions of this close in one transaction; nothing is sent before it stands.
 
         A symbol that cannot be decided on goes into ``broken``, and the others go on.
@@ -229,45 +262,27 @@ class Schedule:
         steps: dict[str, list[Step]] = {}
         readings: list[tuple[str, Reading, list[Step]]] = []
         with self._shared.books.together():
-            for symbol, found in taken.items():
+            for each in asked:
                 try:
-                    asked = self._one(self._markets[symbol], close_ms, found, prices.get(symbol))
+                    self._markets[each.symbol].keep(each.taken, self._shared.books, self._shared.clock.now_ms())
+                    if each.event is not None:
+                        reading, steps[each.symbol] = self._one(each, each.event)
+                        readings.append((each.symbol, reading, steps[each.symbol]))
                 except StoreError:
                     raise
                 except Exception as error:
-                    broken[symbol] = error
-                    continue
-                if asked is not None:
-                    reading, steps[symbol] = asked
-                    readings.append((symbol, reading, steps[symbol]))
+                    broken[each.symbol] = error
         self._readings = readings
         for reading_of in readings:
             self._on_reading(*reading_of)
         return steps
 
-    def _one(
-        self, market: Market, close_ms: int, taken: Taken, prices: MarkPrice | None
-    ) -> tuple[Reading, list[Step]] | None:
-        market.keep(taken, self._shared.books, self._shared.clock.now_ms())
-        if market.candle_ms != close_ms - self._step_ms or prices is None:
-            return None
-        return self._ask(market, prices)
-
-    def _ask(self, market: Market, prices: MarkPrice) -> tuple[Reading, list[Step]]:
-        shared, symbol = self._shared, market.symbol
-        candle_ms = market.candle_ms
-        assert candle_ms is not None
-        before = shared.engine.record(symbol)
-        event = CandleClosed(
-            symbol=symbol,
-            at_ms=shared.clock.now_ms(),
-            candle_ms=candle_ms,
-            facts=market.facts(),
-            regime=market.regime,
-            prices=prices,
+    def _one(self, asked: _Asked, event: CandleClosed) -> tuple[Reading, list[Step]]:
+        shared, market = self._shared, self._markets[asked.symbol]
+        before, rules_hash = shared.engine.record(asked.symbol), shared.engine.setting(asked.symbol).rules_hash
+        reading, portfolio, steps = shared.engine.close_candle(
+            event, equity_age_ms=asked.equity_age_ms, considered=asked.considered
         )
-        rules_hash = shared.engine.setting(symbol).rules_hash
-        reading, portfolio, steps = shared.engine.close_candle(event, equity_age_ms=shared.freshness.age_ms())
         if market.regime_before.regime is not market.regime.regime:
             shared.books.regime(event, market.regime_before)
         row = shared.books.decision_row(

@@ -72,6 +72,36 @@ class TestManySymbols:
         assert portfolio.available == Decimal(10_000) - planned * 3 * 60_000 / 2
         assert portfolio.open_risk == planned * 3 * Decimal("719.4")
 
+    def test_what_was_considered_before_another_symbol_decided_is_read_again(self) -> None:
+        """Four candles read beforehand, as at one close: the same decisions as when each is read when its turn comes."""
+        engine, _ = engine_of("A", "B", "C", "D")
+        events = [candle(symbol=symbol) for symbol in ("A", "B", "C", "D")]
+        considered = [engine.consider(event) for event in events]
+        assert {each.reading.outcome for each in considered if each} == {"SIGNAL"}
+        outcomes = [
+            engine.close_candle(event, considered=each)[0].outcome
+            for event, each in zip(events, considered, strict=True)
+        ]
+        assert outcomes == ["SIGNAL", "SIGNAL", "SIGNAL", "BLOCKED"]
+
+    def test_what_was_considered_stands_while_nothing_changes(self) -> None:
+        engine, _ = engine_of("A", "B")
+        event = candle(symbol="A", rsi=50)
+        considered = engine.consider(event)
+        assert considered is not None
+        assert engine.close_candle(event, considered=considered)[0] is considered.reading
+        assert engine.close_candle(event, equity_age_ms=1, considered=considered)[0] is not considered.reading
+        assert engine.close_candle(candle(symbol="A", rsi=50), considered=considered)[0] is not considered.reading
+
+    def test_what_cannot_be_considered_is_handled_when_it_is_decided(self) -> None:
+        """R53."""
+        engine, _ = engine_of("A")
+        broken = replace(candle(symbol="A"), facts={"rsi_1h": "eighty"})  # type: ignore[dict-item]
+        assert engine.consider(broken) is None
+        assert engine.record("A").quarantine is None
+        assert engine.close_candle(broken, considered=None)[0].reason == "EXCEPTION"
+        assert engine.record("A").quarantine is not None
+
     def test_open_risk_of_all_never_exceeds_its_limit(self) -> None:
         engine, _ = engine_of(*"ABCDEF", setting=setting_with(max_open_positions=6, max_open_risk_pct=Decimal(1)))
         outcomes = [engine.close_candle(candle(symbol=symbol))[0].outcome for symbol in "ABCDEF"]
