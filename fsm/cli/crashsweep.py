@@ -16,8 +16,8 @@ from fsm.cli.progress import reporting
 from fsm.cli.times import Time
 
 if TYPE_CHECKING:
-    from fsm.lab.crashsweep import Report
-    from fsm.lab.kill_loop import KillReport
+    from fsm.lab.crashsweep.kill_loop import KillReport
+    from fsm.lab.crashsweep.sweep import Report
 
 STORIES_SHOWN = 5
 DOUBLES_DEFAULT = 200
@@ -85,9 +85,9 @@ def _sweep(report: Report, wanted: Wanted, page: Path | None) -> bool:
 
 
 def _swept(wanted: Wanted) -> Report:
-    from fsm.lab.crash_scripts import SCRIPTS
-    from fsm.lab.crash_variants import VARIANTS, broken
-    from fsm.lab.crashsweep import Case, sweep, sweep_one
+    from fsm.lab.crashsweep.scripts import SCRIPTS
+    from fsm.lab.crashsweep.sweep import Case, sweep, sweep_one
+    from fsm.lab.crashsweep.variants import VARIANTS, broken
 
     unknown = [name for name in wanted.scripts if name not in SCRIPTS]
     unknown += [wanted.variant] if wanted.variant is not None and wanted.variant not in VARIANTS else []
@@ -113,7 +113,7 @@ def _swept(wanted: Wanted) -> Report:
 
 def _killed(kills: int, days: int, from_ms: int, seed: int) -> KillReport:
     from fsm.cli.inputs import read_inputs
-    from fsm.lab.kill_loop import Plan, kill_loop
+    from fsm.lab.crashsweep.kill_loop import Plan, kill_loop
 
     options = current()
     config = read_inputs(options, needs_keys=False).config
@@ -132,7 +132,7 @@ def _killed(kills: int, days: int, from_ms: int, seed: int) -> KillReport:
 
 
 def _write_page(page: Path, report: Report, wanted: Wanted) -> None:
-    from fsm.lab.crash_page import write_page
+    from fsm.lab.crashsweep.page import write_page
     from fsm.lab.proofs_overview import write_overview
 
     sample = "" if wanted.sample is None else f" --sample {wanted.sample}"
@@ -141,8 +141,8 @@ def _write_page(page: Path, report: Report, wanted: Wanted) -> None:
 
 
 def _list() -> None:
-    from fsm.lab.crash_scripts import SCRIPTS
-    from fsm.lab.crash_variants import VARIANTS
+    from fsm.lab.crashsweep.scripts import SCRIPTS
+    from fsm.lab.crashsweep.variants import VARIANTS
 
     scripts = {name: script.about for name, script in SCRIPTS.items()}
     variants = {name: variant.fault for name, variant in VARIANTS.items()}

@@ -12,7 +12,7 @@ from fsm.cli.errors import CommandError, VerificationFailed
 from fsm.cli.options import command, current
 
 if TYPE_CHECKING:
-    from fsm.lab.modelcheck import Report
+    from fsm.lab.modelcheck.search import Report
 
 DEPTH_MAX = 12
 """Each step deeper takes some seven times as long."""
@@ -25,7 +25,7 @@ DEPTH_MAX = 12
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="write the result into this page of docs")
 def modelcheck(depth: int | None, variant: str | None, listed: bool, page: Path | None) -> None:
     """Explore the engine exhaustively on an abstract exchange; exit 4 where something that must hold does not."""
-    from fsm.lab.modelcheck import DEPTH_DEFAULT, check_variant
+    from fsm.lab.modelcheck.search import DEPTH_DEFAULT, check_variant
     from fsm.lab.variants import VARIANTS
 
     if listed:
@@ -35,8 +35,8 @@ def modelcheck(depth: int | None, variant: str | None, listed: bool, page: Path 
         raise CommandError(f"there is no variant {variant!r}", "`modelcheck --variants` lists them")
     report = check_variant(VARIANTS[variant] if variant else None, depth or DEPTH_DEFAULT)
     if page is not None and variant is None:
+        from fsm.lab.modelcheck.page import write_page
         from fsm.lab.proofs_overview import write_overview
-        from fsm.lab.proofs_page import write_page
 
         write_page(page, report)
         write_overview(page)

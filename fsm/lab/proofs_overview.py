@@ -12,9 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from fsm.lab import crash_claims, crash_variants, model_claims, variants
+from fsm.lab.crashsweep.claims import CLAIMS as CRASH_CLAIMS
+from fsm.lab.crashsweep.variants import VARIANTS as BROKEN_SHELLS
+from fsm.lab.modelcheck.claims import CLAIMS as MODEL_CLAIMS
 from fsm.lab.torture import invariants
 from fsm.lab.torture.page import CAUGHT as CAUGHT_BY_TORTURE
+from fsm.lab.variants import VARIANTS as BROKEN_ENGINES
 
 BEGIN, END = "<!-- overview: generated -->", "<!-- overview: end -->"
 PAGE = Path("docs/proofs.md")
@@ -32,8 +35,8 @@ class Proof(msgspec.Struct, frozen=True):
 
 MODEL, SWEEP, TORTURE, ANY, TESTS = "model check", "crash sweep", "torture", "any exchange", "tests"
 PROOFS = (
-    Proof(MODEL, "python -m fsm modelcheck", model_claims.CLAIMS),
-    Proof(SWEEP, "python -m fsm crashsweep", crash_claims.CLAIMS),
+    Proof(MODEL, "python -m fsm modelcheck", MODEL_CLAIMS),
+    Proof(SWEEP, "python -m fsm crashsweep", CRASH_CLAIMS),
     Proof(TORTURE, "python -m fsm torture --seeds 1..300", invariants.CLAIMS),
     Proof(ANY, "python -m pytest -n 0 tests/unit/fsm/core/test_any_exchange.py", {}),
     Proof(TESTS, "make test", {}),
@@ -177,12 +180,12 @@ def _figures(proof: Proof, page: str) -> str:
 
 
 def _broken(page: str) -> Iterator[str]:
-    for name, variant in variants.VARIANTS.items():
+    for name, variant in BROKEN_ENGINES.items():
         caught = [f"{MODEL} ({claim})" for claim in _caught_by_model(name, page)]
         caught += [ANY] if name in BROKEN_BY_ANY_EXCHANGE else []
         caught += [f"{TORTURE} (`{CAUGHT_BY_TORTURE[name][2]}`)"] if name in CAUGHT_BY_TORTURE else []
         yield f"| `{name}` | {variant.fault} | {', '.join(caught) or 'nothing'} |"
-    for name, variant in crash_variants.VARIANTS.items():
+    for name, variant in BROKEN_SHELLS.items():
         yield f"| `{name}` | {variant.fault} | {SWEEP} |"
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fsm.lab.crash_claims import CLAIMS
-from fsm.lab.crash_points import Death, Fate, Side
-from fsm.lab.crash_scripts import SCRIPTS
-from fsm.lab.crash_variants import VARIANTS, broken
-from fsm.lab.crashsweep import Case, Report, cases_of, play_case, sweep
+from fsm.lab.crashsweep.claims import CLAIMS
+from fsm.lab.crashsweep.points import Death, Fate, Side
+from fsm.lab.crashsweep.scripts import SCRIPTS
+from fsm.lab.crashsweep.sweep import Case, Report, cases_of, play_case, sweep
+from fsm.lab.crashsweep.variants import VARIANTS, broken
 
 
 def told(report: Report) -> list[str]:

@@ -13,8 +13,8 @@ import pytest
 
 from exchange.sim.server.launch import launched
 from fsm.core.records import State
-from fsm.lab.kill_loop import KillReport, Outcome, Plan, Traded, compared, kill_loop, planned
-from fsm.lab.real_bot import RealBot
+from fsm.lab.crashsweep.kill_loop import KillReport, Outcome, Plan, Traded, compared, kill_loop, planned
+from fsm.lab.crashsweep.real_bot import RealBot
 from fsm.lab.replay import replay
 from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, jump, quiet
 from store import queries

@@ -8,8 +8,8 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from fsm.cli.app import app
-from fsm.lab.model_claims import CLAIMS
-from fsm.lab.proofs_page import BEGIN, END
+from fsm.lab.modelcheck.claims import CLAIMS
+from fsm.lab.modelcheck.page import BEGIN, END
 from fsm.lab.variants import VARIANTS
 
 

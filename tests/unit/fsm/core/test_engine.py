@@ -73,7 +73,7 @@ class TestManySymbols:
         assert portfolio.open_risk == planned * 3 * Decimal("719.4")
 
     def test_what_was_considered_before_another_symbol_decided_is_read_again(self) -> None:
-        """Four candles read beforehand, as at one close: the same decisions as when each is read when its turn comes."""
+        """As at one close: the same decisions as when each candle is read when its turn comes."""
         engine, _ = engine_of("A", "B", "C", "D")
         events = [candle(symbol=symbol) for symbol in ("A", "B", "C", "D")]
         considered = [engine.consider(event) for event in events]

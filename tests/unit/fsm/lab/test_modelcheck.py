@@ -7,8 +7,8 @@ import pytest
 
 from exchange.types import OrderType
 from fsm.core import closing, engine, judge
-from fsm.lab.model_claims import CLAIMS, Violation
-from fsm.lab.modelcheck import ROOTS, Report, check_model, check_variant, replay_story
+from fsm.lab.modelcheck.claims import CLAIMS, Violation
+from fsm.lab.modelcheck.search import ROOTS, Report, check_model, check_variant, replay_story
 from fsm.lab.variants import VARIANTS, broken
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fsm.lab.model_claims import CLAIMS
-from fsm.lab.modelcheck import DEPTH_DEFAULT, ROOTS, Report, check_variant
+from fsm.lab.modelcheck.claims import CLAIMS
+from fsm.lab.modelcheck.search import DEPTH_DEFAULT, ROOTS, Report, check_variant
 from fsm.lab.variants import VARIANTS, Variant
 
 BEGIN, END = "<!-- modelcheck: generated -->", "<!-- modelcheck: end -->"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fsm.lab.crash_claims import CLAIMS
-from fsm.lab.crash_scripts import SCRIPTS
-from fsm.lab.crash_variants import VARIANTS, caught_by
-from fsm.lab.crashsweep import Report
+from fsm.lab.crashsweep.claims import CLAIMS
+from fsm.lab.crashsweep.scripts import SCRIPTS
+from fsm.lab.crashsweep.sweep import Report
+from fsm.lab.crashsweep.variants import VARIANTS, caught_by
 
 BEGIN, END = "<!-- crashsweep: generated -->", "<!-- crashsweep: end -->"
 

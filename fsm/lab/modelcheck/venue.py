@@ -26,7 +26,7 @@ from exchange.types import (
     SymbolSnapshot,
 )
 from fsm.core.records import ZERO
-from fsm.lab.model_setting import PRICE, SYMBOL
+from fsm.lab.modelcheck.setting import PRICE, SYMBOL
 
 FULL, PART, NONE = "full", "part", "none"
 """How much of an order is executed when it arrives."""

@@ -44,11 +44,11 @@ from fsm.core.move import Move, Step
 from fsm.core.records import ZERO, HaltCause, State, SymbolRecord
 from fsm.core.sight import look_request, see
 from fsm.core.states import Trigger
-from fsm.lab import model_setting as market
-from fsm.lab.abstract_venue import FULL, parts_of
-from fsm.lab.model_claims import CheckedJournal, Violation, check_sending, claim
-from fsm.lab.model_setting import DEADLINE_MS, HOUR_MS, SYMBOL
-from fsm.lab.model_world import World
+from fsm.lab.modelcheck import setting as market
+from fsm.lab.modelcheck.claims import CheckedJournal, Violation, check_sending, claim
+from fsm.lab.modelcheck.setting import DEADLINE_MS, HOUR_MS, SYMBOL
+from fsm.lab.modelcheck.venue import FULL, parts_of
+from fsm.lab.modelcheck.world import World
 
 PATIENCE_MS = 2_000
 """What two looks so far apart both show is no lag; the time in between is what a patient look takes."""

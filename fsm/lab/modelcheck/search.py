@@ -13,10 +13,10 @@ import msgspec
 
 from exchange.types import OrderType
 from fsm.core.records import State
-from fsm.lab.model_choices import Choice, Choices
-from fsm.lab.model_claims import CLAIMS, Violation
-from fsm.lab.model_shell import Shell
-from fsm.lab.model_world import World
+from fsm.lab.modelcheck.choices import Choice, Choices
+from fsm.lab.modelcheck.claims import CLAIMS, Violation
+from fsm.lab.modelcheck.shell import Shell
+from fsm.lab.modelcheck.world import World
 from fsm.lab.variants import Variant, broken
 
 FAIR_STEPS_MAX = 80

@@ -18,7 +18,7 @@ from exchange.types import Outcome
 from fsm.core.events import Commanded
 from fsm.core.intents import Intent, Look, PlaceEntry
 from fsm.core.records import State, SymbolRecord
-from fsm.lab.crashsweep import sweep
+from fsm.lab.crashsweep.sweep import sweep
 from fsm.lab.variants import Replaced, Variant, broken
 from fsm.live import assembly
 from fsm.live.delivery import Delivery

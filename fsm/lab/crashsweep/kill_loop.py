@@ -20,7 +20,7 @@ import msgspec
 
 from exchange.sim.server.launch import launched
 from exchange.sim.symbols import shipped_folder
-from fsm.lab.real_bot import ANSWER_S_MAX, POLL_S, NoAnswer, RealBot
+from fsm.lab.crashsweep.real_bot import ANSWER_S_MAX, POLL_S, NoAnswer, RealBot
 from fsm.lab.replay import replay
 from store import queries
 from store.verify import verify

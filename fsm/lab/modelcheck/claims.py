@@ -10,8 +10,8 @@ from fsm.core.intents import ClosePosition, Intent, PlaceEntry, PlaceStop, Place
 from fsm.core.move import Move, Step
 from fsm.core.records import LIMIT_CAUSES, AccountRecord, State, SymbolRecord
 from fsm.core.states import Trigger
-from fsm.lab.abstract_venue import parts_of
-from fsm.lab.model_world import World
+from fsm.lab.modelcheck.venue import parts_of
+from fsm.lab.modelcheck.world import World
 
 CLAIMS: dict[str, str] = {
     "PROTECTED_OR_CLOSING": "when the protection deadline passes with a position of ours and no live stop, an "

@@ -17,10 +17,10 @@ import msgspec
 import structlog
 
 from fsm.core.arithmetic import MONEY
-from fsm.lab.crash_claims import CLAIMS, Ending, ending, violations
-from fsm.lab.crash_points import Death, Fate, Point, Reaper, Side
-from fsm.lab.crash_scripts import SCRIPTS, Script, play, stage
-from fsm.lab.crash_stage import CrashRehearsal
+from fsm.lab.crashsweep.claims import CLAIMS, Ending, ending, violations
+from fsm.lab.crashsweep.points import Death, Fate, Point, Reaper, Side
+from fsm.lab.crashsweep.scripts import SCRIPTS, Script, play, stage
+from fsm.lab.crashsweep.stage import CrashRehearsal
 from store.database import open_store
 
 AFTER_FIRST_MAX = 60

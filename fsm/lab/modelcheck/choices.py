@@ -21,11 +21,11 @@ from fsm.core.intents import (
     SweepOrders,
 )
 from fsm.core.records import ZERO, HaltCause, State, TradeSide
-from fsm.lab import model_setting as market
-from fsm.lab.abstract_venue import FULL, NONE, PART, AbstractVenue, half_of, parts_of
-from fsm.lab.model_setting import DEADLINE_MS
-from fsm.lab.model_shell import Answer, Fate, Shell
-from fsm.lab.model_world import World
+from fsm.lab.modelcheck import setting as market
+from fsm.lab.modelcheck.setting import DEADLINE_MS
+from fsm.lab.modelcheck.shell import Answer, Fate, Shell
+from fsm.lab.modelcheck.venue import FULL, NONE, PART, AbstractVenue, half_of, parts_of
+from fsm.lab.modelcheck.world import World
 
 Choice = tuple[str, Callable[[], None]]
 """Its name in a story, and the act itself in the shell that has entered the world."""

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from exchange.client_ids import Leg, client_id, parse
-from fsm.lab.crash_scripts import FOREIGN_ORDER, FOREIGN_POSITION, OTHERS
-from fsm.lab.crash_stage import CrashRehearsal
+from fsm.lab.crashsweep.scripts import FOREIGN_ORDER, FOREIGN_POSITION, OTHERS
+from fsm.lab.crashsweep.stage import CrashRehearsal
 from fsm.lab.rehearsal import DATABASE_ID
 from fsm.lab.replay import replay
 from store import queries

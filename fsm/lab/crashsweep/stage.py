@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from exchange.port import Exchange
-from fsm.lab.crash_points import Died, Flight, Kind, Life, Reaper, Side
+from fsm.lab.crashsweep.points import Died, Flight, Kind, Life, Reaper, Side
 from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
 from fsm.live.daemon import Background
 from fsm.live.delivery import Delivery

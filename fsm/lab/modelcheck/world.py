@@ -10,8 +10,8 @@ from exchange.types import AlgoOrder, AlgoStatus, Fill, Order, OrderRequest
 from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
 from fsm.core.records import ZERO, SymbolRecord, Trade
 from fsm.core.sight import STUCK_TRIGGER_MS
-from fsm.lab.abstract_venue import AbstractVenue
-from fsm.lab.model_setting import START_MS, SYMBOL
+from fsm.lab.modelcheck.setting import START_MS, SYMBOL
+from fsm.lab.modelcheck.venue import AbstractVenue
 
 Row = tuple[Intent, ...]
 

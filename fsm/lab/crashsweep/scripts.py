@@ -14,8 +14,8 @@ from exchange.sim.feed import SymbolFeed
 from exchange.sim.port import Call, Fault
 from exchange.types import OrderRequest, OrderType, Side, TimeInForce
 from fsm.config import Config, read_environment, read_settings
-from fsm.lab.crash_points import Reaper
-from fsm.lab.crash_stage import CrashRehearsal
+from fsm.lab.crashsweep.points import Reaper
+from fsm.lab.crashsweep.stage import CrashRehearsal
 from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, feed, jump, quiet
 from rules.load import Ruleset, parse_rules
 from rules.yaml_source import parse_source

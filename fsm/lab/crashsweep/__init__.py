@@ -1,0 +1,1 @@
+"""Crash sweep: the real live shell, killed at every call it makes and started again."""
