@@ -64,6 +64,7 @@ CATALOGUE: dict[str, Meter] = {
         ),
         Meter("fsm_intents_open", "gauge", "Intents whose outcome is not known yet.", ("status",)),
         Meter("fsm_alerts", "gauge", "Messages for the operator, by severity and delivery.", ("severity", "state")),
+        Meter("fsm_alerts_failing", "gauge", "Messages that were tried and could not be delivered so far."),
         Meter("fsm_telegram_messages", "gauge", "Messages to and from Telegram since the daemon started.", ("event",)),
         Meter("fsm_http_requests", "counter", "Answers of this window.", ("method", "path", "status")),
         Meter("fsm_http_request_seconds", "histogram", "Time until an answer was ready.", ("path",)),

@@ -167,6 +167,7 @@ def _tables(store: Store) -> Iterator[Metric]:
     yield _gauge("fsm_trades", {(status,): count for status, count in queries.trades_by_status(store).items()})
     yield _gauge("fsm_intents_open", {(status,): count for status, count in queries.intents_open(store).items()})
     yield _gauge("fsm_alerts", queries.alerts_by_state(store))
+    yield _gauge("fsm_alerts_failing", {(): queries.alerts_failing(store)})
     times = protection_ms(queries.trades(store, limit=PROTECTION_TRADES_MAX))
     buckets = [(str(top / 1000), float(sum(1 for time in times if time <= top))) for top in PROTECTION_BUCKETS_MS]
     meter = CATALOGUE["fsm_protection_seconds"]

@@ -45,6 +45,7 @@ from store.queries.money import equity, latest_equity, pnl
 from store.queries.tallies import (
     NewestIds,
     alerts_by_state,
+    alerts_failing,
     intents_open,
     newest_ids,
     trades_by_status,
@@ -67,6 +68,7 @@ __all__ = [
     "alerts",
     "alerts_after",
     "alerts_by_state",
+    "alerts_failing",
     "anchors",
     "candles",
     "config_text",

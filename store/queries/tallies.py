@@ -53,6 +53,12 @@ def alerts_by_state(store: Store) -> dict[tuple[str, str], int]:
     return {(severity, state): count for severity, state, count in rows}
 
 
+def alerts_failing(store: Store) -> int:
+    """Messages that were tried, could not be delivered, and are not given up. Without a messenger nothing is tried."""
+    ((count,),) = _rows(store, "SELECT count(*) FROM alerts WHERE state = 'PENDING' AND attempts > 0")
+    return int(count)
+
+
 def trades_by_status(store: Store) -> dict[str, int]:
     """Trades by status."""
     return dict(_rows(store, "SELECT status, count(*) FROM trades GROUP BY status"))

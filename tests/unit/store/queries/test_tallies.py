@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from store import queries
+from store.alerts import AlertBox
 from store.database import Store
 from store.inbox import Inbox
 from store.journal import Journal
@@ -46,3 +49,19 @@ def test_counts_by_status_agree_with_the_rows(store: Store, story: Any) -> None:
     assert sum(queries.alerts_by_state(store).values()) == queries.counts(store)["alerts"]
     rows = [row for number in range(1, 100) for row in queries.intents(store, number)]
     assert queries.intents_open(store) == Counter(row.status for row in rows if row.status in ("PENDING", "UNKNOWN"))
+
+
+def test_messages_count_as_failing_once_they_were_tried_until_they_are_delivered(store: Store, story: Any) -> None:
+    """Without a messenger nothing is tried, and nobody is woken because of it."""
+    filled(store, story)
+    box, later_ms = AlertBox(store), story.start + 10 * 86_400_000
+    (known,) = box.due(later_ms)
+    box.add(msgspec.structs.replace(known, id=0, dedupe_key="another"))
+    first, second = box.due(later_ms)
+    assert queries.alerts_failing(store) == 0
+    box.failed(first.id, "no route", later_ms)
+    box.failed(second.id, "no route", later_ms)
+    assert queries.alerts_failing(store) == 2
+    box.sent(first.id, later_ms)
+    box.dropped(second.id, "refused")
+    assert queries.alerts_failing(store) == 0
