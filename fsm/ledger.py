@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -45,6 +46,7 @@ class JournalLedger:
         self._journal = journal
         self.rules_hash = rules_hash
         self.config_hash = config_hash
+        self._settling: Batch | None = None
 
     def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step:
         """Write one transition with its effect, the fills it counted and what it learned of orders."""
@@ -69,14 +71,18 @@ class JournalLedger:
             config_hash=self.config_hash,
             effect_json=to_json(effect),
         )
+        settled = self._settling or Batch()
         self._journal.commit(
             Batch(
                 transitions=[row],
                 fills=_fills(event, held),
-                order_updates=list(_order_updates(event)),
+                intent_outcomes=settled.intent_outcomes,
+                order_updates=[*settled.order_updates, *_order_updates(event)],
+                order_ends=settled.order_ends,
                 alerts=self.alerts_of(number, before, move, event),
             )
         )
+        self._settling = None
         return Step(
             transition_id=number,
             at_ms=event.at_ms,
@@ -109,15 +115,18 @@ class JournalLedger:
 
     def settle(self, name: str, intent: Intent, outcome: Outcome | None, at_ms: int) -> None:
         """Write what became of an intent. No outcome: a look that was taken, or an order that was dropped unsent."""
-        settled = IntentOutcome(
-            intent_id=name,
-            status=_status(intent, outcome),
-            outcome_json=None if outcome is None else to_json(outcome),
-            at_ms=at_ms,
-        )
-        updates = list(_answered(outcome)) if isinstance(outcome, Confirmed) else []
-        ends = list(_ends(intent, outcome, at_ms))
-        self._journal.commit(Batch(intent_outcomes=[settled], order_updates=updates, order_ends=ends))
+        self._journal.commit(_settlement(name, intent, outcome, at_ms))
+
+    @contextmanager
+    def settling(self, name: str, intent: Intent, outcome: Outcome, at_ms: int) -> Iterator[None]:
+        """Write what became of an intent together with the first transition inside; by itself if there is none."""
+        self._settling = _settlement(name, intent, outcome, at_ms)
+        try:
+            yield
+            if self._settling is not None:
+                self._journal.commit(self._settling)
+        finally:
+            self._settling = None
 
     def equity(self, at_ms: int, account: Account) -> None:
         row = EquityRow(
@@ -180,6 +189,17 @@ class JournalLedger:
             rules_hash=rules_hash,
             config_hash=self.config_hash,
         )
+
+
+def _settlement(name: str, intent: Intent, outcome: Outcome | None, at_ms: int) -> Batch:
+    settled = IntentOutcome(
+        intent_id=name,
+        status=_status(intent, outcome),
+        outcome_json=None if outcome is None else to_json(outcome),
+        at_ms=at_ms,
+    )
+    updates = list(_answered(outcome)) if isinstance(outcome, Confirmed) else []
+    return Batch(intent_outcomes=[settled], order_updates=updates, order_ends=list(_ends(intent, outcome, at_ms)))
 
 
 def ended_trade(before: SymbolRecord, move: Move, at_ms: int) -> Trade | None:

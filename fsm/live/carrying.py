@@ -14,11 +14,13 @@ from fsm.core.records import ZERO
 from fsm.live.shared import Shared
 
 Named = tuple[str, Intent]
+Settled = tuple[str, Intent, Outcome]
+"""An intent by its name, and what became of it."""
 
 
 class Carrying:
-    """One for each symbol, one step at a time. ``judge`` lets the engine decide on what happened; ``look`` looks,
-    in haste (True) when a stop was just accepted."""
+    """One for each symbol, one step at a time. ``judge`` lets the engine decide on what happened, and writes what
+    became of an intent in the same commit; ``look`` looks, in haste (True) when a stop was just accepted."""
 
     def __init__(
         self,
@@ -26,7 +28,7 @@ class Carrying:
         shared: Shared,
         *,
         settle: Callable[[str, Intent, Outcome | None], Awaitable[None]],
-        judge: Callable[[SymbolEvent], Awaitable[None]],
+        judge: Callable[[SymbolEvent, Settled | None], Awaitable[None]],
         look: Callable[[bool], Awaitable[None]],
         entry_sent: Callable[[str, PlaceEntry, Outcome], Awaitable[None]],
     ) -> None:
@@ -84,19 +86,21 @@ class Carrying:
 
     async def _ended(self, name: str, intent: Intent, outcome: Outcome) -> None:
         """Write an outcome down, and let the engine judge it."""
-        await self._settle(name, intent, outcome)
         symbol, prices = self._symbol, None
+        settled: Settled | None = (name, intent, outcome)
+        is_close_refused = isinstance(intent, ClosePosition) and isinstance(outcome, Refused)
+        if isinstance(intent, EnsureSetup) or is_close_refused:  # what follows needs a price, and may be interrupted
+            await self._settle(name, intent, outcome)
+            settled, prices = None, await self._prices()
+        event: SymbolEvent
         if isinstance(intent, EnsureSetup):
-            prices = await self._prices()
             if prices is None:
                 outcome, prices = Unknown("the price could not be read"), no_price(symbol)
+            event = SetupEnded(symbol=symbol, at_ms=self._shared.clock.now_ms(), outcome=outcome, prices=prices)
+        else:
             at_ms = self._shared.clock.now_ms()
-            await self._judge(SetupEnded(symbol=symbol, at_ms=at_ms, outcome=outcome, prices=prices))
-            return
-        if isinstance(intent, ClosePosition) and isinstance(outcome, Refused):
-            prices = await self._prices()
-        at_ms = self._shared.clock.now_ms()
-        await self._judge(IntentEnded(symbol=symbol, at_ms=at_ms, intent=intent, outcome=outcome, prices=prices))
+            event = IntentEnded(symbol=symbol, at_ms=at_ms, intent=intent, outcome=outcome, prices=prices)
+        await self._judge(event, settled)
         if isinstance(intent, PlaceEntry):
             await self._entry_sent(name, intent, outcome)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import structlog
@@ -22,7 +23,7 @@ from fsm.core.records import State, SymbolRecord
 from fsm.core.sight import look_request
 from fsm.core.states import Trigger
 from fsm.live.books import position_mark
-from fsm.live.carrying import Carrying
+from fsm.live.carrying import Carrying, Settled
 from fsm.live.entry_search import EntrySearch, Finding
 from fsm.live.read_back import read_back
 from fsm.live.shared import Shared
@@ -108,9 +109,13 @@ class Lane:
         """Beside whatever else is being looked for: each entry has an end of its own."""
         self._searches[intent.request.client_id] = EntrySearch(name, intent, self._shared.clock.monotonic())
 
-    def tell(self, event: SymbolEvent) -> list[Step]:
-        """Let the engine judge an event now; its steps wait in this lane. Raises Rejected and JournalError."""
-        steps = self._shared.engine.handle(event, equity_age_ms=self._shared.freshness.age_ms())
+    def tell(self, event: SymbolEvent, settled: Settled | None = None) -> list[Step]:
+        """Let the engine judge an event now; its steps wait in this lane. Raises Rejected and JournalError.
+
+        What became of the intent that the event is about is written in the same commit.
+        """
+        with nullcontext() if settled is None else self._shared.books.settling(*settled, event.at_ms):
+            steps = self._shared.engine.handle(event, equity_age_ms=self._shared.freshness.age_ms())
         self.submit(steps)
         return steps
 
@@ -329,20 +334,20 @@ class Lane:
             await self._judge(DeadlinePassed(symbol=self.symbol, at_ms=shared.clock.now_ms()))
 
     # --- writing ------------------------------------------------------------------------------
-    async def _judge(self, event: SymbolEvent) -> None:
+    async def _judge(self, event: SymbolEvent, settled: Settled | None = None) -> None:
         """Let the engine judge; a commit that failed is tried again."""
+        if settled is not None and isinstance(settled[1], PlaceEntry):
+            self._evidence_s = self._shared.clock.monotonic()
         for pause_s in COMMIT_AGAIN_S:
             try:
-                self.tell(event)
+                self.tell(event, settled)
                 return
             except JournalError as error:
                 log.warning("commit_failed", symbol=self.symbol, reason="JOURNAL", error=str(error))
             await self._shared.clock.sleep(pause_s)
-        self.tell(event)
+        self.tell(event, settled)
 
     async def _settle(self, name: str, intent: Intent, outcome: Outcome | None) -> None:
-        if isinstance(intent, PlaceEntry):
-            self._evidence_s = self._shared.clock.monotonic()
         for pause_s in COMMIT_AGAIN_S:
             try:
                 self._shared.books.settle(name, intent, outcome, self._shared.clock.now_ms())

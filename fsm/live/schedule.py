@@ -266,7 +266,7 @@ class Schedule:
                 try:
                     self._markets[each.symbol].keep(each.taken, self._shared.books, self._shared.clock.now_ms())
                     if each.event is not None:
-                        reading, steps[each.symbol] = self._one(each, each.event)
+                        reading, steps[each.symbol] = self._ask(each, each.event)
                         readings.append((each.symbol, reading, steps[each.symbol]))
                 except StoreError:
                     raise
@@ -277,7 +277,7 @@ class Schedule:
             self._on_reading(*reading_of)
         return steps
 
-    def _one(self, asked: _Asked, event: CandleClosed) -> tuple[Reading, list[Step]]:
+    def _ask(self, asked: _Asked, event: CandleClosed) -> tuple[Reading, list[Step]]:
         shared, market = self._shared, self._markets[asked.symbol]
         before, rules_hash = shared.engine.record(asked.symbol), shared.engine.setting(asked.symbol).rules_hash
         reading, portfolio, steps = shared.engine.close_candle(

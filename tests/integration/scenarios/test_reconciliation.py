@@ -345,6 +345,7 @@ class TestAStreamThatWasDeaf:
 
         async def deaf(r: Rehearsal) -> None:
             await to_trade(r)
+            await r.seconds(10)  # its targets, placed behind the look that showed its stop, are looked at too
             for _ in r.venue.tick("BTCUSDT", last=Decimal(59_800), mark=Decimal(59_800), at_ms=r.venue.now_ms):
                 pass
             r.venue.drain()
