@@ -54,8 +54,20 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority
 
 
+def _pool(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=not is_loopback(base_url),  # a proxy from the environment must not swallow the simulator
+        limits=httpx.Limits(
+            max_connections=_CONNECTIONS_MAX,
+            max_keepalive_connections=_CONNECTIONS_MAX,
+            keepalive_expiry=_IDLE_S_MAX,
+        ),
+    )
+
+
 class Http:
-    """A keep-alive connection to one base address, for one account. Only ExchangeErrors come out of it."""
+    """Keep-alive connections to one base address, for one account. Only ExchangeErrors come out of it."""
 
     def __init__(
         self,
@@ -72,19 +84,13 @@ class Http:
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._credentials = credentials
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            trust_env=not is_loopback(base_url),  # a proxy from the environment must not swallow the simulator
-            limits=httpx.Limits(
-                max_connections=_CONNECTIONS_MAX,
-                max_keepalive_connections=_CONNECTIONS_MAX,
-                keepalive_expiry=_IDLE_S_MAX,
-            ),
-        )
+        # Two pools: what protects a position never waits for a connection behind three hundred symbols' candles.
+        self._for_market, self._for_account = (_pool(base_url, transport) for _ in range(2))
 
     async def aclose(self) -> None:
         """Close the connections; calls after this fail as Unreachable or UnknownOutcome."""
-        await self._client.aclose()
+        await self._for_market.aclose()
+        await self._for_account.aclose()
 
     async def call(
         self,
@@ -156,7 +162,8 @@ class Http:
         sent_ms = self.time.now_ms()
         try:
             async with asyncio.timeout(endpoint.timeout_s):
-                response = await self._client.send(self._request(call, sent_ms), stream=True)
+                pool = self._for_market if endpoint.security is Security.NONE else self._for_account
+                response = await pool.send(self._request(pool, call, sent_ms), stream=True)
                 try:
                     body = await _limited_body(response)
                 finally:
@@ -221,7 +228,7 @@ class Http:
                 )
             await self._clock.sleep(min(wait_ms / 1_000, _WAIT_STEP_S))
 
-    def _request(self, call: _Call, now_ms: int) -> httpx.Request:
+    def _request(self, pool: httpx.AsyncClient, call: _Call, now_ms: int) -> httpx.Request:
         """Everything goes into the query string, for every method, as the official SDK does (checked 2026-11)."""
         endpoint, credentials = call.endpoint, self._credentials
         params = dict(call.params)
@@ -234,7 +241,7 @@ class Http:
             headers["X-MBX-APIKEY"] = credentials.api_key.reveal()
             if endpoint.security is Security.SIGNED:
                 payload = signed(payload, credentials.api_secret)
-        return self._client.build_request(
+        return pool.build_request(
             endpoint.method,
             f"{self._base_url}{endpoint.path}{'?' if payload else ''}{payload}",
             headers=headers,
