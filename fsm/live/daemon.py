@@ -141,7 +141,7 @@ class Daemon:
         await Recovery(self.shared, self.lanes, self.reconciler).run()
         await self._prove_protection()
         for market in self.markets.values():
-            market.restore(self.shared.books.store, self.shared.in_force.rules.hash)
+            await market.restore(self.shared.books.store, self.shared.in_force.rules.hash)
         await asyncio.gather(*(self._catch_up(market) for market in self.markets.values()))
         while not await self.account.try_read():
             await self.shared.clock.sleep(ASK_AGAIN_S)

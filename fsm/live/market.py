@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from typing import TypeVar, cast
 
 import msgspec
 import structlog
@@ -23,6 +24,9 @@ PAGE = 1_500
 """Candles in one answer at most (GET /fapi/v1/klines, checked 2026-11)."""
 
 PAGES_MAX = 100
+CANDLES_A_TURN = 20
+_NEVER_AGAIN_MS = 2**62
+T = TypeVar("T")
 Fetched = dict[Timeframe, list[Candle]]
 
 
@@ -66,14 +70,24 @@ class Market:
         return self._stream.facts()
 
     # --- at the start -------------------------------------------------------------------------
-    def restore(self, store: Store, rules_hash: str) -> None:
+    async def restore(self, store: Store, rules_hash: str) -> None:
         """Feed the stored candles from their anchors, and take the regime up where the last decision left it."""
+        last = queries.decision_at(store, self.symbol)
+        if last is not None:
+            known = msgspec.json.decode(last.facts_json, type=_StoredRegime).regime
+            self.regime = known if last.rules_hash == rules_hash else known.restarted()
+            self._classified_ms = last.last_ms
+        await _in_turns(self._feeding(self._stored(store)))
+
+    def _stored(self, store: Store) -> Fetched:
+        """Every stored candle that was not fed yet."""
         stored: Fetched = {}
         for timeframe in self.rules.timeframes:
             first_ms = queries.series_anchor(store, self.symbol, timeframe.value)
             if first_ms is None:
                 continue
-            rows = queries.candles(store, self.symbol, timeframe.value, since_ms=first_ms)
+            since_ms = self._next_open.get(timeframe, first_ms)
+            rows = queries.candles(store, self.symbol, timeframe.value, since_ms=since_ms)
             stored[timeframe] = [
                 Candle(
                     open_time_ms=row.open_time_ms,
@@ -86,12 +100,7 @@ class Market:
                 for row in rows
             ]
             self._anchored.add(timeframe)
-        last = queries.decision_at(store, self.symbol)
-        if last is not None:
-            known = msgspec.json.decode(last.facts_json, type=_StoredRegime).regime
-            self.regime = known if last.rules_hash == rules_hash else known.restarted()
-            self._classified_ms = last.last_ms
-        self._feed(stored)
+        return stored
 
     async def catch_up(self, exchange: Exchange, books: Books, at_ms: int) -> None:
         """Fetch what is missing up to now: the whole history at the first start, else what closed meanwhile."""
@@ -103,7 +112,7 @@ class Market:
                 fetched[timeframe] = await exchange.candles(self.symbol, timeframe, limit=limit)
             else:
                 fetched[timeframe] = await self._since(exchange, timeframe, next_open)
-        self.keep(self.take(fetched), books, at_ms)
+        self.keep(await _in_turns(self._taking(fetched)), books, at_ms)
 
     async def _since(
         self, exchange: Exchange, timeframe: Timeframe, start_ms: int, *, most: int | None = None
@@ -149,15 +158,18 @@ class Market:
 
     def take(self, fetched: Fetched) -> Taken:
         """Feed candles in their order. Behind a hole in them indicators begin afresh, and warm up again."""
+        return _at_once(self._taking(fetched))
+
+    def _taking(self, fetched: Fetched) -> Generator[None, None, Taken]:
         try:
-            self._feed(fetched)
+            yield from self._feeding(fetched)
         except FeedError as error:
             self._stream = FactStream(self.rules, self._candles_min)
             self._next_open.clear()
             self._anchored.clear()
             self.regime = self.regime.restarted()
             behind = {timeframe: _behind_gaps(candles, timeframe) for timeframe, candles in fetched.items()}
-            self._feed(behind)
+            yield from self._feeding(behind)
             return Taken(behind, str(error))
         return Taken(fetched)
 
@@ -171,25 +183,24 @@ class Market:
             log.error("candles_have_a_gap", symbol=self.symbol, reason="GAP", error=taken.gap)
             books.error(at_ms, "market", taken.gap, symbol=self.symbol)
 
-    def swap_rules(self, rules: SymbolRules, store: Store) -> None:
-        """New rules read the same candles; the regime stands, its counters begin again."""
-        regime, classified_ms = self.regime.restarted(), self._classified_ms
-        self.rules = rules
-        self._stream = FactStream(rules, self._candles_min)
-        self._next_open.clear()
-        self._anchored.clear()
-        self._classified_ms = classified_ms
-        self.restore_candles(store)
-        self.regime = regime
+    # --- other rules --------------------------------------------------------------------------
+    async def under(self, rules: SymbolRules, store: Store) -> Market:
+        """This market as other rules see it, built beside this one; ``become`` takes its place."""
+        other = Market(self.symbol, rules, candles_min=self._candles_min, history_candles=self._history_candles)
+        other._classified_ms = _NEVER_AGAIN_MS
+        await _in_turns(other._feeding(other._stored(store)))
+        return other
 
-    def restore_candles(self, store: Store) -> None:
-        """Feed the stored candles without classifying any of them again."""
-        regime, classified_ms = self.regime, self._classified_ms
-        self._classified_ms = 2**62
-        self.restore(store, "")
-        self.regime, self._classified_ms = regime, classified_ms
+    def become(self, other: Market, store: Store) -> None:
+        """Read candles as ``other`` does. What closed meanwhile is fed now; the regime stands, its counters begin
+        again."""
+        _at_once(other._feeding(other._stored(store)))
+        self.rules, self._stream = other.rules, other._stream
+        self._next_open, self._anchored = other._next_open, other._anchored
+        self.regime = self.regime.restarted()
 
-    def _feed(self, fetched: Fetched) -> None:
+    def _feeding(self, fetched: Fetched) -> Generator[None, None, None]:
+        """Feed candle after candle, with a place to stop after each of them."""
         entry = self.entry_timeframe
         for _, _, timeframe, candle in sorted(_in_order(fetched, entry), key=lambda item: item[:2]):
             self._stream.update(timeframe, candle)
@@ -198,6 +209,26 @@ class Market:
                 self.regime_before = self.regime
                 self.regime = self.rules.classify(self._stream.facts(), self.regime, candle.open_time_ms)
                 self._classified_ms = candle.open_time_ms
+            yield
+
+
+def _at_once(work: Generator[None, None, T]) -> T:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+
+async def _in_turns(work: Generator[None, None, T]) -> T:
+    """Work with a turn for everybody else in between: years of candles must not keep a position waiting."""
+    while True:
+        try:
+            for _ in range(CANDLES_A_TURN):
+                next(work)
+        except StopIteration as end:
+            return cast("T", end.value)
+        await asyncio.sleep(0)
 
 
 def _in_order(fetched: Fetched, entry: Timeframe) -> Iterable[tuple[int, bool, Timeframe, Candle]]:

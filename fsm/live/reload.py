@@ -36,10 +36,10 @@ class Reload:
         """Look every two seconds."""
         await self._daemon.started.wait()
         while True:
-            self.look()
+            await self.look()
             await self._daemon.shared.clock.sleep(POLL_S)
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Take up what has changed since the last look."""
         for name, path in self._paths.items():
             stamp = _stamp(path)
@@ -48,13 +48,13 @@ class Reload:
             self._seen[name] = stamp
             try:
                 if name == "rules":
-                    self._take_rules(load_rules(path))
+                    await self._take_rules(load_rules(path))
                 else:
                     self._take_config(path)
             except SourceError as error:
                 self._refused(path, error)
 
-    def _take_rules(self, rules: Ruleset) -> None:
+    async def _take_rules(self, rules: Ruleset) -> None:
         """New rules hold from the next close on; regime counters begin again from the last stable regime."""
         shared = self._daemon.shared
         old = shared.in_force.rules
@@ -67,13 +67,16 @@ class Reload:
         if unnamed:
             told = f"candles of {', '.join(unnamed)} are not among the timeframes of config.yaml until a restart"
             raise SourceError([Problem(rules.name, 1, 1, told)])
-        at_ms = shared.clock.now_ms()
-        version = RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)
-        shared.books.journal.commit(Batch(rule_versions=[version]))
-        shared.in_force.swap_rules(rules)
-        shared.books.rules_hash = rules.hash
-        for symbol, market in self._daemon.markets.items():
-            market.swap_rules(rules.for_symbol(symbol), shared.books.store)
+        markets, store = self._daemon.markets, shared.books.store
+        others = {symbol: await market.under(rules.for_symbol(symbol), store) for symbol, market in markets.items()}
+        async with self._daemon.schedule.turn:
+            at_ms = shared.clock.now_ms()
+            version = RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)
+            shared.books.journal.commit(Batch(rule_versions=[version]))
+            shared.in_force.swap_rules(rules)
+            shared.books.rules_hash = rules.hash
+            for symbol, other in others.items():
+                markets[symbol].become(other, store)
         self._accepted("RULES", f"new rules {rules.hash[:8]} in place of {old.hash[:8]}")
 
     def _take_config(self, path: Path) -> None:

@@ -56,7 +56,10 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 class Schedule:
-    """One for all symbols. ``closes`` counts the closes decided on, ``ended`` is set where the recorded data ends."""
+    """One for all symbols. ``closes`` counts the closes decided on, ``ended`` is set where the recorded data ends.
+
+    Who holds ``turn`` may exchange the rules: from the feeding of a close's candles to its last decision they stay.
+    """
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class Schedule:
         self.decided_ms: int | None = None
         self.closes = 0
         self.ended = asyncio.Event()
+        self.turn = asyncio.Lock()
         self._readings: list[tuple[str, Reading, list[Step]]] = []
 
     async def run(self) -> None:
@@ -126,8 +130,9 @@ class Schedule:
         equity_known = await self._account.try_read()
         prices = await self._prices(list(fetched))
         broken: dict[str, Exception] = {}
-        asked = await self._consider(close_ms, await self._take(fetched, broken), prices, broken)
-        steps = self._decide(asked, broken)
+        async with self.turn:
+            asked = await self._consider(close_ms, await self._take(fetched, broken), prices, broken)
+            steps = self._decide(asked, broken)
         missing = sorted(set(self._markets) - set(steps))
         self._tell(close_ms, missing)
         for symbol, found in steps.items():
@@ -210,7 +215,8 @@ class Schedule:
         await self._lanes[symbol].hold(error)
         try:
             market = self._markets[symbol]
-            market.swap_rules(market.rules, self._shared.books.store)
+            store = self._shared.books.store
+            market.become(await market.under(market.rules, store), store)
         except StoreError:
             raise
         except Exception as second:

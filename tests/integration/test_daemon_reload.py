@@ -50,7 +50,7 @@ def test_new_rules_hold_from_the_next_close_and_an_open_trade_keeps_its_own(
         reload = watching(r, files)
         await r.hours(TO_SIGNAL + 0.5)
         files["rules"].write_text(DEAF)
-        reload.look()
+        await reload.look()
         shared = r.running.shared
         assert shared.in_force.rules.hash == parse_rules(DEAF, "x").hash
         assert shared.engine.setting("BTCUSDT").rules_hash == r.rules.hash, "the trade keeps its rules"
@@ -71,8 +71,8 @@ def test_a_bad_file_changes_nothing_and_says_so(rehearse: Make, files: dict[str,
         await r.start()
         reload = watching(r, files)
         files["rules"].write_text("version: 1\nnonsense")
-        reload.look()
-        reload.look()
+        await reload.look()
+        await reload.look()
         assert r.running.shared.in_force.rules.hash == r.rules.hash
         await r.hours(TO_SIGNAL + 0.5)
 
@@ -89,7 +89,7 @@ def test_settings_that_may_change_do_and_the_others_wait(rehearse: Make, files: 
         reload = watching(r, files)
         text = files["config"].read_text("utf-8")
         files["config"].write_text(text.replace("risk_per_trade_pct: 0.5  ", "risk_per_trade_pct: 0.25  "), "utf-8")
-        reload.look()
+        await reload.look()
         shared = r.running.shared
         assert str(shared.engine.policy.risk_per_trade_pct) == "0.25"
         assert shared.in_force.symbols == ("BTCUSDT",), "symbols wait for a restart"

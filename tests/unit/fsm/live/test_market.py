@@ -1,0 +1,113 @@
+"""A market's candles: fed in turns with whatever else the process has to do, and again under other rules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fsm.lab.small_market import RULES, START_MS, quiet
+from fsm.live.market import CANDLES_A_TURN, Market
+from rules.load import parse_rules
+from rules.symbol_rules import SymbolRules
+from store.batch import Batch
+from store.database import Store, open_store
+from store.journal import Journal
+from store.rows import AnchorRow, CandleRow
+
+HOUR_MS = 3_600_000
+HOURS = 2_000
+SYMBOL = "BTCUSDT"
+SLOW = "  close_1h: {indicator: close, timeframe: 1h}\n  slow_1h: {indicator: ema, timeframe: 1h, period: 50}\n"
+OTHER_RULES = RULES.replace("  close_1h: {indicator: close, timeframe: 1h}\n", SLOW).replace(
+    "close_1h > 1.008 * open_1h", "close_1h > slow_1h"
+)
+
+
+def rules_of(text: str = RULES) -> SymbolRules:
+    return parse_rules(text, "rules of a test").for_symbol(SYMBOL)
+
+
+def market_of(rules: SymbolRules) -> Market:
+    return Market(SYMBOL, rules, candles_min=20, history_candles=HOURS)
+
+
+def keep(store: Store, first: int, last: int) -> None:
+    """Hours ``first``..``last`` of a market that hardly moves, as a bot keeps them."""
+    rows = [
+        CandleRow(
+            symbol=SYMBOL,
+            timeframe="1h",
+            open_time_ms=START_MS + number * HOUR_MS,
+            open=hour[0],
+            high=hour[1],
+            low=hour[2],
+            close=hour[3],
+            volume=1_000.0,
+        )
+        for number, hour in enumerate(quiet(60_000.0, last))
+        if number >= first
+    ]
+    anchors = [AnchorRow(symbol=SYMBOL, timeframe="1h", first_ms=START_MS)] if first == 0 else []
+    Journal(store, "test0001").commit(Batch(candles=rows, anchors=anchors))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "bot.sqlite", mode="write") as opened:
+        opened.bind(environment="sim", account="test", at_ms=0)
+        keep(opened, 0, HOURS)
+        yield opened
+
+
+async def turns_beside(work: Callable[[], Awaitable[object]]) -> int:
+    """How often another task had its turn while this one worked."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    await work()
+    beside.cancel()
+    return turns
+
+
+def test_a_start_that_feeds_thousands_of_candles_lets_those_who_protect_have_their_turns(store: Store) -> None:
+    market = market_of(rules_of())
+    turns = asyncio.run(turns_beside(lambda: market.restore(store, "")))
+    assert market.candle_ms == START_MS + (HOURS - 1) * HOUR_MS
+    assert turns >= HOURS / CANDLES_A_TURN
+
+
+def test_other_rules_read_the_candles_beside_the_old_ones_which_work_on_meanwhile(store: Store) -> None:
+    market = market_of(rules_of())
+    asyncio.run(market.restore(store, ""))
+    facts, stream_hour = market.facts(), market.candle_ms
+
+    async def script() -> Market:
+        other = rules_of(OTHER_RULES)
+        found: list[Market] = []
+
+        async def build() -> None:
+            found.append(await market.under(other, store))
+
+        assert await turns_beside(build) >= HOURS / CANDLES_A_TURN
+        return found[0]
+
+    other = asyncio.run(script())
+    assert (market.facts(), market.candle_ms) == (facts, stream_hour)
+    regime = market.regime
+    keep(store, HOURS, HOURS + 1)  # a candle closes between building and taking over
+    market.become(other, store)
+    assert market.facts().keys() > facts.keys()
+    assert market.candle_ms == START_MS + HOURS * HOUR_MS, "what closed meanwhile is not lost"
+    assert market.regime == regime.restarted()
+    fresh = market_of(other.rules)
+    asyncio.run(fresh.restore(store, ""))
+    assert market.facts() == fresh.facts()
