@@ -50,6 +50,7 @@ def client_id(database_id: str, symbol: str, trade_number: int, leg: Leg, index:
     return f"f{database_id}-{symbol_tag(symbol)}-{trade_number}-{leg.value}{index}.{attempt}"
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> ClientId | None:
     """The parts of an id of this product (any database), or None for anybody else's."""
     match = _PATTERN.match(text)

@@ -100,7 +100,7 @@ class World:
 
         if self._reader is None:
             self._reader = open_store(self.patient.db, mode="read")
-        asked = "SELECT 1 FROM intents WHERE client_id = ?"
+        asked = "SELECT 1 FROM intents WHERE client_id = ? ORDER BY rowid DESC LIMIT 1"  # the newest are asked for
         return self._reader.connection.execute(asked, (client_id,)).fetchone() is not None
 
     def close(self) -> None:
