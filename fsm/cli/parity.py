@@ -94,7 +94,7 @@ def _run(
         stream=stream,
     )
     try:
-        with reporting(json=options.json) as progress:
+        with reporting(json=options.json, level="warning") as progress:
             return run_parity(request, progress=progress)
     except LaunchError as error:
         raise CommandError(str(error), "--from must lie inside the data of every symbol") from error

@@ -17,10 +17,13 @@ Report = Callable[[str, int, int], None]
 
 
 @contextmanager
-def reporting(*, json: bool) -> Iterator[Report]:
-    """What to tell the progress of a piece of work. Bars go only where a person sees them."""
+def reporting(*, json: bool, level: str | None = None) -> Iterator[Report]:
+    """What to tell the progress of a piece of work. Bars go only where a person sees them.
+
+    ``level`` is for what the work itself logs, such as ``warning`` where a whole bot is part of it.
+    """
+    configure_logs(json=json, level=level)
     if json or not sys.stderr.isatty():
-        configure_logs(json=json)
         yield _logged()
         return
     from rich.console import Console
@@ -45,7 +48,8 @@ def _drawn(bars: Progress) -> Report:
 def _logged() -> Report:
     import structlog
 
-    log = structlog.get_logger("fsm")
+    shown = structlog.make_filtering_bound_logger("info")  # whatever the work itself may log
+    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), wrapper_class=shown)
     finished: set[str] = set()
 
     def report(phase: str, done: int, total: int) -> None:
