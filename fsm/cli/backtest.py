@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from fsm.cli import output
+from fsm.cli.candle_options import candle_options
 from fsm.cli.inputs import read_inputs
 from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import command, current
@@ -19,29 +20,8 @@ if TYPE_CHECKING:
     from fsm.lab.backtest import Result
 
 
-class Symbols(click.ParamType[tuple[str, ...]]):
-    """Names with commas between them, as in ``BTCUSDT,ETHUSDT``."""
-
-    name = "symbols"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        names = tuple(name.strip().upper() for name in str(value).split(","))
-        if not all(name.isalnum() for name in names):
-            self.fail(f"{value!r} is no list of symbols; write BTCUSDT,ETHUSDT", param, ctx)
-        return names
-
-
 @command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="DIR",
-    help="folder of SYMBOL-1h.csv.gz files; may be repeated (default: the shipped candles)",
-)
-@click.option("--symbols", type=Symbols(), default=(), metavar="A,B", help="symbols instead of those in config.yaml")
+@candle_options
 @click.option("--from", "from_ms", type=Time(), metavar="TIME", help="first candle to trade at; earlier ones warm up")
 @click.option("--to", "to_ms", type=Time(end=True), metavar="TIME", help="end; a date means the end of that day")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html", help="write a report")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fsm.cli import output
-from fsm.cli.backtest import Symbols
+from fsm.cli.candle_options import candle_options
 from fsm.cli.errors import CommandError, Exit, VerificationFailed
 from fsm.cli.inputs import read_inputs
 from fsm.cli.options import command, current
@@ -25,14 +25,7 @@ SHOWN_MAX = 20
 
 
 @command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="DIR",
-    help="folder of SYMBOL-1h.csv.gz files; may be repeated (default: the shipped candles)",
-)
-@click.option("--symbols", type=Symbols(), default=(), metavar="A,B", help="symbols instead of those in config.yaml")
+@candle_options
 @click.option("--from", "from_ms", type=Time(), metavar="TIME", help="when both begin; earlier candles warm up")
 @click.option("--to", "to_ms", type=Time(end=True), metavar="TIME", help="end; a date means the end of that day")
 @click.option("--no-stream", is_flag=True, help="the daemon hears nothing and finds every change by polling")

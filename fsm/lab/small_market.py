@@ -29,15 +29,7 @@ TO_SIGNAL = QUIET_HOURS - LIVE_FROM + 1
 
 Hour = tuple[float, float, float, float]
 
-RULES = """
-version: 1
-timeframes: {entry: 1h}
-features:
-  close_1h: {indicator: close, timeframe: 1h}
-  open_1h: {indicator: open, timeframe: 1h}
-  low_1h: {indicator: low, timeframe: 1h}
-  high_1h: {indicator: high, timeframe: 1h}
-regimes:
+ALWAYS_TREND = """regimes:
   timeframe: 1h
   confirmations: 1
   override_confidence: 0.5
@@ -45,7 +37,7 @@ regimes:
   TREND:
     enter: [{id: always, when: "close_1h > 0"}]
     stay: [{id: always, when: "close_1h > 0"}]
-    confidence: [{value: close_1h, zero_at: 0, full_at: 1}]
+    confidence: [{value: close_1h, zero_at: 0, full_at: 0.000001}]
   RANGE:
     enter: [{id: never, when: "close_1h > 1000000"}]
     stay: [{id: never, when: "close_1h > 1000000"}]
@@ -54,29 +46,40 @@ regimes:
     enter: [{id: never, when: "close_1h > 1000000"}]
     stay: [{id: never, when: "close_1h > 1000000"}]
     confidence: [{value: close_1h, zero_at: 1000000, full_at: 2000000}]
-strategies:
+"""
+"""Regimes of rules that are to trade whenever their setup is there."""
+
+RULES = f"""
+version: 1
+timeframes: {{entry: 1h}}
+features:
+  close_1h: {{indicator: close, timeframe: 1h}}
+  open_1h: {{indicator: open, timeframe: 1h}}
+  low_1h: {{indicator: low, timeframe: 1h}}
+  high_1h: {{indicator: high, timeframe: 1h}}
+{ALWAYS_TREND}strategies:
   jump:
     reward_risk_min: 0.5
     long:
-      setup: [{id: jumps, when: "close_1h > 1.008 * open_1h"}]
+      setup: [{{id: jumps, when: "close_1h > 1.008 * open_1h"}}]
       stop: "low_1h"
       targets:
-        - {price: "entry + risk", portion: 0.5}
-        - {price: "entry + 3 * risk", portion: 0.5}
-      exit_when: [{id: falls, when: "close_1h < 0.997 * open_1h"}]
+        - {{price: "entry + risk", portion: 0.5}}
+        - {{price: "entry + 3 * risk", portion: 0.5}}
+      exit_when: [{{id: falls, when: "close_1h < 0.997 * open_1h"}}]
     short:
-      setup: [{id: drops, when: "close_1h < 0.992 * open_1h"}]
+      setup: [{{id: drops, when: "close_1h < 0.992 * open_1h"}}]
       stop: "high_1h"
       targets:
-        - {price: "entry - risk", portion: 0.5}
-        - {price: "entry - 3 * risk", portion: 0.5}
+        - {{price: "entry - risk", portion: 0.5}}
+        - {{price: "entry - 3 * risk", portion: 0.5}}
     manage:
       break_even_at_r: 1.5
       break_even_lock_r: 0.1
 router:
-  TREND: {strategy: jump, enabled: true}
-  RANGE: {strategy: jump, enabled: false}
-  BREAKOUT: {strategy: jump, enabled: false}
+  TREND: {{strategy: jump, enabled: true}}
+  RANGE: {{strategy: jump, enabled: false}}
+  BREAKOUT: {{strategy: jump, enabled: false}}
 """
 
 

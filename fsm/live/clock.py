@@ -41,20 +41,24 @@ class Clock(Protocol):
         ...
 
 
-class WallClock:
-    """The clock of this machine: the exchange's time runs as fast as ours (the client corrects the difference)."""
-
-    def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+class _RealTime:
+    """What all clocks but a driven one have in common: real time is this machine's."""
 
     def wall_ms(self) -> int:
-        return self.now_ms()
+        return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class WallClock(_RealTime):
+    """The clock of this machine: the exchange's time runs as fast as ours (the client corrects the difference)."""
+
+    def now_ms(self) -> int:
+        return self.wall_ms()
 
     @property
     def speed(self) -> float:
@@ -64,7 +68,7 @@ class WallClock:
         await asyncio.sleep(_bounded(span_ms / 1000))
 
 
-class PacedClock:
+class PacedClock(_RealTime):
     """The clock of a simulated exchange, read from it now and then and carried on between at its own speed.
 
     It never goes back, and not beyond ``end_ms``, where the recorded data ends. Speed 0 stands still until read again.
@@ -104,15 +108,6 @@ class PacedClock:
         self._latest_ms = max(self._latest_ms, now_ms)
         return self._latest_ms
 
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
     @property
     def speed(self) -> float:
         return self._speed
@@ -147,7 +142,7 @@ class DrivenClock:
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
-class SteppedClock:
+class SteppedClock(_RealTime):
     """The exchange's time stands still until it is set, which wakes at once whoever waits for it."""
 
     def __init__(self, now_ms: int) -> None:
@@ -162,15 +157,6 @@ class SteppedClock:
 
     def now_ms(self) -> int:
         return self._now_ms
-
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
     @property
     def speed(self) -> float:

@@ -2,65 +2,50 @@
 
 from __future__ import annotations
 
+from fsm.lab.small_market import ALWAYS_TREND
+
 REGIME_OF = "surge: 0.45"
-LIVELY = """
+LIVELY = f"""
 version: 1
-timeframes: {entry: 1h}
+timeframes: {{entry: 1h}}
 thresholds:
   surge: 0.45
 features:
-  close_1h: {indicator: close, timeframe: 1h}
-  open_1h: {indicator: open, timeframe: 1h}
-  low_1h: {indicator: low, timeframe: 1h}
-  high_1h: {indicator: high, timeframe: 1h}
-  atr_1h: {indicator: atr, timeframe: 1h, period: 14}
-  last_low_1h: {indicator: recent_low, timeframe: 1h, period: 3}
-  last_high_1h: {indicator: recent_high, timeframe: 1h, period: 3}
-regimes:
-  timeframe: 1h
-  confirmations: 1
-  override_confidence: 0.5
-  dwell_candles: 1
-  TREND:
-    enter: [{id: always, when: "close_1h > 0"}]
-    stay: [{id: always, when: "close_1h > 0"}]
-    confidence: [{value: close_1h, zero_at: 0, full_at: 0.000001}]
-  RANGE:
-    enter: [{id: never, when: "close_1h > 1000000"}]
-    stay: [{id: never, when: "close_1h > 1000000"}]
-    confidence: [{value: close_1h, zero_at: 1000000, full_at: 2000000}]
-  BREAKOUT:
-    enter: [{id: never, when: "close_1h > 1000000"}]
-    stay: [{id: never, when: "close_1h > 1000000"}]
-    confidence: [{value: close_1h, zero_at: 1000000, full_at: 2000000}]
-strategies:
+  close_1h: {{indicator: close, timeframe: 1h}}
+  open_1h: {{indicator: open, timeframe: 1h}}
+  low_1h: {{indicator: low, timeframe: 1h}}
+  high_1h: {{indicator: high, timeframe: 1h}}
+  atr_1h: {{indicator: atr, timeframe: 1h, period: 14}}
+  last_low_1h: {{indicator: recent_low, timeframe: 1h, period: 3}}
+  last_high_1h: {{indicator: recent_high, timeframe: 1h, period: 3}}
+{ALWAYS_TREND}strategies:
   swing:
     reward_risk_min: 0.5
     long:
-      setup: [{id: surges, when: "close_1h > open_1h + surge * atr_1h"}]
+      setup: [{{id: surges, when: "close_1h > open_1h + surge * atr_1h"}}]
       stop: "min(low_1h, last_low_1h) - 0.2 * atr_1h"
       targets:
-        - {price: "entry + 0.8 * risk", portion: 0.5}
-        - {price: "entry + 2 * risk", portion: 0.5}
-      exit_when: [{id: falls, when: "close_1h < open_1h - 1.2 * atr_1h"}]
+        - {{price: "entry + 0.8 * risk", portion: 0.5}}
+        - {{price: "entry + 2 * risk", portion: 0.5}}
+      exit_when: [{{id: falls, when: "close_1h < open_1h - 1.2 * atr_1h"}}]
       trail: "last_high_1h - 2 * atr_1h"
     short:
-      setup: [{id: drops, when: "close_1h < open_1h - surge * atr_1h"}]
+      setup: [{{id: drops, when: "close_1h < open_1h - surge * atr_1h"}}]
       stop: "max(high_1h, last_high_1h) + 0.2 * atr_1h"
       targets:
-        - {price: "entry - 0.8 * risk", portion: 0.5}
-        - {price: "entry - 2 * risk", portion: 0.5}
-      exit_when: [{id: rises, when: "close_1h > open_1h + 1.2 * atr_1h"}]
+        - {{price: "entry - 0.8 * risk", portion: 0.5}}
+        - {{price: "entry - 2 * risk", portion: 0.5}}
+      exit_when: [{{id: rises, when: "close_1h > open_1h + 1.2 * atr_1h"}}]
       trail: "last_low_1h + 2 * atr_1h"
     manage:
       break_even_at_r: 0.7
       break_even_lock_r: 0.1
       exit_after_candles: 18
 router:
-  TREND: {strategy: swing, enabled: true}
-  RANGE: {strategy: swing, enabled: false}
-  BREAKOUT: {strategy: swing, enabled: false}
-  cooldown: {losses: 4, candles: 6}
+  TREND: {{strategy: swing, enabled: true}}
+  RANGE: {{strategy: swing, enabled: false}}
+  BREAKOUT: {{strategy: swing, enabled: false}}
+  cooldown: {{losses: 4, candles: 6}}
 """
 
 WRONG = (
