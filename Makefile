@@ -20,7 +20,7 @@ help:
 	@echo 'make check      format, lint, types, architecture'
 	@echo 'make bench      measures'
 	@echo 'make soak       the tests that take minutes'
-	@echo 'make mutants    changes fsm/core in thousands of places and looks which tests notice (SAMPLE=300: so many)'
+	@echo 'make mutants    changes fsm/core in thousands of places and looks which tests notice (SAMPLE=300: so many; ROOM=exchange/sim)'
 	@echo 'make clean      removes the virtual environment and all caches; databases in var/ stay'
 
 run: $(VENV)/installed-run
@@ -55,7 +55,7 @@ soak: $(VENV)/installed-test
 	@$(IN_VENV) -m fsm torture --seeds 365 --days 365 --symbols 20
 
 mutants: $(VENV)/installed-mutants
-	@$(IN_VENV) -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
+	@$(IN_VENV) -m tests.mutants $(ROOM) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 clean:
 	@rm -rf mutants $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov build dist *.egg-info
