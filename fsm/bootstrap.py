@@ -8,10 +8,12 @@ import secrets
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from pathlib import Path
+
+import structlog
 
 from exchange.binance.client import BinanceClient
 from exchange.binance.event_queue import EventQueue
@@ -19,6 +21,8 @@ from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.signing import Credentials, Secret
 from exchange.binance.user_stream import UserStream
 from exchange.environment import Network, resolve
+from exchange.errors import ExchangeError
+from exchange.port import Exchange
 from exchange.sim.remote import RemoteSimulation
 from exchange.sim.server import launch
 from exchange.sim.symbols import shipped_folder
@@ -38,6 +42,7 @@ from fsm.live.daemon import Background, Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
 from fsm.live.listening import Listening
 from fsm.live.messenger import Tally
+from fsm.live.ownership import knows_our_orders
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
 from fsm.live.watch import ProtectionTimes
@@ -46,6 +51,8 @@ from store.alerts import AlertBox
 from store.database import Store, open_store
 from store.lock import ProcessLock
 from store.verify import verify
+
+log = structlog.get_logger("fsm.start")
 
 CHILD_END_S = 10.0
 ALERT_AGE_MS_MAX = 3 * 86_400_000
@@ -209,17 +216,23 @@ async def _trade(run: Run, where: Where) -> bool:
     async with clock_of(run, where) as (clock, keepers):
         client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=where.credentials)
         try:
-            with open_bound(run, where, clock) as store:
+            async with open_bound(run, where, clock, client) as store:
                 return await _live(run, where, store, client, clock, keepers)
         finally:
             await client.aclose()
 
 
-@contextmanager
-def open_bound(run: Run, where: Where, clock: Clock) -> Iterator[Store]:
-    """The database, made if need be, and bound to this exchange and account for good."""
+@asynccontextmanager
+async def open_bound(run: Run, where: Where, clock: Clock, exchange: Exchange) -> AsyncIterator[Store]:
+    """The database, made if need be, and bound to this exchange and account for good. Another key is taken for the
+    same account's only if that account knows an order of this database."""
     with open_store(run.db, mode="write", at_ms=clock.now_ms()) as store:
-        account = account_of(where.credentials)
+        account, known = account_of(where.credentials), store.identity
+        if known is not None and known.account not in (None, account) and known.environment == where.network.value:
+            with suppress(ExchangeError):
+                if await knows_our_orders(exchange, store):
+                    store.change_key(account)
+                    log.warning("key_changed", reason="SAME_ACCOUNT")
         store.bind(environment=where.network.value, account=account, at_ms=clock.now_ms())
         yield store
 

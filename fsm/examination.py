@@ -22,6 +22,8 @@ from fsm.live import premises
 from fsm.live.assembly import StartRefused
 from fsm.live.doctor import Examination
 from fsm.live.findings import Finding, Verdict, fail, skip
+from fsm.live.ownership import knows_our_orders
+from store.database import open_store
 
 
 def examine(run: Run) -> list[Finding]:
@@ -37,7 +39,9 @@ def examine(run: Run) -> list[Finding]:
         except (LaunchError, StartRefused) as error:
             theirs = [skip("exchange", str(error))]
         else:
-            mine.append(premises.account(stored, account_of(where.credentials)))
+            whose = account_of(where.credentials)
+            is_same = premises.has_another_key(stored, whose) and asyncio.run(_is_same_account(run, where))
+            mine.append(premises.account(stored, whose, is_same=is_same))
             theirs = asyncio.run(_examine(run, where, stored, in_use))
     environment = run.config.environment
     return [*mine, *theirs, asyncio.run(premises.telegram(environment.tg_base_url, environment.secrets))]
@@ -65,6 +69,18 @@ def _exchange_to_examine(run: Run, in_use: bool) -> Iterator[Where]:
                 credentials=Credentials(api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret)),
                 data_end_ms=ready.data_end,
             )
+
+
+async def _is_same_account(run: Run, where: Where) -> bool:
+    async with clock_of(run, where) as (clock, _):
+        client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=where.credentials)
+        try:
+            with open_store(run.db, mode="read") as store:
+                return await knows_our_orders(client, store)
+        except ExchangeError:
+            return False
+        finally:
+            await client.aclose()
 
 
 async def _examine(run: Run, where: Where, stored: premises.Stored, in_use: bool) -> list[Finding]:

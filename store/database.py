@@ -90,6 +90,11 @@ class Store:
             return self._remember(msgspec.structs.replace(found, account=account))
         return found
 
+    def change_key(self, account: str) -> None:
+        """The same account has another key now; the caller has proof that it is the same."""
+        if self.identity is not None:
+            self._remember(msgspec.structs.replace(self.identity, account=account))
+
     def _compare(self, what: str, found: str | None, wanted: str | None) -> None:
         if found is not None and wanted is not None and found != wanted:
             raise WrongDatabase(

@@ -44,7 +44,7 @@ async def stepped_daemon(run: Run, simulator: Launched) -> AsyncIterator[Stepper
         clock = SteppedClock((await simulation.clock())[0])
         client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=keys)
         ending.push_async_callback(client.aclose)
-        store = ending.enter_context(open_bound(run, where, clock))
+        store = await ending.enter_async_context(open_bound(run, where, clock, client))
         made = await make_daemon(run, where, store, client, clock)
         life = asyncio.create_task(made.daemon.run())
         try:

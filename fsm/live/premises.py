@@ -92,12 +92,18 @@ def database(path: Path, network: Network) -> tuple[Finding, Stored]:
     return ok("database", seen), stored
 
 
-def account(stored: Stored, account_id: str) -> Finding:
-    """A database remembers the key that it was made with."""
-    if stored.account is None or stored.account == account_id:
+def has_another_key(stored: Stored, account_id: str) -> bool:
+    return stored.account not in (None, account_id)
+
+
+def account(stored: Stored, account_id: str, *, is_same: bool) -> Finding:
+    """A database remembers the key that it was made with; ``is_same``: the account knows orders of this database."""
+    if not has_another_key(stored, account_id):
         return ok("account", "the key is the database's own" if stored.account else "no key is remembered yet")
+    if is_same:
+        return ok("account", "another API key of the same account: it knows orders of this database")
     advice = "put that key back, or begin a new database with --db (reading this one is always allowed)"
-    return fail("account", "the database was made with another API key", advice)
+    return fail("account", "the database was made with another API key, whose account knows no order of it", advice)
 
 
 async def telegram(base_url: str, secrets: Secrets) -> Finding:
