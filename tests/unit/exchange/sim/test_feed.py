@@ -61,6 +61,11 @@ def test_what_was_not_recorded_has_no_bar(btc: SymbolFeed) -> None:
     assert (btc.start_ms, btc.end_ms) == (T0, 1_751_328_000_000)
 
 
+def test_an_hour_that_is_missing_among_others_has_no_bar() -> None:
+    feed = SymbolFeed(candles=columns([T0, T0 + 2 * HOUR]))
+    assert [feed.bar(T0 + number * HOUR) is None for number in range(4)] == [False, True, False, True]
+
+
 def test_without_mark_candles_the_mark_is_smoothed(shipped: CandleFolders) -> None:
     feed = SymbolFeed.read(shipped, "XRPUSDT")
     found = feed.bar(T0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 
-from exchange.sim.events import AlgoUpdated, Batch, OrderUpdated
+from exchange.sim.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
 from exchange.sim.path import Quote
 from exchange.types import AlgoStatus, OrderStatus, Side, TimeInForce
 
@@ -380,6 +380,37 @@ def test_isolated_liquidation_by_the_documented_formula(make_desk, story: Story)
     assert [algo.client_id for algo in desk.venue.open_algos()] == ["orphan"]
     order = next(event.order for event in batch if isinstance(event, OrderUpdated) and event.fill)
     assert order.client_id == "autoclose-1"
+
+
+def test_what_a_liquidation_tells_of_the_account_is_what_the_ledger_says(make_desk) -> None:
+    desk = make_desk(slippage=D(0))
+    desk.market(Side.BUY, "0.1")
+    (batch,) = desk.move("54200", over_ms=60_000)
+    traded, cleared = (event for event in batch if isinstance(event, AccountUpdated))
+    assert (traded.balance_change, cleared.balance_change) == (0, D("-18.96916"))
+    assert traded.wallet_balance == desk.wallet + D("18.96916")
+    assert cleared.wallet_balance == desk.wallet
+    (view,) = cleared.positions
+    assert (view.holding.quantity, view.unrealized) == (0, 0)
+
+
+def test_what_a_fill_tells_of_a_position_is_what_it_is_worth_now(make_desk) -> None:
+    desk = make_desk(slippage=D(0))
+    desk.market(Side.BUY, "0.010")
+    desk.jump("61000")
+    desk.venue.drain()
+    desk.market(Side.SELL, "0.004", reduce_only=True)
+    told = [event for event in desk.venue.drain() if isinstance(event, AccountUpdated)]
+    assert [view.unrealized for event in told for view in event.positions] == [6]
+
+
+def test_a_conditional_order_that_has_executed_tells_its_price(make_desk) -> None:
+    desk = make_desk(slippage=D(0))
+    desk.market(Side.BUY, "0.010")
+    desk.stop(Side.SELL, "59000", "0.010", reduce_only=True, client_id="stop")
+    batches = desk.move("58000", over_ms=60_000)
+    told = [event.algo for batch in batches for event in batch if isinstance(event, AlgoUpdated)]
+    assert (told[-1].status, told[-1].actual_price) == (AlgoStatus.FINISHED, D("59000"))
 
 
 def test_a_short_is_liquidated_above(make_desk) -> None:
