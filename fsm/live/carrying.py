@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from exchange.errors import ExchangeError
 from exchange.types import Confirmed, MarkPrice, Outcome, Refused, Unknown
 from fsm.core.events import IntentEnded, SetupEnded, SymbolEvent
 from fsm.core.intents import ClosePosition, EnsureSetup, Intent, Look, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.move import Step
-from fsm.core.records import ZERO
+from fsm.core.records import ZERO, State
 from fsm.live.shared import Shared
 
+HOLDING = (State.ENTERING, State.PROTECTED)
 Named = tuple[str, Intent]
 Settled = tuple[str, Intent, Outcome]
 """An intent by its name, and what became of it."""
@@ -43,7 +44,8 @@ class Carrying:
 
     async def carry(self, step: Step) -> None:
         """A stop that is not confirmed drops what follows it, up to the row's own look. One that is accepted is read
-        back before targets are placed: they can wait, a position without a confirmed stop cannot."""
+        back before targets are placed: they can wait, a position without a confirmed stop cannot. Where that look
+        shows the position gone, there is nothing left to place them for."""
         row = self._waiting = deque(step.intents)
         broken = covered = False
         while row:
@@ -53,10 +55,10 @@ class Carrying:
             elif broken:
                 row.popleft()
                 await self._settle(name, intent, None)
+            elif covered and isinstance(intent, PlaceTarget) and (look := _look_in(row)) is not None:
+                await self._take_look(row, look, covered)
+                broken = self._shared.engine.record(self._symbol).state not in HOLDING
             else:
-                look = next((named for named in row if isinstance(named[1], Look)), None)
-                if covered and isinstance(intent, PlaceTarget) and look is not None:
-                    await self._take_look(row, look, covered)
                 row.popleft()
                 outcome = await self._do(name, intent)
                 await self._ended(name, intent, outcome)
@@ -110,6 +112,10 @@ class Carrying:
         except ExchangeError as error:
             self._shared.on_trouble(self._symbol, error)
             return None
+
+
+def _look_in(row: Iterable[Named]) -> Named | None:
+    return next((named for named in row if isinstance(named[1], Look)), None)
 
 
 def no_price(symbol: str) -> MarkPrice:

@@ -500,3 +500,28 @@ class TestReduceOnly:
         r.run(script)
         assert "exit EXIT_WHEN" in triggers(r)
         assert triggers(r)[-1] == "flat EXIT_WHEN"
+
+
+class TestTargetsBehindTheReadBack:
+    def test_a_stop_that_is_hit_before_it_is_read_back_leaves_no_target_behind(self, rehearse: Make) -> None:
+        """R15: the price falls through the stop the moment it rests; the trade ends, and nothing of ours is left."""
+        r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 4)])
+        asked: list[Call] = []
+
+        def falls(call: Call) -> None:
+            rests = any(algo.type == ConditionalType.STOP_MARKET.value for algo in r.venue.open_algos())
+            asked.append(call)
+            if call.method == "open_algos" and rests and r.venue.positions():
+                fallen = Decimal(59_800)
+                for _ in r.venue.tick("BTCUSDT", last=fallen, mark=fallen, at_ms=r.venue.now_ms):
+                    pass
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r, falls)
+            assert record(r).state is State.IDLE
+
+        r.run(script)
+        placed = [call.client_id for call in asked if call.method == "place_algo" and is_leg(call, Leg.TARGET)]
+        assert placed == [], "there was no position left to take profit of"
+        assert triggers(r)[-1] == "flat STOP_HIT"
+        assert (r.venue.positions(), r.venue.open_algos(), r.venue.open_orders()) == ([], [], [])
