@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg
 from exchange.types import OrderStatus, OrderType, Refused, Side, TimeInForce
 from fsm.core.intents import CancelAlgo, ClosePosition, Intent, PlaceEntry, SweepOrders
+from fsm.core.legs import close_piece
 from fsm.core.records import State
 from tests.unit.fsm.core.parts import FILTERS, candle, setting_with
 from tests.unit.fsm.core.stage import Killed, Stage, truth, with_position, without
@@ -149,6 +150,22 @@ class TestARefusedClose:
         stage.fate = lambda intent: refusals.pop() if isinstance(intent, ClosePosition) and refusals else "ok"
         stage.command("exit")
         assert pieces(stage)[1].request.price == Decimal("63000.0")
+        assert at_rest(stage.settle())
+
+    def test_smaller_than_the_smallest_lot_is_asked_for_as_one_lot_of_its_kind(self) -> None:
+        filters = replace(FILTERS, market_quantity_min=Decimal("0.010"), quantity_min=Decimal("0.002"))
+        stage, dust = held(), Decimal("0.0004")
+        setting = setting_with(filters=filters)
+        asked = [close_piece(stage.trade, dust, 1, setting, limit=limit) for limit in (None, Decimal(60_000))]
+        assert [piece.request.quantity for piece in asked] == [Decimal("0.010"), Decimal("0.002")]
+
+    def test_steps_in_five_per_cent_off_where_the_exchange_names_no_bound(self) -> None:
+        unbound = replace(FILTERS, multiplier_up=Decimal(0), multiplier_down=Decimal(0), market_take_bound=Decimal(0))
+        stage, refusals = Stage(setting=setting_with(filters=unbound)).protected(), ["-4131"]
+        stage.price("60000.3")
+        stage.fate = lambda intent: refusals.pop() if isinstance(intent, ClosePosition) and refusals else "ok"
+        stage.command("exit")
+        assert pieces(stage)[1].request.price == Decimal("57000.3"), "57000.285, on the tick inside the bound"
         assert at_rest(stage.settle())
 
     def test_that_alternates_with_limits_that_expire_is_no_loop_either(self) -> None:

@@ -162,6 +162,8 @@ class TestAFailure:
         malformed = replace(stage.observe().snapshot, orders=None)  # type: ignore[arg-type]
         stage.tell(SymbolObserved(symbol=SYMBOL, at_ms=stage.now_ms, snapshot=malformed))
         assert stage.reasons[-1] in ("flatten EXCEPTION", "flat EXCEPTION")
+        _, emergency, _ = next(row for row in stage.ledger.rows if row[1].trigger == "flatten")
+        assert [type(intent).__name__ for intent in emergency.intents][-2:] == ["PlaceStop", "Look"]
         stage.settle()
         assert (stage.exchange.position, stage.record.quarantine is not None) == (0, True)
 

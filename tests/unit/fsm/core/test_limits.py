@@ -230,6 +230,10 @@ class TestABookedTrade:
         assert record.week is not None
         assert (record.week.key, record.week.realized_pnl) == ("2026-W01", Decimal(-30))
 
+    def test_after_midnight_without_known_equity_begins_where_the_day_before_began(self) -> None:
+        record = trade_booked(after(told("10000")).record, self.booked("-30", T0 + DAY_MS + 5), None)
+        assert record.day == Period(key="2026-01-02", start_equity=Decimal(10_000), realized_pnl=Decimal(-30))
+
     def test_before_anything_was_read_counts_nowhere(self) -> None:
         assert trade_booked(AccountRecord(), self.booked("-30", T0), None) == AccountRecord()
 

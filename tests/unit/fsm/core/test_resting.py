@@ -12,7 +12,7 @@ from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType
 from fsm.core.intents import PlaceEntry, PlaceStop, SweepOrders
 from fsm.core.records import Flag, State, SymbolRecord
 from fsm.core.sight import look_request
-from tests.unit.fsm.core.parts import FILTERS, SYMBOL, T0, setting_with
+from tests.unit.fsm.core.parts import FILTERS, SYMBOL, T0, candle, setting_with
 from tests.unit.fsm.core.stage import Stage
 
 FOREIGN = Flag("FOREIGN_POSITION", 0)
@@ -66,6 +66,18 @@ class TestAPositionOfOurs:
         assert len(stage.exchange.resting(Leg.TARGET)) == 2
         assert stage.record.abandoned is None
         assert "CancelEntry" not in stage.kinds()
+
+    def test_with_its_own_plan_is_managed_by_it_and_one_without_is_only_held(self) -> None:
+        planned = bought(absent(), ours(1, "E0"), "0.069").settle().next_hour()
+        assert planned.close(candle(at_ms=planned.now_ms, rsi=10)).reason == "EXIT_WHEN"
+        unplanned = bought(Stage(), ours(1, "E0")).settle().next_hour()
+        reading = unplanned.close(candle(at_ms=unplanned.now_ms, rsi=10))
+        assert (reading.outcome, reading.reason) == ("IN_TRADE", "HOLDING")
+
+    def test_is_not_given_the_plan_of_another_entry(self) -> None:
+        """The plan that is remembered is the first trade's; the position is of the second, whose journal is lost."""
+        stage = bought(absent(), ours(2, "E0"), "0.05").settle()
+        assert (stage.trade.number, stage.trade.strategy) == (2, "adopted")
 
     def test_whose_entry_turns_up_after_a_later_trade_says_so_in_its_books(self) -> None:
         """R43: found by the state machine; funding of the later trade was counted twice, and nothing said so."""

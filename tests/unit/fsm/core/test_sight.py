@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, OrderStatus, OrderType
 from fsm.core.records import ZERO, SymbolRecord
-from fsm.core.sight import OUR_CLOCK_AHEAD_MS, count_fills, look_request, see
+from fsm.core.sight import OUR_CLOCK_AHEAD_MS, average_learned, count_fills, look_request, see
 from tests.unit.fsm.core.parts import SYMBOL, T0
 from tests.unit.fsm.core.stage import Stage
 
@@ -131,3 +131,26 @@ class TestWhatALookShows:
         (entry,) = (order for order in seen.orders if order.client_id == ENTRY)
         snapshot = replace(seen, fills=(older, early), orders=(replace(entry, update_time_ms=early.time_ms),))
         assert count_fills(trade, snapshot, stage.setting).fees == fill.commission
+
+
+class TestTheEntrysAverage:
+    """The answer to an order need not tell it (binance-usdm §0.7)."""
+
+    def test_is_learned_from_a_look_once(self) -> None:
+        stage = Stage().protected()
+        unknown = replace(stage.trade, entry=replace(stage.trade.entry, average_price=None), entry_price=ZERO)
+        learned = average_learned(unknown, see(unknown, stage.observe().snapshot, stage.setting))
+        assert learned == stage.trade
+        assert learned.entry.average_price == learned.entry_price != ZERO
+
+    def test_that_is_known_stays_and_one_that_is_not_told_is_not_made_up(self) -> None:
+        stage = Stage().protected()
+        snapshot = stage.observe().snapshot
+        dearer = tuple(replace(order, average_price=order.average_price + 1) for order in snapshot.orders)
+        assert (
+            average_learned(stage.trade, see(stage.trade, replace(snapshot, orders=dearer), stage.setting))
+            is stage.trade
+        )
+        unknown = replace(stage.trade, entry=replace(stage.trade.entry, average_price=None))
+        untold = replace(snapshot, orders=tuple(replace(order, average_price=None) for order in snapshot.orders))
+        assert average_learned(unknown, see(unknown, untold, stage.setting)) is unknown
