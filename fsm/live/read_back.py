@@ -16,12 +16,11 @@ from fsm.live.executor import REGULAR_LEGS
 
 
 async def read_back(exchange: Exchange, symbol: str, request: LookRequest, at_ms: int) -> SymbolSnapshot:
-    """A snapshot without account, ledger and conditional orders that do not rest. Raises ExchangeError."""
+    """A snapshot without account, ledger, prices, and conditional orders that do not rest. Raises ExchangeError."""
     entries = [cid for cid in request.tracked if _is_regular(cid)]
-    (orders, algos, positions), (prices, fills, more_orders) = await asyncio.gather(
-        asyncio.gather(exchange.open_orders(symbol), exchange.open_algos(symbol), exchange.positions(symbol)),
+    (algos, positions, orders), (fills, more_orders) = await asyncio.gather(
+        asyncio.gather(exchange.open_algos(symbol), exchange.positions(symbol), exchange.open_orders(symbol)),
         asyncio.gather(
-            exchange.mark_price(symbol),
             _fills(exchange, symbol, request),
             asyncio.gather(*(exchange.order(symbol, cid) for cid in entries)),
         ),
@@ -34,8 +33,6 @@ async def read_back(exchange: Exchange, symbol: str, request: LookRequest, at_ms
         orders=tuple(all_orders.values()),
         algo_orders=tuple(algos),
         fills=tuple(fills),
-        mark_price=prices.mark_price,
-        last_price=prices.last_price,
     )
 
 
