@@ -225,10 +225,19 @@ def _fee(fill: Fill, setting: Setting) -> tuple[Decimal, bool]:
 
 
 def exit_reason(trade: Trade, sight: Sight, snapshot: SymbolSnapshot) -> str:
-    """Why the position is gone, by the evidence of the orders that were filled, or failing that of their states."""
+    """Why the position is gone, by the evidence of the orders that were filled, or failing that of their states.
+
+    A conditional order may have been read a moment before it fired: then the order behind the fill still has its name.
+    """
+    filled = [order.client_id for order in snapshot.orders if order.executed_quantity > 0]
+    legs = {parts.leg for parts in map(parse, filled) if parts is not None and parts.trade_number == trade.number}
     if any(sight.fired(algo) for algo in snapshot.algo_orders if _is_stop_of(trade, algo)):
         return "STOP_HIT"
     if any(sight.fired(algo) for algo in sight.targets.values()):
+        return "TARGET_HIT"
+    if legs & {Leg.STOP, Leg.BRIDGE}:
+        return "STOP_HIT"
+    if Leg.TARGET in legs:
         return "TARGET_HIT"
     forced = " ".join(order.client_id for order in snapshot.orders)
     if "adl_autoclose" in forced:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, OrderStatus, OrderType
 from fsm.core.records import ZERO, SymbolRecord
-from fsm.core.sight import OUR_CLOCK_AHEAD_MS, average_learned, count_fills, look_request, see
+from fsm.core.sight import OUR_CLOCK_AHEAD_MS, average_learned, count_fills, exit_reason, look_request, see
 from tests.unit.fsm.core.parts import SYMBOL, T0
 from tests.unit.fsm.core.stage import Stage
 
@@ -131,6 +131,24 @@ class TestWhatALookShows:
         (entry,) = (order for order in seen.orders if order.client_id == ENTRY)
         snapshot = replace(seen, fills=(older, early), orders=(replace(entry, update_time_ms=early.time_ms),))
         assert count_fills(trade, snapshot, stage.setting).fees == fill.commission
+
+
+class TestWhyAPositionIsGone:
+    @pytest.mark.parametrize(
+        ("client_id", "reason"), [(STOP, "STOP_HIT"), (LAST, "TARGET_HIT"), ("web_1", "EXTERNAL_CLOSE")]
+    )
+    def test_is_told_by_the_order_behind_the_fill_where_the_conditional_order_was_read_before_it_fired(
+        self, client_id: str, reason: str
+    ) -> None:
+        """R30, R32 (found by a year of polling): lists read in turn need not agree with one another."""
+        stage = Stage().protected()
+        before = stage.observe().snapshot
+        stage.exchange.trigger(STOP)
+        after = stage.observe().snapshot
+        filled = max(fill.order_id for fill in after.fills)
+        behind = replace(before.orders[0], client_id=client_id, order_id=filled, side=stage.trade.side.exit_side)
+        torn = replace(after, orders=(*before.orders, behind), algo_orders=before.algo_orders)
+        assert exit_reason(stage.trade, see(stage.trade, torn, stage.setting), torn) == reason
 
 
 class TestTheEntrysAverage:
