@@ -8,7 +8,7 @@ import secrets
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -229,10 +229,14 @@ async def open_bound(run: Run, where: Where, clock: Clock, exchange: Exchange) -
     with open_store(run.db, mode="write", at_ms=clock.now_ms()) as store:
         account, known = account_of(where.credentials), store.identity
         if known is not None and known.account not in (None, account) and known.environment == where.network.value:
-            with suppress(ExchangeError):
-                if await knows_our_orders(exchange, store):
-                    store.change_key(account)
-                    log.warning("key_changed", reason="SAME_ACCOUNT")
+            try:
+                is_same = await knows_our_orders(exchange, store)
+            except ExchangeError as error:
+                told = f"{run.db} was made with another API key, and whose account this one is cannot be asked: {error}"
+                raise StartRefused(told, "start again when the exchange answers, or put the old key back") from error
+            if is_same:
+                store.change_key(account)
+                log.warning("key_changed", reason="SAME_ACCOUNT")
         store.bind(environment=where.network.value, account=account, at_ms=clock.now_ms())
         yield store
 

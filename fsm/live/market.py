@@ -186,15 +186,23 @@ class Market:
     # --- other rules --------------------------------------------------------------------------
     async def under(self, rules: SymbolRules, store: Store) -> Market:
         """This market as other rules see it, built beside this one; ``become`` takes its place."""
+        other = self._beside(rules)
+        await _in_turns(other._feeding(other._stored(store)))
+        return other
+
+    def _beside(self, rules: SymbolRules) -> Market:
         other = Market(self.symbol, rules, candles_min=self._candles_min, history_candles=self._history_candles)
         other._classified_ms = _NEVER_AGAIN_MS
-        await _in_turns(other._feeding(other._stored(store)))
         return other
 
     def become(self, other: Market, store: Store) -> None:
         """Read candles as ``other`` does. What closed meanwhile is fed now; the regime stands, its counters begin
         again."""
-        _at_once(other._feeding(other._stored(store)))
+        try:
+            _at_once(other._feeding(other._stored(store)))
+        except FeedError:  # a hole opened meanwhile, and the series began afresh behind it
+            other = self._beside(other.rules)
+            _at_once(other._feeding(other._stored(store)))
         self.rules, self._stream = other.rules, other._stream
         self._next_open, self._anchored = other._next_open, other._anchored
         self.regime = self.regime.restarted()

@@ -7,6 +7,7 @@ import gzip
 from decimal import localcontext
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from exchange.binance.signing import Credentials, Secret
@@ -18,6 +19,7 @@ from fsm.core.records import State
 from fsm.lab.parity import stepped
 from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, jump, quiet
 from fsm.lab.stepped import stepped_daemon
+from fsm.live.assembly import StartRefused
 from rules.load import parse_rules
 from store.database import open_store
 from store.errors import WrongDatabase
@@ -78,6 +80,9 @@ def test_a_new_key_of_the_same_account_goes_on_and_a_stranger_s_is_refused(tmp_p
             with pytest.raises(WrongDatabase, match="belongs to account"):
                 asyncio.run(state_of_trade(run, stranger))
         assert remembered(run) == first, "a refusal changes nothing"
+        with launched(*options, "--seed", "2") as deaf, pytest.raises(StartRefused, match="cannot be asked"):
+            asyncio.run(state_of_trade(run, msgspec.structs.replace(deaf, api_secret="wrong")))
+        assert remembered(run) == first, "nothing is concluded from an answer that did not come"
         with open_store(run.db, mode="write") as store:
             store.change_key("a key that was renewed since")
         with launched(*options, "--state", state) as simulator:

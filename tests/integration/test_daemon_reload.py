@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fsm.core.engine import Engine
 from fsm.lab.rehearsal import Rehearsal
 from fsm.lab.small_market import RULES, TO_SIGNAL, jump, quiet, triggers
 from fsm.live.reload import Reload
@@ -100,3 +103,34 @@ def test_settings_that_may_change_do_and_the_others_wait(rehearse: Make, files: 
 
     r.run(script)
     assert notes(r) == [("RELOAD", "CONFIG")]
+
+
+def test_rules_are_exchanged_between_two_closes_and_never_within_one(
+    rehearse: Make, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R53: facts that the old rules read must not be decided on by the new ones."""
+    r = rehearse(BTCUSDT=MARKET)
+    held: list[bool] = []
+    consider = Engine.consider
+
+    def seen(engine: Engine, *given: Any, **named: Any) -> Any:
+        held.append(r.running.schedule.turn.locked())
+        return consider(engine, *given, **named)
+
+    monkeypatch.setattr(Engine, "consider", seen)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        reload = watching(r, files)
+        await r.hours(2)
+        files["rules"].write_text(DEAF)
+        async with r.running.schedule.turn:  # as a close holds it
+            taking = asyncio.create_task(reload.look())
+            await r.seconds(5)
+            assert r.running.shared.in_force.rules.hash == r.rules.hash
+        await taking
+        assert r.running.shared.in_force.rules.hash == parse_rules(DEAF, "x").hash
+
+    r.run(script)
+    assert held
+    assert all(held)

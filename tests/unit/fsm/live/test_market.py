@@ -34,7 +34,7 @@ def market_of(rules: SymbolRules) -> Market:
     return Market(SYMBOL, rules, candles_min=20, history_candles=HOURS)
 
 
-def keep(store: Store, first: int, last: int) -> None:
+def keep(store: Store, first: int, last: int, *, anchor_ms: int | None = None) -> None:
     """Hours ``first``..``last`` of a market that hardly moves, as a bot keeps them."""
     rows = [
         CandleRow(
@@ -50,7 +50,7 @@ def keep(store: Store, first: int, last: int) -> None:
         for number, hour in enumerate(quiet(60_000.0, last))
         if number >= first
     ]
-    anchors = [AnchorRow(symbol=SYMBOL, timeframe="1h", first_ms=START_MS)] if first == 0 else []
+    anchors = [] if anchor_ms is None else [AnchorRow(symbol=SYMBOL, timeframe="1h", first_ms=anchor_ms)]
     Journal(store, "test0001").commit(Batch(candles=rows, anchors=anchors))
 
 
@@ -58,7 +58,7 @@ def keep(store: Store, first: int, last: int) -> None:
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "bot.sqlite", mode="write") as opened:
         opened.bind(environment="sim", account="test", at_ms=0)
-        keep(opened, 0, HOURS)
+        keep(opened, 0, HOURS, anchor_ms=START_MS)
         yield opened
 
 
@@ -111,3 +111,15 @@ def test_other_rules_read_the_candles_beside_the_old_ones_which_work_on_meanwhil
     fresh = market_of(other.rules)
     asyncio.run(fresh.restore(store, ""))
     assert market.facts() == fresh.facts()
+
+
+def test_a_hole_that_opens_while_other_rules_are_prepared_is_no_reason_to_stop_half_way(store: Store) -> None:
+    """The rules of the other symbols are exchanged by then: this one's must be too."""
+    market = market_of(rules_of())
+    asyncio.run(market.restore(store, ""))
+    other = asyncio.run(market.under(rules_of(OTHER_RULES), store))
+    behind_ms = START_MS + (HOURS + 3) * HOUR_MS
+    keep(store, HOURS + 3, HOURS + 4, anchor_ms=behind_ms)
+    market.become(other, store)
+    assert market.candle_ms == behind_ms
+    assert market.rules is other.rules
