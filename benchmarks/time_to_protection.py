@@ -43,6 +43,7 @@ ROOT = Path(__file__).parents[1]
 PRICES = {"BTCUSDT": 60_000.0, "ETHUSDT": 3_000.0, "SOLUSDT": 150.0}
 LATENCIES_MS = (50, 0)
 SECTIONS: dict[str, dict[str, Any]] = {
+    "simulation": {"balance_usdt": Decimal(100_000)},  # what a thousand losses leave must still buy two lots of SOL
     "risk": {"risk_per_trade_pct": Decimal("0.05")},  # a thousand losses in a row must not end it
     "limits": dict.fromkeys(("daily_loss_pct", "weekly_loss_pct", "monthly_loss_pct", "drawdown_pct"), Decimal(99)),
 }
@@ -149,8 +150,11 @@ async def _traded(stepper: Stepper, commits: Commits, close_ms: int, trades: int
     shared = stepper.daemon.shared
     shared.books.journal.commit = commits.timed(shared.books.journal.commit)  # type: ignore[method-assign]
     times, began_s, round_trips = shared.times.times_ms, time.monotonic(), list[float]()
+    last_ms = close_ms + (trades // len(PRICES) + 1) * len(cycle(1.0)) * HOUR_MS
     while len(times) < trades:
         close_ms += HOUR_MS
+        if close_ms > last_ms:
+            raise SystemExit(f"the candles are over after {len(times)} of {trades} trades: some signals were not taken")
         await stepper.close(close_ms)
         asked_s = time.monotonic()
         await shared.exchange.hedge_mode()
