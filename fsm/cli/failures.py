@@ -81,6 +81,9 @@ def _judged(error: BaseException) -> Failure:
     for module, name, exits in _LAB_ERRORS:
         if _is(error, module, name):
             return Failure(exits, name, str(error), getattr(error, "hint", ""))
+    if _is(error, "exchange.errors", "Unreachable"):
+        hint = "look at the network, and at the addresses and BINANCE_ENV in .env"
+        return Failure(Exit.REFUSED, "UNREACHABLE", f"the exchange cannot be reached: {error}", hint)
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return Failure(Exit.INTERRUPTED, "INTERRUPTED", "interrupted")
     return _unexpected(error)

@@ -90,7 +90,9 @@ def _run(
         with reporting(json=options.json, level="warning") as progress:
             return run_parity(request, progress=progress)
     except LaunchError as error:
-        raise CommandError(str(error), "--from must lie inside the data of every symbol") from error
+        raise CommandError(
+            str(error), "--from must lie inside the data of every symbol, and --symbols must be among them"
+        ) from error
     except NotAnswered as error:
         raise CommandError(str(error), "the log says why", exits=Exit.VERIFICATION, code="NOT_ANSWERED") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,3 +122,29 @@ def test_a_file_that_is_no_database_of_ours_is_not_touched(fsm, fast: Path) -> N
     refused = fsm("run", "--db", "foreign.sqlite", "--no-web")
     assert refused.code != 0
     assert (fast / "foreign.sqlite").read_text().startswith("these are notes")
+
+
+def test_an_exchange_that_cannot_be_reached_is_said_to_be_that_and_no_fault_of_the_program(project: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = {"SIM_REST_URL": f"http://127.0.0.1:{port}", "SIM_WS_URL": f"ws://127.0.0.1:{port}"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "fsm", "run", "--no-web"],
+        cwd=project,
+        env={
+            **os.environ,
+            **where,
+            "BINANCE_API_KEY": "k" * 64,
+            "BINANCE_API_SECRET": "s" * 64,
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert ended.returncode == 3
+    assert "the exchange cannot be reached" in ended.stderr
+    assert "hint: look at the network" in ended.stderr
+    assert "fault of the program" not in ended.stderr
