@@ -254,8 +254,7 @@ class SymbolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     ``orders`` and ``algo_orders`` are the open ones plus those asked for by client id that are
     still findable (so a tracked order that is absent from both was *not found*, which is evidence
     and not proof). ``fills`` are those after the cursor the look was given, oldest first; ``income``
-    is filled only when asked for (booking a trade), and covers the symbol since the given time. Prices are for readers
-    of the journal; None where they were not asked for.
+    is filled only when asked for (booking a trade), and covers the symbol since the given time.
     """
 
     symbol: str
@@ -264,8 +263,6 @@ class SymbolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[Order, ...]
     algo_orders: tuple[AlgoOrder, ...]
     fills: tuple[Fill, ...]
-    mark_price: Decimal | None = None
-    last_price: Decimal | None = None
     account: Account | None = None
     income: tuple[Income, ...] = ()
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from weakref import WeakSet
 
 import apsw
-from peewee import PeeweeException
+from peewee import InterfaceError, PeeweeException
 from playhouse.apsw_ext import APSWDatabase
 
 from store.errors import DatabaseDamaged, StoreError, WriteFailed
@@ -61,20 +61,25 @@ def library_version() -> str:
 class Database(APSWDatabase):  # type: ignore[misc]  # playhouse has no type hints
     """Peewee's database over apsw, which also remembers its connections so that all of them can be closed.
 
-    Peewee keeps one connection a thread, which goes with its thread; ``close_everywhere`` closes those of
-    other threads that still live.
+    Peewee keeps one connection a thread, which goes with its thread, and opens it when it is needed;
+    ``close_everywhere`` closes those of all threads, and for good: whoever still writes then, as a task that outlives
+    the daemon's lock, must fail and not open the database anew.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
         self._opened: WeakSet[apsw.Connection] = WeakSet()
+        self._is_over = False
         super().__init__(name, **options)
 
     def _connect(self) -> apsw.Connection:
+        if self._is_over:
+            raise InterfaceError("it was closed")
         connection: apsw.Connection = super()._connect()
         self._opened.add(connection)
         return connection
 
     def close_everywhere(self) -> None:
+        self._is_over = True
         if not self.is_closed():
             self.close()
         for connection in list(self._opened):

@@ -149,7 +149,15 @@ class BinanceClient:
 
     async def mark_price(self, symbol: str) -> MarkPrice:
         """Mark and last price, from the two endpoints that have them (weight 2)."""
-        return await self._prices(symbol, Priority.READ)
+
+        async def asked(endpoint: Endpoint) -> object:
+            return await self.http.call(endpoint, {"symbol": symbol})
+
+        async with together() as group:
+            mark_payload = group.create_task(asked(endpoints.PREMIUM_INDEX))
+            last_payload = group.create_task(asked(endpoints.TICKER_PRICE))
+        mark, last = codec_market.mark_price(mark_payload.result()), codec_market.last_price(last_payload.result())
+        return MarkPrice(symbol=symbol, mark_price=mark.price, last_price=last.price, time_ms=mark.time_ms)
 
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
         """Mark and last price of several symbols; those that the exchange does not list are left out (weight 12)."""
@@ -169,16 +177,6 @@ class BinanceClient:
             for symbol, mark in marks.items()
             if symbol in lasts
         }
-
-    async def _prices(self, symbol: str, priority: Priority) -> MarkPrice:
-        async def asked(endpoint: Endpoint) -> object:
-            return await self.http.call(endpoint, {"symbol": symbol}, priority=priority)
-
-        async with together() as group:
-            mark_payload = group.create_task(asked(endpoints.PREMIUM_INDEX))
-            last_payload = group.create_task(asked(endpoints.TICKER_PRICE))
-        mark, last = codec_market.mark_price(mark_payload.result()), codec_market.last_price(last_payload.result())
-        return MarkPrice(symbol=symbol, mark_price=mark.price, last_price=last.price, time_ms=mark.time_ms)
 
     # --- reads: account -----------------------------------------------------------------------
     async def account(self) -> Account:
@@ -230,14 +228,13 @@ class BinanceClient:
     async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
         """Orders first, then the position: what protects is never newer than what it protects.
 
-        Prices and fills are asked for as urgently as the rest: reading candles must not blind it.
+        Fills are asked for as urgently as the rest: reading candles must not blind it.
         ``at_ms`` is the exchange's time before the first question.
         """
         at_ms = await self.http.measured_now_ms()
         async with together() as group:
             orders = group.create_task(self.open_orders(symbol))
             algos = group.create_task(self.open_algos(symbol))
-            prices = group.create_task(self._prices(symbol, Priority.FLATTEN))
         shown = {order.client_id for order in orders.result()} | {algo.client_id for algo in algos.result()}
         hidden = [client_id for client_id in dict.fromkeys(request.tracked) if client_id not in shown]
         async with together() as group:
@@ -257,8 +254,6 @@ class BinanceClient:
             orders=tuple(all_orders),
             algo_orders=tuple(all_algos),
             fills=tuple(fills.result()),
-            mark_price=prices.result().mark_price,
-            last_price=prices.result().last_price,
             account=account.result(),
             income=tuple(income.result()),
         )

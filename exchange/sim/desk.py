@@ -111,7 +111,6 @@ class Desk:
         venue = self.venue
         fills = self._fills(symbol, request)
         orders, algos = self._orders(symbol, request, fills)
-        prices = venue.mark_price(symbol)
         return SymbolSnapshot(
             symbol=symbol,
             at_ms=venue.now_ms,
@@ -119,8 +118,6 @@ class Desk:
             orders=orders,
             algo_orders=algos,
             fills=fills,
-            mark_price=prices.mark_price,
-            last_price=prices.last_price,
             account=venue.account() if request.with_account else None,
             income=() if request.income_start_ms is None else self._income(symbol, request.income_start_ms),
         )

@@ -34,10 +34,10 @@ class SetupEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     prices: MarkPrice
 
 
-class IntentEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class IntentEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """An intent was carried out; the outcome is definite, or UNKNOWN after all look-ups.
 
-    ``prices`` come with a refused closing order, which may need a limit price.
+    ``prices`` come with a refused closing order, which may need a limit price. ``real_ms`` is as in SymbolObserved.
     """
 
     symbol: str
@@ -45,6 +45,7 @@ class IntentEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     intent: Intent
     outcome: Outcome
     prices: MarkPrice | None = None
+    real_ms: int | None = None
 
 
 class EntryShownAbsent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -55,14 +56,19 @@ class EntryShownAbsent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     client_id: str
 
 
-class SymbolObserved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class SymbolObserved(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """One look at the exchange. ``persisted``: what it lacks was lacking in earlier looks too, for long enough
-    that a lag of the exchange's answers no longer explains it."""
+    that a lag of the exchange's answers no longer explains it.
+
+    ``real_ms`` is this machine's clock, by which retries are paced, because the exchange's may stand still or run at
+    a thousand times our speed; None where there is no other clock than the exchange's.
+    """
 
     symbol: str
     at_ms: int
     snapshot: SymbolSnapshot
     persisted: bool = False
+    real_ms: int | None = None
 
 
 class DeadlinePassed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -1,4 +1,4 @@
-"""Keeps retries from becoming a loop: without progress, each waits longer than the one before."""
+"""Keeps retries from becoming a loop: without progress, each waits longer than the one before, in real time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ FORGET_MS = 600_000
 """After so long without a retry the next one is a first one again."""
 
 
-def paced(record: SymbolRecord, made: Move | None, at_ms: int) -> Move | None:
+def paced(record: SymbolRecord, made: Move | None, real_ms: int) -> Move | None:
     """The move, or None where it would repeat a retry too soon. Progress is another state or another open quantity.
 
     A missing stop waits only for earlier attempts at a stop, and that it is missing is noted also while it waits.
+    A clock that was set back makes no retry wait.
     """
     if made is None or made.trigger not in RETRIES or not made.intents:
         return made
@@ -29,13 +30,13 @@ def paced(record: SymbolRecord, made: Move | None, at_ms: int) -> Move | None:
     tried, at = record.tried, f"{record.state} {open_quantity.normalize():f}"
     if uncovered_ms is not None:
         at += " without a stop"
-    elapsed = FORGET_MS if tried is None or tried.at != at else at_ms - tried.at_ms
+    elapsed = FORGET_MS if tried is None or tried.at != at else real_ms - tried.real_ms
     count = tried.count if tried is not None and elapsed < FORGET_MS else 0
     longest = PAUSE_OPEN_MS_MAX if open_quantity else PAUSE_FLAT_MS_MAX
     pause = min(PAUSE_FIRST_MS << min(count - 1, 10), longest) if count else 0
     if 0 <= elapsed < pause:
         return _noted(record, uncovered_ms)
-    return replace(made, record=replace(made.record, tried=Tried(at, at_ms, count + 1)))
+    return replace(made, record=replace(made.record, tried=Tried(at, real_ms, count + 1)))
 
 
 def _noted(record: SymbolRecord, uncovered_ms: int | None) -> Move | None:

@@ -177,10 +177,10 @@ class Refusals(msgspec.Struct, frozen=True):
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """The latest retry: where things stood, when (ms), and how often in a row without progress."""
+    """The latest retry: where things stood, when (ms of this machine), and how often in a row without progress."""
 
     at: str
-    at_ms: int
+    real_ms: int
     count: int
 
 

@@ -100,8 +100,10 @@ class Carrying:
                 outcome, prices = Unknown("the price could not be read"), no_price(symbol)
             event = SetupEnded(symbol=symbol, at_ms=self._shared.clock.now_ms(), outcome=outcome, prices=prices)
         else:
-            at_ms = self._shared.clock.now_ms()
-            event = IntentEnded(symbol=symbol, at_ms=at_ms, intent=intent, outcome=outcome, prices=prices)
+            at_ms, real_ms = self._shared.clock.now_ms(), self._shared.clock.wall_ms()
+            event = IntentEnded(
+                symbol=symbol, at_ms=at_ms, intent=intent, outcome=outcome, prices=prices, real_ms=real_ms
+            )
         await self._judge(event, settled)
         if isinstance(intent, PlaceEntry):
             await self._entry_sent(name, intent, outcome)

@@ -20,7 +20,8 @@ STEPPED_LOOK_S = 0.02
 class Clock(Protocol):
     """``now_ms`` is the exchange's time, which may run fast or stand still; the others are real.
 
-    ``wall_ms`` is for readers, who compare it with their own clock: nothing is decided by it.
+    ``wall_ms`` is for readers, who compare it with their own clock, and for retries, which it spaces also across a
+    new start; nothing else is decided by it.
     """
 
     def now_ms(self) -> int: ...

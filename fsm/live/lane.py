@@ -248,8 +248,10 @@ class Lane:
         self._evidence_s = began_s
         now_s = shared.clock.monotonic()
         persisted = self._watch.persists(record, snapshot, setting, now_s)
-        at_ms = shared.clock.now_ms()
-        await self._judge(SymbolObserved(symbol=self.symbol, at_ms=at_ms, snapshot=snapshot, persisted=persisted))
+        at_ms, real_ms = shared.clock.now_ms(), shared.clock.wall_ms()
+        await self._judge(
+            SymbolObserved(symbol=self.symbol, at_ms=at_ms, snapshot=snapshot, persisted=persisted, real_ms=real_ms)
+        )
         for search in list(self._searches.values()):
             await self._judge_search(search, snapshot, now_s)
         self._evidence_s = None

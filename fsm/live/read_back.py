@@ -16,7 +16,7 @@ from fsm.live.executor import REGULAR_LEGS
 
 
 async def read_back(exchange: Exchange, symbol: str, request: LookRequest, at_ms: int) -> SymbolSnapshot:
-    """A snapshot without account, ledger, prices, and conditional orders that do not rest. Raises ExchangeError."""
+    """A snapshot without account, ledger, and conditional orders that do not rest. Raises ExchangeError."""
     entries = [cid for cid in request.tracked if _is_regular(cid)]
     (algos, positions, orders), (fills, more_orders) = await asyncio.gather(
         asyncio.gather(exchange.open_algos(symbol), exchange.positions(symbol), exchange.open_orders(symbol)),

@@ -126,7 +126,7 @@ class TestKilled:
         assert report.duplicate_orders == 0
         assert report.kills >= kills
         assert report.trades == report.identical + report.explained
-        assert report.explained == 0 or report.missed_entries > 0
+        assert report.explained + report.other_trades == 0 or report.missed_entries > 0
 
     def plan(self, *, kills: int, days: int, start_ms: int, seed: int) -> Plan:
         return Plan(
@@ -174,24 +174,33 @@ class TestComparing:
         side, reason, one = "LONG", "STOP_HIT", Decimal(1)
         return Traded(SYMBOL, hour * HOUR_MS, side, one, Decimal(price), Decimal(99), reason, Decimal(-1))
 
+    @staticmethod
+    def counts(calm: Outcome, torn: Outcome) -> tuple[int, int, int, int]:
+        """Identical, explained, only in the killed run, different."""
+        found = compared(calm, torn)
+        return found.identical, found.explained, found.others, len(found.different)
+
     def test_another_price_is_a_difference_that_nothing_explains(self) -> None:
-        calm, torn = self.outcome([self.trade(1), self.trade(5)]), self.outcome([self.trade(1), self.trade(5, "101")])
-        same, explained, different = compared(calm, torn)
-        assert (same, explained, len(different)) == (1, 0, 1)
+        calm = self.outcome([self.trade(1), self.trade(5)])
+        assert self.counts(calm, self.outcome([self.trade(1), self.trade(5, "101")])) == (1, 0, 0, 1)
 
     def test_a_trade_that_is_missing_is_explained_by_a_missed_entry_from_then_on(self) -> None:
         calm = self.outcome([self.trade(1), self.trade(5), self.trade(9)])
         missed = [(SYMBOL, 6 * HOUR_MS, "SETUP_UNKNOWN")]
-        assert compared(calm, self.outcome([self.trade(1)], missed)) == (1, 2, [])
-        same, explained, different = compared(calm, self.outcome([self.trade(5)], missed))
-        assert (same, explained, len(different)) == (1, 1, 1)
+        assert self.counts(calm, self.outcome([self.trade(1)], missed)) == (1, 2, 0, 0)
+        assert self.counts(calm, self.outcome([self.trade(5)], missed)) == (1, 1, 0, 1)
+
+    def test_a_trade_in_the_place_of_a_missed_one_is_counted_apart(self) -> None:
+        calm = self.outcome([self.trade(1), self.trade(5)])
+        missed = [(SYMBOL, 2 * HOUR_MS, "SETUP_UNKNOWN")]
+        assert self.counts(calm, self.outcome([self.trade(3), self.trade(5, "101")], missed)) == (0, 2, 1, 0)
+        assert self.counts(calm, self.outcome([self.trade(1), self.trade(3), self.trade(5)])) == (2, 0, 0, 1)
 
     def test_an_entry_that_was_given_up_seconds_after_its_close_explains_its_own_trade_and_none_before(self) -> None:
         calm = self.outcome([self.trade(4), self.trade(5)])
         given_up = [(SYMBOL, 6 * HOUR_MS + 2_341, "ENTRY_SHOWN_ABSENT")]
-        assert compared(calm, self.outcome([self.trade(4)], given_up)) == (1, 1, [])
-        same, explained, different = compared(calm, self.outcome([], given_up))
-        assert (same, explained, len(different)) == (0, 1, 1)
+        assert self.counts(calm, self.outcome([self.trade(4)], given_up)) == (1, 1, 0, 0)
+        assert self.counts(calm, self.outcome([], given_up)) == (0, 1, 0, 1)
 
     def test_kills_are_planned_by_seed_and_half_of_them_where_something_happens(self) -> None:
         plan = TestKilled().plan(kills=8, days=2, start_ms=0, seed=5)

@@ -84,7 +84,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KillReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Both runs compared. ``explained`` trades differ after an entry was missed; the others must be the same."""
+    """Both runs compared: each of the undisturbed ``trades`` is ``identical``, ``explained`` by an entry that was
+    missed before it, or a violation. ``other_trades`` are those that only the killed run has, explained likewise."""
 
     cases: int
     kills: int
@@ -94,6 +95,7 @@ class KillReport(msgspec.Struct, frozen=True, kw_only=True):
     identical: int
     missed_entries: int
     explained: int
+    other_trades: int
     duplicate_orders: int
     longest_naked_s: float
     longest_naked_after_start_s: float
@@ -108,8 +110,8 @@ def kill_loop(plan: Plan, progress: Progress = lambda phase, done, total: None) 
     began_s = time.monotonic()
     calm = asyncio.run(_run(plan, {}, lambda done: progress("undisturbed", done, plan.days * 24)))
     torn = asyncio.run(_run(plan, planned(plan, calm), lambda done: progress("killed", done, plan.days * 24)))
-    same, explained, different = compared(calm, torn)
-    violations = [*torn.journal_problems, *(f"calm run: {each}" for each in calm.journal_problems), *different]
+    found = compared(calm, torn)
+    violations = [*torn.journal_problems, *(f"calm run: {each}" for each in calm.journal_problems), *found.different]
     violations += [f"{each} was accepted more than once" for each in torn.repeated]
     if torn.late_stops:
         violations.append(f"{torn.late_stops} times a position was without a stop beyond the deadline")
@@ -119,9 +121,10 @@ def kill_loop(plan: Plan, progress: Progress = lambda phase, done, total: None) 
         starts=torn.starts,
         hours=plan.days * 24,
         trades=len(calm.trades),
-        identical=same,
+        identical=found.identical,
         missed_entries=len(torn.missed),
-        explained=explained,
+        explained=found.explained,
+        other_trades=found.others,
         duplicate_orders=len(torn.repeated),
         longest_naked_s=round(torn.longest_naked_s, 3),
         longest_naked_after_start_s=round(torn.longest_naked_after_start_s, 3),
@@ -152,24 +155,33 @@ def planned(plan: Plan, calm: Outcome) -> dict[int, list[float]]:
     }
 
 
-def compared(calm: Outcome, torn: Outcome) -> tuple[int, int, list[str]]:
-    """Trades that are the same, trades that a missed entry explains, and what nothing explains.
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """How many undisturbed trades are the same and how many a missed entry explains, how many the killed run has of
+    its own, and what nothing explains."""
 
-    A missed entry is written down some time after the close that signalled it, and explains what that close brought
-    and everything after it.
-    """
+    identical: int
+    explained: int
+    others: int
+    different: list[str]
+
+
+def compared(calm: Outcome, torn: Outcome) -> Comparison:
+    """A missed entry is written down some time after the close that signalled it, and explains what that close
+    brought and everything after it."""
     wanted = {(trade.symbol, trade.signal_ms): trade for trade in calm.trades}
     found = {(trade.symbol, trade.signal_ms): trade for trade in torn.trades}
     first_missed_ms = min((at_ms - at_ms % HOUR_MS for _, at_ms, _ in (*torn.missed, *calm.missed)), default=None)
-    same, explained, different = 0, 0, []
+    identical, explained, others, different = 0, 0, 0, []
     for key in sorted(wanted.keys() | found.keys(), key=lambda key: key[1]):
         if wanted.get(key) == found.get(key):
-            same += 1
-        elif first_missed_ms is not None and key[1] + HOUR_MS >= first_missed_ms:
+            identical += 1
+        elif first_missed_ms is None or key[1] + HOUR_MS < first_missed_ms:
+            different.append(f"undisturbed {wanted.get(key)}, killed {found.get(key)}")
+        elif key in wanted:
             explained += 1
         else:
-            different.append(f"undisturbed {wanted.get(key)}, killed {found.get(key)}")
-    return same, explained, different
+            others += 1
+    return Comparison(identical=identical, explained=explained, others=others, different=different)
 
 
 # --- one run ----------------------------------------------------------------------------------

@@ -174,10 +174,11 @@ class Life:
         self._flights.clear()
         self._ended()
 
-    async def strays_arrived(self) -> None:
-        """Until everything that outlives this process has arrived."""
+    async def strays_arrived(self) -> bool:
+        """Wait until everything that outlives this process has arrived; True where there was something."""
         if self._strays:
             await asyncio.wait(self._strays)
+        return bool(self._strays)
 
 
 async def _arrive_later(flight: Flight, after_s: float) -> None:

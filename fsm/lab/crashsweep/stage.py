@@ -232,7 +232,8 @@ class CrashRehearsal(Rehearsal):
                 await self.start()
             except (Died, BaseExceptionGroup) as ended:
                 return _not_dead(ended)
-            await before.strays_arrived()
+            if await before.strays_arrived():  # the next comparison of the whole account finds what came too late
+                await self.clock.sleep(self.config.settings.loops.lists_interval_ms / 1000)
             await self.clock.sleep(SETTLED_S)
             if self.life.is_over:
                 return False

@@ -229,8 +229,6 @@ class AbstractVenue:
             orders=orders,
             algo_orders=algos,
             fills=fills,
-            mark_price=PRICE,
-            last_price=PRICE,
             income=() if since is None else tuple(row for row in self.income if row.time_ms >= since),
         )
 

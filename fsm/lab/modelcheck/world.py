@@ -109,7 +109,7 @@ class World:
             record.paused,
             record.refusal and (record.refusal.code, record.refusal.count),
             self.now_ms < record.cooldown_until_ms,
-            tried and (tried.at, min(tried.count, 5), min(self.now_ms - tried.at_ms, PACE_MS)),
+            tried and (tried.at, min(tried.count, 5), min(self.now_ms - tried.real_ms, PACE_MS)),
             trade and _trade_key(trade),
             record.abandoned and (_trade_key(record.abandoned), record.abandoned.number - record.trades_opened),
         )

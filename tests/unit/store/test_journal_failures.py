@@ -170,6 +170,19 @@ def test_a_second_writer_is_noticed_and_refused(path: Path, store: Store, journa
     assert verify(path).problems == ()
 
 
+def test_a_store_that_was_closed_is_not_opened_again_by_whoever_still_writes(
+    path: Path, store: Store, story: Any, dump: Any
+) -> None:
+    """R23: found by torture (seed 8, 30 days); a task that outlived its process wrote beside the next one."""
+    late, before = Journal(store, "run-1"), dump(path)
+    store.close()
+    with pytest.raises(JournalError, match="it was closed"):
+        late.commit(Batch(transitions=[story.signalled("BTCUSDT", 1, story.start)]))
+    with pytest.raises(StoreError, match="it was closed"):
+        store.identity  # noqa: B018
+    assert dump(path) == before
+
+
 def test_a_store_that_is_open_for_reading_commits_nothing(path: Path, store: Store, story: Any) -> None:
     with open_store(path, mode="read") as reading:
         journal = Journal(reading, "run-1")

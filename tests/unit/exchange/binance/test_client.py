@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 OPEN, OPEN_ALGOS = "GET /fapi/v1/openOrders", "GET /fapi/v1/openAlgoOrders"
 QUERY, ALGO_QUERY = "GET /fapi/v1/order", "GET /fapi/v1/algoOrder"
 POSITIONS, ACCOUNT = "GET /fapi/v3/positionRisk", "GET /fapi/v3/account"
-MARK, LAST = "GET /fapi/v1/premiumIndex", "GET /fapi/v2/ticker/price"
+LAST = "GET /fapi/v2/ticker/price"
 TRADES, INCOME = "GET /fapi/v1/userTrades", "GET /fapi/v1/income"
 
 ENTRY_ID, STOP_ID, TARGET_ID, CLOSE_ID = (
@@ -49,29 +49,27 @@ def _is_the_port(client: BinanceClient) -> Exchange:
 
 @pytest.fixture
 def quiet(exchange: Any, answer: Any) -> Any:
-    """A flat symbol with prices, and nothing else."""
+    """A flat symbol, and nothing else."""
     exchange.on(OPEN, [])
     exchange.on(OPEN_ALGOS, [])
     exchange.on(POSITIONS, [])
     exchange.on(QUERY, answer(MISSING, status=400))
     exchange.on(ALGO_QUERY, answer(MISSING, status=400))
-    exchange.on(MARK, {"symbol": "BTCUSDT", "markPrice": "60250.1", "time": 3})
-    exchange.on(LAST, {"symbol": "BTCUSDT", "price": "60251", "time": 4})
     exchange.on(TRADES, [])
     exchange.on(INCOME, [])
     exchange.on(ACCOUNT, {"assets": []})
     return exchange
 
 
-async def test_a_look_at_a_flat_symbol_shows_nothing_but_prices(quiet: Any, client: BinanceClient, clock: Any) -> None:
+async def test_a_look_at_a_flat_symbol_shows_nothing(quiet: Any, client: BinanceClient, clock: Any) -> None:
     began_ms = clock.now_ms()
     seen = await _is_the_port(client).look("BTCUSDT", LookRequest())
     assert (seen.position, seen.orders, seen.algo_orders, seen.fills, seen.income, seen.account) == (
         None, (), (), (), (), None,
     )  # fmt: skip
-    assert (seen.mark_price, seen.last_price, seen.at_ms) == (Decimal("60250.1"), Decimal(60251), began_ms)
+    assert seen.at_ms == began_ms
     used = next(w.used for w in client.http.budget.windows if w.kind == "REQUEST_WEIGHT")
-    assert used == 9 + 1, "5 position, 1 + 1 orders, 1 + 1 prices, and the first time measurement"
+    assert used == 7 + 1, "5 position, 1 + 1 orders, and the first time measurement"
 
 
 async def test_a_look_reads_the_orders_before_the_position_they_protect(quiet: Any, client: BinanceClient) -> None:
@@ -134,6 +132,7 @@ async def test_a_commission_in_bnb_comes_with_the_price_of_bnb_at_the_time(
         {**row, "id": 11, "commissionAsset": "USDT", "time": now_ms},
     ]
     quiet.on(TRADES, rows)
+    quiet.on(LAST, {"symbol": "BNBUSDT", "price": "60251", "time": 4})
     seen = await client.look("BTCUSDT", LookRequest(fills_after_id=8))
     assert [fill.commission_price for fill in seen.fills] == [None, Decimal(60251), None]
     assert [asked.params["symbol"] for asked in quiet.calls(LAST)].count("BNBUSDT") == 1
@@ -158,7 +157,7 @@ async def test_a_look_with_hedge_legs_is_an_error_and_never_one_leg_silently(qui
         await client.look("BTCUSDT", LookRequest())
 
 
-@pytest.mark.parametrize("failing", [OPEN, OPEN_ALGOS, POSITIONS, MARK, LAST, QUERY, ALGO_QUERY])
+@pytest.mark.parametrize("failing", [OPEN, OPEN_ALGOS, POSITIONS, QUERY, ALGO_QUERY])
 async def test_a_look_is_whole_or_an_exchange_error(
     quiet: Any, client: BinanceClient, answer: Any, failing: str
 ) -> None:
@@ -168,7 +167,7 @@ async def test_a_look_is_whole_or_an_exchange_error(
 
 
 async def test_a_look_under_a_ban_is_rate_limited(quiet: Any, client: BinanceClient, answer: Any) -> None:
-    quiet.on(MARK, answer(b"", status=418))
+    quiet.on(POSITIONS, answer(b"", status=418))
     with pytest.raises(RateLimited):
         await client.look("BTCUSDT", LookRequest())
 

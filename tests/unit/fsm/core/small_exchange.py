@@ -244,8 +244,6 @@ class Exchange:
             orders=orders,
             algo_orders=algos,
             fills=fills,
-            mark_price=self.mark,
-            last_price=self.last,
             income=() if since is None else tuple(row for row in self.income if row.time_ms >= since),
         )
 

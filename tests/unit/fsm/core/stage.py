@@ -59,6 +59,7 @@ class Stage:
         self.setting = setting or setting_with(**policy)
         self.exchange = Exchange(self.setting.filters)
         self.ledger = MemoryLedger(lambda symbol, rules_hash: self.setting)
+        self.real_ms: int | None = None
         self.fate: Fate = lambda intent: "ok"
         self.view: View = truth
         self.sent: list[Intent] = []
@@ -153,7 +154,12 @@ class Stage:
     def ended(self, intent: Intent, outcome: Outcome) -> list[Step]:
         """An answer arrives, whenever it may."""
         event = IntentEnded(
-            symbol=SYMBOL, at_ms=self.now_ms, intent=intent, outcome=outcome, prices=self.exchange.prices()
+            symbol=SYMBOL,
+            at_ms=self.now_ms,
+            intent=intent,
+            outcome=outcome,
+            prices=self.exchange.prices(),
+            real_ms=self.real_ms,
         )
         return self.tell(event)
 
@@ -162,7 +168,9 @@ class Stage:
 
     def observe(self, *, persisted: bool = False) -> SymbolObserved:
         snapshot = self.view(self.exchange.look(look_request(self.record, self.setting)))
-        return SymbolObserved(symbol=SYMBOL, at_ms=self.now_ms, snapshot=snapshot, persisted=persisted)
+        return SymbolObserved(
+            symbol=SYMBOL, at_ms=self.now_ms, snapshot=snapshot, persisted=persisted, real_ms=self.real_ms
+        )
 
     def patient_look(self, pause_ms: int = 1_000) -> list[Step]:
         """Look as the live shell does: what three looks over two seconds show alike is no lag."""
@@ -238,7 +246,9 @@ class Stage:
         prices = self.exchange.prices()
         if isinstance(intent, EnsureSetup):
             return SetupEnded(symbol=SYMBOL, at_ms=self.now_ms, outcome=outcome, prices=prices)
-        return IntentEnded(symbol=SYMBOL, at_ms=self.now_ms, intent=intent, outcome=outcome, prices=prices)
+        return IntentEnded(
+            symbol=SYMBOL, at_ms=self.now_ms, intent=intent, outcome=outcome, prices=prices, real_ms=self.real_ms
+        )
 
     def arrive(self) -> None:
         """The entry that was on its way reaches the exchange after all."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg
 from exchange.types import AlgoStatus
-from fsm.core.intents import Look
+from fsm.core.intents import Look, PlaceStop
 from fsm.core.move import Move, move
 from fsm.core.pacing import FORGET_MS, PAUSE_FIRST_MS, PAUSE_FLAT_MS_MAX, PAUSE_OPEN_MS_MAX, paced
 from fsm.core.records import State, SymbolRecord, Tried
@@ -24,11 +24,11 @@ LOOK = (Look(symbol=SYMBOL),)
 def retried_at(record: SymbolRecord, *times_ms: int) -> list[int]:
     """Of these instants, those at which a retry gets through."""
     found = []
-    for at_ms in times_ms:
+    for real_ms in times_ms:
         trigger = Trigger.REPROTECT if record.trade else Trigger.SWEEP
-        made = paced(record, move(trigger, "x", record, intents=LOOK), at_ms)
+        made = paced(record, move(trigger, "x", record, intents=LOOK), real_ms)
         if made is not None:
-            found.append(at_ms)
+            found.append(real_ms)
             record = made.record
     return found
 
@@ -104,3 +104,32 @@ def test_a_stop_that_must_wait_is_noted_as_missing_at_once() -> None:
     assert stage.trade.uncovered_ms == stage.now_ms
     stage.deadline()
     assert stage.state is not State.PROTECTED
+
+
+def attempts(stage: Stage, real_ms: int) -> int:
+    """How often a stop is sent at this moment of our own clock, when a look shows none and every request is lost."""
+    stage.real_ms, before = real_ms, len(stage.sent)
+    stage.look(persisted=True)
+    return len([intent for intent in stage.sent[before:] if isinstance(intent, PlaceStop)])
+
+
+def without_stop() -> Stage:
+    stage = Stage().protected()
+    stage.exchange.algos.clear()
+    stage.fate = lambda intent: "lost" if isinstance(intent, PlaceStop) else "ok"
+    return stage
+
+
+def test_while_the_clock_of_the_exchange_stands_still_a_stop_is_sent_again_by_our_own() -> None:
+    """R5: found by the crash sweep; the next attempt was owed half a second later, which never came."""
+    stage = without_stop()
+    assert attempts(stage, 10_000) == 1
+    assert attempts(stage, 10_000 + PAUSE_FIRST_MS - 1) == 0
+    assert attempts(stage, 10_000 + PAUSE_FIRST_MS) == 1
+
+
+def test_while_it_runs_a_thousand_times_as_fast_an_attempt_still_waits() -> None:
+    stage = without_stop()
+    assert attempts(stage, 10_000) == 1
+    stage.wait(60_000)
+    assert attempts(stage, 10_060) == 0

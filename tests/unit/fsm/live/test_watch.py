@@ -37,8 +37,6 @@ def snapshot(*, quantity: str = "0", order: Order | None = None) -> SymbolSnapsh
         orders=(order,) if order else (),
         algo_orders=(),
         fills=(),
-        mark_price=Decimal(60_000),
-        last_price=Decimal(60_000),
     )
 
 
