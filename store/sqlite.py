@@ -145,13 +145,21 @@ def writing(path: Path, kind: type[WriteFailed] = WriteFailed) -> Iterator[None]
     try:
         yield
     except FAILURES as error:
-        raise kind(f"{path}: write failed, nothing of it was applied: {error}", _hint(error)) from error
+        cause = _first_failure(error)
+        raise kind(f"{path}: write failed, nothing of it was applied: {cause}", _hint(cause)) from error
 
 
 def driver_error(error: BaseException) -> BaseException:
     """What the driver raised, where Peewee has put exceptions of its own around it."""
     original = getattr(error, "orig", None)
     return driver_error(original) if isinstance(original, BaseException) else error
+
+
+def _first_failure(error: BaseException) -> BaseException:
+    """A full disk rolls everything back at once, and undoing a part of it fails then: what failed first is the cause."""
+    while "no such savepoint" in str(error) and isinstance(error.__context__, FAILURES):
+        error = error.__context__
+    return error
 
 
 def _hint(error: BaseException) -> str:

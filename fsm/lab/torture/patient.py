@@ -25,6 +25,7 @@ from rules.load import Ruleset, parse_rules
 from rules.yaml_source import SourceError
 from store.alerts import AlertBox
 from store.database import Store, open_store
+from store.errors import StoreError
 from store.lock import ProcessLock
 
 DATABASE_ID = "70714e55"
@@ -160,6 +161,8 @@ class Patient:
         if self.daemon is not None:
             engine = self.daemon.shared.engine
             self._left = ({record.symbol: record for record in engine.machines.records()}, engine.account)
+        if isinstance(self.failure(), StoreError):
+            self._left = None  # it ended because its memory was ahead of the disk
         self._watchman.follow(None)
         if self.store is not None:
             self.store.close()

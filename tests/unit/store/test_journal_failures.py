@@ -17,7 +17,7 @@ from store.batch import Batch
 from store.database import Store, open_store
 from store.errors import JournalError, StoreError
 from store.journal import Journal
-from store.rows import CommandAck, IntentOutcome
+from store.rows import CommandAck, DocumentRow, IntentOutcome
 from store.verify import verify
 
 
@@ -79,6 +79,19 @@ def test_r19_a_full_database_refuses_the_commit_whole(
         refused += 1
     assert 10 < refused < 1_000
     assert verify(path).problems == ()
+
+
+def test_r19_a_full_database_is_said_to_be_full_also_where_commits_are_parts_of_a_larger_one(
+    path: Path, store: Store, story: Any, dump: Any
+) -> None:
+    """Found by torture (seed 2): undoing the part failed as well, and only that was told."""
+    journal, before = Journal(store, "run-1"), dump(path)
+    store.connection.pragma("max_page_count", store.connection.pragma("page_count"))
+    with pytest.raises(JournalError, match="disk is full") as refused, store.transaction(JournalError):
+        for number in range(1_000):
+            journal.commit(Batch(documents=[DocumentRow(name=f"d{number}", at_ms=story.start, body_json="{}")]))
+    assert "disk space" in refused.value.hint
+    assert dump(path) == before
 
 
 def test_r19_a_disk_that_refuses_to_write_at_any_point_of_a_commit_loses_nothing(

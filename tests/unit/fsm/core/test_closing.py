@@ -327,6 +327,20 @@ class TestAnEmergencyClose:
         assert "fill LATE_FILL" in stage.reasons
         assert at_rest(stage.settle())
 
+    def test_closes_what_an_entry_that_no_look_shows_may_have_brought(self) -> None:
+        """R20: nobody knows how much of it filled, so everything up to its whole quantity may be ours."""
+        stage = Stage(entry_type=OrderType.LIMIT)
+        stage.signal()
+        entry = stage.trade.entry.client_id
+        stage.price("59970").exchange.fill(entry, Decimal("0.02"))
+        stage.look()
+        stage.view = without(entry)
+        stage.command("flatten")
+        stage.exchange.fill(entry, Decimal("0.01"))
+        stage.settle()
+        assert (stage.exchange.position, stage.record.quarantine) == (0, None)
+        assert [piece.request.quantity for piece in pieces(stage)] == [Decimal("0.02"), Decimal("0.01")]
+
     def test_cancels_an_entry_that_goes_on_filling(self) -> None:
         """An entry left open would fill for as long as we close."""
         stage = Stage(entry_type=OrderType.LIMIT)

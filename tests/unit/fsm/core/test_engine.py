@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from exchange.types import AlgoStatus, Confirmed, OrderType
+from exchange.types import AlgoStatus, Confirmed, OrderStatus, OrderType
 from fsm.core.engine import FAILURES_KEPT, Engine
 from fsm.core.events import CandleClosed, EquityRead, SetupEnded, SymbolEvent, SymbolObserved
 from fsm.core.intents import Look, PlaceStop
+from fsm.core.judge import judge
 from fsm.core.move import Move, Step
 from fsm.core.records import AccountRecord, Flag, State, SymbolRecord
 from fsm.core.scene import Setting
@@ -209,6 +211,24 @@ class TestAFailure:
         assert [step.trigger for step in steps] == ["quarantine"]
         assert [failure.event for failure in stage.engine.failures] == ["SymbolObserved", "begin_flatten"]
         assert stage.engine.handle(event) == []  # said once
+
+    def test_after_rows_of_the_same_look_leaves_them_standing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What was written is carried out, whatever the look leads to next."""
+        stage = Stage(entry_type=OrderType.LIMIT)
+        stage.signal()
+        stage.exchange.end(stage.trade.entry.client_id, OrderStatus.EXPIRED)
+
+        def failing(record: SymbolRecord, *given: Any) -> Move | None:
+            if record.state is State.IDLE:
+                raise RuntimeError("the second row")
+            return judge(record, *given)
+
+        monkeypatch.setattr("fsm.core.engine.judge", failing)
+        steps = stage.engine.handle(stage.observe())
+        assert [(step.trigger.value, step.reason) for step in steps] == [
+            ("abandon", "ENTRY_EXPIRED"),
+            ("quarantine", "EXCEPTION"),
+        ]
 
     def test_of_the_ledger_during_a_look_is_never_swallowed(self) -> None:
         stage = Stage().protected()

@@ -75,7 +75,8 @@ class TestWhatALookAsksFor:
         stage.engine = stage._new_engine([record], stage.engine.account)
         stage.read_equity()
         stage.signal()
-        assert look_request(stage.record, stage.setting).fills_after_id == 77
+        request = look_request(stage.record, stage.setting)
+        assert (request.fills_after_id, request.fills_start_ms) == (77, None)
 
 
 class TestWhatALookShows:

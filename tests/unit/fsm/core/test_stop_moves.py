@@ -10,8 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg
-from exchange.types import AlgoStatus, Outcome, SymbolSnapshot
+from exchange.types import AlgoStatus, Outcome, Refused, SymbolSnapshot
 from fsm.core.intents import Intent, PlaceStop
+from fsm.core.legs import place_bridge
 from fsm.core.records import State
 from rules.load import parse_rules
 from tests.unit.fsm.core.parts import FILTERS, HOUR_MS, RULES, SYMBOL, candle, setting_with
@@ -145,6 +146,15 @@ class TestARefusedMove:
         assert stage.reasons[-1] == "restop STOP_MOVED"
         stage.settle()
         assert (stage.state, stops(stage)) == (State.PROTECTED, [NEXT_STOP])
+
+    def test_that_is_told_after_the_move_is_over_changes_nothing(self) -> None:
+        """An answer may come late: the new stop rests, and there is nothing to go back to."""
+        stage = trailed(held())
+        assert stops(stage) == [NEXT_STOP]
+        assert stage.trade.stop is not None
+        bridge = place_bridge(stage.trade, stage.trade.stop, stage.setting)
+        assert stage.ended(bridge, Refused(-2021, "late")) == []
+        assert (stage.state, stage.record.quarantine) == (State.PROTECTED, None)
 
     def test_because_the_market_is_beyond_it_ends_the_trade_by_rule(self) -> None:
         """R4: the market is beyond the stop that the rules want, so they would be out."""
