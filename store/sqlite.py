@@ -156,7 +156,7 @@ def driver_error(error: BaseException) -> BaseException:
 
 
 def _first_failure(error: BaseException) -> BaseException:
-    """A full disk rolls everything back at once, and undoing a part of it fails then: what failed first is the cause."""
+    """A full disk rolls everything back at once, and undoing a part of it fails then: the cause failed before."""
     while "no such savepoint" in str(error) and isinstance(error.__context__, FAILURES):
         error = error.__context__
     return error

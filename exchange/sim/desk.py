@@ -94,6 +94,10 @@ class Desk:
     def prices(self, symbol: str) -> MarkPrice:
         return self.venue.mark_price(symbol)
 
+    def held(self, symbol: str) -> Decimal:
+        """The signed quantity that is open, 0 for none."""
+        return sum((position.quantity for position in self.venue.positions(symbol)), Decimal(0))
+
     def account(self) -> Account:
         return self.venue.account()
 

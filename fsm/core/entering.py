@@ -54,6 +54,7 @@ def _still_good(
     return (
         Guard("ACCOUNT_OPEN", portfolio.blocked == "", portfolio.blocked, "no halt, no pause"),
         Guard("SYMBOL_OPEN", not (record.paused or record.halt or record.quarantine)),
+        Guard("SYMBOL_FLAT", event.open_quantity == 0, f"{event.open_quantity:f}", "no position is in the way"),
         at_most("EQUITY_FRESH", portfolio.equity_age_ms, policy.equity_age_ms_max),
         at_most("CANDLE_AGE", signal_age_ms(trade, event.at_ms, setting), policy.candle_age_ms_max),
         at_most("PRICE_MOVED", moved_pct, policy.price_moved_pct_max),

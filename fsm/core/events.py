@@ -26,12 +26,14 @@ class CandleClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class SetupEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Margin type and leverage were checked and, if needed, written. ``outcome`` is the worst of the calls."""
+    """Margin type and leverage were checked and, if needed, written. ``outcome`` is the worst of the calls,
+    ``open_quantity`` what is open in the symbol by now (signed; whose it is, nobody here knows)."""
 
     symbol: str
     at_ms: int
     outcome: Outcome
     prices: MarkPrice
+    open_quantity: Decimal = Decimal(0)
 
 
 class IntentEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):

@@ -99,7 +99,13 @@ class Carrier:
     def _event(self, intent: Intent, outcome: Outcome) -> SymbolEvent:
         prices = self._desk.prices(intent.symbol)
         if isinstance(intent, EnsureSetup):
-            return SetupEnded(symbol=intent.symbol, at_ms=self._desk.now_ms, outcome=outcome, prices=prices)
+            return SetupEnded(
+                symbol=intent.symbol,
+                at_ms=self._desk.now_ms,
+                outcome=outcome,
+                prices=prices,
+                open_quantity=self._desk.held(intent.symbol),
+            )
         return IntentEnded(symbol=intent.symbol, at_ms=self._desk.now_ms, intent=intent, outcome=outcome, prices=prices)
 
     def _observe(self, symbol: str) -> SymbolObserved:

@@ -30,7 +30,8 @@ TRANSFER_TYPES = frozenset(
 """Money that came or went from outside (GET /fapi/v1/income, checked 2026-11)."""
 
 CURSOR = "transfers_cursor"
-WRITE_EVERY_S = 300.0
+WRITE_EVERY_S, WRITE_EVERY_MS = 300.0, 3_600_000
+"""An unchanged day's equity is still a curve: a point every five minutes, and every hour of a market that runs fast."""
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -50,7 +51,7 @@ class AccountDesk:
         self._shared = shared
         self._lanes = lanes
         self._on_limit = on_limit
-        self._written_s = float("-inf")
+        self._written_s, self._written_ms = float("-inf"), 0
         self._good_s = shared.clock.monotonic()
         self._is_stale = self._acted = False
         self._wallet: Decimal | None = None
@@ -109,7 +110,7 @@ class AccountDesk:
         log.error("kill_switch", reason=cause.value, action=limits.action.value, age_ms=age_ms)
         self._on_limit("hit", cause.value)
 
-    async def read(self, *, write: bool = False) -> None:
+    async def read(self) -> None:
         """One consistent snapshot, judged against every limit (R37, R38)."""
         shared = self._shared
         began_s = shared.clock.monotonic()
@@ -122,9 +123,10 @@ class AccountDesk:
         self._cursor, self._wallet = cursor, account.wallet_balance
         shared.freshness.read_at(began_s)
         self._budgets = step.budgets
-        if write or step.changes or began_s - self._written_s >= WRITE_EVERY_S:
+        due = began_s - self._written_s >= WRITE_EVERY_S or at_ms - self._written_ms >= WRITE_EVERY_MS
+        if step.changes or due:
             shared.books.equity(at_ms, account)
-            self._written_s = began_s
+            self._written_s, self._written_ms = began_s, at_ms
         self._apply(step, at_ms)
 
     async def _transfers(self, account: Account) -> tuple[Decimal, _Cursor]:

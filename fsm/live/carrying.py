@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
 
 from exchange.errors import ExchangeError
 from exchange.types import Confirmed, MarkPrice, Outcome, Refused, Unknown
@@ -88,18 +90,17 @@ class Carrying:
 
     async def _ended(self, name: str, intent: Intent, outcome: Outcome) -> None:
         """Write an outcome down, and let the engine judge it."""
-        symbol, prices = self._symbol, None
+        symbol = self._symbol
         settled: Settled | None = (name, intent, outcome)
         is_close_refused = isinstance(intent, ClosePosition) and isinstance(outcome, Refused)
+        event: SymbolEvent
         if isinstance(intent, EnsureSetup) or is_close_refused:  # what follows needs a price, and may be interrupted
             await self._settle(name, intent, outcome)
-            settled, prices = None, await self._prices()
-        event: SymbolEvent
+            settled = None
         if isinstance(intent, EnsureSetup):
-            if prices is None:
-                outcome, prices = Unknown("the price could not be read"), no_price(symbol)
-            event = SetupEnded(symbol=symbol, at_ms=self._shared.clock.now_ms(), outcome=outcome, prices=prices)
+            event = await self._set_up(outcome)
         else:
+            prices = await self._prices() if is_close_refused else None
             at_ms, real_ms = self._shared.clock.now_ms(), self._shared.clock.wall_ms()
             event = IntentEnded(
                 symbol=symbol, at_ms=at_ms, intent=intent, outcome=outcome, prices=prices, real_ms=real_ms
@@ -107,6 +108,22 @@ class Carrying:
         await self._judge(event, settled)
         if isinstance(intent, PlaceEntry):
             await self._entry_sent(name, intent, outcome)
+
+    async def _set_up(self, outcome: Outcome) -> SetupEnded:
+        """With what the symbol costs now, and what is open in it by somebody else's hand, both as of one moment."""
+        prices, held = await asyncio.gather(self._prices(), self._held())
+        if prices is None or held is None:
+            outcome, prices, held = Unknown("price or position could not be read"), no_price(self._symbol), ZERO
+        at_ms = self._shared.clock.now_ms()
+        return SetupEnded(symbol=self._symbol, at_ms=at_ms, outcome=outcome, prices=prices, open_quantity=held)
+
+    async def _held(self) -> Decimal | None:
+        try:
+            positions = await self._shared.exchange.positions(self._symbol)
+        except ExchangeError as error:
+            self._shared.on_trouble(self._symbol, error)
+            return None
+        return sum((position.quantity for position in positions), ZERO)
 
     async def _prices(self) -> MarkPrice | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 
 from exchange.types import Order, SymbolSnapshot
@@ -13,7 +14,8 @@ ABSENT_S_MIN = 7.5
 """Absent needs so many looks over so long that do not show it, and no position: time alone proves nothing."""
 
 ANSWER_S_MAX = 30.0
-"""Without an answer for so long the symbol is quarantined; the search goes on."""
+"""Without an answer for so long the symbol is quarantined; the search goes on. So long it takes as well where a
+position lies in the way that cannot be the entry's."""
 
 
 class Finding(StrEnum):
@@ -53,7 +55,17 @@ class EntrySearch:
             return Finding.FOUND
         self._absences += 1
         waited_s = now_s - self._since_s
-        flat = snapshot.position is None or snapshot.position.quantity == ZERO
-        if flat and self._absences >= ABSENCES_MIN and waited_s >= ABSENT_S_MIN:
+        held = ZERO if snapshot.position is None else snapshot.position.quantity
+        needed_s = ABSENT_S_MIN if held == ZERO else ANSWER_S_MAX
+        if self._absences >= ABSENCES_MIN and waited_s >= needed_s and not self._may_show(snapshot, held):
             return Finding.ABSENT
         return Finding.OVERDUE if waited_s >= ANSWER_S_MAX else Finding.OPEN
+
+    def _may_show(self, snapshot: SymbolSnapshot, held: Decimal) -> bool:
+        """Something is open towards the entry's side, or was filled on it by an order that the look does not name:
+        that may be the entry. A position the other way is somebody else's, and no reason to wait for ever."""
+        side = self.intent.request.side
+        named = {order.order_id for order in snapshot.orders}
+        named |= {algo.actual_order_id for algo in snapshot.algo_orders if algo.actual_order_id is not None}
+        unnamed = any(fill.side is side and fill.order_id not in named for fill in snapshot.fills)
+        return held * side.sign > 0 or (held != ZERO and unnamed)

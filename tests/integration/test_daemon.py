@@ -76,6 +76,20 @@ class TestALife:
 
         r.run(script)
 
+    def test_every_hour_leaves_a_point_of_the_equity_curve_however_fast_the_market_runs(self, rehearse: Make) -> None:
+        r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 6)])
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            await r.hours(6)
+            with open_store(r.db, mode="read") as store:
+                times_ms = [point.at_ms for point in queries.equity(store)]
+            hours = {at_ms // HOUR_MS for at_ms in times_ms}
+            assert len(hours) >= 6, times_ms
+            assert max(times_ms) >= r.venue.now_ms - HOUR_MS
+
+        r.run(script)
+
     def test_targets_take_the_profit_and_the_books_agree_with_the_exchange(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=WON)
 

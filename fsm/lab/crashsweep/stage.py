@@ -165,6 +165,7 @@ class CrashRehearsal(Rehearsal):
         self.reaper = reaper
         self.travel_s = travel_s
         self.failures: list[tuple[str, str]] = []
+        self._lives: list[Life] = []
         self.life = self._new_life()
         self.messenger = Messenger(lambda: self.life)
         self._reviving: asyncio.Task[None] | None = None
@@ -172,7 +173,8 @@ class CrashRehearsal(Rehearsal):
 
     # --- one process --------------------------------------------------------------------------
     def _new_life(self) -> Life:
-        return Life(self.reaper, looks=self._look_around, ended=self._died)
+        self._lives.append(Life(self.reaper, looks=self._look_around, ended=self._died))
+        return self._lives[-1]
 
     def opened(self) -> Store:
         self.life = life = self._new_life()
@@ -225,14 +227,14 @@ class CrashRehearsal(Rehearsal):
 
     async def _start_again(self) -> bool:
         """Start while the market stands still, and once more: twice is the same as once (R24). False: it died."""
-        before, first = self.life, None
+        first = None
         for _ in range(2 if self.reaper.is_done else 1):
             await self.kill()
             try:
                 await self.start()
             except (Died, BaseExceptionGroup) as ended:
                 return _not_dead(ended)
-            if await before.strays_arrived():  # the next comparison of the whole account finds what came too late
+            if await self._strays_arrived():  # the next comparison of the whole account finds what came too late
                 await self.clock.sleep(self.config.settings.loops.lists_interval_ms / 1000)
             await self.clock.sleep(SETTLED_S)
             if self.life.is_over:
@@ -242,6 +244,10 @@ class CrashRehearsal(Rehearsal):
                 self.failures.append(("RECOVERED_TWICE", _difference(first, found)))
             first = found
         return True
+
+    async def _strays_arrived(self) -> bool:
+        """Whatever outlives a process has arrived; True where something did."""
+        return any([await life.strays_arrived() for life in self._lives])
 
     def _standing(self) -> dict[str, object]:
         """What a start must leave as it is."""

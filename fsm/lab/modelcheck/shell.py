@@ -198,7 +198,8 @@ class Shell:
             return
         if isinstance(intent, EnsureSetup):
             price = market.prices(world.now_ms)
-            self.tell(SetupEnded(symbol=SYMBOL, at_ms=world.now_ms, outcome=outcome, prices=price))
+            held = world.venue.position
+            self.tell(SetupEnded(symbol=SYMBOL, at_ms=world.now_ms, outcome=outcome, prices=price, open_quantity=held))
             return
         wanted = isinstance(intent, ClosePosition) and isinstance(outcome, Refused)
         prices = market.prices(world.now_ms) if wanted else None

@@ -87,9 +87,14 @@ def test_r19_a_full_database_is_said_to_be_full_also_where_commits_are_parts_of_
     """Found by torture (seed 2): undoing the part failed as well, and only that was told."""
     journal, before = Journal(store, "run-1"), dump(path)
     store.connection.pragma("max_page_count", store.connection.pragma("page_count"))
-    with pytest.raises(JournalError, match="disk is full") as refused, store.transaction(JournalError):
-        for number in range(1_000):
-            journal.commit(Batch(documents=[DocumentRow(name=f"d{number}", at_ms=story.start, body_json="{}")]))
+
+    def write_until_it_is_full() -> None:
+        with store.transaction(JournalError):
+            for number in range(1_000):
+                journal.commit(Batch(documents=[DocumentRow(name=f"d{number}", at_ms=story.start, body_json="{}")]))
+
+    with pytest.raises(JournalError, match="disk is full") as refused:
+        write_until_it_is_full()
     assert "disk space" in refused.value.hint
     assert dump(path) == before
 

@@ -202,17 +202,24 @@ class Stage:
 
     # --- carrying out -----------------------------------------------------------------------------
     def carry(self, steps: Iterable[Step]) -> None:
-        """Every intent of these rows and of those that follow from them; a stop not confirmed drops its row's rest."""
+        """Every intent of these rows and of those that follow from them; a stop not confirmed drops its row's rest.
+
+        As in the shell, rows that wait go before a look.
+        """
         rows = deque(step.intents for step in steps)
-        rounds = 0
-        while rows:
+        rounds, look_wanted = 0, False
+        while rows or look_wanted:
             rounds += 1
             assert rounds < ROUNDS_MAX, f"a loop: {self.reasons[-6:]}"
+            if not rows:
+                look_wanted = False
+                rows.extend(step.intents for step in self.engine.handle(self.observe()))
+                continue
             broken = False
             for _, intent in rows.popleft():
                 self._maybe_die()
                 if isinstance(intent, Look):
-                    rows.extend(step.intents for step in self.engine.handle(self.observe()))
+                    look_wanted = True
                 elif not broken:
                     outcome = self.do(intent)
                     broken = isinstance(intent, PlaceStop) and not isinstance(outcome, Confirmed)
@@ -245,7 +252,8 @@ class Stage:
     def _event(self, intent: Intent, outcome: Outcome) -> SymbolEvent:
         prices = self.exchange.prices()
         if isinstance(intent, EnsureSetup):
-            return SetupEnded(symbol=SYMBOL, at_ms=self.now_ms, outcome=outcome, prices=prices)
+            held = self.exchange.position
+            return SetupEnded(symbol=SYMBOL, at_ms=self.now_ms, outcome=outcome, prices=prices, open_quantity=held)
         return IntentEnded(
             symbol=SYMBOL, at_ms=self.now_ms, intent=intent, outcome=outcome, prices=prices, real_ms=self.real_ms
         )

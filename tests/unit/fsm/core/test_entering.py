@@ -13,7 +13,7 @@ from exchange.types import Confirmed, OrderStatus, OrderType, Refused, Side, Sym
 from fsm.core.entering import OVERDUE_MS
 from fsm.core.events import EntryShownAbsent, SetupEnded
 from fsm.core.intents import EnsureSetup, Intent, PlaceEntry, PlaceStop
-from fsm.core.records import Flag, State
+from fsm.core.records import ZERO, Flag, State
 from fsm.core.refusals import REFUSALS_BEFORE_COOLDOWN, REFUSALS_BEFORE_HALT
 from tests.unit.fsm.core.parts import HOUR_MS, SYMBOL, candle, prices_at
 from tests.unit.fsm.core.stage import Killed, Stage, with_position, without
@@ -36,9 +36,21 @@ def signalled() -> Stage:
 
 
 def setup_answers(
-    stage: Stage, *, outcome: object = None, last: str = "60000", mark: str | None = None, age_ms: int = 0
+    stage: Stage,
+    *,
+    outcome: object = None,
+    last: str = "60000",
+    mark: str | None = None,
+    age_ms: int = 0,
+    held: Decimal = ZERO,
 ) -> None:
-    event = SetupEnded(symbol=SYMBOL, at_ms=stage.now_ms, outcome=outcome or Confirmed(), prices=prices_at(last, mark))
+    event = SetupEnded(
+        symbol=SYMBOL,
+        at_ms=stage.now_ms,
+        outcome=outcome or Confirmed(),
+        prices=prices_at(last, mark),
+        open_quantity=held,
+    )
     stage.tell(event, equity_age_ms=age_ms)
 
 
@@ -85,6 +97,8 @@ class TestTheSetup:
             ("STOP_SIDE", {"last": "59410", "mark": "59390"}),
             ("EQUITY_FRESH", {"age_ms": 60_001}),
             ("TARGET_SIDE", {"last": "60590", "mark": "60610"}),
+            ("SYMBOL_FLAT", {"held": Decimal("0.001")}),
+            ("SYMBOL_FLAT", {"held": Decimal("-0.001")}),
         ],
     )
     def test_a_guard_that_no_longer_holds_drops_the_signal_and_is_named(

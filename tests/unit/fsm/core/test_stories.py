@@ -35,8 +35,8 @@ the late entry arrives
     "R20 an entry that was given up is taken over after the trade that it came beside": GIVEN_UP
     + """
 a candle closes: go long
-the late entry arrives
 the setup is done
+the late entry arrives
 the entry is filled
 the stop rests
 """,

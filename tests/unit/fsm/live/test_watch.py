@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from exchange.client_ids import Leg, client_id
-from exchange.types import Order, OrderRequest, OrderStatus, OrderType, Position, Side, SymbolSnapshot
+from exchange.types import Fill, Order, OrderRequest, OrderStatus, OrderType, Position, Side, SymbolSnapshot
 from fsm.core.intents import PlaceEntry
 from fsm.live.entry_search import ABSENCES_MIN, ABSENT_S_MIN, ANSWER_S_MAX, EntrySearch, Finding
 from fsm.live.watch import ProtectionTimes, Watch
@@ -72,11 +73,33 @@ class TestTheSearchForAnEntry:
         search = EntrySearch("1.0", INTENT, 0.0)
         assert {search.judge(snapshot(), 1.0) for _ in range(50)} == {Finding.OPEN}
 
-    def test_with_a_position_it_is_never_absent_only_overdue(self) -> None:
+    @staticmethod
+    def waited(shown: SymbolSnapshot) -> Finding:
+        """What is found once nobody waits any longer, if these looks find nothing before."""
         search = EntrySearch("1.0", INTENT, 0.0)
         for second in range(int(ANSWER_S_MAX)):
-            assert search.judge(snapshot(quantity="0.1"), float(second)) is Finding.OPEN
-        assert search.judge(snapshot(quantity="0.1"), ANSWER_S_MAX) is Finding.OVERDUE
+            assert search.judge(shown, float(second)) is Finding.OPEN
+        return search.judge(shown, ANSWER_S_MAX)
+
+    def test_with_a_position_that_may_be_its_own_it_is_never_absent_only_overdue(self) -> None:
+        assert self.waited(snapshot(quantity="0.1")) is Finding.OVERDUE
+
+    def test_a_position_the_other_way_is_somebody_elses_and_ends_the_search_later(self) -> None:
+        """Found by torture (seed 11, 30 days): the symbol waited in ENTERING for as long as the position was there."""
+        assert self.waited(snapshot(quantity="-0.1")) is Finding.ABSENT
+
+    def test_a_fill_that_no_order_explains_may_be_the_entrys_whatever_is_open(self) -> None:
+        """A long entry may have been filled against a short position of somebody else's, of which a part is left."""
+        fill = Fill(
+            symbol="BTCUSDT", fill_id=9, order_id=77, side=Side.BUY, price=Decimal(1), quantity=Decimal(1),
+            commission=Decimal(0), commission_asset="USDT", realized_pnl=Decimal(0), maker=False, time_ms=0,
+        )  # fmt: skip
+        shown = replace(snapshot(quantity="-0.1"), fills=(fill,))
+        assert self.waited(shown) is Finding.OVERDUE
+        by_another_order = replace(ORDER, client_id="by-hand", order_id=77)
+        assert self.waited(replace(shown, orders=(by_another_order,))) is Finding.ABSENT
+        sold = replace(fill, side=Side.SELL)
+        assert self.waited(replace(shown, fills=(sold,))) is Finding.ABSENT
 
 
 class TestTheDeadline:
