@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from exchange.types import SymbolSnapshot
 from fsm.core.events import SymbolObserved
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, HaltCause, SymbolRecord, Trade
@@ -18,11 +19,14 @@ LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
 def book(record: SymbolRecord, trade: Trade, event: SymbolObserved, *, complete: bool, setting: Setting) -> Move:
     """Net = realised PnL - fees + funding and other ledger rows since the trade began.
 
-    ``complete``: the fills account for the whole position. What is missing in the books is flagged.
+    ``complete``: the fills account for the whole position. Where they do not, the ledger tells what they made, and the
+    trade is flagged.
     """
     snapshot = event.snapshot
     sight = see(trade, snapshot, setting)
     trade = average_learned(count_fills(trade, snapshot, setting), sight)
+    if not complete:
+        trade = _with_what_fills_do_not_show(trade, snapshot)
     since = (row for row in snapshot.income if row.time_ms > trade.opened_ms and row.income_type in LEDGER_TYPES)
     funding = sum((row.income for row in since), ZERO)
     net = trade.realized_pnl - trade.fees + funding
@@ -42,6 +46,23 @@ def book(record: SymbolRecord, trade: Trade, event: SymbolObserved, *, complete:
         flagged=trade.flagged or missing,
     )
     return move(Trigger.FLAT, reason, _after_booking(record, trade, event.at_ms, setting), booked=trade)
+
+
+def _with_what_fills_do_not_show(trade: Trade, snapshot: SymbolSnapshot) -> Trade:
+    """Profit and fees of executions that the list of fills keeps back, from the ledger, which names each by its id. A
+    commission in another coin stays unknown: only its fill has the price."""
+    counted = trade.last_fill_id or 0
+    unseen = [
+        row
+        for row in snapshot.income
+        if row.time_ms > trade.opened_ms
+        and row.asset == "USDT"
+        and row.trade_id.isdigit()
+        and int(row.trade_id) > counted
+    ]
+    made = sum((row.income for row in unseen if row.income_type == "REALIZED_PNL"), ZERO)
+    paid = -sum((row.income for row in unseen if row.income_type == "COMMISSION"), ZERO)
+    return replace(trade, realized_pnl=trade.realized_pnl + made, fees=trade.fees + paid)
 
 
 def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, setting: Setting) -> SymbolRecord:

@@ -42,12 +42,16 @@ class Commands:
 
     async def run(self) -> None:
         """Take commands as they come."""
-        for command in self._inbox.unfinished():
-            self.carry_out(command)
-        while True:
-            for command in self._inbox.take(self._shared.clock.now_ms()):
+        try:
+            for command in self._inbox.unfinished():
                 self.carry_out(command)
-            await self._shared.clock.sleep(POLL_S)
+            while True:
+                for command in self._inbox.take(self._shared.clock.now_ms()):
+                    self.carry_out(command)
+                await self._shared.clock.sleep(POLL_S)
+        finally:
+            for task in self._waiting:
+                task.cancel()
 
     def carry_out(self, command: CommandRow) -> None:
         """Do it now; the answer is written when it has happened, which for a close takes a while."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from exchange.sim.port import Fault, Lost
 from fsm.core.records import State
 from fsm.lab.rehearsal import HOUR_MS, Rehearsal
 from fsm.lab.small_market import jump, quiet, triggers
@@ -73,6 +75,22 @@ class TestALife:
             await r.hours(4)
             await r.seconds(10)
             assert health()["stops"] == {}, "there is no position any more"
+
+        r.run(script)
+
+    def test_nothing_of_it_outlives_it_not_even_a_flatten_that_is_still_waited_for(self, rehearse: Make) -> None:
+        """R23: found by torture; a task that waited went on to write when the database was closed."""
+        r = rehearse(BTCUSDT=STOPPED)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            r.faults = lambda call: Fault(lost=Lost.REQUEST)
+            post(r, "flatten")
+            await r.clock.sleep(2.0)
+            assert r.running.shared.engine.record("BTCUSDT").state is State.FLATTEN
+            await r.stop()
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert left == set()
 
         r.run(script)
 

@@ -172,14 +172,16 @@ class Exchange:
             time_ms=self.now_ms,
         )
         self.fills.append(fill)
-        self.pay("COMMISSION", -fee)
+        self.pay("COMMISSION", -fee, str(fill.fill_id))
+        if profit:
+            self.pay("REALIZED_PNL", profit, str(fill.fill_id))
 
     def by_hand(self, side: Side, quantity: str) -> None:
         """Somebody trades the symbol in the app."""
         self.execute(side, Decimal(quantity), 0)
         self._expire_close_position()
 
-    def pay(self, kind: str, amount: Decimal) -> None:
+    def pay(self, kind: str, amount: Decimal, trade_id: str = "") -> None:
         row = Income(
             symbol=SYMBOL,
             income_type=kind,
@@ -187,6 +189,7 @@ class Exchange:
             asset="USDT",
             time_ms=self.now_ms,
             transaction_id=self._number(),
+            trade_id=trade_id,
         )
         self.income.append(row)
 

@@ -154,6 +154,30 @@ class TestMissingEvidence:
         assert (stage.state, trade.flagged) == (State.IDLE, "FILLS_MISSING")
         assert stage.record.quarantine == Flag("FILLS_MISSING", trade.closed_ms or 0)
 
+    def test_what_fills_do_not_show_is_booked_from_the_ledger(self) -> None:
+        """R43: found by torture (seeds 31 and 40, 30 days); the loss at the stop was in no trade."""
+        stage = held()
+        stage.price("59400").exchange.trigger(STOP)
+        stage.view = lambda snapshot: replace(snapshot, fills=())
+        stage.settle()
+        trade, rows = stage.booked[0], stage.exchange.income
+        assert trade.flagged == "FILLS_MISSING"
+        assert trade.realized_pnl == sum(row.income for row in rows if row.income_type == "REALIZED_PNL") < 0
+        assert trade.fees == -sum(row.income for row in rows if row.income_type == "COMMISSION") > 0
+
+    def test_a_commission_in_another_coin_is_not_taken_for_dollars(self) -> None:
+        stage = held()
+        stage.price("59400").exchange.trigger(STOP)
+
+        def in_bnb(snapshot: SymbolSnapshot) -> SymbolSnapshot:
+            rows = (replace(row, asset="BNB") if row.income_type == "COMMISSION" else row for row in snapshot.income)
+            return replace(snapshot, fills=(), income=tuple(rows))
+
+        fees = stage.trade.fees
+        stage.view = in_bnb
+        stage.settle()
+        assert stage.booked[0].fees == fees
+
     def test_a_ledger_that_does_not_answer_is_waited_for_and_then_flagged(self) -> None:
         stage = held()
         stage.price("59400").exchange.trigger(STOP)
