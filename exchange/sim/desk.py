@@ -96,7 +96,7 @@ class Desk:
 
     def held(self, symbol: str) -> Decimal:
         """The signed quantity that is open, 0 for none."""
-        return sum((position.quantity for position in self.venue.positions(symbol)), Decimal(0))
+        return self.venue.state.holding(symbol).quantity
 
     def account(self) -> Account:
         return self.venue.account()

@@ -98,7 +98,7 @@ class Carrying:
             await self._settle(name, intent, outcome)
             settled = None
         if isinstance(intent, EnsureSetup):
-            event = await self._set_up(outcome)
+            event = await self._setup_ended(outcome)
         else:
             prices = await self._prices() if is_close_refused else None
             at_ms, real_ms = self._shared.clock.now_ms(), self._shared.clock.wall_ms()
@@ -109,7 +109,7 @@ class Carrying:
         if isinstance(intent, PlaceEntry):
             await self._entry_sent(name, intent, outcome)
 
-    async def _set_up(self, outcome: Outcome) -> SetupEnded:
+    async def _setup_ended(self, outcome: Outcome) -> SetupEnded:
         """With what the symbol costs now, and what is open in it by somebody else's hand, both as of one moment."""
         prices, held = await asyncio.gather(self._prices(), self._held())
         if prices is None or held is None:
@@ -118,12 +118,14 @@ class Carrying:
         return SetupEnded(symbol=self._symbol, at_ms=at_ms, outcome=outcome, prices=prices, open_quantity=held)
 
     async def _held(self) -> Decimal | None:
+        """Any leg counts: those of an account in hedge mode, set so while we run, could add up to nothing."""
         try:
             positions = await self._shared.exchange.positions(self._symbol)
         except ExchangeError as error:
             self._shared.on_trouble(self._symbol, error)
             return None
-        return sum((position.quantity for position in positions), ZERO)
+        held = (position.quantity for position in positions if position.symbol == self._symbol)
+        return next((quantity for quantity in held if quantity != 0), ZERO)
 
     async def _prices(self) -> MarkPrice | None:
         try:

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.sim.port import Fault, Lost
+from exchange.sim.port import Call, Fault, Lost
+from exchange.types import OrderRequest, OrderType, Side
 from fsm.core.records import State
 from fsm.lab.rehearsal import HOUR_MS, Rehearsal
-from fsm.lab.small_market import jump, quiet, triggers
+from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
 from store.verify import verify
@@ -93,6 +94,37 @@ class TestALife:
             assert left == set()
 
         r.run(script)
+
+    @pytest.mark.parametrize(
+        ("meanwhile", "reason"),
+        [("a position is opened by hand", "SYMBOL_FLAT"), ("positions cannot be read", "SETUP_UNKNOWN")],
+    )
+    def test_there_is_no_entry_on_top_of_a_position_nor_where_nobody_can_say(
+        self, rehearse: Make, meanwhile: str, reason: str
+    ) -> None:
+        """R29: found by torture; between the signal and its entry anything may have happened to the account."""
+        r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 3)])
+
+        def interfere(call: Call) -> Fault | None:
+            if call.method == "mark_price" and reason == "SYMBOL_FLAT" and not r.venue.positions("BTCUSDT"):
+                by_hand = OrderRequest(
+                    symbol="BTCUSDT",
+                    side=Side.SELL,
+                    type=OrderType.MARKET,
+                    quantity=Decimal("0.01"),
+                    client_id="by-hand",
+                )
+                r.venue.place_order(by_hand)
+            return Fault(lost=Lost.REQUEST) if call.method == "positions" and reason == "SETUP_UNKNOWN" else None
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            r.faults = interfere
+            await r.hours(TO_SIGNAL + 0.1)
+
+        r.run(script)
+        assert triggers(r)[:2] == ["signal jump LONG", f"drop {reason}"], meanwhile
+        assert not any("-E" in order.client_id for order in r.venue.state.orders)
 
     def test_every_hour_leaves_a_point_of_the_equity_curve_however_fast_the_market_runs(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 6)])

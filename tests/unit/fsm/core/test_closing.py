@@ -32,6 +32,16 @@ def at_rest(stage: Stage) -> bool:
     return stage.exchange.position == 0 and not stage.exchange.open_ids() and stage.state in (State.IDLE, State.HALT)
 
 
+def partly_filled() -> tuple[Stage, str]:
+    """A LIMIT entry of which 0.02 are filled and seen; its client id."""
+    stage = Stage(entry_type=OrderType.LIMIT)
+    stage.signal()
+    entry = stage.trade.entry.client_id
+    stage.price("59970").exchange.fill(entry, Decimal("0.02"))
+    stage.look()
+    return stage, entry
+
+
 class TestTheOrdersOfAnExit:
     def test_partial_targets_go_before_the_close_and_the_stop_stays_until_flat(self) -> None:
         """R14: a resting reduce-only order takes the close's place (-2022, -4118)."""
@@ -98,11 +108,7 @@ class TestTheOrdersOfAnExit:
         assert at_rest(stage)
 
     def test_while_the_entry_still_waits_it_is_cancelled_first(self) -> None:
-        stage = Stage(entry_type=OrderType.LIMIT)
-        stage.signal()
-        entry = stage.trade.entry.client_id
-        stage.price("59970").exchange.fill(entry, Decimal("0.02"))
-        stage.look()
+        stage, _ = partly_filled()
         before = len(stage.sent)
         stage.command("flatten")
         assert [type(i).__name__ for i in stage.sent[before : before + 2]] == ["CancelEntry", "ClosePosition"]
@@ -329,11 +335,7 @@ class TestAnEmergencyClose:
 
     def test_closes_what_an_entry_that_no_look_shows_may_have_brought(self) -> None:
         """R20: nobody knows how much of it filled, so everything up to its whole quantity may be ours."""
-        stage = Stage(entry_type=OrderType.LIMIT)
-        stage.signal()
-        entry = stage.trade.entry.client_id
-        stage.price("59970").exchange.fill(entry, Decimal("0.02"))
-        stage.look()
+        stage, entry = partly_filled()
         stage.view = without(entry)
         stage.command("flatten")
         stage.exchange.fill(entry, Decimal("0.01"))
@@ -343,11 +345,7 @@ class TestAnEmergencyClose:
 
     def test_cancels_an_entry_that_goes_on_filling(self) -> None:
         """An entry left open would fill for as long as we close."""
-        stage = Stage(entry_type=OrderType.LIMIT)
-        stage.signal()
-        entry = stage.trade.entry.client_id
-        stage.price("59970").exchange.fill(entry, Decimal("0.02"))
-        stage.look()
+        stage, entry = partly_filled()
         stage.fate = lambda intent: "lost"
         stage.command("flatten")
         stage.fate = lambda intent: "ok"
