@@ -30,8 +30,8 @@ TRANSFER_TYPES = frozenset(
 """Money that came or went from outside (GET /fapi/v1/income, checked 2026-11)."""
 
 CURSOR = "transfers_cursor"
-WRITE_EVERY_S, WRITE_EVERY_MS = 300.0, 3_600_000
-"""An unchanged day's equity is still a curve: a point every five minutes, and every hour of a market that runs fast."""
+WRITE_EVERY_S, HOUR_MS = 300.0, 3_600_000
+"""An unchanged equity is still a curve: a point every five minutes, and in each hour of a market that runs fast."""
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class AccountDesk:
         self._shared = shared
         self._lanes = lanes
         self._on_limit = on_limit
-        self._written_s, self._written_ms = float("-inf"), 0
+        self._written_s, self._written_hour = float("-inf"), 0
         self._good_s = shared.clock.monotonic()
         self._is_stale = self._acted = False
         self._wallet: Decimal | None = None
@@ -123,10 +123,10 @@ class AccountDesk:
         self._cursor, self._wallet = cursor, account.wallet_balance
         shared.freshness.read_at(began_s)
         self._budgets = step.budgets
-        due = began_s - self._written_s >= WRITE_EVERY_S or at_ms - self._written_ms >= WRITE_EVERY_MS
-        if step.changes or due:
+        hour = at_ms // HOUR_MS
+        if step.changes or began_s - self._written_s >= WRITE_EVERY_S or hour != self._written_hour:
             shared.books.equity(at_ms, account)
-            self._written_s, self._written_ms = began_s, at_ms
+            self._written_s, self._written_hour = began_s, hour
         self._apply(step, at_ms)
 
     async def _transfers(self, account: Account) -> tuple[Decimal, _Cursor]:
