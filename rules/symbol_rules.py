@@ -73,6 +73,15 @@ class SymbolRules:
         used = {self.features[feature_name(key)].timeframe for key in self.fact_keys}
         return frozenset({self.entry_timeframe, self.regime_timeframe, *used})
 
+    def reads_as(self, other: SymbolRules) -> bool:
+        """Whether both read the same values of the same features over the same candles, whatever they make of them."""
+        if (self.fact_keys, self.timeframes) != (other.fact_keys, other.timeframes):
+            return False
+        names = {feature_name(key) for key in self.fact_keys}
+        return self.entry_timeframe is other.entry_timeframe and all(
+            self.features[name] == other.features[name] for name in names
+        )
+
     def classify(self, facts: Facts, state: RegimeState, candle_ms: int) -> RegimeState:
         """The regime after the entry candle that opened at ``candle_ms`` has closed; see regime.py for how.
 

@@ -55,11 +55,14 @@ class Store:
 
     @contextmanager
     def transaction(self, kind: type[WriteFailed] = WriteFailed) -> Iterator[apsw.Connection]:
-        """One immediate transaction: all of it is on the disk when the block ends, or ``kind`` is raised and none."""
+        """One immediate transaction: all of it is on the disk when the block ends, or ``kind`` is raised and none.
+
+        One within another is undone by itself, and stands when the outer one does.
+        """
         if self.mode == "read":
             raise kind(f"{self.path} is open for reading only", "open it for writing")
-        with self._turn, writing(self.path, kind), self.database.atomic():
-            yield self.connection
+        with self._turn, writing(self.path, kind), self.connection as connection:
+            yield connection
 
     @property
     def identity(self) -> IdentityRow | None:

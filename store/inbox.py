@@ -15,7 +15,9 @@ from store.rows import CommandAck
 from store.views import CommandRow
 
 _POST = "INSERT INTO commands (kind, symbol, source, state, posted_ms) VALUES (?, ?, ?, 'posted', ?)"
-_IS_POSTED = "SELECT 1 FROM commands WHERE state = 'posted' LIMIT 1"
+_IS_POSTED = "SELECT 1 FROM commands WHERE state IN ('posted', 'taken') AND state = 'posted' LIMIT 1"
+"""The first condition is that of the index ``commands_waiting``, which is how SQLite knows that it may use it."""
+
 _TAKE = "UPDATE commands SET state = 'taken', taken_ms = ? WHERE id = ? AND state = 'posted'"
 
 

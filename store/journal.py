@@ -29,8 +29,6 @@ from store.stretches import StretchRow, advance
 from store.tables import TABLES
 from store.writes import Writes
 
-_FILL_EXISTS = "SELECT 1 FROM fills WHERE symbol = ? AND fill_id = ?"
-
 
 class _Memory:
     """What the journal must know to continue: newest rows, open stretches, what is written once only.
@@ -219,7 +217,7 @@ class Journal:
 
     def _add_fill(self, step: _Step, fill: FillRow) -> None:
         key = (fill.symbol, fill.fill_id)
-        if step.knows_fill(key) or self._store.connection.execute(_FILL_EXISTS, key).fetchone():
+        if step.knows_fill(key) or self._store.connection.execute(statements.FILL_EXISTS, key).fetchone():
             return
         step.append(CHAINS[FillRow], [fill])
         step.fills.add(key)

@@ -12,6 +12,7 @@ on a file when *any* descriptor of it is closed, and the two libraries do not kn
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,9 @@ BUSY_MS = 2_000
 PAGE_SIZE = 8_192
 _JOURNAL_SIZE_LIMIT = 64 * 1024 * 1024
 
+STATEMENTS_KEPT = 500
+"""Prepared statements that a writer keeps; of apsw's own hundred, one in twelve had to be prepared anew."""
+
 _CREATE_PRAGMAS = {"page_size": PAGE_SIZE}
 _WRITE_PRAGMAS = {
     "journal_mode": "wal",
@@ -49,6 +53,7 @@ _READ_PRAGMAS = {"cache_size": -16_000}
 FAILURES = (apsw.Error, PeeweeException, UnicodeDecodeError)
 """What a statement can raise: apsw's own, Peewee's translation of it, and text that is no longer UTF-8."""
 
+_UNDONE = re.compile("no such savepoint|no transaction is active")
 _DAMAGE = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)
 
 
@@ -61,12 +66,15 @@ def library_version() -> str:
 class Database(APSWDatabase):  # type: ignore[misc]  # playhouse has no type hints
     """Peewee's database over apsw, which also remembers its connections so that all of them can be closed.
 
+    Transactions are apsw's (``with connection``), ``transactions`` says how they begin.
+
     Peewee keeps one connection a thread, which goes with its thread, and opens it when it is needed;
     ``close_everywhere`` closes those of all threads, and for good: whoever still writes then, as a task that outlives
     the daemon's lock, must fail and not open the database anew.
     """
 
-    def __init__(self, name: str, **options: Any) -> None:
+    def __init__(self, name: str, *, transactions: str = "DEFERRED", **options: Any) -> None:
+        self._transactions = transactions
         self._opened: WeakSet[apsw.Connection] = WeakSet()
         self._is_over = False
         super().__init__(name, **options)
@@ -75,6 +83,7 @@ class Database(APSWDatabase):  # type: ignore[misc]  # playhouse has no type hin
         if self._is_over:
             raise InterfaceError("it was closed")
         connection: apsw.Connection = super()._connect()
+        connection.transaction_mode = self._transactions
         self._opened.add(connection)
         return connection
 
@@ -93,7 +102,8 @@ def writer(path: Path, *, busy_ms: int = BUSY_MS) -> Database:
         str(path),
         pragmas={**_CREATE_PRAGMAS, **_WRITE_PRAGMAS},
         timeout=busy_ms / 1000,
-        lock_type="IMMEDIATE",
+        transactions="IMMEDIATE",
+        statementcachesize=STATEMENTS_KEPT,
         thread_safe=False,
     )
     for pragma, wanted in _WRITE_PRAGMAS.items():
@@ -146,6 +156,8 @@ def writing(path: Path, kind: type[WriteFailed] = WriteFailed) -> Iterator[None]
         yield
     except FAILURES as error:
         cause = _first_failure(error)
+        if isinstance(cause, kind):
+            raise cause from error  # one transaction within this one has told it
         raise kind(f"{path}: write failed, nothing of it was applied: {cause}", _hint(cause)) from error
 
 
@@ -157,7 +169,7 @@ def driver_error(error: BaseException) -> BaseException:
 
 def _first_failure(error: BaseException) -> BaseException:
     """A full disk rolls everything back at once, and undoing a part of it fails then: the cause failed before."""
-    while "no such savepoint" in str(error) and isinstance(error.__context__, FAILURES):
+    while _UNDONE.search(str(error)) and isinstance(error.__context__, (*FAILURES, WriteFailed)):
         error = error.__context__
     return error
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from store.canonical import Value
-from store.models import Alert, Candle, Command, Document, Intent, Order, Position, SeriesAnchor
+from store.models import Alert, Candle, Command, Document, Fill, Intent, Order, Position, SeriesAnchor
 from store.rows import (
     OPEN_ORDER_STATUSES,
     AlertRow,
@@ -50,6 +50,7 @@ _ALERT = (
     f" VALUES ({', '.join('?' * len(_ALERT_COLUMNS))})"
     " ON CONFLICT (dedupe_key) DO UPDATE SET repeats = repeats + 1"
 )
+FILL_EXISTS = f"SELECT 1 FROM {TABLES[Fill].name} WHERE symbol = ? AND fill_id = ?"
 CANDLE = f"{TABLES[Candle].insert} ON CONFLICT DO NOTHING"
 """A candle that is there already is left as it was used."""
 

@@ -72,7 +72,7 @@ def verify(path: Path | str, *, tail_only: bool = False, progress: Progress | No
     database = open_file(path)
     try:
         connection: apsw.Connection = database.connection()
-        with database.atomic():
+        with connection:
             require_newest(connection)
             checker.check(connection, tail_only=tail_only)
     except FAILURES as error:

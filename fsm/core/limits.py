@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
+from types import MappingProxyType
 
 import msgspec
 from msgspec.structs import replace
@@ -12,6 +15,7 @@ from fsm.core.events import EquityRead
 from fsm.core.policy import Policy
 from fsm.core.records import ZERO, AccountRecord, Flag, HaltCause, Period, Trade
 
+DAY_MS = 86_400_000
 PERIOD_CAUSES = {"day": HaltCause.LIMIT_DAY, "week": HaltCause.LIMIT_WEEK, "month": HaltCause.LIMIT_MONTH}
 
 
@@ -44,15 +48,23 @@ class AccountStep(msgspec.Struct, frozen=True, kw_only=True):
     budgets: tuple[Budget, ...] = ()
 
 
-def period_keys(at_ms: int) -> dict[str, str]:
+def period_keys(at_ms: int) -> Mapping[str, str]:
     """Names of the UTC day, ISO week and month that contain the instant."""
-    moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
+    return _keys_of_day(at_ms // DAY_MS)
+
+
+@lru_cache(maxsize=64)
+def _keys_of_day(day: int) -> Mapping[str, str]:
+    """Asked for at every reading of the account, of which a day has thousands."""
+    moment = datetime.fromtimestamp(day * DAY_MS / 1000, tz=UTC)
     iso = moment.isocalendar()
-    return {
-        "day": moment.strftime("%Y-%m-%d"),
-        "week": f"{iso.year}-W{iso.week:02d}",
-        "month": moment.strftime("%Y-%m"),
-    }
+    return MappingProxyType(
+        {
+            "day": moment.strftime("%Y-%m-%d"),
+            "week": f"{iso.year}-W{iso.week:02d}",
+            "month": moment.strftime("%Y-%m"),
+        }
+    )
 
 
 def read_equity(record: AccountRecord, event: EquityRead, policy: Policy) -> AccountStep:
@@ -128,7 +140,7 @@ def trade_booked(record: AccountRecord, trade: Trade, equity: Decimal | None) ->
     Its end may be the first thing that happens in a new period; that then starts with the equity known so far.
     """
     net = trade.net_pnl or ZERO
-    keys = period_keys(trade.closed_ms) if trade.closed_ms is not None else {}
+    keys: Mapping[str, str] = period_keys(trade.closed_ms) if trade.closed_ms is not None else {}
     for name in PERIOD_CAUSES:
         period: Period | None = getattr(record, name)
         if period is None:

@@ -35,6 +35,7 @@ from fsm.live.trouble import Troubles
 from fsm.live.vain import SignalsInVain
 from fsm.live.watch import UNPROTECTED_STATES
 from store.errors import JournalError
+from store.rows import PositionMark
 from store.verify import Report
 
 log = structlog.get_logger("fsm.daemon")
@@ -94,6 +95,7 @@ class Daemon:
         self.started = asyncio.Event()
         self._stop = asyncio.Event()
         self._vain = vain
+        self._marked: dict[str, PositionMark] = {}
 
     def stop(self) -> None:
         """Ask for an orderly end."""
@@ -187,6 +189,7 @@ class Daemon:
         while True:
             await shared.clock.sleep(HEARTBEAT_S_MIN)
             beats += 1
+            self._leave_marks()
             if beats % BEATS_A_DOCUMENT == 0:
                 self._leave_documents()
             now_ms, interval_ms = shared.clock.now_ms(), shared.in_force.settings.loops.heartbeat_interval_ms
@@ -195,6 +198,16 @@ class Daemon:
                 shared.books.note(now_ms, "HEARTBEAT", "ALIVE", open=shared.engine.active())
                 log.debug("heartbeat", reason="ALIVE", open=shared.engine.active())
                 self.say("heartbeat", f"alive, open: {shared.engine.active() or 'nothing'}", key=f"beat {now_ms}")
+
+    def _leave_marks(self) -> None:
+        """What positions are worth now. One commit a second for all of them, as nothing depends on it."""
+        marks = {name: lane.mark for name, lane in self.lanes.items() if lane.mark is not None}
+        fresh = [mark for name, mark in marks.items() if mark != self._marked.get(name)]
+        try:
+            self.shared.books.marks(fresh)
+            self._marked = marks
+        except JournalError as error:
+            log.warning("commit_failed", reason="JOURNAL", error=str(error))
 
     def _leave_documents(self) -> None:
         shared, at_ms = self.shared, self.shared.clock.now_ms()

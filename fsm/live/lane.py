@@ -20,7 +20,7 @@ from fsm.core.events import Commanded, DeadlinePassed, EntryShownAbsent, SymbolE
 from fsm.core.intents import Intent, PlaceEntry
 from fsm.core.move import Step
 from fsm.core.records import State, SymbolRecord
-from fsm.core.sight import look_request
+from fsm.core.sight import Sight, look_request, see
 from fsm.core.states import Trigger
 from fsm.live.books import position_mark
 from fsm.live.carrying import Carrying, Settled
@@ -29,6 +29,7 @@ from fsm.live.read_back import read_back
 from fsm.live.shared import Shared
 from fsm.live.watch import StopSeen, Watch, is_unsettled, stop_seen
 from store.errors import JournalError
+from store.rows import PositionMark
 
 log = structlog.get_logger("fsm.lane")
 
@@ -43,8 +44,8 @@ class Lane:
     """Run it as a task. JournalError, and nothing else, ends it: then no trading is possible.
 
     ``quiet`` is set while nothing is being done and nothing waits to be done at once. ``stop_seen`` is the stop of the
-    present position as a look last showed it. ``looked_s`` is when the newest look that was judged began,
-    ``is_waiting`` says that what it showed is looked at again soon.
+    present position as a look last showed it, ``mark`` what that position was worth. ``looked_s`` is when the newest
+    look that was judged began, ``is_waiting`` says that what it showed is looked at again soon.
     """
 
     def __init__(self, symbol: str, shared: Shared) -> None:
@@ -56,6 +57,7 @@ class Lane:
         )
         self.quiet = asyncio.Event()
         self.stop_seen: StopSeen | None = None
+        self.mark: PositionMark | None = None
         self.looked_s = float("-inf")
         self.is_waiting = False
         self._steps: deque[Step] = deque()
@@ -255,28 +257,27 @@ class Lane:
         for search in list(self._searches.values()):
             await self._judge_search(search, snapshot, now_s)
         self._evidence_s = None
-        self._remember_stop(snapshot, began_wall_ms)
-        self._plan_next_look(record, snapshot)
+        trade = self.record.trade
+        sight = None if trade is None else see(trade, snapshot, shared.engine.setting(self.symbol))
+        self._remember_stop(sight, began_wall_ms)
+        self._plan_next_look(record, snapshot, sight)
         self._mark(snapshot)
         self.looked_s = began_s
 
-    def _remember_stop(self, snapshot: SymbolSnapshot, asked_wall_ms: int) -> None:
+    def _remember_stop(self, sight: Sight | None, asked_wall_ms: int) -> None:
         record = self.record
-        seen = stop_seen(record, snapshot, self._shared.engine.setting(self.symbol), asked_wall_ms)
+        seen = stop_seen(record, sight, asked_wall_ms)
         if seen is not None or record.trade is None:
             self.stop_seen = seen
 
     def _mark(self, snapshot: SymbolSnapshot) -> None:
         """What the position is worth, for readers; nothing depends on it."""
-        if snapshot.position is not None and self.record.trade is not None:
-            try:
-                self._shared.books.marks([position_mark(snapshot.position)])
-            except JournalError as error:
-                log.warning("commit_failed", symbol=self.symbol, reason="JOURNAL", error=str(error))
+        position = None if self.record.trade is None else snapshot.position
+        self.mark = None if position is None else position_mark(position)
 
-    def _plan_next_look(self, before: SymbolRecord, snapshot: SymbolSnapshot) -> None:
-        record, setting = self.record, self._shared.engine.setting(self.symbol)
-        took_ms = self._watch.looked(record, snapshot, setting, self._shared.clock.monotonic())
+    def _plan_next_look(self, before: SymbolRecord, snapshot: SymbolSnapshot, sight: Sight | None) -> None:
+        record = self.record
+        took_ms = self._watch.looked(record, sight, self._shared.clock.monotonic())
         if took_ms is not None:
             log.info("stop_confirmed", symbol=self.symbol, reason="READ_BACK", took_ms=round(took_ms, 1))
             self._shared.audience.protected(self.symbol, took_ms)
@@ -286,7 +287,7 @@ class Lane:
             self._calm.clear()
         if record is not before:
             self._pace_s = LOOK_SOON_S
-        self.is_waiting = bool(self._searches) or is_unsettled(record, snapshot, setting)
+        self.is_waiting = bool(self._searches) or is_unsettled(record, snapshot, sight)
         if self.is_waiting:
             self._look_later()
         elif record.trade is not None or record.quarantine is not None:

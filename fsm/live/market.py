@@ -195,6 +195,11 @@ class Market:
         other._classified_ms = _NEVER_AGAIN_MS
         return other
 
+    def follow(self, rules: SymbolRules) -> None:
+        """Other rules that read the same facts: the indicators go on, and the regime's counters begin again."""
+        self.rules = rules
+        self.regime = self.regime.restarted()
+
     def become(self, other: Market, store: Store) -> None:
         """Read candles as ``other`` does. What closed meanwhile is fed now; the regime stands, its counters begin
         again."""

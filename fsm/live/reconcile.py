@@ -16,7 +16,6 @@ from exchange.client_ids import parse
 from exchange.errors import ExchangeError
 from exchange.types import AlgoOrder, Order, Position
 from fsm.core.records import Flag, HaltCause, State
-from fsm.live.books import position_mark
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
 
@@ -61,7 +60,6 @@ class Reconciler:
         positions = [position for position in await exchange.positions() if position.quantity != 0]
         counted = self._compare(positions, orders, algos)
         self._strangers([*orders, *algos])
-        self._mark(positions)
         return counted
 
     def _compare(self, positions: list[Position], orders: list[Order], algos: list[AlgoOrder]) -> Counted:
@@ -117,6 +115,3 @@ class Reconciler:
             log.error("second_copy", symbol=order.symbol, reason="FOREIGN", client_id=order.client_id)
             sentence = f"{order.client_id} was placed by another copy of this bot: no new entries until you resume"
             self._on_anomaly(order.symbol, "FOREIGN_COPY", sentence)
-
-    def _mark(self, positions: list[Position]) -> None:
-        self._shared.books.marks([position_mark(position) for position in positions])

@@ -60,23 +60,31 @@ class Reload:
         old = shared.in_force.rules
         if rules.hash == old.hash:
             return
-        wanted = shared.in_force.settings.timeframes.entry
-        if rules.for_symbol("").entry_timeframe is not wanted:
-            raise SourceError([Problem(rules.name, 1, 1, f"the entry timeframe must stay {wanted} until a restart")])
+        entry = shared.in_force.settings.timeframes.entry
+        if rules.for_symbol("").entry_timeframe is not entry:
+            raise SourceError([Problem(rules.name, 1, 1, f"the entry timeframe must stay {entry} until a restart")])
         unnamed = shared.in_force.settings.timeframes.unnamed(rules.timeframes)
         if unnamed:
             told = f"candles of {', '.join(unnamed)} are not among the timeframes of config.yaml until a restart"
             raise SourceError([Problem(rules.name, 1, 1, told)])
         markets, store = self._daemon.markets, shared.books.store
-        others = {symbol: await market.under(rules.for_symbol(symbol), store) for symbol, market in markets.items()}
+        wanted = {symbol: rules.for_symbol(symbol) for symbol in markets}
+        others = {
+            symbol: await market.under(wanted[symbol], store)
+            for symbol, market in markets.items()
+            if not market.rules.reads_as(wanted[symbol])
+        }
         async with self._daemon.schedule.turn:
             at_ms = shared.clock.now_ms()
             version = RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)
             shared.books.journal.commit(Batch(rule_versions=[version]))
             shared.in_force.swap_rules(rules)
             shared.books.rules_hash = rules.hash
-            for symbol, other in others.items():
-                markets[symbol].become(other, store)
+            for symbol, market in markets.items():
+                if symbol in others:
+                    market.become(others[symbol], store)
+                else:
+                    market.follow(wanted[symbol])
         self._accepted("RULES", f"new rules {rules.hash[:8]} in place of {old.hash[:8]}")
 
     def _take_config(self, path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from exchange.types import SymbolSnapshot
 from fsm.core.records import ZERO, State, SymbolRecord, TradeSide
 from fsm.core.scene import Setting
-from fsm.core.sight import Sight, look_request, see
+from fsm.core.sight import Sight, look_request
 
 LOOKS_MIN = 2
 LACKING_S_MIN = 2.0
@@ -29,10 +29,12 @@ class ProtectionTimes:
 
     times_ms: list[float] = field(default_factory=list)
     late: int = 0
+    _counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_MS) + 1))
 
     def add(self, ms: float) -> None:
         if len(self.times_ms) < TIMES_KEPT:
             self.times_ms.append(ms)
+            self._counts[bisect_left(BUCKETS_MS, ms)] += 1
 
     def summary(self) -> dict[str, float | int | None]:
         """Count, p50, p99 and largest; and how often the deadline passed."""
@@ -47,10 +49,8 @@ class ProtectionTimes:
 
     def histogram(self) -> dict[str, Any]:
         """How many took at most so long, each counted once, and their sum; the last bucket has no top."""
-        bounds = (-1.0, *BUCKETS_MS, float("inf"))
-        counts = [sum(low < ms <= top for ms in self.times_ms) for low, top in pairwise(bounds)]
         tops = (*BUCKETS_MS, None)
-        buckets = [{"le_ms": top, "count": count} for top, count in zip(tops, counts, strict=True)]
+        buckets = [{"le_ms": top, "count": count} for top, count in zip(tops, self._counts, strict=True)]
         return {"sum_ms": round(sum(self.times_ms), 3), "buckets": buckets}
 
 
@@ -68,10 +68,10 @@ class StopSeen(msgspec.Struct, frozen=True, kw_only=True):
     verified_wall_ms: int
 
 
-def stop_seen(record: SymbolRecord, snapshot: SymbolSnapshot, setting: Setting, wall_ms: int) -> StopSeen | None:
+def stop_seen(record: SymbolRecord, sight: Sight | None, wall_ms: int) -> StopSeen | None:
     """The stop in force, if this look shows it resting just as it is wanted."""
     trade = record.trade
-    if trade is None or trade.stop is None or not see(trade, snapshot, setting).stop_rests:
+    if trade is None or trade.stop is None or sight is None or not sight.stop_rests:
         return None
     return StopSeen(client_id=trade.stop.client_id, trigger_price=trade.stop.trigger_price, verified_wall_ms=wall_ms)
 
@@ -104,13 +104,12 @@ class Watch:
         self._times.late += 1
         self._naked_since_s = None
 
-    def looked(self, record: SymbolRecord, snapshot: SymbolSnapshot, setting: Setting, now_s: float) -> float | None:
+    def looked(self, record: SymbolRecord, sight: Sight | None, now_s: float) -> float | None:
         """Judge a look after the engine did; gives the milliseconds to protection when it is what confirmed a stop."""
         trade = record.trade
-        if trade is None or trade.first_fill_ms is None or record.state not in UNPROTECTED_STATES:
+        if trade is None or sight is None or trade.first_fill_ms is None or record.state not in UNPROTECTED_STATES:
             self._naked_since_s = None
             return None
-        sight = see(trade, snapshot, setting)
         covered = sight.stop_rests or sight.bridged  # while a stop is moved, the one before or the bridge covers
         if sight.position > 0 and not covered:
             if self._naked_since_s is None:
@@ -145,11 +144,11 @@ def _appearance(record: SymbolRecord, snapshot: SymbolSnapshot, setting: Setting
     return record.state, missing, orders, algos, quantity, len(snapshot.fills)
 
 
-def is_unsettled(record: SymbolRecord, snapshot: SymbolSnapshot, setting: Setting) -> bool:
-    """True when what this look shows should not stay so: look again soon."""
+def is_unsettled(record: SymbolRecord, snapshot: SymbolSnapshot, sight: Sight | None) -> bool:
+    """True when what this look shows should not stay so: look again soon. ``sight`` is that of the trade, if any."""
     trade = record.trade
     quantity = snapshot.position.quantity if snapshot.position else ZERO
-    if trade is None:
+    if trade is None or sight is None:
         is_open = any(order.status.is_open for order in snapshot.orders)
         is_open = is_open or any(algo.status.is_open for algo in snapshot.algo_orders)
         return record.quarantine is None and (quantity != 0 or is_open)
@@ -159,7 +158,7 @@ def is_unsettled(record: SymbolRecord, snapshot: SymbolSnapshot, setting: Settin
         return trade.entry.price is None
     if record.state not in UNPROTECTED_STATES:
         return False
-    return _differs(record, see(trade, snapshot, setting), quantity)
+    return _differs(record, sight, quantity)
 
 
 def _differs(record: SymbolRecord, sight: Sight, quantity: object) -> bool:

@@ -24,8 +24,8 @@ class Upgrade(msgspec.Struct, frozen=True):
 
 def create(database: Database, *, at_ms: int | None = None) -> None:
     """Make the newest schema in an empty file, in one transaction."""
-    with database.atomic():
-        connection: apsw.Connection = database.connection()
+    connection: apsw.Connection = database.connection()
+    with connection:
         connection.pragma("application_id", APPLICATION_ID)
         apply_steps(connection, STEPS, at_ms=at_ms)
 
@@ -49,7 +49,7 @@ def upgrade(path: Path | str, *, at_ms: int | None = None, steps: Sequence[Step]
         if before == newest:
             return Upgrade(before, before, None)
         copy = backup(path, _free_name(path, before))
-        with writing(path, WriteFailed), database.atomic():
+        with writing(path, WriteFailed), connection:
             connection.pragma("application_id", APPLICATION_ID)
             apply_steps(connection, [step for step in steps if step.version > before], at_ms=at_ms)
     finally:

@@ -11,6 +11,7 @@ from store.models import AccountState, Fill, Intent, Order, Position, SymbolStat
 from store.queries.fetching import fetch, fetch_one, unindexed
 from store.rows import OPEN_ORDER_STATUSES, FillRow
 from store.sqlite import reading
+from store.statements import FILL_EXISTS
 from store.views import AccountRow, IntentRow, OrderRow, PositionRow, SymbolRow, TradeRow
 
 ABANDONED = "ABANDONED"
@@ -102,8 +103,7 @@ def fills(
 def has_fill(store: Store, symbol: str, fill_id: int) -> bool:
     """Whether the journal has this execution."""
     with reading(store.path):
-        found = Fill.select().where((Fill.symbol == symbol) & (Fill.fill_id == fill_id))
-        return bool(found.bind(store.database).exists())
+        return store.connection.execute(FILL_EXISTS, (symbol, fill_id)).fetchone() is not None
 
 
 def intents(store: Store, transition_id: int) -> list[IntentRow]:

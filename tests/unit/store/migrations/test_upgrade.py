@@ -22,7 +22,7 @@ def database_of_version(path: Path, version: int) -> None:
     """A database as the release with that schema made it."""
     database = writer(path)
     connection = database.connection()
-    with database.atomic():
+    with connection:
         connection.pragma("application_id", APPLICATION_ID)
         apply_steps(connection, [step for step in migrations.STEPS if step.version <= version], at_ms=1)
     database.close_everywhere()
