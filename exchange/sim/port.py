@@ -134,7 +134,10 @@ Faults = Callable[[Call], Fault | None]
 
 
 class SimPort:
-    """Implements exchange.port.Exchange on a stage. ``latency_s`` is one round trip, half of it each way."""
+    """Implements exchange.port.Exchange on a stage. ``latency_s`` is one round trip.
+
+    A write takes half of it each way. A read shows what was so when it was asked: it is as stale as it can be.
+    """
 
     def __init__(
         self,
@@ -300,7 +303,7 @@ class SimPort:
 
     # --- the way there and back ---------------------------------------------------------------
     async def _write(self, method: str, symbol: str, client_id: str, act: Callable[[], Outcome]) -> Outcome:
-        fault = await self._go(method, symbol, client_id)
+        fault = await self._go(method, symbol, client_id, self.latency_s / 2)
         if fault.refuse is not None:
             return Refused(fault.refuse, "refused by a fault")
         if fault.lost is Lost.REQUEST:
@@ -325,7 +328,7 @@ class SimPort:
         task.add_done_callback(self._late.discard)
 
     async def _read(self, method: str, symbol: str, act: Callable[[], _Answer], client_id: str = "") -> _Answer:
-        fault = await self._go(method, symbol, client_id)
+        fault = await self._go(method, symbol, client_id, 0.0)
         if fault.refuse is not None:
             raise Refusal(fault.refuse, "refused by a fault")
         if fault.error is not None:
@@ -333,13 +336,13 @@ class SimPort:
         if fault.lost is not None:
             raise Unreachable(f"{method}: time-out")
         answer = act()
-        await self._sleep(fault.answer_delay_s + self.latency_s / 2)
+        await self._sleep(fault.answer_delay_s + self.latency_s)
         return fault.alter(answer) if fault.alter is not None else answer
 
-    async def _go(self, method: str, symbol: str, client_id: str) -> Fault:
+    async def _go(self, method: str, symbol: str, client_id: str, way_s: float) -> Fault:
         self.calls += 1
         fault = self.faults(Call(self.calls, method, symbol, client_id)) or Fault()
-        await self._sleep(fault.delay_s + self.latency_s / 2)
+        await self._sleep(fault.delay_s + way_s)
         return fault
 
     def _order(self, symbol: str, client_id: str) -> Order | None:

@@ -71,6 +71,7 @@ class Bookkeeper:
     def __init__(self, shared: Shared, on_mismatch: OnMismatch) -> None:
         self._shared = shared
         self._on_mismatch = on_mismatch
+        self._day_ms: int | None = None
 
     async def run(self) -> None:
         while True:
@@ -86,15 +87,22 @@ class Bookkeeper:
         day_ms = self._first_day(now_ms)
         while day_ms + DAY_MS + SETTLE_MS <= now_ms:
             await self._compare(day_ms)
-            day_ms += DAY_MS
+            self._day_ms = day_ms = day_ms + DAY_MS
             self._shared.books.document(CURSOR, now_ms, _Cursor(day_ms))
 
     def _first_day(self, now_ms: int) -> int:
-        store, today_ms = self._shared.books.store, now_ms - now_ms % DAY_MS
+        """The first day that was not compared, of those that the exchange still knows."""
+        today_ms = now_ms - now_ms % DAY_MS
         oldest_ms = today_ms - HISTORY_DAYS * DAY_MS
+        if self._day_ms is None:
+            self._day_ms = self._stored_day(oldest_ms, today_ms, now_ms)
+        return max(self._day_ms, oldest_ms)
+
+    def _stored_day(self, oldest_ms: int, today_ms: int, now_ms: int) -> int:
+        store = self._shared.books.store
         found = queries.document(store, CURSOR)
         if found is not None:
-            return max(msgspec.json.decode(found.body_json, type=_Cursor).day_ms, oldest_ms)
+            return msgspec.json.decode(found.body_json, type=_Cursor).day_ms
         earlier = queries.trades_closed(store, since_ms=oldest_ms, until_ms=today_ms)
         first_ms = earlier[0].closed_ms if earlier and earlier[0].closed_ms is not None else now_ms
         return first_ms - first_ms % DAY_MS

@@ -23,7 +23,7 @@ from store.views import CommandRow
 log = structlog.get_logger("fsm.commands")
 
 KINDS = ("pause", "resume", "flatten", "halt")
-POLL_S = 0.2
+POLL_S = 0.25
 FLAT_WAIT_S = 60.0
 FLAT_LOOK_S = 0.1
 OPERATOR = HaltCause.OPERATOR.value

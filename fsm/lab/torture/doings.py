@@ -48,6 +48,7 @@ class Doings:
         self._watchman = watchman
         self._monotonic = monotonic
         self._blocker: Store | None = None
+        self._window: Store | None = None
         self._hands = 0
         self.ever_touched: set[str] = set()
         self.disk_until_s = float("-inf")
@@ -77,12 +78,17 @@ class Doings:
 
     # --- commands -----------------------------------------------------------------------------
     def command(self, kind: str, symbol: str) -> None:
-        """From another process, as the command line does; a database that is locked refuses it."""
-        if not self._patient.db.exists():
+        self._post([(kind, symbol)])
+
+    def _post(self, commands: list[tuple[str, str]]) -> None:
+        """From another process, as the window does; a database that is locked refuses them."""
+        if not commands or not self._patient.db.exists():
             return
         try:
-            with open_store(self._patient.db, mode="post", busy_ms=BUSY_MS) as store:
-                Inbox(store).post(kind, symbol or None, "cli", self._venue.now_ms)
+            if self._window is None:
+                self._window = open_store(self._patient.db, mode="post", busy_ms=BUSY_MS)
+            for kind, symbol in commands:
+                Inbox(self._window).post(kind, symbol or None, "web", self._venue.now_ms)
         except StoreError:
             return
 
@@ -93,11 +99,9 @@ class Doings:
         if patient.daemon is None or not patient.is_alive:
             return
         engine = patient.daemon.shared.engine
-        if engine.account.halt or engine.account.paused:
-            self.command("resume", "")
-        for record in engine.machines.records():
-            if record.halt or record.paused or record.quarantine:
-                self.command("resume", record.symbol)
+        standing = [r.symbol for r in engine.machines.records() if r.halt or r.paused or r.quarantine]
+        everybody = [""] if engine.account.halt or engine.account.paused else []
+        self._post([("resume", symbol) for symbol in (*everybody, *standing)])
 
     # --- money --------------------------------------------------------------------------------
     def money(self, what: str, amount: float) -> None:
@@ -224,6 +228,13 @@ class Doings:
             self._blocker = None
         if self._patient.store is not None:
             self._patient.store.connection.pragma("max_page_count", FULL_PAGES_LIFTED)
+
+    def close(self) -> None:
+        """Leave nothing open."""
+        self.mend_disk()
+        if self._window is not None:
+            self._window.close()
+            self._window = None
 
     def clock(self, what: Disturbance) -> None:
         self.clock_offset_ms = int(what.amount * 1000)

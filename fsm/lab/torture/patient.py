@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from fsm.config import Config, load_config
+from fsm.config import Config, read_environment, read_settings
 from fsm.core.records import AccountRecord, SymbolRecord
 from fsm.lab.torture.invariants import Watchman, same_records
 from fsm.lab.torture.tortured_port import KillSwitch, TorturedPort
@@ -22,7 +22,7 @@ from fsm.live.reload import Reload
 from fsm.live.shared import Shared
 from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset, parse_rules
-from rules.yaml_source import SourceError
+from rules.yaml_source import SourceError, parse_source
 from store.alerts import AlertBox
 from store.database import Store, open_store
 from store.errors import StoreError
@@ -93,7 +93,7 @@ class Patient:
         """A new process. A config or rules file that is wrong at this moment is what keeps it from starting."""
         self._lock.acquire()
         try:
-            config = load_config(self.config_path, None, ENVIRONMENT)
+            config = _config(self.config_path.read_text(encoding="utf-8"))
             rules = _rules(self.rules_path.read_text(encoding="utf-8"))
         except SourceError:
             self._lock.release()
@@ -183,6 +183,13 @@ class Patient:
             self.daemon.stop()
             await asyncio.wait({self._task}, timeout=wait_s)
         await self.kill()
+
+
+@lru_cache(maxsize=32)
+def _config(text: str) -> Config:
+    """Parsed once, as the rules are."""
+    settings = read_settings(parse_source(text, "config.yaml"))
+    return Config(settings=settings, environment=read_environment(None, ENVIRONMENT), text=text)
 
 
 @lru_cache(maxsize=32)

@@ -107,7 +107,7 @@ class World:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        self.doings.mend_disk()
+        self.doings.close()
 
     # --- the plan -----------------------------------------------------------------------------
     async def play(self) -> None:
