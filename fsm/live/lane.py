@@ -36,9 +36,6 @@ log = structlog.get_logger("fsm.lane")
 LOOK_SOON_S = 0.25
 """First pause before an unsettled symbol is looked at again; it doubles up to the reconcile interval."""
 
-OWED_LOOK_S = 0.5
-"""How often a long piece of work is asked whether a stop is owed meanwhile: it may itself be what finds that out."""
-
 COMMIT_AGAIN_S = (0.05, 0.2, 0.5, 1.0)
 """Pauses before a failed commit is tried again: what it was to record has not happened, so waiting loses nothing."""
 
@@ -168,7 +165,7 @@ class Lane:
         try:
             while not task.done():
                 left_s = self._watch.left_s(self._shared.clock.monotonic(), self._shared.deadline_ms)
-                await asyncio.wait({task}, timeout=OWED_LOOK_S if left_s is None else max(left_s, 0.0))
+                await asyncio.wait({task}, timeout=None if left_s is None else max(left_s, 0.0))
                 if not task.done() and await self._keep_deadline():
                     return
             task.result()

@@ -20,6 +20,7 @@ from store.database import open_store
 from store.verify import verify
 from tests.integration.scenarios.acting import BTC, STOPPED, TOP, Make, answer, post, to_trade
 
+ETH = 3_000.0
 WON = [jump(BTC), *quiet(TOP, 2), (TOP, BTC * 1.05, TOP, TOP), *quiet(TOP, 4)]
 
 
@@ -143,6 +144,36 @@ class TestALife:
             assert {at_ms // HOUR_MS for at_ms in times_ms} == set(range(first, now + 1)), times_ms
 
         r.run(script)
+
+    def test_what_positions_are_worth_is_written_once_a_second_for_all_of_them_and_only_when_it_has_changed(
+        self, rehearse: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is for whoever watches, so it must not take the disk's time from what protects."""
+        r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 6)], ETHUSDT=[jump(ETH), *quiet(ETH * 1.01, 6)])
+        written: list[list[str]] = []
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            await r.hours(TO_SIGNAL + 0.5)
+            marks = r.running.shared.books.marks
+            monkeypatch.setattr(
+                r.running.shared.books,
+                "marks",
+                lambda rows: (written.append([row.symbol for row in rows]), marks(rows)),
+            )
+            await r.seconds(10)
+            written.clear()
+            await r.hours(0.1)
+            await r.seconds(30)
+            with open_store(r.db, mode="read") as store:
+                told = {row.symbol: (row.mark, row.upnl) for row in queries.positions(store)}
+            held = {each.symbol: (each.mark_price, each.unrealized_pnl) for each in r.venue.positions()}
+            assert told == held
+            assert len(held) == 2
+
+        r.run(script)
+        assert [symbols for symbols in written if symbols] == [["BTCUSDT", "ETHUSDT"]]
+        assert len(written) >= 30
 
     def test_targets_take_the_profit_and_the_books_agree_with_the_exchange(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=WON)

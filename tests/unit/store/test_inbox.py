@@ -10,7 +10,7 @@ import pytest
 
 from store.database import Store, open_store
 from store.errors import WriteFailed
-from store.inbox import Inbox
+from store.inbox import _IS_POSTED, Inbox
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,6 +22,12 @@ with open_store(sys.argv[1], mode="post", busy_ms=30_000) as store:
     for number in range(int(sys.argv[3])):
         Inbox(store).post("pause", f"{sys.argv[2]}-{number}", "cli", number)
 """
+
+
+def test_asking_whether_anything_waits_reads_only_what_waits(store: Store) -> None:
+    """It is asked several times a second, and old commands stay in the table."""
+    ((*_, plan),) = store.connection.execute(f"EXPLAIN QUERY PLAN {_IS_POSTED}").fetchall()
+    assert plan == "SCAN commands USING INDEX commands_waiting"
 
 
 def test_a_command_goes_from_posted_over_taken_to_done(path: Path, store: Store) -> None:

@@ -113,6 +113,37 @@ def test_other_rules_read_the_candles_beside_the_old_ones_which_work_on_meanwhil
     assert market.facts() == fresh.facts()
 
 
+THRESHOLD = RULES.replace("1.008", "1.02")
+
+
+@pytest.mark.parametrize(
+    ("changed", "alike"),
+    [
+        (RULES, True),
+        (THRESHOLD, True),
+        (OTHER_RULES, False),
+        (RULES.replace("close_1h > 1.008 * open_1h", "close_1h > 1.008 * open_1h[1]"), False),
+        (RULES.replace("open_1h: {indicator: open,", "open_1h: {indicator: high,"), False),
+    ],
+)
+def test_rules_read_alike_when_they_read_the_same_values_whatever_they_make_of_them(changed: str, alike: bool) -> None:
+    assert rules_of().reads_as(rules_of(changed)) is alike
+    assert rules_of(changed).reads_as(rules_of()) is alike
+
+
+def test_other_rules_that_read_the_same_go_on_with_what_was_read(store: Store) -> None:
+    """R49: as if the bot had been started with them, but for the regime's counters, which begin again in both."""
+    market = market_of(rules_of())
+    asyncio.run(market.restore(store, ""))
+    regime, other = market.regime, rules_of(THRESHOLD)
+    market.follow(other)
+    assert market.rules is other
+    assert market.regime == regime.restarted()
+    fresh = market_of(other)
+    asyncio.run(fresh.restore(store, ""))
+    assert (market.facts(), market.candle_ms) == (fresh.facts(), fresh.candle_ms)
+
+
 def test_a_hole_that_opens_while_other_rules_are_prepared_is_no_reason_to_stop_half_way(store: Store) -> None:
     """The rules of the other symbols are exchanged by then: this one's must be too."""
     market = market_of(rules_of())
