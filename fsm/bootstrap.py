@@ -40,6 +40,7 @@ from fsm.live.chat import Chat
 from fsm.live.clock import Clock, PacedClock, WallClock
 from fsm.live.daemon import Background, Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
+from fsm.live.leftovers import set_aside
 from fsm.live.listening import Listening
 from fsm.live.messenger import Tally
 from fsm.live.ownership import knows_our_orders
@@ -337,6 +338,7 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
     reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
     beside = [asyncio.ensure_future(keeper()) for keeper in (*keepers, reload.run)]
     beside.append(asyncio.ensure_future(daemon.shared.pulse.feel(daemon.shared.clock)))
+    beside.append(asyncio.ensure_future(set_aside(daemon.started, WallClock())))
     beside.append(asyncio.ensure_future(_announce(run, where, daemon)))
     if where.is_embedded:
         beside.append(asyncio.ensure_future(_hurry(run, where, daemon)))
