@@ -75,12 +75,12 @@ class SymbolRules:
 
     def reads_as(self, other: SymbolRules) -> bool:
         """Whether both read the same values of the same features over the same candles, whatever they make of them."""
-        if (self.fact_keys, self.timeframes) != (other.fact_keys, other.timeframes):
-            return False
-        names = {feature_name(key) for key in self.fact_keys}
-        return self.entry_timeframe is other.entry_timeframe and all(
-            self.features[name] == other.features[name] for name in names
-        )
+        return self._reading == other._reading
+
+    @property
+    def _reading(self) -> tuple[object, ...]:
+        used = {key: self.features[feature_name(key)] for key in self.fact_keys}
+        return self.entry_timeframe, self.timeframes, used
 
     def classify(self, facts: Facts, state: RegimeState, candle_ms: int) -> RegimeState:
         """The regime after the entry candle that opened at ``candle_ms`` has closed; see regime.py for how.

@@ -1,20 +1,15 @@
 """The outbox of messages for the operator: kept until delivered, each once, whatever the messenger does (R51)."""
 
-# ruff: noqa: S608 - table and column names in the SQL are constants of ours; values are always bound
-
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from store import statements
 from store.database import Store
+from store.queries.fetching import select_each
 from store.rows import AlertRow
-from store.sqlite import reading
 
-_COLUMNS = AlertRow.__struct_fields__
-_DUE = f"SELECT {', '.join(_COLUMNS)} FROM alerts WHERE state = 'PENDING' AND due_ms <= ? ORDER BY due_ms, id"
+_DUE = "SELECT * FROM alerts WHERE state = 'PENDING' AND due_ms <= ? ORDER BY due_ms, id"
 _SENT = "UPDATE alerts SET state = 'SENT', sent_ms = ?, attempts = attempts + 1, last_error = NULL WHERE id = ?"
 _FAILED = "UPDATE alerts SET attempts = attempts + 1, last_error = ?, due_ms = ? WHERE id = ? AND state = 'PENDING'"
 _DROPPED = "UPDATE alerts SET state = 'DROPPED', last_error = ? WHERE id = ? AND state = 'PENDING'"
@@ -35,10 +30,8 @@ class AlertBox:
 
     def due(self, now_ms: int, *, limit: int = 20) -> list[AlertRow]:
         """Messages to deliver now, the longest due first. It is asked every second, mostly for nothing."""
-        with reading(self._store.path):
-            # A bound LIMIT makes SQLite plan the query anew each time, which takes five times as long as asking.
-            found = self._store.connection.execute(f"{_DUE} LIMIT {limit:d}", (now_ms,)).fetchall()
-        return [msgspec.convert(dict(zip(_COLUMNS, row, strict=True)), AlertRow) for row in found]
+        # A bound LIMIT makes SQLite plan the query anew each time, which takes five times as long as asking.
+        return list(select_each(self._store, f"{_DUE} LIMIT {limit:d}", (now_ms,), AlertRow))
 
     def sent(self, alert_id: int, at_ms: int) -> None:
         """It was delivered."""

@@ -157,7 +157,7 @@ def writing(path: Path, kind: type[WriteFailed] = WriteFailed) -> Iterator[None]
     except FAILURES as error:
         cause = _first_failure(error)
         if isinstance(cause, kind):
-            raise cause from error  # one transaction within this one has told it
+            raise cause from cause.__cause__  # a transaction within this one has told it
         raise kind(f"{path}: write failed, nothing of it was applied: {cause}", _hint(cause)) from error
 
 

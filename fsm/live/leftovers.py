@@ -29,7 +29,7 @@ async def set_aside(started: asyncio.Event, clock: Clock) -> None:
         while True:
             gc.freeze()
             await clock.sleep(AGAIN_S)
-            gc.collect(1)
+            gc.collect()  # of one day alone, so nothing that is garbage is set aside
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()

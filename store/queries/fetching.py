@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import apsw
@@ -27,18 +27,20 @@ def fetch_one(store: Store, query: ModelSelect[Any], row_type: type[Row]) -> Row
 
 
 def fetch_each(store: Store, query: ModelSelect[Any], row_type: type[Row]) -> Iterator[Row]:
-    """The rows of a query, one at a time: memory does not grow with their number.
+    """The rows of a query, one at a time: memory does not grow with their number."""
+    return select_each(store, *query.bind(store.database).sql(), row_type)
 
-    Peewee makes the SQL and the driver runs it: Peewee's own rows would cost twice as much.
-    """
+
+def select_each(store: Store, sql: str, values: Sequence[Any], row_type: type[Row]) -> Iterator[Row]:
+    """The same for SQL: Peewee has made it, or it is asked so often that making it would cost more than asking."""
     with reading(store.path):
-        cursor = store.connection.execute(*query.bind(store.database).sql())
+        cursor = store.connection.execute(sql, values)
         try:
             names = [name for name, _ in cursor.get_description()]
         except apsw.ExecutionCompleteError:  # there are no rows
             return
-        for values in cursor:
-            yield _struct(store, dict(zip(names, values, strict=True)), row_type)
+        for row in cursor:
+            yield _struct(store, dict(zip(names, row, strict=True)), row_type)
 
 
 def unindexed(field: Any) -> Any:

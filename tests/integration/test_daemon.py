@@ -11,14 +11,16 @@ import msgspec
 import pytest
 
 from exchange.sim.port import Call, Fault, Lost
-from exchange.types import OrderRequest, OrderType, Side
+from exchange.types import Side
 from fsm.core.records import State
 from fsm.lab.rehearsal import HOUR_MS, Rehearsal
 from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
+from store.errors import JournalError
+from store.rows import PositionMark
 from store.verify import verify
-from tests.integration.scenarios.acting import BTC, STOPPED, TOP, Make, answer, post, to_trade
+from tests.integration.scenarios.acting import BTC, STOPPED, TOP, Make, answer, by_hand, post, to_trade
 
 ETH = 3_000.0
 WON = [jump(BTC), *quiet(TOP, 2), (TOP, BTC * 1.05, TOP, TOP), *quiet(TOP, 4)]
@@ -108,14 +110,7 @@ class TestALife:
 
         def interfere(call: Call) -> Fault | None:
             if call.method == "mark_price" and reason == "SYMBOL_FLAT" and not r.venue.positions("BTCUSDT"):
-                by_hand = OrderRequest(
-                    symbol="BTCUSDT",
-                    side=Side.SELL,
-                    type=OrderType.MARKET,
-                    quantity=Decimal("0.01"),
-                    client_id="by-hand",
-                )
-                r.venue.place_order(by_hand)
+                by_hand(r, Side.SELL, Decimal("0.01"))
             return Fault(lost=Lost.REQUEST) if call.method == "positions" and reason == "SETUP_UNKNOWN" else None
 
         async def script(r: Rehearsal) -> None:
@@ -156,13 +151,15 @@ class TestALife:
             await r.start()
             await r.hours(TO_SIGNAL + 0.5)
             marks = r.running.shared.books.marks
-            monkeypatch.setattr(
-                r.running.shared.books,
-                "marks",
-                lambda rows: (written.append([row.symbol for row in rows]), marks(rows)),
-            )
+
+            def watched(rows: list[PositionMark]) -> None:
+                written.append([row.symbol for row in rows])
+                if rows and len([row for row in written if row]) == 1:
+                    raise JournalError("database is locked", "wait")
+                marks(rows)
+
             await r.seconds(10)
-            written.clear()
+            monkeypatch.setattr(r.running.shared.books, "marks", watched)
             await r.hours(0.1)
             await r.seconds(30)
             with open_store(r.db, mode="read") as store:
@@ -172,7 +169,8 @@ class TestALife:
             assert len(held) == 2
 
         r.run(script)
-        assert [symbols for symbols in written if symbols] == [["BTCUSDT", "ETHUSDT"]]
+        both = ["BTCUSDT", "ETHUSDT"]
+        assert [symbols for symbols in written if symbols] == [both, both], "what failed is written a second later"
         assert len(written) >= 30
 
     def test_targets_take_the_profit_and_the_books_agree_with_the_exchange(self, rehearse: Make) -> None:
