@@ -53,7 +53,7 @@ def bits(value: float | None) -> bytes:
 
 
 @given(measures, columns)
-@settings(max_examples=400)
+@settings(max_examples=600)
 def test_numbers_are_equal_bit_for_bit(node: Node, table: dict[str, list[float]]) -> None:
     whole = np.broadcast_to(numbers(node, lambda key: np.array(table[key])), (ROWS,)).tolist()
     one = numeric(node)
@@ -63,7 +63,7 @@ def test_numbers_are_equal_bit_for_bit(node: Node, table: dict[str, list[float]]
 
 
 @given(conditions, columns)
-@settings(max_examples=400)
+@settings(max_examples=600)
 def test_truths_are_equal(node: Node, table: dict[str, list[float]]) -> None:
     whole = np.broadcast_to(truths(node, lambda key: np.array(table[key])), (ROWS,)).tolist()
     test = logical(node)

@@ -511,7 +511,7 @@ def _paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @given(st.data())
-@settings(max_examples=120)
+@settings(max_examples=200)
 def test_whatever_is_written_is_loaded_or_refused_with_places(small_text: str, data: st.DataObject) -> None:
     content = yaml.safe_load(small_text)
     for _ in range(data.draw(st.integers(1, 3))):

@@ -105,7 +105,7 @@ SHORTS = ("close_1h < close_1h[1]", "rsi_4h > 50", "atr_1h / (close_1h - close_1
     accept=st.sampled_from(ACCEPTS),
     short=st.sampled_from(SHORTS),
 )
-@settings(max_examples=100)
+@settings(max_examples=150)
 def test_plans_of_every_kind_agree_in_side_and_reason(
     small_text: str, days: Series, table_of: TableOf, stop: str, targets: list[str], accept: str, short: str
 ) -> None:
