@@ -40,7 +40,7 @@ from fsm.live.chat import Chat
 from fsm.live.clock import Clock, PacedClock, WallClock
 from fsm.live.daemon import Background, Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
-from fsm.live.leftovers import set_aside
+from fsm.live.garbage import set_aside
 from fsm.live.listening import Listening
 from fsm.live.messenger import Tally
 from fsm.live.ownership import knows_our_orders

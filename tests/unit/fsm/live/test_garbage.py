@@ -6,7 +6,7 @@ import asyncio
 import gc
 
 from fsm.live.clock import DrivenClock
-from fsm.live.leftovers import AGAIN_S, NO_FULL_ONES, set_aside
+from fsm.live.garbage import AGAIN_S, NO_FULL_ONES, set_aside
 from fsm.live.virtual_time import run_virtually
 
 
