@@ -24,6 +24,7 @@ from exchange.types import (
     Order,
     OrderRequest,
     Outcome,
+    Pause,
     Position,
     SymbolConfig,
     SymbolSnapshot,
@@ -49,6 +50,22 @@ class Exchange(Protocol):
 
     async def ensure_leverage(self, symbol: str, leverage: int) -> Outcome:
         """Read, then write only if different."""
+        ...
+
+    # --- what goes first, and what went -------------------------------------------------------
+    def set_naked(self, symbol: str, naked: bool) -> None:
+        """This symbol's position has no confirmed stop: its stop or close leaves before everything else."""
+        ...
+
+    def has_left(self, client_id: str) -> bool:
+        """Whether an order of this id may have reached the exchange from here; False: it was never sent.
+
+        Ask it about a call that was cancelled: one that still waited for its turn did not leave.
+        """
+        ...
+
+    def pause(self) -> Pause | None:
+        """What holds requests up now, by the exchange's own word; None: nothing does."""
         ...
 
     # --- reads --------------------------------------------------------------------------------

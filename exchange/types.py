@@ -288,3 +288,15 @@ class Unknown(msgspec.Struct, frozen=True, tag="UNKNOWN"):
 
 
 Outcome = Confirmed | Refused | Unknown
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange wants no requests for a while. ``left_s`` is real time until the end it stated, None: it did not.
+
+    ``orders_only``: cancels and reads go on, new orders do not.
+    """
+
+    cause: str
+    left_s: float | None
+    banned: bool = False
+    orders_only: bool = False

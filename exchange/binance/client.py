@@ -43,6 +43,7 @@ from exchange.types import (
     OrderRequest,
     OrderType,
     Outcome,
+    Pause,
     Position,
     Refused,
     SymbolConfig,
@@ -81,6 +82,19 @@ class BinanceClient:
 
     async def aclose(self) -> None:
         await self.http.aclose()
+
+    # --- what goes first, and what went -------------------------------------------------------
+    def set_naked(self, symbol: str, naked: bool) -> None:
+        (self.http.naked.add if naked else self.http.naked.discard)(symbol)
+
+    def has_left(self, client_id: str) -> bool:
+        return client_id in self.http.left
+
+    def pause(self) -> Pause | None:
+        left_ms = self.http.budget.paused_until_ms - self.http.time.now_ms()
+        if left_ms <= 0:
+            return None
+        return Pause(cause="rate limit", left_s=left_ms / 1_000, banned=self.http.budget.banned)
 
     # --- writes -------------------------------------------------------------------------------
     async def place_order(self, request: OrderRequest) -> Outcome:

@@ -37,6 +37,7 @@ _CONNECT_S = 2.0
 _WAIT_S_MAX = 2.5  # how long a protective call waits for its turn in the budget before it is refused
 _WAIT_STEP_S = 0.05  # the budget's clock may run faster than ours in a simulation
 _CONNECTIONS_MAX = 20
+_LEFT_MAX = 10_000  # ids of orders that left: the newest are those that anybody asks about
 _IDLE_S_MAX = 20.0  # drop idle connections before the far side does
 _BODY_BYTES_MAX = 32 * 1024 * 1024  # exchangeInfo is about 1 MB
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -84,6 +85,8 @@ class Http:
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._credentials = credentials
+        self.naked: set[str] = set()
+        self.left: dict[str, None] = {}
         # Two pools: what protects a position never waits for a connection behind three hundred symbols' candles.
         self._for_market, self._for_account = (_pool(base_url, transport) for _ in range(2))
 
@@ -159,6 +162,7 @@ class Http:
         refused = await self._admitted(call)
         if refused is not None:
             return Reply(error=refused)
+        self._note_left(call)
         sent_ms = self.time.now_ms()
         try:
             async with asyncio.timeout(endpoint.timeout_s):
@@ -176,6 +180,14 @@ class Http:
         except RuntimeError as error:  # httpx's word for a client that was closed
             return no_answer(endpoint.name, self._redacted(str(error)), **_fate(endpoint, error))
         return self._understood(endpoint, response, body, sent_ms)
+
+    def _note_left(self, call: _Call) -> None:
+        client_id = call.params.get("newClientOrderId") or call.params.get("clientAlgoId")
+        if client_id is None or not call.endpoint.orders:
+            return
+        self.left[client_id] = None
+        if len(self.left) > _LEFT_MAX:
+            del self.left[next(iter(self.left))]
 
     def _understood(self, endpoint: Endpoint, response: httpx.Response, body: bytes, sent_ms: int) -> Reply:
         now_ms = self.time.now_ms()

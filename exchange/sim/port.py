@@ -31,6 +31,7 @@ from exchange.types import (
     Order,
     OrderRequest,
     Outcome,
+    Pause,
     Position,
     Refused,
     SymbolConfig,
@@ -40,6 +41,9 @@ from exchange.types import (
 from indicators.candle import Candle, Timeframe
 
 HOUR_MS = Timeframe.H1.ms
+LEFT_MAX = 10_000
+"""So many ids of requests that left are remembered: the newest are those that anybody asks about."""
+
 _Answer = TypeVar("_Answer")
 Sleep = Callable[[float], Awaitable[None]]
 Nudge = Callable[[str], None]
@@ -154,6 +158,8 @@ class SimPort:
         self.nudge = nudge
         self.latency_s = latency_s
         self.calls = 0
+        self.naked: set[str] = set()
+        self._left: dict[str, None] = {}
         self._sleep = sleep
         self._late: set[asyncio.Task[None]] = set()
 
@@ -165,6 +171,18 @@ class SimPort:
                 self.nudge(symbol)
             if symbols:
                 await answered()
+
+    # --- what goes first, and what went -------------------------------------------------------
+    def set_naked(self, symbol: str, naked: bool) -> None:
+        """Remembered only: here nothing waits for anything else."""
+        (self.naked.add if naked else self.naked.discard)(symbol)
+
+    def has_left(self, client_id: str) -> bool:
+        return client_id in self._left
+
+    def pause(self) -> Pause | None:
+        """This exchange has no limits."""
+        return None
 
     # --- writes -------------------------------------------------------------------------------
     async def place_order(self, request: OrderRequest) -> Outcome:
@@ -303,6 +321,9 @@ class SimPort:
 
     # --- the way there and back ---------------------------------------------------------------
     async def _write(self, method: str, symbol: str, client_id: str, act: Callable[[], Outcome]) -> Outcome:
+        self._left[client_id] = None
+        if len(self._left) > LEFT_MAX:
+            del self._left[next(iter(self._left))]
         fault = await self._go(method, symbol, client_id, self.latency_s / 2)
         if fault.refuse is not None:
             return Refused(fault.refuse, "refused by a fault")

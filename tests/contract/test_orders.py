@@ -40,6 +40,20 @@ async def test_a_market_order_is_executed_and_can_be_read_back(ground: Ground) -
     assert await ground.exchange.open_orders(BTC) == []
 
 
+async def test_what_was_sent_has_left_and_what_was_not_has_not(ground: Ground) -> None:
+    sent, kept = market(Side.BUY, "0.010"), market(Side.BUY, "0.010")
+    await ground.exchange.place_order(sent)
+    protective = stop(Side.SELL, "59000")
+    await ground.exchange.place_algo(protective)
+    assert [ground.exchange.has_left(x.client_id) for x in (sent, protective, kept)] == [True, True, False]
+
+
+async def test_nothing_holds_requests_up_on_a_calm_exchange_and_a_naked_symbol_is_taken_note_of(ground: Ground) -> None:
+    ground.exchange.set_naked(BTC, True)
+    ground.exchange.set_naked(BTC, False)
+    assert ground.exchange.pause() is None
+
+
 async def test_a_reduce_only_order_closes_and_never_turns_a_position(ground: Ground) -> None:
     await ground.exchange.place_order(market(Side.SELL, "0.010"))
     outcome = await ground.exchange.place_order(market(Side.BUY, "0.030", reduce_only=True))

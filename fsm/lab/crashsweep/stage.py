@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from exchange.port import Exchange
+from exchange.types import Pause
 from fsm.lab.crashsweep.points import Died, Flight, Kind, Life, Reaper, Side
 from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
 from fsm.live.daemon import Background
@@ -81,6 +82,17 @@ class MortalExchange:
         self._stage = stage
         self._life = life
         self._latency_s = latency_s
+        self._left: set[str] = set()
+
+    def set_naked(self, symbol: str, naked: bool) -> None:
+        self._stage.port.set_naked(symbol, naked)
+
+    def has_left(self, client_id: str) -> bool:
+        """What departed arrives, whatever becomes of the one who sent it."""
+        return client_id in self._left
+
+    def pause(self) -> Pause | None:
+        return self._stage.port.pause()
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         async def call(*args: Any, **named: Any) -> Any:
@@ -93,6 +105,7 @@ class MortalExchange:
         point = life.call(Kind.EXCHANGE, _said(method, args))
         if method in PLACES:
             self._stage.check_intended(args[0].client_id)
+            self._left.add(args[0].client_id)
 
         async def effect() -> Any:
             return await getattr(self._stage.port, method)(*args, **named)
