@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 
 import structlog
 
@@ -16,11 +15,10 @@ from fsm.config import Config
 from fsm.core.engine import Engine
 from fsm.core.move import Step
 from fsm.core.records import SymbolRecord
-from fsm.core.states import Trigger
 from fsm.ledger import to_json
 from fsm.live import documents
 from fsm.live.alerts import Alerts
-from fsm.live.audience import Audience, Nobody
+from fsm.live.audience import Audience, Nobody, Unfelt
 from fsm.live.books import Books
 from fsm.live.clock import Clock
 from fsm.live.daemon import Background, Daemon
@@ -96,11 +94,9 @@ async def assemble(
 
     def heard(step: Step) -> None:
         vain.stepped(step)
-        if step.trigger is Trigger.PROTECT:  # not at the fill: nothing is written before its stop is on its way
-            with suppress(JournalError):  # the next close writes it then
-                vain.keep(books, step.at_ms)
         on_step(step)
 
+    watching = Unfelt(heard, audience or Nobody())
     tradable = [name for name in wanted if name in filters and name in brackets]
     shared = Shared(
         engine=Engine(
@@ -118,9 +114,9 @@ async def assemble(
         in_force=in_force,
         times=times or ProtectionTimes(),
         freshness=Freshness(clock),
-        on_step=heard,
+        on_step=watching.stepped,
         on_trouble=troubles.heard,
-        audience=audience or Nobody(),
+        audience=watching,
     )
     _preamble(shared, config, sorted(set(wanted) - set(tradable)), alerts)
     return Daemon(

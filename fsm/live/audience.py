@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import structlog
+
 from fsm.core.deciding import Reading
+from fsm.core.move import Step
+
+log = structlog.get_logger("fsm.lane")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +52,37 @@ class Nobody:
 
     def protected(self, symbol: str, took_ms: float) -> None:
         pass
+
+
+class Unfelt:
+    """An audience whose faults are its own: they are logged, and nothing that it watches notices them (R71)."""
+
+    def __init__(self, on_step: Callable[[Step], None], audience: Audience) -> None:
+        self._on_step = on_step
+        self._audience = audience
+
+    def stepped(self, step: Step) -> None:
+        """One committed transition, which waits to be carried out already."""
+        log.info(
+            "transition",
+            symbol=step.symbol,
+            reason=step.reason,
+            trigger=step.trigger.value,
+            source=step.source.value,
+            dest=step.dest.value,
+            trade_id=step.trade_id,
+            at_ms=step.at_ms,
+        )
+        self._tell(lambda: self._on_step(step))
+
+    def closed(self, close: Close) -> None:
+        self._tell(lambda: self._audience.closed(close))
+
+    def protected(self, symbol: str, took_ms: float) -> None:
+        self._tell(lambda: self._audience.protected(symbol, took_ms))
+
+    def _tell(self, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except Exception as error:
+            log.error("audience_failed", reason=type(error).__name__, exc_info=error)

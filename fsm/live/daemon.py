@@ -200,12 +200,13 @@ class Daemon:
                 self.say("heartbeat", f"alive, open: {shared.engine.active() or 'nothing'}", key=f"beat {now_ms}")
 
     def _leave_marks(self) -> None:
-        """What positions are worth now. One commit a second for all of them, as nothing depends on it."""
+        """What positions are worth now, and how many signals led to nothing. Nothing depends on either."""
         marks = {name: lane.mark for name, lane in self.lanes.items() if lane.mark is not None}
         fresh = [mark for name, mark in marks.items() if mark != self._marked.get(name)]
         try:
             self.shared.books.marks(fresh)
             self._marked = marks
+            self._vain.keep(self.shared.books, self.shared.clock.now_ms())
         except JournalError as error:
             log.warning("commit_failed", reason="JOURNAL", error=str(error))
 

@@ -74,24 +74,16 @@ class Lane:
 
     # --- from outside -------------------------------------------------------------------------
     def submit(self, steps: Iterable[Step]) -> None:
-        """Carry these committed steps out, after those that wait already."""
-        for step in steps:
-            self._shared.on_step(step)
-            log.info(
-                "transition",
-                symbol=step.symbol,
-                reason=step.reason,
-                trigger=step.trigger.value,
-                source=step.source.value,
-                dest=step.dest.value,
-                trade_id=step.trade_id,
-                at_ms=step.at_ms,
-            )
+        """Carry these committed steps out, after those that wait already; who watches hears of them then (R71)."""
+        committed = list(steps)
+        for step in committed:
             if step.trigger is Trigger.ADOPT or (step.trigger is Trigger.FILL and step.reason == "FIRST_FILL"):
                 now_s = self._shared.clock.monotonic()
                 self._watch.filled(now_s if self._evidence_s is None else self._evidence_s)
             self._steps.append(step)
             self._stir()
+        for step in committed:
+            self._shared.on_step(step)
 
     def nudge(self) -> None:
         """Something may have changed at the exchange."""

@@ -180,6 +180,27 @@ class TestWhatIsToldOfIt:
         assert triggers(r) == [*LIFE]
 
 
+class TestWhoeverWatches:
+    def test_and_raises_at_everything_changes_nothing_of_what_is_done(self, rehearse: Make) -> None:
+        """R71: a terminal that is gone once ended the bot between a committed stop and its placing."""
+        r = rehearse(BTCUSDT=STOPPED)
+        raised: list[Any] = []
+
+        class Gone(list[Any]):
+            def append(self, step: Any) -> None:
+                raised.append(step)
+                raise BrokenPipeError(32, "Broken pipe")
+
+        r.steps = Gone()
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            await r.hours(4)
+
+        r.run(script)
+        assert [f"{step.trigger.value} {step.reason}" for step in raised] == [*LIFE]
+
+
 class TestAHandlerOfTheWholeAccount:
     @pytest.mark.parametrize(("place", "name"), WHOLE_ACCOUNT, ids=names(WHOLE_ACCOUNT))
     def test_that_fails_leaves_every_position_covered_and_the_daemon_alive(
