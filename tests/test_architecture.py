@@ -21,6 +21,16 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "indicators": ("indicators",),
     "rules": ("rules", "indicators"),
     "exchange": ("exchange", "indicators.candle"),
+    # what the simulated exchange knows of paths and fields is its own: a wrong name must not be wrong on both sides
+    "exchange/sim": (
+        "exchange.candle_files",
+        "exchange.client_ids",
+        "exchange.errors",
+        "exchange.filters",
+        "exchange.sim",
+        "exchange.types",
+        "indicators.candle",
+    ),
     "store": ("store", "exchange.types", "indicators.candle"),
     "web": ("web", "store", "rules"),
     "fsm": ROOMS,

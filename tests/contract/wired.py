@@ -10,6 +10,7 @@ import httpx
 from starlette.requests import Request
 
 from exchange.binance.client import BinanceClient
+from exchange.binance.signing import Credentials, Secret
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.gateway import Gateway
 from exchange.sim.server.request_log import RequestLog
@@ -45,6 +46,12 @@ class WiredTransport(httpx.AsyncBaseTransport):
         return httpx.Response(response.status_code, headers=response.raw_headers, content=bytes(response.body))
 
 
+def credentials_of(emulator: Emulator) -> Credentials:
+    """The account's keys in the client's own words."""
+    keys = emulator.credentials
+    return Credentials(api_key=Secret(keys.api_key), api_secret=Secret(keys.api_secret))
+
+
 class SimulatedClock:
     """Shows the simulation's time; waiting moves it on at once."""
 
@@ -78,7 +85,7 @@ class Wired:
         self.client = BinanceClient(
             base_url="http://127.0.0.1",
             clock=self.clock,
-            credentials=self.emulator.credentials,
+            credentials=credentials_of(self.emulator),
             transport=self.transport,
         )
 

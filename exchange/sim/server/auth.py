@@ -9,9 +9,8 @@ from __future__ import annotations
 import hmac
 import re
 
-from exchange.binance.endpoints import Security
-from exchange.binance.signing import Credentials, signed
 from exchange.errors import Refusal
+from exchange.sim.server.keys import Keys, Security, signature_of
 from exchange.sim.server.params import Params
 from exchange.sim.server.refusals import BAD_KEY, UNKNOWN_KEY, missing
 
@@ -30,8 +29,8 @@ class Gatekeeper:
     ``slack_ms`` widens them further, and -1 stops looking at time stamps (for clients that cannot be given the time).
     """
 
-    def __init__(self, credentials: Credentials, slack_ms: int = 0) -> None:
-        self._credentials = credentials
+    def __init__(self, keys: Keys, slack_ms: int = 0) -> None:
+        self._keys = keys
         self._slack_ms = slack_ms
 
     def check(
@@ -42,7 +41,7 @@ class Gatekeeper:
             return
         if not api_key:
             raise Refusal(BAD_KEY, "API-key format invalid.")
-        if not hmac.compare_digest(api_key.encode(), self._credentials.api_key.reveal().encode()):
+        if not hmac.compare_digest(api_key.encode(), self._keys.api_key.encode()):
             raise Refusal(UNKNOWN_KEY, "Invalid API-key, IP, or permissions for action.")
         if security is Security.SIGNED:
             self._check_signature(query, body, params)
@@ -54,7 +53,7 @@ class Gatekeeper:
         if "signature" not in params:
             raise missing("signature")
         payload, given = unsigned(query, body)
-        expected = signed(payload, self._credentials.api_secret).rpartition("=")[2]
+        expected = signature_of(payload, self._keys.api_secret)
         if given is None or not hmac.compare_digest(given.lower().encode(), expected.encode()):
             raise Refusal(-1022, "Signature for this request is not valid.")
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,8 +11,6 @@ from typing import TypeVar
 
 import msgspec
 
-from exchange.binance.fields import Row
-from exchange.binance.signing import Credentials, Secret
 from exchange.errors import Refusal
 from exchange.sim.events import AccountUpdated, Batch
 from exchange.sim.holding import Holding
@@ -23,6 +19,7 @@ from exchange.sim.server.auth import Gatekeeper
 from exchange.sim.server.clock import SimClock
 from exchange.sim.server.faults import About, Effect, Faults
 from exchange.sim.server.hub import Hub
+from exchange.sim.server.keys import Keys, characters
 from exchange.sim.server.limiter import Limiter
 from exchange.sim.server.listen_keys import ListenKeys
 from exchange.sim.server.market import Market
@@ -36,14 +33,8 @@ from exchange.sim.server.world import World
 from exchange.sim.state import TriggerFault, VenueState
 from exchange.sim.venue import Venue
 
-_ALPHABET = string.ascii_letters + string.digits
-_SECRET_LENGTH = 64
+Row = Mapping[str, object]
 Result = TypeVar("Result")
-
-
-def keys_of(seed: int) -> Credentials:
-    """Key and secret of the account; the same seed has the same ones."""
-    return Credentials(api_key=Secret(_characters(f"key {seed}")), api_secret=Secret(_characters(f"secret {seed}")))
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -59,7 +50,7 @@ class Emulator:
 
     world: World
     clock: SimClock
-    credentials: Credentials
+    credentials: Keys
     exchange_info: Row
     seed: int
     monotonic: Callable[[], float]
@@ -129,7 +120,7 @@ class Emulator:
 
     def new_client_id(self) -> str:
         """For orders sent without one."""
-        return _characters(f"id {self.seed} {self.state.ids_made}")[:22]
+        return characters(f"id {self.seed} {self.state.ids_made}")[:22]
 
     # --- moving -------------------------------------------------------------------------------
     def advance(self, until_ms: int, *, until_event: bool = False) -> Progress:
@@ -259,9 +250,3 @@ def _facts_of(message: Message) -> dict[str, str | None]:
 
 def _in_short(message: Message) -> Row:
     return {name: value for name, value in _facts_of(message).items() if value}
-
-
-def _characters(text: str) -> str:
-    """64 letters and digits that follow from the text."""
-    digest = b"".join(hashlib.sha256(f"{part} {text}".encode()).digest() for part in range(2))
-    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest)[:_SECRET_LENGTH]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exchange.binance.endpoints import Security
 from exchange.sim.server.emulator import Emulator
+from exchange.sim.server.keys import Security
 from exchange.sim.server.params import Params
 from exchange.sim.server.weights import Weight, fixed
 

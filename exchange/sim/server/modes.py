@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from exchange.binance.endpoints import Security
 from exchange.errors import Refusal
+from exchange.sim.server.keys import Security
 from exchange.sim.server.refusals import UNKNOWN_KEY
 
 

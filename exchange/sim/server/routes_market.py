@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exchange.binance import fields
 from exchange.errors import Refusal
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.endpoint import public
@@ -12,6 +11,7 @@ from exchange.sim.server.numerals import plain
 from exchange.sim.server.params import Params
 from exchange.sim.server.payloads_market import Book, day_ticker, kline_row, premium
 from exchange.sim.server.weights import by_depth, by_klines, by_symbol
+from exchange.sim.symbols import symbol_rows
 
 Json = dict[str, object]
 
@@ -29,8 +29,7 @@ def time(emulator: Emulator, _: Params) -> object:
 
 def exchange_info(emulator: Emulator, _: Params) -> object:
     """The recorded dump, cut to the symbols served here. Its serverTime is of no use, as on the exchange."""
-    rows = fields.rows(emulator.exchange_info["symbols"], "exchangeInfo")
-    symbols = [row for row in rows if row["symbol"] in emulator.world.feeds]
+    symbols = [row for row in symbol_rows(emulator.exchange_info) if row["symbol"] in emulator.world.feeds]
     first_ms = min(feed.start_ms for feed in emulator.world.feeds.values())
     return {**emulator.exchange_info, "serverTime": first_ms, "symbols": symbols}
 

@@ -117,8 +117,8 @@ def _announce(emulator: Emulator, port: int) -> None:
         "ready": True,
         "rest": f"http://{HOST}:{port}",
         "ws": f"ws://{HOST}:{port}",
-        "apiKey": emulator.credentials.api_key.reveal(),
-        "apiSecret": emulator.credentials.api_secret.reveal(),
+        "apiKey": emulator.credentials.api_key,
+        "apiSecret": emulator.credentials.api_secret,
         "symbols": list(emulator.world.feeds),
         "data_end": emulator.world.data_end_ms,
     }

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from exchange.binance import codec_market, fields
-from exchange.binance.fields import Row
 from exchange.candle_files import CandleFolders
 from exchange.filters import SymbolFilters
 from exchange.sim import symbols as shipped
@@ -17,9 +15,11 @@ from exchange.sim.feed import SymbolFeed
 from exchange.sim.server import fault_file
 from exchange.sim.server.clock import SimClock
 from exchange.sim.server.control import arm
-from exchange.sim.server.emulator import Emulator, keys_of
+from exchange.sim.server.emulator import Emulator
+from exchange.sim.server.keys import keys_of
 from exchange.sim.server.saved import SavedState
 from exchange.sim.server.world import HOUR_MS, World
+from exchange.sim.symbols import Row, decoded, symbol_rows
 from exchange.sim.venue import Venue
 from exchange.types import Bracket
 
@@ -66,15 +66,12 @@ class Rulebook:
     def _with(self, folder: Path) -> Rulebook:
         info, brackets = dict(self.exchange_info), dict(self.brackets)
         if (path := folder / "symbols.json").is_file():
-            rows = fields.rows(fields.row(fields.decode(path.read_bytes(), str(path)), str(path))["symbols"], str(path))
-            kept = {str(row["symbol"]): row for row in fields.rows(info["symbols"], "symbols")}
+            rows = symbol_rows(decoded(path))
+            kept = {str(row["symbol"]): row for row in symbol_rows(info)}
             info["symbols"] = list({**kept, **{str(row["symbol"]): row for row in rows}}.values())
         if (path := folder / "brackets.json").is_file():
-            payload = fields.decode(path.read_bytes(), str(path))
-            for row in fields.rows(payload, str(path)):
-                name = fields.text(row, "symbol", str(path))
-                brackets[name] = codec_market.brackets(payload, name)
-        return Rulebook(info, codec_market.exchange_info(info).filters, brackets)
+            brackets.update(shipped.brackets_of(decoded(path)))
+        return Rulebook(info, shipped.filters_of(info), brackets)
 
 
 def build(

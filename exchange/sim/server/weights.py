@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exchange.binance.endpoints import klines_weight
 from exchange.sim.server.params import Params
 
 Weight = Callable[[Params], int]
 
 _KLINES_DEFAULT = 500
+_KLINES = ((99, 1), (499, 2), (1_000, 5))
 _DEPTH = ((50, 2), (100, 5), (500, 10))
 
 
@@ -25,7 +25,8 @@ def by_symbol(one: int, every: int) -> Weight:
 def by_klines(params: Params) -> int:
     """By the number of rows asked for; a limit that is none is refused later anyway."""
     text = params.text_or("limit") or ""
-    return klines_weight(int(text) if text.isdecimal() and len(text) < 9 else _KLINES_DEFAULT)
+    limit = int(text) if text.isdecimal() and len(text) < 9 else _KLINES_DEFAULT
+    return next((weight for most, weight in _KLINES if limit <= most), 10)
 
 
 def by_depth(params: Params) -> int:

@@ -22,7 +22,7 @@ from fsm.config import load_config
 from fsm.lab.rehearsal import HOUR_MS, Rehearsal
 from fsm.lab.small_market import LIVE_FROM, QUIET_HOURS, START_MS, Hour, quiet, rehearsal_of
 from fsm.live.clock import DrivenClock
-from tests.contract.wired import WiredTransport
+from tests.contract.wired import WiredTransport, credentials_of
 from tests.integration.scenarios.acting import ROOT
 
 ALGO, ORDER = "/fapi/v1/algoOrder", "/fapi/v1/order"
@@ -76,7 +76,7 @@ class WiredRehearsal(Rehearsal):
         self.client = BinanceClient(
             base_url="http://127.0.0.1",
             clock=self.clock,
-            credentials=self.emulator.credentials,
+            credentials=credentials_of(self.emulator),
             transport=WiredTransport(Gateway(self.emulator, self.requests)),
         )
         self.port = WirePort(self.emulator, self.client)  # type: ignore[assignment]

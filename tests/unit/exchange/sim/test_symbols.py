@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from exchange.binance import codec_market
 from exchange.candle_files import CandleFolders
 from exchange.sim.symbols import shipped_brackets, shipped_exchange_info, shipped_filters, shipped_folder
 
@@ -45,3 +46,9 @@ def test_the_shipped_candles_can_be_read_and_have_rules() -> None:
 def test_brackets_of_btc_are_the_documented_ones() -> None:
     first = shipped_brackets()["BTCUSDT"][0]
     assert (first.initial_leverage, first.notional_cap, first.maintenance_margin_ratio) == (150, 300_000, D("0.004"))
+
+
+def test_the_client_reads_the_same_rules_out_of_the_same_file_with_other_lines() -> None:
+    info = codec_market.exchange_info(shipped_exchange_info())
+    assert info.filters == shipped_filters()
+    assert not info.skipped

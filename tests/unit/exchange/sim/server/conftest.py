@@ -14,12 +14,13 @@ import httpx
 import numpy as np
 import pytest
 
-from exchange.binance.signing import query, signed
+from exchange.binance.signing import Credentials, Secret, query, signed
 from exchange.candle_files import CandleColumns, FundingColumns
 from exchange.sim.feed import SymbolFeed
 from exchange.sim.server.app import App
 from exchange.sim.server.clock import SimClock
-from exchange.sim.server.emulator import Emulator, keys_of
+from exchange.sim.server.emulator import Emulator
+from exchange.sim.server.keys import keys_of
 from exchange.sim.server.world import World
 from exchange.sim.symbols import shipped_brackets, shipped_exchange_info, shipped_filters
 from exchange.sim.venue import Venue
@@ -154,7 +155,8 @@ class Bench:
         self.app = App(self.emulator)
         transport = httpx.ASGITransport(app=self.app)  # type: ignore[arg-type]
         self.http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
-        self.credentials = self.emulator.credentials
+        keys = self.emulator.credentials
+        self.credentials = Credentials(Secret(keys.api_key), Secret(keys.api_secret))
 
     @property
     def key(self) -> dict[str, str]:
