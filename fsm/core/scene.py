@@ -13,6 +13,10 @@ from fsm.core.policy import Policy
 from fsm.core.records import ZERO, State, SymbolRecord, Trade
 from rules.symbol_rules import SymbolRules
 
+EDITION = 2
+"""Which machine decides. It rises where a release decides otherwise what an older one has journalled: the rows of each
+run are decided again by the edition that it started with (system_events, kind START). 0.1.0 was the first."""
+
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     """Money and risk at one instant, counting what is in flight. Amounts in USDT.
@@ -33,7 +37,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What stays the same between rules and config reloads, for one symbol."""
+    """What stays the same between rules and config reloads, for one symbol, and the edition of the machine."""
 
     database_id: str
     config_hash: str
@@ -42,6 +46,7 @@ class Setting:
     rules: SymbolRules
     filters: SymbolFilters
     brackets: tuple[Bracket, ...]
+    edition: int = EDITION
 
 
 class Commitment(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from fsm.core.arithmetic import MONEY
 from fsm.core.engine import Engine
 from fsm.core.move import Step
 from fsm.core.records import AccountRecord, SymbolRecord, Trade
-from fsm.core.scene import Setting
+from fsm.core.scene import EDITION, Setting
 from fsm.lab.history import Anchors, History, Market, build_history, data_hash, read_market
 from fsm.lab.hours import Hours, Progress
 from fsm.lab.recorder import Recorder
@@ -309,6 +309,7 @@ class _Bench:
             "filters": self._filters,
             "brackets": self._brackets,
             "candles_min": request.config.settings.market_data.candles_min,
+            "edition": EDITION,
         }
         started = SystemEventRow(
             at_ms=at_ms,

@@ -61,10 +61,11 @@ class ReplayError(Exception):
 
 
 class _World(msgspec.Struct, frozen=True):
-    """Filters and brackets that a run started with (system_events, kind START)."""
+    """Filters, brackets and machine that a run started with (system_events, kind START)."""
 
     filters: dict[str, SymbolFilters]
     brackets: dict[str, tuple[Bracket, ...]]
+    edition: int = 1
 
 
 class _Effect(msgspec.Struct, frozen=True):
@@ -163,6 +164,7 @@ class _Settings:
                     rules=rules.for_symbol(symbol),
                     filters=world.filters[symbol],
                     brackets=world.brackets[symbol],
+                    edition=world.edition,
                 )
             except KeyError as error:
                 raise ReplayError(

@@ -15,6 +15,7 @@ from fsm.config import Config
 from fsm.core.engine import Engine
 from fsm.core.move import Step
 from fsm.core.records import SymbolRecord
+from fsm.core.scene import EDITION
 from fsm.ledger import to_json
 from fsm.live import documents
 from fsm.live.alerts import Alerts
@@ -167,6 +168,7 @@ def _preamble(shared: Shared, config: Config, unknown: list[str], alerts: Alerts
         "filters": in_force.filters,
         "brackets": in_force.brackets,
         "candles_min": in_force.settings.market_data.candles_min,
+        "edition": EDITION,
     }
     started = SystemEventRow(
         at_ms=at_ms,
