@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from exchange.binance import fields
@@ -38,6 +39,11 @@ _STEADY_S = 60.0  # a connection that lived this long starts the pauses from the
 _wire_log = logging.getLogger(f"{__name__}.wire")
 _wire_log.setLevel(logging.WARNING)
 _wire_log.addFilter(RedactingFilter())
+
+
+Frames = AsyncIterable[str | bytes]
+Connect = Callable[[str], AbstractAsyncContextManager[Frames]]
+"""Opens a connection to an address; what it gives ends when the far side closes."""
 
 
 class SessionEnded(Exception):
@@ -73,13 +79,23 @@ class Channel(Protocol):
 class Stream:
     """Runs a channel until cancelled. The addresses are tried in turn, and left when they stay silent."""
 
-    def __init__(self, channel: Channel, *, base_urls: tuple[str, ...], clock: Clock, sink: Sink) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        base_urls: tuple[str, ...],
+        clock: Clock,
+        sink: Sink,
+        connect_to: Connect | None = None,
+    ) -> None:
+        """``connect_to`` is there for whoever runs the exchange in the same process; else it is a WebSocket."""
         if not base_urls:
             raise ValueError("a stream needs at least one address; without any, poll instead")
         self._channel = channel
         self._base_urls = base_urls
         self._clock = clock
         self._sink = sink
+        self._connect_to = connect_to or _socket
         self._turn = 0
         self.is_open = False
 
@@ -104,11 +120,11 @@ class Stream:
         except ExchangeError as error:
             return f"no key: {error}", False
         try:
-            async with self._connection(base_url, path) as socket:
+            async with self._connect_to(f"{base_url}{path}") as frames:
                 self.is_open = True
                 self._channel.opened()
                 self._sink(Resync(stream=self._channel.name, reason="connected"))
-                await self._first_end(self._read(socket), *self._channel.guards(), self._lifetime())
+                await self._first_end(self._read(frames), *self._channel.guards(), self._lifetime())
         except SessionEnded as ended:
             if ended.silent:
                 self._sink(StreamAlarm(stream=self._channel.name, reason=str(ended)))
@@ -117,22 +133,9 @@ class Stream:
             return redact(f"{type(error).__name__} {error}".strip()), True
         return "closed by the exchange", False
 
-    def _connection(self, base_url: str, path: str) -> connect:
-        return connect(
-            f"{base_url}{path}",
-            open_timeout=_OPEN_S,
-            ping_interval=_PING_S,
-            ping_timeout=_PING_S,
-            close_timeout=1.0,
-            max_size=_FRAME_BYTES_MAX,
-            compression=None,
-            proxy=None if is_loopback(base_url) else True,
-            logger=_wire_log,
-        )
-
-    async def _read(self, socket: ClientConnection) -> None:
+    async def _read(self, frames: Frames) -> None:
         """Frames until the far side closes. One that cannot be read means: something happened, look."""
-        async for frame in socket:
+        async for frame in frames:
             body = frame.encode() if isinstance(frame, str) else frame
             try:
                 self._channel.received(fields.decode(body, self._channel.name))
@@ -155,3 +158,17 @@ class Stream:
             await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
+
+
+def _socket(url: str) -> connect:
+    return connect(
+        url,
+        open_timeout=_OPEN_S,
+        ping_interval=_PING_S,
+        ping_timeout=_PING_S,
+        close_timeout=1.0,
+        max_size=_FRAME_BYTES_MAX,
+        compression=None,
+        proxy=None if is_loopback(url) else True,
+        logger=_wire_log,
+    )

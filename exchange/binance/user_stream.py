@@ -14,7 +14,7 @@ from exchange.binance.clock import Clock
 from exchange.binance.codec_events import user_event
 from exchange.binance.events import ListenKeyExpired, Sink, told_client_id
 from exchange.binance.listen_keys import EXTEND_S, ListenKeys
-from exchange.binance.stream import SessionEnded, Stream
+from exchange.binance.stream import Connect, SessionEnded, Stream
 from exchange.errors import ExchangeError
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,19 @@ class UserStream:
 
     name = "user"
 
-    def __init__(self, *, keys: ListenKeys, base_urls: tuple[str, ...], clock: Clock, sink: Sink) -> None:
+    def __init__(
+        self,
+        *,
+        keys: ListenKeys,
+        base_urls: tuple[str, ...],
+        clock: Clock,
+        sink: Sink,
+        connect_to: Connect | None = None,
+    ) -> None:
         self._keys = keys
         self._clock = clock
         self._sink = sink
-        self._stream = Stream(self, base_urls=base_urls, clock=clock, sink=sink)
+        self._stream = Stream(self, base_urls=base_urls, clock=clock, sink=sink, connect_to=connect_to)
         self.received_count = 0
         self._expected: OrderedDict[str, float] = OrderedDict()
         self._heard: OrderedDict[str, None] = OrderedDict()

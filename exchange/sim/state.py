@@ -71,6 +71,7 @@ class VenueState:
         self.fills: list[Fill] = []
         self.liquidations = 0
         self.trigger_fault: Callable[[AlgoState], TriggerFault | None] = _no_fault
+        self.witnesses: list[Callable[[VenueEvent], None]] = []
         self._events: list[VenueEvent] = []
         self._orders_made = 0
         self._algos_made = 0
@@ -94,6 +95,8 @@ class VenueState:
 
     def emit(self, event: VenueEvent) -> None:
         self._events.append(event)
+        for witness in self.witnesses:
+            witness(event)
 
     def drain(self) -> Batch:
         """The events since the last call, in order."""

@@ -70,23 +70,27 @@ class Gateway:
 
     async def respond(self, request: Request) -> Response:
         """Raises ConnectionResetError where a fault drops the connection."""
-        number, at_ms = self._requests.next_number(), self._emulator.now_ms
-        path = str(request.scope["path"])
-        body = await _text_of(request)
+        path, body = str(request.scope["path"]), await _text_of(request)
         query = request.scope["query_string"].decode("utf-8", "surrogateescape")
+        api_key = request.headers.get("x-mbx-apikey", "")
+        answer = await self.answer(request.method, path, query, body, api_key)
+        return Response(answer.body, answer.status, answer.headers)
+
+    async def answer(self, method: str, path: str, query: str, body: str, api_key: str) -> Answer:
+        """The same for a request that came without a socket."""
+        number, at_ms = self._requests.next_number(), self._emulator.now_ms
         params = Params.parse(query, body)
         fault: Armed | None = None
-        endpoint = ENDPOINTS.get((request.method, path))
+        endpoint = ENDPOINTS.get((method, path))
         if endpoint is None:
-            answer = _refused(unknown_path(request.method, path))
+            answer = _refused(unknown_path(method, path))
         else:
-            api_key = request.headers.get("x-mbx-apikey", "")
             call = Call(endpoint=endpoint, params=params, query=query, body=body, api_key=api_key)
             answer, fault = await self._admitted(call)
         entry = Entry(
             number=number,
             at_ms=at_ms,
-            method=request.method,
+            method=method,
             path=path,
             params={name: value for name, value in params.items() if name != "signature"},
             status=answer.status,
@@ -96,7 +100,7 @@ class Gateway:
         self._requests.add(entry)
         if answer.status == 0:
             raise ConnectionResetError("a fault drops this connection")
-        return Response(answer.body, answer.status, {**self._counts(endpoint), **_JSON, **answer.headers})
+        return Answer(answer.status, answer.value, {**self._counts(endpoint), **_JSON, **answer.headers})
 
     async def _admitted(self, call: Call) -> tuple[Answer, Armed | None]:
         """Within the limits, and past the faults."""

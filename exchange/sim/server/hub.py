@@ -64,6 +64,11 @@ class Connection:
         """The next text to send; None = close now."""
         return await self._waiting.get()
 
+    @property
+    def waits(self) -> int:
+        """How many texts are there to be sent."""
+        return self._waiting.qsize()
+
 
 class Hub:
     """All connections, and an index of the streams that somebody listens to."""

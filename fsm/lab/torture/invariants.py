@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -28,13 +27,14 @@ from exchange.types import (
     SymbolSnapshot,
 )
 from fsm.core.move import Step
-from fsm.core.records import ZERO, State, SymbolRecord
+from fsm.core.records import ZERO, SymbolRecord
 from fsm.core.states import Trigger
+from fsm.lab.torture.judge import SLACK_S, UNSEEN_S_MAX, Judge, Verdict
 from fsm.live.shared import Shared
 
 CLAIMS: dict[str, str] = {
-    "NAKED_TOO_LONG": "a position that was seen without a live stop has one before the protection deadline, or the "
-    "machine is in FLATTEN or EXITING by then",
+    "NAKED_TOO_LONG": "at the exchange, no position is without a live stop that covers it for longer than it takes "
+    "until the bot is told of it, the protection deadline, and the time in which calls went wrong, in every state",
     "NAKED_UNSEEN": "while the exchange answers, a position without a live stop is noticed within a minute",
     "COMMITTED_FIRST": "no order leaves before its intent stands in the database, as another connection reads it; "
     "but for the stops that a bot sends as it loses its database",
@@ -61,14 +61,8 @@ CLAIMS: dict[str, str] = {
 }
 """Each claim by its name, in a sentence."""
 
-SLACK_S = 1.0
-"""A step of the world is so long at most while something is under way."""
-
-UNSEEN_S_MAX = 60.0
 EXPOSURE_TOLERANCE = Decimal("1.05")
 """Limits are judged at the price of the decision; by the time the order leaves, prices may have moved this much."""
-
-EXITS = (State.FLATTEN, State.EXITING)
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -95,15 +89,14 @@ class Watchman:
         self._sent: set[str] = set()
         self._filled: set[str] = set()
         self._executed: dict[tuple[str, int], str] = {}
-        self._seen_naked_s: dict[str, float] = {}
-        self._unseen_s: dict[str, float] = {}
+        self.judge = Judge(venue.state, monotonic)
+        self._filters = dict(venue.state.filters)
+        self._deadline_s = 0.0
         self._shared: Shared | None = None
 
     def follow(self, shared: Shared | None) -> None:
         """This daemon is the one that acts from now on; None: there is none."""
         self._shared = shared
-        self._seen_naked_s.clear()
-        self._unseen_s.clear()
 
     def check(self, claim: str, holds: bool, found: str) -> None:
         assert claim in CLAIMS
@@ -127,7 +120,7 @@ class Watchman:
         return False
 
     def is_naked(self, symbol: str) -> bool:
-        return self.quantity(symbol) != 0 and not self.has_stop(symbol)
+        return self.judge.is_naked(symbol)
 
     # --- what leaves --------------------------------------------------------------------------
     def order_leaves(self, request: OrderRequest) -> None:
@@ -153,7 +146,7 @@ class Watchman:
             self.check("COMMITTED_FIRST", known, f"{request.client_id} is not in the outbox")
         reduces = request.close_position or request.reduce_only
         self.check("REDUCE_ONLY", reduces, f"{request.client_id} could open a position")
-        filters = self._venue.state.filters[request.symbol]
+        filters = self._filters[request.symbol]
         on_tick = (request.trigger_price - filters.price_min) % filters.tick_size == 0
         self.check("FILTERS", on_tick, f"{request.client_id}: trigger {request.trigger_price} is between ticks")
         if request.quantity is not None:
@@ -198,7 +191,7 @@ class Watchman:
         return parts
 
     def _check_filters(self, request: OrderRequest) -> None:
-        filters = self._venue.state.filters[request.symbol]
+        filters = self._filters[request.symbol]
         market = request.type is OrderType.MARKET
         step = filters.market_step_size if market else filters.step_size
         low, high = (
@@ -261,54 +254,48 @@ class Watchman:
 
     # --- what is seen -------------------------------------------------------------------------
     def saw(self, answer: object) -> None:
-        """The bot was told of positions: from now on it must act upon what is naked."""
+        """The bot was told of positions, and by a look also whether they have stops."""
         if isinstance(answer, SymbolSnapshot):
-            rows: tuple[Any, ...] = (answer.position,) if answer.position is not None else ()
+            if answer.position is not None and answer.position.quantity != 0:
+                stops = (algo for algo in answer.algo_orders if algo.status.is_open)
+                bare = all(algo.type != ConditionalType.STOP_MARKET.value for algo in stops)
+                self.judge.word(answer.symbol, of_stop=bare)
         elif isinstance(answer, list):
-            rows = tuple(row for row in answer if isinstance(row, Position))
-        else:
-            return
-        for position in rows:
-            if position.quantity != 0 and self.is_naked(position.symbol):
-                self._seen_naked_s.setdefault(position.symbol, self._monotonic())
+            for row in answer:
+                if isinstance(row, Position) and row.quantity != 0:
+                    self.judge.word(row.symbol)
 
     def look(self, *, fair_since_s: float) -> None:
         """After every step of the world. ``fair_since_s``: since when nothing kept the bot from seeing."""
         shared = self._shared
-        if shared is None:
-            return
-        now_s = self._monotonic()
-        for failure in shared.engine.failures:
-            self.check("NO_EXCEPTION", False, f"{failure.symbol} {failure.event}: {failure.error}")
-        for symbol in shared.in_force.filters:
-            record = shared.engine.record(symbol)
-            if not self.is_naked(symbol):
-                self._seen_naked_s.pop(symbol, None)
-                self._unseen_s.pop(symbol, None)
-                self._forget_touch(symbol, record)
-            elif symbol not in self.touched:
-                self._check_naked(shared, record, now_s, fair_since_s)
+        if shared is not None:
+            self._deadline_s = shared.deadline_ms / 1000
+            for failure in shared.engine.failures:
+                self.check("NO_EXCEPTION", False, f"{failure.symbol} {failure.event}: {failure.error}")
+        for verdict in self.judge.verdicts():
+            symbol = verdict.naked.symbol
+            if symbol not in self.touched:
+                self._check_naked(verdict, fair_since_s)
+        if shared is not None:
+            for symbol in list(self.touched):
+                self._forget_touch(symbol, shared.engine.record(symbol))
+
+    def _check_naked(self, verdict: Verdict, fair_since_s: float) -> None:
+        state = "no process" if self._shared is None else self._shared.engine.record(verdict.naked.symbol).state
+        found = f"{verdict.in_words}, {self.quantity(verdict.naked.symbol)} in {state}"
+        if verdict.told:
+            self.check("NAKED_TOO_LONG", verdict.blamed_s <= self._deadline_s + SLACK_S, found)
+        else:
+            until_s = verdict.naked.until_s or self._monotonic()
+            unseen_s = min(verdict.blamed_s, until_s - max(verdict.naked.from_s, fair_since_s))
+            self.check("NAKED_UNSEEN", unseen_s <= UNSEEN_S_MAX, found)
 
     def _forget_touch(self, symbol: str, record: SymbolRecord) -> None:
         """What a person did by hand is over once nothing is open any more."""
-        if symbol in self.touched and self.quantity(symbol) == 0 and record.trade is None:
+        if self.quantity(symbol) == 0 and record.trade is None:
             open_orders = self._venue.state.orders.open(symbol) or self._venue.state.algos.open(symbol)
             if not open_orders:
                 self.touched.discard(symbol)
-
-    def _check_naked(self, shared: Shared, record: SymbolRecord, now_s: float, fair_since_s: float) -> None:
-        symbol, deadline_s = record.symbol, shared.deadline_ms / 1000
-        since_s = self._unseen_s.setdefault(symbol, now_s)
-        seen_s = self._seen_naked_s.get(symbol)
-        if seen_s is None:
-            unseen_s = now_s - max(since_s, fair_since_s)
-            found = f"{symbol}: {self.quantity(symbol)} without a stop, unseen for {unseen_s:.0f} s ({record.state})"
-            self.check("NAKED_UNSEEN", unseen_s <= UNSEEN_S_MAX, found)
-            return
-        naked_s = now_s - max(seen_s, self.unreliable_until_s)
-        found = f"{symbol}: {self.quantity(symbol)} without a stop for {naked_s:.1f} s in {record.state}"
-        in_time = naked_s <= deadline_s + SLACK_S or record.state in EXITS
-        self.check("NAKED_TOO_LONG", in_time, found)
 
 
 def same_records(before: Mapping[str, SymbolRecord], after: Mapping[str, SymbolRecord]) -> str:

@@ -50,7 +50,11 @@ def is_read(call: Call) -> bool:
 
 
 def leg_of(call: Call) -> Leg | None:
-    parts = parse(call.client_id) if call.client_id else None
+    return leg_of_id(call.client_id)
+
+
+def leg_of_id(client_id: str) -> Leg | None:
+    parts = parse(client_id) if client_id else None
     return None if parts is None else parts.leg
 
 

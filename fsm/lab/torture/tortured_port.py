@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from exchange.sim.port import SimPort, Stage
-from exchange.types import AlgoRequest, OrderRequest, Outcome
+from exchange.client_ids import Leg
+from exchange.sim.port import Call, Fault, SimPort, Stage
+from exchange.types import AlgoRequest, Confirmed, OrderRequest, Outcome
 from fsm.lab.torture.invariants import Watchman
-from fsm.lab.torture.menu import WRITES
+from fsm.lab.torture.judge import AGAIN_S
+from fsm.lab.torture.menu import WRITES, leg_of_id
 from fsm.lab.torture.weather import Weather
 
 _Answer = TypeVar("_Answer")
@@ -54,11 +56,20 @@ class TorturedPort(SimPort):
         watchman: Watchman,
         kill: KillSwitch,
     ) -> None:
-        super().__init__(stage, sleep=sleep, latency_s=latency_s, faults=weather)
+        super().__init__(stage, sleep=sleep, latency_s=latency_s, faults=self._befallen)
         self._weather = weather
         self._watchman = watchman
         self._kill = kill
         self.writes = 0
+
+    def _befallen(self, call: Call) -> Fault | None:
+        """A call that goes wrong keeps the bot from acting until it has ended, and a moment longer."""
+        fault = self._weather(call)
+        if fault is not None and call.symbol:
+            now_s = asyncio.get_running_loop().time()
+            takes_s = fault.delay_s + fault.answer_delay_s + self.latency_s
+            self._watchman.judge.hindered(call.symbol, now_s, now_s + takes_s + AGAIN_S)
+        return fault
 
     async def place_order(self, request: OrderRequest) -> Outcome:
         self._watchman.order_leaves(request)
@@ -74,12 +85,21 @@ class TorturedPort(SimPort):
 
         self.writes += method in WRITES
         await self._kill.passes("before-write")
+        began_s = asyncio.get_running_loop().time()
         outcome = await super()._write(method, symbol, client_id, acting)
         await self._kill.passes("after-write")
-        order = getattr(outcome, "order", None)
-        if order is not None and order.executed_quantity > 0:
-            self._watchman.saw(self.desk.venue.positions(symbol))
+        if method == "place_order":
+            self._heard(symbol, client_id, outcome, began_s)
         return outcome
+
+    def _heard(self, symbol: str, client_id: str, outcome: Outcome, began_s: float) -> None:
+        """Fills are word of a position; a close that is refused or fills in part is worth one round trip."""
+        order = outcome.order if isinstance(outcome, Confirmed) else None
+        if order is not None and order.executed_quantity > 0:
+            self._watchman.judge.word(symbol)
+        if leg_of_id(client_id) is Leg.CLOSE and (order is None or order.executed_quantity < order.quantity):
+            now_s = asyncio.get_running_loop().time()
+            self._watchman.judge.hindered(symbol, began_s, now_s + AGAIN_S)
 
     def _takes_effect(self, method: str, symbol: str, client_id: str, act: Callable[[], Outcome]) -> Outcome:
         if method == "cancel_algo":

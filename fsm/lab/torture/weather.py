@@ -87,6 +87,10 @@ class Weather:
         """True while no fault is in force that could keep the bot from seeing or doing something."""
         return not self._armed
 
+    def is_out(self) -> bool:
+        """True while nothing reaches the exchange at all."""
+        return any(self._in_force("outage"))
+
     def stream(self) -> set[str]:
         """What goes wrong with events now."""
         return {armed.what.what for armed in self._in_force("stream")}

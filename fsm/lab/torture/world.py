@@ -19,6 +19,7 @@ from fsm.config import Settings
 from fsm.core.records import State
 from fsm.lab.torture.doings import Doings
 from fsm.lab.torture.invariants import Watchman
+from fsm.lab.torture.judge import AGAIN_S, EVERYBODY
 from fsm.lab.torture.market import Market
 from fsm.lab.torture.patient import RESTART_S, Patient
 from fsm.lab.torture.plan import HOUR_MS, MINUTE_MS, Disturbance, Plan
@@ -164,7 +165,8 @@ class World:
     # --- time ---------------------------------------------------------------------------------
     async def step(self, at_ms: int) -> None:
         """One step towards that time."""
-        now_ms = self.venue.now_ms
+        now_ms, began_s = self.venue.now_ms, self._monotonic()
+        hindered = self._is_hindered()
         if self.vigil or self.is_busy():
             now_s = self._monotonic()
             if self._busy_since_s is None:
@@ -179,7 +181,13 @@ class World:
             self._move(min(stop_ms, at_ms))
             await self._wait(CALM_S if self.venue.now_ms == stop_ms else 0.001)
         await self.revive()
+        if hindered or self._is_hindered():
+            self.watchman.judge.hindered(EVERYBODY, began_s, self._monotonic())
         self._look()
+
+    def _is_hindered(self) -> bool:
+        """No process that has started, no database to write to, or no exchange."""
+        return not self.patient.has_started or self.doings.disk_is_failing or self.weather.is_out()
 
     def _next_stop(self, now_ms: int) -> int:
         """The next quarter hour; the full hour a little later, once its candle counts as closed."""
@@ -245,6 +253,7 @@ class World:
         self._move_on(seconds)
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
+        self.watchman.judge.hindered(EVERYBODY, loop.time(), loop.time() + seconds + AGAIN_S)
         loop.jump(seconds)
         self._fair_since_s = float("inf")
         self.watchman.unreliable_until_s = max(self.watchman.unreliable_until_s, loop.time() + 1.0)
