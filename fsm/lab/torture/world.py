@@ -186,8 +186,9 @@ class World:
         self._look()
 
     def _is_hindered(self) -> bool:
-        """No process that has started, no database to write to, or no exchange."""
-        return not self.patient.has_started or self.doings.disk_is_failing or self.weather.is_out()
+        """No process that knows its symbols, no database to write to, or no exchange."""
+        patient = self.patient
+        return not patient.is_alive or patient.daemon is None or self.doings.disk_is_failing or self.weather.is_out()
 
     def _next_stop(self, now_ms: int) -> int:
         """The next quarter hour; the full hour a little later, once its candle counts as closed."""
