@@ -81,6 +81,8 @@ PROMISES = {
     54: "What is not ours is not touched.",
     55: "Why a symbol was not traded is one row for each symbol, and can be asked for any moment.",
     71: "What observes can neither stop nor delay what it observes; what it could not take is counted and said later.",
+    73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
+    "waits where the settings say so.",
 }
 
 

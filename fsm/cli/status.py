@@ -56,6 +56,7 @@ def _require_alive(path: Path) -> None:
 
 
 def _found(path: Path) -> dict[str, Any]:
+    from fsm.live.accepted import waiting
     from store import queries
     from store.database import open_store
     from store.inbox import Inbox
@@ -67,6 +68,7 @@ def _found(path: Path) -> dict[str, Any]:
         decisions = {row.symbol: row for row in queries.latest_decisions(store)}
         positions = queries.positions(store)
         commands = Inbox(store).recent(limit=COMMANDS_SHOWN)
+        edits = waiting(store)
     pid = holder(path)
     return {
         "database": str(path),
@@ -84,6 +86,7 @@ def _found(path: Path) -> dict[str, Any]:
         },
         "positions": len(positions),
         "commands": commands,
+        "waiting_edits": edits,
         "symbols": [_symbol(name, states.get(name), decisions.get(name)) for name in sorted({*states, *decisions})],
     }
 
@@ -142,6 +145,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     if account["paused"]:
         yield "paused", "by the operator"
     yield "open positions", found["positions"]
+    for edit in found["waiting_edits"]:
+        yield "waits", edit.told
     for wish in found["commands"]:
         refused = f" by {wish.guard}" if wish.guard else ""
         told = f": {wish.detail}" if wish.detail else ""

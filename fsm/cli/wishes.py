@@ -40,7 +40,7 @@ def _wish(kind: str) -> Command:
         help="how long to wait for a running bot's answer",
     )
     def carry_out(symbol: str | None, wait_s: float) -> None:
-        _post(kind, symbol.upper() if symbol else None, wait_s)
+        post(kind, symbol.upper() if symbol else None, wait_s)
 
     carry_out.help = _MEANINGS[kind]
     return carry_out
@@ -49,7 +49,8 @@ def _wish(kind: str) -> Command:
 pause, resume, flatten, halt = (_wish(kind) for kind in ("pause", "resume", "flatten", "halt"))
 
 
-def _post(kind: str, symbol: str | None, wait_s: float) -> None:
+def post(kind: str, symbol: str | None, wait_s: float) -> None:
+    """Leave a command and say what came of it, as far as it did within ``wait_s``."""
     from store.database import open_store
     from store.inbox import Inbox
     from store.lock import holder

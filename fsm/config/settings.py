@@ -124,6 +124,10 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: AlertLevel = AlertLevel.OFF
 
 
+class Reload(msgspec.Struct, frozen=True, kw_only=True):
+    confirm_looser: Literal["mainnet", "always", "never"] = "mainnet"
+
+
 class Web(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
@@ -152,6 +156,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     protection: Protection = Protection()
     loops: Loops = Loops()
     alerts: Alerts = Alerts()
+    reload: Reload = Reload()
     web: Web = Web()
     simulation: Simulation = Simulation()
 

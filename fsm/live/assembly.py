@@ -18,6 +18,7 @@ from fsm.core.records import SymbolRecord
 from fsm.core.scene import EDITION
 from fsm.ledger import to_json
 from fsm.live import documents
+from fsm.live.accepted import VERSIONS, Accepted, settled_at_start
 from fsm.live.alerts import Alerts
 from fsm.live.audience import Audience, Nobody, Unfelt
 from fsm.live.books import Books
@@ -70,6 +71,7 @@ async def assemble(
     audience: Audience | None = None,
 ) -> Daemon:
     """A daemon that is ready to run. Waits for the exchange; raises StartRefused and StoreError."""
+    config, rules = settled_at_start(store, config, rules)
     records = stored_records(store)
     wanted = sorted({*config.settings.enabled_symbols, *(name for name, record in records.items() if record.trade)})
     filters, brackets = await _world(exchange, clock, wanted)
@@ -82,6 +84,7 @@ async def assemble(
         filters=filters,
         brackets=brackets,
         older_rules=_older_rules(store, records.values(), rules.hash),
+        accepted=Accepted(text=config.text, settings=config.settings, rules=rules),
     )
     alerts = Alerts(lambda: in_force.settings, run_id, banner)
     books = Books(
@@ -169,6 +172,7 @@ def _preamble(shared: Shared, config: Config, unknown: list[str], alerts: Alerts
         "brackets": in_force.brackets,
         "candles_min": in_force.settings.market_data.candles_min,
         "edition": EDITION,
+        VERSIONS: {"config": in_force.config_hash, "rules": in_force.rules.hash},
     }
     started = SystemEventRow(
         at_ms=at_ms,

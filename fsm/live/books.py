@@ -61,7 +61,11 @@ class Books(JournalLedger):
 
     def note(self, at_ms: int, kind: str, reason: str, *, symbol: str | None = None, **facts: Any) -> None:
         """A system event: start, stop, a reconciliation that did something, a reload."""
-        row = SystemEventRow(
+        self.journal.commit(Batch(system_events=[self.event(at_ms, kind, reason, symbol=symbol, **facts)]))
+
+    def event(self, at_ms: int, kind: str, reason: str, *, symbol: str | None = None, **facts: Any) -> SystemEventRow:
+        """As ``note``, for a commit of more than this row."""
+        return SystemEventRow(
             at_ms=at_ms,
             kind=kind,
             symbol=symbol,
@@ -70,7 +74,6 @@ class Books(JournalLedger):
             rules_hash=self.rules_hash,
             config_hash=self.config_hash,
         )
-        self.journal.commit(Batch(system_events=[row]))
 
     def resolve(self, name: str, order: Order | None, at_ms: int) -> None:
         """An intent of unknown outcome is known to have been carried out; ``order`` is it, where it is still shown."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -23,6 +24,9 @@ from store.views import CommandRow
 log = structlog.get_logger("fsm.commands")
 
 KINDS = ("pause", "resume", "flatten", "halt")
+EDIT_KINDS = ("reload confirm", "reload reject")
+"""Followed by the digests of the edits that are meant, so that no other edit is taken."""
+OnEdit = Callable[[str, Sequence[str]], Awaitable[str]]
 POLL_S = 0.25
 FLAT_WAIT_S = 60.0
 FLAT_LOOK_S = 0.1
@@ -39,6 +43,7 @@ class Commands:
         self._alerts = alerts
         self._inbox = Inbox(shared.books.store)
         self._waiting: set[asyncio.Task[None]] = set()
+        self.on_edit: OnEdit | None = None
 
     async def run(self) -> None:
         """Take commands as they come."""
@@ -55,6 +60,9 @@ class Commands:
 
     def carry_out(self, command: CommandRow) -> None:
         """Do it now; the answer is written when it has happened, which for a close takes a while."""
+        if command.kind.startswith(EDIT_KINDS):
+            self._beside(self._decide_edit(command))
+            return
         try:
             symbols = self._chosen(command)
             detail = self._do(command.kind, command.symbol, symbols)
@@ -68,11 +76,29 @@ class Commands:
             self._finish(command, "EXCEPTION", f"{type(error).__name__}: {error}")
             return
         if command.kind == "flatten":
-            task = asyncio.create_task(self._confirm_flat(command, symbols))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+            self._beside(self._confirm_flat(command, symbols))
         else:
             self._finish(command, None, detail)
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _decide_edit(self, command: CommandRow) -> None:
+        """Take or refuse the edits that wait; new rules may have candles to read first."""
+        _, verb, *digests = command.kind.split()
+        try:
+            if self.on_edit is None:
+                raise Rejected("NOTHING_WAITS", "this bot watches no files")
+            self._finish(command, None, await self.on_edit(verb, digests))
+        except Rejected as refused:
+            self._finish(command, refused.guard, str(refused))
+        except StoreError:
+            raise
+        except Exception as error:
+            self._fence.caught("reload", error)
+            self._finish(command, "EXCEPTION", f"{type(error).__name__}: {error}")
 
     def _chosen(self, command: CommandRow) -> list[str]:
         if command.kind not in KINDS:

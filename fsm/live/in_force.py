@@ -9,12 +9,14 @@ from exchange.types import Bracket
 from fsm.config import Settings, settings_hash
 from fsm.core.policy import Policy
 from fsm.core.scene import Setting
+from fsm.live.accepted import Accepted
 from fsm.policies import policy_of
 from rules.load import Ruleset
 
 
 class InForce:
-    """Swapped between events by a reload; a trade keeps the rules that it was opened under."""
+    """Swapped between events by a reload; a trade keeps the rules that it was opened under. ``accepted`` are the files
+    as they were accepted last, with what waits for a restart."""
 
     def __init__(
         self,
@@ -24,9 +26,11 @@ class InForce:
         rules: Ruleset,
         filters: Mapping[str, SymbolFilters],
         brackets: Mapping[str, tuple[Bracket, ...]],
+        accepted: Accepted,
         older_rules: Mapping[str, Ruleset] | None = None,
     ) -> None:
         self.database_id = database_id
+        self.accepted = accepted
         self.filters = dict(filters)
         self.brackets = dict(brackets)
         self._rules_by_hash = {**(older_rules or {}), rules.hash: rules}

@@ -1,36 +1,77 @@
-"""Takes up edits of rules.yaml and config.yaml while running: checked, compared, journalled, swapped between events.
+"""Takes up edits of rules.yaml and config.yaml while running: whole, stable, checked, committed, then in force.
 
-A file that does not pass changes nothing and says so. Open trades keep the rules that they were opened under.
+A file that does not pass, is gone, or allows more by what it no longer says changes nothing and is told once. Open
+trades keep the rules that they were opened under.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
-from fsm.config import Config, changes, read_settings, reloaded
+from fsm.config import Config, Settings, changes, read_settings, reloaded, settings_hash
+from fsm.core.commands import Rejected
 from fsm.live import documents
+from fsm.live.accepted import (
+    WAITING,
+    Waiting,
+    digest_of,
+    waits_in_rules,
+    waits_in_settings,
+)
 from fsm.live.daemon import Daemon
 from rules.load import Ruleset, load_rules
-from rules.yaml_source import Problem, SourceError, read_source
+from rules.looseness import Loosening, shown
+from rules.yaml_source import Problem, Source, SourceError, read_source
 from store.batch import Batch
+from store.errors import StoreError
 from store.rows import ConfigVersionRow, RuleVersionRow
 
 log = structlog.get_logger("fsm.reload")
 
 POLL_S = 2.0
 PROBLEMS_TOLD = 5
+CHANGES_TOLD = 12
+CONFIG, RULES = "config", "rules"
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One file. ``settled`` is the text that was judged last, ``candidate`` one that has been seen once so far."""
+
+    path: Path
+    settled: str | None = None
+    candidate: str | None = None
+    waiting: Waiting | None = None
+    told: str = ""
 
 
 class Reload:
-    """Watches two files by their time of change; ``None`` watches neither."""
+    """Watches two files; ``None`` watches neither. ``looked_ms`` is when both could be looked at last."""
 
     def __init__(self, daemon: Daemon, *, config: Config, config_path: Path | None, rules_path: Path | None) -> None:
         self._daemon = daemon
         self._config = config
-        self._paths = {"config": config_path, "rules": rules_path}
-        self._seen = {name: _stamp(path) for name, path in self._paths.items()}
+        paths = {CONFIG: config_path, RULES: rules_path}
+        self._watched = {name: _Watched(path) for name, path in paths.items() if path is not None}
+        self._begin()
+        self.looked_ms: int | None = None
+        daemon.commands.on_edit = self.decide
+
+    def _begin(self) -> None:
+        """What was accepted is what the files are compared with: one that differs at the start waits, and says so."""
+        accepted = self._daemon.shared.in_force.accepted
+        for name, text in ((CONFIG, accepted.text), (RULES, accepted.rules.text)):
+            if name in self._watched:
+                self._watched[name].settled = text
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """The edits that wait for the operator's word."""
+        return tuple(each.waiting for each in self._watched.values() if each.waiting is not None)
 
     async def run(self) -> None:
         """Look every two seconds."""
@@ -40,26 +81,129 @@ class Reload:
             await self._daemon.shared.clock.sleep(POLL_S)
 
     async def look(self) -> None:
-        """Take up what has changed since the last look."""
-        for name, path in self._paths.items():
-            stamp = _stamp(path)
-            if path is None or stamp is None or stamp == self._seen[name]:
+        """Judge what differs from what was judged last, once it was the same at two looks."""
+        for name, file in self._watched.items():
+            text = self._read(file)
+            if text is None or text == file.settled:
+                if text is not None:
+                    file.candidate = None
                 continue
-            self._seen[name] = stamp
-            try:
-                if name == "rules":
-                    await self._take_rules(load_rules(path))
-                else:
-                    self._take_config(path)
-            except SourceError as error:
-                self._refused(path, error)
+            if text != file.candidate:
+                file.candidate = text
+                continue
+            await self._judge(name, file, text)
+        self.looked_ms = self._daemon.shared.clock.wall_ms()
 
+    def _read(self, file: _Watched) -> str | None:
+        """The text as bytes stand in it, or None after saying once why there is none."""
+        try:
+            text = file.path.read_bytes().decode("utf-8", "surrogateescape")
+        except OSError as error:
+            problem = Problem(str(file.path), 1, 1, f"cannot be read ({error.strerror}): what was accepted last holds")
+            if file.told != problem.message:
+                file.told = problem.message
+                self._refused(file.path, SourceError([problem]))
+            return None
+        file.told = ""
+        return text
+
+    async def _judge(self, name: str, file: _Watched, text: str) -> None:
+        """A file that fails in a way nobody foresaw is refused like any other; only a lost journal gets through."""
+        had, file.waiting = file.waiting, None
+        try:
+            await (self._rules if name == RULES else self._settings)(file, text)
+        except StoreError:
+            raise
+        except SourceError as error:
+            self._refused(file.path, error)
+        except Exception as error:
+            log.error("reload_failed", reason=type(error).__name__, file=str(file.path), exc_info=error)
+            told = f"could not be taken up ({type(error).__name__}: {error}): what was accepted last holds"
+            self._refused(file.path, SourceError([Problem(str(file.path), 1, 1, told)]))
+        file.settled, file.candidate = text, None
+        if had != file.waiting:
+            self._leave_document()
+
+    async def _rules(self, file: _Watched, text: str) -> None:
+        rules = load_rules(file.path)
+        _unchanged_since(file, text, rules.text)
+        in_force = self._daemon.shared.in_force
+        if rules.hash == in_force.accepted.rules.hash:
+            return
+        waits = waits_in_rules(in_force.accepted, rules, is_real_money=self._is_real_money)
+        if waits:
+            self._wait(file, text, waits)
+        else:
+            await self._take_rules(rules)
+
+    async def _settings(self, file: _Watched, text: str) -> None:
+        source = read_source(file.path)
+        _unchanged_since(file, text, source.text)
+        wanted, accepted = read_settings(source), self._daemon.shared.in_force.accepted
+        if wanted == accepted.settings:
+            return
+        waits = waits_in_settings(accepted, wanted, source.text, is_real_money=self._is_real_money)
+        if waits:
+            self._wait(file, text, waits)
+        else:
+            self._take_settings(source, wanted)
+
+    @property
+    def _is_real_money(self) -> bool:
+        return self._config.environment.is_real_money
+
+    # --- what waits ---------------------------------------------------------------------------
+    def _wait(self, file: _Watched, text: str, waits: Sequence[Loosening]) -> None:
+        shared = self._daemon.shared
+        at_ms = shared.clock.now_ms()
+        file.waiting = waiting = Waiting(
+            file=file.path.name, digest=digest_of(text), changes=tuple(map(str, waits)), since_ms=at_ms
+        )
+        shared.books.note(at_ms, "RELOAD_WAITS", file.path.name, digest=waiting.digest, changes=waiting.changes)
+        log.warning("reload_waits", reason="LOOSER", file=str(file.path), changes=list(waiting.changes))
+        self._daemon.say("rules_changed", waiting.told, key=f"waits {at_ms} {waiting.digest}")
+
+    async def decide(self, verb: str, digests: Sequence[str]) -> str:
+        """The operator's word on the edits of these digests. Raises Rejected when one does not wait any more."""
+        waiting = {each.waiting.digest: name for name, each in self._watched.items() if each.waiting is not None}
+        gone = [digest for digest in digests if digest not in waiting]
+        if gone or not digests:
+            raise Rejected("NOTHING_WAITS", f"no edit {', '.join(gone)} waits: the file was changed again, or taken")
+        told = [await self._decided(verb, waiting[digest]) for digest in digests]
+        self._leave_document()
+        return "; ".join(told)
+
+    async def _decided(self, verb: str, name: str) -> str:
+        file = self._watched[name]
+        waiting, shared = file.waiting, self._daemon.shared
+        assert waiting is not None
+        if verb == "reject":
+            shared.books.note(shared.clock.now_ms(), "RELOAD_REJECTED", file.path.name, digest=waiting.digest)
+            file.waiting = None
+            return f"{file.path.name} was rejected: what was accepted last stays in force; put the file back"
+        if self._read(file) != file.settled:
+            raise Rejected("FILE_CHANGED", f"{file.path.name} has been changed since: look at what waits now")
+        try:
+            if name == RULES:
+                await self._take_rules(load_rules(file.path))
+            else:
+                source = read_source(file.path)
+                self._take_settings(source, read_settings(source))
+        except SourceError as error:
+            raise Rejected("INVALID", str(error)) from error
+        file.waiting = None
+        return f"{file.path.name} is in force"
+
+    def _leave_document(self) -> None:
+        """For whoever asks what waits."""
+        shared = self._daemon.shared
+        shared.books.document(WAITING, shared.clock.now_ms(), {"edits": self.waiting})
+
+    # --- what is taken ------------------------------------------------------------------------
     async def _take_rules(self, rules: Ruleset) -> None:
-        """New rules hold from the next close on; regime counters begin again from the last stable regime."""
+        """New rules hold from the next close on."""
         shared = self._daemon.shared
         old = shared.in_force.rules
-        if rules.hash == old.hash:
-            return
         entry = shared.in_force.settings.timeframes.entry
         if rules.for_symbol("").entry_timeframe is not entry:
             raise SourceError([Problem(rules.name, 1, 1, f"the entry timeframe must stay {entry} until a restart")])
@@ -74,41 +218,56 @@ class Reload:
             for symbol, market in markets.items()
             if not market.rules.reads_as(wanted[symbol])
         }
+        text = f"new rules {rules.hash[:8]} in place of {old.hash[:8]}"
         async with self._daemon.schedule.turn:
             at_ms = shared.clock.now_ms()
-            version = RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)
-            shared.books.journal.commit(Batch(rule_versions=[version]))
+            batch = Batch(rule_versions=[RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)])
+            self._commit(batch, at_ms, "RULES", text, rules_hash=rules.hash)
             shared.in_force.swap_rules(rules)
+            shared.in_force.accepted = replace(shared.in_force.accepted, rules=rules)
             shared.books.rules_hash = rules.hash
             for symbol, market in markets.items():
                 if symbol in others:
                     market.become(others[symbol], store)
                 else:
                     market.follow(wanted[symbol])
-        self._accepted("RULES", f"new rules {rules.hash[:8]} in place of {old.hash[:8]}")
+        self._accepted("RULES", text)
 
-    def _take_config(self, path: Path) -> None:
+    def _take_settings(self, source: Source, wanted: Settings) -> None:
+        """Committed as they will be, then in force; what only a start can build is accepted and waits for one."""
         shared = self._daemon.shared
-        source = read_source(path)
-        wanted = read_settings(source)
         found = changes(shared.in_force.settings, wanted)
-        if not found:
-            return
+        partly = reloaded(shared.in_force.settings, wanted)
+        hashes = dict.fromkeys((settings_hash(partly), settings_hash(wanted)))
+        now = [f"{each.path} {shown(each.old)} → {shown(each.new)}" for each in found if each.reloadable]
+        later = [f"{each.path} {shown(each.old)} → {shown(each.new)}" for each in found if not each.reloadable]
+        text = f"in force: {_listed(now) or 'nothing new'}"
+        text += f"; after a restart: {_listed(later)}" if later else ""
         at_ms = shared.clock.now_ms()
-        shared.in_force.swap_settings(reloaded(shared.in_force.settings, wanted))
-        version = ConfigVersionRow(at_ms=at_ms, config_hash=shared.in_force.config_hash, text=source.text)
-        shared.books.journal.commit(Batch(config_versions=[version]))
+        versions = [ConfigVersionRow(at_ms=at_ms, config_hash=each, text=source.text) for each in hashes]
+        self._commit(Batch(config_versions=versions), at_ms, "CONFIG", text, config_hash=settings_hash(wanted))
+        shared.in_force.swap_settings(partly)
+        shared.in_force.accepted = replace(shared.in_force.accepted, text=source.text, settings=wanted)
         shared.books.config_hash = shared.in_force.config_hash
         shared.engine.policy = shared.in_force.policy
-        now = [change.path for change in found if change.reloadable]
-        later = [change.path for change in found if not change.reloadable]
-        text = f"in force: {', '.join(now) or 'nothing new'}"
-        self._accepted("CONFIG", text + (f"; after a restart: {', '.join(later)}" if later else ""))
+        self._accepted("CONFIG", text)
+
+    def _commit(
+        self, batch: Batch, at_ms: int, what: str, text: str, *, config_hash: str = "", rules_hash: str = ""
+    ) -> None:
+        """The version and the word that it was accepted, in one transaction; before any of it is in force."""
+        shared = self._daemon.shared
+        accepted = shared.in_force.accepted
+        versions = {
+            "config": config_hash or settings_hash(accepted.settings),
+            "rules": rules_hash or accepted.rules.hash,
+        }
+        batch.system_events.append(shared.books.event(at_ms, "RELOAD", what, text=text, accepted=versions))
+        shared.books.journal.commit(batch)
 
     def _accepted(self, what: str, text: str) -> None:
         shared = self._daemon.shared
         at_ms = shared.clock.now_ms()
-        shared.books.note(at_ms, "RELOAD", what, text=text)
         shared.books.document("config", at_ms, documents.config(self._config, shared))
         log.info("reloaded", reason=what, text=text)
         self._daemon.say("rules_changed", text, key=f"reload {at_ms} {what}")
@@ -122,10 +281,14 @@ class Reload:
         self._daemon.say("rules_changed", f"{path.name} was not taken up: {told}", key=f"refused {at_ms} {path.name}")
 
 
-def _stamp(path: Path | None) -> tuple[int, int] | None:
-    """Time of change and size; None when there is no such file at this moment."""
-    try:
-        found = None if path is None else path.stat()
-    except OSError:
-        return None
-    return None if found is None else (found.st_mtime_ns, found.st_size)
+def _listed(parts: Sequence[str]) -> str:
+    more = len(parts) - CHANGES_TOLD
+    return ", ".join(parts[:CHANGES_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def _unchanged_since(file: _Watched, seen: str, read: str) -> None:
+    """What was checked must be what was seen twice. Raises SourceError."""
+    if seen.encode("utf-8", "surrogateescape").removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace") != read:
+        raise SourceError(
+            [Problem(str(file.path), 1, 1, "was changed while it was read: it is read again when it rests")]
+        )

@@ -37,6 +37,12 @@ def watching(r: Rehearsal, files: dict[str, Path]) -> Reload:
     return Reload(r.running, config=r.config, config_path=files["config"], rules_path=files["rules"])
 
 
+async def looked_twice(reload: Reload) -> None:
+    """An edit is taken up when two looks have shown the same."""
+    await reload.look()
+    await reload.look()
+
+
 def notes(r: Rehearsal) -> list[tuple[str, str]]:
     with open_store(r.db, mode="read") as store:
         rows = queries.system_events(store, limit=1000)
@@ -53,7 +59,7 @@ def test_new_rules_hold_from_the_next_close_and_an_open_trade_keeps_its_own(
         reload = watching(r, files)
         await r.hours(TO_SIGNAL + 0.5)
         files["rules"].write_text(DEAF)
-        await reload.look()
+        await looked_twice(reload)
         shared = r.running.shared
         assert shared.in_force.rules.hash == parse_rules(DEAF, "x").hash
         assert shared.engine.setting("BTCUSDT").rules_hash == r.rules.hash, "the trade keeps its rules"
@@ -74,8 +80,8 @@ def test_a_bad_file_changes_nothing_and_says_so(rehearse: Make, files: dict[str,
         await r.start()
         reload = watching(r, files)
         files["rules"].write_text("version: 1\nnonsense")
-        await reload.look()
-        await reload.look()
+        await looked_twice(reload)
+        await looked_twice(reload)
         assert r.running.shared.in_force.rules.hash == r.rules.hash
         await r.hours(TO_SIGNAL + 0.5)
 
@@ -92,7 +98,7 @@ def test_settings_that_may_change_do_and_the_others_wait(rehearse: Make, files: 
         reload = watching(r, files)
         text = files["config"].read_text("utf-8")
         files["config"].write_text(text.replace("risk_per_trade_pct: 0.5  ", "risk_per_trade_pct: 0.25  "), "utf-8")
-        await reload.look()
+        await looked_twice(reload)
         shared = r.running.shared
         assert str(shared.engine.policy.risk_per_trade_pct) == "0.25"
         assert shared.in_force.symbols == ("BTCUSDT",), "symbols wait for a restart"
@@ -125,7 +131,7 @@ def test_rules_are_exchanged_between_two_closes_and_never_within_one(
         await r.hours(2)
         files["rules"].write_text(DEAF)
         async with r.running.schedule.turn:  # as a close holds it
-            taking = asyncio.create_task(reload.look())
+            taking = asyncio.create_task(looked_twice(reload))
             await r.seconds(5)
             assert r.running.shared.in_force.rules.hash == r.rules.hash
         await taking

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from exchange.binance.signing import Secret
 from exchange.sim.symbols import shipped_brackets, shipped_filters
 from fsm.config import AlertLevel, Secrets, Settings, load_config
+from fsm.live.accepted import Accepted
 from fsm.live.alerts import Alerts
 from fsm.live.clock import WallClock
 from fsm.live.delivery import Delivery
@@ -75,10 +76,12 @@ def clock() -> ToldClock:
 
 @cache
 def in_force() -> InForce:
+    config, rules = load_config(ROOT / "config.yaml", None, {}), load_rules(ROOT / "rules.yaml")
     return InForce(
         database_id="5eed0001",
-        settings=load_config(ROOT / "config.yaml", None, {}).settings,
-        rules=load_rules(ROOT / "rules.yaml"),
+        settings=config.settings,
+        rules=rules,
+        accepted=Accepted(text=config.text, settings=config.settings, rules=rules),
         filters=shipped_filters(),
         brackets=shipped_brackets(),
     )

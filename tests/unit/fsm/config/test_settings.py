@@ -14,6 +14,7 @@ import pytest
 
 from fsm.config import Settings, changes, config_schema, read_settings, reloaded, settings_hash
 from fsm.config.environment import KEYS
+from fsm.config.looseness import loosenings
 from fsm.config.reloading import RELOADABLE
 from fsm.core.policy import LimitAction
 from fsm.policies import policy_of
@@ -111,6 +112,65 @@ class TestDefaults:
         text = (ROOT / "config.yaml").read_text()
         marked = set(re.findall(r"^# \[live\].*\n(?:#.*\n)*([a-z_]+):", text, flags=re.MULTILINE))
         assert marked == RELOADABLE
+
+
+class TestLooseness:
+    def test_the_page_lists_for_every_key_which_way_allows_more(self) -> None:
+        def listed(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+            for name, inner in schema.get("properties", {}).items():
+                if name == "symbols":
+                    yield from listed(inner["additionalProperties"], (*path, "symbols", "SYMBOL"))
+                yield from listed(inner, (*path, name))
+                if "looser" in inner:
+                    way = inner["looser"]
+                    told = way if isinstance(way, str) else " → ".join(f"`{word}`" for word in way)
+                    yield f"| `{'.'.join((*path, name))}` | {told} |"
+
+        page = (ROOT / "docs" / "editing.md").read_text("utf-8")
+        rows = list(listed(config_schema(), ()))
+        assert len(rows) >= 35
+        assert [line for line in page.splitlines() if line.startswith("| `")] == rows
+
+    def test_every_limit_and_every_number_of_risk_has_a_direction(self) -> None:
+        for section in ("risk", "limits", "protection"):
+            keys = config_schema()["properties"][section]["properties"]
+            assert [name for name, inner in keys.items() if "looser" not in inner] == []
+
+    @pytest.mark.parametrize(
+        ("old", "new", "found"),
+        [
+            ("limits: {daily_loss_pct: 1}", "limits: {daily_loss_pct: 1.5}", ["limits.daily_loss_pct 1 → 1.5"]),
+            ("limits: {daily_loss_pct: 1}", "limits: {daily_loss_pct: 0.9}", []),
+            ("limits: {daily_loss_pct: 1}", "", ["limits.daily_loss_pct 1 → not in the file: 2"]),
+            ("limits: {action: FLATTEN}", "", ["limits.action FLATTEN → not in the file: BLOCK_ENTRIES"]),
+            ("risk: {taker_fee_pct: 0.1}", "", ["risk.taker_fee_pct 0.1 → not in the file: 0.05"]),
+            (
+                "market_data: {candle_age_ms_max: 60000}",
+                "",
+                ["market_data.candle_age_ms_max 60000 → not in the file: 3600000"],
+            ),
+            ("alerts: {heartbeat: 'on'}", "", []),
+        ],
+    )
+    def test_what_allows_more_is_told_with_both_values(self, old: str, new: str, found: list[str]) -> None:
+        before, after = (parse_source(f"{SHORT}{text}\n", "config.yaml") for text in (old, new))
+        told = loosenings(read_settings(before), read_settings(after), was_given=before.data, is_given=after.data)
+        assert [str(each) for each in told] == found
+
+    def test_a_symbols_own_values_count_as_they_hold(self) -> None:
+        before = parse_source(
+            "version: 1\nsymbols: {BTCUSDT: {leverage: 1, enabled: false}, XRPUSDT: {}}\n", "config.yaml"
+        )
+        after = parse_source("version: 1\nsymbols: {BTCUSDT: {}, ETHUSDT: {}, XRPUSDT: {}}\n", "config.yaml")
+        told = loosenings(read_settings(before), read_settings(after), was_given=before.data, is_given=after.data)
+        assert [str(each) for each in told] == [
+            "symbols.BTCUSDT.enabled false → not in the file: true",
+            "symbols.BTCUSDT.leverage 1 → not in the file: 2",
+            "symbols.ETHUSDT.enabled false → true",
+        ]
+
+    def test_a_version_written_as_a_decimal_is_refused_like_any_other_wrong_value(self) -> None:
+        assert "whole number" in problems_of("version: 1.0\nsymbols: {BTCUSDT: {}}\n")[0]
 
 
 class TestReading:

@@ -1,0 +1,121 @@
+"""Says in which places new rules allow more than the rules before them, and which of these are mere absences.
+
+What an expression or a threshold allows cannot be ordered, so a changed one is not judged. What is judged: conditions,
+exits, trails and rests that are gone, and the few numbers of which it is plain which way allows more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rules.definition import ConditionList, Definition, SideDefinition, StrategyDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Loosening:
+    """One place in which an edit allows more; ``vanished``: what stood there is not in the new file at all."""
+
+    path: str
+    old: object
+    new: object
+    vanished: bool
+
+    def __str__(self) -> str:
+        return f"{self.path} {shown(self.old)} → {'not in the file: ' if self.vanished else ''}{shown(self.new)}"
+
+
+def shown(value: object) -> str:
+    """A value as it could stand in a YAML file."""
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def loosenings(old: Definition, new: Definition) -> tuple[Loosening, ...]:
+    """Every place in which ``new`` plainly allows more than ``old``, for any symbol, each path once."""
+    found: dict[str, Loosening] = {}
+    for symbol in ("", *sorted({*old.symbols, *new.symbols})):
+        for each in _between(old.for_symbol(symbol), new.for_symbol(symbol)):
+            found.setdefault(each.path, each)
+    for symbol in sorted(set(old.symbols) - set(new.symbols)):
+        path = f"symbols.{symbol}"
+        found[path] = Loosening(path, "values of its own", "those of all symbols", vanished=True)
+    return tuple(found.values())
+
+
+def _between(old: Definition, new: Definition) -> Iterator[Loosening]:
+    yield from _regimes(old, new)
+    yield from _router(old, new)
+    for name, strategy in new.strategies.items():
+        if name in old.strategies:
+            yield from _strategy(f"strategies.{name}", old.strategies[name], strategy)
+
+
+def _regimes(old: Definition, new: Definition) -> Iterator[Loosening]:
+    before, after = old.regimes, new.regimes
+    yield from _lower("regimes.confirmations", before.confirmations, after.confirmations)
+    yield from _lower("regimes.override_confidence", before.override_confidence, after.override_confidence)
+    yield from _lower("regimes.dwell_candles", before.dwell_candles, after.dwell_candles)
+    for name, regime in after.named().items():
+        yield from _conditions(f"regimes.{name}.enter", before.named()[name].enter, regime.enter)
+        yield from _conditions(f"regimes.{name}.stay", before.named()[name].stay, regime.stay)
+
+
+def _router(old: Definition, new: Definition) -> Iterator[Loosening]:
+    for name, route in new.router.named().items():
+        if route.enabled and not old.router.named()[name].enabled:
+            yield Loosening(f"router.{name}.enabled", False, True, vanished=False)
+    before, after = old.router.cooldown, new.router.cooldown
+    if before is not None and after is None:
+        told = f"{before.losses} losses, {before.candles} candles"
+        yield Loosening("router.cooldown", told, None, vanished=True)
+    elif before is not None and after is not None:
+        yield from _higher("router.cooldown.losses", before.losses, after.losses)
+        yield from _lower("router.cooldown.candles", before.candles, after.candles)
+
+
+def _strategy(path: str, old: StrategyDefinition, new: StrategyDefinition) -> Iterator[Loosening]:
+    yield from _lower(f"{path}.reward_risk_min", old.reward_risk_min, new.reward_risk_min)
+    manage = f"{path}.manage"
+    yield from _higher(f"{manage}.break_even_at_r", old.manage.break_even_at_r, new.manage.break_even_at_r)
+    yield from _lower(f"{manage}.break_even_lock_r", old.manage.break_even_lock_r, new.manage.break_even_lock_r)
+    yield from _higher(f"{manage}.exit_after_candles", old.manage.exit_after_candles, new.manage.exit_after_candles)
+    for name, side in new.sides().items():
+        if name in old.sides():
+            yield from _side(f"{path}.{name}", old.sides()[name], side)
+
+
+def _side(path: str, old: SideDefinition, new: SideDefinition) -> Iterator[Loosening]:
+    yield from _conditions(f"{path}.setup", old.setup, new.setup)
+    yield from _conditions(f"{path}.accept", old.accept, new.accept)
+    yield from _exits(f"{path}.exit_when", old.exit_when, new.exit_when)
+    if old.trail is not None and new.trail is None:
+        yield Loosening(f"{path}.trail", old.trail, None, vanished=True)
+
+
+def _conditions(path: str, old: ConditionList, new: ConditionList) -> Iterator[Loosening]:
+    """All of a list must hold, so each one that is gone allows more. One that was renamed or reworded is not gone."""
+    ids = {each.id for condition in new for each in condition.alternatives}
+    texts = {each.when for condition in new for each in condition.alternatives}
+    for condition in old:
+        if not any(each.id in ids or each.when in texts for each in condition.alternatives):
+            told = " or ".join(each.when for each in condition.alternatives)
+            yield Loosening(f"{path}.{condition.alternatives[0].id}", told, None, vanished=True)
+
+
+def _exits(path: str, old: ConditionList, new: ConditionList) -> Iterator[Loosening]:
+    """An exit ends trades, so a list that is gone as a whole keeps them longer."""
+    if old and not new:
+        yield Loosening(path, " and ".join(each.when for c in old for each in c.alternatives), None, vanished=True)
+
+
+def _higher(path: str, old: float | None, new: float | None) -> Iterator[Loosening]:
+    """None is not done at all, which allows more than any number."""
+    if old is not None and (new is None or new > old):
+        yield Loosening(path, old, new, vanished=new is None)
+
+
+def _lower(path: str, old: float, new: float) -> Iterator[Loosening]:
+    if new < old:
+        yield Loosening(path, old, new, vanished=False)
