@@ -37,7 +37,7 @@ from fsm.live.answers import Answers
 from fsm.live.assembly import StartRefused, assemble
 from fsm.live.audience import Audience
 from fsm.live.chat import Chat
-from fsm.live.clock import Clock, PacedClock, WallClock
+from fsm.live.clock import Clock, ExchangeClock, MachineClock, PacedClock
 from fsm.live.daemon import Background, Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
 from fsm.live.garbage import set_aside
@@ -46,6 +46,7 @@ from fsm.live.messenger import Tally
 from fsm.live.ownership import knows_our_orders
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
+from fsm.live.timekeeping import Timekeeper, first_measured
 from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset
 from store.alerts import AlertBox
@@ -191,19 +192,34 @@ def _worth_seeing(run: Run) -> int | None:
     return worth_seeing(Request(config=run.config, rules=run.rules, data=(shipped_folder(),), symbols=symbols))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """An exchange that can be asked, time as it counts it, and what keeps that right."""
+
+    client: BinanceClient
+    clock: Clock
+    keepers: Sequence[Background] = ()
+
+
 @asynccontextmanager
-async def clock_of(run: Run, where: Where) -> AsyncIterator[tuple[Clock, Sequence[Background]]]:
-    """Time as this exchange counts it, and what keeps it right."""
+async def reach(where: Where, credentials: Credentials | None) -> AsyncIterator[Reached]:
+    """A client of this exchange, which signs by the same clock that decisions are taken by."""
     if where.network is not Network.SIM:
-        yield WallClock(), ()
+        machine = MachineClock()
+        client = BinanceClient(base_url=where.rest_url, clock=machine, credentials=credentials, steady=True)
+        try:
+            yield Reached(client=client, clock=ExchangeClock(machine, client.http.time))
+        finally:
+            await client.aclose()
         return
     simulation = RemoteSimulation(where.rest_url)
-    clock = PacedClock(simulation.clock, end_ms=where.data_end_ms)
-
+    paced = PacedClock(simulation.clock, end_ms=where.data_end_ms)
+    client = BinanceClient(base_url=where.rest_url, clock=paced, credentials=credentials)
     try:
-        await clock.synchronise()
-        yield clock, (clock.keep_right,)
+        await paced.synchronise()
+        yield Reached(client=client, clock=paced, keepers=(paced.keep_right,))
     finally:
+        await client.aclose()
         await simulation.aclose()
 
 
@@ -214,13 +230,11 @@ def account_of(credentials: Credentials) -> str:
 
 # --- the daemon -------------------------------------------------------------------------------
 async def _trade(run: Run, where: Where) -> bool:
-    async with clock_of(run, where) as (clock, keepers):
-        client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=where.credentials)
-        try:
-            async with open_bound(run, where, clock, client) as store:
-                return await _live(run, where, store, client, clock, keepers)
-        finally:
-            await client.aclose()
+    async with reach(where, where.credentials) as reached:
+        if isinstance(reached.clock, ExchangeClock):
+            await first_measured(reached.clock)
+        async with open_bound(run, where, reached.clock, reached.client) as store:
+            return await _live(run, where, store, reached)
 
 
 @asynccontextmanager
@@ -242,12 +256,10 @@ async def open_bound(run: Run, where: Where, clock: Clock, exchange: Exchange) -
         yield store
 
 
-async def _live(
-    run: Run, where: Where, store: Store, client: BinanceClient, clock: Clock, keepers: Sequence[Background]
-) -> bool:
-    made = await make_daemon(run, where, store, client, clock)
+async def _live(run: Run, where: Where, store: Store, reached: Reached) -> bool:
+    made = await make_daemon(run, where, store, reached.client, reached.clock)
     async with _telegram_of(run, store, made) as messaging:
-        return await _until_ended(run, where, made.daemon, [*keepers, *messaging])
+        return await _until_ended(run, where, made.daemon, [*reached.keepers, *messaging])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,15 +281,19 @@ async def make_daemon(run: Run, where: Where, store: Store, client: BinanceClien
         stream = UserStream(keys=ListenKeys(client.http), base_urls=where.ws_urls, clock=clock, sink=queue.put)
     tail = verify(run.db, tail_only=True)
     hearers: list[Listening] = []
+    run_id, banner = secrets.token_hex(4), "MAINNET " if where.network is Network.MAINNET else ""
 
     def background(shared: Shared) -> list[Background]:
         hearers.append(Listening(queue, shared))
-        if stream is None:
-            return [hearers[0].run, *run.further]
-        shared.pulse.hears = lambda: stream.is_open
-        return [stream.run, hearers[0].run, *run.further]
+        beside: list[Background] = [hearers[0].run, *run.further]
+        if isinstance(clock, ExchangeClock):
+            alerts = Alerts(lambda: shared.in_force.settings, run_id, banner)
+            beside.append(Timekeeper(clock, shared.books, alerts).run)
+        if stream is not None:
+            shared.pulse.hears = lambda: stream.is_open
+            beside.append(stream.run)
+        return beside
 
-    run_id, banner = secrets.token_hex(4), "MAINNET " if where.network is Network.MAINNET else ""
     daemon = await assemble(
         config=run.config,
         rules=run.rules,
@@ -305,7 +321,8 @@ async def make_daemon(run: Run, where: Where, store: Store, client: BinanceClien
 async def _telegram_of(run: Run, store: Store, made: Made) -> AsyncIterator[Sequence[Background]]:
     """What delivers alerts and hears commands, where there is a token; its library is loaded only then."""
     shared = made.daemon.shared
-    environment, wall, tally = run.config.environment, WallClock(), Tally()
+    environment, tally = run.config.environment, Tally()
+    wall = shared.clock if isinstance(shared.clock, ExchangeClock) else MachineClock()  # Telegram lives in real time
     token, chat = environment.secrets.tg_bot_token, environment.secrets.tg_chat_id
     if token is None or chat is None:
         yield ()
@@ -338,7 +355,7 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
     reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
     beside = [asyncio.ensure_future(keeper()) for keeper in (*keepers, reload.run)]
     beside.append(asyncio.ensure_future(daemon.shared.pulse.feel(daemon.shared.clock)))
-    beside.append(asyncio.ensure_future(set_aside(daemon.started, WallClock())))
+    beside.append(asyncio.ensure_future(set_aside(daemon.started, MachineClock())))
     beside.append(asyncio.ensure_future(_announce(run, where, daemon)))
     if where.is_embedded:
         beside.append(asyncio.ensure_future(_hurry(run, where, daemon)))

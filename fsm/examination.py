@@ -10,13 +10,12 @@ from decimal import localcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from exchange.binance.client import BinanceClient
 from exchange.binance.signing import Credentials, Secret
 from exchange.environment import resolve
 from exchange.errors import ExchangeError
 from exchange.sim.server import launch
 from exchange.sim.server.launch import LaunchError
-from fsm.bootstrap import Run, Where, account_of, clock_of, embedded_options
+from fsm.bootstrap import Run, Where, account_of, embedded_options, reach
 from fsm.core.arithmetic import MONEY
 from fsm.live import premises
 from fsm.live.assembly import StartRefused
@@ -72,30 +71,25 @@ def _exchange_to_examine(run: Run, in_use: bool) -> Iterator[Where]:
 
 
 async def _is_same_account(run: Run, where: Where) -> bool:
-    async with clock_of(run, where) as (clock, _):
-        client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=where.credentials)
+    async with reach(where, where.credentials) as reached:
         try:
             with open_store(run.db, mode="read") as store:
-                return await knows_our_orders(client, store)
+                return await knows_our_orders(reached.client, store)
         except ExchangeError:
             return False
-        finally:
-            await client.aclose()
 
 
 async def _examine(run: Run, where: Where, stored: premises.Stored, in_use: bool) -> list[Finding]:
-    client: BinanceClient | None = None
+    keys = where.credentials if where.credentials.api_key.reveal() else None
     try:
-        async with clock_of(run, where) as (clock, _):
-            keys = where.credentials if where.credentials.api_key.reveal() else None
-            client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=keys)
-            speed = clock.speed
-            settings = run.config.settings
+        async with reach(where, keys) as reached:
             return await Examination(
-                client, settings=settings, clock=clock, speed=speed, stored=stored, in_use=in_use
+                reached.client,
+                settings=run.config.settings,
+                clock=reached.clock,
+                speed=reached.clock.speed,
+                stored=stored,
+                in_use=in_use,
             ).run()
     except ExchangeError as error:
         return [fail("reachable", str(error), "is the emulator at SIM_REST_URL running?")]
-    finally:
-        if client is not None:
-            await client.aclose()

@@ -31,6 +31,12 @@ CATALOGUE: dict[str, Meter] = {
             "gauge",
             "The longest the daemon's event loop was late between its latest two pulses.",
         ),
+        Meter(
+            "fsm_clock_offset_seconds",
+            "gauge",
+            "How far the exchange's clock is ahead of this machine's. The bot goes by the exchange's; absent in `sim`.",
+        ),
+        Meter("fsm_clock_measured_age_seconds", "gauge", "Real time since the exchange's clock was last measured."),
         Meter("fsm_equity_age_seconds", "gauge", "Age of the equity that limits are judged by."),
         Meter("fsm_exchange_failures", "gauge", "Failed or refused calls of the exchange since the daemon started."),
         Meter("fsm_protection_late", "gauge", "Positions whose stop missed its deadline since the daemon started."),

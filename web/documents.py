@@ -88,11 +88,21 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     buckets: tuple[Bucket, ...] = ()
 
 
+class ClockDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the exchange's clock is ahead of the machine's wall clock, and the measurement that says so."""
+
+    offset_ms: int
+    measured_ms: int
+    measured_age_ms: int
+    round_trip_ms: int
+
+
 class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon's signs of life, about once in a real second.
 
     ``wall_ms`` is the real time of writing and ``stops`` what was last seen of each symbol's stop; without them ages in
-    real time are unknown. ``stream`` says how the user data stream is: connected, down or off.
+    real time are unknown. ``stream`` says how the user data stream is: connected, down or off. ``clock`` is None in a
+    simulation, whose clock is not measured.
     """
 
     at_ms: int | None = None
@@ -105,6 +115,7 @@ class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag_ms: float | None = None
     protection: Measured = Measured()
     stops: dict[str, SeenStop] = {}
+    clock: ClockDocument | None = None
 
 
 class TelegramDocument(msgspec.Struct, frozen=True, kw_only=True):

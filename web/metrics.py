@@ -102,6 +102,9 @@ class _FromDatabase(Collector):
             yield _gauge("fsm_equity_age_seconds", {(): pulse.equity_age_ms / 1000})
         if pulse.exchange_failures is not None:
             yield _gauge("fsm_exchange_failures", {(): pulse.exchange_failures})
+        if pulse.clock is not None:
+            yield _gauge("fsm_clock_offset_seconds", {(): pulse.clock.offset_ms / 1000})
+            yield _gauge("fsm_clock_measured_age_seconds", {(): pulse.clock.measured_age_ms / 1000})
         passed = msgspec.structs.asdict(documents.telegram(store))
         yield _gauge("fsm_telegram_messages", {(event,): count for event, count in passed.items()})
         yield _gauge("fsm_protection_late", {(): pulse.protection.late})

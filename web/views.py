@@ -22,11 +22,17 @@ class Flag(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the window and the daemon work. ``ok``: both; ``stopped``: no daemon writes; ``stale``: it lags."""
+    """Whether the window and the daemon work. ``ok``: both; ``stopped``: no daemon writes; ``stale``: it lags.
+
+    ``clock_offset_ms``: how far the exchange's clock is ahead of this machine's, and when that was last measured (on
+    the exchange's clock); null in a simulation, whose clock is read and not measured.
+    """
 
     status: Literal["ok", "stopped", "stale"]
     daemon_running: bool
     pulse_age_ms: int | None
+    clock_offset_ms: int | None = None
+    clock_measured_ms: int | None = None
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):

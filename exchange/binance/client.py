@@ -71,8 +71,17 @@ class BinanceClient:
         clock: Clock,
         credentials: Credentials | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        steady: bool = False,
     ) -> None:
-        self.http = Http(base_url=base_url, clock=clock, credentials=credentials, budget=Budget(), transport=transport)
+        """``steady``: nothing steps the clock; only that of a simulation jumps."""
+        self.http = Http(
+            base_url=base_url,
+            clock=clock,
+            credentials=credentials,
+            budget=Budget(),
+            transport=transport,
+            steady=steady,
+        )
         self._filters: dict[str, SymbolFilters] = {}
         self._orders = Orders(self.http, clock)
         self._setup = AccountSetup(self.http)

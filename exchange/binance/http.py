@@ -78,10 +78,12 @@ class Http:
         credentials: Credentials | None = None,
         budget: Budget | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        steady: bool = False,
     ) -> None:
+        """``steady``: nothing steps the clock, so a jump of its difference to the exchange's is doubted (R76)."""
         logging.getLogger("httpx").addFilter(_REDACTING)
         self.budget = budget or Budget()
-        self.time = ServerTime(clock, self._read_server_ms)
+        self.time = ServerTime(clock, self._read_server_ms, steady=steady)
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._credentials = credentials

@@ -61,13 +61,14 @@ def _found(path: Path) -> dict[str, Any]:
     from store.database import open_store
     from store.inbox import Inbox
     from store.lock import holder
+    from web import documents
 
     with open_store(path, mode="read") as store:
         identity, account, equity = store.identity, queries.account(store), queries.latest_equity(store)
         states = {row.symbol: row for row in queries.symbols(store)}
         decisions = {row.symbol: row for row in queries.latest_decisions(store)}
         positions = queries.positions(store)
-        commands = Inbox(store).recent(limit=COMMANDS_SHOWN)
+        commands, clock = Inbox(store).recent(limit=COMMANDS_SHOWN), documents.health(store).clock
         edits = waiting(store)
     pid = holder(path)
     return {
@@ -84,6 +85,7 @@ def _found(path: Path) -> dict[str, Any]:
             "halt_since_ms": account.halt_since_ms if account else None,
             "paused": account.paused if account else False,
         },
+        "clock": {"offset_ms": clock.offset_ms, "measured_ms": clock.measured_ms} if clock and pid else None,
         "positions": len(positions),
         "commands": commands,
         "waiting_edits": edits,
@@ -135,6 +137,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     account, daemon = found["account"], found["daemon"]
     yield "database", f"{found['database']} ({found['environment']}, id {found['database_id']})"
     yield "daemon", f"running, process {daemon['pid']}" if daemon["running"] else "not running"
+    if found["clock"] is not None:
+        yield "clock", _clock(found["clock"])
     if account["at_ms"] is not None:
         yield "equity", f"{account['equity']:,.2f} USDT at {shown(account['at_ms'])} UTC"
         yield "balance", f"{account['balance']:,.2f} USDT"
@@ -151,6 +155,13 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         refused = f" by {wish.guard}" if wish.guard else ""
         told = f": {wish.detail}" if wish.detail else ""
         yield f"command {wish.id}", f"{wish.kind} {wish.symbol or 'all'}, {wish.state}{refused}{told}"
+
+
+def _clock(clock: Mapping[str, Any]) -> str:
+    """As `doctor` says it: the bot goes by the exchange's clock, whatever this machine's shows."""
+    offset_ms = clock["offset_ms"]
+    where = "behind" if offset_ms > 0 else "ahead of"
+    return f"{abs(offset_ms):,} ms {where} the exchange's, measured at {shown(clock['measured_ms'])} UTC"
 
 
 def _blocked(row: Mapping[str, Any]) -> str:

@@ -101,7 +101,7 @@ class Carrying:
             event = await self._setup_ended(outcome)
         else:
             prices = await self._prices() if is_close_refused else None
-            at_ms, real_ms = self._shared.clock.now_ms(), self._shared.clock.wall_ms()
+            at_ms, real_ms = self._shared.clock.now_ms(), self._shared.clock.real_ms()
             event = IntentEnded(
                 symbol=symbol, at_ms=at_ms, intent=intent, outcome=outcome, prices=prices, real_ms=real_ms
             )

@@ -1,4 +1,11 @@
-"""The only reader of time: what the exchange's clock says, how much real time passes, and waiting for either."""
+"""The only reader of time: what the exchange's clock says, how much real time passes, and waiting for either.
+
+Three clocks of this machine are read, and nothing but messages to readers is ever decided by the one that can be set:
+
+* the monotonic clock, for deadlines; it stands still while the machine is suspended;
+* the boot clock, which counts on through a suspend, and carries the exchange's time between two measurements;
+* the wall clock, which anybody may set: once at the start, to have something to begin with, and for readers.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +13,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
+from exchange.binance.server_time import Measured, ServerTime
 from exchange.errors import ExchangeError
 
 LOOK_AGAIN_S = 1.0
@@ -17,16 +26,37 @@ STEPPED_LOOK_S = 0.02
 """The same for a clock that moves only in steps, whose next step may come at any moment."""
 
 
-class Clock(Protocol):
-    """``now_ms`` is the exchange's time, which may run fast or stand still; the others are real.
+BACK_MS_MAX = 1_000
+"""So far back a correction is waited out, so that no moment comes twice; beyond it the exchange itself went back."""
 
-    ``wall_ms`` is for readers, who compare it with their own clock, and for retries, which it spaces also across a
-    new start; nothing else is decided by it.
+
+def _boot_s() -> float:
+    """Only Linux tells; elsewhere a suspend shows as a jump of the difference to the exchange, which is measured."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """The clocks of this machine, as arguments: seconds without suspends, seconds with them, and the wall clock."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    boot: Callable[[], float] = _boot_s
+    wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+
+class Clock(Protocol):
+    """``now_ms`` is the exchange's time, which may run fast or stand still in a simulation; the others are real.
+
+    ``wall_ms`` is this machine's clock, which may be set at any time: for readers, who compare it with their own.
+    ``real_ms`` is as near to true time as can be had, and never stepped: for what is spaced in real time also across a
+    new start.
     """
 
     def now_ms(self) -> int: ...
 
     def wall_ms(self) -> int: ...
+
+    def real_ms(self) -> int: ...
 
     def monotonic(self) -> float: ...
 
@@ -37,29 +67,45 @@ class Clock(Protocol):
         """How many of the exchange's milliseconds pass in a real one; 0 for a clock that is moved step by step."""
         ...
 
+    @property
+    def measured(self) -> Measured | None:
+        """The latest measurement of the exchange's clock; None where it is not measured, as in a simulation."""
+        ...
+
     async def pass_by(self, span_ms: int) -> None:
         """Wait until the exchange's clock may have moved on that far; it may end sooner, so ask again."""
         ...
 
 
 class _RealTime:
-    """What all clocks but a driven one have in common: real time is this machine's."""
+    """What all clocks but a driven one have in common: real time is this machine's, as it was set at the start."""
+
+    def __init__(self, hands: Hands | None = None) -> None:
+        self.hands = hands or Hands()
+        self._zero_ms = self.hands.wall_ms() - int(self.hands.boot() * 1000)
 
     def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+        return self.hands.wall_ms()
+
+    def real_ms(self) -> int:
+        return self._zero_ms + int(self.hands.boot() * 1000)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return self.hands.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    @property
+    def measured(self) -> Measured | None:
+        return None
 
-class WallClock(_RealTime):
-    """The clock of this machine: the exchange's time runs as fast as ours (the client corrects the difference)."""
+
+class MachineClock(_RealTime):
+    """This machine's own idea of the time: its wall clock at the start, carried on by what nobody can set."""
 
     def now_ms(self) -> int:
-        return self.wall_ms()
+        return self.real_ms()
 
     @property
     def speed(self) -> float:
@@ -69,6 +115,35 @@ class WallClock(_RealTime):
         await asyncio.sleep(_bounded(span_ms / 1000))
 
 
+class ExchangeClock(MachineClock):
+    """The exchange's time: the machine's unsteppable clock and the measured offset, which signatures go by too (R76).
+
+    It never goes back, unless the exchange itself is found to have gone back by more than a second.
+    """
+
+    def __init__(self, machine: MachineClock, server: ServerTime) -> None:
+        super().__init__(machine.hands)
+        self._server = server
+        self._latest_ms = 0
+
+    def now_ms(self) -> int:
+        found_ms = self._server.now_ms()
+        if not 0 < self._latest_ms - found_ms <= BACK_MS_MAX:
+            self._latest_ms = found_ms
+        return self._latest_ms
+
+    def real_ms(self) -> int:
+        return self.now_ms()
+
+    @property
+    def measured(self) -> Measured | None:
+        return self._server.latest
+
+    async def measure(self) -> None:
+        """Ask for the exchange's time now. Raises ExchangeError."""
+        await self._server.measure(seen_version=self._server.version)
+
+
 class PacedClock(_RealTime):
     """The clock of a simulated exchange, read from it now and then and carried on between at its own speed.
 
@@ -76,6 +151,7 @@ class PacedClock(_RealTime):
     """
 
     def __init__(self, read: Callable[[], Awaitable[tuple[int, float]]], *, end_ms: int | None = None) -> None:
+        super().__init__()
         self._read = read
         self._end_ms = end_ms
         self._anchor_ms = 0
@@ -129,6 +205,13 @@ class DrivenClock:
     def wall_ms(self) -> int:
         return int(self.monotonic() * 1000)
 
+    def real_ms(self) -> int:
+        return self.wall_ms()
+
+    @property
+    def measured(self) -> Measured | None:
+        return None
+
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
 
@@ -147,6 +230,7 @@ class SteppedClock(_RealTime):
     """The exchange's time stands still until it is set, which wakes at once whoever waits for it."""
 
     def __init__(self, now_ms: int) -> None:
+        super().__init__()
         self._now_ms = now_ms
         self._moved = asyncio.Event()
 

@@ -119,8 +119,8 @@ class Examination:
 
     def _skew(self) -> Finding:
         off_ms = round(self._exchange.clock_offset_ms / self._speed)
-        seen = f"{abs(off_ms):,} ms {'behind' if off_ms > 0 else 'ahead of'} the exchange's"
-        advice = "set this machine's clock, and keep it set (NTP)"
+        seen = f"{abs(off_ms):,} ms {'behind' if off_ms > 0 else 'ahead of'} the exchange's, measured now"
+        advice = "the bot goes by the exchange's; set this machine's clock all the same, and keep it set (NTP)"
         if abs(off_ms) >= SKEW_MS_MAX:
             return fail("clock", seen, advice)
         return warn("clock", seen, advice) if abs(off_ms) >= SKEW_MS_WARN else ok("clock", seen)

@@ -8,7 +8,9 @@ from typing import Any
 from fsm.config import Config
 from fsm.core.limits import Budget
 from fsm.core.states import MEANING, TABLE, mermaid
+from fsm.live.clock import Clock
 from fsm.live.shared import Shared
+from fsm.live.timekeeping import machine_offset_ms
 from fsm.live.watch import StopSeen
 
 
@@ -71,11 +73,13 @@ def health(
     pid: int,
     stops: Mapping[str, StopSeen],
 ) -> dict[str, Any]:
-    """Signs of life. ``wall_ms`` and ``stops`` tell real time, so that readers know how old they are."""
+    """Signs of life. ``wall_ms`` and ``stops`` are told as this machine's clock shows now, whatever it was set to in
+    the meantime, so that readers on this machine know how old they are. ``clock``: how it stands to the exchange's."""
     return {
         "pid": pid,
         "wall_ms": shared.clock.wall_ms(),
-        "stops": stops,
+        "stops": _stops(shared.clock, stops),
+        "clock": _clock(shared.clock),
         "speed": shared.clock.speed,
         "stream": shared.pulse.stream,
         "loop_lag_ms": shared.pulse.take_lag_ms(),
@@ -84,4 +88,30 @@ def health(
         "exchange_failures": failures,
         "open": shared.engine.active(),
         "protection": {**shared.times.summary(), **shared.times.histogram()},
+    }
+
+
+def _stops(clock: Clock, stops: Mapping[str, StopSeen]) -> dict[str, dict[str, Any]]:
+    set_by_ms = clock.wall_ms() - clock.real_ms()
+    return {
+        symbol: {
+            "client_id": seen.client_id,
+            "trigger_price": seen.trigger_price,
+            "verified_wall_ms": seen.verified_real_ms + set_by_ms,
+        }
+        for symbol, seen in stops.items()
+    }
+
+
+def _clock(clock: Clock) -> dict[str, Any] | None:
+    """None in a simulation, whose clock is read and not measured."""
+    latest, offset_ms = clock.measured, machine_offset_ms(clock)
+    if latest is None or offset_ms is None:
+        return None
+    age_ms = clock.real_ms() - (latest.at_ms + latest.offset_ms)
+    return {
+        "offset_ms": offset_ms,
+        "measured_ms": clock.now_ms() - age_ms,
+        "measured_age_ms": age_ms,
+        "round_trip_ms": latest.round_trip_ms,
     }

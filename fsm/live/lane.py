@@ -224,7 +224,7 @@ class Lane:
         shared, record = self._shared, self.record
         setting = shared.engine.setting(self.symbol)
         self._look_wanted = False
-        began_s, began_wall_ms = shared.clock.monotonic(), shared.clock.wall_ms()
+        began_s, began_real_ms = shared.clock.monotonic(), shared.clock.real_ms()
         try:
             request = look_request(record, setting)
             if in_haste and request.income_start_ms is None:
@@ -242,7 +242,7 @@ class Lane:
         self._evidence_s = began_s
         now_s = shared.clock.monotonic()
         persisted = self._watch.persists(record, snapshot, setting, now_s)
-        at_ms, real_ms = shared.clock.now_ms(), shared.clock.wall_ms()
+        at_ms, real_ms = shared.clock.now_ms(), shared.clock.real_ms()
         await self._judge(
             SymbolObserved(symbol=self.symbol, at_ms=at_ms, snapshot=snapshot, persisted=persisted, real_ms=real_ms)
         )
@@ -251,14 +251,14 @@ class Lane:
         self._evidence_s = None
         trade = self.record.trade
         sight = None if trade is None else see(trade, snapshot, shared.engine.setting(self.symbol))
-        self._remember_stop(sight, began_wall_ms)
+        self._remember_stop(sight, began_real_ms)
         self._plan_next_look(record, snapshot, sight)
         self._mark(snapshot)
         self.looked_s = began_s
 
-    def _remember_stop(self, sight: Sight | None, asked_wall_ms: int) -> None:
+    def _remember_stop(self, sight: Sight | None, asked_real_ms: int) -> None:
         record = self.record
-        seen = stop_seen(record, sight, asked_wall_ms)
+        seen = stop_seen(record, sight, asked_real_ms)
         if seen is not None or record.trade is None:
             self.stop_seen = seen
 

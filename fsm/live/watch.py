@@ -61,19 +61,19 @@ def _at(ordered: list[float], share: float) -> float | None:
 
 
 class StopSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """The stop as the exchange itself last showed it; ``verified_wall_ms`` is the real time at which it was asked."""
+    """The stop as the exchange itself last showed it; ``verified_real_ms`` is the real time at which it was asked."""
 
     client_id: str
     trigger_price: Decimal
-    verified_wall_ms: int
+    verified_real_ms: int
 
 
-def stop_seen(record: SymbolRecord, sight: Sight | None, wall_ms: int) -> StopSeen | None:
+def stop_seen(record: SymbolRecord, sight: Sight | None, real_ms: int) -> StopSeen | None:
     """The stop in force, if this look shows it resting just as it is wanted."""
     trade = record.trade
     if trade is None or trade.stop is None or sight is None or not sight.stop_rests:
         return None
-    return StopSeen(client_id=trade.stop.client_id, trigger_price=trade.stop.trigger_price, verified_wall_ms=wall_ms)
+    return StopSeen(client_id=trade.stop.client_id, trigger_price=trade.stop.trigger_price, verified_real_ms=real_ms)
 
 
 class Watch:

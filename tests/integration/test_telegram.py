@@ -20,7 +20,7 @@ from exchange.sim.symbols import shipped_brackets, shipped_filters
 from fsm.config import AlertLevel, Secrets, Settings, load_config
 from fsm.live.accepted import Accepted
 from fsm.live.alerts import Alerts
-from fsm.live.clock import WallClock
+from fsm.live.clock import MachineClock
 from fsm.live.delivery import Delivery
 from fsm.live.in_force import InForce
 from fsm.live.messenger import TEXT_MAX, NotDelivered, Tally, fitted
@@ -39,7 +39,7 @@ NOW_MS = 1_764_000_000_000
 MINUTE_S = 60.0
 
 
-class ToldClock(WallClock):
+class ToldClock(MachineClock):
     """The clock of this machine as the test tells it; to wait is to move it on."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from exchange import environment
 from exchange.binance.client import BinanceClient
 from exchange.environment import Network, UnusableEnvironment
-from fsm.live.clock import WallClock
+from fsm.live.clock import MachineClock
 
 HOW = (
     "set BINANCE_ENV=testnet, BINANCE_API_KEY and BINANCE_API_SECRET (keys of demo.binance.com),"
@@ -35,7 +35,7 @@ async def demo() -> AsyncIterator[BinanceClient]:
         pytest.skip(f"not run: {error}; {HOW}")
     found = environment.resolve({"BINANCE_ENV": Network.TESTNET.value})
     assert found.rest_url is not None
-    client = BinanceClient(base_url=found.rest_url, clock=WallClock(), credentials=credentials)
+    client = BinanceClient(base_url=found.rest_url, clock=MachineClock(), credentials=credentials, steady=True)
     await client.filters()
     try:
         yield client

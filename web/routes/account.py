@@ -53,10 +53,15 @@ def newest_ms(store: Store) -> int:
 
 def health(store: Store, query: NoQuery, context: Context) -> Health:
     running = context.desk.daemon_running()
-    age_ms = _pulse_age_ms(documents.health(store), context)
+    pulse = documents.health(store)
+    age_ms, clock = _pulse_age_ms(pulse, context), pulse.clock
     stale = running and age_ms is not None and age_ms > STALE_MS
     return Health(
-        status="stale" if stale else "ok" if running else "stopped", daemon_running=running, pulse_age_ms=age_ms
+        status="stale" if stale else "ok" if running else "stopped",
+        daemon_running=running,
+        pulse_age_ms=age_ms,
+        clock_offset_ms=clock.offset_ms if clock else None,
+        clock_measured_ms=clock.measured_ms if clock else None,
     )
 
 

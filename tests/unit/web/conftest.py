@@ -147,6 +147,7 @@ def daemon(path: Path) -> Iterator[Daemon]:
                 "open": ["BTCUSDT"],
                 "protection": {"count": 3, "p50_ms": 80.5, "p99_ms": 120.0, "max_ms": 120.0, "late": 0, **BUCKETS},
                 "wall_ms": WALL_MS - 2_000,
+                "clock": {"offset_ms": -40, "measured_ms": TO_MS, "measured_age_ms": 9_000, "round_trip_ms": 30},
                 "stream": "connected",
                 "speed": 600,
                 "loop_lag_ms": 1.5,

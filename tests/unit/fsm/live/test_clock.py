@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from exchange.errors import Unreachable
-from fsm.live.clock import DrivenClock, PacedClock, SteppedClock, WallClock, wait_until
+from fsm.live.clock import DrivenClock, MachineClock, PacedClock, SteppedClock, wait_until
 from fsm.live.virtual_time import run_virtually
 
 
@@ -77,15 +77,15 @@ def test_a_fast_clock_shortens_real_waits() -> None:
     source = Simulated(0, 600.0)
     clock = PacedClock(source.read)
 
-    async def waited_s(clock: PacedClock | WallClock, span_ms: int) -> float:
+    async def waited_s(clock: PacedClock | MachineClock, span_ms: int) -> float:
         began_s = asyncio.get_running_loop().time()
         await clock.pass_by(span_ms)
         return asyncio.get_running_loop().time() - began_s
 
     run_virtually(clock.synchronise())
     assert run_virtually(waited_s(clock, 300_000)) == 0.5
-    assert run_virtually(waited_s(WallClock(), 500)) == 0.5
-    assert run_virtually(waited_s(WallClock(), 3_600_000)) == 1.0, "a clock may be set meanwhile"
+    assert run_virtually(waited_s(MachineClock(), 500)) == 0.5
+    assert run_virtually(waited_s(MachineClock(), 3_600_000)) == 1.0, "a clock may be set meanwhile"
 
 
 def test_a_stepped_clock_wakes_whoever_waits_for_the_time_it_is_set_to() -> None:

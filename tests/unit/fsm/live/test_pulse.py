@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from fsm.live.clock import WallClock
+from fsm.live.clock import MachineClock
 from fsm.live.pulse import SAMPLE_S, Pulse
 
 
-class LateClock(WallClock):
+class LateClock(MachineClock):
     """Each sleep takes as much longer as the next of ``late_s`` says; then nobody sleeps any more."""
 
     def __init__(self, *late_s: float) -> None:
