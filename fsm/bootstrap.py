@@ -44,6 +44,7 @@ from fsm.live.garbage import set_aside
 from fsm.live.listening import Listening
 from fsm.live.messenger import Tally
 from fsm.live.ownership import knows_our_orders
+from fsm.live.pulse import Losses
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
 from fsm.live.timekeeping import Timekeeper, first_measured
@@ -84,6 +85,7 @@ class Run:
     further: Sequence[Background] = ()
     stream: bool = True
     times: ProtectionTimes | None = None
+    losses: Callable[[], Losses] = dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +286,7 @@ async def make_daemon(run: Run, where: Where, store: Store, client: BinanceClien
     run_id, banner = secrets.token_hex(4), "MAINNET " if where.network is Network.MAINNET else ""
 
     def background(shared: Shared) -> list[Background]:
+        shared.pulse.losses = run.losses
         hearers.append(Listening(queue, shared))
         beside: list[Background] = [hearers[0].run, *run.further]
         if isinstance(clock, ExchangeClock):
@@ -350,7 +353,9 @@ async def _telegram_of(run: Run, store: Store, made: Made) -> AsyncIterator[Sequ
 
 async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence[Background]) -> bool:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue  # nohup: the bot outlives its terminal
         loop.add_signal_handler(number, daemon.stop)
     reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
     beside = [asyncio.ensure_future(keeper()) for keeper in (*keepers, reload.run)]

@@ -78,6 +78,14 @@ IMPURE_MODULES = frozenset({
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "compile", "breakpoint", "__import__", "globals"})
 WALL_CLOCK = frozenset({"now", "utcnow", "today"})
 
+# Where words leave the process. A running bot writes through fsm/cli/outlet.py, which waits for nobody; so whatever
+# runs inside it has events and logs, and no terminal (R71).
+WRITERS = ("fsm/cli", "exchange/sim/__main__.py", "exchange/sim/server/serve.py", "exchange/sim/server/launch.py",
+           "web/__main__.py")  # fmt: skip
+WRITING_CALLS = frozenset({"print", "echo", "secho", "StreamHandler", "FileHandler", "basicConfig", "Console",
+                           "PrintLogger", "PrintLoggerFactory", "WriteLogger", "WriteLoggerFactory"})  # fmt: skip
+STREAMS = frozenset({"stdout", "stderr", "__stdout__", "__stderr__"})
+
 # Which exchange runs, and whether it is real, is decided once; everything else is told what it needs.
 MODE_DECIDERS = ("fsm/bootstrap", "fsm/config/", "exchange/environment.py")
 MODES = frozenset({"backtest", "live", "sim", "testnet", "mainnet"})
@@ -171,6 +179,19 @@ def impurities(module: Module) -> Iterator[str]:
             yield f"{path}:{node.lineno}: the core may not read the clock ({node.attr})"
         elif isinstance(node, ast.Global):
             yield f"{path}:{node.lineno}: the core has no global state"
+
+
+def hasty_words(module: Module) -> Iterator[str]:
+    path, tree = module
+    if is_within(path, WRITERS):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in WRITING_CALLS:
+                yield f"{path}:{node.lineno}: {called} may wait for whoever reads: log it, or tell the audience"
+        elif isinstance(node, ast.Attribute) and node.attr in STREAMS and ast.unparse(node.value) == "sys":
+            yield f"{path}:{node.lineno}: sys.{node.attr} may wait for whoever reads: log it, or tell the audience"
 
 
 def mode_decisions(module: Module) -> Iterator[str]:
@@ -304,7 +325,7 @@ def assert_none(problems: Iterable[str]) -> None:
 class TestThisRepository:
     @pytest.mark.parametrize(
         "check",
-        [wrong_arrows, wrong_doors, impurities, mode_decisions, missing_opening, vague_names],
+        [wrong_arrows, wrong_doors, impurities, hasty_words, mode_decisions, missing_opening, vague_names],
         ids=lambda check: check.__name__,
     )
     def test_product_code_keeps_the_rule(self, check: Callable[[Module], Iterator[str]]) -> None:
@@ -409,6 +430,21 @@ class TestTheRulesThemselves:
     def test_an_impure_core(self, source: str) -> None:
         assert list(impurities(module_of("fsm/core/x.py", source)))
         assert list(impurities(module_of("fsm/live/x.py", source))) == []
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "print('x')",
+            "import click\nclick.echo('x')",
+            "import sys\nsys.stderr.write('x')",
+            "import logging\nlogging.getLogger().addHandler(logging.StreamHandler())",
+            "import structlog\nstructlog.PrintLoggerFactory()",
+            "from rich.console import Console\nConsole()",
+        ],
+    )
+    def test_words_that_may_wait_for_their_reader(self, source: str) -> None:
+        assert list(hasty_words(module_of("fsm/live/x.py", source)))
+        assert list(hasty_words(module_of("fsm/cli/x.py", source))) == []
 
     @pytest.mark.parametrize(
         "source",

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from fsm.cli import failures, output
+from fsm.cli import failures, outlet, output
 from fsm.cli.errors import Exit, NotReady, VerificationFailed
 from fsm.cli.options import Group, Options, value_options
 
@@ -96,6 +96,7 @@ class Root(Group):
             code = _left_alone()
         except BaseException as error:
             code = int(failures.report(error, json=options.json, debug=options.debug))
+        outlet.close_outlets()
         sys.exit(code)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -26,17 +26,37 @@ def configure_logs(*, json: bool, level: str | None = None, environment: str | N
         _with(environment, readable),
     ]
     if readable:
-        processors.append(structlog.dev.ConsoleRenderer())
+        # In plain text: rich would take half a second of trading's loop for a traceback, and show what variables hold.
+        processors.append(structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback))
     else:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
-        processors=processors,
+        processors=[_rendered(processors)],
         wrapper_class=structlog.make_filtering_bound_logger(level or ("warning" if readable else "info")),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     root = logging.getLogger()
     if not any(isinstance(handler, _Passing) for handler in root.handlers):
         root.addHandler(_Passing(logging.WARNING))
+
+
+def _rendered(processors: list[Processor]) -> Processor:
+    """One line out of an event, whatever is in it: a line that cannot be made must not end what it is about."""
+
+    def rendered(logger: WrappedLogger, method: str, event: EventDict) -> Any:
+        import structlog
+
+        made: Any = dict(event)
+        try:
+            for processor in processors:
+                made = processor(logger, method, made)
+        except structlog.DropEvent:
+            raise
+        except Exception as error:
+            return f'{{"event": "log_failed", "reason": "{type(error).__name__}", "level": "{method}"}}'
+        return made
+
+    return rendered
 
 
 def _with(environment: str | None, readable: bool) -> Processor:

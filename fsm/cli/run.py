@@ -15,6 +15,7 @@ from fsm.cli.inputs import Inputs, read_inputs
 from fsm.cli.logs import configure_logs
 from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import Options, command, current
+from fsm.cli.outlet import open_outlets
 from fsm.cli.telling import Teller
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
     options = current()
     inputs = read_inputs(options, needs_keys=True)
     environment = inputs.config.environment
+    losses = open_outlets(json=options.json)
     configure_logs(json=options.json, environment=environment.mark)
     path = options.db or environment.database_path
     teller = None if options.json else Teller(environment.mark if environment.is_real_money else "")
@@ -61,6 +63,7 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
                 rules_path=options.rules_path,
                 on_ready=on_ready,
                 stream=not no_stream,
+                losses=losses,
             )
         )
         _sum_up(path, ended, options)
@@ -133,10 +136,10 @@ def _sum_up(path: Path, ended: bool, options: Options) -> None:
 
 
 def _stay_up() -> None:
-    """The clock has stopped; the dashboard stays to look around in, until Ctrl-C or SIGTERM."""
+    """The clock has stopped; the dashboard stays to look around in, until Ctrl-C, SIGTERM or SIGHUP."""
     output.line()
     output.line("The dashboard stays up; Ctrl-C ends it.")
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    signal.sigwait({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 def _ignore(step: Step) -> None:

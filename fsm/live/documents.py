@@ -86,6 +86,7 @@ def health(
         "decided_ms": decided_ms,
         "equity_age_ms": equity_age_ms,
         "exchange_failures": failures,
+        "output": shared.pulse.losses(),
         "open": shared.engine.active(),
         "protection": {**shared.times.summary(), **shared.times.histogram()},
     }

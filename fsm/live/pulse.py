@@ -1,8 +1,8 @@
-"""How the daemon itself is doing, for readers: how late its event loop runs, and whether it hears its stream."""
+"""How the daemon itself is doing, for readers: how late its loop runs, whether it hears its stream and is heard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from fsm.live.clock import Clock
@@ -12,12 +12,16 @@ SAMPLE_S = 0.05
 
 StreamState = Literal["off", "connected", "down"]
 
+Losses = Mapping[str, Mapping[str, int]]
+"""By stream (stdout, stderr): lines that were ``dropped`` because nobody took them, and writes that were ``errors``."""
+
 
 class Pulse:
     """Nothing is decided by it. The lag includes commits, which hold the loop on purpose."""
 
     def __init__(self) -> None:
         self.hears: Callable[[], bool] | None = None
+        self.losses: Callable[[], Losses] = dict
         self._lag_ms = 0.0
 
     @property

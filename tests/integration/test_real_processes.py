@@ -36,11 +36,7 @@ Story = Callable[[RealBot], Awaitable[None]]
 
 def tell(folder: Path, hours: list[Hour], story: Story) -> None:
     """Play a story with a real bot on a small market of these hours, half an hour before the first of them."""
-    with gzip.open(folder / f"{SYMBOL}-1h.csv.gz", "wt") as file:
-        file.write("open_time_ms,open,high,low,close,volume\n")
-        for number, hour in enumerate([*quiet(BTC, QUIET_HOURS), *hours]):
-            prices = ",".join(f"{price:.1f}" for price in hour)
-            file.write(f"{START_MS + number * HOUR_MS},{prices},1000.0\n")
+    write_market(folder, hours)
     (folder / "config.yaml").write_text(CONFIG)
     (folder / "rules.yaml").write_text(RULES)
 
@@ -53,6 +49,15 @@ def tell(folder: Path, hours: list[Hour], story: Story) -> None:
                 await bot.close()
 
     asyncio.run(play())
+
+
+def write_market(folder: Path, hours: list[Hour]) -> None:
+    """The candle file of an exchange on which these hours follow enough quiet ones."""
+    with gzip.open(folder / f"{SYMBOL}-1h.csv.gz", "wt") as file:
+        file.write("open_time_ms,open,high,low,close,volume\n")
+        for number, hour in enumerate([*quiet(BTC, QUIET_HOURS), *hours]):
+            prices = ",".join(f"{price:.1f}" for price in hour)
+            file.write(f"{START_MS + number * HOUR_MS},{prices},1000.0\n")
 
 
 async def to_protected(bot: RealBot) -> None:

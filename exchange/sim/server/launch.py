@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 _END_S = 10.0
+_LAST_WORDS_S = 1.0
 
 
 class LaunchError(RuntimeError):
@@ -48,7 +51,18 @@ def launched(*options: str) -> Iterator[Launched]:
 def start(*options: str) -> subprocess.Popen[str]:
     """The process, not ready yet."""
     command = [sys.executable, "-m", "exchange.sim", "--with-parent", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own
+    threading.Thread(target=_pass_on, args=(process,), name="simulator's stderr", daemon=True).start()
+    return process
+
+
+def _pass_on(process: subprocess.Popen[str]) -> None:
+    """What it says goes where this process's own words go, so that a terminal nobody reads cannot hold it up (R71)."""
+    assert process.stderr is not None
+    with process.stderr:
+        for line in process.stderr:
+            with suppress(OSError, ValueError):
+                sys.stderr.write(line)
 
 
 def ready(process: subprocess.Popen[str]) -> Launched:
@@ -56,6 +70,15 @@ def ready(process: subprocess.Popen[str]) -> Launched:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise LaunchError(f"the simulator ended with {process.wait()} before it was ready; stderr says why")
+        code = process.wait()
+        _until_passed_on(process)
+        raise LaunchError(f"the simulator ended with {code} before it was ready; stderr says why")
     found = msgspec.json.decode(line, type=Launched)
     return msgspec.structs.replace(found, pid=process.pid)
+
+
+def _until_passed_on(process: subprocess.Popen[str]) -> None:
+    """Its reason stands before ours."""
+    until_s = time.monotonic() + _LAST_WORDS_S
+    while process.stderr is not None and not process.stderr.closed and time.monotonic() < until_s:
+        time.sleep(0.01)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -107,7 +107,16 @@ class Ledger(msgspec.Struct):
 class RealBot:
     """Any number of processes one after the other, on one database."""
 
-    def __init__(self, exchange: Launched, folder: Path, *, config: Path, rules: Path) -> None:
+    def __init__(
+        self,
+        exchange: Launched,
+        folder: Path,
+        *,
+        config: Path,
+        rules: Path,
+        options: Sequence[str] = ("--no-web",),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.simulation = RemoteSimulation(exchange.rest)
         self.db = folder / "bot.sqlite"
         self.log = folder / "bot.log"
@@ -116,7 +125,7 @@ class RealBot:
         self.starts = 0
         self.started_s = 0.0
         self._command = [sys.executable, "-m", "fsm", "--config", str(config), "--rules", str(rules)]
-        self._command += ["--db", str(self.db), "run", "--no-web"]
+        self._command += ["--db", str(self.db), "run", *options]
         self._environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith(("BINANCE_", "TG_", "SIM_"))},
             "BINANCE_ENV": "sim",
@@ -124,6 +133,7 @@ class RealBot:
             "SIM_WS_URL": exchange.ws,
             "BINANCE_API_KEY": exchange.api_key,
             "BINANCE_API_SECRET": exchange.api_secret,
+            **(environment or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._store: Store | None = None
@@ -135,13 +145,22 @@ class RealBot:
         assert self._process is not None
         return self._process.pid
 
-    def spawn(self) -> None:
-        """A new process, which knows nothing of the ones before but what they wrote."""
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def spawn(self, stdout: int | None = None, stderr: int | None = None) -> None:
+        """A new process, which knows nothing of the ones before but what they wrote. Its words go to the log, or to
+        these files."""
         self.starts += 1
         self.started_s = time.monotonic()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                self._command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                self._command,
+                env=self._environment,
+                stdout=log if stdout is None else stdout,
+                stderr=log if stderr is None else stderr,
+                stdin=subprocess.DEVNULL,
             )
 
     def kill(self) -> None:
@@ -150,6 +169,14 @@ class RealBot:
         self._process.kill()
         self._process.wait()
         self.exposure.died()
+
+    def ended(self, within_s: float) -> int:
+        """The exit code of a process that was told to end. Raises NoAnswer when it goes on."""
+        assert self._process is not None
+        try:
+            return self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise NoAnswer(f"the bot did not end within {within_s:.0f} s") from None
 
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
