@@ -80,6 +80,7 @@ PROMISES = {
     53: "A fault of ours in any handler stops one symbol, covered, and no other.",
     54: "What is not ours is not touched.",
     55: "Why a symbol was not traded is one row for each symbol, and can be asked for any moment.",
+    62: "A close never leaves again in the form that failed: it changes until it is through, and is told once.",
     71: "What observes can neither stop nor delay what it observes; what it could not take is counted and said later.",
     73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
     "waits where the settings say so.",

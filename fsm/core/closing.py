@@ -6,21 +6,19 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from exchange.filters import Rounding
-from exchange.types import OrderStatus, Refused
+from exchange.types import OrderStatus, Refused, Unknown
+from fsm.core import first_edition
 from fsm.core.booking import book, plan_kept
 from fsm.core.events import IntentEnded, SymbolObserved
-from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
-from fsm.core.legs import bridge_id, close_id, close_piece
+from fsm.core.forms import FORMS, failed, got_through, next_piece, piece
+from fsm.core.intents import CancelAlgo, CancelEntry, ClosePosition, Intent, Look, SweepOrders
+from fsm.core.legs import bridge_id, close_id
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, State, SymbolRecord, Trade
-from fsm.core.refusals import DUPLICATE_ID, NO_COUNTERPARTY, refused_for_good
+from fsm.core.refusals import DUPLICATE_ID, FORM_REFUSED, refused_for_good
 from fsm.core.scene import Setting
 from fsm.core.sight import Sight, count_fills, exit_reason, has_ended
 from fsm.core.states import Trigger
-
-LIMIT_DISTANCE = Decimal("0.05")
-"""How far from the mark a closing LIMIT goes where the symbol has no bound of its own."""
 
 
 def begin_flatten(record: SymbolRecord, reason: str, setting: Setting) -> Move:
@@ -45,8 +43,8 @@ def _begin(trigger: Trigger, record: SymbolRecord, reason: str, setting: Setting
     if trade.targets_sent:
         intents.extend(_cancel_partial_targets(trade))
     if trade.open_quantity > 0 and not trade.piece_pending:
-        trade, piece = _next_piece(trade, trade.open_quantity, setting)
-        intents.append(piece)
+        trade, order = next_piece(trade, trade.open_quantity, None, setting)
+        intents.append(order)
     intents.append(Look(symbol=record.symbol))
     return move(trigger, reason, replace(record, trade=trade), intents=tuple(intents))
 
@@ -58,13 +56,6 @@ def _cancel_partial_targets(trade: Trade) -> list[Intent]:
         for target in trade.targets
         if target.quantity is not None and not target.done
     ]
-
-
-def _next_piece(
-    trade: Trade, quantity: Decimal, setting: Setting, *, limit: Decimal | None = None
-) -> tuple[Trade, Intent]:
-    attempt = trade.exit_attempt + 1
-    return replace(trade, exit_attempt=attempt), close_piece(trade, quantity, attempt, setting, limit=limit)
 
 
 def leave(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
@@ -163,24 +154,37 @@ def _late_entry(record: SymbolRecord, trade: Trade, event: SymbolObserved, sight
 def _close_more(
     record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: Sight, quantity: Decimal, setting: Setting
 ) -> Move | None:
-    """Something is still open: wait for a closing order that works or whose fate is open, else send the next piece."""
+    """Something is still open: wait for a closing order that works or whose fate is open, else send the next piece,
+    in another form where the one before got nothing done."""
+    competing = _competing(trade, sight)
+    if setting.edition < 2:
+        return first_edition.close_more(record, event, sight, quantity, competing, setting)
     close = sight.close
     if close is not None and (close.status.is_open or (_is_riddle(close.status) and not event.persisted)):
         return None
+    mark = event.snapshot.position.mark_price if event.snapshot.position else None
     if trade.piece_pending and close is None:
-        if not event.persisted:
+        if not (event.persisted or _may_repeat(trade, sight, quantity, setting)):
             return None
-        again = close_piece(trade, quantity, trade.exit_attempt, setting)
-        intents: tuple[Intent, ...] = (*_competing(trade, sight), again, Look(symbol=record.symbol))
-        return move(Trigger.REPROTECT, "CLOSE_NOT_FOUND", record, intents=intents)
+        again = (*competing, piece(trade, quantity, mark, setting), Look(symbol=record.symbol))
+        return move(Trigger.REPROTECT, "CLOSE_NOT_FOUND", record, intents=again)
     done = close.executed_quantity if close is not None else ZERO
     if done >= trade.open_quantity > 0 and not event.persisted:
         return None  # it closed everything we knew of; the position lags
     trade = count_fills(trade, event.snapshot, setting)
     trade = replace(trade, open_quantity=quantity, closed_by_us=trade.closed_by_us + done)
-    trade, piece = _next_piece(trade, quantity, setting)
-    intents = (*_competing(trade, sight), piece, Look(symbol=record.symbol))
+    if close is not None:
+        trade = got_through(trade) if done > 0 else failed(trade, None, close.quantity)
+    trade, order = next_piece(trade, quantity, mark, setting)
+    intents = (*competing, order, Look(symbol=record.symbol))
     return move(Trigger.REPROTECT, "CLOSE_AGAIN", replace(record, trade=trade), intents=intents)
+
+
+def _may_repeat(trade: Trade, sight: Sight, quantity: Decimal, setting: Setting) -> bool:
+    """A close that nobody heard of, not found by one look, leaves again at once under its id only where nothing
+    protects, the whole position is ours and all of it is to be closed: a second one could do no harm."""
+    unheard = close_id(setting, trade, trade.exit_attempt) in trade.unheard
+    return unheard and not sight.stop_rests and quantity == sight.position
 
 
 def _is_riddle(status: OrderStatus) -> bool:
@@ -224,30 +228,44 @@ def _wind_up(record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: S
         return None
     if not complete:
         record = replace(record, abandoned=plan_kept(trade, record)).quarantined("FILLS_MISSING", event.at_ms)
+    if setting.edition >= 2:
+        record = replace(record, close_unheard_ms=event.at_ms if _may_arrive(trade, event, setting) else None)
     return book(record, trade, event, complete=complete, setting=setting)
 
 
+def _may_arrive(trade: Trade, event: SymbolObserved, setting: Setting) -> bool:
+    """A closing order of this trade is neither refused nor seen to have ended: it could meet the next position."""
+    pending = {close_id(setting, trade, trade.exit_attempt)} if trade.piece_pending else set()
+    return not pending.union(trade.unheard) <= {order.client_id for order in event.snapshot.orders if has_ended(order)}
+
+
 def close_ended(record: SymbolRecord, event: IntentEnded, client_id: str, setting: Setting) -> Move | None:
-    """A closing order was answered. Refused for want of a counterparty: step in with LIMIT IOC; otherwise the look
-    that follows decides, knowing that this piece does not exist."""
+    """A closing order was answered, or nobody heard how. Refused for its size, precision or price, it leaves again at
+    once in the form that the refusal asks for; otherwise the look that follows decides, knowing that this piece does
+    not exist. No refusal proves that the position is gone."""
     trade, outcome = record.trade, event.outcome
-    if trade is None or not isinstance(outcome, Refused) or client_id != close_id(setting, trade, trade.exit_attempt):
+    if trade is None or client_id != close_id(setting, trade, trade.exit_attempt) or not trade.piece_pending:
         return None
-    if not trade.piece_pending or outcome.code == DUPLICATE_ID:
+    if isinstance(outcome, Unknown) and setting.edition >= 2 and client_id not in trade.unheard:
+        heard_not = replace(record, trade=replace(trade, unheard=(*trade.unheard, client_id)))
+        return move(Trigger.REPROTECT, "CLOSE_UNHEARD", heard_not)
+    if not isinstance(outcome, Refused) or outcome.code == DUPLICATE_ID:
         return None
-    if outcome.code == NO_COUNTERPARTY and event.prices is not None and trade.open_quantity > 0:
-        limit = _closing_limit(trade, event.prices.mark_price, setting)
-        trade, piece = _next_piece(trade, trade.open_quantity, setting, limit=limit)
-        intents = (piece, Look(symbol=record.symbol))
-        return move(Trigger.REPROTECT, "CLOSE_WITH_LIMIT", replace(record, trade=trade), intents=intents)
-    record = replace(record, trade=replace(trade, exit_refused=trade.exit_attempt))
-    record = refused_for_good(record, event.at_ms, outcome.code)
-    facts = {"message": outcome.message}
-    return move(Trigger.REPROTECT, f"CLOSE_REFUSED {outcome.code}", record, facts=facts)
+    if setting.edition < 2:
+        return first_edition.close_refused(record, trade, event, outcome, setting)
+    return _close_refused(record, trade, event, outcome, setting)
 
 
-def _closing_limit(trade: Trade, mark: Decimal, setting: Setting) -> Decimal:
-    """The worst price that the exchange lets this side trade at, on the tick inside it."""
-    bound = setting.filters.market_price_limit(trade.side.exit_side, mark)
-    price = bound if bound is not None else mark * (1 - trade.side.sign * LIMIT_DISTANCE)
-    return setting.filters.round_price(price, Rounding.UP if trade.side.sign > 0 else Rounding.DOWN)
+def _close_refused(
+    record: SymbolRecord, trade: Trade, event: IntentEnded, refused: Refused, setting: Setting
+) -> Move | None:
+    assert isinstance(event.intent, ClosePosition)
+    facts, reason = {"message": refused.message}, f"CLOSE_REFUSED {refused.code}"
+    trade = failed(replace(trade, exit_refused=trade.exit_attempt), refused.code, event.intent.request.quantity)
+    record = refused_for_good(replace(record, trade=trade), event.at_ms, refused.code)
+    at_once = refused.code in FORM_REFUSED and trade.close_failed <= FORMS
+    if not at_once or event.prices is None or trade.open_quantity == 0:
+        return move(Trigger.REPROTECT, reason, record, facts=facts)
+    trade, order = next_piece(trade, trade.open_quantity, event.prices.mark_price, setting)
+    intents = (order, Look(symbol=record.symbol))
+    return move(Trigger.REPROTECT, reason, replace(record, trade=trade), intents=intents, facts=facts)

@@ -15,6 +15,10 @@ from fsm.core.scene import Portfolio, Setting
 from fsm.core.states import Trigger
 from rules.regime import Regime
 
+CLOSE_LATE_MS = 60_000
+"""So long after its trade was booked a closing order that nobody heard of might still meet the next position: many
+times recvWindow, after which the matching engine itself refuses a request (-5028)."""
+
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What was made of one candle: SIGNAL, BLOCKED, NO_SIGNAL, NO_TRADE, IN_TRADE or HALTED, and the reason."""
@@ -52,6 +56,8 @@ def _blocked(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio) ->
         return portfolio.blocked
     if event.at_ms < record.cooldown_until_ms:
         return "COOLDOWN"
+    if record.close_unheard_ms is not None and event.at_ms < record.close_unheard_ms + CLOSE_LATE_MS:
+        return "CLOSE_UNRESOLVED"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from fsm.core.forms import FORMS
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, SymbolRecord, Tried
 from fsm.core.states import Trigger
@@ -30,6 +31,8 @@ def paced(record: SymbolRecord, made: Move | None, real_ms: int) -> Move | None:
     tried, at = record.tried, f"{record.state} {open_quantity.normalize():f}"
     if uncovered_ms is not None:
         at += " without a stop"
+    if made.record.trade is not None and 0 < made.record.trade.close_failed <= FORMS:
+        at += f" {made.record.trade.close_failed}"  # each other form of a close is tried at once, but only once
     elapsed = FORGET_MS if tried is None or tried.at != at else real_ms - tried.real_ms
     count = tried.count if tried is not None and elapsed < FORGET_MS else 0
     longest = PAUSE_OPEN_MS_MAX if open_quantity else PAUSE_FLAT_MS_MAX

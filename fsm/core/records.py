@@ -119,7 +119,9 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     ``uncovered_ms`` since when no look has shown one (None while one rests). ``stop_before`` is the stop that the
     present one replaces, until that one is read back. ``closed_by_us`` is what ended orders of ours took out of the
     position; ``exit_refused`` the number of the closing order that was refused last; ``swept`` that our orders were
-    cancelled after the position was gone.
+    cancelled after the position was gone. ``close_failed`` counts closing orders in a row that got nothing done, and
+    ``close_form``, ``close_lot``, ``close_least`` and ``close_grain`` say how the next one is different
+    (fsm/core/forms.py); ``unheard`` are closing orders whose answer nobody heard.
     """
 
     id: str
@@ -156,6 +158,12 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     exit_reason: str | None = None
     exit_attempt: int = 0
     exit_refused: int = 0
+    close_failed: int = 0
+    close_form: int = 0
+    close_lot: Decimal | None = None
+    close_least: Decimal | None = None
+    close_grain: int = 0
+    unheard: tuple[str, ...] = ()
     closed_by_us: Decimal = ZERO
     swept: bool = False
     closed_ms: int | None = None
@@ -190,7 +198,8 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``halt`` is a wish that outlives states (no entries; HALT once flat); ``quarantine`` blocks entries
     while protection and reconciliation go on; ``paused`` is the operator's. ``abandoned`` keeps the plan of
     an entry whose end nobody has seen, should it turn up after all. ``signal_candle_ms`` is the candle of the
-    latest signal: no candle gives two.
+    latest signal: no candle gives two. ``close_unheard_ms`` is when a trade was booked of which a closing order may
+    still arrive.
     """
 
     symbol: str
@@ -207,6 +216,7 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     abandoned: Trade | None = None
     signal_candle_ms: int | None = None
     tried: Tried | None = None
+    close_unheard_ms: int | None = None
 
     def halted(self, cause: str, at_ms: int) -> SymbolRecord:
         """The record with a halt. The first cause stands, except that a limit's gives way to one of another kind."""

@@ -28,6 +28,21 @@ NO_POSITION = frozenset({-4509, -4129})
 NO_COUNTERPARTY = -4131
 """The best opposite price is outside PERCENT_PRICE: a LIMIT IOC may step in."""
 
+TOO_LARGE = frozenset({-4005})
+"""More than the largest lot: it may have been lowered since we read it."""
+
+TOO_SMALL = frozenset({-4003, -4004, -4164})
+"""Less than the smallest lot or notional; what reduces may ask for more, the exchange clamps it to the position."""
+
+TOO_FINE = frozenset({-1111, -4014, -4023})
+"""More decimals than the symbol has, or between its steps: they may have become coarser since we read them."""
+
+LIMIT_TOO_FAR = frozenset({-4002, -4013, -4016, -4024})
+"""The price of a LIMIT is beyond what the exchange lets it trade at."""
+
+FORM_REFUSED = frozenset({NO_COUNTERPARTY}) | TOO_LARGE | TOO_SMALL | TOO_FINE | LIMIT_TOO_FAR
+"""These say what is wrong with a closing order, so that the next one can leave at once."""
+
 REFUSALS_BEFORE_COOLDOWN = 2
 REFUSALS_BEFORE_HALT = 4
 REFUSAL_COOLDOWN_CANDLES = 6

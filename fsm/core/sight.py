@@ -91,7 +91,7 @@ def _tracked(trade: Trade, setting: Setting) -> tuple[str, ...]:
         ids += [target.client_id for target in trade.targets if not target.done]
     if trade.piece_pending:
         ids.append(close_id(setting, trade, trade.exit_attempt))
-    return tuple(ids)
+    return tuple(dict.fromkeys((*ids, *trade.unheard)))
 
 
 def see(trade: Trade, snapshot: SymbolSnapshot, setting: Setting) -> Sight:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, OrderRequest, Refused, SymbolSnapshot, Unknown
-from fsm.core import closing, commands, engine, entering, holding, judge, legs, machine, protecting
+from fsm.core import closing, commands, engine, entering, forms, holding, judge, legs, machine, protecting
 from fsm.core.events import Commanded, DeadlinePassed, EntryShownAbsent, IntentEnded, SymbolEvent, SymbolObserved
 from fsm.core.intents import CancelAlgo, ClosePosition, Intent, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.legs import place_entry
@@ -186,7 +186,7 @@ def _close_can_open() -> list[Replaced]:
         request: OrderRequest = replace(piece.request, reduce_only=False)
         return replace(piece, request=request)
 
-    return [(closing, "close_piece", instead)]
+    return [(forms, "close_piece", instead)]
 
 
 def _nothing() -> list[Replaced]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fsm.config import AlertLevel, Settings
 from fsm.core.events import SymbolEvent
+from fsm.core.forms import FORMS
 from fsm.core.move import Move
 from fsm.core.records import SymbolRecord, Trade
 from fsm.core.states import Trigger
@@ -26,6 +27,13 @@ SEVERITY = {
 
 LIMIT_REASONS = ("LIMIT_DAY", "LIMIT_WEEK", "LIMIT_MONTH", "LIMIT_DRAWDOWN")
 ANOMALOUS_EXITS = ("EXTERNAL_CLOSE", "LIQUIDATED", "ADL")
+
+
+CLOSES_FAILED = (FORMS, 4 * FORMS, 16 * FORMS)
+"""After so many closing orders in a row that did nothing a close that does not get through is told of again."""
+
+QUIET = ("STOP_UNSEEN", "POSITION_UNSEEN", "STOP_REFUSED -4509", "STOP_REFUSED -4129")
+"""A look that does not show something yet, or a position that seems to be gone: what follows from it is told."""
 
 
 class Alerts:
@@ -57,8 +65,9 @@ class Alerts:
 
     def of_transition(self, number: int, before: SymbolRecord, move: Move, event: SymbolEvent) -> list[AlertRow]:
         """The messages that one transition is worth."""
+        incident = incident_of(before, move)
         found = [
-            self.row(event.at_ms, kind, text, key=f"transition {number} {kind}", symbol=before.symbol)
+            self.row(event.at_ms, kind, text, key=incident or f"transition {number} {kind}", symbol=before.symbol)
             for kind, text in _told(before, move, event)
         ]
         return [row for row in found if row is not None]
@@ -83,9 +92,43 @@ def _told(before: SymbolRecord, move: Move, event: SymbolEvent) -> list[tuple[st
             return [("kill_switch", f"{symbol}: closed by {reason}")]
         case Trigger.FLATTEN if reason == "PROTECTION_DEADLINE":
             return [("protection_late", f"{symbol}: no stop was confirmed in time; the position is being closed")]
+        case Trigger.REPROTECT if reason.startswith("CLOSE_"):
+            return [("reconciliation_anomaly", _close_late(trade, reason))] if trade and is_told(move) else []
+        case Trigger.REPROTECT if reason in QUIET or (reason == "STOP_CONFIRMED" and not _was_missing(before)):
+            return []
         case Trigger.FLATTEN | Trigger.REPROTECT | Trigger.SWEEP | Trigger.ADOPT | Trigger.REDUCE:
             return [("reconciliation_anomaly", f"{symbol}: {move.trigger.value}: {reason}")]
     return []
+
+
+def incident_of(before: SymbolRecord, move: Move) -> str | None:
+    """What is told once however many rows it takes: a stop that is missing, and a close that does not get through,
+    which is told again when it has got worse. None: each row is told."""
+    trade = move.record.trade
+    if move.trigger is not Trigger.REPROTECT or trade is None or move.reason == "STOP_CONFIRMED":
+        return None
+    if move.reason.startswith("CLOSE_"):
+        return f"{trade.id} close {sum(trade.close_failed >= many for many in CLOSES_FAILED)}"
+    return None if trade.uncovered_ms is None else f"{trade.id} stop {trade.uncovered_ms}"
+
+
+def is_told(move: Move) -> bool:
+    """Another piece after one that did its part is no news."""
+    trade = move.record.trade
+    return trade is not None and (trade.close_failed > 0 or move.reason != "CLOSE_AGAIN")
+
+
+def _was_missing(before: SymbolRecord) -> bool:
+    return before.trade is not None and before.trade.uncovered_ms is not None and before.trade.protected_ms is not None
+
+
+def _close_late(trade: Trade, reason: str) -> str:
+    failed = f"after {trade.close_failed} orders that did nothing" if trade.close_failed else "at once"
+    stop = "NO STOP" if trade.stop is None or trade.uncovered_ms is not None else f"stop {trade.stop.trigger_price:f}"
+    return (
+        f"{trade.symbol}: the close did not get through {failed} ({reason}); it goes on in other forms. "
+        f"{trade.side.value} {trade.open_quantity:f} open, {stop}"
+    )
 
 
 def _opened(trade: Trade) -> str:

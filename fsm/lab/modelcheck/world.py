@@ -7,6 +7,8 @@ they are for, and a short position is a long one in a mirror.
 from __future__ import annotations
 
 from exchange.types import AlgoOrder, AlgoStatus, Fill, Order, OrderRequest
+from fsm.core.deciding import CLOSE_LATE_MS
+from fsm.core.forms import FORMS
 from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
 from fsm.core.records import ZERO, SymbolRecord, Trade
 from fsm.core.sight import STUCK_TRIGGER_MS
@@ -109,6 +111,7 @@ class World:
             record.paused,
             record.refusal and (record.refusal.code, record.refusal.count),
             self.now_ms < record.cooldown_until_ms,
+            record.close_unheard_ms is None or min(self.now_ms - record.close_unheard_ms, CLOSE_LATE_MS),
             tried and (tried.at, min(tried.count, 5), min(self.now_ms - tried.real_ms, PACE_MS)),
             trade and _trade_key(trade),
             record.abandoned and (_trade_key(record.abandoned), record.abandoned.number - record.trades_opened),
@@ -164,6 +167,9 @@ def _trade_key(trade: Trade) -> object:
         trade.exit_reason,
         trade.exit_attempt,
         trade.exit_refused,
+        (min(trade.close_failed, FORMS + 1), trade.close_form % FORMS, trade.close_lot, trade.close_least),
+        trade.close_grain,
+        tuple(_name(cid) for cid in trade.unheard),
         trade.swept,
     )
 
@@ -179,4 +185,4 @@ def _intent_key(intent: Intent) -> object:
     request = getattr(intent, "request", None)
     if request is None:
         return type(intent).__name__
-    return _name(request.client_id), request.quantity, request.type
+    return _name(request.client_id), request.quantity, request.type, getattr(request, "price", None) is None

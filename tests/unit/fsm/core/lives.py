@@ -6,6 +6,7 @@ everyone who reads a journal.
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import random
 from collections.abc import Callable, Iterator
@@ -19,9 +20,14 @@ from exchange.types import AlgoStatus, Confirmed, OrderStatus, Side, Unknown
 from fsm.core.arithmetic import MONEY
 from fsm.core.move import Move
 from fsm.core.records import SymbolRecord
+from fsm.core.scene import EDITION
 from tests.unit.fsm.core.test_any_exchange import ENTRY_FATES, LEVELS, AnyExchange, LimitEntries
 
-RECORDED = Path(__file__).parents[3] / "data" / "core_journal.txt.gz"
+DATA = Path(__file__).parents[3] / "data"
+RECORDED = DATA / "core_journal.txt.gz"
+RECORDED_BY_THE_FIRST = DATA / "core_journal_0.1.0.txt.gz"
+"""What version 0.1.0 wrote of the same lives. It is never written anew: its journals are decided again for ever."""
+
 LIVES = 48
 ENDS = (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED, AlgoStatus.TRIGGERING)
 STEPS = 60
@@ -31,10 +37,11 @@ _text = msgspec.json.Encoder(order="deterministic").encode
 class Life:
     """One life: what happens next is drawn from the seed alone."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, edition: int) -> None:
         self.chance = random.Random(seed)
         self.machine = LimitEntries() if seed % 3 == 0 else AnyExchange()
         self.stage = self.machine.stage
+        self.stage.setting = dataclasses.replace(self.stage.setting, edition=edition)
 
     def live(self) -> None:
         for _ in range(STEPS):
@@ -91,10 +98,10 @@ class Life:
         self.stage.exchange.fill(client_id, self.stage.setting.filters.floor_quantity(quantity, market=True))
 
 
-def journal(seed: int) -> Iterator[str]:
+def journal(seed: int, edition: int = EDITION) -> Iterator[str]:
     """Every row of this life: what was decided, why, on which facts, what is asked for, and what it changed."""
     with localcontext(MONEY):
-        life = Life(seed)
+        life = Life(seed, edition)
         life.live()
         yield f"life {seed}"
         for before, move, _ in life.stage.ledger.rows:
@@ -125,10 +132,10 @@ def _flat(record: SymbolRecord) -> dict[str, Any]:
     return built | {f"trade.{name}": value for name, value in trade.items()}
 
 
-def recorded() -> dict[int, list[str]]:
+def recorded(path: Path = RECORDED) -> dict[int, list[str]]:
     """The lines of each life, by its seed."""
     lives: dict[int, list[str]] = {}
-    for line in gzip.decompress(RECORDED.read_bytes()).decode().splitlines():
+    for line in gzip.decompress(path.read_bytes()).decode().splitlines():
         if line.startswith("life "):
             lines = lives[int(line.removeprefix("life "))] = []
         lines.append(line)

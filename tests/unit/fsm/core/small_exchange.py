@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -59,6 +60,8 @@ class Exchange:
         self.algos: dict[str, AlgoOrder] = {}
         self.fills: list[Fill] = []
         self.income: list[Income] = []
+        self.expires: Callable[[OrderRequest], bool] = lambda request: False
+        self.takes: Decimal | None = None  # the most that one order fills; the rest of it expires
         self._numbers = 0
 
     def do(self, intent: Intent) -> Outcome:
@@ -88,8 +91,12 @@ class Exchange:
             return Refused(-2022, "ReduceOnly Order is rejected.")
         order = self._new_order(request)
         self.orders[order.client_id] = order
-        if request.type is OrderType.MARKET or self._is_marketable(request):
-            self.fill(order.client_id, request.quantity)
+        if self.expires(request):
+            self.end(order.client_id, OrderStatus.EXPIRED)
+        elif request.type is OrderType.MARKET or self._is_marketable(request):
+            self.fill(order.client_id, min(request.quantity, self.takes or request.quantity))
+            if self.orders[order.client_id].status.is_open:
+                self.end(order.client_id, OrderStatus.EXPIRED)
         elif request.time_in_force is TimeInForce.IOC:
             self.end(order.client_id, OrderStatus.EXPIRED)
         return Confirmed(order=self.orders[order.client_id])

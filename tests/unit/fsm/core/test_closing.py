@@ -116,7 +116,7 @@ class TestTheOrdersOfAnExit:
 
 
 class TestARefusedClose:
-    @pytest.mark.parametrize("code", ["-2022", "-4118", "-1008", "-1111"])
+    @pytest.mark.parametrize("code", ["-2022", "-4118", "-1008", "-2010"])
     def test_is_tried_again_under_the_next_number(self, code: str) -> None:
         """The attempt rises only after a definite refusal, and then it does not wait for a lag to pass."""
         stage, refusals = held(), [code]

@@ -6,15 +6,21 @@ Audits, alerts and replays read these rows, so none of them changes unnoticed. W
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 import pytest
 
 from fsm.core.states import TABLE, Trigger
-from tests.unit.fsm.core.lives import LIVES, journal, recorded
+from tests.unit.fsm.core.lives import LIVES, RECORDED_BY_THE_FIRST, journal, recorded
 
 RECORDED = recorded()
+BY_THE_FIRST = recorded(RECORDED_BY_THE_FIRST)
+EMPTY = (None, False, 0, "0", [], {})
+NOTHING_CHANGED = re.compile(r"    [a-z_.]+: (None|False|0|\[\]|\(\)) -> (None|False|0|\[\]|\(\))")
+EMPTY_WITHIN = re.compile(r"'\w+': (None|False|0|'0'|\[\]|\(\))(, |(?=}))")
 ROW = re.compile(r"  ([A-Z]+) ([a-z]+) .* -> ([A-Z]+)")
 
 
@@ -24,6 +30,25 @@ def test_a_life_is_written_down_as_it_was(seed: int) -> None:
     for number, (now, was) in enumerate(zip_longest(journal(seed), RECORDED[seed])):
         assert now == was, f"line {number}, after {before!r}"
         before = now if now is not None and ROW.fullmatch(now) else before
+
+
+def told(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without fields that say nothing: those that later editions added stand there with their defaults."""
+    for line in lines:
+        words, brace, rest = line.partition("{")
+        if brace and words.split()[0] in ("booked", "account"):
+            yield words + json.dumps(
+                {name: value for name, value in json.loads("{" + rest).items() if value not in EMPTY}
+            )
+        elif not NOTHING_CHANGED.fullmatch(line):
+            yield EMPTY_WITHIN.sub("", line)
+
+
+@pytest.mark.parametrize("seed", range(LIVES))
+def test_what_0_1_0_decided_its_edition_decides_again(seed: int) -> None:
+    """A change of behaviour asks for ``setting.edition``, or journals of 0.1.0 no longer replay."""
+    for number, (now, was) in enumerate(zip_longest(told(journal(seed, edition=1)), told(BY_THE_FIRST[seed]))):
+        assert now == was, f"line {number}"
 
 
 def test_the_lives_pull_every_trigger_and_reach_every_state() -> None:
