@@ -106,7 +106,7 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
             return Refused(-4002, "Price greater than max price.")
         if price < self.price_min:
             return Refused(-4013, "Price less than min price.")
-        if _decimals(price) > _decimals_written(self.tick_size):
+        if self.tick_size and _decimals(price) > _decimals_written(self.tick_size):
             return _TOO_PRECISE
         if self.tick_size and (price - self.price_min) % self.tick_size:
             return Refused(-4014, "Price not increased by tick size.")
@@ -123,7 +123,7 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
             return Refused(-4004, "Quantity less than min quantity.")
         if maximum and quantity > maximum:
             return Refused(-4005, "Quantity greater than max quantity.")
-        if _decimals(quantity) > _decimals_written(step):
+        if step and _decimals(quantity) > _decimals_written(step):
             return _TOO_PRECISE
         if step and quantity % step:
             return Refused(-4023, "Quantity not increased by step size.")
@@ -162,6 +162,42 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
             return None
         least = f"{self.notional_min.normalize():f}"
         return Refused(-4164, f"Order's notional must be no smaller than {least} (unless you choose reduce only).")
+
+
+UNKNOWN = "UNKNOWN"
+"""Contract type of a symbol whose rules were never read."""
+
+
+def unknown_filters(symbol: str) -> SymbolFilters:
+    """Stand-in for rules that nobody knows: nothing is rounded, nothing is bounded, and nothing may be opened.
+
+    A reduce-only close of a position's own size needs no filter, and a price that once was accepted no rounding.
+    """
+    off = Decimal(0)
+    return SymbolFilters(
+        symbol=symbol,
+        status="TRADING",
+        contract_type=UNKNOWN,
+        base_asset="",
+        quote_asset="",
+        margin_asset="USDT",
+        tick_size=off,
+        price_min=off,
+        price_max=off,
+        step_size=off,
+        quantity_min=off,
+        quantity_max=off,
+        market_step_size=off,
+        market_quantity_min=off,
+        market_quantity_max=off,
+        notional_min=off,
+        multiplier_up=off,
+        multiplier_down=off,
+        orders_max=0,
+        market_take_bound=off,
+        trigger_protect=off,
+        liquidation_fee=off,
+    )
 
 
 def would_trigger(kind: ConditionalType, side: Side, trigger_price: Decimal, price: Decimal) -> bool:

@@ -13,6 +13,7 @@ from typing import Protocol
 from exchange.filters import SymbolFilters
 from exchange.types import (
     Account,
+    AccountModes,
     AlgoOrder,
     AlgoRequest,
     Bracket,
@@ -101,7 +102,10 @@ class Exchange(Protocol):
     ) -> list[Fill]: ...
     async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]: ...
     async def symbol_config(self, symbol: str) -> SymbolConfig: ...
-    async def hedge_mode(self) -> bool: ...
+    async def account_modes(self) -> AccountModes:
+        """How the account is set up; what is not supported is refused by whoever starts."""
+        ...
+
     async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
         """One look at a symbol: position, both order families, tracked orders, new fills, prices."""
         ...

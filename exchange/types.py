@@ -210,6 +210,27 @@ class Income(msgspec.Struct, frozen=True, kw_only=True):
     trade_id: str = ""
 
 
+class AccountModes(msgspec.Struct, frozen=True, kw_only=True):
+    """How the account as a whole is set up. ``credits``: it counts in BNFCR, the unit of the credits trading mode."""
+
+    can_trade: bool = True
+    hedge: bool = False
+    multi_assets: bool = False
+    credits: bool = False
+    portfolio_margin: bool = False
+
+    @property
+    def unsupported(self) -> tuple[str, ...]:
+        """Names of the modes that this bot does not trade in; none where everything is as it must be (R67)."""
+        named = {
+            "hedge mode": self.hedge,
+            "multi-assets mode": self.multi_assets,
+            "credits trading mode (BNFCR)": self.credits,
+            "portfolio margin": self.portfolio_margin,
+        }
+        return tuple(name for name, is_so in named.items() if is_so)
+
+
 class SymbolConfig(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     margin_type: MarginType

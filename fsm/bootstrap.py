@@ -34,7 +34,7 @@ from fsm.lab.backtest import Request
 from fsm.lab.opening import worth_seeing
 from fsm.live.alerts import Alerts
 from fsm.live.answers import Answers
-from fsm.live.assembly import StartRefused, assemble
+from fsm.live.assembly import assemble
 from fsm.live.audience import Audience
 from fsm.live.chat import Chat
 from fsm.live.clock import Clock, ExchangeClock, MachineClock, PacedClock
@@ -42,6 +42,7 @@ from fsm.live.daemon import Background, Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
 from fsm.live.garbage import set_aside
 from fsm.live.listening import Listening
+from fsm.live.meeting import StartRefused
 from fsm.live.messenger import Tally
 from fsm.live.ownership import knows_our_orders
 from fsm.live.pulse import Losses
@@ -70,6 +71,7 @@ class Run:
     """What a daemon is started with. ``on_ready`` is told the network and the address when it takes decisions.
 
     Without ``stream`` nothing is heard from the exchange: every change is found by looking.
+    ``unusable`` says what is wrong with the files where ``config`` and ``rules`` are the versions accepted last.
     ``config_path`` and ``rules_path`` are watched for edits; None watches nothing. ``further`` are tasks that live as
     long as the daemon, such as the dashboard.
     """
@@ -84,6 +86,7 @@ class Run:
     on_ready: Callable[[str, str], None] = lambda network, address: None
     further: Sequence[Background] = ()
     stream: bool = True
+    unusable: str = ""
     times: ProtectionTimes | None = None
     losses: Callable[[], Losses] = dict
 
@@ -311,6 +314,7 @@ async def make_daemon(run: Run, where: Where, store: Store, client: BinanceClien
         verify=database_verifier(run.db),
         background=background,
         times=run.times,
+        unusable=run.unusable,
         on_accepted=(lambda client_id: None) if stream is None else stream.expect,
     )
     hearers[0].lanes = daemon.lanes

@@ -18,9 +18,9 @@ from exchange.sim.server.launch import LaunchError
 from fsm.bootstrap import Run, Where, account_of, embedded_options, reach
 from fsm.core.arithmetic import MONEY
 from fsm.live import premises
-from fsm.live.assembly import StartRefused
 from fsm.live.doctor import Examination
 from fsm.live.findings import Finding, Verdict, fail, skip
+from fsm.live.meeting import StartRefused
 from fsm.live.ownership import knows_our_orders
 from store.database import open_store
 

@@ -80,7 +80,15 @@ PROMISES = {
     53: "A fault of ours in any handler stops one symbol, covered, and no other.",
     54: "What is not ours is not touched.",
     55: "Why a symbol was not traded is one row for each symbol, and can be asked for any moment.",
+    61: "A refusal is lasting only by its nature; every other one is tried again, with pauses, and told once.",
     62: "A close never leaves again in the form that failed: it changes until it is through, and is told once.",
+    63: "A symbol with a trade of ours is managed to its end, whatever config.yaml, exchangeInfo or its brackets "
+    "say: the rules known last serve its stops and closes, and nothing is entered.",
+    64: "One bad item never stops the others: it costs its own symbol, with a reason and one alert.",
+    65: "Rules of symbols are read again daily, before an entry when older than an hour, and after refusals "
+    "that doubt them; a stop that is refused for its tick is rounded anew within the deadline.",
+    67: "Accounts and symbols that are not supported are refused by name when flat; a trade that is open is "
+    "managed, and nothing is entered.",
     71: "What observes can neither stop nor delay what it observes; what it could not take is counted and said later.",
     73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
     "waits where the settings say so.",

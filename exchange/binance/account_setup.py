@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from exchange.binance import codec_account, endpoints
-from exchange.binance.codec_account import AccountConfig
 from exchange.binance.endpoints import Endpoint
 from exchange.binance.http import Http
 from exchange.binance.orders import outcome_of
 from exchange.errors import ExchangeError, Refusal
-from exchange.types import Confirmed, MarginType, Outcome, SymbolConfig, Unknown
+from exchange.types import AccountModes, Confirmed, MarginType, Outcome, SymbolConfig, Unknown
 
 _ALREADY_SO = frozenset({-4046, -4059})
 """marginType and positionSide/dual answer these when there is nothing to change (checked 2026-11)."""
+
+_PORTFOLIO_MARGIN = "portfolio margin"
 
 
 class AccountSetup:
@@ -26,9 +27,19 @@ class AccountSetup:
         """GET /fapi/v1/symbolConfig."""
         return codec_account.symbol_config(await self._http.call(endpoints.SYMBOL_CONFIG, {"symbol": symbol}), symbol)
 
-    async def account_config(self) -> AccountConfig:
-        """GET /fapi/v1/accountConfig."""
-        return codec_account.account_config(await self._http.call(endpoints.ACCOUNT_CONFIG))
+    async def account_modes(self) -> AccountModes:
+        """GET /fapi/v1/accountConfig and, for the unit that it counts in, GET /fapi/v3/account.
+
+        No code is documented for portfolio margin (checked 2026-11): refusals that name it are taken by their words.
+        """
+        try:
+            config = await self._http.call(endpoints.ACCOUNT_CONFIG)
+            credits = codec_account.counts_in_credits(await self._http.call(endpoints.ACCOUNT))
+        except Refusal as refusal:
+            if _PORTFOLIO_MARGIN in refusal.message.lower():
+                return AccountModes(portfolio_margin=True)
+            raise
+        return codec_account.account_modes(config, credits=credits)
 
     async def ensure_margin_type(self, symbol: str, margin_type: MarginType) -> Outcome:
         """POST /fapi/v1/marginType; refused with -4047 or -4048 while orders or a position are open."""
@@ -50,7 +61,7 @@ class AccountSetup:
         """POST /fapi/v1/positionSide/dual; -4067 or -4068 while orders or positions are open, in COIN-M too."""
 
         async def holds() -> bool:
-            return not (await self.account_config()).hedge_mode
+            return not codec_account.account_modes(await self._http.call(endpoints.ACCOUNT_CONFIG)).hedge
 
         return await self._ensure(holds, endpoints.POSITION_MODE, {"dualSidePosition": "false"})
 

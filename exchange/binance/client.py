@@ -17,7 +17,6 @@ from exchange.binance import codec_account, codec_market, endpoints
 from exchange.binance.account_setup import AccountSetup
 from exchange.binance.candle_history import CandleHistory
 from exchange.binance.clock import Clock
-from exchange.binance.codec_account import AccountConfig
 from exchange.binance.endpoints import Endpoint
 from exchange.binance.http import Http
 from exchange.binance.ledger import Ledger
@@ -31,6 +30,7 @@ from exchange.errors import ExchangeError, MalformedReply
 from exchange.filters import SymbolFilters
 from exchange.types import (
     Account,
+    AccountModes,
     AlgoOrder,
     AlgoRequest,
     Bracket,
@@ -233,9 +233,8 @@ class BinanceClient:
     async def symbol_config(self, symbol: str) -> SymbolConfig:
         return await self._setup.symbol_config(symbol)
 
-    async def account_config(self) -> AccountConfig:
-        """May it trade, and in which modes (doctor)."""
-        return await self._setup.account_config()
+    async def account_modes(self) -> AccountModes:
+        return await self._setup.account_modes()
 
     async def fee_burn(self) -> bool:
         """Commission is paid in BNB while there is some (doctor)."""
@@ -244,9 +243,6 @@ class BinanceClient:
     def limits_used(self) -> list[tuple[str, int, int, int]]:
         """(kind, window in ms, used, limit) of each rate limit, as the last answers told (doctor)."""
         return [(w.kind, w.interval_ms, w.used, w.limit) for w in self.http.budget.windows]
-
-    async def hedge_mode(self) -> bool:
-        return (await self._setup.account_config()).hedge_mode
 
     async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
         """Orders first, then the position: what protects is never newer than what it protects.

@@ -13,8 +13,9 @@ import msgspec
 from exchange.binance import fields
 from exchange.binance.fields import Row
 from exchange.errors import MalformedReply
-from exchange.types import Account, Fill, Income, MarginType, Position, Side, SymbolConfig
+from exchange.types import Account, AccountModes, Fill, Income, MarginType, Position, Side, SymbolConfig
 
+CREDITS = "BNFCR"
 _ZERO = Decimal(0)
 _MARGIN_TYPES = {
     # ISOLATED/CROSSED in symbolConfig and MARGIN_CALL, isolated/cross in v2 and ACCOUNT_UPDATE (checked 2026-11)
@@ -22,14 +23,6 @@ _MARGIN_TYPES = {
     "CROSSED": MarginType.CROSSED,
     "CROSS": MarginType.CROSSED,
 }
-
-
-class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What the whole account is set to."""
-
-    can_trade: bool
-    hedge_mode: bool
-    multi_assets_margin: bool
 
 
 class PositionRow(msgspec.Struct, frozen=True):
@@ -95,15 +88,23 @@ def leverage_set(payload: object) -> int:
     return fields.whole(fields.row(payload, what), "leverage", what)
 
 
-def account_config(payload: object) -> AccountConfig:
+def account_modes(payload: object, *, credits: bool = False) -> AccountModes:
     """GET /fapi/v1/accountConfig: both modes at weight 5 instead of 30 + 30 (checked 2026-11)."""
     what = "GET /fapi/v1/accountConfig"
     source = fields.row(payload, what)
-    return AccountConfig(
+    return AccountModes(
         can_trade=fields.flag_or(source, "canTrade", True),
-        hedge_mode=fields.flag(source, "dualSidePosition", what),
-        multi_assets_margin=fields.flag_or(source, "multiAssetsMargin", False),
+        hedge=fields.flag(source, "dualSidePosition", what),
+        multi_assets=fields.flag_or(source, "multiAssetsMargin", False),
+        credits=credits,
     )
+
+
+def counts_in_credits(payload: object) -> bool:
+    """GET /fapi/v3/account: something other than zero stands in BNFCR, the unit of the credits trading mode."""
+    what = "GET /fapi/v3/account"
+    rows = (row for row in fields.rows(fields.row(payload, what).get("assets"), what) if row.get("asset") == CREDITS)
+    return any(fields.number_or(row, "walletBalance", _ZERO) for row in rows)
 
 
 def fee_burn(payload: object) -> bool:

@@ -19,6 +19,7 @@ from exchange.sim.feed import SymbolFeed
 from exchange.sim.venue import Venue
 from exchange.types import (
     Account,
+    AccountModes,
     AlgoOrder,
     AlgoRequest,
     Bracket,
@@ -157,6 +158,7 @@ class SimPort:
         self.faults = faults
         self.nudge = nudge
         self.latency_s = latency_s
+        self.modes = AccountModes()
         self.calls = 0
         self.naked: set[str] = set()
         self._left: dict[str, None] = {}
@@ -313,8 +315,8 @@ class SimPort:
     async def symbol_config(self, symbol: str) -> SymbolConfig:
         return await self._read("symbol_config", symbol, lambda: self.desk.venue.symbol_config(symbol))
 
-    async def hedge_mode(self) -> bool:
-        return await self._read("hedge_mode", "", lambda: False)
+    async def account_modes(self) -> AccountModes:
+        return await self._read("account_modes", "", lambda: self.modes)
 
     async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
         return await self._read("look", symbol, lambda: self.desk.look(symbol, request))

@@ -22,6 +22,8 @@ class Inputs:
     config: Config
     rules: Ruleset
     warnings: tuple[Problem, ...]
+    unusable: str = ""
+    """What is wrong with the files, where the last accepted versions stand in for them: a trade is open."""
 
 
 def read_inputs(options: Options, *, needs_keys: bool) -> Inputs:
@@ -45,6 +47,34 @@ def read_inputs(options: Options, *, needs_keys: bool) -> Inputs:
     if problems or config is None or rules is None:
         raise SourceError(problems)
     return Inputs(config, rules, (*rules.warnings, *_oddities(options, config, rules)))
+
+
+PROBLEMS_TOLD = 3
+
+
+def inputs_to_run(options: Options) -> Inputs:
+    """What the bot starts with. Raises SourceError when the files cannot be used and nothing is open.
+
+    While a trade of ours is open a start never depends on them: both files' last accepted versions are in force then.
+    """
+    from fsm.config import Config, read_environment
+    from fsm.live.held import accepted_for_open_trades
+    from rules.yaml_source import SourceError
+
+    try:
+        return read_inputs(options, needs_keys=True)
+    except SourceError as error:
+        problems = error.problems
+    environment = read_environment(options.env_path, os.environ, required=options.env_file is not None)
+    accepted = accepted_for_open_trades(options.db or environment.database_path)
+    if accepted is None:
+        raise SourceError(problems)
+    config = Config(settings=accepted.settings, environment=environment, text=accepted.text)
+    told = "; ".join(str(problem) for problem in problems[:PROBLEMS_TOLD])
+    unusable = (
+        f"{options.config_path} or {options.rules_path} cannot be used, so the versions accepted last are in force"
+    )
+    return Inputs(config, accepted.rules, (), f"{unusable}: {told}")
 
 
 def read_config(options: Options, *, needs_keys: bool) -> Config:

@@ -11,7 +11,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.errors import CommandError, Exit
-from fsm.cli.inputs import Inputs, read_inputs
+from fsm.cli.inputs import Inputs, inputs_to_run
 from fsm.cli.logs import configure_logs
 from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import Options, command, current
@@ -36,7 +36,7 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
     from fsm.bootstrap import Run
 
     options = current()
-    inputs = read_inputs(options, needs_keys=True)
+    inputs = inputs_to_run(options)
     environment = inputs.config.environment
     losses = open_outlets(json=options.json)
     configure_logs(json=options.json, environment=environment.mark)
@@ -44,6 +44,9 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
     teller = None if options.json else Teller(environment.mark if environment.is_real_money else "")
     if teller:
         _tell_beginning(environment, path)
+    if inputs.unusable:
+        click.echo(f"warning: {inputs.unusable}", err=True)
+        click.echo("warning: a trade is open: it is managed to its end, and nothing is entered", err=True)
     with ExitStack() as windows:
 
         def on_ready(network: str, address: str) -> None:
@@ -64,6 +67,7 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
                 on_ready=on_ready,
                 stream=not no_stream,
                 losses=losses,
+                unusable=inputs.unusable,
             )
         )
         _sum_up(path, ended, options)
@@ -76,7 +80,7 @@ def _run(run: Run) -> bool:
     from exchange.environment import UnusableEnvironment
     from exchange.sim.server.launch import LaunchError
     from fsm.bootstrap import run_daemon
-    from fsm.live.assembly import StartRefused
+    from fsm.live.meeting import StartRefused
 
     try:
         return run_daemon(run)

@@ -262,7 +262,7 @@ def _close_refused(
     assert isinstance(event.intent, ClosePosition)
     facts, reason = {"message": refused.message}, f"CLOSE_REFUSED {refused.code}"
     trade = failed(replace(trade, exit_refused=trade.exit_attempt), refused.code, event.intent.request.quantity)
-    record = refused_for_good(replace(record, trade=trade), event.at_ms, refused.code)
+    record = refused_for_good(replace(record, trade=trade), event.at_ms, refused.code, setting)
     at_once = refused.code in FORM_REFUSED and trade.close_failed <= FORMS
     if not at_once or event.prices is None or trade.open_quantity == 0:
         return move(Trigger.REPROTECT, reason, record, facts=facts)

@@ -71,13 +71,16 @@ class Engine:
         records: Iterable[SymbolRecord],
         account: AccountRecord,
         fatal: tuple[type[Exception], ...] = (),
+        blocked_for: Callable[[str], str] = lambda symbol: "",
     ) -> None:
         """``setting_of(symbol, rules_hash)`` gives the settings in force, or those under an older rules hash.
+        ``blocked_for(symbol)`` says why nothing may be entered there now, beside what is remembered; empty: it may.
 
         ``fatal`` are errors of the ledger: they mean that nothing can be written, so they are never swallowed.
         """
         self._ledger = ledger
         self._setting_of = setting_of
+        self._blocked_for = blocked_for
         self.policy = policy
         self.account = account
         self.equity: EquityRead | None = None
@@ -101,8 +104,8 @@ class Engine:
         trade = self.record(symbol).trade
         return self._setting_of(symbol, trade.rules_hash if trade else None)
 
-    def portfolio(self, *, equity_age_ms: int = 0) -> Portfolio:
-        """Money and risk now, counting what is in flight."""
+    def portfolio(self, symbol: str = "", *, equity_age_ms: int = 0) -> Portfolio:
+        """Money and risk now, counting what is in flight; as ``symbol`` sees it, which may be blocked by itself."""
         account = self.equity.account if self.equity else None
         equity = account.equity if account else ZERO
         available = account.available_balance if account else ZERO
@@ -114,15 +117,15 @@ class Engine:
             open_positions=len(self._active),
             open_risk=sum((held.risk for held in self._active.values()), ZERO),
             exposure=sum((held.notional for held in self._active.values()), ZERO),
-            blocked=self._blocked(),
+            blocked=self._blocked(symbol),
         )
 
-    def _blocked(self) -> str:
+    def _blocked(self, symbol: str) -> str:
         if self.account.halt is not None:
             return self.account.halt.cause
         if self.account.paused:
             return "PAUSED"
-        return "" if self.equity is not None else "EQUITY_UNKNOWN"
+        return self._blocked_for(symbol) or ("" if self.equity is not None else "EQUITY_UNKNOWN")
 
     def consider(self, event: CandleClosed, *, equity_age_ms: int = 0) -> Considered | None:
         """Read a candle and decide nothing, so that other work may go on between many symbols of one close.
@@ -130,7 +133,7 @@ class Engine:
         None when it cannot be read: ``close_candle`` meets the same fault, and knows what to do about it.
         """
         record, setting = self.record(event.symbol), self.setting(event.symbol)
-        portfolio = self.portfolio(equity_age_ms=equity_age_ms)
+        portfolio = self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
         try:
             return Considered(event, record, portfolio, setting, read_candle(record, event, portfolio, setting))
         except Exception:
@@ -144,7 +147,7 @@ class Engine:
         What was ``considered`` is taken if it still stands, else the candle is read again.
         """
         record, setting = self.record(event.symbol), self.setting(event.symbol)
-        portfolio = self.portfolio(equity_age_ms=equity_age_ms)
+        portfolio = self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
         try:
             if considered is not None and considered.stands(event, record, portfolio, setting):
                 reading = considered.reading
@@ -161,7 +164,7 @@ class Engine:
 
     def handle(self, event: SymbolEvent, *, equity_age_ms: int = 0) -> list[Step]:
         """Everything but candles. Raises Rejected for a command that the state or a guard forbids."""
-        portfolio = self.portfolio(equity_age_ms=equity_age_ms)
+        portfolio = self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
         if isinstance(event, Commanded):
             portfolio = self._command_portfolio(portfolio)
         steps: list[Step] = []

@@ -33,6 +33,8 @@ def setup_ended(record: SymbolRecord, event: SetupEnded, portfolio: Portfolio, s
     assert trade is not None
     if not isinstance(event.outcome, Confirmed):
         return drop(record, f"SETUP_{_outcome_word(event.outcome)}")
+    if event.unready:
+        return drop(record, event.unready)
     trade, sizing = shrunk_to(trade, event.prices, setting)
     guards = (*_still_good(record, trade, event, portfolio, setting), *sizing)
     refused = failed(guards)

@@ -27,13 +27,15 @@ class CandleClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 class SetupEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Margin type and leverage were checked and, if needed, written. ``outcome`` is the worst of the calls,
-    ``open_quantity`` what is open in the symbol by now (signed; whose it is, nobody here knows)."""
+    ``open_quantity`` what is open in the symbol by now (signed; whose it is, nobody here knows). ``unready`` says what
+    of the symbol's rules, read again, forbids the entry that was planned with the old ones; empty: nothing."""
 
     symbol: str
     at_ms: int
     outcome: Outcome
     prices: MarkPrice
     open_quantity: Decimal = Decimal(0)
+    unready: str = ""
 
 
 class IntentEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):

@@ -61,7 +61,7 @@ def close_refused(
         intents = (piece, Look(symbol=record.symbol))
         return move(Trigger.REPROTECT, "CLOSE_WITH_LIMIT", replace(record, trade=trade), intents=intents)
     record = replace(record, trade=replace(trade, exit_refused=trade.exit_attempt))
-    record = refused_for_good(record, event.at_ms, refused.code)
+    record = refused_for_good(record, event.at_ms, refused.code, setting)
     return move(Trigger.REPROTECT, f"CLOSE_REFUSED {refused.code}", record, facts={"message": refused.message})
 
 

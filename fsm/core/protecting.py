@@ -12,6 +12,7 @@ from fsm.core.legs import bridge_id, next_stop_attempt, place_bridge, place_stop
 from fsm.core.move import Move, move
 from fsm.core.records import SymbolRecord, Trade
 from fsm.core.refusals import ALREADY_THERE, NO_POSITION, TEMPORARY, WOULD_TRIGGER, refused_again
+from fsm.core.rounding_anew import OFF_TICK, rounded_anew
 from fsm.core.scene import Setting
 from fsm.core.sight import FIRING, STUCK_TRIGGER_MS, Sight
 from fsm.core.states import Trigger
@@ -45,7 +46,25 @@ def _stop_refused(record: SymbolRecord, at_ms: int, refused: Refused, setting: S
         return place_stop_again(record, at_ms, f"STOP_REFUSED {code}", setting, new_id=True)
     if code in TEMPORARY:
         return place_stop_again(record, at_ms, f"STOP_REFUSED {code}", setting, new_id=False)
+    if (
+        setting.edition > 1
+        and code in OFF_TICK
+        and (anew := _on_another_tick(record, at_ms, code, setting)) is not None
+    ):
+        return anew
     return begin_flatten(refused_again(record, at_ms, code, setting), f"STOP_REFUSED {code}", setting)
+
+
+def _on_another_tick(record: SymbolRecord, at_ms: int, code: int, setting: Setting) -> Move | None:
+    """The tick changed while we ran: the stop goes out again on the new one (R65)."""
+    trade = record.trade
+    assert trade is not None
+    assert trade.stop is not None
+    price = rounded_anew(trade.stop.trigger_price, trade.side, setting)
+    if price is None:
+        return None
+    moved = replace(trade, stop=replace(trade.stop, trigger_price=price))
+    return place_stop_again(replace(record, trade=moved), at_ms, f"STOP_ROUNDED_ANEW {code}", setting, new_id=True)
 
 
 def _bridge_refused(record: SymbolRecord, trade: Trade, refused: Refused, setting: Setting) -> Move | None:

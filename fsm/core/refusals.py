@@ -7,8 +7,12 @@ from msgspec.structs import replace
 from fsm.core.records import HaltCause, Refusals, SymbolRecord
 from fsm.core.scene import Setting
 
-PERMISSION = frozenset({-1002, -2014, -2015, -2017, -2023, -4087, -4088, -4120, -4192})
-"""No retry mends these: the account or the route does not allow trading."""
+PERMISSION = frozenset({-1002, -1022, -1102, -2014, -2015, -4120, 451})
+"""Lasting by their nature: no retry mends a key, a signature, a route or a region that does not allow trading. They end
+entries, never attempts to protect. Every other refusal passes (R61)."""
+
+PERMISSION_AT_FIRST = frozenset({-1002, -2014, -2015, -2017, -2023, -4087, -4088, -4120, -4192})
+"""What the first edition took for lasting."""
 
 TEMPORARY = frozenset({-1003, -1008, -1015, -1021, -5028, 503})
 """These say nothing of the request: the exchange, our own budget or our clock could not do it now."""
@@ -48,16 +52,20 @@ REFUSALS_BEFORE_HALT = 4
 REFUSAL_COOLDOWN_CANDLES = 6
 
 
-def refused_for_good(record: SymbolRecord, at_ms: int, code: int) -> SymbolRecord:
+def refused_for_good(record: SymbolRecord, at_ms: int, code: int, setting: Setting) -> SymbolRecord:
     """Halted if the refusal says that trading is not allowed (R1)."""
-    return record.halted(HaltCause.PERMISSION, at_ms) if code in PERMISSION else record
+    lasting = PERMISSION if setting.edition > 1 else PERMISSION_AT_FIRST
+    return record.halted(HaltCause.PERMISSION, at_ms) if code in lasting else record
 
 
 def refused_again(record: SymbolRecord, at_ms: int, code: int, setting: Setting) -> SymbolRecord:
-    """The same refusal again and again cools the symbol down, then halts it (R45)."""
+    """The same refusal again and again cools the symbol down, then halts it (R45). What says nothing of the request
+    does neither: it is over when the exchange, our budget or our clock is right again."""
+    if setting.edition > 1 and code in TEMPORARY:
+        return record
     before = record.refusal
     count = before.count + 1 if before is not None and before.code == code else 1
-    record = refused_for_good(replace(record, refusal=Refusals(code, count)), at_ms, code)
+    record = refused_for_good(replace(record, refusal=Refusals(code, count)), at_ms, code, setting)
     if count >= REFUSALS_BEFORE_HALT:
         return record.halted(HaltCause.REFUSALS, at_ms)
     if count >= REFUSALS_BEFORE_COOLDOWN:

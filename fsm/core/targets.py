@@ -42,7 +42,7 @@ def target_ended(record: SymbolRecord, event: IntentEnded, intent: PlaceTarget, 
         uncounted = replace(target, sent=target.sent - 1)
         after = replace(record, trade=_with_targets(trade, (uncounted,)))
         return move(Trigger.REPROTECT, f"TARGET_REFUSED {outcome.code}", after)
-    record = refused_for_good(record, event.at_ms, outcome.code)
+    record = refused_for_good(record, event.at_ms, outcome.code, setting)
     if target.sent >= TARGET_SENT_MAX:
         return None
     return _send_again(record, trade, (next_target(target, trade, setting),), f"TARGET_REFUSED {outcome.code}", setting)

@@ -61,7 +61,7 @@ class ReplayError(Exception):
 
 
 class _World(msgspec.Struct, frozen=True):
-    """Filters, brackets and machine that a run started with (system_events, kind START)."""
+    """Filters, brackets and machine that a run started with, or went on with under another id (START, SYMBOL_RULES)."""
 
     filters: dict[str, SymbolFilters]
     brackets: dict[str, tuple[Bracket, ...]]
@@ -147,7 +147,9 @@ class _Settings:
         }
         self._worlds: dict[str, _World] = {
             run_id: msgspec.json.decode(facts, type=_World)
-            for run_id, facts in connection.execute("SELECT run_id, facts_json FROM system_events WHERE kind = 'START'")
+            for run_id, facts in connection.execute(
+                "SELECT run_id, facts_json FROM system_events WHERE kind IN ('START', 'SYMBOL_RULES')"
+            )
         }
         self._made: dict[tuple[str, str, str, str], Setting] = {}
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-import structlog
-
-from exchange.errors import ExchangeError
-from exchange.filters import SymbolFilters
 from exchange.port import Exchange
-from exchange.types import Bracket
 from fsm.config import Config
 from fsm.core.engine import Engine
 from fsm.core.move import Step
@@ -24,10 +18,14 @@ from fsm.live.audience import Audience, Nobody, Unfelt
 from fsm.live.books import Books
 from fsm.live.clock import Clock
 from fsm.live.daemon import Background, Daemon
+from fsm.live.entry_blocks import ALL, FILES_UNUSABLE, UNSUPPORTED_ACCOUNT, EntryBlocks
 from fsm.live.executor import Executor
+from fsm.live.held import symbols_in_trade
 from fsm.live.in_force import InForce
+from fsm.live.meeting import meet
 from fsm.live.recovery import stored_account, stored_records
 from fsm.live.shared import Freshness, Shared
+from fsm.live.symbol_desk import SymbolDesk, last_known
 from fsm.live.trouble import Troubles
 from fsm.live.vain import SignalsInVain
 from fsm.live.watch import ProtectionTimes
@@ -39,18 +37,6 @@ from store.errors import JournalError
 from store.journal import Journal
 from store.rows import ConfigVersionRow, RuleVersionRow, SystemEventRow
 from store.verify import Report
-
-log = structlog.get_logger("fsm.assembly")
-
-ASK_AGAIN_S = 2.0
-
-
-class StartRefused(Exception):
-    """The bot must not run like this; ``hint`` says what to change (exit code 3)."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 async def assemble(
@@ -69,20 +55,25 @@ async def assemble(
     times: ProtectionTimes | None = None,
     on_accepted: Callable[[str], None] = lambda client_id: None,
     audience: Audience | None = None,
+    unusable: str = "",
 ) -> Daemon:
-    """A daemon that is ready to run. Waits for the exchange; raises StartRefused and StoreError."""
+    """A daemon that is ready to run. Waits for the exchange; raises StartRefused and StoreError.
+
+    ``unusable`` says what is wrong with the files where ``config`` and ``rules`` are the last accepted ones instead.
+    """
     config, rules = settled_at_start(store, config, rules)
-    records = stored_records(store)
-    wanted = sorted({*config.settings.enabled_symbols, *(name for name, record in records.items() if record.trade)})
-    filters, brackets = await _world(exchange, clock, wanted)
+    records, held = stored_records(store), symbols_in_trade(store)
+    wanted = sorted({*config.settings.enabled_symbols, *held})
+    found = await meet(exchange, clock, wanted, held, last_known(store))
+    world = found.world
     identity = store.identity
     assert identity is not None, "the database is bound before"
     in_force = InForce(
         database_id=identity.database_id,
         settings=config.settings,
         rules=rules,
-        filters=filters,
-        brackets=brackets,
+        filters=world.filters,
+        brackets=world.brackets,
         older_rules=_older_rules(store, records.values(), rules.hash),
         accepted=Accepted(text=config.text, settings=config.settings, rules=rules),
     )
@@ -94,35 +85,57 @@ async def assemble(
         config_hash=in_force.config_hash,
         alerts_of=alerts.of_transition,
     )
+
+    def tell(text: str, key: str) -> None:
+        row = alerts.row(clock.now_ms(), "reconciliation_anomaly", text, key=key)
+        books.alert(*([row] if row else []))
+
     troubles, vain = Troubles(books, alerts, clock), SignalsInVain(store)
 
     def heard(step: Step) -> None:
         vain.stepped(step)
         on_step(step)
 
+    blocks = EntryBlocks()
+    desk = SymbolDesk(
+        exchange=exchange,
+        clock=clock,
+        books=books,
+        in_force=in_force,
+        blocks=blocks,
+        on_trouble=troubles.heard,
+        tell=tell,
+    )
     watching = Unfelt(heard, audience or Nobody())
-    tradable = [name for name in wanted if name in filters and name in brackets]
     shared = Shared(
         engine=Engine(
             ledger=books,
             setting_of=in_force.setting,
             policy=in_force.policy,
-            records=[records.get(name) or SymbolRecord(symbol=name) for name in tradable],
+            records=[records.get(name) or SymbolRecord(symbol=name) for name in world.filters],
             account=stored_account(store),
             fatal=(JournalError,),
+            blocked_for=blocks.of,
         ),
         exchange=exchange,
         executor=Executor(exchange, clock, on_accepted),
         clock=clock,
         books=books,
         in_force=in_force,
+        blocks=blocks,
+        symbols=desk,
         times=times or ProtectionTimes(),
         freshness=Freshness(clock),
         on_step=watching.stepped,
         on_trouble=troubles.heard,
         audience=watching,
     )
-    _preamble(shared, config, sorted(set(wanted) - set(tradable)), alerts)
+    _preamble(shared, config, sorted(set(wanted) - set(world.filters)), alerts)
+    desk.begin(world)
+    for reason, detail in ((FILES_UNUSABLE, unusable), (UNSUPPORTED_ACCOUNT, found.unsupported)):
+        if detail:
+            blocks.set(ALL, reason)
+            tell(f"{detail}; entries are blocked, what is open is managed: {', '.join(held)}", f"{reason} at start")
     return Daemon(
         shared,
         alerts=alerts,
@@ -132,23 +145,6 @@ async def assemble(
         verify=verify,
         data_end_ms=data_end_ms,
     )
-
-
-async def _world(
-    exchange: Exchange, clock: Clock, symbols: list[str]
-) -> tuple[dict[str, SymbolFilters], dict[str, tuple[Bracket, ...]]]:
-    """Filters and brackets of the symbols that the exchange knows; asked until it answers."""
-    while True:
-        try:
-            if await exchange.hedge_mode():
-                raise StartRefused("the account is in hedge mode", "set one-way mode once nothing is open (R27)")
-            everything = await exchange.filters()
-            known = [name for name in symbols if name in everything]
-            brackets = await asyncio.gather(*(exchange.brackets(name) for name in known))
-            return {name: everything[name] for name in known}, dict(zip(known, brackets, strict=True))
-        except ExchangeError as error:
-            log.warning("exchange_failed", reason=type(error).__name__, error=str(error))
-            await clock.sleep(ASK_AGAIN_S)
 
 
 def _older_rules(store: Store, records: Iterable[SymbolRecord], present: str) -> dict[str, Ruleset]:

@@ -94,6 +94,8 @@ class Carrying:
         settled: Settled | None = (name, intent, outcome)
         is_close_refused = isinstance(intent, ClosePosition) and isinstance(outcome, Refused)
         event: SymbolEvent
+        if isinstance(outcome, Refused):
+            await self._shared.symbols.after_refusal(symbol, outcome.code)
         if isinstance(intent, EnsureSetup) or is_close_refused:  # what follows needs a price, and may be interrupted
             await self._settle(name, intent, outcome)
             settled = None
@@ -110,12 +112,16 @@ class Carrying:
             await self._entry_sent(name, intent, outcome)
 
     async def _setup_ended(self, outcome: Outcome) -> SetupEnded:
-        """With what the symbol costs now, and what is open in it by somebody else's hand, both as of one moment."""
+        """With what the symbol costs now, and what is open in it by somebody else's hand, both as of one moment; and
+        whether its rules are still those that the entry was planned with (R65)."""
+        unready = await self._shared.symbols.before_entry(self._symbol) if isinstance(outcome, Confirmed) else ""
         prices, held = await asyncio.gather(self._prices(), self._held())
         if prices is None or held is None:
             outcome, prices, held = Unknown("price or position could not be read"), no_price(self._symbol), ZERO
         at_ms = self._shared.clock.now_ms()
-        return SetupEnded(symbol=self._symbol, at_ms=at_ms, outcome=outcome, prices=prices, open_quantity=held)
+        return SetupEnded(
+            symbol=self._symbol, at_ms=at_ms, outcome=outcome, prices=prices, open_quantity=held, unready=unready
+        )
 
     async def _held(self) -> Decimal | None:
         """Any leg counts: those of an account in hedge mode, set so while we run, could add up to nothing."""

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import structlog
 
-from exchange.errors import ExchangeError
+from exchange.errors import ExchangeError, MalformedReply, Refusal
 from fsm.core.deciding import Reading
 from fsm.core.legs import planned_stop
 from fsm.core.move import Step
-from fsm.core.records import Flag, HaltCause
+from fsm.core.records import Flag
 from fsm.live import documents
 from fsm.live.account import AccountDesk
 from fsm.live.alerts import Alerts
@@ -26,21 +26,24 @@ from fsm.live.commands import Commands
 from fsm.live.fence import Fence
 from fsm.live.lane import Lane
 from fsm.live.market import Market
+from fsm.live.proof_of_stops import ProofOfStops
 from fsm.live.reconcile import Reconciler
 from fsm.live.recovery import Recovery
 from fsm.live.schedule import Schedule
-from fsm.live.selftest import self_test
 from fsm.live.shared import Shared
 from fsm.live.trouble import Troubles
 from fsm.live.vain import SignalsInVain
 from fsm.live.watch import UNPROTECTED_STATES
-from store.errors import JournalError
+from store.errors import JournalError, StoreError
 from store.rows import PositionMark
 from store.verify import Report
 
 log = structlog.get_logger("fsm.daemon")
 
 ASK_AGAIN_S = 1.0
+BAD_ANSWERS_MAX = 3
+"""A symbol whose candles were refused or illegible so often does not hold the start up any longer."""
+
 HEARTBEAT_S_MIN = 1.0
 BEATS_A_DOCUMENT = 5
 """Documents for readers are renewed every five seconds; what they must see at once are the journal's own tables."""
@@ -76,9 +79,10 @@ class Daemon:
                 candles_min=settings.market_data.candles_min,
                 history_candles=settings.market_data.history_candles,
             )
-            for symbol in shared.in_force.symbols
+            for symbol in self.lanes
         }
         self._fence = Fence(shared.books, alerts, shared.clock)
+        self.proof = ProofOfStops(shared, self.say)
         self.account = AccountDesk(shared, self.lanes, self._limit_changed, self._fence)
         self.reconciler = Reconciler(shared, self.lanes, self._anomaly)
         self.bookkeeper = Bookkeeper(shared, self._books_differ)
@@ -141,9 +145,9 @@ class Daemon:
     async def _live(self, group: asyncio.TaskGroup) -> None:
         """The start in its order; then everything that goes on for ever."""
         await Recovery(self.shared, self.lanes, self.reconciler).run()
-        await self._prove_protection()
+        await self.proof.at_start(self.markets)
         for market in self.markets.values():
-            await market.restore(self.shared.books.store, self.shared.in_force.rules.hash)
+            await self._restore(market)
         await asyncio.gather(*(self._catch_up(market) for market in self.markets.values()))
         while not await self.account.try_read():
             await self.shared.clock.sleep(ASK_AGAIN_S)
@@ -151,35 +155,44 @@ class Daemon:
         self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
         self.started.set()
         loops = (self.reconciler.run, self.account.run, self.bookkeeper.run, self.commands.run, self._heartbeat)
-        for task in (*loops, *self._background):
+        for task in (*loops, self.shared.symbols.run, self.proof.run, *self._background):
             group.create_task(self._fence.keep(task))
         if self._verify is not None:
             group.create_task(self._verify_all())
         await self.schedule.run()
 
-    async def _prove_protection(self) -> None:
-        """Without a working way to place stops there are no entries; a resting stop of ours is proof enough."""
-        if self.shared.engine.active() or not self.markets:
-            return
-        symbol = next(iter(self.markets))
-        readiness, detail = await self_test(self.shared, symbol)
-        if readiness.is_enough:
-            return
-        engine, at_ms = self.shared.engine, self.shared.clock.now_ms()
-        halt = engine.account.halt or Flag(HaltCause.PERMISSION.value, at_ms)
-        engine.set_account(at_ms, "SELF_TEST_FAILED", paused=engine.account.paused, halt=halt)
-        self.say(
-            "reconciliation_anomaly", f"stops cannot be placed, so there are no entries: {detail}", key="self-test"
-        )
+    async def _restore(self, market: Market) -> None:
+        """One symbol's stored candles that cannot be fed must not keep the others from starting (R64)."""
+        try:
+            await market.restore(self.shared.books.store, self.shared.in_force.rules.hash)
+        except StoreError:
+            raise
+        except Exception as error:
+            self._fence.caught("market", error, market.symbol)
+            await self.lanes[market.symbol].hold(error)
 
     async def _catch_up(self, market: Market) -> None:
+        """Until the exchange answers; a symbol that it says no about, or tells illegibly, goes on without: its candles
+        are asked for again at every close, and the others do not wait for them (R64)."""
+        symbol, left = market.symbol, BAD_ANSWERS_MAX
         while True:
             try:
                 await market.catch_up(self.shared.exchange, self.shared.books, self.shared.clock.now_ms())
                 return
             except ExchangeError as error:
-                self.shared.on_trouble(market.symbol, error)
-                await self.shared.clock.sleep(ASK_AGAIN_S)
+                self.shared.on_trouble(symbol, error)
+                left -= isinstance(error, Refusal | MalformedReply)
+                if left <= 0:
+                    text = f"{symbol} has no candles, so nothing is decided there: {error}; the others go on"
+                    self.say("reconciliation_anomaly", text, key=f"candles {symbol}")
+                    return
+            except StoreError:
+                raise
+            except Exception as error:
+                self._fence.caught("market", error, symbol)
+                await self.lanes[symbol].hold(error)
+                return
+            await self.shared.clock.sleep(ASK_AGAIN_S)
 
     # --- what goes on -------------------------------------------------------------------------
     async def _heartbeat(self) -> None:

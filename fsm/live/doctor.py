@@ -46,21 +46,11 @@ _PLACING_ADVICE = {
 }
 
 
-class AccountModes(Protocol):
-    @property
-    def can_trade(self) -> bool: ...
-    @property
-    def hedge_mode(self) -> bool: ...
-    @property
-    def multi_assets_margin(self) -> bool: ...
-
-
 class Examined(Exchange, Protocol):
     """What an examination asks beyond the port."""
 
     @property
     def clock_offset_ms(self) -> int: ...
-    async def account_config(self) -> AccountModes: ...
     async def fee_burn(self) -> bool: ...
     def limits_used(self) -> list[tuple[str, int, int, int]]: ...
 
@@ -127,7 +117,7 @@ class Examination:
 
     async def _key(self) -> Finding:
         try:
-            await self._exchange.account_config()
+            await self._exchange.account_modes()
         except Refusal as refusal:
             return fail("key", str(refusal), _KEY_ADVICE.get(refusal.code, "look the code up in the exchange's list"))
         except ExchangeError as error:
@@ -136,19 +126,24 @@ class Examination:
 
     # --- the account --------------------------------------------------------------------------
     async def _modes(self) -> AsyncIterator[Finding]:
-        found = await self._exchange.account_config()
+        found = await self._exchange.account_modes()
         if found.can_trade:
             yield ok("trading", "the account may trade")
         else:
             yield fail("trading", "the account may not trade", "the exchange has locked it: ask there why")
-        if found.hedge_mode:
+        if found.hedge:
             advice = "close everything, then set one-way mode in the exchange's preferences"
             yield fail("position mode", "hedge", advice)
         else:
             yield ok("position mode", "one-way")
-        if found.multi_assets_margin:
+        if found.multi_assets:
             advice = "set single-asset mode: isolated margin does not exist in the other"
             yield fail("assets mode", "multi-assets", advice)
+        elif found.credits:
+            advice = "this bot counts in USDT: leave the credits trading mode, or trade from another account"
+            yield fail("assets mode", "credits (BNFCR)", advice)
+        elif found.portfolio_margin:
+            yield fail("assets mode", "portfolio margin", "leave portfolio margin: it is not supported here")
         else:
             yield ok("assets mode", "single-asset")
 

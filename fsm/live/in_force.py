@@ -60,6 +60,11 @@ class InForce:
             )
         return self._made[key]
 
+    def learn(self, filters: Mapping[str, SymbolFilters], brackets: Mapping[str, tuple[Bracket, ...]]) -> None:
+        """The exchange changed the rules of its symbols."""
+        self.filters, self.brackets = dict(filters), dict(brackets)
+        self._made.clear()
+
     def swap_rules(self, rules: Ruleset) -> None:
         self._rules_by_hash[rules.hash] = rules
         self.rules = rules

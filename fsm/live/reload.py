@@ -23,6 +23,7 @@ from fsm.live.accepted import (
     waits_in_settings,
 )
 from fsm.live.daemon import Daemon
+from fsm.live.entry_blocks import ALL, FILES_UNUSABLE
 from rules.load import Ruleset, load_rules
 from rules.looseness import Loosening, shown
 from rules.yaml_source import Problem, Source, SourceError, read_source
@@ -40,13 +41,15 @@ CONFIG, RULES = "config", "rules"
 
 @dataclass(slots=True)
 class _Watched:
-    """One file. ``settled`` is the text that was judged last, ``candidate`` one that has been seen once so far."""
+    """One file. ``settled`` is the text that was judged last, ``candidate`` one that has been seen once so far.
+    ``is_usable`` False: the start could not use the files, and this one has not been right since."""
 
     path: Path
     settled: str | None = None
     candidate: str | None = None
     waiting: Waiting | None = None
     told: str = ""
+    is_usable: bool = True
 
 
 class Reload:
@@ -63,10 +66,22 @@ class Reload:
 
     def _begin(self) -> None:
         """What was accepted is what the files are compared with: one that differs at the start waits, and says so."""
-        accepted = self._daemon.shared.in_force.accepted
-        for name, text in ((CONFIG, accepted.text), (RULES, accepted.rules.text)):
-            if name in self._watched:
-                self._watched[name].settled = text
+        for name, file in self._watched.items():
+            file.settled = self._accepted_text(name)
+            file.is_usable = not self._is_blocked
+
+    @property
+    def _is_blocked(self) -> bool:
+        return self._daemon.shared.blocks.holds(ALL, FILES_UNUSABLE)
+
+    def _unblock(self) -> None:
+        """Both files are right again: entries need no longer wait for them."""
+        if not self._is_blocked or not all(file.is_usable for file in self._watched.values()):
+            return
+        shared = self._daemon.shared
+        shared.blocks.clear(ALL, FILES_UNUSABLE)
+        at_ms = shared.clock.now_ms()
+        self._daemon.say("rules_changed", "both files can be used again: entries are allowed", key=f"usable {at_ms}")
 
     @property
     def waiting(self) -> tuple[Waiting, ...]:
@@ -87,12 +102,18 @@ class Reload:
             if text is None or text == file.settled:
                 if text is not None:
                     file.candidate = None
+                    file.is_usable = file.is_usable or text == self._accepted_text(name)
                 continue
             if text != file.candidate:
                 file.candidate = text
                 continue
             await self._judge(name, file, text)
+        self._unblock()
         self.looked_ms = self._daemon.shared.clock.wall_ms()
+
+    def _accepted_text(self, name: str) -> str:
+        accepted = self._daemon.shared.in_force.accepted
+        return accepted.text if name == CONFIG else accepted.rules.text
 
     def _read(self, file: _Watched) -> str | None:
         """The text as bytes stand in it, or None after saying once why there is none."""
@@ -112,6 +133,7 @@ class Reload:
         had, file.waiting = file.waiting, None
         try:
             await (self._rules if name == RULES else self._settings)(file, text)
+            file.is_usable = True
         except StoreError:
             raise
         except SourceError as error:

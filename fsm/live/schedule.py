@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import structlog
 
-from exchange.errors import ExchangeError
+from exchange.errors import ExchangeError, Refusal
 from exchange.types import MarkPrice
 from fsm.core.deciding import Reading
 from fsm.core.engine import Considered
@@ -180,6 +180,9 @@ class Schedule:
                     found = await market.fetch(self._shared.exchange, close_ms)
                 if found is not None:
                     return found
+            except Refusal as refusal:  # the others' close does not wait for what is refused (R64)
+                self._shared.on_trouble(market.symbol, refusal)
+                return None
             except ExchangeError as error:
                 self._shared.on_trouble(market.symbol, error)
             except Exception as error:

@@ -13,6 +13,7 @@ from exchange.errors import ExchangeError
 from exchange.filters import Rounding, SymbolFilters
 from exchange.port import Exchange
 from exchange.types import AlgoRequest, ConditionalType, Outcome, Refused, Side, Unknown, WorkingType
+from fsm.core.refusals import PERMISSION
 from fsm.live.clock import Clock
 from fsm.live.shared import Shared
 
@@ -32,6 +33,7 @@ class Readiness(StrEnum):
     PROVED = "PROVED"
     ROUTE_WORKS = "ROUTE_WORKS"
     NOT_READY = "NOT_READY"
+    NOT_NOW = "NOT_NOW"
     UNKNOWN = "UNKNOWN"
 
     @property
@@ -73,15 +75,14 @@ class Probe:
         self.before_sending(request.client_id)
         outcome = await exchange.place_algo(request)
         if isinstance(outcome, Refused):
-            ready = Readiness.ROUTE_WORKS if outcome.code in ROUTE_WORKS else Readiness.NOT_READY
-            return ready, f"{outcome.code}: {outcome.message}"
+            return _meaning(outcome.code), f"{outcome.code}: {outcome.message}"
         found = await exchange.algo(symbol, request.client_id)
         cancelled: Outcome = await exchange.cancel_algo(symbol, request.client_id)
         if isinstance(outcome, Unknown) or found is None or isinstance(cancelled, Unknown):
             return Readiness.UNKNOWN, f"placed: {outcome}, found: {found is not None}, cancelled: {cancelled}"
         after = await exchange.algo(symbol, request.client_id)
         if after is not None and after.status.is_open:
-            return Readiness.NOT_READY, f"{request.client_id} is still open after it was cancelled"
+            return Readiness.NOT_NOW, f"{request.client_id} is still open after it was cancelled"
         return Readiness.PROVED, request.client_id
 
     async def _far_stop(self, attempt: int) -> AlgoRequest:
@@ -100,6 +101,13 @@ class Probe:
             quantity=filters.floor_quantity(least, market=True),
             reduce_only=True,
         )
+
+
+def _meaning(code: int) -> Readiness:
+    """Only what is lasting by its nature means that stops cannot be placed here; everything else is tried again."""
+    if code in ROUTE_WORKS:
+        return Readiness.ROUTE_WORKS
+    return Readiness.NOT_READY if code in PERMISSION else Readiness.NOT_NOW
 
 
 async def self_test(shared: Shared, symbol: str) -> tuple[Readiness, str]:

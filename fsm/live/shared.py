@@ -11,9 +11,11 @@ from fsm.core.move import Step
 from fsm.live.audience import Audience, Nobody
 from fsm.live.books import Books
 from fsm.live.clock import Clock
+from fsm.live.entry_blocks import EntryBlocks
 from fsm.live.executor import Executor
 from fsm.live.in_force import InForce
 from fsm.live.pulse import Pulse
+from fsm.live.symbol_desk import SymbolDesk
 from fsm.live.watch import ProtectionTimes
 
 Trouble = Callable[[str, Exception], None]
@@ -45,6 +47,8 @@ class Shared:
     clock: Clock
     books: Books
     in_force: InForce
+    blocks: EntryBlocks
+    symbols: SymbolDesk
     times: ProtectionTimes
     freshness: Freshness
     on_step: Callable[[Step], None]

@@ -35,7 +35,7 @@ async def test_filters_brackets_and_rates_are_those_of_the_symbol(ground: Ground
     assert brackets[0].notional_floor == 0
     assert all(low.notional_cap == high.notional_floor for low, high in itertools.pairwise(brackets))
     assert await ground.exchange.commission_rates(BTC) == (Decimal("0.0002"), Decimal("0.0005"))
-    assert not await ground.exchange.hedge_mode()
+    assert (await ground.exchange.account_modes()).unsupported == ()
 
 
 async def test_mark_and_last_price_are_told_apart(ground: Ground) -> None:

@@ -75,7 +75,7 @@ async def talk(client: BinanceClient) -> None:
     await attempt(client.filters())
     await attempt(client.place_order(order))
     await attempt(client.look("BTCUSDT", LookRequest(with_account=True, fills_after_id=0, income_start_ms=0)))
-    await attempt(client.account_config())
+    await attempt(client.account_modes())
     await attempt(client.cancel_all("BTCUSDT"))
     await attempt(client.order("NOSUCHUSDT", "debug-1"))
 

@@ -19,7 +19,7 @@ from fsm.core.records import State
 from fsm.lab.parity import stepped
 from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, jump, quiet
 from fsm.lab.stepped import stepped_daemon
-from fsm.live.assembly import StartRefused
+from fsm.live.meeting import StartRefused
 from rules.load import parse_rules
 from store.database import open_store
 from store.errors import WrongDatabase

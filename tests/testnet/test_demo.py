@@ -91,7 +91,7 @@ async def _long(demo: BinanceClient) -> AsyncIterator[tuple[SymbolFilters, Decim
 async def test_the_clock_the_account_and_the_candles_can_be_read(demo: BinanceClient) -> None:
     await demo.server_time_ms()
     assert abs(demo.clock_offset_ms) < 60_000
-    assert not await demo.hedge_mode(), "set the demo account to one-way mode"
+    assert not (await demo.account_modes()).hedge, "set the demo account to one-way mode"
     assert (await demo.account()).equity > 0
     candles = await demo.candles(SYMBOL, Timeframe.H1, limit=50)
     assert len(candles) == 50

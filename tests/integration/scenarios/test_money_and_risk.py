@@ -96,7 +96,7 @@ class TestRefusals:
         r.run(script)
         assert [text for text in triggers(r) if text.startswith("abandon")] == ["abandon ENTRY_REFUSED -2019"] * 2
 
-    @pytest.mark.parametrize("code", [-2015, -4087])
+    @pytest.mark.parametrize("code", [-2015, -1022])
     def test_a_missing_permission_halts(self, rehearse: Make, code: int) -> None:
         r = rehearse(BTCUSDT=CALM)
 

@@ -21,8 +21,8 @@ from fsm.core.records import State
 from fsm.core.sight import look_request
 from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
 from fsm.lab.small_market import TO_SIGNAL, quiet, triggers
-from fsm.live.assembly import StartRefused
 from fsm.live.listening import Listening
+from fsm.live.meeting import StartRefused
 from fsm.live.reconcile import Counted
 from indicators.candle import Timeframe
 from store import queries

@@ -11,6 +11,7 @@ from exchange.types import Confirmed, MarginType, Refused, Unknown
 
 pytestmark = pytest.mark.anyio
 CONFIG, LEVERAGE, MARGIN = "GET /fapi/v1/symbolConfig", "POST /fapi/v1/leverage", "POST /fapi/v1/marginType"
+BALANCES = "GET /fapi/v3/account"
 ACCOUNT, MODE = "GET /fapi/v1/accountConfig", "POST /fapi/v1/positionSide/dual"
 DONE = {"code": 200, "msg": "success"}
 
@@ -91,12 +92,22 @@ async def test_position_mode_is_made_one_way(exchange: Any, client: BinanceClien
     exchange.on(MODE, DONE)
     assert await client.ensure_one_way() == Confirmed()
     assert exchange.calls(MODE)[0].params["dualSidePosition"] == "false"
-    assert not await client.hedge_mode()
+    exchange.on(BALANCES, {"assets": []})
+    assert not (await client.account_modes()).hedge
     exchange.on(ACCOUNT, hedge, one_way)
     exchange.on(MODE, answer({"code": -4059, "msg": "No need to change position side."}, status=400))
     assert await client.ensure_one_way() == Confirmed()
     exchange.on(ACCOUNT, hedge)
     exchange.on(MODE, answer({"code": -4068, "msg": "position"}, status=400))
     assert isinstance(await client.ensure_one_way(), Refused)
-    assert await client.hedge_mode()
-    assert (await client.account_config()).can_trade
+    assert (await client.account_modes()).unsupported == ("hedge mode",)
+    assert (await client.account_modes()).can_trade
+
+
+async def test_modes_that_are_not_supported_have_their_names(exchange: Any, client: BinanceClient, answer: Any) -> None:
+    """R67: multi-assets, credits, portfolio margin."""
+    exchange.on(ACCOUNT, {"dualSidePosition": False, "multiAssetsMargin": True})
+    exchange.on(BALANCES, {"assets": [{"asset": "BNFCR", "walletBalance": "12.5"}]})
+    assert (await client.account_modes()).unsupported == ("multi-assets mode", "credits trading mode (BNFCR)")
+    exchange.on(ACCOUNT, answer({"code": -2015, "msg": "Not allowed for Portfolio Margin accounts."}, status=400))
+    assert (await client.account_modes()).unsupported == ("portfolio margin",)

@@ -229,7 +229,7 @@ async def test_whatever_is_answered_reads_raise_exchange_errors_only_and_writes_
     reads = [
         client.filters(), client.brackets("B"), client.commission_rates("B"), client.mark_price("B"), client.account(),
         client.positions(), client.open_orders(), client.open_algos(), client.order("B", "x"), client.algo("B", "x"),
-        client.fills("B"), client.income(start_ms=0), client.symbol_config("B"), client.hedge_mode(),
+        client.fills("B"), client.income(start_ms=0), client.symbol_config("B"), client.account_modes(),
         client.look("B", LookRequest()), client.candles("B", Timeframe.H1), client.server_time_ms(),
         client.mark_prices(["B"]),
     ]  # fmt: skip

@@ -124,9 +124,9 @@ def test_an_unknown_margin_type_is_malformed() -> None:
 
 
 def test_the_position_mode_is_essential() -> None:
-    assert codec_account.account_config({"dualSidePosition": "true", "canTrade": False}).hedge_mode
+    assert codec_account.account_modes({"dualSidePosition": "true", "canTrade": False}).hedge
     with pytest.raises(MalformedReply, match="dualSidePosition"):
-        codec_account.account_config({"canTrade": True})
+        codec_account.account_modes({"canTrade": True})
 
 
 def test_fills_keep_the_sign_of_commission_and_the_order_they_belong_to(own_payloads: Path) -> None:

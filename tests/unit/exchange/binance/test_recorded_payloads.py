@@ -167,7 +167,7 @@ def test_any_json_is_understood_or_malformed(payload: Any) -> None:
         *(reader for name, reader in READERS.items() if name not in _FIXED_SYMBOL),
         *_FIXED_SYMBOL.values(),
         codec_market.server_time,
-        codec_account.account_config,
+        codec_account.account_modes,
         codec_account.income,
         codec_account.leverage_set,
         codec_account.listen_key,

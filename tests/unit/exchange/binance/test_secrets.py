@@ -86,7 +86,7 @@ async def _everything(client: BinanceClient) -> list[str]:
         client.open_orders(),
         client.look(symbol, look),
         client.account(),
-        client.hedge_mode(),
+        client.account_modes(),
         ListenKeys(client.http).create(),
     ]
     shown: list[str] = []

@@ -300,8 +300,8 @@ class TestTheEntrysFate:
         assert (stage.record.refusal.count, stage.state) == (1, State.IDLE)
 
     def test_a_permission_that_is_missing_halts_at_once(self) -> None:
-        """R1: -4120, a key without rights, a locked account."""
-        for code in ("-2015", "-4120", "-4088"):
+        """R1, R61: -4120, a key without rights, a wrong signature: lasting by their nature."""
+        for code in ("-2015", "-4120", "-1022"):
             stage = Stage()
             stage.fate = only(PlaceEntry, code)
             stage.signal()

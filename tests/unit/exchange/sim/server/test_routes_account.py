@@ -103,8 +103,8 @@ async def test_what_cannot_be_set_is_refused_clearly(bench: Any, path: str, para
 
 
 async def test_the_account_is_one_way_and_single_asset(bench: Any) -> None:
-    config = codec_account.account_config(await bench.call("GET", "/fapi/v1/accountConfig"))
-    assert (config.hedge_mode, config.can_trade, config.multi_assets_margin) == (False, True, False)
+    config = codec_account.account_modes(await bench.call("GET", "/fapi/v1/accountConfig"))
+    assert (config.hedge, config.can_trade, config.multi_assets) == (False, True, False)
     assert await bench.call("GET", "/fapi/v1/positionSide/dual") == {"dualSidePosition": False}
     assert await bench.call("GET", "/fapi/v1/multiAssetsMargin") == {"multiAssetsMargin": False}
 

@@ -1,0 +1,34 @@
+"""A stop that was refused for its tick: the exchange changed the symbol's rules, and the price is rounded anew."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from fsm.core.records import ZERO, TradeSide
+from fsm.core.scene import Setting
+
+OFF_TICK = frozenset({-1111, -4014})
+"""Too many decimals, or not a multiple of the tick (error catalogue, checked 2026-11)."""
+
+COARSER_MAX = 6
+MOVED_PCT_MAX = Decimal("0.5")
+"""A stop that would lie further off than this for its rounding is another stop."""
+
+
+def rounded_anew(price: Decimal, side: TradeSide, setting: Setting) -> Decimal | None:
+    """The price on the tick known now, away from the entry. Where that is the price that was refused, on the next
+    coarser one, ten times as wide, that moves it. None where that would move it too far."""
+    tick = setting.filters.tick_size or _unit_of(price)
+    for factor in (Decimal(10) ** power for power in range(COARSER_MAX)):
+        rounding = ROUND_FLOOR if side is TradeSide.LONG else ROUND_CEILING
+        base = setting.filters.price_min if factor == 1 else ZERO
+        rounded = ((price - base) / (tick * factor)).to_integral_value(rounding=rounding) * tick * factor + base
+        if rounded != price:
+            return rounded if rounded > 0 and abs(rounded - price) * 100 <= price * MOVED_PCT_MAX else None
+    return None
+
+
+def _unit_of(price: Decimal) -> Decimal:
+    """The last decimal that the price has."""
+    exponent = price.normalize().as_tuple().exponent
+    return Decimal(1).scaleb(exponent) if isinstance(exponent, int) else Decimal(1)

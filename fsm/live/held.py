@@ -1,0 +1,27 @@
+"""Which symbols are managed whatever the files say, and what a start goes on with where the files are unusable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fsm.live.accepted import Accepted, last_accepted
+from fsm.live.recovery import stored_records
+from store.database import Store, open_store
+from store.errors import StoreError
+
+
+def symbols_in_trade(store: Store) -> tuple[str, ...]:
+    """Symbols with a trade under way, or with an entry whose end nobody saw."""
+    records = stored_records(store)
+    return tuple(sorted(name for name, found in records.items() if found.trade or found.abandoned))
+
+
+def accepted_for_open_trades(path: Path) -> Accepted | None:
+    """What was accepted last, where something is open; None where nothing is, or nothing can be read."""
+    if not path.exists():
+        return None
+    try:
+        with open_store(path, mode="read") as store:
+            return last_accepted(store) if symbols_in_trade(store) else None
+    except StoreError:
+        return None

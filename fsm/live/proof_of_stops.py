@@ -1,0 +1,93 @@
+"""Before the first entry of a session: proof that stops can be placed, tried again while the exchange cannot say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+import structlog
+
+from fsm.core.records import Flag, HaltCause
+from fsm.live.entry_blocks import ALL, STOPS_UNPROVED
+from fsm.live.selftest import Readiness, self_test
+from fsm.live.shared import Shared
+
+log = structlog.get_logger("fsm.selftest")
+
+AGAIN_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
+"""Pauses between attempts; the last one goes on for ever."""
+
+
+class Say(Protocol):
+    """Tells the operator."""
+
+    def __call__(self, kind: str, text: str, *, key: str) -> None: ...
+
+
+class ProofOfStops:
+    """Entries are blocked until it stands. Only a refusal that is lasting by its nature halts the account (R61)."""
+
+    def __init__(self, shared: Shared, say: Say) -> None:
+        self._shared = shared
+        self._say = say
+        self._symbols: tuple[str, ...] = ()
+        self._attempts = 0
+        self._wanted = asyncio.Event()
+
+    async def at_start(self, symbols: Iterable[str]) -> None:
+        """A resting stop of ours is proof enough: with a trade open nothing is tried."""
+        self._symbols = tuple(symbols)
+        if not self._shared.engine.active() and self._symbols:
+            await self._try()
+
+    async def run(self) -> None:
+        """Try again, with pauses, for as long as it is owed."""
+        while True:
+            await self._wanted.wait()
+            await self._shared.clock.sleep(AGAIN_S[min(self._attempts, len(AGAIN_S)) - 1])
+            if self._shared.engine.active():  # it has a stop, or is closed for want of one
+                self._proved("a position of ours has its stop")
+            else:
+                await self._try()
+
+    async def _try(self) -> None:
+        symbol = self._next_symbol()
+        if symbol is None:
+            return
+        readiness, detail = await self_test(self._shared, symbol)
+        self._attempts += 1
+        if readiness.is_enough:
+            self._proved(detail)
+        elif readiness is Readiness.NOT_READY:
+            self._give_up(detail)
+        else:
+            self._owe(detail)
+
+    def _next_symbol(self) -> str | None:
+        """One after the other, of those that may be traded: a refusal may be about the symbol alone."""
+        filters, blocked = self._shared.in_force.filters, self._shared.blocks
+        usable = [name for name in self._symbols if filters[name].tradable and not blocked.of_symbol(name)]
+        return usable[self._attempts % len(usable)] if usable else None
+
+    def _proved(self, detail: str) -> None:
+        self._wanted.clear()
+        self._attempts = 0
+        if self._shared.blocks.clear(ALL, STOPS_UNPROVED):
+            text = f"stops can be placed: entries are allowed again ({detail})"
+            self._say("reconciliation_anomaly", text, key=f"self-test {self._shared.clock.now_ms()}")
+
+    def _owe(self, detail: str) -> None:
+        """Told once; what is tried again meanwhile is in the log."""
+        self._wanted.set()
+        if self._shared.blocks.set(ALL, STOPS_UNPROVED):
+            text = f"stops could not be placed, so nothing is entered until they can; it is tried again: {detail}"
+            self._say("reconciliation_anomaly", text, key=f"self-test {self._shared.clock.now_ms()}")
+
+    def _give_up(self, detail: str) -> None:
+        self._wanted.clear()
+        engine, at_ms = self._shared.engine, self._shared.clock.now_ms()
+        halt = engine.account.halt or Flag(HaltCause.PERMISSION.value, at_ms)
+        engine.set_account(at_ms, "SELF_TEST_FAILED", paused=engine.account.paused, halt=halt)
+        text = f"stops cannot be placed, so there are no entries: {detail}"
+        self._say("reconciliation_anomaly", text, key="self-test")

@@ -1,0 +1,356 @@
+"""R61 to R68: a trade of ours is managed to its end, whatever the files, the exchange's lists or the account become."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from exchange.sim.port import Call, Fault
+from exchange.types import AccountModes
+from fsm.core.records import State
+from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.replay import replay
+from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.live.meeting import StartRefused
+from store import queries
+from store.database import open_store
+from store.verify import verify
+from tests.integration.scenarios.acting import (
+    BTC,
+    CALM,
+    ETH,
+    TOP,
+    Make,
+    Once,
+    answer,
+    latest_reason,
+    no_fault,
+    post,
+    record,
+    resting_stops,
+    stop,
+    to_trade,
+    trades,
+)
+
+FALLS = [jump(BTC), *quiet(TOP, 2), (TOP, TOP, TOP * 0.996, TOP * 0.996), *quiet(TOP * 0.996, 4)]
+"""The third hour of the trade falls by 0.4 %, on which the rules end it; its stop lies far below."""
+
+BTCUSDT = "BTCUSDT"
+
+
+def disabled(r: Rehearsal, symbol: str) -> None:
+    """As in config.yaml before the next start."""
+    settings = r.config.settings
+    symbols = {**settings.symbols, symbol: replace(settings.symbols[symbol], enabled=False)}
+    r.config = dataclasses.replace(r.config, settings=replace(settings, symbols=symbols))
+
+
+def without(symbol: str) -> Callable[[Call], Fault | None]:
+    """exchangeInfo tells nothing of it any more."""
+    gone = Fault(alter=lambda filters: {name: found for name, found in filters.items() if name != symbol})
+    return lambda call: gone if call.method == "filters" else None
+
+
+def alerts(r: Rehearsal) -> list[str]:
+    with open_store(r.db, mode="read") as store:
+        return [row.text for row in queries.alerts(store)]
+
+
+def check(r: Rehearsal) -> None:
+    """The journal is as it was written, and decides again as it did."""
+    assert verify(r.db).fine
+    assert replay(r.db).differences == ()
+
+
+class TestASymbolWithATrade:
+    def test_r63_is_decided_on_to_its_end_when_config_has_disabled_it(self, rehearse: Make) -> None:
+        r = rehearse(BTCUSDT=FALLS, ETHUSDT=ETH)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            assert record(r).state is State.PROTECTED
+            await r.kill()
+            disabled(r, BTCUSDT)
+            await r.start()
+            await r.hours(4)
+            assert record(r).state is State.IDLE, "its rules end it at the close of the hour that fell"
+            assert latest_reason(r) == ("BLOCKED", "SYMBOL_DISABLED")
+
+        r.run(script)
+        assert [trade.exit_reason for trade in trades(r) if trade.symbol == BTCUSDT] == ["EXIT_WHEN"]
+        assert sum("BTCUSDT" in text and "not among the enabled symbols" in text for text in alerts(r)) == 1
+        check(r)
+
+    @pytest.mark.parametrize("how", ["gone", "brackets"])
+    def test_r63_is_covered_decided_on_and_closed_when_the_exchange_tells_no_rules_of_it(
+        self, rehearse: Make, how: str
+    ) -> None:
+        """What was known last serves: its stop is placed again, `flatten` closes it, nothing is entered."""
+        r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
+        refuse = Fault(refuse=-1121)
+        faults = {"gone": without(BTCUSDT), "brackets": lambda call: refuse if _is_brackets(call) else None}[how]
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            await r.kill()
+            for algo in r.venue.open_algos(BTCUSDT):
+                r.venue.cancel_algo(algo_id=algo.algo_id)
+            r.venue.drain()
+            r.faults = faults
+            await r.start()
+            assert len(resting_stops(r)) == 1, "the stop that had vanished is there again"
+            await r.hours(1)
+            assert latest_reason(r)[0] == "IN_TRADE"
+            asked = post(r, "flatten", None)
+            await r.seconds(90)
+            assert answer(r, asked)[0] == "done"
+            assert r.venue.positions() == []
+            post(r, "resume", None)
+            await r.seconds(2)
+            await r.hours(1)
+            assert latest_reason(r) == ("BLOCKED", {"gone": "SYMBOL_UNKNOWN", "brackets": "BRACKETS_UNKNOWN"}[how])
+            r.faults = no_fault
+            await r.hours(1)
+            await r.seconds(60)
+            await r.hours(1)
+            assert latest_reason(r)[1] not in ("SYMBOL_UNKNOWN", "BRACKETS_UNKNOWN"), "it is told again"
+
+        r.run(script)
+        check(r)
+
+    def test_r63_that_no_run_ever_knew_rules_of_is_closed_by_its_own_size(self, rehearse: Make) -> None:
+        """A database that lost its rows, an exchange that tells nothing: a close needs no filter."""
+        r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            await r.kill()
+            r.faults = without(BTCUSDT)
+            store = r.opened()
+            store.connection.execute("DROP TRIGGER IF EXISTS system_events_append_only_delete")
+            rules = [row[0] for row in store.connection.execute("SELECT name FROM sqlite_master WHERE type='trigger'")]
+            for name in rules:
+                store.connection.execute(f"DROP TRIGGER {name}")
+            store.connection.execute("UPDATE system_events SET facts_json='{}' WHERE kind='START'")
+            store.close()
+            r.lock.release()
+            await r.start()
+            asked = post(r, "flatten", None)
+            await r.seconds(90)
+            assert answer(r, asked)[0] == "done"
+            assert r.venue.positions() == []
+
+        r.run(script)
+
+    def test_r64_one_symbols_candles_do_not_keep_the_others_from_starting_or_deciding(self, rehearse: Make) -> None:
+        r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
+        refused = Fault(refuse=-1121)
+
+        async def script(r: Rehearsal) -> None:
+            r.faults = lambda call: refused if call.method == "candles" and call.symbol == "ETHUSDT" else None
+            await to_trade(r)
+            assert record(r).state is State.PROTECTED
+            assert r.clock.monotonic() < 60, "and no close waited for what was refused"
+            assert sum("ETHUSDT" in text and "no candles" in text for text in alerts(r)) == 1
+            r.faults = no_fault
+            await r.hours(2)
+            assert latest_reason(r, "ETHUSDT")[0] != ""
+
+        r.run(script)
+        check(r)
+
+
+def _is_brackets(call: Call) -> bool:
+    return call.method == "brackets" and call.symbol == BTCUSDT
+
+
+class TestAnAccountThatIsNotSupported:
+    @pytest.mark.parametrize(
+        ("modes", "name"),
+        [
+            (AccountModes(hedge=True), "hedge mode"),
+            (AccountModes(multi_assets=True), "multi-assets mode"),
+            (AccountModes(credits=True), "credits trading mode"),
+            (AccountModes(portfolio_margin=True), "portfolio margin"),
+        ],
+    )
+    def test_r67_is_refused_by_name_when_flat_and_managed_when_not(
+        self, rehearse: Make, modes: AccountModes, name: str
+    ) -> None:
+        r = rehearse(BTCUSDT=FALLS, ETHUSDT=[ETH[0], *ETH[1:]])
+
+        async def script(r: Rehearsal) -> None:
+            r.port.modes = modes
+            with pytest.raises(StartRefused, match=name.split(" ")[0]):
+                await r.start()
+            await r.kill()
+            r.port.modes = AccountModes()
+            await to_trade(r)
+            await r.kill()
+            r.port.modes = modes
+            await r.start()
+            assert len(resting_stops(r)) == 1
+            await r.hours(4)
+            assert record(r).state is State.IDLE
+            assert latest_reason(r)[1].startswith("UNSUPPORTED_ACCOUNT")
+
+        r.run(script)
+        assert sum(name in text and "entries are blocked" in text for text in alerts(r)) == 1
+        check(r)
+
+    def test_r67_symbols_that_are_not_margined_in_usdt_are_refused_by_name(self, rehearse: Make) -> None:
+        r = rehearse(BTCUSDT=CALM)
+        usdc = Fault(alter=lambda filters: {n: replace(f, margin_asset="USDC") for n, f in filters.items()})
+
+        async def script(r: Rehearsal) -> None:
+            r.faults = lambda call: usdc if call.method == "filters" else None
+            with pytest.raises(StartRefused, match=r"BTCUSDT \(USDC\)"):
+                await r.start()
+
+        r.run(script)
+
+
+class TestRulesOfASymbolThatChange:
+    def test_r65_a_stop_that_is_refused_for_its_tick_is_rounded_anew_within_the_deadline(self, rehearse: Make) -> None:
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            await r.hours(TO_SIGNAL - 0.5)
+            refused = Once(stop, Fault(refuse=-4014))
+
+            def faults(call: Call) -> Fault | None:
+                if stop(call):
+                    set_rules(r, tick_size=Decimal(50), price_min=Decimal(0))
+                return refused(call)
+
+            r.faults = faults
+            await r.hours(1)
+            assert record(r).state is State.PROTECTED
+            (algo,) = [a for a in r.venue.open_algos(BTCUSDT) if a.type == "STOP_MARKET"]
+            assert algo.trigger_price == Decimal(59_900), "59,940 rounded away from the entry"
+
+        r.run(script)
+        assert "reprotect STOP_ROUNDED_ANEW -4014" in triggers(r)
+        assert r.times.late == 0
+        assert any("changed its rules" in text for text in alerts(r))
+        check(r)
+
+    def test_r65_a_stop_that_is_refused_for_its_decimals_goes_coarser_where_the_rules_cannot_be_read(
+        self, rehearse: Make
+    ) -> None:
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            await r.hours(TO_SIGNAL - 0.5)
+            refused = Once(stop, Fault(refuse=-1111))
+            silent = Fault(delay_s=60.0)
+            r.faults = lambda call: silent if call.method == "filters" and refused.met else refused(call)
+            await r.hours(1)
+            await r.seconds(5)
+            assert record(r).state is State.PROTECTED
+            assert len(resting_stops(r)) == 1
+
+        r.run(script)
+        assert r.times.late == 0
+
+    def test_r65_an_entry_planned_with_other_rules_is_dropped_and_the_next_one_is_planned_with_the_new(
+        self, rehearse: Make
+    ) -> None:
+        r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 2), jump(TOP), *quiet(TOP * 1.01, 3)])
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            await r.hours(TO_SIGNAL - 0.5)
+            set_rules(r, step_size=Decimal("0.01"), market_step_size=Decimal("0.01"))
+            await r.hours(1)
+            assert record(r).state is State.IDLE
+            await r.hours(3)
+            assert record(r).state is State.PROTECTED
+            (position,) = r.venue.positions()
+            assert position.quantity % Decimal("0.01") == 0
+
+        r.run(script)
+        assert "drop SYMBOL_RULES_CHANGED" in triggers(r)
+        check(r)
+
+    def test_r65_a_symbol_that_stops_trading_is_not_entered_and_says_so(self, rehearse: Make) -> None:
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            set_rules(r, status="SETTLING")
+            r.running.shared.symbols._asked_ms.clear()
+            await r.seconds(60)
+            await r.hours(TO_SIGNAL + 0.5)
+            assert latest_reason(r) == ("BLOCKED", "SYMBOL_NOT_TRADING SETTLING")
+
+        r.run(script)
+        assert r.venue.positions() == []
+        check(r)
+
+
+def set_rules(r: Rehearsal, **changed: Any) -> None:
+    """The exchange's own rules of the symbol, from now on."""
+    filters = r.venue.state.filters
+    filters[BTCUSDT] = replace(filters[BTCUSDT], **changed)
+
+
+class TestARefusalThatPasses:
+    @pytest.mark.parametrize("code", [-1003, -1015, -1021, 403, 503, -4045, -4087])
+    def test_r61_in_the_self_test_is_tried_again_and_told_once(self, rehearse: Make, code: int) -> None:
+        r = rehearse(BTCUSDT=CALM)
+        refused = Once(lambda call: call.method == "place_algo", Fault(refuse=code), times=6)
+
+        async def script(r: Rehearsal) -> None:
+            r.faults = refused
+            await r.start()
+            assert account_halt(r) is None
+            await r.hours(1.5)
+            assert latest_reason(r) == ("BLOCKED", "STOPS_UNPROVED")
+            await r.seconds(700)
+            await r.hours(TO_SIGNAL - 1)
+            assert record(r).state is State.PROTECTED
+
+        r.run(script)
+        assert refused.met > 6
+        assert sum("stops could not be placed" in text for text in alerts(r)) == 1
+        check(r)
+
+    @pytest.mark.parametrize("code", [-4120, -1102, -1022, -1002, -2014, -2015, 451])
+    def test_r61_only_what_is_lasting_by_its_nature_halts(self, rehearse: Make, code: int) -> None:
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: Rehearsal) -> None:
+            r.faults = Once(lambda call: call.method == "place_algo", Fault(refuse=code))
+            await r.start()
+            assert account_halt(r) == "PERMISSION"
+
+        r.run(script)
+
+
+def account_halt(r: Rehearsal) -> str | None:
+    halt = r.running.shared.engine.account.halt
+    return None if halt is None else halt.cause
+
+
+def test_what_blocks_entries_is_named_once_until_it_is_over() -> None:
+    from fsm.live.entry_blocks import ALL, EntryBlocks
+
+    blocks = EntryBlocks()
+    assert blocks.of("A") == ""
+    assert blocks.set("A", "SYMBOL_UNKNOWN")
+    assert not blocks.set("A", "SYMBOL_UNKNOWN")
+    assert blocks.set(ALL, "STOPS_UNPROVED")
+    assert (blocks.of("A"), blocks.of("B")) == ("STOPS_UNPROVED", "STOPS_UNPROVED")
+    assert blocks.clear(ALL, "STOPS_UNPROVED")
+    assert (blocks.of("A"), blocks.of("B")) == ("SYMBOL_UNKNOWN", "")
+    assert msgspec.to_builtins(blocks.all()) == {"A": ["SYMBOL_UNKNOWN"]}
