@@ -8,6 +8,7 @@ StoreError
 ├── LockHeld            another process is the writer
 └── WriteFailed         nothing of the write was applied
     └── JournalError    the same, for a journal commit: nothing may be acted upon
+        └── JournalGone the files of the journal are no longer those that are open
 """
 
 from __future__ import annotations
@@ -60,3 +61,7 @@ class WriteFailed(StoreError):
 
 class JournalError(WriteFailed):
     """A journal commit was rolled back whole; what it recorded has not happened and must not be acted upon."""
+
+
+class JournalGone(JournalError):
+    """The database was removed or replaced while it was open: what is written now is on no disk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -104,3 +105,91 @@ def test_a_holder_that_has_not_written_its_number_yet_still_counts(path: Path) -
         assert holder(path) == 0
         with pytest.raises(LockHeld, match="process unknown"):
             ProcessLock(path).acquire()
+
+
+class TestOneDatabaseByAnyName:
+    """R23: two bots ran on one database that had two names, and both died with a position open."""
+
+    @pytest.fixture
+    def database(self, path: Path) -> Path:
+        path.write_bytes(b"")
+        return path
+
+    def test_r23_a_symbolic_link_leads_to_the_same_lock(self, database: Path, other: subprocess.Popen[bytes]) -> None:
+        folder = database.parent / "elsewhere"
+        folder.mkdir()
+        (folder / "link.sqlite").symlink_to(database)
+        (database.parent / "folder").symlink_to(database.parent)
+        for name in (folder / "link.sqlite", database.parent / "folder" / database.name):
+            with pytest.raises(LockHeld, match=str(other.pid)):
+                ProcessLock(name).acquire()
+            assert holder(name) == other.pid
+        end(other)
+
+    def test_r23_a_hard_link_leads_to_the_same_lock(self, database: Path, other: subprocess.Popen[bytes]) -> None:
+        folder = database.parent / "elsewhere"
+        folder.mkdir()
+        os.link(database, folder / "hard.sqlite")
+        with pytest.raises(LockHeld, match=str(other.pid)) as refused:
+            ProcessLock(folder / "hard.sqlite").acquire()
+        assert "another name" in refused.value.message
+        assert holder(folder / "hard.sqlite") == other.pid
+        assert not held_at(folder / "hard.sqlite"), "the refused one has let go of what it had taken"
+        end(other)
+        ProcessLock(folder / "hard.sqlite").acquire().release()
+
+    def test_r23_the_path_may_be_relative_and_have_dots(
+        self, database: Path, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(database.parent)
+        (database.parent / "sub").mkdir()
+        for name in (database.name, f"sub/../{database.name}"):
+            with pytest.raises(LockHeld):
+                ProcessLock(name).acquire()
+        end(other)
+
+    def test_a_database_that_is_made_under_the_lock_is_held_by_its_identity_too(self, path: Path) -> None:
+        with ProcessLock(path) as lock:
+            path.write_bytes(b"")
+            lock.identify()
+            os.link(path, path.with_name("hard.sqlite"))
+            with pytest.raises(LockHeld):
+                ProcessLock(path.with_name("hard.sqlite")).acquire()
+
+    def test_nothing_is_left_on_the_machine_when_the_lock_is_given_back(self, database: Path) -> None:
+        lock = ProcessLock(database).acquire()
+        places = [place for place in lock.places if place != lock.path]
+        assert places, "there is a folder for locks on this machine"
+        assert all(place.exists() for place in places)
+        lock.release()
+        assert not any(place.exists() for place in places)
+
+    def test_a_copy_is_another_database(self, database: Path, other: subprocess.Popen[bytes]) -> None:
+        copy = database.with_name("copy.sqlite")
+        copy.write_bytes(database.read_bytes())
+        with ProcessLock(copy):
+            assert holder(copy) == os.getpid()
+        end(other)
+
+    def test_a_lock_whose_file_somebody_removed_is_taken_anew(self, database: Path) -> None:
+        """Folders for passing files are swept now and then."""
+        with ProcessLock(database) as lock:
+            for place in lock.places:
+                if place != lock.path:
+                    place.unlink()
+            assert lock.identify()
+            os.link(database, database.with_name("hard.sqlite"))
+            with pytest.raises(LockHeld):
+                ProcessLock(database.with_name("hard.sqlite")).acquire()
+
+
+def held_at(path: Path) -> bool:
+    """Whether somebody holds the lock beside this name alone."""
+    probe = os.open(lock_path(path), os.O_RDONLY)
+    try:
+        fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(probe)
+    return False
