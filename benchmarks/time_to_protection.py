@@ -28,9 +28,10 @@ import httpx
 import structlog
 
 from exchange.sim.server.launch import launched
-from fsm.bootstrap import Run, account_options
+from fsm.bootstrap import Run
 from fsm.config import load_config
 from fsm.core.arithmetic import MONEY
+from fsm.embedded import account_options
 from fsm.lab.parity import stepped
 from fsm.lab.small_market import LIVE_FROM, QUIET_HOURS, RULES, START_MS, Hour, adapted, quiet
 from fsm.lab.stepped import Stepper, stepped_daemon

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import localcontext
 from pathlib import Path
 
 import structlog
@@ -25,13 +25,10 @@ from exchange.errors import ExchangeError
 from exchange.port import Exchange
 from exchange.sim.remote import RemoteSimulation
 from exchange.sim.server import launch
-from exchange.sim.symbols import shipped_folder
 from fsm.config import Config
-from fsm.config.settings import Simulation
 from fsm.core.arithmetic import MONEY
 from fsm.core.move import Step
-from fsm.lab.backtest import Request
-from fsm.lab.opening import worth_seeing
+from fsm.embedded import start_options
 from fsm.live.alerts import Alerts
 from fsm.live.answers import Answers
 from fsm.live.assembly import assemble
@@ -53,6 +50,7 @@ from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset
 from store.alerts import AlertBox
 from store.database import Store, open_store
+from store.files import OpenFiles
 from store.lock import ProcessLock
 from store.verify import verify
 
@@ -61,9 +59,6 @@ log = structlog.get_logger("fsm.start")
 CHILD_END_S = 10.0
 ALERT_AGE_MS_MAX = 3 * 86_400_000
 """Older messages that were never delivered are news no more; they stay in the database."""
-
-SPEED_AT_FIRST = Decimal(1)
-"""Of the embedded exchange until the bot takes decisions: a slow start must not cost simulated hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +103,12 @@ def run_daemon(run: Run) -> bool:
 
     Raises StartRefused, StoreError (LockHeld, WrongDatabase, …) and LaunchError.
     """
-    with localcontext(MONEY), ProcessLock(run.db).acquire():
+    with localcontext(MONEY), ProcessLock(run.db).acquire() as lock:
         if run.db.exists() and run.db.stat().st_size:
             open_store(run.db, mode="read").close()  # what must not be written to is refused before anything is started
         with exchange_of(run) as where:
             try:
-                return asyncio.run(_trade(run, where))
+                return asyncio.run(_trade(run, where, lock))
             except BaseExceptionGroup as group:
                 raise _first_of(group) from group
 
@@ -138,7 +133,7 @@ def exchange_of(run: Run) -> Iterator[Where]:
         keys = Credentials(api_key=given.api_key, api_secret=given.api_secret)
         yield Where(network=found.network, rest_url=found.rest_url, ws_urls=found.ws_urls, credentials=keys)
         return
-    process = launch.start(*_start_options(run))
+    process = launch.start(*start_options(run.config, run.rules, run.db))
     try:
         ready = launch.ready(process)
         yield Where(
@@ -163,38 +158,6 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait()
     if process.stdout is not None:
         process.stdout.close()
-
-
-def embedded_options(run: Run, state: Path) -> list[str]:
-    """How the embedded exchange is started, with its account and clock kept at ``state``."""
-    simulation = run.config.settings.simulation
-    speed = min(simulation.speed, SPEED_AT_FIRST)
-    options = ["--data", str(shipped_folder()), "--speed", str(speed), "--state", str(state)]
-    return [*options, *account_options(simulation)]
-
-
-def _start_options(run: Run) -> list[str]:
-    state = run.db.with_suffix(".exchange")
-    options = embedded_options(run, state)
-    start_ms = None if state.exists() else _worth_seeing(run)
-    return options if start_ms is None else [*options, "--start", str(start_ms)]
-
-
-def account_options(simulation: Simulation) -> list[str]:
-    """The account of a simulated exchange as config.yaml wants it."""
-    values = {
-        "--seed": simulation.seed,
-        "--balance": simulation.balance_usdt,
-        "--maker-fee-pct": simulation.maker_fee_pct,
-        "--taker-fee-pct": simulation.taker_fee_pct,
-        "--slippage-pct": simulation.slippage_pct,
-    }
-    return [text for option, value in values.items() for text in (option, str(value))]
-
-
-def _worth_seeing(run: Run) -> int | None:
-    symbols = run.config.settings.enabled_symbols
-    return worth_seeing(Request(config=run.config, rules=run.rules, data=(shipped_folder(),), symbols=symbols))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,12 +197,12 @@ def account_of(credentials: Credentials) -> str:
 
 
 # --- the daemon -------------------------------------------------------------------------------
-async def _trade(run: Run, where: Where) -> bool:
+async def _trade(run: Run, where: Where, lock: ProcessLock) -> bool:
     async with reach(where, where.credentials) as reached:
         if isinstance(reached.clock, ExchangeClock):
             await first_measured(reached.clock)
         async with open_bound(run, where, reached.clock, reached.client) as store:
-            return await _live(run, where, store, reached)
+            return await _live(run, where, store, reached, OpenFiles(run.db, lock))
 
 
 @asynccontextmanager
@@ -261,8 +224,8 @@ async def open_bound(run: Run, where: Where, clock: Clock, exchange: Exchange) -
         yield store
 
 
-async def _live(run: Run, where: Where, store: Store, reached: Reached) -> bool:
-    made = await make_daemon(run, where, store, reached.client, reached.clock)
+async def _live(run: Run, where: Where, store: Store, reached: Reached, files: OpenFiles) -> bool:
+    made = await make_daemon(run, where, store, reached.client, reached.clock, check_files=files.check)
     async with _telegram_of(run, store, made) as messaging:
         return await _until_ended(run, where, made.daemon, [*reached.keepers, *messaging])
 
@@ -278,7 +241,15 @@ class Made:
     banner: str
 
 
-async def make_daemon(run: Run, where: Where, store: Store, client: BinanceClient, clock: Clock) -> Made:
+async def make_daemon(
+    run: Run,
+    where: Where,
+    store: Store,
+    client: BinanceClient,
+    clock: Clock,
+    *,
+    check_files: Callable[[], None] = lambda: None,
+) -> Made:
     """Everything joined. Raises StartRefused and StoreError."""
     queue = EventQueue()
     stream: UserStream | None = None
@@ -315,6 +286,7 @@ async def make_daemon(run: Run, where: Where, store: Store, client: BinanceClien
         background=background,
         times=run.times,
         unusable=run.unusable,
+        check_files=check_files,
         on_accepted=(lambda client_id: None) if stream is None else stream.expect,
     )
     hearers[0].lanes = daemon.lanes
@@ -336,9 +308,13 @@ async def _telegram_of(run: Run, store: Store, made: Made) -> AsyncIterator[Sequ
         return
     from fsm.live.telegram import Telegram
 
+    async def last_word(text: str) -> None:
+        await telegram.send(f"{made.banner}{text}", silent=False)
+
     box, answers = AlertBox(store), Answers(run.db, shared.clock.now_ms)
     box.expire(shared.clock.now_ms() - ALERT_AGE_MS_MAX, "older than three days when Telegram was there again")
     telegram = Telegram(environment.tg_base_url, token=token, chat=chat, secrets=environment.secrets, clock=wall)
+    made.daemon.last_word = last_word
     heard = Chat(
         messenger=telegram,
         answers=answers,

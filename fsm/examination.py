@@ -15,8 +15,9 @@ from exchange.environment import resolve
 from exchange.errors import ExchangeError
 from exchange.sim.server import launch
 from exchange.sim.server.launch import LaunchError
-from fsm.bootstrap import Run, Where, account_of, embedded_options, reach
+from fsm.bootstrap import Run, Where, account_of, reach
 from fsm.core.arithmetic import MONEY
+from fsm.embedded import embedded_options
 from fsm.live import premises
 from fsm.live.doctor import Examination
 from fsm.live.findings import Finding, Verdict, fail, skip
@@ -60,7 +61,7 @@ def _exchange_to_examine(run: Run, in_use: bool) -> Iterator[Where]:
         kept, copy = run.db.with_suffix(".exchange"), Path(scratch) / "exchange"
         if kept.exists():
             shutil.copy(kept, copy)
-        with launch.launched(*embedded_options(run, copy)) as ready:
+        with launch.launched(*embedded_options(run.config, copy)) as ready:
             yield Where(
                 network=found.network,
                 rest_url=ready.rest,

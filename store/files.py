@@ -1,7 +1,7 @@
 """The files of an open database: whether those that have its names are still the ones that are open (R79).
 
-SQLite goes on with what it has opened. Once the folder is removed or a backup is moved over the file, everything that is
-written goes to a file that no name leads to, and is lost when the process ends; and nothing keeps a second bot away.
+SQLite goes on with what it has opened. Once the folder is removed or a backup is moved over the file, everything that
+is written goes to a file that no name leads to, and is lost when the process ends; and nothing keeps a second bot away.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class OpenFiles:
 
     def __init__(self, database: Path, lock: ProcessLock) -> None:
         self._database = database
+        self._real = Path(os.path.realpath(database))  # where SQLite puts what belongs to it
         self._lock = lock
         self._known: dict[Path, tuple[int, int]] = {}
         self._size = 0
@@ -47,7 +48,7 @@ class OpenFiles:
 
     def _found(self) -> Iterator[tuple[Path, tuple[int, int] | None]]:
         yield self._database, self._identity(self._database)
-        for path in (Path(f"{self._database}-wal"), Path(f"{self._database}-shm"), self._lock.path):
+        for path in (Path(f"{self._real}-wal"), Path(f"{self._real}-shm"), self._lock.path):
             yield path, self._identity(path)
 
     def _identity(self, path: Path) -> tuple[int, int] | None:

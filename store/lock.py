@@ -2,9 +2,9 @@
 
 A database may have many names: relative paths, symbolic links, hard links, the same folder mounted twice. Two files
 are locked, so that none of them leads past: ``<db>.lock`` beside the database that the name leads to, which guards it
-also before it is made and from other machines and containers that see the folder; and one named by the device and inode of
-the database in the folders for locks of this machine, which guards it whatever it is called. The database itself
-is never opened or locked for this: closing any descriptor of it would drop SQLite's own locks on it.
+also before it is made and from other containers that see the folder; and one named by the device and inode of the
+database in the folders for locks of this machine, which guards it whatever it is called. The database itself is never
+opened or locked for this: closing any descriptor of it would drop SQLite's own locks on it.
 """
 
 from __future__ import annotations

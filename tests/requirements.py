@@ -93,6 +93,8 @@ PROMISES = {
     73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
     "waits where the settings say so.",
     76: "Time is the exchange's: no step, drift or sleep of this machine ends a limit or ages a candle.",
+    79: "A database that is removed, replaced or cut off under the bot is noticed within seconds: the last stops "
+    "leave, the operator is told, and the bot ends.",
 }
 
 

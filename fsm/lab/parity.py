@@ -15,9 +15,10 @@ from pathlib import Path
 import msgspec
 
 from exchange.sim.server.launch import Launched, launched
-from fsm.bootstrap import Run, account_options
+from fsm.bootstrap import Run
 from fsm.config import Config
 from fsm.core.arithmetic import MONEY
+from fsm.embedded import account_options
 from fsm.lab.backtest import HOUR_MS, BacktestError, run_backtest
 from fsm.lab.backtest import Request as BacktestRequest
 from fsm.lab.hours import Progress

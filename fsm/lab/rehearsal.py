@@ -30,6 +30,7 @@ from fsm.live.virtual_time import run_virtually
 from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset
 from store.database import Store, open_store
+from store.files import OpenFiles
 from store.lock import ProcessLock
 
 _Result = TypeVar("_Result")
@@ -146,6 +147,7 @@ class Rehearsal:
             on_step=self.steps.append,
             times=self.times,
             background=self.background,
+            check_files=OpenFiles(self.db, self.lock).check,
         )
         self.daemon = daemon
         self.port.nudge = lambda symbol: daemon.lanes[symbol].nudge()

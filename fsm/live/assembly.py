@@ -56,6 +56,7 @@ async def assemble(
     on_accepted: Callable[[str], None] = lambda client_id: None,
     audience: Audience | None = None,
     unusable: str = "",
+    check_files: Callable[[], None] = lambda: None,
 ) -> Daemon:
     """A daemon that is ready to run. Waits for the exchange; raises StartRefused and StoreError.
 
@@ -144,6 +145,7 @@ async def assemble(
         background=background(shared),
         verify=verify,
         data_end_ms=data_end_ms,
+        check_files=check_files,
     )
 
 

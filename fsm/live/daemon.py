@@ -48,7 +48,12 @@ HEARTBEAT_S_MIN = 1.0
 BEATS_A_DOCUMENT = 5
 """Documents for readers are renewed every five seconds; what they must see at once are the journal's own tables."""
 
+FILES_LOOK_S = 1.0
+LAST_WORD_S_MAX = 10.0
+
 Background = Callable[[], Awaitable[None]]
+LastWord = Callable[[str], Awaitable[None]]
+"""Tells the operator past the journal, when that is lost."""
 
 
 class Daemon:
@@ -64,12 +69,16 @@ class Daemon:
         background: Sequence[Background] = (),
         verify: Callable[[], Report] | None = None,
         data_end_ms: int | None = None,
+        check_files: Callable[[], None] = lambda: None,
     ) -> None:
+        """``check_files`` raises JournalGone when the journal's files are no longer those that are open."""
         self.shared = shared
         self.alerts = alerts
         self._troubles = troubles
         self._background = background
         self._verify = verify
+        self._check_files = check_files
+        self.last_word: LastWord = _say_nothing
         settings = shared.in_force.settings
         self.lanes = {record.symbol: Lane(record.symbol, shared) for record in shared.engine.machines.records()}
         self.markets = {
@@ -106,10 +115,11 @@ class Daemon:
         self._stop.set()
 
     async def run(self) -> None:
-        """Live until stopped or until the data ends. Raises JournalError when nothing can be written any more."""
+        """Live until stopped or until the data ends. Raises StoreError when nothing can be written any more."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(lane.run(), name=f"lane {lane.symbol}") for lane in self.lanes.values()]
+                tasks.append(group.create_task(self._watch_files(), name="files"))
                 tasks.append(group.create_task(self._live(group), name="main"))
                 await self._ended(tasks[-1])
                 for task in tasks:
@@ -118,9 +128,36 @@ class Daemon:
         except* _OrderlyEnd:
             self.shared.books.note(self.shared.clock.now_ms(), "STOP", "ORDERLY", open=self.shared.engine.active())
             log.info("stopped", reason="ORDERLY", open=self.shared.engine.active())
-        except* JournalError:
+        except* StoreError as lost:
+            why = self._why(lost)
             await self._last_stops()
-            raise
+            await self._say_last(why)
+            raise why from lost
+
+    async def _watch_files(self) -> None:
+        """Once a second: what is decided on a journal that no name leads to would be forgotten (R79)."""
+        while True:
+            self._check_files()
+            await self.shared.clock.sleep(FILES_LOOK_S)
+
+    def _why(self, lost: BaseExceptionGroup[StoreError]) -> BaseException:
+        """What took the journal away; files that are gone explain whatever failed first."""
+        try:
+            self._check_files()
+        except StoreError as gone:
+            return gone
+        why: BaseException = lost
+        while isinstance(why, BaseExceptionGroup):
+            why = why.exceptions[0]
+        return why
+
+    async def _say_last(self, why: BaseException) -> None:
+        """An alert cannot be written down any more, so it goes out at once; the bot ends whether it arrives or not."""
+        try:
+            async with asyncio.timeout(LAST_WORD_S_MAX):
+                await self.last_word(f"the bot has ended: {why}")
+        except Exception as error:
+            log.warning("last_word_unheard", reason=type(error).__name__, error=str(error))
 
     async def _last_stops(self) -> None:
         """Nothing can be written any more. Each open trade's stop follows from its committed plan, so it is sent once
@@ -283,6 +320,10 @@ class Daemon:
         """Tell the operator, as far as config wants to hear of this kind."""
         row = self.alerts.row(self.shared.clock.now_ms(), kind, text, key=key)
         self.shared.books.alert(*([row] if row else []))
+
+
+async def _say_nothing(text: str) -> None:
+    del text
 
 
 class _OrderlyEnd(Exception):

@@ -27,7 +27,7 @@ from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, jump, quiet
 from store import queries
 from store.verify import verify
 from tests.integration.scenarios.acting import OPENED
-from tests.integration.test_real_processes import CONFIG, HOUR_MS, LOW, NOON_MS, SYMBOL, TOP, write_market
+from tests.integration.stories import CONFIG, HOUR_MS, LOW, NOON_MS, SYMBOL, TOP, write_market
 
 BTC = 60_000.0
 DEADLINE_S = 5.0

@@ -2,76 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import gzip
 import signal
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from exchange.sim.server.launch import launched
 from fsm.core.records import State
 from fsm.lab.crashsweep.kill_loop import KillReport, Outcome, Plan, Traded, compared, kill_loop, planned
 from fsm.lab.crashsweep.real_bot import RealBot
 from fsm.lab.replay import replay
-from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, jump, quiet
+from fsm.lab.small_market import jump, quiet
 from store import queries
 from store.verify import verify
+from tests.integration.stories import BTC, HOUR_MS, LOW, NOON_MS, SYMBOL, TOP, tell, to_protected, until_state
 
 ROOT = Path(__file__).parents[2]
-HOUR_MS = 3_600_000
-SYMBOL = "BTCUSDT"
-BTC = 60_000.0
 BALANCE = Decimal(10_000)
-TOP = BTC * 1.01
-LOW = BTC * 0.998
-NOON_MS = START_MS + QUIET_HOURS * HOUR_MS - HOUR_MS // 2
-CONFIG = f"version: 1\nsymbols: {{{SYMBOL}: {{enabled: true}}}}\n"
 SHIPPED = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
-
-Story = Callable[[RealBot], Awaitable[None]]
-
-
-def tell(folder: Path, hours: list[Hour], story: Story) -> None:
-    """Play a story with a real bot on a small market of these hours, half an hour before the first of them."""
-    write_market(folder, hours)
-    (folder / "config.yaml").write_text(CONFIG)
-    (folder / "rules.yaml").write_text(RULES)
-
-    async def play() -> None:
-        with launched("--data", str(folder), "--start", str(NOON_MS), "--speed", "0") as exchange:
-            bot = RealBot(exchange, folder, config=folder / "config.yaml", rules=folder / "rules.yaml")
-            try:
-                await story(bot)
-            finally:
-                await bot.close()
-
-    asyncio.run(play())
-
-
-def write_market(folder: Path, hours: list[Hour]) -> None:
-    """The candle file of an exchange on which these hours follow enough quiet ones."""
-    with gzip.open(folder / f"{SYMBOL}-1h.csv.gz", "wt") as file:
-        file.write("open_time_ms,open,high,low,close,volume\n")
-        for number, hour in enumerate([*quiet(BTC, QUIET_HOURS), *hours]):
-            prices = ",".join(f"{price:.1f}" for price in hour)
-            file.write(f"{START_MS + number * HOUR_MS},{prices},1000.0\n")
-
-
-async def to_protected(bot: RealBot) -> None:
-    """From the start until the position that the first hour brings is covered."""
-    bot.spawn()
-    await bot.until(bot.is_ready, "get ready")
-    await bot.simulation.advance(HOUR_MS // 2 + 2_000)
-    await bot.until(lambda: bot.has_decided(START_MS + (QUIET_HOURS - 1) * HOUR_MS, 1), "decide on a quiet hour")
-    await bot.simulation.advance(HOUR_MS)
-    await until_state(bot, State.PROTECTED)
-
-
-async def until_state(bot: RealBot, state: State) -> None:
-    await bot.until(lambda: SYMBOL in bot.records() and bot.records()[SYMBOL].state is state, f"be {state}")
 
 
 def test_a_stopped_bot_is_closed_by_the_exchange_and_its_books_are_right_when_it_goes_on(tmp_path: Path) -> None:

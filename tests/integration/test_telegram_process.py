@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,3 +113,13 @@ def test_a_trade_is_told_asked_about_and_closed_from_the_phone(server: Messenger
     log = (tmp_path / "log.jsonl").read_text("utf-8")
     assert TOKEN not in log
     assert CHAT not in log
+
+
+def test_r79_the_end_of_a_bot_without_a_journal_is_told_at_once(server: MessengerServer, tmp_path: Path) -> None:
+    """No alert can be kept any more, so this one goes out past the outbox."""
+    (tmp_path / "config.yaml").write_text(CONFIG, "utf-8")
+    with running(tmp_path, server.url) as process:
+        until(process, "Trading on sim")
+        shutil.rmtree(tmp_path / "var")
+        assert "docs/restoring.md" in answer(server, "the bot has ended: .*was removed")
+        assert process.wait(PATIENCE_S) == 1

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from decimal import Decimal
 from pathlib import Path
 
@@ -138,6 +139,16 @@ class RealBot:
         self._process: subprocess.Popen[bytes] | None = None
         self._store: Store | None = None
         self._version = -1
+
+    def another(self, folder: Path, *, log: Path) -> RealBot:
+        """A bot with the same files and account, and a database of its own in ``folder``."""
+        found = copy(self)
+        found.simulation = RemoteSimulation(self._environment["SIM_REST_URL"])
+        found.db, found.log = folder / self.db.name, log
+        found.exposure, found.ledger = Exposure(), Ledger()
+        found._command = [str(found.db) if part == str(self.db) else part for part in self._command]
+        found._process, found._store, found._version = None, None, -1
+        return found
 
     # --- processes ----------------------------------------------------------------------------
     @property
