@@ -80,6 +80,8 @@ PROMISES = {
     53: "A fault of ours in any handler stops one symbol, covered, and no other.",
     54: "What is not ours is not touched.",
     55: "Why a symbol was not traded is one row for each symbol, and can be asked for any moment.",
+    56: "A pause of the exchange costs a naked position at most the probe step in force, or the stated end: its "
+    "stop or close is the first request in it and after it, and one answer ends it for all that protects.",
     61: "A refusal is lasting only by its nature; every other one is tried again, with pauses, and told once.",
     62: "A close never leaves again in the form that failed: it changes until it is through, and is told once.",
     63: "A symbol with a trade of ours is managed to its end, whatever config.yaml, exchangeInfo or its brackets "
@@ -95,6 +97,7 @@ PROMISES = {
     76: "Time is the exchange's: no step, drift or sleep of this machine ends a limit or ages a candle.",
     79: "A database that is removed, replaced or cut off under the bot is noticed within seconds: the last stops "
     "leave, the operator is told, and the bot ends.",
+    84: "A stop that gets no answer is sent again under its id on another connection; what hangs holds up nothing.",
 }
 
 

@@ -94,16 +94,13 @@ class BinanceClient:
 
     # --- what goes first, and what went -------------------------------------------------------
     def set_naked(self, symbol: str, naked: bool) -> None:
-        (self.http.naked.add if naked else self.http.naked.discard)(symbol)
+        self.http.set_naked(symbol, naked)
 
     def has_left(self, client_id: str) -> bool:
-        return client_id in self.http.left
+        return self.http.has_left(client_id)
 
     def pause(self) -> Pause | None:
-        left_ms = self.http.budget.paused_until_ms - self.http.time.now_ms()
-        if left_ms <= 0:
-            return None
-        return Pause(cause="rate limit", left_s=left_ms / 1_000, banned=self.http.budget.banned)
+        return self.http.pause()
 
     # --- writes -------------------------------------------------------------------------------
     async def place_order(self, request: OrderRequest) -> Outcome:
@@ -155,7 +152,7 @@ class BinanceClient:
     async def filters(self) -> dict[str, SymbolFilters]:
         """Filters of every symbol we can read, of any contract type; the stated rate limits take effect."""
         info = codec_market.exchange_info(await self.http.call(endpoints.EXCHANGE_INFO))
-        self.http.budget.learn(info.rate_limits)
+        self.http.budget.windows.learn(info.rate_limits)
         self._filters = info.filters
         return info.filters
 
@@ -242,7 +239,7 @@ class BinanceClient:
 
     def limits_used(self) -> list[tuple[str, int, int, int]]:
         """(kind, window in ms, used, limit) of each rate limit, as the last answers told (doctor)."""
-        return [(w.kind, w.interval_ms, w.used, w.limit) for w in self.http.budget.windows]
+        return [(w.kind, w.interval_ms, w.used, w.limit) for w in self.http.budget.windows.all]
 
     async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
         """Orders first, then the position: what protects is never newer than what it protects.
@@ -250,7 +247,7 @@ class BinanceClient:
         Fills are asked for as urgently as the rest: reading candles must not blind it.
         ``at_ms`` is the exchange's time before the first question.
         """
-        at_ms = await self.http.measured_now_ms()
+        at_ms = await self.http.measured_now_ms(Priority.LOOK)
         async with together() as group:
             orders = group.create_task(self.open_orders(symbol))
             algos = group.create_task(self.open_algos(symbol))
@@ -315,7 +312,7 @@ class BinanceClient:
             symbol,
             after_fill_id=request.fills_after_id,
             start_ms=request.fills_start_ms,
-            priority=Priority.FLATTEN,
+            priority=Priority.LOOK,
         )
         return await self._priced(found)
 
@@ -328,7 +325,7 @@ class BinanceClient:
         for coin in sorted(set(recent.values())):
             with suppress(ExchangeError):  # a fee that cannot be converted is estimated, and says so
                 params = {"symbol": f"{coin}{MARGIN_ASSET}"}
-                payload = await self.http.call(endpoints.TICKER_PRICE, params, priority=Priority.FLATTEN)
+                payload = await self.http.call(endpoints.TICKER_PRICE, params, priority=Priority.LOOK)
                 prices[coin] = codec_market.last_price(payload).price
         return [replace(f, commission_price=prices.get(recent.get(f.fill_id, ""))) for f in fills] if recent else fills
 

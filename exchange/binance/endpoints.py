@@ -42,14 +42,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.method} {self.path}"
 
 
-def _public(path: str, weight: int, *, weight_all: int = 0, timeout_s: float = 5.0) -> Endpoint:
+def _public(
+    path: str, weight: int, *, weight_all: int = 0, timeout_s: float = 5.0, priority: Priority = Priority.READ
+) -> Endpoint:
     return Endpoint(
         method="GET",
         path=path,
         weight=weight,
         weight_all=weight_all,
         security=Security.NONE,
-        priority=Priority.READ,
+        priority=priority,
         timeout_s=timeout_s,
     )
 
@@ -81,23 +83,21 @@ def _write(
 
 
 def _listen_key(method: str) -> Endpoint:
-    return Endpoint(
-        method=method, path="/fapi/v1/listenKey", weight=1, security=Security.KEY, priority=Priority.FLATTEN
-    )
+    return Endpoint(method=method, path="/fapi/v1/listenKey", weight=1, security=Security.KEY, priority=Priority.TRADE)
 
 
-TIME = _public("/fapi/v1/time", 1)
+TIME = _public("/fapi/v1/time", 1, priority=Priority.TRADE)
 EXCHANGE_INFO = _public("/fapi/v1/exchangeInfo", 1, timeout_s=15.0)
 KLINES = _public("/fapi/v1/klines", 10, timeout_s=10.0)
 PREMIUM_INDEX = _public("/fapi/v1/premiumIndex", 1, weight_all=10)
 TICKER_PRICE = _public("/fapi/v2/ticker/price", 1, weight_all=2)
 
-# What is held and what rests: needed to protect and to flatten, so it shares that reserve.
-POSITION_RISK = _read("/fapi/v3/positionRisk", 5, priority=Priority.FLATTEN)
-OPEN_ORDERS = _read("/fapi/v1/openOrders", 1, weight_all=40, priority=Priority.FLATTEN)
-OPEN_ALGO_ORDERS = _read("/fapi/v1/openAlgoOrders", 1, weight_all=40, priority=Priority.FLATTEN)
-ORDER_QUERY = _read("/fapi/v1/order", 1, priority=Priority.FLATTEN)
-ALGO_QUERY = _read("/fapi/v1/algoOrder", 1, priority=Priority.FLATTEN)
+# What is held and what rests: needed to protect and to close.
+POSITION_RISK = _read("/fapi/v3/positionRisk", 5, priority=Priority.LOOK)
+OPEN_ORDERS = _read("/fapi/v1/openOrders", 1, weight_all=40, priority=Priority.LOOK)
+OPEN_ALGO_ORDERS = _read("/fapi/v1/openAlgoOrders", 1, weight_all=40, priority=Priority.LOOK)
+ORDER_QUERY = _read("/fapi/v1/order", 1, priority=Priority.LOOK)
+ALGO_QUERY = _read("/fapi/v1/algoOrder", 1, priority=Priority.LOOK)
 
 ACCOUNT = _read("/fapi/v3/account", 5, priority=Priority.TRADE)
 SYMBOL_CONFIG = _read("/fapi/v1/symbolConfig", 5, priority=Priority.TRADE)
@@ -109,11 +109,11 @@ FEE_BURN = _read("/fapi/v1/feeBurn", 30)
 INCOME = _read("/fapi/v1/income", 30)
 
 ORDER_PLACE = _write("POST", "/fapi/v1/order", 0, Priority.TRADE, orders=1)
-ALGO_PLACE = _write("POST", "/fapi/v1/algoOrder", 0, Priority.PROTECT, orders=1)  # order counts since 2026-06-20
-ORDER_CANCEL = _write("DELETE", "/fapi/v1/order", 1, Priority.FLATTEN, repeatable=True)
-ALGO_CANCEL = _write("DELETE", "/fapi/v1/algoOrder", 1, Priority.FLATTEN, repeatable=True)
-ALL_ORDERS_CANCEL = _write("DELETE", "/fapi/v1/allOpenOrders", 1, Priority.FLATTEN, repeatable=True)
-ALL_ALGOS_CANCEL = _write("DELETE", "/fapi/v1/algoOpenOrders", 1, Priority.FLATTEN, repeatable=True)
+ALGO_PLACE = _write("POST", "/fapi/v1/algoOrder", 0, Priority.COVER, orders=1)  # order counts since 2026-06-20
+ORDER_CANCEL = _write("DELETE", "/fapi/v1/order", 1, Priority.COVER, repeatable=True)
+ALGO_CANCEL = _write("DELETE", "/fapi/v1/algoOrder", 1, Priority.COVER, repeatable=True)
+ALL_ORDERS_CANCEL = _write("DELETE", "/fapi/v1/allOpenOrders", 1, Priority.COVER, repeatable=True)
+ALL_ALGOS_CANCEL = _write("DELETE", "/fapi/v1/algoOpenOrders", 1, Priority.COVER, repeatable=True)
 
 LEVERAGE = _write("POST", "/fapi/v1/leverage", 1, Priority.TRADE, repeatable=True)
 MARGIN_TYPE = _write("POST", "/fapi/v1/marginType", 1, Priority.TRADE, repeatable=True)

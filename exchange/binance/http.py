@@ -18,12 +18,15 @@ import msgspec
 from exchange.binance import endpoints
 from exchange.binance.clock import Clock
 from exchange.binance.codec_market import server_time
+from exchange.binance.connections import Pool
 from exchange.binance.endpoints import Endpoint, Security
-from exchange.binance.limits import Budget, Priority
-from exchange.binance.replies import Reply, classify, is_clock_skew, no_answer
+from exchange.binance.limits import Ask, Budget, Priority
+from exchange.binance.replies import Reply, ToldToWait, classify, is_clock_skew, no_answer
 from exchange.binance.server_time import ServerTime
 from exchange.binance.signing import Credentials, RedactingFilter, query, redact, signed
+from exchange.binance.turns import Claim, Turns
 from exchange.errors import ExchangeError, RateLimited, Refusal
+from exchange.types import Pause
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +37,11 @@ RECV_WINDOW_MS = 5_000
 """Binance's default; a time stamp older than this is refused with -1021 (general information, checked 2026-11)."""
 
 _CONNECT_S = 2.0
-_WAIT_S_MAX = 2.5  # how long a protective call waits for its turn in the budget before it is refused
-_WAIT_STEP_S = 0.05  # the budget's clock may run faster than ours in a simulation
+_CLOCK_S = 1.0  # what protects waits so long for a reading of the server's time, and then goes without
 _CONNECTIONS_MAX = 20
+_ORDER_CONNECTIONS_MAX = 100  # a connection that hangs must not hold up the next attempt
+_PLACE_S, _ORDER_PLACE_S = 10.0, 1.0  # how long to wait for one of them
 _LEFT_MAX = 10_000  # ids of orders that left: the newest are those that anybody asks about
-_IDLE_S_MAX = 20.0  # drop idle connections before the far side does
-_BODY_BYTES_MAX = 32 * 1024 * 1024  # exchangeInfo is about 1 MB
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _TRANSPORT = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 _NO_API_KEY = -2014  # Binance's own code for a missing key (error catalogue, checked 2026-11)
@@ -51,20 +53,14 @@ _REDACTING = RedactingFilter()  # httpx logs whole addresses at INFO
 class _Call(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: Endpoint
     params: Mapping[str, str]
-    weight: int
-    priority: Priority
+    claim: Claim
 
-
-def _pool(base_url: str, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=transport,
-        trust_env=not is_loopback(base_url),  # a proxy from the environment must not swallow the simulator
-        limits=httpx.Limits(
-            max_connections=_CONNECTIONS_MAX,
-            max_keepalive_connections=_CONNECTIONS_MAX,
-            keepalive_expiry=_IDLE_S_MAX,
-        ),
-    )
+    @property
+    def order_id(self) -> str | None:
+        """Its client id, if it places an order."""
+        if not self.endpoint.orders:
+            return None
+        return self.params.get("newClientOrderId") or self.params.get("clientAlgoId")
 
 
 class Http:
@@ -82,20 +78,44 @@ class Http:
     ) -> None:
         """``steady``: nothing steps the clock, so a jump of its difference to the exchange's is doubted (R76)."""
         logging.getLogger("httpx").addFilter(_REDACTING)
-        self.budget = budget or Budget()
+        self.turns = Turns(budget or Budget(), clock, self.server_now_ms)
         self.time = ServerTime(clock, self._read_server_ms, steady=steady)
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._credentials = credentials
-        self.naked: set[str] = set()
-        self.left: dict[str, None] = {}
-        # Two pools: what protects a position never waits for a connection behind three hundred symbols' candles.
-        self._for_market, self._for_account = (_pool(base_url, transport) for _ in range(2))
+        self._left: dict[str, int] = {}
+        self._measuring: set[asyncio.Future[int]] = set()
+        # Three pools: what protects a position never waits for a connection behind three hundred symbols' candles or
+        # looks, and an entry leaves the connection warm that its stop needs next.
+        direct = is_loopback(base_url)  # a proxy from the environment must not swallow the simulator
+        self._for_market, self._for_account = (
+            Pool(transport, most=_CONNECTIONS_MAX, wait_s=_PLACE_S, trust_env=not direct) for _ in range(2)
+        )
+        self._for_orders = Pool(transport, most=_ORDER_CONNECTIONS_MAX, wait_s=_ORDER_PLACE_S, trust_env=not direct)
 
     async def aclose(self) -> None:
         """Close the connections; calls after this fail as Unreachable or UnknownOutcome."""
-        await self._for_market.aclose()
-        await self._for_account.aclose()
+        self.turns.close()
+        for task in self._measuring:
+            task.cancel()
+        for pool in (self._for_market, self._for_account, self._for_orders):
+            await pool.client.aclose()
+
+    @property
+    def budget(self) -> Budget:
+        return self.turns.budget
+
+    def set_naked(self, symbol: str, naked: bool) -> None:
+        """What concerns this symbol's position goes first from now on, or no longer."""
+        self.turns.set_naked(symbol, naked)
+
+    def has_left(self, client_id: str) -> bool:
+        """Whether an order of this id may have reached the exchange from here."""
+        return client_id in self._left
+
+    def pause(self) -> Pause | None:
+        """What holds requests up now, by the exchange's own word."""
+        return self.budget.shown(self._clock.monotonic())
 
     async def call(
         self,
@@ -104,18 +124,32 @@ class Http:
         *,
         weight: int | None = None,
         priority: Priority | None = None,
+        if_naked: Priority | None = None,
+        symbol: str | None = None,
     ) -> object:
-        """The decoded answer, or an ExchangeError saying what is known of the call's fate."""
-        call = _Call(
-            endpoint=endpoint,
-            params=params or {},
-            weight=endpoint.weight if weight is None else weight,
+        """The decoded answer, or an ExchangeError saying what is known of the call's fate.
+
+        ``if_naked`` is its priority while the position of its symbol is; ``symbol`` names that where no parameter does.
+        """
+        params = params or {}
+        ask = Ask(
             priority=endpoint.priority if priority is None else priority,
+            weight=endpoint.weight if weight is None else weight,
+            orders=endpoint.orders,
+            signed=endpoint.security is Security.SIGNED,
+            opens=endpoint.is_write and (endpoint.priority if priority is None else priority) is Priority.TRADE,
         )
+        claim = Claim(name=endpoint.name, ask=ask, symbol=symbol or params.get("symbol", ""), if_naked=if_naked)
+        call = _Call(endpoint=endpoint, params=params, claim=claim)
         if endpoint.security is not Security.NONE and self._credentials is None:
             raise Refusal(_NO_API_KEY, f"{endpoint.name}: no API key; set BINANCE_API_KEY and BINANCE_API_SECRET")
-        if endpoint.security is Security.SIGNED:
-            await self.measured_now_ms()
+        if ask.signed:
+            await self._measure_first(ask)
+        return await self._carried(call)
+
+    async def _carried(self, call: _Call) -> object:
+        """Send it, and again where that does no harm; what concerns a naked position goes back into the queue."""
+        endpoint, ask = call.endpoint, call.claim.ask
         resynchronised = False
         pauses = iter(BACKOFF_S)
         while True:
@@ -123,10 +157,12 @@ class Http:
             reply = await self._once(call)
             if reply.error is None:
                 return reply.value
+            if reply.told is not None and self.turns.priority(call.claim) >= Priority.CLEAR:
+                continue
             # only what carries a time stamp is cured by a new one; measuring itself must never wait for a measurement
-            if endpoint.security is Security.SIGNED and is_clock_skew(reply.error) and not resynchronised:
+            if ask.signed and is_clock_skew(reply.error) and not resynchronised:
                 resynchronised = True
-                await self._resynchronise(reply.error, version)
+                await self._resynchronise(reply.error, version, ask)
                 continue
             pause_s = next(pauses, None) if _may_repeat(endpoint, reply) else None
             if pause_s is None:
@@ -138,42 +174,67 @@ class Http:
         """The exchange's time as well as we know it, without asking."""
         return self.time.now_ms()
 
-    async def measured_now_ms(self) -> int:
+    async def measured_now_ms(self, priority: Priority = Priority.TRADE) -> int:
         """As ``server_now_ms``, but measured at least once."""
-        return self.time.now_ms() if self.time.version else await self.time.measure(seen_version=0)
+        return self.time.now_ms() if self.time.version else await self.time.measure(seen_version=0, priority=priority)
 
-    async def server_time_ms(self) -> int:
+    async def server_time_ms(self, priority: Priority | None = None) -> int:
         """The exchange's time, asked now."""
-        return await self.time.measure(seen_version=self.time.version)
+        return await self.time.measure(seen_version=self.time.version, priority=priority or Priority.TRADE)
 
-    async def _resynchronise(self, error: ExchangeError, version: int) -> None:
+    async def _measure_first(self, ask: Ask) -> None:
+        """A signed call carries the exchange's time. What protects goes with ours rather than wait for it for long."""
+        if self.time.version or (ask.protects and self.pause() is not None):
+            return
+        try:
+            await self._measured(0, ask)
+        except (ExchangeError, TimeoutError) as failure:
+            if not ask.protects:
+                raise
+            log.warning("going by our own clock, the server's time was not read: %s", self._redacted(str(failure)))
+
+    async def _resynchronise(self, error: ExchangeError, version: int, ask: Ask) -> None:
         """One measurement for everybody who saw the same version; if it fails, the refusal itself is the news."""
         try:
-            await self.time.measure(seen_version=version)
-        except ExchangeError as failure:
+            await self._measured(version, ask)
+        except (ExchangeError, TimeoutError) as failure:
             log.warning("reading the server's time failed: %s", self._redacted(str(failure)))
             raise error from None
         log.warning("clock was off (%s); offset is now %d ms", error, self.time.offset_ms)
 
-    async def _read_server_ms(self) -> int:
-        return server_time(await self.call(endpoints.TIME, priority=Priority.FLATTEN))
+    async def _measured(self, version: int, ask: Ask) -> None:
+        """Measure, unless somebody did. What protects does not wait for long; the measurement itself goes on."""
+        task = asyncio.ensure_future(self.time.measure(seen_version=version, priority=ask.priority))
+        self._measuring.add(task)
+        task.add_done_callback(self._was_measured)
+        done, _ = await asyncio.wait({task}, timeout=_CLOCK_S if ask.protects else None)
+        if not done:
+            raise TimeoutError(f"no answer within {_CLOCK_S} s")
+        task.result()
+
+    def _was_measured(self, task: asyncio.Future[int]) -> None:
+        """Also where nobody waits for it any more."""
+        self._measuring.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _read_server_ms(self, priority: Priority) -> int:
+        return server_time(await self.call(endpoints.TIME, priority=priority))
 
     async def _once(self, call: _Call) -> Reply:
-        """Wait for the budget, sign, send, read, classify. The exception of a transport never leaves this method."""
-        endpoint = call.endpoint
-        refused = await self._admitted(call)
-        if refused is not None:
-            return Reply(error=refused)
-        self._note_left(call)
-        sent_ms = self.time.now_ms()
+        """Wait for the turn, sign, send, read, classify. The exception of a transport never leaves this method."""
+        endpoint, pool = call.endpoint, self._pool_for(call)
         try:
-            async with asyncio.timeout(endpoint.timeout_s):
-                pool = self._for_market if endpoint.security is Security.NONE else self._for_account
-                response = await pool.send(self._request(pool, call, sent_ms), stream=True)
-                try:
-                    body = await _limited_body(response)
-                finally:
-                    await response.aclose()
+            while True:
+                refused = await self.turns.wait(call.claim)
+                if refused is not None:
+                    return Reply(error=refused)
+                refusals = self.budget.refusals
+                async with pool.place():
+                    if refusals == self.budget.refusals:
+                        return await self._sent(call, pool)
+                # a pause began while it waited for a connection
+                self.budget.give_back(call.claim.ask, (), self._clock.monotonic())
         except TimeoutError:
             return no_answer(endpoint.name, f"time-out after {endpoint.timeout_s} s", **_fate(endpoint, None))
         except _TRANSPORT as error:
@@ -181,27 +242,53 @@ class Http:
             return no_answer(endpoint.name, reason, **_fate(endpoint, error))
         except RuntimeError as error:  # httpx's word for a client that was closed
             return no_answer(endpoint.name, self._redacted(str(error)), **_fate(endpoint, error))
-        return self._understood(endpoint, response, body, sent_ms)
 
-    def _note_left(self, call: _Call) -> None:
-        client_id = call.params.get("newClientOrderId") or call.params.get("clientAlgoId")
-        if client_id is None or not call.endpoint.orders:
+    async def _sent(self, call: _Call, pool: Pool) -> Reply:
+        """It leaves now. Raises what the transport does."""
+        sent_s, sent_ms = self._clock.monotonic(), self.time.now_ms()
+        self._count_left(call, 1)
+        try:
+            async with asyncio.timeout(call.endpoint.timeout_s):
+                response, body = await pool.send(self._request(pool.client, call, sent_ms))
+        except _NEVER_SENT:
+            self._count_left(call, -1)
+            raise
+        return self._understood(call, response, body, sent_s, sent_ms)
+
+    def _pool_for(self, call: _Call) -> Pool:
+        if call.endpoint.is_write or call.claim.ask.priority >= Priority.COVER:
+            return self._for_orders
+        return self._for_market if call.endpoint.security is Security.NONE else self._for_account
+
+    def _count_left(self, call: _Call, attempts: int) -> None:
+        """Remember the ids of orders that may have arrived: one that certainly did not counts as never sent."""
+        order_id = call.order_id
+        if order_id is None:
             return
-        self.left[client_id] = None
-        if len(self.left) > _LEFT_MAX:
-            del self.left[next(iter(self.left))]
+        count = self._left.pop(order_id, 0) + attempts
+        if count > 0:
+            self._left[order_id] = count
+        if len(self._left) > _LEFT_MAX:
+            del self._left[next(iter(self._left))]
 
-    def _understood(self, endpoint: Endpoint, response: httpx.Response, body: bytes, sent_ms: int) -> Reply:
-        now_ms = self.time.now_ms()
-        self.budget.observe(response.headers, sent_ms=sent_ms, now_ms=now_ms)
+    def _understood(self, call: _Call, response: httpx.Response, body: bytes, sent_s: float, sent_ms: int) -> Reply:
+        """The answer's meaning, and what it says about the limits."""
+        endpoint, budget, ask = call.endpoint, self.budget, call.claim.ask
+        now_s, now_ms = self._clock.monotonic(), self.time.now_ms()
+        budget.windows.observe(response.headers, sent_ms=sent_ms, now_ms=now_ms)
         reply = self._classified(endpoint, response, body, now_ms)
         if reply.error is not None:
             clean = self._redacted(body.decode("utf-8", "replace")).encode()
             reply = self._classified(endpoint, response, clean, now_ms)
         log.debug("%s: HTTP %d in %d ms", endpoint.name, response.status_code, now_ms - sent_ms)
-        if isinstance(reply.error, RateLimited):
-            return Reply(error=self._paused(reply, reply.error, sent_ms, now_ms))
-        self.budget.answered(now_ms)
+        told = reply.told
+        if told is None or told.orders_only:
+            budget.answered(ask, sent_s=sent_s, now_s=now_s, orders_too=told is None)
+        if told is not None:
+            self._count_left(call, -1)
+            wait_s = budget.refused(told, sent_s=sent_s, now_s=now_s, now_ms=now_ms)
+            reply = Reply(error=_paused(endpoint, told, wait_s), told=told)
+        self.turns.look_again()
         return reply
 
     def _classified(self, endpoint: Endpoint, response: httpx.Response, body: bytes, now_ms: int) -> Reply:
@@ -211,38 +298,11 @@ class Http:
             body,
             is_write=endpoint.is_write,
             retry_after=response.headers.get("retry-after"),
+            date=response.headers.get("date"),
             now_ms=now_ms,
         )
 
-    def _paused(self, reply: Reply, error: RateLimited, sent_ms: int, now_ms: int) -> RateLimited:
-        if reply.order_limit:
-            wait_ms = self.budget.exhaust_orders(now_ms)
-        else:
-            wait_ms = self.budget.pause(
-                now_ms, sent_ms=sent_ms, retry_after_ms=error.retry_after_ms, banned=error.banned
-            )
-        log.warning("%s; waiting %d ms", error, wait_ms)
-        return RateLimited(f"{error}; wait {wait_ms} ms", retry_after_ms=wait_ms, banned=error.banned)
-
-    async def _admitted(self, call: _Call) -> RateLimited | None:
-        """Protective calls wait a little for their turn, everybody else is told at once how long to wait."""
-        deadline = self._clock.monotonic() + (_WAIT_S_MAX if call.priority >= Priority.FLATTEN else 0.0)
-        while True:
-            wait_ms = self.budget.admit(
-                self.time.now_ms(), call.priority, weight=call.weight, orders=call.endpoint.orders
-            )
-            if wait_ms == 0:
-                return None
-            if self._clock.monotonic() >= deadline or wait_ms > _WAIT_S_MAX * 1_000:
-                return RateLimited(
-                    f"{call.endpoint.name}: not sent, the {call.priority.name} share of the rate limit is used up;"
-                    f" wait {wait_ms} ms",
-                    retry_after_ms=wait_ms,
-                    banned=self.budget.banned,
-                )
-            await self._clock.sleep(min(wait_ms / 1_000, _WAIT_STEP_S))
-
-    def _request(self, pool: httpx.AsyncClient, call: _Call, now_ms: int) -> httpx.Request:
+    def _request(self, client: httpx.AsyncClient, call: _Call, now_ms: int) -> httpx.Request:
         """Everything goes into the query string, for every method, as the official SDK does (checked 2026-11)."""
         endpoint, credentials = call.endpoint, self._credentials
         params = dict(call.params)
@@ -255,7 +315,7 @@ class Http:
             headers["X-MBX-APIKEY"] = credentials.api_key.reveal()
             if endpoint.security is Security.SIGNED:
                 payload = signed(payload, credentials.api_secret)
-        return pool.build_request(
+        return client.build_request(
             endpoint.method,
             f"{self._base_url}{endpoint.path}{'?' if payload else ''}{payload}",
             headers=headers,
@@ -277,6 +337,12 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def _paused(endpoint: Endpoint, told: ToldToWait, wait_s: float) -> RateLimited:
+    said = f"{endpoint.name}: {told.cause}"
+    log.warning("%s; waiting %d ms", said, wait_s * 1_000)
+    return RateLimited(f"{said}; wait {wait_s * 1_000:.0f} ms", retry_after_ms=int(wait_s * 1_000), banned=told.banned)
+
+
 def _may_repeat(endpoint: Endpoint, reply: Reply) -> bool:
     """Never a write whose fate is unknown, unless twice is the same as once."""
     if isinstance(reply.error, RateLimited):
@@ -286,14 +352,3 @@ def _may_repeat(endpoint: Endpoint, reply: Reply) -> bool:
 
 def _fate(endpoint: Endpoint, error: Exception | None) -> dict[str, bool]:
     return {"is_write": endpoint.is_write, "never_sent": isinstance(error, _NEVER_SENT)}
-
-
-async def _limited_body(response: httpx.Response) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > _BODY_BYTES_MAX:
-            raise httpx.ReadError(f"the answer is larger than {_BODY_BYTES_MAX} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)

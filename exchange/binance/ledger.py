@@ -38,7 +38,7 @@ class Ledger:
         """Executions after a fill id, or from a time on, or of the last 7 days; oldest first."""
         if after_fill_id is not None:
             return await self._fills_after(symbol, after_fill_id, priority)
-        now_ms = await self._http.server_time_ms()
+        now_ms = await self._http.server_time_ms(priority)
 
         async def page(first_ms: int, last_ms: int) -> list[Fill]:
             times = {"startTime": str(first_ms), "endTime": str(last_ms)}

@@ -17,6 +17,7 @@ from exchange.types import (
     AlgoOrder,
     AlgoRequest,
     AlgoStatus,
+    ConditionalType,
     Confirmed,
     Order,
     OrderRequest,
@@ -49,12 +50,13 @@ class Orders:
         self._clock = clock
 
     async def place_order(self, request: OrderRequest) -> Outcome:
-        """POST /fapi/v1/order. Closing shares the reserve of protection; opening does not."""
+        """POST /fapi/v1/order. Closing goes as early as protecting; opening does not."""
         endpoint = endpoints.ORDER_PLACE
-        priority = Priority.FLATTEN if request.reduce_only else Priority.TRADE
+        priority = Priority.COVER if request.reduce_only else Priority.TRADE
+        if_naked = Priority.NAKED if request.reduce_only else None
         try:
             params = codec_orders.order_params(request)
-            payload = await self._http.call(endpoint, params, priority=priority)
+            payload = await self._http.call(endpoint, params, priority=priority, if_naked=if_naked)
             return Confirmed(order=codec_orders.order(payload, endpoint.name))
         except (UnsendableOrder, ExchangeError) as error:
             if isinstance(error, Refusal) and error.code == _DUPLICATE_ID:
@@ -64,10 +66,13 @@ class Orders:
     async def place_algo(self, request: AlgoRequest) -> Outcome:
         """POST /fapi/v1/algoOrder. With closePosition it may be sent again at once: -4116 and -4130 mean it rests."""
         endpoint = endpoints.ALGO_PLACE
+        is_stop = request.type is ConditionalType.STOP_MARKET
+        priority, if_naked = (Priority.COVER, Priority.NAKED) if is_stop else (Priority.LOOK, None)
         pauses = iter(POSITION_LAG_S if request.close_position else ())
         while True:
             try:
-                payload = await self._http.call(endpoint, codec_orders.algo_params(request))
+                params = codec_orders.algo_params(request)
+                payload = await self._http.call(endpoint, params, priority=priority, if_naked=if_naked)
                 return Confirmed(algo_order=codec_orders.algo_order(payload, endpoint.name))
             except (UnsendableOrder, ExchangeError) as error:
                 code = error.code if isinstance(error, Refusal) else 0
@@ -85,7 +90,8 @@ class Orders:
         """
         endpoint = endpoints.ORDER_CANCEL
         try:
-            payload = await self._http.call(endpoint, {"symbol": symbol, "origClientOrderId": client_id})
+            params = {"symbol": symbol, "origClientOrderId": client_id}
+            payload = await self._http.call(endpoint, params, if_naked=Priority.CLEAR)
             return Confirmed(order=codec_orders.order(payload, endpoint.name))
         except ExchangeError as error:
             if not isinstance(error, Refusal) or error.code not in _NOT_THERE:
@@ -104,7 +110,8 @@ class Orders:
         endpoint = endpoints.ALGO_CANCEL
         try:
             # answers {"algoId", "clientAlgoId", "code": "200", "msg"}: the code is a text (checked 2026-11)
-            await self._http.call(endpoint, {"clientAlgoId": client_id})
+            params = {"clientAlgoId": client_id}
+            await self._http.call(endpoint, params, symbol=symbol, if_naked=Priority.CLEAR)
             return Confirmed()
         except ExchangeError as error:
             if not isinstance(error, Refusal) or error.code not in _NOT_THERE | {_TRIGGERING}:
@@ -150,7 +157,7 @@ class Orders:
     async def algo(self, symbol: str, client_id: str) -> AlgoOrder | None:
         """GET /fapi/v1/algoOrder by client id; it takes no symbol, so one of another symbol is not ours."""
         try:
-            payload = await self._http.call(endpoints.ALGO_QUERY, {"clientAlgoId": client_id})
+            payload = await self._http.call(endpoints.ALGO_QUERY, {"clientAlgoId": client_id}, symbol=symbol)
         except Refusal as refusal:
             if refusal.code in _NOT_THERE:
                 return None
@@ -173,7 +180,7 @@ class Orders:
 
     async def _cancel_family(self, endpoint: endpoints.Endpoint, symbol: str) -> Outcome:
         try:
-            await self._http.call(endpoint, {"symbol": symbol})
+            await self._http.call(endpoint, {"symbol": symbol}, if_naked=Priority.CLEAR)
         except ExchangeError as error:
             return outcome_of(error)
         return Confirmed()

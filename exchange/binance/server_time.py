@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from exchange.binance.clock import Clock
+from exchange.binance.limits import Priority
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ class ServerTime:
     simulation, which runs fast or is stepped itself, is not steady: there the newest answer is right.
     """
 
-    def __init__(self, clock: Clock, read_server_ms: Callable[[], Awaitable[int]], *, steady: bool = False) -> None:
+    def __init__(
+        self, clock: Clock, read_server_ms: Callable[[Priority], Awaitable[int]], *, steady: bool = False
+    ) -> None:
         self._clock = clock
         self._read_server_ms = read_server_ms
         self._steady = steady
@@ -66,16 +69,19 @@ class ServerTime:
         """How far the exchange's clock is ahead of ours."""
         return self._offset_ms
 
-    async def measure(self, *, seen_version: int) -> int:
-        """Read the server's time, unless somebody did since ``seen_version``; returns the server's time now."""
+    async def measure(self, *, seen_version: int, priority: Priority = Priority.TRADE) -> int:
+        """Read the server's time, unless somebody did since ``seen_version``; returns the server's time now.
+
+        ``priority`` is that of what the time is needed for.
+        """
         async with self._lock:
             if self.version == seen_version:
-                await self._measure()
+                await self._measure(priority)
         return self.now_ms()
 
-    async def _measure(self) -> None:
-        first = await self._once()
-        found = await self._agreed(first) if self._steady and self._is_doubtful(first) else first
+    async def _measure(self, priority: Priority) -> None:
+        first = await self._once(priority)
+        found = await self._agreed(first, priority) if self._steady and self._is_doubtful(first) else first
         if found is None:
             log.warning("measurements of the exchange's clock do not agree; the offset stays %d ms", self._offset_ms)
             return
@@ -90,12 +96,12 @@ class ServerTime:
         slow = found.round_trip_ms > ROUND_TRIP_MS_MAX
         return slow or abs(found.offset_ms - self._offset_ms) > JUMP_MS
 
-    async def _agreed(self, first: Measured) -> Measured | None:
+    async def _agreed(self, first: Measured, priority: Priority) -> Measured | None:
         """The first measurement that agrees with the one before it; one that is not doubtful needs no other."""
         before = first
         for _ in range(DOUBTED_MAX - 1):
             await self._clock.sleep(DOUBT_PAUSE_S)
-            found = await self._once()
+            found = await self._once(priority)
             if not self._is_doubtful(found):
                 return found
             fast = self.latest is None or found.round_trip_ms <= ROUND_TRIP_MS_MAX
@@ -104,9 +110,9 @@ class ServerTime:
             before = found
         return None
 
-    async def _once(self) -> Measured:
+    async def _once(self, priority: Priority) -> Measured:
         sent_ms = self._clock.now_ms()
-        server_ms = await self._read_server_ms()
+        server_ms = await self._read_server_ms(priority)
         received_ms = self._clock.now_ms()
         # the answer was written about half-way; a clock that jumped meanwhile only spoils this half
         round_trip_ms = max(received_ms - sent_ms, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -10,10 +11,10 @@ import pytest
 from exchange.binance.resolution import Absent, Found, StillUnknown
 from exchange.errors import MalformedReply, RateLimited, Unreachable
 from exchange.sim.server.launch import Launched
-from exchange.types import AlgoStatus, Confirmed, OrderStatus, Refused, Side, Unknown
+from exchange.types import AlgoStatus, Confirmed, LookRequest, OrderStatus, Refused, Side, Unknown
 from indicators.candle import Timeframe
 from tests.contract.conftest import anyio_backend, candles, simulator  # noqa: F401 - fixtures
-from tests.contract.grounds import BTC, OverHttp, cleared
+from tests.contract.grounds import BTC, ETH, OverHttp, cleared
 from tests.contract.requests import limit, market, stop
 
 pytestmark = pytest.mark.anyio
@@ -147,8 +148,8 @@ async def test_1008_leaves_everything_that_reduces_alone(ground: OverHttp) -> No
     assert await _held(ground) == 0
 
 
-@pytest.mark.parametrize(("tells", "wait_ms"), [(True, 10_000), (False, 5_000)], ids=["Retry-After", "without"])
-async def test_r45_after_429_nothing_is_asked_until_the_wait_is_over(
+@pytest.mark.parametrize(("tells", "wait_ms"), [(True, 10_000), (False, 1_000)], ids=["Retry-After", "without"])
+async def test_r45_after_429_nothing_is_read_or_entered_until_something_was_answered_again(
     ground: OverHttp, tells: bool, wait_ms: int
 ) -> None:
     await ground.fault(settings={"retry_after": tells})
@@ -160,7 +161,10 @@ async def test_r45_after_429_nothing_is_asked_until_the_wait_is_over(
     assert isinstance(outcome, Refused)
     assert outcome.code == -1003
     assert await ground.asked() == [f"GET {POSITION} 429"]
-    await ground.advance(10_000)
+    await ground.clock.sleep(10)
+    assert await ground.exchange.positions(BTC) == []
+    assert isinstance(await ground.exchange.place_order(market(Side.BUY, "0.010")), Refused), "entries last"
+    await ground.clock.sleep(60)
     assert isinstance(await ground.exchange.place_order(market(Side.BUY, "0.010")), Confirmed)
 
 
@@ -170,11 +174,72 @@ async def test_r45_going_on_after_429_would_be_a_ban_and_a_ban_is_obeyed_to_its_
         await ground.exchange.positions(BTC)
     assert caught.value.banned
     assert caught.value.retry_after_ms == 120_000
-    await ground.advance(119_000)
+    await ground.clock.sleep(119)
     assert isinstance(await ground.exchange.place_order(market(Side.BUY, "0.010")), Refused)
     assert await ground.asked() == [f"GET {POSITION} 418"]
-    await ground.advance(1_000)
-    assert isinstance(await ground.exchange.place_order(market(Side.BUY, "0.010")), Confirmed)
+    await ground.clock.sleep(1)
+    assert isinstance(await ground.exchange.place_order(market(Side.BUY, "0.010")), Confirmed), "nothing else wants it"
+
+
+PAUSES = [
+    # effect, when the stop reaches the exchange after the first refusal, in seconds
+    ("firewall_403_lasting", [1, 3, 7, 15]),
+    ("rate_limit_429", [10]),
+    ("rate_limit_429_silent", [1, 3, 7, 15]),
+    ("ban_418", [120]),
+    ("ban_418_growing", [150]),  # the request that set it off made it longer, and no other one did
+    ("ban_418_silent", [120]),
+    ("order_limit_1015", [10]),
+    ("order_limit_1015_silent", [1, 3, 7, 15]),
+]
+
+
+@pytest.mark.parametrize(("effect", "tries_s"), PAUSES, ids=[effect for effect, _ in PAUSES])
+async def test_r56_a_pause_of_any_kind_holds_the_naked_stop_up_for_a_step_or_until_its_stated_end(
+    ground: OverHttp, effect: str, tries_s: list[int]
+) -> None:
+    """Looks at other symbols go on asking all the while, and never have its place."""
+    await _long(ground)
+    ground.exchange.set_naked(BTC, True)
+    await ground.fault(match={"path": ALGO, "method": "POST"}, effect=effect, times=1)
+    began_ms = await ground.now_ms()
+    protection = stop(Side.SELL, "58000")
+    assert isinstance(await ground.exchange.place_algo(protection), Confirmed)
+    tried = [row for row in await ground.requests() if row["path"] == ALGO and row["method"] == "POST"]
+    waited_ms = [row["at_ms"] - began_ms for row in tried]
+    assert [round(ms / 1_000) for ms in waited_ms] == [0, *tries_s]
+    assert all(ms - tries_s[-1] * 1_000 <= 250 for ms in waited_ms)
+    assert await ground.exchange.open_algos(BTC)
+    assert ground.exchange.pause() is None
+
+
+async def test_r56_looks_never_take_a_probe_from_a_naked_stop(ground: OverHttp) -> None:
+    await _long(ground)
+    await ground.fault(match={"path": POSITION}, effect="firewall_403_lasting", times=1)
+    with pytest.raises(RateLimited):
+        await ground.exchange.positions(ETH)
+    ground.exchange.set_naked(BTC, True)
+    looks = [ground.exchange.look(ETH, LookRequest()) for _ in range(10)]
+    protection = ground.exchange.place_algo(stop(Side.SELL, "58000"))
+    *looked, placed = await asyncio.gather(*looks, protection, return_exceptions=True)
+    assert isinstance(placed, Confirmed)
+    assert all(isinstance(found, RateLimited) for found in looked)
+    assert {row["path"] for row in await ground.requests() if row["status"] == 403} == {POSITION, ALGO}
+
+
+async def test_r84_a_stop_whose_answer_hangs_rests_at_once_by_its_next_attempt(ground: OverHttp) -> None:
+    await _long(ground)
+    ground.exchange.set_naked(BTC, True)
+    await ground.fault(match={"path": ALGO, "method": "POST"}, effect={"latency_ms": 4_000}, when="after", times=1)
+    protection = stop(Side.SELL, "58000")
+    first = asyncio.ensure_future(ground.exchange.place_algo(protection))
+    while not await ground.exchange.open_algos(BTC):
+        assert not first.done()
+    assert ground.exchange.has_left(protection.client_id)
+    second = await ground.exchange.place_algo(protection)
+    assert isinstance(second, Confirmed), "-4116 or -4130, looked up: ours rests"
+    assert not first.done()
+    first.cancel()
 
 
 @pytest.mark.parametrize("jump_ms", [60_000, -60_000])
@@ -284,14 +349,17 @@ async def test_a_market_remainder_beyond_the_bound_expires_and_the_rest_is_held(
     assert await _held(ground) == outcome.order.executed_quantity
 
 
-async def test_r45_a_firewalls_page_means_minutes_of_silence(ground: OverHttp) -> None:
+async def test_r56_a_firewalls_page_silences_reads_until_what_protects_was_answered(ground: OverHttp) -> None:
     await ground.fault(match={"path": POSITION}, effect="firewall_403", times=1)
     with pytest.raises(RateLimited) as caught:
         await ground.exchange.positions(BTC)
-    assert caught.value.retry_after_ms == 300_000
+    assert caught.value.retry_after_ms == 1_000
+    await ground.clock.sleep(30)
     with pytest.raises(RateLimited, match="not sent"):
         await ground.exchange.candles(BTC, Timeframe.H1, limit=1)
     assert await ground.asked() == [f"GET {POSITION} 403"]
+    await ground.exchange.positions(BTC)
+    assert len(await ground.exchange.candles(BTC, Timeframe.H1, limit=1)) == 1
 
 
 @pytest.mark.parametrize(

@@ -178,14 +178,22 @@ class Emulator:
     def side_effects(self, effect: Effect) -> None:
         """The parts of a fault that are not about one answer or one event."""
         self.skew_ms += effect.clock_jump_ms
-        if effect.limit_ms:
-            self.limiter.limit_until(self.now_ms + effect.limit_ms)
-        if effect.ban_ms:
-            self.limiter.ban_until(self.now_ms + effect.ban_ms)
+        self._close(effect)
         if effect.expire_listen_key:
             self.expire_listen_key()
         if effect.cut_streams:
             self.hub.cut()
+
+    def _close(self, effect: Effect) -> None:
+        limiter, now_ms, grows_ms, silent = self.limiter, self.now_ms, effect.grow_ms, effect.silent
+        if effect.limit_ms:
+            limiter.limit_until(now_ms + effect.limit_ms, grows_ms=grows_ms, silent=silent)
+        if effect.ban_ms:
+            limiter.ban_until(now_ms + effect.ban_ms, grows_ms=grows_ms, silent=silent)
+        if effect.firewall_ms:
+            limiter.firewall_until(now_ms + effect.firewall_ms, grows_ms=grows_ms)
+        if effect.orders_ms:
+            limiter.no_orders_until(now_ms + effect.orders_ms, grows_ms=grows_ms, silent=silent)
 
     def expire_listen_key(self) -> None:
         """The key ends: its streams hear of it, and then nothing any more (they stay open)."""

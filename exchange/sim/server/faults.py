@@ -37,7 +37,11 @@ class When(StrEnum):
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes wrong. The first group is for requests, the second for events, the third for triggers."""
+    """What goes wrong. The first group is for requests, the second for events, the third for triggers.
+
+    ``limit_ms``, ``ban_ms``, ``firewall_ms`` and ``orders_ms`` refuse everything of their kind for so long: with 429,
+    418, 403 and -1015. Each refusal makes it longer by ``grow_ms``; ``silent`` ones do not say until when.
+    """
 
     status: int | None = None
     body: object = None
@@ -50,6 +54,10 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     clock_jump_ms: int = 0
     limit_ms: int = 0
     ban_ms: int = 0
+    firewall_ms: int = 0
+    orders_ms: int = 0
+    grow_ms: int = 0
+    silent: bool = False
 
     duplicate: int = 0
     hold: int = 0
@@ -60,6 +68,11 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     unfilled: bool = False
 
     @property
+    def closes(self) -> bool:
+        """True when it refuses more than one request: everything of a kind for a while."""
+        return bool(self.limit_ms or self.ban_ms or self.firewall_ms or self.orders_ms)
+
+    @property
     def answers(self) -> bool:
         """True when it has an answer of its own."""
         return self.status is not None or self.drop
@@ -68,7 +81,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 _ALLOWED = {
     About.REQUEST: frozenset(
         {"status", "body", "headers", "latency_ms", "drop", "late_ms", "merge", "previous_position", "clock_jump_ms",
-         "limit_ms", "ban_ms", "expire_listen_key", "cut_streams"}
+         "limit_ms", "ban_ms", "firewall_ms", "orders_ms", "grow_ms", "silent", "expire_listen_key", "cut_streams"}
     ),
     About.EVENT: frozenset({"drop", "duplicate", "hold", "merge", "clock_jump_ms", "expire_listen_key", "cut_streams"}),
     About.TRIGGER: frozenset({"reject", "unfilled"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from math import ceil
 
 import msgspec
 from starlette.requests import Request
@@ -113,7 +114,7 @@ class Gateway:
             return self._carried(call), None
         effect = armed.effect
         emulator.side_effects(effect)
-        if effect.limit_ms or effect.ban_ms:
+        if effect.closes:
             return self._limited(call) or self._carried(call), armed
         if armed.rule.when is When.AFTER:
             answer = _changed(self._carried(call, effect), effect)
@@ -133,11 +134,18 @@ class Gateway:
                 endpoint.weight(call.params), endpoint.orders, emulator.now_ms, counted=endpoint.counted
             )
         except Limited as limited:
-            refusal = limited.refusal
-            seconds = -(-limited.retry_after_ms // 1_000)
-            headers = {"retry-after": str(seconds)} if emulator.limiter.tells_wait else {}
-            return Answer(limited.status, {"code": refusal.code, "msg": refusal.message}, headers)
+            return self._refused_by(limited)
         return None
+
+    def _refused_by(self, limited: Limited) -> Answer:
+        """Retry-After is real time, whatever the speed of the simulation; only a stepped one has none but its own."""
+        refusal, wait_ms = limited.refusal, limited.retry_after_ms
+        if not refusal.code:
+            return Answer(limited.status, refusal.message, {"content-type": "text/html"})
+        headers: dict[str, str] = {}
+        if wait_ms is not None and self._emulator.limiter.tells_wait:
+            headers["retry-after"] = str(ceil(wait_ms / 1_000 / (self._emulator.clock.speed or 1.0)))
+        return Answer(limited.status, {"code": refusal.code, "msg": refusal.message}, headers)
 
     def _carried(self, call: Call, effect: Effect | None = None) -> Answer:
         """Do what is asked, if whoever asks may."""

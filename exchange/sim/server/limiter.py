@@ -13,13 +13,14 @@ from exchange.sim.server.refusals import TOO_MANY_ORDERS, TOO_MANY_REQUESTS
 
 MINUTE_MS = 60_000
 STRIKES_MAX = 10
+FIREWALL_PAGE = "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body><h1>403 Forbidden</h1></body>\r\n</html>"
 BAN_MS_MIN, BAN_MS_MAX = 120_000, 259_200_000  # two minutes to three days (general information page)
 
 
 class Limited(Exception):
-    """The request is not looked at. ``retry_after_ms`` says when one will be."""
+    """The request is not looked at. ``retry_after_ms`` says when one will be, None does not."""
 
-    def __init__(self, refusal: Refusal, *, status: int, retry_after_ms: int) -> None:
+    def __init__(self, refusal: Refusal, *, status: int, retry_after_ms: int | None) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
         self.status = status
@@ -45,6 +46,27 @@ class Window:
 
 
 @dataclass(slots=True)
+class Closed:
+    """A fault: everything of a kind is refused until then. Each refusal may make it longer, or not say until when."""
+
+    until_ms: int = 0
+    grows_ms: int = 0
+    silent: bool = False
+
+    def refuses(self, now_ms: int) -> bool:
+        if now_ms >= self.until_ms:
+            return False
+        self.until_ms += self.grows_ms
+        return True
+
+    def close(self, until_ms: int, *, grows_ms: int, silent: bool) -> None:
+        self.until_ms, self.grows_ms, self.silent = max(self.until_ms, until_ms), grows_ms, silent
+
+    def wait_ms(self, now_ms: int) -> int | None:
+        return None if self.silent else self.until_ms - now_ms
+
+
+@dataclass(slots=True)
 class Limiter:
     """The counters of one address and one account. ``tells_wait``: refusals carry Retry-After."""
 
@@ -55,8 +77,10 @@ class Limiter:
     tells_wait: bool = True
     strikes: int = 0
     bans: int = 0
-    limited_until_ms: int = 0
-    banned_until_ms: int = 0
+    limited: Closed = field(default_factory=Closed)
+    banned: Closed = field(default_factory=Closed)
+    firewalled: Closed = field(default_factory=Closed)
+    orderless: Closed = field(default_factory=Closed)
 
     def admit(self, weight: int, orders: tuple[int, int], now_ms: int, *, counted: bool = True) -> None:
         """Book the request, or raise Limited. ``orders`` is its cost on the 10 s and on the 1 min order count.
@@ -66,10 +90,7 @@ class Limiter:
         pool = self.weight if counted else self.funding
         for window in (pool, self.weight, self.orders_10s, self.orders_1m):
             window.roll(now_ms)
-        if now_ms < self.banned_until_ms:
-            raise self._banned(now_ms)
-        if now_ms < self.limited_until_ms:
-            raise self._strike(now_ms, self.limited_until_ms - now_ms)
+        self._check_closed(orders, now_ms)
         if pool.used + weight > pool.limit:
             raise self._strike(now_ms, pool.left_ms(now_ms))
         for window, cost in zip((self.orders_10s, self.orders_1m), orders, strict=True):
@@ -80,17 +101,26 @@ class Limiter:
         self.orders_10s.used += orders[0]
         self.orders_1m.used += orders[1]
 
-    def limit_until(self, at_ms: int) -> None:
+    def limit_until(self, at_ms: int, *, grows_ms: int = 0, silent: bool = False) -> None:
         """Refuse everything with 429 until then (a fault); who goes on gets banned."""
-        self.limited_until_ms = max(self.limited_until_ms, at_ms)
+        self.limited.close(at_ms, grows_ms=grows_ms, silent=silent)
 
-    def ban_until(self, at_ms: int) -> None:
+    def ban_until(self, at_ms: int, *, grows_ms: int = 0, silent: bool = False) -> None:
         """Refuse everything with 418 until then (a fault)."""
-        self.banned_until_ms = max(self.banned_until_ms, at_ms)
+        self.banned.close(at_ms, grows_ms=grows_ms, silent=silent)
+
+    def firewall_until(self, at_ms: int, *, grows_ms: int = 0) -> None:
+        """Refuse everything with a page and 403 until then (a fault); a firewall never says for how long."""
+        self.firewalled.close(at_ms, grows_ms=grows_ms, silent=True)
+
+    def no_orders_until(self, at_ms: int, *, grows_ms: int = 0, silent: bool = False) -> None:
+        """Refuse new orders with -1015 until then, whatever was counted (a fault)."""
+        self.orderless.close(at_ms, grows_ms=grows_ms, silent=silent)
 
     def pardon(self) -> None:
         """Forget all counts, pauses and bans."""
-        self.strikes = self.bans = self.limited_until_ms = self.banned_until_ms = 0
+        self.strikes = self.bans = 0
+        self.limited, self.banned, self.firewalled, self.orderless = Closed(), Closed(), Closed(), Closed()
         for window in (self.weight, self.funding, self.orders_10s, self.orders_1m):
             window.number = -1
 
@@ -102,21 +132,35 @@ class Limiter:
             found["x-mbx-order-count-1m"] = str(self.orders_1m.used)
         return found
 
-    def _strike(self, now_ms: int, wait_ms: int) -> Limited:
+    def _check_closed(self, orders: tuple[int, int], now_ms: int) -> None:
+        """What faults have closed."""
+        if self.firewalled.refuses(now_ms):
+            raise Limited(Refusal(0, FIREWALL_PAGE), status=403, retry_after_ms=None)
+        if self.banned.refuses(now_ms):
+            raise self._banned(now_ms)
+        if self.limited.refuses(now_ms):
+            raise self._strike(now_ms, self.limited.wait_ms(now_ms))
+        if orders != (0, 0) and self.orderless.refuses(now_ms):
+            text = "Too many new orders."
+            wait_ms = self.orderless.wait_ms(now_ms)
+            raise Limited(Refusal(TOO_MANY_ORDERS, text), status=429, retry_after_ms=wait_ms)
+
+    def _strike(self, now_ms: int, wait_ms: int | None) -> Limited:
         self.strikes += 1
         if self.strikes > STRIKES_MAX:
             self.strikes = 0
             self.bans += 1
-            self.banned_until_ms = now_ms + min(BAN_MS_MIN * 2 ** (self.bans - 1), BAN_MS_MAX)
+            self.ban_until(now_ms + min(BAN_MS_MIN * 2 ** (self.bans - 1), BAN_MS_MAX))
             return self._banned(now_ms)
         text = f"Too many requests; current limit of IP(127.0.0.1) is {self.weight.limit} requests per minute."
         advice = " Please use the websocket for live updates to avoid polling the API."
         return Limited(Refusal(TOO_MANY_REQUESTS, text + advice), status=429, retry_after_ms=wait_ms)
 
     def _banned(self, now_ms: int) -> Limited:
-        text = f"Way too many requests; IP(127.0.0.1) banned until {self.banned_until_ms}."
+        until = "" if self.banned.silent else f" until {self.banned.until_ms}"
+        text = f"Way too many requests; IP(127.0.0.1) banned{until}."
         advice = " Please use the websocket for live updates to avoid bans."
-        wait_ms = self.banned_until_ms - now_ms
+        wait_ms = self.banned.wait_ms(now_ms)
         return Limited(Refusal(TOO_MANY_REQUESTS, text + advice), status=418, retry_after_ms=wait_ms)
 
     def _too_many_orders(self, window: Window, now_ms: int) -> Limited:

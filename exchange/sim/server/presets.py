@@ -50,7 +50,13 @@ PRESETS: dict[str, Fields] = {
     "firewall_403": _page(403, "Forbidden"),
     # wait: who goes on all the same is banned; the waits are what real answers ask for
     "rate_limit_429": {"limit_ms": 10_000},
+    "rate_limit_429_silent": {"limit_ms": 10_000, "silent": True},
     "ban_418": {"ban_ms": 120_000},
+    "ban_418_silent": {"ban_ms": 120_000, "silent": True},
+    "ban_418_growing": {"ban_ms": 120_000, "grow_ms": 30_000},
+    "firewall_403_lasting": {"firewall_ms": 10_000},
+    "order_limit_1015": {"orders_ms": 10_000},
+    "order_limit_1015_silent": {"orders_ms": 10_000, "silent": True},
     # the clock
     "clock_jump": {"clock_jump_ms": 60_000},
     "engine_clock": _refusal(-5028, "Timestamp for this request is outside of the ME recvWindow."),

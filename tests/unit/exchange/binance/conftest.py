@@ -242,7 +242,7 @@ async def client(
     client = BinanceClient(base_url=exchange.url, clock=clock, credentials=credentials)
     exchange.on("GET /fapi/v1/exchangeInfo", json.loads((OWN_PAYLOADS / "exchange_info.json").read_bytes()))
     await client.filters()
-    client.http.budget = Budget()
+    client.http.turns.budget = Budget()
     exchange.asked.clear()
     yield client
     await client.aclose()

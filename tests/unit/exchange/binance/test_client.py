@@ -68,7 +68,7 @@ async def test_a_look_at_a_flat_symbol_shows_nothing(quiet: Any, client: Binance
         None, (), (), (), (), None,
     )  # fmt: skip
     assert seen.at_ms == began_ms
-    used = next(w.used for w in client.http.budget.windows if w.kind == "REQUEST_WEIGHT")
+    used = next(w.used for w in client.http.budget.windows.all if w.kind == "REQUEST_WEIGHT")
     assert used == 7 + 1, "5 position, 1 + 1 orders, and the first time measurement"
 
 
@@ -185,7 +185,7 @@ async def test_filters_teach_the_budget_the_stated_limits(
     exchange.on("GET /fapi/v1/exchangeInfo", json.loads((own_payloads / "exchange_info.json").read_bytes()))
     filters = await client.filters()
     assert filters["BTCUSDT"].tick_size == Decimal("0.10")
-    assert {(w.kind, w.limit) for w in client.http.budget.windows} == {
+    assert {(w.kind, w.limit) for w in client.http.budget.windows.all} == {
         ("REQUEST_WEIGHT", 6000), ("ORDERS", 1200), ("ORDERS", 300),
     }  # fmt: skip
 

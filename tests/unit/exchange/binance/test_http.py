@@ -17,6 +17,7 @@ from exchange.binance import endpoints
 from exchange.binance.http import BACKOFF_S, Http, is_loopback
 from exchange.binance.limits import Budget, Priority
 from exchange.binance.listen_keys import ListenKeys
+from exchange.binance.replies import ToldToWait
 from exchange.errors import ExchangeError, MalformedReply, RateLimited, Refusal, UnknownOutcome, Unreachable
 
 pytestmark = pytest.mark.anyio
@@ -115,7 +116,9 @@ async def test_r46_the_time_stamp_is_taken_when_the_call_leaves_not_when_it_bega
 ) -> None:
     await http.server_time_ms()
     exchange.on(POSITIONS, [])
-    http.budget.pause(clock.now_ms(), sent_ms=clock.now_ms(), retry_after_ms=60_000, banned=False)
+    now_s = clock.monotonic()
+    told = ToldToWait(cause="HTTP 429", stated_s=2.0)
+    http.budget.refused(told, sent_s=now_s, now_s=now_s, now_ms=clock.now_ms())
     began_ms = clock.now_ms()
     await http.call(endpoints.POSITION_RISK)
     [asked] = exchange.calls(POSITIONS)
@@ -251,50 +254,10 @@ async def test_a_closed_client_answers_with_an_exchange_error(exchange: Any, htt
 
 
 async def test_an_endless_body_is_cut_off(exchange: Any, http: Http, answer: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("exchange.binance.http._BODY_BYTES_MAX", 1000)
+    monkeypatch.setattr("exchange.binance.connections._BODY_BYTES_MAX", 1000)
     exchange.on(PRICE, answer(b"[" + b" " * 2000 + b"]"))
     with pytest.raises(Unreachable, match="larger than"):
         await http.call(endpoints.TICKER_PRICE)
-
-
-async def test_r45_after_429_reads_wait_and_the_stop_still_goes(
-    exchange: Any, http: Http, answer: Any, clock: Any
-) -> None:
-    exchange.on(PRICE, answer({"code": -1003, "msg": "Too many requests"}, status=429, headers={"Retry-After": "30"}))
-    with pytest.raises(RateLimited) as caught:
-        await http.call(endpoints.TICKER_PRICE)
-    assert caught.value.retry_after_ms == 30_000
-    with pytest.raises(RateLimited, match="not sent"):
-        await http.call(endpoints.TICKER_PRICE)
-    with pytest.raises(RateLimited, match="TRADE"):
-        await http.call(endpoints.ORDER_PLACE)
-    assert len(exchange.calls(PRICE)) == 1
-    exchange.on("POST /fapi/v1/algoOrder", {"algoId": 1})
-    await http.call(endpoints.ALGO_PLACE)
-    assert [asked.path for asked in exchange.asked][-1] == "/fapi/v1/algoOrder"
-
-
-async def test_r45_a_ban_holds_entries_until_its_end_and_lets_protection_probe(
-    exchange: Any, http: Http, answer: Any, clock: Any
-) -> None:
-    await http.server_time_ms()
-    until_ms = clock.now_ms() + 600_000
-    banned = answer({"code": -1003, "msg": f"Way too many requests; IP(1.1.1.1) banned until {until_ms}."}, status=418)
-    exchange.on(PRICE, banned, {"price": "1"})
-    with pytest.raises(RateLimited) as caught:
-        await http.call(endpoints.TICKER_PRICE)
-    assert caught.value.banned
-    assert 599_000 < caught.value.retry_after_ms <= 600_000
-    with pytest.raises(RateLimited) as caught:
-        await http.call(endpoints.ORDER_PLACE)
-    assert caught.value.banned
-    exchange.on("POST /fapi/v1/algoOrder", banned)
-    clock.seconds += 10
-    with pytest.raises(RateLimited):
-        await http.call(endpoints.ALGO_PLACE)
-    assert len(exchange.calls("POST /fapi/v1/algoOrder")) == 1
-    clock.seconds += 600
-    await http.call(endpoints.TICKER_PRICE)
 
 
 async def test_r45_an_exhausted_share_is_refused_here_and_costs_nothing(exchange: Any, http: Http) -> None:
@@ -317,16 +280,20 @@ async def test_used_weight_in_the_answers_headers_counts_what_others_on_this_add
         await http.call(endpoints.TICKER_PRICE)
 
 
+def _no_more_orders(budget: Budget, now_ms: int) -> None:
+    budget.windows.observe({"X-MBX-ORDER-COUNT-10S": "300"}, sent_ms=now_ms, now_ms=now_ms)
+
+
 async def test_a_protective_call_waits_for_its_turn_a_little_while(exchange: Any, clock: Any, credentials: Any) -> None:
     budget = Budget()
     http = Http(base_url=exchange.url, clock=clock, credentials=credentials, budget=budget)
     await http.server_time_ms()
     clock.seconds += 8.5
-    budget.exhaust_orders(clock.now_ms())
+    _no_more_orders(budget, clock.now_ms())
     exchange.on("POST /fapi/v1/algoOrder", {"algoId": 1})
     await http.call(endpoints.ALGO_PLACE)
     assert 1.5 <= sum(clock.slept) <= 1.6
-    budget.exhaust_orders(clock.now_ms())
+    _no_more_orders(budget, clock.now_ms())
     with pytest.raises(RateLimited):
         await http.call(endpoints.ALGO_PLACE)
     await http.aclose()

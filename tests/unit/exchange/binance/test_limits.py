@@ -1,4 +1,4 @@
-"""The budget: who may send, what is kept in reserve, and how long a pause lasts."""
+"""The budget as a whole: who may leave now, what is kept in reserve, and what a refusal means for whom."""
 
 from __future__ import annotations
 
@@ -6,31 +6,51 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.binance.codec_market import RateLimit
-from exchange.binance.limits import Budget, Priority
+from exchange.binance.limits import Ask, Budget, Priority
+from exchange.binance.replies import ToldToWait
 
 NOW = 1_764_000_000_000  # a multiple of a minute
 
 
 def _used(budget: Budget, kind: str = "REQUEST_WEIGHT", interval_ms: int = 60_000) -> int:
-    return next(w.used for w in budget.windows if (w.kind, w.interval_ms) == (kind, interval_ms))
+    return next(w.used for w in budget.windows.all if (w.kind, w.interval_ms) == (kind, interval_ms))
 
 
-def _spend(budget: Budget, priority: Priority, weight: int, now_ms: int = NOW) -> int:
+def _admit(budget: Budget, priority: Priority, weight: int = 0, orders: int = 0, *, at_s: float = 0.0) -> int:
+    """0 = it left."""
+    opens = priority is Priority.TRADE and orders > 0
+    ask = Ask(priority=priority, weight=weight, orders=orders, opens=opens)
+    wait = budget.wait(ask, now_s=at_s, now_ms=NOW + int(at_s * 1_000))
+    if wait.ms == 0:
+        budget.book(ask, at_s)
+    return wait.ms
+
+
+def _spend(budget: Budget, priority: Priority, weight: int, *, at_s: float = 0.0) -> int:
     """How often a call of this weight is let through before the first wait."""
     count = 0
-    while budget.admit(now_ms, priority, weight=weight, orders=0) == 0:
+    while _admit(budget, priority, weight, at_s=at_s) == 0:
         count += 1
         assert count < 10_000
     return count
+
+
+def _refused(budget: Budget, at_s: float, *, sent_s: float | None = None, **told: object) -> float:
+    word = ToldToWait(**{"cause": "HTTP 429", **told})
+    sent_s = at_s if sent_s is None else sent_s
+    return budget.refused(word, sent_s=sent_s, now_s=at_s, now_ms=NOW + int(at_s * 1_000))
+
+
+def _answered(budget: Budget, at_s: float, priority: Priority = Priority.COVER, orders: int = 0) -> None:
+    budget.answered(Ask(priority=priority, orders=orders), sent_s=at_s, now_s=at_s)
 
 
 def test_each_priority_stops_at_its_ceiling_and_the_next_one_goes_on() -> None:
     budget = Budget()
     assert _spend(budget, Priority.READ, 10) == 168
     assert _spend(budget, Priority.TRADE, 10) == 24
-    assert _spend(budget, Priority.FLATTEN, 10) == 36
-    assert _spend(budget, Priority.PROTECT, 10) == 12
+    assert _spend(budget, Priority.LOOK, 10) == 36
+    assert _spend(budget, Priority.COVER, 10) == 12
     assert _used(budget) == 2_400
 
 
@@ -38,150 +58,119 @@ def test_r45_reading_history_can_never_use_up_what_protection_needs() -> None:
     budget = Budget()
     _spend(budget, Priority.READ, 40)
     for _ in range(100):
-        assert budget.admit(NOW, Priority.PROTECT, weight=1, orders=1) == 0
-        assert budget.admit(NOW, Priority.FLATTEN, weight=1, orders=0) == 0
+        assert _admit(budget, Priority.NAKED, 1, 1) == 0
+        assert _admit(budget, Priority.LOOK, 1) == 0
 
 
 def test_entries_cannot_use_up_the_order_count_either() -> None:
     budget = Budget()
     entries = 0
-    while budget.admit(NOW, Priority.TRADE, weight=0, orders=1) == 0:
+    while _admit(budget, Priority.TRADE, orders=1) == 0:
         entries += 1
     assert entries == 240
-    assert budget.admit(NOW, Priority.FLATTEN, weight=0, orders=1) == 0
-    assert budget.admit(NOW, Priority.PROTECT, weight=0, orders=1) == 0
-
-
-def test_the_wait_ends_with_the_window() -> None:
-    budget = Budget()
-    _spend(budget, Priority.READ, 40, NOW + 45_000)
-    assert budget.admit(NOW + 45_000, Priority.READ, weight=40, orders=0) == 15_000
-    assert budget.admit(NOW + 59_999, Priority.READ, weight=40, orders=0) == 1
-    assert budget.admit(NOW + 60_000, Priority.READ, weight=40, orders=0) == 0
-    assert _used(budget) == 40
-
-
-def test_a_call_above_its_ceiling_goes_in_an_empty_window() -> None:
-    budget = Budget()
-    assert budget.admit(NOW, Priority.READ, weight=2_000, orders=0) == 0
-    assert budget.admit(NOW, Priority.READ, weight=1, orders=0) > 0
-
-
-def test_headers_of_any_case_correct_the_count_upwards_and_negative_ones_are_ignored() -> None:
-    budget = Budget()
-    budget.admit(NOW, Priority.READ, weight=5, orders=0)
-    budget.observe({"x-mbx-used-weight-1m": "700", "X-MBX-ORDER-COUNT-10S": "12"}, sent_ms=NOW, now_ms=NOW)
-    assert (_used(budget), _used(budget, "ORDERS", 10_000)) == (700, 12)
-    budget.observe({"X-Mbx-Used-Weight-1M": "-1", "X-MBX-ORDER-COUNT-1M": "abc"}, sent_ms=NOW, now_ms=NOW)
-    budget.observe({"X-MBX-USED-WEIGHT-1M": "9"}, sent_ms=NOW, now_ms=NOW)
-    assert (_used(budget), _used(budget, "ORDERS", 60_000)) == (700, 0)
-
-
-def test_an_answer_that_crossed_into_a_new_window_says_nothing() -> None:
-    budget = Budget()
-    budget.observe({"X-MBX-USED-WEIGHT-1M": "2300"}, sent_ms=NOW - 1, now_ms=NOW + 1)
-    assert budget.admit(NOW + 1, Priority.READ, weight=1, orders=0) == 0
-
-
-def test_the_stated_limits_replace_the_built_in_ones_and_keep_what_was_used() -> None:
-    budget = Budget()
-    budget.admit(NOW, Priority.READ, weight=100, orders=0)
-    budget.learn([RateLimit(kind="REQUEST_WEIGHT", interval_ms=60_000, limit=6_000)])
-    assert _used(budget) == 100
-    assert len([w for w in budget.windows if w.kind == "ORDERS"]) == 2
-    assert _spend(budget, Priority.READ, 10) == 410
-
-
-def test_without_a_stated_time_pauses_grow_from_5_to_40_seconds() -> None:
-    budget = Budget()
-    now, waits = NOW, []
-    for _ in range(6):
-        waits.append(budget.pause(now, sent_ms=now, retry_after_ms=0, banned=False))
-        now = budget.paused_until_ms
-    assert waits == [5_000, 10_000, 20_000, 40_000, 40_000, 40_000]
-    budget.answered(now)
-    assert budget.pause(now + 1, sent_ms=now + 1, retry_after_ms=0, banned=False) == 5_000
-
-
-def test_many_requests_in_flight_make_one_pause_not_a_ladder() -> None:
-    budget = Budget()
-    for _ in range(20):
-        assert budget.pause(NOW + 100, sent_ms=NOW, retry_after_ms=0, banned=False) == 5_000
-    budget.answered(NOW + 200)
-    assert budget.pauses == 1
-
-
-def test_a_stated_time_lengthens_a_pause_even_when_it_comes_with_a_request_sent_before_it() -> None:
-    budget = Budget()
-    budget.pause(NOW + 100, sent_ms=NOW, retry_after_ms=0, banned=False)
-    assert budget.pause(NOW + 100, sent_ms=NOW, retry_after_ms=90_000, banned=False) == 90_000
-
-
-def test_without_any_order_window_there_is_nothing_to_exhaust() -> None:
-    assert Budget(windows=[]).exhaust_orders(NOW) == 0
-    assert Budget(windows=[]).admit(NOW, Priority.READ, weight=9_999, orders=1) == 0
-
-
-def test_retry_after_is_obeyed() -> None:
-    budget = Budget()
-    assert budget.pause(NOW, sent_ms=NOW, retry_after_ms=7_000, banned=False) == 7_000
-    assert budget.admit(NOW + 6_999, Priority.READ, weight=1, orders=0) == 1
-    assert budget.admit(NOW + 7_000, Priority.READ, weight=1, orders=0) == 0
+    assert _admit(budget, Priority.LOOK, orders=1) == 0
+    assert _admit(budget, Priority.COVER, orders=1) == 0
 
 
 @pytest.mark.parametrize("priority", [Priority.READ, Priority.TRADE])
 def test_r45_in_a_pause_nothing_is_read_or_entered(priority: Priority) -> None:
     budget = Budget()
-    budget.pause(NOW, sent_ms=NOW, retry_after_ms=30_000, banned=False)
-    assert budget.admit(NOW + 10_000, priority, weight=1, orders=0) == 20_000
+    _refused(budget, 0.0, stated_s=30.0)
+    assert _admit(budget, priority, 1, at_s=10.0) == 20_000
 
 
-@pytest.mark.parametrize(("banned", "apart_ms"), [(False, 2_000), (True, 10_000)])
-def test_r45_in_a_pause_or_a_ban_protection_still_tries_now_and_then(banned: bool, apart_ms: int) -> None:
+def test_r56_a_probe_is_one_request_whoever_takes_it() -> None:
     budget = Budget()
-    budget.pause(NOW, sent_ms=NOW, retry_after_ms=60_000, banned=banned)
-    assert budget.admit(NOW, Priority.PROTECT, weight=0, orders=1) == apart_ms
-    assert budget.admit(NOW + apart_ms, Priority.PROTECT, weight=0, orders=1) == 0
-    assert budget.admit(NOW + apart_ms, Priority.FLATTEN, weight=1, orders=0) == apart_ms
+    _refused(budget, 0.0)
+    assert _admit(budget, Priority.LOOK, 5, at_s=0.5) == 500
+    assert _admit(budget, Priority.LOOK, 5, at_s=1.0) == 0
+    assert _admit(budget, Priority.NAKED, 0, 1, at_s=1.0) == 2_000
 
 
-def test_a_ban_without_a_stated_end_lasts_two_minutes_and_no_wait_is_longer_than_three_days() -> None:
-    assert Budget().pause(NOW, sent_ms=NOW, retry_after_ms=0, banned=True) == 120_000
-    assert Budget().pause(NOW, sent_ms=NOW, retry_after_ms=10**12, banned=True) == 259_200_000
-
-
-def test_a_ban_is_over_when_its_time_is() -> None:
+def test_r56_a_probe_and_its_cost_are_given_back_when_it_did_not_leave() -> None:
     budget = Budget()
-    budget.pause(NOW, sent_ms=NOW, retry_after_ms=0, banned=True)
-    assert budget.banned
-    assert budget.admit(NOW + 120_000, Priority.READ, weight=1, orders=0) == 0
-    budget.answered(NOW + 120_000)
-    assert not budget.banned
+    _refused(budget, 0.0)
+    ask = Ask(priority=Priority.NAKED, weight=1, orders=1)
+    budget.give_back(ask, budget.book(ask, 1.0), 1.1)
+    assert (_used(budget), _used(budget, "ORDERS")) == (0, 0)
+    assert _admit(budget, Priority.NAKED, 1, 1, at_s=1.1) == 0
 
 
-def test_too_many_orders_close_the_shortest_order_window_for_everybody_but_leave_reads_alone() -> None:
+def test_r56_after_a_pause_reads_have_half_their_share_and_entries_wait_for_a_minute() -> None:
     budget = Budget()
-    assert budget.exhaust_orders(NOW + 4_000) == 6_000
-    assert budget.admit(NOW + 4_000, Priority.PROTECT, weight=0, orders=1) == 6_000
-    assert budget.admit(NOW + 4_000, Priority.READ, weight=1, orders=0) == 0
-    assert budget.admit(NOW + 10_000, Priority.TRADE, weight=0, orders=1) == 0
+    _refused(budget, 0.0)
+    _answered(budget, 1.0)
+    assert _admit(budget, Priority.LOOK, 5, at_s=1.0) == 0
+    assert _spend(budget, Priority.READ, 5, at_s=1.0) == 15, "one twentieth of its share, less what the look took"
+    assert _admit(budget, Priority.READ, 5, at_s=31.0) == 0
+    assert _admit(budget, Priority.TRADE, orders=1, at_s=31.0) == 30_000
+    assert _admit(budget, Priority.TRADE, orders=1, at_s=61.0) == 0
+
+
+def test_r56_too_many_orders_hold_up_orders_and_neither_cancels_nor_reads() -> None:
+    budget = Budget()
+    assert _refused(budget, 0.0, orders_only=True) == 1.0
+    assert _admit(budget, Priority.NAKED, orders=1, at_s=0.2) == 800
+    assert _admit(budget, Priority.COVER, 1, at_s=0.2) == 0, "a cancel"
+    assert _admit(budget, Priority.LOOK, 1, at_s=0.2) == 0
+    assert _admit(budget, Priority.READ, 1, at_s=0.2) == 0
+    assert _admit(budget, Priority.NAKED, orders=1, at_s=1.0) == 0
+    assert _admit(budget, Priority.COVER, orders=1, at_s=1.0) == 2_000
+    _answered(budget, 1.1, orders=1)
+    assert _admit(budget, Priority.COVER, orders=1, at_s=1.1) == 0
+    assert _admit(budget, Priority.TRADE, orders=1, at_s=1.1) == 60_000
+
+
+def test_r56_answers_to_what_is_no_order_do_not_end_a_pause_of_orders() -> None:
+    budget = Budget()
+    _refused(budget, 0.0, orders_only=True)
+    _answered(budget, 0.5)
+    assert _admit(budget, Priority.NAKED, orders=1, at_s=0.5) == 500
+
+
+def test_r56_an_order_count_that_is_known_to_be_full_ends_with_its_window() -> None:
+    budget = Budget()
+    headers = {"X-MBX-ORDER-COUNT-10S": "300"}
+    budget.windows.observe(headers, sent_ms=NOW + 4_000, now_ms=NOW + 4_000)
+    assert _refused(budget, 4.0, orders_only=True) == 6.0
+    assert _admit(budget, Priority.NAKED, orders=1, at_s=4.0) == 6_000
+    assert _admit(budget, Priority.READ, 1, at_s=4.0) == 0
+    assert _admit(budget, Priority.NAKED, orders=1, at_s=10.0) == 0
+    assert budget.shown(10.0) is None
+
+
+def test_r56_a_pause_of_orders_with_a_stated_end_is_kept() -> None:
+    budget = Budget()
+    assert _refused(budget, 0.0, orders_only=True, stated_s=7.0) == 7.0
+    assert _admit(budget, Priority.NAKED, orders=1, at_s=6.5) == 500
+    shown = budget.shown(6.5)
+    assert shown is not None
+    assert (shown.orders_only, shown.left_s) == (True, 0.5)
+
+
+def test_a_too_many_orders_shows_that_requests_are_answered_again() -> None:
+    budget = Budget()
+    _refused(budget, 0.0)
+    budget.answered(Ask(priority=Priority.NAKED, orders=1), sent_s=1.0, now_s=1.1, orders_too=False)
+    _refused(budget, 1.1, sent_s=1.0, orders_only=True)
+    assert _admit(budget, Priority.COVER, 1, at_s=1.1) == 0
+    assert _admit(budget, Priority.NAKED, orders=1, at_s=1.1) == 1_000
 
 
 CALLS = st.tuples(
-    st.sampled_from(list(Priority)), st.integers(0, 100), st.integers(0, 1), st.integers(0, 5_000), st.booleans()
+    st.sampled_from(list(Priority)), st.integers(0, 100), st.integers(0, 1), st.floats(0, 5), st.booleans()
 )
 
 
 @given(st.lists(CALLS, max_size=200))
 def test_no_sequence_of_calls_exceeds_a_limit_or_waits_for_ever(
-    calls: list[tuple[Priority, int, int, int, bool]],
+    calls: list[tuple[Priority, int, int, float, bool]],
 ) -> None:
     budget = Budget()
-    now = NOW
-    for priority, weight, orders, step, pause in calls:
-        now += step
+    now_s = 0.0
+    for priority, weight, orders, step_s, pause in calls:
+        now_s += step_s
         if pause:
-            budget.pause(now, sent_ms=now, retry_after_ms=step, banned=False)
-        wait = budget.admit(now, priority, weight=weight, orders=orders)
-        assert 0 <= wait <= 60_000
-        assert all(w.used <= w.limit for w in budget.windows)
+            _refused(budget, now_s, stated_s=step_s or None)
+        assert 0 <= _admit(budget, priority, weight, orders, at_s=now_s) <= 60_000
+        assert all(w.used <= w.limit for w in budget.windows.all)

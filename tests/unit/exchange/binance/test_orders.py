@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from exchange.binance.client import BinanceClient
+from exchange.binance.replies import ToldToWait
 from exchange.types import (
     AlgoRequest,
     AlgoStatus,
@@ -347,7 +348,8 @@ async def test_r45_a_spent_budget_is_a_refusal_with_the_code_of_too_many_request
 async def test_closing_has_a_higher_priority_than_opening(exchange: Any, client: BinanceClient, clock: Any) -> None:
     exchange.on(PLACE, order_row())
     await client.server_time_ms()
-    client.http.budget.pause(clock.now_ms(), sent_ms=clock.now_ms(), retry_after_ms=60_000, banned=False)
+    now_s = clock.monotonic()
+    client.http.budget.refused(ToldToWait(cause="HTTP 429"), sent_s=now_s, now_s=now_s, now_ms=clock.now_ms())
     assert isinstance(await client.place_order(ENTRY), Refused)
     closing = OrderRequest(
         symbol="BTCUSDT",
@@ -382,5 +384,5 @@ async def test_open_orders_of_all_symbols_cost_forty(exchange: Any, client: Bina
     exchange.on("GET /fapi/v1/openAlgoOrders", [algo_row()])
     assert len(await client.open_orders()) == 1
     assert len(await client.open_algos("BTCUSDT")) == 1
-    used = next(w.used for w in client.http.budget.windows if w.kind == "REQUEST_WEIGHT")
+    used = next(w.used for w in client.http.budget.windows.all if w.kind == "REQUEST_WEIGHT")
     assert used == 1 + 40 + 1

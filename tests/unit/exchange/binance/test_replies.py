@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.binance.replies import FIREWALL_MS, classify, is_clock_skew, no_answer
+from exchange.binance.replies import Reply, ToldToWait, classify, is_clock_skew, no_answer
 from exchange.errors import ExchangeError, MalformedReply, RateLimited, Refusal, UnknownOutcome, Unreachable
 
 UNKNOWN_TEXT = "Unknown error, please check your request or try again later."
@@ -102,34 +102,77 @@ def test_r46_both_words_for_a_wrong_clock_are_known(code: int, skew: bool) -> No
     assert is_clock_skew(classify("GET /x", 400, _body(code), is_write=False).error) is skew
 
 
-def _limited(status: int, body: bytes, retry_after: str | None = None, now_ms: int = 0) -> RateLimited:
-    error = classify("GET /x", status, body, is_write=False, retry_after=retry_after, now_ms=now_ms).error
-    assert isinstance(error, RateLimited)
-    return error
+NOW = 1_764_000_000_000  # 2025-11-24 16:00:00 UTC
+TOMORROW, YESTERDAY = "Tue, 25 Nov 2025 16:00:00 GMT", "Sun, 23 Nov 2025 16:00:00 GMT"
 
 
-def test_r45_a_ban_says_until_when() -> None:
-    body = _body(-1003, "Way too many requests; IP(1.2.3.4) banned until 1764000120000. Please use the websocket")
+def _told(status: int, body: bytes = b"", retry_after: str | None = None, date: str | None = None) -> ToldToWait:
+    """What the answer says of waiting, and that its error agrees."""
+    reply: Reply = classify("GET /x", status, body, is_write=False, retry_after=retry_after, date=date, now_ms=NOW)
+    assert isinstance(reply.error, RateLimited)
+    assert reply.told is not None
+    assert reply.error.retry_after_ms == int((reply.told.stated_s or 0) * 1_000)
+    assert reply.error.banned == reply.told.banned
+    return reply.told
+
+
+def test_r45_a_ban_says_until_when_to_the_millisecond() -> None:
+    body = _body(-1003, "Way too many requests; IP(1.2.3.4) banned until 1764000120250. Please use the websocket")
     for status in (418, 429, 400):
-        error = _limited(status, body, now_ms=1_764_000_000_000)
-        assert (error.retry_after_ms, error.banned) == (120_000, True)
-    assert _limited(418, body, now_ms=1_764_000_999_000).retry_after_ms == 0
+        told = _told(status, body)
+        assert (told.stated_s, told.banned) == (120.25, True)
 
 
-def test_retry_after_is_honoured_where_it_is_a_number_of_seconds() -> None:
-    assert _limited(429, b"", "7").retry_after_ms == 7_000
-    for nonsense in ("Wed, 21 Oct 2026 07:28:00 GMT", "-5", "", "1e9", "99999999999"):
-        assert _limited(429, b"", nonsense).retry_after_ms == 0
+@pytest.mark.parametrize("until_ms", [NOW, NOW - 1, 1_000_000_000_000])
+def test_an_end_that_is_over_states_nothing(until_ms: int) -> None:
+    told = _told(418, _body(-1003, f"Way too many requests; IP(1.2.3.4) banned until {until_ms}."))
+    assert (told.stated_s, told.banned) == (None, True)
 
 
-def test_the_firewall_asks_for_minutes() -> None:
-    assert _limited(403, HTML_403).retry_after_ms == FIREWALL_MS
-    assert not _limited(403, HTML_403).banned
+@pytest.mark.parametrize(
+    ("retry_after", "stated_s"),
+    [("7", 7.0), (" 7 ", 7.0), ("1.5", 1.5), (TOMORROW, 86_400.0), ("0", None), ("-5", None), ("", None),
+     ("soon", None), ("1e9", None), ("nan", None), ("\u0667", None), (YESTERDAY, None), (None, None)],
+)  # fmt: skip
+def test_retry_after_is_a_number_of_seconds_or_a_date_and_nothing_else_counts(
+    retry_after: str | None, stated_s: float | None
+) -> None:
+    assert _told(429, b"", retry_after).stated_s == stated_s
+
+
+def test_a_date_is_compared_with_the_answers_own_and_not_with_our_clock() -> None:
+    assert _told(429, b"", TOMORROW, "Tue, 25 Nov 2025 15:59:55 GMT").stated_s == 5.0
+    assert _told(429, b"", TOMORROW, "yesterday").stated_s == 86_400.0
+
+
+def test_of_two_words_for_one_end_the_exact_one_counts_and_of_two_ends_the_later() -> None:
+    body = _body(-1003, f"IP(1.2.3.4) banned until {NOW + 6_300}.")
+    assert _told(418, body, "7").stated_s == 6.3
+    assert _told(418, body, "60").stated_s == 60.0
+    assert _told(418, body, "2").stated_s == 6.3
+
+
+def test_an_absurdly_late_end_is_kept_for_three_days_and_said() -> None:
+    told = _told(418, b"", "999999999")
+    assert told.stated_s == 259_200.0
+    assert "states 999999999 s" in told.cause
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "banned"),
+    [(429, _body(-1003, "Too many requests"), False), (429, b"", False), (403, HTML_403, False), (418, b"", True),
+     (400, _body(-1003, "Too many requests"), True), (429, _body(-1003, "IP banned"), True), (418, HTML_403, True)],
+)  # fmt: skip
+def test_r56_418_and_a_minus_1003_of_its_own_are_a_ban_also_without_an_end(
+    status: int, body: bytes, banned: bool
+) -> None:
+    told = _told(status, body)
+    assert (told.stated_s, told.banned) == (None, banned)
 
 
 def test_too_many_orders_concern_the_order_count_only() -> None:
-    assert classify("POST /x", 400, _body(-1015), is_write=True).order_limit
-    assert not classify("POST /x", 429, _body(-1003), is_write=True).order_limit
+    assert _told(400, _body(-1015)).orders_only
+    assert not _told(429, _body(-1003)).orders_only
 
 
 def test_a_failed_transport_leaves_a_write_unknown_and_a_read_unanswered() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from exchange.binance.limits import Priority
 from exchange.binance.server_time import ServerTime
 from exchange.errors import Unreachable
 
@@ -31,7 +32,8 @@ class Machine:
     async def sleep(self, seconds: float) -> None:
         self.ms += int(seconds * 1000)
 
-    async def read(self) -> int:
+    async def read(self, priority: Priority) -> int:
+        assert priority is Priority.TRADE, "nobody is in a hurry"
         self.asked += 1
         if self.is_down:
             raise Unreachable("no answer")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from exchange.binance.limits import Priority
 from exchange.binance.server_time import ServerTime
 from fsm.config import Settings
 from fsm.live.alerts import Alerts
@@ -43,7 +44,7 @@ class World:
     def true_ms(self) -> int:
         return EXCHANGE_MS + int(self.s * 1000) + self.exchange_off_ms
 
-    async def read(self) -> int:
+    async def read(self, priority: Priority) -> int:
         self.asked += 1
         return self.true_ms()
 
