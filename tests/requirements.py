@@ -95,6 +95,7 @@ PROMISES = {
     73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
     "waits where the settings say so.",
     76: "Time is the exchange's: no step, drift or sleep of this machine ends a limit or ages a candle.",
+    77: "No limit acts on a transfer; a fall that nothing explains is looked up first, and a real loss acts at once.",
     79: "A database that is removed, replaced or cut off under the bot is noticed within seconds: the last stops "
     "leave, the operator is told, and the bot ends.",
     84: "A stop that gets no answer is sent again under its id on another connection; what hangs holds up nothing.",

@@ -23,12 +23,23 @@ class IncomeType(StrEnum):
 
 
 class Ledger:
-    """Wallet balance = opening balance + the sum of all rows in USDT, exactly."""
+    """Wallet balance = opening balance + the sum of all rows in USDT, exactly.
+
+    ``shown_ms`` holds, by transaction id, from when on a row is shown: on the exchange a transfer may change the
+    balance up to a minute before the list of income has it (seen 2026-11).
+    """
 
     def __init__(self, balance: Decimal) -> None:
         self.opening_balance = balance
         self.wallet = balance
         self.rows: list[Income] = []
+        self.shown_ms: dict[int, int] = {}
+
+    def shown(self, now_ms: int) -> list[Income]:
+        """The rows that the exchange tells of by now."""
+        if not self.shown_ms:
+            return self.rows
+        return [row for row in self.rows if self.shown_ms.get(row.transaction_id, 0) <= now_ms]
 
     def post(
         self,
@@ -39,6 +50,7 @@ class Ledger:
         at_ms: int,
         trade_id: int | None = None,
         asset: str = ASSET,
+        shown_after_ms: int = 0,
     ) -> None:
         """Book one row; an amount of zero leaves no row, as on the exchange."""
         if amount == 0:
@@ -53,4 +65,6 @@ class Ledger:
             trade_id="" if trade_id is None else str(trade_id),
         )
         self.rows.append(row)
+        if shown_after_ms:
+            self.shown_ms[row.transaction_id] = at_ms + shown_after_ms
         self.wallet += amount if asset == ASSET else 0

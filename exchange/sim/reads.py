@@ -100,7 +100,7 @@ class Reads:
         """Rows of the ledger in [start_ms, end_ms], oldest first."""
         return [
             row
-            for row in self.state.ledger.rows
+            for row in self.state.ledger.shown(self.state.now_ms)
             if row.time_ms >= start_ms
             and (end_ms is None or row.time_ms <= end_ms)
             and (symbol is None or row.symbol == symbol)

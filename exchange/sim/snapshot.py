@@ -33,6 +33,7 @@ class _Saved(msgspec.Struct, frozen=True, kw_only=True):
     algos: list[AlgoState]
     fills: list[Fill]
     income: list[Income]
+    income_shown_ms: list[tuple[int, int]] = []
 
 
 def save(state: VenueState) -> bytes:
@@ -53,6 +54,7 @@ def save(state: VenueState) -> bytes:
             algos=list(state.algos),
             fills=state.fills,
             income=state.ledger.rows,
+            income_shown_ms=sorted(state.ledger.shown_ms.items()),
         ),
         order="deterministic",
     )
@@ -69,7 +71,7 @@ def load(
     if found.version != _VERSION:
         raise ValueError(f"the saved account has version {found.version}, not {_VERSION}; start afresh with FRESH=1")
     ledger = Ledger(found.opening_balance)
-    ledger.rows, ledger.wallet = found.income, found.wallet
+    ledger.rows, ledger.wallet, ledger.shown_ms = found.income, found.wallet, dict(found.income_shown_ms)
     state = VenueState(settings=found.settings, filters=filters, brackets=brackets, ledger=ledger)
     state.now_ms = found.now_ms
     state.ids_made = found.ids_made

@@ -35,7 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``slippage`` is a fraction of the price, always against us. ``depth_usdt`` is the notional that one price level
     holds; None means that any quantity is filled at the first level. A new account is CROSSED at 20×, as on Binance.
-    With ``bnb_price`` (USDT) commission is paid in BNB.
+    With ``bnb_price`` (USDT) commission is paid in BNB. The ledger shows a transfer ``transfer_delay_ms`` after the
+    balance does.
     """
 
     maker_rate: Decimal
@@ -45,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     leverage: int = 20
     margin_type: MarginType = MarginType.CROSSED
     bnb_price: Decimal | None = None
+    transfer_delay_ms: int = 0
 
 
 class VenueState:

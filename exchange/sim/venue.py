@@ -248,21 +248,22 @@ class Venue(Reads):
         state.emit_account("MARGIN_TYPE_CHANGE", symbol)
         return changed
 
-    def deposit(self, amount: Decimal) -> None:
-        """Money arrives from outside."""
+    def deposit(self, amount: Decimal, *, shown_after_ms: int | None = None) -> None:
+        """Money arrives from outside; the ledger shows it that much later, or as the settings say."""
         if amount <= 0:
             raise ValueError(f"a deposit of {amount} USDT is none")
-        self._transfer(amount, "DEPOSIT")
+        self._transfer(amount, "DEPOSIT", shown_after_ms)
 
-    def withdraw(self, amount: Decimal) -> None:
+    def withdraw(self, amount: Decimal, *, shown_after_ms: int | None = None) -> None:
         """Money leaves; only what no position or order uses can."""
         if amount <= 0:
             raise ValueError(f"a withdrawal of {amount} USDT is none")
         if amount > self.state.available():
             raise Refusal(-2018, "Balance is insufficient.")
-        self._transfer(-amount, "WITHDRAW")
+        self._transfer(-amount, "WITHDRAW", shown_after_ms)
 
-    def _transfer(self, amount: Decimal, reason: str) -> None:
-        amount = money(amount)
-        self.state.ledger.post(IncomeType.TRANSFER, amount, symbol="", at_ms=self.state.now_ms)
+    def _transfer(self, amount: Decimal, reason: str, shown_after_ms: int | None) -> None:
+        amount, state = money(amount), self.state
+        after_ms = state.settings.transfer_delay_ms if shown_after_ms is None else shown_after_ms
+        state.ledger.post(IncomeType.TRANSFER, amount, symbol="", at_ms=state.now_ms, shown_after_ms=after_ms)
         self.state.emit_account(reason, balance_change=amount)

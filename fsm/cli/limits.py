@@ -73,6 +73,7 @@ def _stored(path: Path) -> dict[str, Any]:
         "equity": Decimal(body["equity"]) if "equity" in body else (equity.equity if equity else None),
         "budgets": budgets,
         "action": body.get("action"),
+        "unexplained": body.get("unexplained"),
         **account,
     }
 
@@ -119,6 +120,7 @@ def _configured(options: Options) -> dict[str, Any]:
         "equity": None,
         "budgets": [{**budget, "left": None, "used_pct": None, "exceeded": False} for budget in budgets],
         "action": config.settings.limits.action.value,
+        "unexplained": None,
         "halt": None,
         "breach": None,
         "paused": False,
@@ -170,6 +172,9 @@ def _obstacles(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"halted for {halt['cause']} since {shown(halt['since_ms'])} UTC, until `resume`{_or_period(halt)}"
     if breach is not None and (halt is None or halt["cause"] != breach["cause"]):
         yield f"{breach['cause']} was hit at {shown(breach['since_ms'])} UTC"
+    if found["unexplained"] is not None and found["daemon_running"]:
+        gone = abs(Decimal(found["unexplained"]))
+        yield f"{gone:,.2f} USDT are gone and not explained yet: looked up, for two minutes at most"
     if found["paused"]:
         yield "paused by the operator, until `resume`"
 

@@ -125,7 +125,11 @@ class Engine:
             return self.account.halt.cause
         if self.account.paused:
             return "PAUSED"
-        return self._blocked_for(symbol) or ("" if self.equity is not None else "EQUITY_UNKNOWN")
+        if self._blocked_for(symbol):
+            return self._blocked_for(symbol)
+        if self.equity is None:
+            return "EQUITY_UNKNOWN"
+        return "EQUITY_UNEXPLAINED" if self.equity.is_doubtful else ""
 
     def consider(self, event: CandleClosed, *, equity_age_ms: int = 0) -> Considered | None:
         """Read a candle and decide nothing, so that other work may go on between many symbols of one close.
@@ -194,7 +198,7 @@ class Engine:
 
     def _command_portfolio(self, portfolio: Portfolio) -> Portfolio:
         """A resume is held back by a loss limit that is exceeded at this moment."""
-        held = holding_limit(self.account, portfolio.equity, self.policy) if self.equity else ""
+        held = holding_limit(self.account, self.equity.settled, self.policy) if self.equity else ""
         return replace(portfolio, blocked=held)
 
     def _fire(self, symbol: str, made: Move, event: SymbolEvent) -> list[Step]:
@@ -204,7 +208,7 @@ class Engine:
         after = self.record(symbol)
         self._track(after)
         if made.booked is not None:
-            equity = self.equity.account.equity if self.equity else None
+            equity = self.equity.settled if self.equity else None
             booked = trade_booked(self.account, made.booked, equity)
             self._change_account(event.at_ms, ("TRADE_BOOKED",), booked)
         return [step]
@@ -251,7 +255,12 @@ class Engine:
         self.equity = event
         step = read_equity(self.account, event, self.policy)
         self._change_account(event.at_ms, step.changes, step.record)
-        return replace(step, breached=step.breached or self._behind(), ended=self._ended(step, event.at_ms))
+        return replace(
+            step,
+            breached=step.breached or self._behind(),
+            ended=self._ended(step, event.at_ms),
+            undone=step.undone or self._undone(),
+        )
 
     def _behind(self) -> HaltCause | None:
         """The breach that some symbol does not follow yet."""
@@ -264,6 +273,15 @@ class Engine:
             for record in self.machines.records()
         )
         return HaltCause(breach.cause) if late else None
+
+    def _undone(self) -> HaltCause | None:
+        """A limit that was taken back while a symbol is still halted for it."""
+        undone = self.account.undone
+        if undone is None:
+            return None
+        halts = (record.halt for record in self.machines.records() if record.state is not State.FLATTEN)
+        late = any(h is not None and h.cause == undone.cause and h.since_ms <= undone.since_ms for h in halts)
+        return HaltCause(undone.cause) if late else None
 
     def _ended(self, step: AccountStep, at_ms: int) -> tuple[HaltCause, ...]:
         """Limits whose period is over while a symbol is still halted for them."""
@@ -290,7 +308,7 @@ class Engine:
             if after.breach is None:
                 return after
             raise Rejected("EQUITY_UNKNOWN", "the account was not read yet: try again in a moment")
-        equity = self.equity.account.equity
+        equity = self.equity.settled
         after = resumed(after, equity)
         held = holding_limit(after, equity, self.policy)
         if held:

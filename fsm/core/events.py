@@ -8,6 +8,7 @@ import msgspec
 
 from exchange.types import Account, MarkPrice, Outcome, SymbolSnapshot
 from fsm.core.intents import Intent
+from fsm.core.records import ZERO
 from rules.regime import RegimeState
 
 
@@ -92,11 +93,35 @@ class Commanded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class EquityRead(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """One consistent snapshot of the account. ``transfers`` is the sum of all deposits minus withdrawals so far."""
+    """One consistent snapshot of the account. ``transfers`` is the sum of all deposits minus withdrawals so far.
+
+    ``unexplained`` is how much of the wallet's change neither the ledger nor a fill explains yet: above zero it may be
+    a deposit, below zero a withdrawal or a loss. ``written_off`` was unexplained for so long that it now counts as a
+    loss, which happened after ``explained_ms``. ``late`` is the part of the transfers that had been written off before,
+    and ``transferred_ms`` the oldest transfer that was not known at the last reading.
+    """
 
     at_ms: int
     account: Account
     transfers: Decimal
+    unexplained: Decimal = ZERO
+    written_off: Decimal = ZERO
+    explained_ms: int | None = None
+    late: Decimal = ZERO
+    transferred_ms: int | None = None
 
+    @property
+    def settled(self) -> Decimal:
+        """Equity as if what nobody can explain yet had come from outside, or gone there."""
+        return self.account.equity - self.unexplained
+
+    @property
+    def is_doubtful(self) -> bool:
+        """So much is gone without a word that nothing should be entered before it is known where."""
+        return -self.unexplained * 100 > self.account.equity * DOUBTFUL_PCT and self.unexplained < 0
+
+
+DOUBTFUL_PCT = Decimal("0.1")
+"""Of equity: below it, an unexplained fall is a fee that the ledger does not show yet, and no reason to wait."""
 
 SymbolEvent = CandleClosed | SetupEnded | IntentEnded | EntryShownAbsent | SymbolObserved | DeadlinePassed | Commanded

@@ -39,12 +39,18 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountStep(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account event changed: the record after it, a row per change, limits hit and limits that ended."""
+    """What an account event changed: the record after it, a row per change, limits hit and limits that ended.
+
+    ``doubted`` is the limit that would be hit if what is unexplained were a loss; ``undone`` one that was hit by what
+    has turned out to be a transfer.
+    """
 
     record: AccountRecord
     changes: tuple[str, ...] = ()
     breached: HaltCause | None = None
     ended: tuple[HaltCause, ...] = ()
+    undone: HaltCause | None = None
+    doubted: HaltCause | None = None
     budgets: tuple[Budget, ...] = ()
 
 
@@ -68,41 +74,92 @@ def _keys_of_day(day: int) -> Mapping[str, str]:
 
 
 def read_equity(record: AccountRecord, event: EquityRead, policy: Policy) -> AccountStep:
-    """Judge one consistent account snapshot. Transfers move every baseline, so they are neither profit nor loss."""
-    equity = event.account.equity
-    after, changes = _moved_by_transfers(record, event.transfers)
+    """Judge one consistent account snapshot. Transfers move every baseline, so they are neither profit nor loss.
+
+    What nobody can explain yet is judged as if it were a transfer: a deposit must not look like profit, nor a
+    withdrawal hit a limit (R77). It does not last: the caller looks it up, and counts it as a loss when that takes too
+    long.
+    """
+    equity = event.settled
+    before, changes = _with_loss_written_off(record, event)
+    after, moved = _moved_by_transfers(before, event)
     after, started = _roll(after, event.at_ms, equity)
-    changes += started
-    if equity > after.equity_high:
-        after = replace(after, equity_high=equity)
+    changes += moved + started
+    if min(equity, event.account.equity) > after.equity_high:
+        after = replace(after, equity_high=min(equity, event.account.equity))
         changes += ("EQUITY_HIGH",)
     after, over = _end_breach(after, event.at_ms, policy)
     changes += tuple("LIMIT_ENDED" for _ in over)
-    ended = over if policy.auto_resume else ()
+    after, undone = _undo_breach(before, after, event, policy)
+    changes += ("LIMIT_UNDONE",) if undone else ()
     found = budgets(after, equity, policy)
-    breached = next((b.cause for b in found if b.exceeded), None)
-    if breached is None or after.breach is not None:
-        return AccountStep(record=after, changes=changes, ended=ended, budgets=found)
+    step = AccountStep(
+        record=after, changes=changes, ended=over if policy.auto_resume else (), undone=undone, budgets=found
+    )
+    breached = _exceeded(found)
+    if breached is None:
+        return replace(step, doubted=_exceeded(budgets(after, event.account.equity, policy)))
+    if after.breach is not None:
+        return step
     flag = Flag(breached, event.at_ms)
     after = replace(after, breach=flag, halt=after.halt or flag)
-    changes += ("LIMIT_BREACHED",)
-    return AccountStep(record=after, changes=changes, breached=breached, ended=ended, budgets=found)
+    return replace(step, record=after, changes=(*changes, "LIMIT_BREACHED"), breached=breached)
 
 
-def _moved_by_transfers(record: AccountRecord, transfers: Decimal) -> tuple[AccountRecord, tuple[str, ...]]:
-    """Before anything was measured nothing moves: what was paid in long ago is not a lost peak (R37, R39)."""
-    delta = transfers - record.transfers
+def _exceeded(found: tuple[Budget, ...]) -> HaltCause | None:
+    return next((budget.cause for budget in found if budget.exceeded), None)
+
+
+def _with_loss_written_off(record: AccountRecord, event: EquityRead) -> tuple[AccountRecord, tuple[str, ...]]:
+    """What fell before a period began is no loss of that period, which began as if nothing had fallen."""
+    since_ms = event.explained_ms
+    if event.written_off == 0 or since_ms is None:
+        return record, ()
+    lowered = {
+        name: replace(period, start_equity=period.start_equity + event.written_off)
+        for name, period in _periods(record).items()
+        if period.key > period_keys(since_ms)[name]
+    }
+    return replace(record, written_off_ms=since_ms, **lowered), ("WRITTEN_OFF",)
+
+
+def _periods(record: AccountRecord) -> dict[str, Period]:
+    return {name: period for name in PERIOD_CAUSES if (period := getattr(record, name)) is not None}
+
+
+def _moved_by_transfers(record: AccountRecord, event: EquityRead) -> tuple[AccountRecord, tuple[str, ...]]:
+    """Before anything was measured nothing moves: what was paid in long ago is not a lost peak (R37, R39).
+
+    A period that does not contain what was written off has nothing to get back when it proves a transfer.
+    """
+    delta = event.transfers - record.transfers
     if delta == 0:
         return record, ()
     if record.day is None:
-        return replace(record, transfers=transfers), ("TRANSFER",)
-    moved = {
-        name: replace(period, start_equity=period.start_equity + delta)
-        for name in PERIOD_CAUSES
-        if (period := getattr(record, name)) is not None
-    }
+        return replace(record, transfers=event.transfers), ("TRANSFER",)
+    keys = period_keys(record.written_off_ms) if record.written_off_ms is not None else {}
+    moved: dict[str, Period] = {}
+    for name, period in _periods(record).items():
+        began_after = period.key > keys.get(name, period.key)
+        back = delta - event.late if began_after else delta
+        moved[name] = replace(period, start_equity=period.start_equity + back)
     high = max(record.equity_high + delta, ZERO)
-    return replace(record, transfers=transfers, equity_high=high, **moved), ("TRANSFER",)
+    return replace(record, transfers=event.transfers, equity_high=high, **moved), ("TRANSFER",)
+
+
+def _undo_breach(
+    before: AccountRecord, after: AccountRecord, event: EquityRead, policy: Policy
+) -> tuple[AccountRecord, HaltCause | None]:
+    """A limit that was hit before a transfer was known of, and that this transfer alone explains, was none."""
+    breach, transferred_ms = after.breach, event.transferred_ms
+    if breach is None or transferred_ms is None or transferred_ms > breach.since_ms:
+        return after, None
+    was = _exceeded(budgets(before, event.settled, policy))
+    if was is None or _exceeded(budgets(after, event.settled, policy)) is not None:
+        return after, None
+    halt = None if after.halt is not None and after.halt.cause == breach.cause else after.halt
+    flag = Flag(breach.cause, event.at_ms)
+    return replace(after, breach=None, halt=halt, undone=flag), HaltCause(breach.cause)
 
 
 def _roll(record: AccountRecord, at_ms: int, equity: Decimal) -> tuple[AccountRecord, tuple[str, ...]]:

@@ -241,7 +241,9 @@ class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine remembers of the account as a whole. Transfers move the baselines, not the losses.
 
     ``breach`` is the loss limit that is exceeded or whose period is not over yet; ``halt`` why nothing is entered,
-    which may be the same or the operator's own wish.
+    which may be the same or the operator's own wish. ``written_off_ms``: the latest fall that nobody explained in time,
+    and that counts as a loss, happened after this moment. ``undone`` is the latest limit that was hit by a transfer,
+    taken back when that became known.
     """
 
     day: Period | None = None
@@ -252,3 +254,5 @@ class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     breach: Flag | None = None
     paused: bool = False
     transfers: Decimal = ZERO
+    written_off_ms: int | None = None
+    undone: Flag | None = None

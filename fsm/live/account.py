@@ -5,40 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-import msgspec
 import structlog
 
 from exchange.errors import ExchangeError
-from exchange.types import Account, Income
 from fsm.core.commands import Rejected
 from fsm.core.events import Commanded, EquityRead
 from fsm.core.limits import AccountStep, Budget
 from fsm.core.policy import LimitAction
-from fsm.core.records import ZERO, Flag, HaltCause
+from fsm.core.records import Flag, HaltCause, SymbolRecord
 from fsm.live.fence import Fence
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
-from store import queries
+from fsm.live.wallet import NAME, Explanation, Wallet
 from store.errors import StoreError
 
 log = structlog.get_logger("fsm.account")
 
-TRANSFER_TYPES = frozenset(
-    {"TRANSFER", "INTERNAL_TRANSFER", "CROSS_COLLATERAL_TRANSFER", "COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW",
-     "STRATEGY_UMFUTURES_TRANSFER", "WELCOME_BONUS", "AUTO_EXCHANGE"}
-)  # fmt: skip
-"""Money that came or went from outside (GET /fapi/v1/income, checked 2026-11)."""
-
-CURSOR = "transfers_cursor"
 WRITE_EVERY_S, HOUR_MS = 300.0, 3_600_000
 """An unchanged equity is still a curve: a point every five minutes, and in each hour of a market that runs fast."""
 
+DOUBT_LOOK_S = 2.0
+"""How often the account is read while something about it is unexplained."""
 
-class _Cursor(msgspec.Struct, frozen=True):
-    """Up to where transfers are summed: everything before ``at_ms``, and these of that very millisecond."""
 
-    at_ms: int
-    seen: tuple[int, ...] = ()
+LIMIT_NEWS = {
+    "hit": "{} was hit: no entries",
+    "ended": "{} is over: entries are allowed again",
+    "stale": "equity could not be read for too long: no entries until it can",
+    "doubt": "{} are gone from the account, and no fill, fee, funding or transfer in the exchange's ledger explains it "
+    "yet: no entries, and no limit acts on it, while it is looked up (two minutes at most)",
+    "explained": "the {} that were gone are explained: by a transfer, or by results that count as such",
+    "written off": "{} are gone and nothing explains it: it counts as a loss from now on. Should it turn out to be a "
+    "transfer, a limit that it hit is taken back",
+    "undone": "{} is taken back: it was hit by a transfer that the exchange's ledger showed only now. Entries are "
+    "allowed again; positions that were closed for it stay closed",
+}
+"""What the operator is told of limits; {} is the limit's name, or the amount."""
 
 
 class AccountDesk:
@@ -54,10 +56,12 @@ class AccountDesk:
         self._written_s, self._written_hour = float("-inf"), 0
         self._good_s = shared.clock.monotonic()
         self._is_stale = self._acted = False
-        self._wallet: Decimal | None = None
         self._budgets: tuple[Budget, ...] = ()
-        found = queries.document(shared.books.store, CURSOR)
-        self._cursor = None if found is None else msgspec.json.decode(found.body_json, type=_Cursor)
+        self._wallet = Wallet(
+            shared.books.store, shared.exchange, traded=self._traded, monotonic=shared.clock.monotonic
+        )
+        self._fills_seen: dict[str, int | None] = {}
+        self._in_doubt: Decimal | None = None
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -67,7 +71,8 @@ class AccountDesk:
     async def run(self) -> None:
         """Read equity every so often, whatever else happens."""
         while True:
-            await self._shared.clock.sleep(self._shared.in_force.settings.loops.equity_interval_ms / 1000)
+            interval_s = self._shared.in_force.settings.loops.equity_interval_ms / 1000
+            await self._shared.clock.sleep(interval_s if self._in_doubt is None else min(interval_s, DOUBT_LOOK_S))
             await self.try_read()
 
     async def try_read(self) -> bool:
@@ -115,12 +120,26 @@ class AccountDesk:
         shared = self._shared
         began_s = shared.clock.monotonic()
         account = await shared.exchange.account()
-        transfers, cursor = await self._transfers(account)
+        found = await self._wallet.explain(account)
         at_ms = shared.clock.now_ms()
-        step = shared.engine.read_equity(EquityRead(at_ms=at_ms, account=account, transfers=transfers))
-        if cursor != self._cursor:
-            shared.books.document(CURSOR, at_ms, cursor)
-        self._cursor, self._wallet = cursor, account.wallet_balance
+        event = EquityRead(
+            at_ms=at_ms,
+            account=account,
+            transfers=shared.engine.account.transfers + found.transfers,
+            unexplained=found.unexplained,
+            written_off=found.written_off,
+            explained_ms=found.after.explained_ms,
+            late=found.late,
+            transferred_ms=found.transferred_ms,
+        )
+        with shared.books.together():  # a transfer is counted and remembered at once, or neither
+            step = shared.engine.read_equity(event)
+            if found.after != self._wallet.kept:
+                shared.books.document(NAME, at_ms, found.after)
+        self._wallet.kept = found.after
+        if found.after.since_ms is None:
+            self._fills_seen = {record.symbol: _last_fill(record) for record in shared.engine.machines.records()}
+        self._tell(event, step, found)
         shared.freshness.read_at(began_s)
         self._budgets = step.budgets
         hour = at_ms // HOUR_MS
@@ -129,33 +148,45 @@ class AccountDesk:
             self._written_s, self._written_hour = began_s, hour
         self._apply(step, at_ms)
 
-    async def _transfers(self, account: Account) -> tuple[Decimal, _Cursor]:
-        """All deposits less withdrawals; the ledger is only read when the wallet has changed since the last time."""
-        known = self._shared.engine.account.transfers
-        cursor = self._cursor
-        if cursor is None:  # the first start: what was there before is no profit of ours, and none is summed
-            return known, _Cursor(account.update_time_ms, tuple(await self._ids_at(account.update_time_ms)))
-        if account.wallet_balance == self._wallet:
-            return known, cursor
-        for row in await self._shared.exchange.income(start_ms=cursor.at_ms):
-            if row.time_ms > account.update_time_ms and row.time_ms > cursor.at_ms:
-                continue  # after the snapshot: the next reading counts it
-            if row.transaction_id in cursor.seen and row.time_ms == cursor.at_ms:
-                continue
-            known += row.income if _is_transfer(row) else ZERO
-            same = row.time_ms == cursor.at_ms
-            cursor = _Cursor(max(row.time_ms, cursor.at_ms), (*(cursor.seen if same else ()), row.transaction_id))
-        return known, cursor
+    def _traded(self) -> list[str]:
+        """Where fills of ours may have changed the wallet since it was last explained."""
+        records = self._shared.engine.machines.records()
+        filled = {r.symbol for r in records if _last_fill(r) != self._fills_seen.get(r.symbol, _last_fill(r))}
+        return sorted(filled | set(self._shared.engine.active()))
 
-    async def _ids_at(self, at_ms: int) -> list[int]:
-        rows = await self._shared.exchange.income(start_ms=at_ms)
-        return [row.transaction_id for row in rows if row.time_ms == at_ms]
+    def _tell(self, event: EquityRead, step: AccountStep, found: Explanation) -> None:
+        """An unexplained fall when it begins to matter, what became of it, and what was counted without a word."""
+        books, gone = self._shared.books, -event.unexplained
+        matters = event.is_doubtful or step.doubted is not None
+        if matters and self._in_doubt is None:
+            self._in_doubt = gone
+            would = step.doubted.value if step.doubted else None
+            books.note(event.at_ms, "EQUITY_UNEXPLAINED", "WALLET", usdt=gone, would_hit=would)
+            log.warning("equity_unexplained", reason="EQUITY_UNEXPLAINED", usdt=str(gone), would_hit=would)
+            self._on_limit("doubt", f"{gone:,.2f} USDT")
+        elif not matters and self._in_doubt is not None:
+            was, self._in_doubt = self._in_doubt, None
+            how = "GIVEN_UP" if found.written_off else "TRANSFER" if found.transfers else "RESULT"
+            books.note(event.at_ms, "EQUITY_EXPLAINED", how, usdt=was, transfers=found.transfers)
+            log.info("equity_explained", reason=how, usdt=str(was), transfers=str(found.transfers))
+            if not found.written_off:
+                self._on_limit("explained", f"{was:,.2f} USDT")
+        if found.written_off:
+            self._on_limit("written off", f"{-found.written_off:,.2f} USDT")
+        if found.taken_for_deposit:
+            books.note(event.at_ms, "TAKEN_FOR_DEPOSIT", "WALLET", usdt=found.taken_for_deposit)
+            log.warning("taken_for_deposit", reason="WALLET", usdt=str(found.taken_for_deposit))
 
     def _apply(self, step: AccountStep, at_ms: int) -> None:
         """A limit that was hit halts every symbol, or flattens it; one whose period ended lets them go on."""
         for cause in step.ended:
             self._command_all("resume", cause, at_ms)
             self._on_limit("ended", cause.value)
+        if step.undone is not None:
+            self._command_all("resume", step.undone, at_ms)
+            log.warning("limit_undone", reason=step.undone.value)
+            if "LIMIT_UNDONE" in step.changes:
+                self._on_limit("undone", step.undone.value)
         if step.breached is not None:
             flatten = self._shared.engine.policy.limit_action is LimitAction.FLATTEN
             self._command_all("flatten" if flatten else "halt", step.breached, at_ms)
@@ -170,5 +201,5 @@ class AccountDesk:
                 log.info("command_refused", symbol=symbol, reason=refused.guard, command=command)
 
 
-def _is_transfer(row: Income) -> bool:
-    return row.income_type in TRANSFER_TYPES and row.asset == "USDT"
+def _last_fill(record: SymbolRecord) -> int | None:
+    return record.trade.last_fill_id if record.trade is not None else record.last_fill_id

@@ -19,8 +19,8 @@ from exchange.errors import ExchangeError
 from exchange.types import Income
 from fsm.core.booking import LEDGER_TYPES
 from fsm.core.records import ZERO
-from fsm.live.account import TRANSFER_TYPES
 from fsm.live.shared import Shared
+from fsm.live.wallet import is_transfer
 from store import queries
 from store.rows import FillRow
 from store.views import TradeRow
@@ -155,7 +155,7 @@ class Bookkeeper:
             exchange=_sum(pair.exchange for pair in pairs),
             converted_usdt=sum((pair.converted for pair in pairs), ZERO),
             wrong=wrong,
-            transfers=_totals(row for row in of_day if row.income_type in TRANSFER_TYPES),
+            transfers=_totals(row for row in of_day if is_transfer(row)),
             other=_totals(row for row in of_day if self._is_foreign(row)),
         )
         log.log(_LEVEL[reason], "bookkeeping", reason=reason, day=day, trades=len(pairs), wrong=len(wrong))
@@ -165,7 +165,7 @@ class Bookkeeper:
 
     def _is_foreign(self, row: Income) -> bool:
         """A row of a fill that is in no book of ours, or of a kind that no trade brings about."""
-        if row.income_type in TRANSFER_TYPES or row.income_type in LEDGER_TYPES:
+        if is_transfer(row) or row.income_type in LEDGER_TYPES:
             return False
         if row.income_type not in FILL_TYPES:
             return True

@@ -19,7 +19,7 @@ from fsm.core.legs import planned_stop
 from fsm.core.move import Step
 from fsm.core.records import Flag
 from fsm.live import documents
-from fsm.live.account import AccountDesk
+from fsm.live.account import LIMIT_NEWS, AccountDesk
 from fsm.live.alerts import Alerts
 from fsm.live.bookkeeping import Bookkeeper
 from fsm.live.commands import Commands
@@ -300,11 +300,7 @@ class Daemon:
         return self._vain.count
 
     def _limit_changed(self, what: str, cause: str) -> None:
-        text = {
-            "hit": f"{cause} was hit: no entries",
-            "ended": f"{cause} is over: entries are allowed again",
-            "stale": "equity could not be read for too long: no entries until it can",
-        }[what]
+        text = LIMIT_NEWS[what].format(cause)
         self.say("kill_switch", text, key=f"{cause} {what} {self.shared.clock.now_ms()}")
 
     def _books_differ(self, day: str, text: str) -> None:

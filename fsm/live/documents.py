@@ -59,6 +59,7 @@ def limits(shared: Shared, budgets: tuple[Budget, ...]) -> dict[str, Any]:
         "open_risk": {"allowed": open_risk_max, "used": portfolio.open_risk},
         "exposure": {"allowed": exposure_max, "used": portfolio.exposure},
         "action": policy.limit_action.value,
+        "unexplained": engine.equity.unexplained if engine.equity is not None and engine.equity.is_doubtful else None,
         "halt": None if engine.account.halt is None else engine.account.halt.cause,
         "paused": engine.account.paused,
     }

@@ -217,6 +217,8 @@ def set_conditions(emulator: Emulator, conditions: Conditions) -> None:
         if not Decimal(0) <= conditions.slippage < 1:
             raise FaultError(f"settings.slippage: {conditions.slippage} is not a fraction")
         settings = replace(settings, slippage=conditions.slippage)
+    if conditions.transfer_delay_ms is not None:
+        settings = replace(settings, transfer_delay_ms=max(conditions.transfer_delay_ms, 0))
     emulator.state.settings = settings
     if conditions.strict_user_stream is not None:
         emulator.user_feed.strict = conditions.strict_user_stream

@@ -16,13 +16,15 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     ``depth_usdt``: notional on one level of the book (0 = no limit), which makes partial fills and remainders;
     ``slippage``: the distance between levels, a fraction of the price; ``strict_user_stream``: only connections
-    with a list of events hear any; ``retry_after``: 429 and 418 say how long to wait.
+    with a list of events hear any; ``retry_after``: 429 and 418 say how long to wait; ``transfer_delay_ms``: so much
+    later than the balance does the list of income show a deposit or withdrawal.
     """
 
     depth_usdt: Decimal | None = None
     slippage: Decimal | None = None
     strict_user_stream: bool | None = None
     retry_after: bool | None = None
+    transfer_delay_ms: int | None = None
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from exchange.sim.venue import Venue
@@ -20,6 +22,19 @@ def test_open_and_closed_orders_survive(desk) -> None:
     assert again.account() == venue.account()
     assert again.income() == venue.income()
     assert again.symbol_config("BTCUSDT") == venue.symbol_config("BTCUSDT")
+
+
+def test_a_transfer_that_the_ledger_does_not_show_yet_is_shown_in_its_time(desk) -> None:
+    """R77: the balance has it at once, also across a saved account."""
+    venue = desk.venue
+    wallet = venue.account().wallet_balance
+    venue.withdraw(Decimal("100"), shown_after_ms=60_000)
+    assert (venue.account().wallet_balance, venue.income()) == (wallet - 100, [])
+    again = Venue.load(venue.save(), filters=venue.filters(), brackets=venue.state.brackets)
+    for wait_ms, shown in ((59_999, []), (1, [-100])):
+        for _ in again.advance(again.now_ms + wait_ms, {}):
+            pass
+        assert [row.income for row in again.income()] == shown
 
 
 @pytest.mark.parametrize(
