@@ -36,7 +36,7 @@ class CandleFileError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CandleColumns:
-    """Candles in order of time, aligned to their timeframe, possible as prices. Hours may be missing."""
+    """Candles in order of time, aligned to their timeframe, possible as prices. Some may be missing."""
 
     symbol: str
     timeframe: Timeframe
@@ -146,18 +146,31 @@ def _read_joined(paths: Sequence[Path], symbol: str, timeframe: Timeframe) -> Ca
 
 
 def _read_candle_rows(path: Path, timeframe: Timeframe) -> FloatArray:
+    """The rows that can be true. One that contradicts itself counts as missing, as from the exchange (R66)."""
     rows = _read_rows(path, _CANDLE_HEADER)
     _check_times(path, rows, step_ms=timeframe.ms)
+    possible: FloatArray = rows[contradiction_of(rows) == ""]
+    if not len(possible):
+        raise CandleFileError(f"{path}:2: no row can be true: {contradiction_of(rows)[0]}")
+    return possible
+
+
+def contradiction_of(rows: FloatArray) -> npt.NDArray[np.str_]:
+    """What is wrong with each row of numbers (time, open, high, low, close, volume); empty where nothing is."""
     opens, highs, lows, closes, volumes = rows[:, 1:].T
-    _require(path, lows > 0, "the low is not above zero")
-    _require(path, lows <= np.minimum(opens, closes), "the low is above the open or the close")
-    _require(path, highs >= np.maximum(opens, closes), "the high is below the open or the close")
-    _require(path, volumes >= 0, "the volume is below zero")
-    return rows
+    wrong = (
+        (~np.isfinite(rows).all(axis=1), "a number is not finite"),
+        (~(lows > 0), "the low is not above zero"),
+        (lows > np.minimum(opens, closes), "the low is above the open or the close"),
+        (highs < np.maximum(opens, closes), "the high is below the open or the close"),
+        (volumes < 0, "the volume is below zero"),
+    )
+    return np.select([here for here, _ in wrong], [what for _, what in wrong], default="")
 
 
 def _read_funding(path: Path) -> FloatArray:
     rows = _read_rows(path, _FUNDING_HEADER)
+    _require(path, np.asarray(np.isfinite(rows).all(axis=1)), "a number is not finite")
     _check_times(path, rows, step_ms=1)
     _require(path, np.abs(rows[:, 1]) < 1, "a funding rate is a fraction, so it is between -1 and 1")
     return rows
@@ -186,7 +199,6 @@ def _read_rows(path: Path, header: str) -> FloatArray:
         raise _first_bad_line(path, lines, columns) from None
     if rows.shape != (len(lines), columns):
         raise _first_bad_line(path, lines, columns)
-    _require(path, np.asarray(np.isfinite(rows).all(axis=1)), "a number is not finite")
     return rows
 
 

@@ -5,6 +5,7 @@ ExchangeError
 ├── UnknownOutcome     nobody can say whether it happened: look before doing anything
 ├── RateLimited        we must wait (429, 418, or our own budget); nothing was sent or it was refused
 ├── Unreachable        a read could not be answered (transport, time-out, 5xx)
+│   └── CandlesMissing it was answered, but with a hole that is not confirmed yet
 └── MalformedReply     an answer arrived that does not mean what its shape promises
 """
 
@@ -39,6 +40,14 @@ class RateLimited(ExchangeError):
 
 class Unreachable(ExchangeError):
     """A read failed after its retries; what was asked is simply not known now."""
+
+
+class CandlesMissing(Unreachable):
+    """Candles are missing between others. Asked again at ``again_ms`` of the exchange's time, that may be confirmed."""
+
+    def __init__(self, message: str, *, again_ms: int) -> None:
+        super().__init__(message)
+        self.again_ms = again_ms
 
 
 class MalformedReply(ExchangeError):

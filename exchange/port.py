@@ -80,7 +80,7 @@ class Exchange(Protocol):
     async def candles(
         self, symbol: str, timeframe: Timeframe, *, start_ms: int | None = None, limit: int = 500
     ) -> list[Candle]:
-        """Closed candles only, ascending, without gaps inside the answer."""
+        """Closed candles only, ascending, with confirmed holes between them. Raises CandlesMissing for others."""
         ...
 
     async def mark_price(self, symbol: str) -> MarkPrice: ...

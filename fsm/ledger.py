@@ -176,6 +176,8 @@ class JournalLedger:
             "record": record,
             "strategy": reading.strategy,
         }
+        if event.blocked_until_ms:
+            facts["blocked_until_ms"] = event.blocked_until_ms
         return DecisionRow(
             at_ms=event.at_ms,
             symbol=event.symbol,

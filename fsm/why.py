@@ -308,7 +308,7 @@ def _candles(store: Store, symbol: str, timeframe: Timeframe, closed_ms: int) ->
     """Stored candles that had closed at an instant, from the first that the indicators were fed."""
     last_open_ms = closed_ms - timeframe.ms
     rows = store.connection.execute(_CANDLES, (symbol, timeframe.value, last_open_ms))
-    return [Candle(int(at_ms), *(float(number) for number in numbers)) for at_ms, *numbers in rows]
+    return [Candle(int(at_ms), *map(float, numbers)) for at_ms, *numbers in rows]  # type: ignore[arg-type]
 
 
 def _record(store: Store, symbol: str, at_ms: int) -> SymbolRecord | None:

@@ -33,7 +33,7 @@ class Candle(msgspec.Struct, frozen=True, gc=False):
     """OHLCV of one candle. Prices are binary floats: they feed indicators and never reach an order.
 
     ``open_time_ms`` is UTC; ``volume`` is in the base asset. A candle says nothing of being closed:
-    only closed candles are ever built.
+    only closed candles are ever built. ``carried``: the exchange has none, and the last close stands for it (holes.py).
     """
 
     open_time_ms: int
@@ -42,3 +42,4 @@ class Candle(msgspec.Struct, frozen=True, gc=False):
     low: float
     close: float
     volume: float
+    carried: bool = False

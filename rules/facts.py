@@ -10,13 +10,14 @@ The stream and the table give equal values (``==``) at every candle.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from indicators.candle import Candle, Timeframe
 from indicators.catalog import Stream, Workspace
+from indicators.holes import Hole
 from indicators.series import Series
 from rules.arrays import FloatArray, finite
 from rules.features import Feature
@@ -37,14 +38,21 @@ class FactStream:
 
     def __init__(self, symbol_rules: SymbolRules, candles_min: int = CANDLES_MIN) -> None:
         self._rules = symbol_rules
-        features = _used_features(symbol_rules)
-        self._feeds = {
-            timeframe: _Feed(timeframe, [feature for feature in features if feature.timeframe is timeframe])
-            for timeframe in symbol_rules.timeframes
-        }
         self._reads = [_Read(key, symbol_rules, candles_min) for key in symbol_rules.fact_keys]
+        self._feeds = {timeframe: self._feed(timeframe) for timeframe in symbol_rules.timeframes}
+
+    def _feed(self, timeframe: Timeframe) -> _Feed:
+        features = _used_features(self._rules)
+        feed = _Feed(timeframe, [feature for feature in features if feature.timeframe is timeframe])
         for read in self._reads:
-            self._feeds[read.feature.timeframe].keep(read.feature.name, read.offset + 1)
+            if read.feature.timeframe is timeframe:
+                feed.keep(read.feature.name, read.offset + 1)
+        return feed
+
+    def restart(self, timeframe: Timeframe) -> None:
+        """Forget this timeframe's candles: its values are UNKNOWN until they have warmed up again."""
+        if timeframe in self._feeds:
+            self._feeds[timeframe] = self._feed(timeframe)
 
     def update(self, timeframe: Timeframe, candle: Candle) -> None:
         """Takes a closed candle; one of a timeframe that no rule reads is passed over.
@@ -77,19 +85,22 @@ class FactTable:
         symbol_rules: SymbolRules,
         series_by_timeframe: Mapping[Timeframe, Series],
         candles_min: int = CANDLES_MIN,
+        holes: Sequence[Hole] = (),
     ) -> None:
+        """``holes`` are those over which the series were carried."""
         missing = sorted(symbol_rules.timeframes - set(series_by_timeframe))
         if missing:
             raise FeedError(f"candles of {', '.join(missing)} are missing: the rules read them")
         self.rules = symbol_rules
         self._series = series_by_timeframe
         self._candles_min = candles_min
-        self._workspaces = {timeframe: Workspace(series) for timeframe, series in series_by_timeframe.items()}
+        self._stretches = {timeframe: _stretches(series, holes) for timeframe, series in series_by_timeframe.items()}
         self._columns: dict[str, FloatArray] = {}
         self._lists: dict[str, list[float]] | None = None
         entry = symbol_rules.entry_timeframe
         self.candle_ms: npt.NDArray[np.int64] = series_by_timeframe[entry].open_time_ms
         self._closes_ms = self.candle_ms + entry.ms
+        self.carried = _carried(series_by_timeframe[entry], holes)
 
     @property
     def length(self) -> int:
@@ -115,15 +126,43 @@ class FactTable:
         closes_ms = self._series[timeframe].open_time_ms + timeframe.ms
         expected_ms = self._closes_ms // timeframe.ms * timeframe.ms
         last = np.searchsorted(closes_ms, self._closes_ms, side="right") - 1  # -1 before the first
-        readable = np.flatnonzero(last + 1 >= read.candles_needed)
-        readable = readable[closes_ms[last[readable]] == expected_ms[readable]]
         column = np.full(self.length, np.nan)
-        if indicator is None:
-            column[readable] = np.where(expected_ms[readable] == self._closes_ms[readable], 1.0, 0.0)
-        else:
-            values = finite(indicator.batch(self._workspaces[timeframe]))
-            column[readable] = values[last[readable] - read.offset]
+        for stretch in self._stretches[timeframe]:
+            place = last - stretch.first
+            readable = np.flatnonzero((place + 1 >= read.candles_needed) & (last < stretch.end))
+            readable = readable[closes_ms[last[readable]] == expected_ms[readable]]
+            if indicator is None:
+                column[readable] = np.where(expected_ms[readable] == self._closes_ms[readable], 1.0, 0.0)
+            else:
+                values = finite(indicator.batch(stretch.workspace))
+                column[readable] = values[place[readable] - read.offset]
         return column
+
+
+class _Stretch:
+    """Candles ``first`` to ``end`` of a series, which indicators read without a break."""
+
+    def __init__(self, series: Series, first: int, end: int) -> None:
+        self.first, self.end = first, end
+        self.workspace = Workspace(series if first == 0 else series.since(int(series.open_time_ms[first])))
+
+
+def _stretches(series: Series, holes: Sequence[Hole]) -> list[_Stretch]:
+    """A series from its beginning, and anew behind each hole that restarts it."""
+    breaks = [hole for hole in holes if hole.timeframe is series.timeframe and hole.restarts]
+    edges_ms = [edge for hole in breaks for edge in (hole.first_ms, hole.end_ms)]
+    edges = [0, *np.searchsorted(series.open_time_ms, edges_ms).tolist(), series.length]
+    pairs = zip(edges[::2], edges[1::2], strict=True)
+    return [_Stretch(series, first, end) for first, end in pairs if first < series.length or not series.length]
+
+
+def _carried(series: Series, holes: Sequence[Hole]) -> npt.NDArray[np.bool_]:
+    """Where the series has candles that the exchange never had."""
+    carried = np.zeros(series.length, dtype=np.bool_)
+    for hole in holes:
+        if hole.timeframe is series.timeframe:
+            carried[slice(*np.searchsorted(series.open_time_ms, (hole.first_ms, hole.end_ms)).tolist())] = True
+    return carried
 
 
 class _Read:

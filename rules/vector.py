@@ -53,7 +53,7 @@ def regimes(table: FactTable, rules: SymbolRules | None = None, start: RegimeSta
     classifier = (rules or table.rules).classifier
     first = state = start or RegimeState()
     entry_ms, step = classifier.entry_timeframe.ms, classifier.timeframe.ms
-    closed = (table.candle_ms + entry_ms) // step
+    closed = np.where(table.carried, -1, (table.candle_ms + entry_ms) // step)  # a carried candle is not classified
     before = np.concatenate(([(state.candle_ms + entry_ms) // step], closed[:-1]))
     runs = np.flatnonzero(closed > np.maximum.accumulate(before))
     columns = _rows_of(table, runs)

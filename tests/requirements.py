@@ -89,6 +89,8 @@ PROMISES = {
     64: "One bad item never stops the others: it costs its own symbol, with a reason and one alert.",
     65: "Rules of symbols are read again daily, before an entry when older than an hour, and after refusals "
     "that doubt them; a stop that is refused for its tick is rounded anew within the deadline.",
+    66: "Candles with a hole or a contradiction have one answer everywhere, touch only their own series, open nothing, "
+    "and stop no symbol for long.",
     67: "Accounts and symbols that are not supported are refused by name when flat; a trade that is open is "
     "managed, and nothing is entered.",
     71: "What observes can neither stop nor delay what it observes; what it could not take is counted and said later.",

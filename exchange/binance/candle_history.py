@@ -1,20 +1,26 @@
-"""Fetches closed candles: pages through them, proves that the last one is closed, and repairs gaps (R33).
+"""Fetches closed candles: pages through them, proves that the last one is closed, and asks again for holes (R33, R66).
 
 No clock decides what is closed. A candle is closed when a later one is listed, or when the server's own time,
 read before the candle was read again, is past its close (GET /fapi/v1/klines: the last row is the forming
 candle; a new interval without trades may have no row yet; checked 2026-11).
+
+A hole is believed when two complete answers, a minute apart, have shown candles on both sides of it. A row that
+contradicts itself or does not fit its timeframe counts as missing.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from exchange.binance import codec_market, endpoints
 from exchange.binance.clock import Clock
 from exchange.binance.codec_market import CandleRow
 from exchange.binance.endpoints import klines_weight
 from exchange.binance.http import Http
-from exchange.errors import MalformedReply, Unreachable
+from exchange.errors import CandlesMissing, MalformedReply
 from indicators.candle import Candle, Timeframe
 
 PAGE_MAX = 1_500
@@ -26,6 +32,10 @@ CANDLES_MAX = 100_000
 REPAIRS_S = (0.2, 1.0)
 """Pauses before missing candles are asked for once more."""
 
+HOLE_CONFIRMED_MS = 60_000
+"""Of the exchange's time, from the first answer with a hole in it to the one that confirms it."""
+
+_HOLES_KEPT = 10_000
 _CLOSE_TO_END_MS = 5_000  # an unconfirmed candle nearer to its end than this is worth asking the server's time
 
 
@@ -35,11 +45,12 @@ class CandleHistory:
     def __init__(self, http: Http, clock: Clock) -> None:
         self._http = http
         self._clock = clock
+        self._seen_ms: dict[tuple[str, Timeframe, int, int], int] = {}
 
     async def candles(self, symbol: str, timeframe: Timeframe, *, start_ms: int | None, limit: int) -> list[Candle]:
         """The newest ``limit`` closed candles, or the first ``limit`` from ``start_ms`` on.
 
-        Raises Unreachable naming what is missing when a gap stays. A young symbol has fewer candles.
+        Between them only confirmed holes; raises CandlesMissing for others. A young symbol has fewer candles.
         """
         if not 0 < limit <= CANDLES_MAX:
             raise ValueError(f"limit must be between 1 and {CANDLES_MAX}, not {limit}")
@@ -49,7 +60,8 @@ class CandleHistory:
             if start_ms is None
             else self._forwards(symbol, timeframe, -(-start_ms // timeframe.ms) * timeframe.ms, wanted)
         )
-        listed = await self._repaired(symbol, timeframe, [row.candle for row in rows])
+        fitting = [row.candle for row in rows if row.candle is not None]
+        listed = await self._repaired(symbol, timeframe, fitting)
         closed = listed[:-1]
         if start_ms is None or len(listed) <= limit:
             closed += await self._last_if_closed(symbol, timeframe, listed)
@@ -60,9 +72,9 @@ class CandleHistory:
         rows: list[CandleRow] = []
         while len(rows) < wanted:
             size = min(wanted - len(rows), PAGE_MAX)
-            params = {"endTime": str(rows[0].candle.open_time_ms - 1)} if rows else {}
+            params = {"endTime": str(rows[0].open_time_ms - 1)} if rows else {}
             page = await self._page(symbol, timeframe, size, params)
-            if rows and page and page[-1].candle.open_time_ms >= rows[0].candle.open_time_ms:
+            if rows and page and page[-1].open_time_ms >= rows[0].open_time_ms:
                 raise MalformedReply(f"klines {symbol} {timeframe}: rows outside the time asked for")
             rows = page + rows
             if len(page) < size:
@@ -75,29 +87,28 @@ class CandleHistory:
         while len(rows) < wanted:
             size = min(wanted - len(rows), PAGE_MAX)
             page = await self._page(symbol, timeframe, size, {"startTime": str(next_ms)})
-            if page and page[0].candle.open_time_ms < next_ms:
+            if page and page[0].open_time_ms < next_ms:
                 raise MalformedReply(f"klines {symbol} {timeframe}: rows outside the time asked for")
             rows += page
             if len(page) < size:
                 break
-            next_ms = page[-1].candle.open_time_ms + timeframe.ms
+            next_ms = timeframe.floor(page[-1].open_time_ms) + timeframe.ms
         return rows
 
     async def _page(self, symbol: str, timeframe: Timeframe, size: int, params: dict[str, str]) -> list[CandleRow]:
-        """One request, its rows checked: aligned to the timeframe, ascending, none twice."""
+        """One request, its rows ascending and none twice; one that does not fit the timeframe has no candle."""
         payload = await self._http.call(
             endpoints.KLINES,
             {"symbol": symbol, "interval": timeframe.value, "limit": str(size), **params},
             weight=klines_weight(size),
         )
         rows = codec_market.candle_rows(payload)
-        for row in rows:
-            opened = row.candle.open_time_ms
-            if timeframe.floor(opened) != opened or row.close_time_ms != opened + timeframe.ms - 1:
-                raise MalformedReply(f"klines {symbol} {timeframe}: row {opened}–{row.close_time_ms} is not aligned")
-        if len(rows) > size or any(b.candle.open_time_ms <= a.candle.open_time_ms for a, b in pairwise(rows)):
+        if len(rows) > size or any(b.open_time_ms <= a.open_time_ms for a, b in pairwise(rows)):
             raise MalformedReply(f"klines {symbol} {timeframe}: rows are not ascending, or more than asked for")
-        return rows
+        fitting = [row if _fits(row, timeframe) else replace(row, candle=None) for row in rows]
+        if rows and not any(_fits(row, timeframe) for row in rows):
+            raise MalformedReply(f"klines {symbol} {timeframe}: no row is aligned to the timeframe")
+        return fitting
 
     async def _last_if_closed(self, symbol: str, timeframe: Timeframe, listed: list[Candle]) -> list[Candle]:
         """The newest listed candle, if the server's time says it is closed; then it is read again, now final.
@@ -112,12 +123,12 @@ class CandleHistory:
         if await self._http.server_time_ms() < opened + timeframe.ms:
             return []
         again = await self._page(symbol, timeframe, 1, {"startTime": str(opened), "endTime": str(opened)})
-        return [row.candle for row in again if row.candle.open_time_ms == opened]
+        return [row.candle for row in again if row.candle is not None and row.open_time_ms == opened]
 
     async def _repaired(self, symbol: str, timeframe: Timeframe, candles: list[Candle]) -> list[Candle]:
-        """Ask again for what is missing between the first and the last candle."""
+        """Ask again for what is missing between the first and the last candle; what stays missing must be confirmed."""
         for pause_s in REPAIRS_S:
-            gaps = _gaps(candles, timeframe)
+            gaps = self._unconfirmed(symbol, timeframe, candles)
             if not gaps:
                 return candles
             await self._clock.sleep(pause_s)
@@ -125,18 +136,41 @@ class CandleHistory:
             for first_ms, last_ms in gaps:
                 size = min((last_ms - first_ms) // timeframe.ms + 1, PAGE_MAX)
                 params = {"startTime": str(first_ms), "endTime": str(last_ms)}
-                for row in await self._page(symbol, timeframe, size, params):
-                    if first_ms <= row.candle.open_time_ms <= last_ms:
-                        found[row.candle.open_time_ms] = row.candle
+                page: list[CandleRow] = []
+                with suppress(MalformedReply):  # a repair that brings nothing repairs nothing
+                    page = await self._page(symbol, timeframe, size, params)
+                for row in page:
+                    if row.candle is not None and first_ms <= row.open_time_ms <= last_ms:
+                        found[row.open_time_ms] = row.candle
             candles = [found[opened] for opened in sorted(found)]
-        gaps = _gaps(candles, timeframe)
-        if gaps:
-            missing = ", ".join(f"{first_ms}–{last_ms}" for first_ms, last_ms in gaps[:5])
-            raise Unreachable(
-                f"klines {symbol} {timeframe}: candles that open at {missing} are missing"
-                f" ({len(gaps)} gaps) after {len(REPAIRS_S)} more requests; nothing is decided on a gap"
-            )
+        if self._unconfirmed(symbol, timeframe, candles):
+            self._require_confirmed(symbol, timeframe, candles)
         return candles
+
+    def _unconfirmed(self, symbol: str, timeframe: Timeframe, candles: list[Candle]) -> list[tuple[int, int]]:
+        now_ms = self._http.server_now_ms()
+        gaps = _gaps(candles, timeframe)
+        first_seen = {gap: self._seen_ms.get((symbol, timeframe, *gap), now_ms) for gap in gaps}
+        return [gap for gap in gaps if now_ms - first_seen[gap] < HOLE_CONFIRMED_MS]
+
+    def _require_confirmed(self, symbol: str, timeframe: Timeframe, candles: list[Candle]) -> None:
+        """Remember holes that were seen for the first time. Raises CandlesMissing: they are asked for again."""
+        now_ms = self._http.server_now_ms()
+        gaps = self._unconfirmed(symbol, timeframe, candles)
+        if len(self._seen_ms) + len(gaps) > _HOLES_KEPT:
+            self._seen_ms.clear()
+        seen = [self._seen_ms.setdefault((symbol, timeframe, *gap), now_ms) for gap in gaps]
+        missing = ", ".join(f"{first_ms}–{last_ms}" for first_ms, last_ms in gaps[:5])
+        raise CandlesMissing(
+            f"klines {symbol} {timeframe}: candles that open at {missing} are missing ({len(gaps)} gaps)"
+            f" after {len(REPAIRS_S)} more requests; nothing is decided on a gap before it is confirmed",
+            again_ms=max(seen) + HOLE_CONFIRMED_MS,
+        )
+
+
+def _fits(row: CandleRow, timeframe: Timeframe) -> bool:
+    opened = row.open_time_ms
+    return timeframe.floor(opened) == opened and row.close_time_ms == opened + timeframe.ms - 1
 
 
 def _gaps(candles: list[Candle], timeframe: Timeframe) -> list[tuple[int, int]]:

@@ -39,10 +39,14 @@ class ExchangeInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CandleRow(msgspec.Struct, frozen=True):
-    """A candle as listed, closed or not; ``close_time_ms`` is its last millisecond."""
+    """A candle as listed, closed or not; ``close_time_ms`` is its last millisecond.
 
-    candle: Candle
+    One that contradicts itself is None: it counts as missing (R66).
+    """
+
+    open_time_ms: int
     close_time_ms: int
+    candle: Candle | None
 
 
 class PriceAt(msgspec.Struct, frozen=True):
@@ -224,7 +228,11 @@ def _candle_row(item: list[object], what: str) -> CandleRow:
     opened, closed = fields.whole(times, "open", what), fields.whole(times, "close", what)
     if not 0 <= opened < closed:
         raise MalformedReply(f"{what}: open time {opened} is not before close time {closed}")
-    return CandleRow(candle(opened, (item[1], item[2], item[3], item[4]), item[5], what), closed)
+    try:
+        listed = candle(opened, (item[1], item[2], item[3], item[4]), item[5], what)
+    except MalformedReply:
+        listed = None
+    return CandleRow(opened, closed, listed)
 
 
 def _bracket(source: Row, what: str) -> Bracket:

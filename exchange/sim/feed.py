@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from exchange.candle_files import CandleColumns, CandleFolders, FundingColumns
+from exchange.candle_files import CandleColumns, CandleFolders, FloatArray, FundingColumns, IntArray
 from exchange.filters import decimal_of
 from exchange.sim.path import Bar, Prices, Stretch, bar, stretch
 from indicators.candle import Candle, Timeframe
@@ -96,27 +96,39 @@ class SymbolFeed:
 
 
 def aggregated(columns: CandleColumns, timeframe: Timeframe) -> CandleColumns:
-    """Longer candles of which every part is there; volumes are added one after the other, as a live client does."""
-    ratio = timeframe.ms // columns.timeframe.ms
-    times = columns.open_time_ms
-    starts = np.flatnonzero(times % timeframe.ms == 0)
-    starts = starts[starts + ratio <= columns.length]
-    complete = times[starts + ratio - 1] - times[starts] == timeframe.ms - columns.timeframe.ms
-    starts = starts[complete]
-    parts = starts[:, None] + np.arange(ratio)
-    volume = np.zeros(len(starts))
-    for part in range(ratio):
-        volume += columns.volume[parts[:, part]]
+    """Longer candles, made of what there is of each: as at an exchange, which makes them of its trades.
+
+    The first and the last are there only if they are whole. Volumes are added one after the other, as live.
+    """
+    times, step = columns.open_time_ms, columns.timeframe.ms
+    group = times // timeframe.ms
+    first = np.flatnonzero(np.diff(group, prepend=group[:1] - 1))
+    last = np.append(first[1:], columns.length) - 1
+    whole = last - first == timeframe.ms // step - 1
+    kept = whole.copy()
+    kept[1:-1] = True
+    first, last, whole = first[kept], last[kept], whole[kept]
+    volume = np.zeros(len(first))
+    for part in range(timeframe.ms // step):
+        there = first + part <= last
+        volume[there] += columns.volume[first[there] + part]
+    ends = last[-1] + 1 if len(last) else 0
     return CandleColumns(
         symbol=columns.symbol,
         timeframe=timeframe,
-        open_time_ms=times[starts],
-        open=columns.open[starts],
-        high=columns.high[parts].max(axis=1),
-        low=columns.low[parts].min(axis=1),
-        close=columns.close[parts[:, -1]],
+        open_time_ms=group[first] * timeframe.ms,
+        open=columns.open[first],
+        high=_reduced(np.maximum, columns.high[:ends], first),
+        low=_reduced(np.minimum, columns.low[:ends], first),
+        close=columns.close[last],
         volume=volume,
     )
+
+
+def _reduced(how: np.ufunc, column: FloatArray, first: IntArray) -> FloatArray:
+    """One number for each group of neighbours that begins at ``first`` and ends where the next one begins."""
+    found: FloatArray = how.reduceat(column, first) if len(first) else column[:0]
+    return found
 
 
 def _place(columns: CandleColumns, open_ms: int) -> int | None:

@@ -37,6 +37,12 @@ def _totals(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "transitions", f"{result['transitions']:,}"
     if result.get("closed_at_end"):
         yield "closed at the end", f"{result['closed_at_end']} open trades, at the last price (flagged END_OF_DATA)"
+    if result.get("candle_holes"):
+        missing = sum(hole["candles"] for hole in result["candle_holes"])
+        yield (
+            "missing candles",
+            f"{missing} in {len(result['candle_holes'])} holes; nothing was opened in or right after them",
+        )
     if result.get("ambiguous_candles"):
         yield "ambiguous candles", f"{result['ambiguous_candles']} held stop and target; the stop was taken"
     if result.get("marks_smoothed"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from fsm.core.entering import drop, signal_age_ms
@@ -58,7 +60,19 @@ def _blocked(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio) ->
         return "COOLDOWN"
     if record.close_unheard_ms is not None and event.at_ms < record.close_unheard_ms + CLOSE_LATE_MS:
         return "CLOSE_UNRESOLVED"
+    if event.candle_ms < event.blocked_until_ms:
+        return candle_hole(event.blocked_until_ms)
     return ""
+
+
+def candle_hole(until_ms: int) -> str:
+    """The reason of a symbol that opens nothing behind a hole in its candles (R66)."""
+    return f"CANDLE_HOLE until {moment(until_ms)} UTC"
+
+
+def moment(at_ms: int) -> str:
+    """A time of the exchange's clock as people read it, to the minute."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, tz=UTC):%Y-%m-%d %H:%M}"
 
 
 def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, setting: Setting) -> Reading:

@@ -12,10 +12,11 @@ from fsm.core.records import ZERO
 from rules.regime import RegimeState
 
 
-class CandleClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class CandleClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """A candle of the entry timeframe closed; ``facts`` are every value the rules may read at that instant.
 
-    ``regime`` is the classification that holds after this candle. ``prices`` are the present ones.
+    ``regime`` is the classification that holds after this candle. ``prices`` are the present ones. Behind a hole in its
+    candles the symbol opens nothing before the candle that opens at ``blocked_until_ms``.
     """
 
     symbol: str
@@ -24,6 +25,7 @@ class CandleClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     facts: dict[str, float | None]
     regime: RegimeState
     prices: MarkPrice
+    blocked_until_ms: int = 0
 
 
 class SetupEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):

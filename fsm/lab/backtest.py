@@ -29,6 +29,7 @@ from fsm.lab.recorder import Recorder
 from fsm.lab.summary import grouped, max_drawdown_pct, results, sharpe
 from fsm.ledger import JournalLedger, to_json
 from fsm.policies import policy_of
+from indicators.holes import Hole
 from indicators.series import SeriesError
 from rules.load import Ruleset
 from store.batch import Batch
@@ -86,6 +87,7 @@ class Result:
     data_hash: str
     marks_smoothed: tuple[str, ...]
     ambiguous_candles: int
+    holes: tuple[tuple[str, Hole], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -108,6 +110,10 @@ class Result:
             "closed_at_end": sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA"),
             "marks_smoothed": list(self.marks_smoothed),
             "ambiguous_candles": self.ambiguous_candles,
+            "candle_holes": [
+                {"symbol": symbol, "timeframe": hole.timeframe, "from": _iso(hole.first_ms), "candles": hole.count}
+                for symbol, hole in self.holes
+            ],
             "journal_hash": self.journal_hash,
             "rules_hash": self.rules_hash,
             "config_hash": self.config_hash,
@@ -359,6 +365,7 @@ class _Bench:
             data_hash=digest,
             marks_smoothed=tuple(market.symbol for market in markets if not market.feed.has_mark),
             ambiguous_candles=self.hours.ambiguous,
+            holes=tuple((market.symbol, hole) for market in markets for hole in market.holes),
         )
 
 

@@ -11,9 +11,11 @@ from functools import cached_property
 import numpy as np
 
 from exchange.candle_files import CandleColumns, CandleFolders, FundingColumns
-from exchange.sim.feed import SymbolFeed
+from exchange.sim.feed import SymbolFeed, aggregated
+from fsm.core.deciding import candle_hole
 from indicators.candle import Timeframe
-from indicators.series import Series, aggregate
+from indicators.holes import Hole, holes
+from indicators.series import Series
 from rules.facts import FactTable
 from rules.load import Ruleset
 from rules.regime import RegimeState
@@ -23,6 +25,9 @@ from rules.vector import REASONS, REGIMES, RegimeTrack, SignalTrack, regimes, si
 
 Anchors = Mapping[str, Mapping[Timeframe, int]]
 """Symbol → timeframe → open time of the first candle."""
+
+BLOCKED = -1_000
+"""Code of a candle at which nothing may be opened, less the hole in the candles that says so and the regime."""
 
 SIGNAL = -1
 """Code of a candle at which a strategy signals, whatever becomes of it."""
@@ -37,16 +42,37 @@ class Market:
     by_timeframe: dict[Timeframe, Series]
     feed: SymbolFeed
     feed_digest: bytes
+    holes: tuple[Hole, ...] = ()
 
     @cached_property
     def opens_ms(self) -> list[int]:
         times: list[int] = self.series.open_time_ms.tolist()
         return times
 
+    @cached_property
+    def carried_ms(self) -> frozenset[int]:
+        """Open times of the entry candles that nobody could have decided on: the exchange never had them."""
+        return frozenset(
+            open_ms
+            for hole in self.holes
+            if hole.timeframe is self.series.timeframe
+            for open_ms in range(hole.first_ms, hole.end_ms, hole.timeframe.ms)
+        )
+
+    @cached_property
+    def blocked_ms(self) -> list[tuple[int, int]]:
+        """Stretches (first, end) of open times at which nothing may be opened behind a hole."""
+        entry = self.series.timeframe
+        return [(hole.first_ms, hole.blocks_until_ms(entry)) for hole in self.holes]
+
+    def blocked_until_ms(self, open_ms: int) -> int:
+        """As a bot knows it that was there from the beginning."""
+        return max((until for first, until in self.blocked_ms if first <= open_ms), default=0)
+
     def index_at(self, open_ms: int) -> int | None:
-        """Index of the candle that opens at this instant; the series has no gaps."""
+        """Index of the candle that opens at this instant, if there was one: the series is carried over holes."""
         index = (open_ms - self.opens_ms[0]) // self.series.timeframe.ms
-        return index if 0 <= index < len(self.opens_ms) else None
+        return index if 0 <= index < len(self.opens_ms) and open_ms not in self.carried_ms else None
 
     def anchored(self, first_ms: Mapping[Timeframe, int]) -> Market:
         """The same market, seen by somebody whose candles begin with these."""
@@ -69,37 +95,46 @@ class Market:
 def read_market(folders: CandleFolders, symbol: str, timeframes: frozenset[Timeframe], *, native: bool) -> Market:
     """Read and check one symbol's files. Raises CandleFileError or SeriesError."""
     candles = folders.candles(symbol)
-    series = _series(candles)
-    wanted = sorted(timeframes | {series.timeframe}, key=lambda timeframe: timeframe.ms)
-    by_timeframe = {
-        timeframe: series if timeframe is series.timeframe else _coarser(folders, series, timeframe, native=native)
-        for timeframe in wanted
-    }
+    wanted = sorted(timeframes | {candles.timeframe}, key=lambda timeframe: timeframe.ms)
+    columns = {timeframe: _columns(folders, candles, timeframe, native=native) for timeframe in wanted}
+    by_timeframe = {timeframe: _carried_over(found) for timeframe, found in columns.items()}
+    missing = [hole for timeframe in wanted for hole in holes(columns[timeframe].open_time_ms.tolist(), timeframe)]
     mark, intrabar, funding = folders.mark(symbol), folders.intrabar(symbol), folders.funding(symbol)
     return Market(
         symbol=symbol,
-        series=series,
+        series=by_timeframe[candles.timeframe],
         by_timeframe=by_timeframe,
+        holes=tuple(missing),
         feed=SymbolFeed(candles=candles, mark=mark, intrabar=intrabar, funding=funding),
         feed_digest=_feed_digest(mark, intrabar, funding),
     )
 
 
-def _series(columns: CandleColumns) -> Series:
+def _carried_over(columns: CandleColumns) -> Series:
+    """The candles without holes: where one is missing, the last close stands for it, with a volume of 0."""
+    step = columns.timeframe.ms
+    places = (columns.open_time_ms - columns.open_time_ms[:1]) // step
+    count = int(places[-1]) + 1 if columns.length else 0
+    there = np.zeros(count, dtype=np.bool_)
+    there[places] = True
+    last = np.cumsum(there) - 1
+    close = columns.close[last]
     return Series(
         symbol=columns.symbol,
         timeframe=columns.timeframe,
-        open_time_ms=columns.open_time_ms,
-        open=columns.open,
-        high=columns.high,
-        low=columns.low,
-        close=columns.close,
-        volume=columns.volume,
+        open_time_ms=np.arange(count, dtype=np.int64) * step + columns.open_time_ms[:1].sum(),
+        open=np.where(there, columns.open[last], close),
+        high=np.where(there, columns.high[last], close),
+        low=np.where(there, columns.low[last], close),
+        close=close,
+        volume=np.where(there, columns.volume[last], 0.0),
     )
 
 
-def _coarser(folders: CandleFolders, series: Series, timeframe: Timeframe, *, native: bool) -> Series:
-    return _series(folders.candles(series.symbol, timeframe)) if native else aggregate(series, timeframe)
+def _columns(folders: CandleFolders, candles: CandleColumns, timeframe: Timeframe, *, native: bool) -> CandleColumns:
+    if timeframe is candles.timeframe:
+        return candles
+    return folders.candles(candles.symbol, timeframe) if native else aggregated(candles, timeframe)
 
 
 def _feed_digest(
@@ -132,6 +167,8 @@ class History:
 
     def quiet_reading(self, index: int) -> tuple[str, str]:
         """(outcome, reason) of a candle at which an idle symbol does nothing; only where the code is not SIGNAL."""
+        if self.codes[index] <= BLOCKED:
+            return "BLOCKED", candle_hole(self.market.blocked_until_ms(self.market.opens_ms[index]))
         regime = REGIMES[int(self.regimes.codes[index])]
         route = self.rules.route(regime)
         if route.strategy is None:
@@ -142,11 +179,11 @@ class History:
 def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History:
     """Compute features, regimes and signals of a whole market."""
     rules = ruleset.for_symbol(market.symbol)
-    table = FactTable(rules, market.by_timeframe, candles_min)
+    table = FactTable(rules, market.by_timeframe, candles_min, market.holes)
     track = regimes(table)
     routed = {regime: rules.route(regime).strategy for regime in REGIMES}
     by_strategy = {name: signals(table, name) for name in sorted({s for s in routed.values() if s is not None})}
-    codes = np.zeros(table.length, dtype=np.int16)
+    codes = np.zeros(table.length, dtype=np.int32)
     for code, regime in enumerate(REGIMES):
         here = track.codes == code
         strategy = routed[regime]
@@ -155,6 +192,9 @@ def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History
             continue
         reasons = by_strategy[strategy].reasons[here].astype(np.int16)
         codes[here] = np.where(reasons == REASONS.index(Reason.SIGNAL), SIGNAL, reasons + 32 * code)
+    for number, (first_ms, until_ms) in enumerate(market.blocked_ms):
+        here = (table.candle_ms >= first_ms) & (table.candle_ms < until_ms)
+        codes[here] = BLOCKED - number * len(REGIMES) - track.codes[here].astype(np.int32)
     return History(market, rules, table, track, codes.tolist(), by_strategy)
 
 

@@ -220,7 +220,8 @@ class Hours:
         else:
             outcome, reason = history.quiet_reading(index)
             route = history.rules.route(REGIMES[int(history.regimes.codes[index])])
-            reading = Reading(outcome=outcome, reason=reason, strategy=route.strategy)
+            strategy = None if outcome == "BLOCKED" else route.strategy
+            reading = Reading(outcome=outcome, reason=reason, strategy=strategy)
         self._note(event, reading, history, index, record, self._engine.portfolio)
 
     def _note(
@@ -251,10 +252,13 @@ class Hours:
 
 
 def _closed(symbol: str, history: History, index: int, now_ms: int, prices: MarkPrice) -> CandleClosed:
+    candle_ms = history.market.opens_ms[index]
+    until_ms = history.market.blocked_until_ms(candle_ms)
     return CandleClosed(
         symbol=symbol,
         at_ms=now_ms,
-        candle_ms=history.market.opens_ms[index],
+        candle_ms=candle_ms,
+        blocked_until_ms=until_ms if candle_ms < until_ms else 0,
         facts=history.table.facts_at(index),
         regime=history.regime_state(index),
         prices=prices,

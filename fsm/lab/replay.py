@@ -86,6 +86,7 @@ class _DecisionFacts(msgspec.Struct, frozen=True, kw_only=True):
     regime_before: RegimeState
     portfolio: Portfolio
     record: SymbolRecord
+    blocked_until_ms: int = 0
 
 
 def _quiet(phase: str, done: int, total: int) -> None:
@@ -258,6 +259,7 @@ def _decisions(connection: Any, settings: _Settings) -> Iterator[Difference | No
             facts=read.facts,
             regime=read.regime,
             prices=read.prices,
+            blocked_until_ms=read.blocked_until_ms,
         )
         recorded = {"outcome": outcome, "reason": reason, "regime": regime, "guards": guards}
         recorded["state"] = to_json(read.regime)

@@ -43,12 +43,23 @@ def write_report(result: Result, path: Path) -> None:
         *(_groups(title, summary[key]) for title, key in _GROUPS),
         "<h2>How it fills</h2>",
         f"<p>{HOW_IT_FILLS} {_marks(result)} {summary['ambiguous_candles']} candles were ambiguous.</p>",
+        f"<p>{_missing(summary['candle_holes'])}</p>",
         "<h2>Trades</h2>",
         _trades(result.trades),
         f"<p>journal {result.journal_hash}<br>rules {result.rules_hash}<br>config {result.config_hash}</p>",
     ]
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Backtest</title><style>{STYLE}</style>'
     path.write_text(head + "\n".join(body) + "</html>\n", encoding="utf-8")
+
+
+def _missing(holes: list[dict[str, Any]]) -> str:
+    if not holes:
+        return "No candle was missing."
+    listed = ", ".join(
+        f"{each['symbol']} {each['timeframe']} {each['from']} × {each['candles']}" for each in holes[:20]
+    )
+    more = f" and {len(holes) - 20} more" if len(holes) > 20 else ""
+    return f"Candles were missing, and nothing was opened in these holes or right after them: {escape(listed)}{more}."
 
 
 _GROUPS = (("By strategy", "per_strategy"), ("By regime", "per_regime"), ("By symbol", "per_symbol"))

@@ -102,8 +102,10 @@ class Books(JournalLedger):
         if marks:
             self.journal.commit(Batch(marks=marks))
 
-    def candles(self, symbol: str, timeframe: Timeframe, candles: list[Candle], *, first: bool = False) -> None:
-        """Keep candles as they were used; ``first`` also anchors the series at the oldest of them."""
+    def candles(
+        self, symbol: str, timeframe: Timeframe, candles: list[Candle], *, anchor_ms: int | None = None
+    ) -> None:
+        """Keep candles as they were used; with ``anchor_ms`` the series begins at the candle that opened then."""
         rows = [
             CandleRow(
                 symbol=symbol,
@@ -117,7 +119,8 @@ class Books(JournalLedger):
             )
             for candle in candles
         ]
-        anchors = [AnchorRow(symbol=symbol, timeframe=timeframe.value, first_ms=rows[0].open_time_ms)] if first else []
+        anchor = AnchorRow(symbol=symbol, timeframe=timeframe.value, first_ms=0 if anchor_ms is None else anchor_ms)
+        anchors = [] if anchor_ms is None else [anchor]
         self.journal.commit(Batch(candles=rows, anchors=anchors))
 
 

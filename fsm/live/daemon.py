@@ -13,8 +13,8 @@ from pathlib import Path
 
 import structlog
 
-from exchange.errors import ExchangeError, MalformedReply, Refusal
-from fsm.core.deciding import Reading
+from exchange.errors import CandlesMissing, ExchangeError, MalformedReply, Refusal
+from fsm.core.deciding import Reading, moment
 from fsm.core.legs import planned_stop
 from fsm.core.move import Step
 from fsm.core.records import Flag
@@ -34,6 +34,7 @@ from fsm.live.shared import Shared
 from fsm.live.trouble import Troubles
 from fsm.live.vain import SignalsInVain
 from fsm.live.watch import UNPROTECTED_STATES
+from indicators.holes import Hole
 from store.errors import JournalError, StoreError
 from store.rows import PositionMark
 from store.verify import Report
@@ -101,6 +102,7 @@ class Daemon:
             self.markets,
             self.account,
             on_reading=self._read,
+            on_hole=self._hole,
             fence=self._fence,
             data_end_ms=data_end_ms,
         )
@@ -214,7 +216,12 @@ class Daemon:
         symbol, left = market.symbol, BAD_ANSWERS_MAX
         while True:
             try:
-                await market.catch_up(self.shared.exchange, self.shared.books, self.shared.clock.now_ms())
+                taken = await market.catch_up(self.shared.exchange, self.shared.books, self.shared.clock.now_ms())
+                for hole in taken.holes:
+                    self._hole(market.symbol, hole, market.blocked_until_ms)
+                return
+            except CandlesMissing as error:  # nobody waits for it to be confirmed: the next close asks again
+                log.warning("candles_missing", symbol=symbol, reason="UNCONFIRMED", error=str(error))
                 return
             except ExchangeError as error:
                 self.shared.on_trouble(symbol, error)
@@ -293,6 +300,19 @@ class Daemon:
             text = f"{self._vain.count} signals in a row led to no position; last reason: {self._vain.last_reason}"
             self.say("no_entries", text, key=f"no_entries {self.shared.clock.now_ms()}")
         self._vain.keep(self.shared.books, self.shared.clock.now_ms())
+
+    def _hole(self, symbol: str, hole: Hole, until_ms: int) -> None:
+        """Candles that the exchange does not have are told once, with what follows (R66)."""
+        first, end, until = (moment(at_ms) for at_ms in (hole.first_ms, hole.end_ms, until_ms))
+        what = f"{symbol}: {hole.count} {hole.timeframe} candles, {first} to {end} UTC, are missing at the exchange"
+        then = (
+            f"its {hole.timeframe} indicators begin anew behind it"
+            if hole.restarts
+            else "the last close stands for them"
+        )
+        if until_ms > self.shared.clock.now_ms():
+            then += f"; no entries before {until} UTC"
+        self.say("no_entries", f"{what}: {then}", key=f"hole {symbol} {hole.timeframe} {hole.first_ms}")
 
     @property
     def signals_in_vain(self) -> int:

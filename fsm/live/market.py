@@ -9,10 +9,12 @@ from typing import TypeVar, cast
 import msgspec
 import structlog
 
+from exchange.errors import Unreachable
 from exchange.port import Exchange
 from fsm.live.books import Books
 from indicators.candle import Candle, Timeframe
-from rules.facts import Facts, FactStream, FeedError
+from indicators.holes import Hole, carried_over, holes
+from rules.facts import Facts, FactStream
 from rules.regime import RegimeState
 from rules.symbol_rules import SymbolRules
 from store import queries
@@ -20,10 +22,14 @@ from store.database import Store
 
 log = structlog.get_logger("fsm.market")
 
+HOLE = "CANDLE_HOLE"
+"""Kind of the event that journals a hole, with a Hole as its facts."""
+
 PAGE = 1_500
 """Candles in one answer at most (GET /fapi/v1/klines, checked 2026-11)."""
 
 PAGES_MAX = 100
+HOLES_READ_MAX = 10_000
 CANDLES_A_TURN = 20
 _NEVER_AGAIN_MS = 2**62
 T = TypeVar("T")
@@ -31,10 +37,10 @@ Fetched = dict[Timeframe, list[Candle]]
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What was fed of what was fetched; ``gap`` says what was wrong with the rest."""
+    """What was fed, with the candles that were carried over holes, and the holes."""
 
     candles: Fetched
-    gap: str | None = None
+    holes: tuple[Hole, ...] = ()
 
 
 class _StoredRegime(msgspec.Struct, frozen=True):
@@ -42,7 +48,10 @@ class _StoredRegime(msgspec.Struct, frozen=True):
 
 
 class Market:
-    """Facts and regime of one symbol after its newest closed candle; a restart feeds the stored candles again."""
+    """Facts and regime of one symbol after its newest closed candle; a restart feeds the stored candles again.
+
+    Behind a hole in the candles nothing may be opened before the entry candle that opens at ``blocked_until_ms``.
+    """
 
     def __init__(self, symbol: str, rules: SymbolRules, *, candles_min: int, history_candles: int) -> None:
         self.symbol = symbol
@@ -53,6 +62,9 @@ class Market:
         self._history_candles = history_candles
         self._stream = FactStream(rules, candles_min)
         self._next_open: dict[Timeframe, int] = {}
+        self._last: dict[Timeframe, Candle] = {}
+        self._listed_ms: dict[Timeframe, int] = {}
+        self.blocked_until_ms = 0
         self._classified_ms = -1
         self._anchored: set[Timeframe] = set()
 
@@ -65,6 +77,10 @@ class Market:
         """Open time of the newest closed entry candle that was fed."""
         next_open = self._next_open.get(self.entry_timeframe)
         return None if next_open is None else next_open - self.entry_timeframe.ms
+
+    def blocks(self, candle_ms: int) -> int:
+        """``blocked_until_ms`` where it concerns this candle, else 0."""
+        return self.blocked_until_ms if candle_ms < self.blocked_until_ms else 0
 
     def facts(self) -> Facts:
         return self._stream.facts()
@@ -81,6 +97,7 @@ class Market:
 
     def _stored(self, store: Store) -> Fetched:
         """Every stored candle that was not fed yet."""
+        carried = self._stored_holes(store)
         stored: Fetched = {}
         for timeframe in self.rules.timeframes:
             first_ms = queries.series_anchor(store, self.symbol, timeframe.value)
@@ -96,28 +113,52 @@ class Market:
                     low=row.low,
                     close=row.close,
                     volume=row.volume,
+                    carried=(timeframe, row.open_time_ms) in carried,
                 )
                 for row in rows
             ]
             self._anchored.add(timeframe)
         return stored
 
-    async def catch_up(self, exchange: Exchange, books: Books, at_ms: int) -> None:
+    def _stored_holes(self, store: Store) -> set[tuple[Timeframe, int]]:
+        """The stored candles that are carried; what the holes still block is taken up."""
+        found = [
+            msgspec.json.decode(event.facts_json, type=Hole)
+            for event in queries.system_events(store, kind=HOLE, limit=HOLES_READ_MAX)
+            if event.symbol == self.symbol
+        ]
+        self._block(found)
+        return {
+            (hole.timeframe, open_ms)
+            for hole in found
+            if not hole.restarts
+            for open_ms in range(hole.first_ms, hole.end_ms, hole.timeframe.ms)
+        }
+
+    def _block(self, found: Iterable[Hole]) -> None:
+        ends = (hole.blocks_until_ms(self.entry_timeframe) for hole in found)
+        self.blocked_until_ms = max(self.blocked_until_ms, *ends, 0)
+
+    async def catch_up(self, exchange: Exchange, books: Books, at_ms: int) -> Taken:
         """Fetch what is missing up to now: the whole history at the first start, else what closed meanwhile."""
         fetched: Fetched = {}
         for timeframe in sorted(self.rules.timeframes, key=lambda timeframe: timeframe.ms):
-            next_open = self._next_open.get(timeframe)
-            if next_open is None:
+            if timeframe in self._next_open:
+                fetched[timeframe] = await self._since(exchange, timeframe)
+            else:
                 limit = min(self._history_candles, PAGE)
                 fetched[timeframe] = await exchange.candles(self.symbol, timeframe, limit=limit)
-            else:
-                fetched[timeframe] = await self._since(exchange, timeframe, next_open)
-        self.keep(await _in_turns(self._taking(fetched)), books, at_ms)
+        taken = await _in_turns(self._taking(fetched))
+        self.keep(taken, books, at_ms)
+        return taken
 
-    async def _since(
-        self, exchange: Exchange, timeframe: Timeframe, start_ms: int, *, most: int | None = None
-    ) -> list[Candle]:
-        """Everything from then on; with ``most``, not more: a short question costs less of the rate limit."""
+    async def _since(self, exchange: Exchange, timeframe: Timeframe, close_ms: int | None = None) -> list[Candle]:
+        """The newest candle that the exchange showed, and everything behind it: a hole has candles on both sides.
+
+        With ``close_ms``, not more than what has closed by then: a short question costs less of the rate limit.
+        """
+        start_ms = self._listed_ms[timeframe]
+        most = None if close_ms is None else (timeframe.floor(close_ms) - start_ms) // timeframe.ms
         found: list[Candle] = []
         for _ in range(PAGES_MAX):
             limit = PAGE if most is None else min(most - len(found), PAGE)
@@ -126,7 +167,19 @@ class Market:
             if len(page) < limit or len(found) == most:
                 break
             start_ms = page[-1].open_time_ms + timeframe.ms
+        self._require_both_sides(timeframe, found)
         return found
+
+    def _require_both_sides(self, timeframe: Timeframe, found: list[Candle]) -> None:
+        """Raises Unreachable where a hole begins with the answer: without the candle before it, nothing shows it."""
+        new = next((candle for candle in found if candle.open_time_ms >= self._next_open[timeframe]), None)
+        if new is None or new.open_time_ms == self._next_open[timeframe]:
+            return
+        if found[0].open_time_ms != self._listed_ms[timeframe]:
+            raise Unreachable(
+                f"klines {self.symbol} {timeframe}: the candle that opened at {self._listed_ms[timeframe]} is not "
+                "listed any more, and neither is the one after it; nothing is decided on that"
+            )
 
     # --- at a close ---------------------------------------------------------------------------
     async def fetch(self, exchange: Exchange, close_ms: int) -> Fetched | None:
@@ -148,40 +201,42 @@ class Market:
         return self._next_open.get(timeframe, -1) <= newest_ms
 
     async def _fetch_one(self, exchange: Exchange, timeframe: Timeframe, close_ms: int) -> list[Candle]:
-        next_open = self._next_open.get(timeframe)
-        if next_open is None:
-            found = await exchange.candles(self.symbol, timeframe, limit=min(self._history_candles, PAGE))
+        if timeframe in self._next_open:
+            found = await self._since(exchange, timeframe, close_ms)
         else:
-            due = (timeframe.floor(close_ms) - next_open) // timeframe.ms
-            found = await self._since(exchange, timeframe, next_open, most=due)
+            found = await exchange.candles(self.symbol, timeframe, limit=min(self._history_candles, PAGE))
         return [candle for candle in found if candle.open_time_ms + timeframe.ms <= close_ms]
 
     def take(self, fetched: Fetched) -> Taken:
-        """Feed candles in their order. Behind a hole in them indicators begin afresh, and warm up again."""
+        """Feed candles in their order, carried over short holes; behind a long one its series begins afresh (R66)."""
         return _at_once(self._taking(fetched))
 
     def _taking(self, fetched: Fetched) -> Generator[None, None, Taken]:
-        try:
-            yield from self._feeding(fetched)
-        except FeedError as error:
-            self._stream = FactStream(self.rules, self._candles_min)
-            self._next_open.clear()
-            self._anchored.clear()
-            self.regime = self.regime.restarted()
-            behind = {timeframe: _behind_gaps(candles, timeframe) for timeframe, candles in fetched.items()}
-            yield from self._feeding(behind)
-            return Taken(behind, str(error))
-        return Taken(fetched)
+        full: Fetched = {}
+        found: list[Hole] = []
+        for timeframe, candles in fetched.items():
+            last = self._last.get(timeframe)
+            known = [] if last is None else [last]
+            new = [candle for candle in candles if last is None or candle.open_time_ms > last.open_time_ms]
+            found += holes((candle.open_time_ms for candle in (*known, *new)), timeframe)
+            full[timeframe] = carried_over([*known, *new], timeframe)[len(known) :]
+        self._block(found)
+        yield from self._feeding(full)
+        return Taken(full, tuple(found))
 
     def keep(self, taken: Taken, books: Books, at_ms: int) -> None:
-        """Write candles down as they were used, and a hole in them."""
+        """Write candles down as they were used, and the holes between them."""
         for timeframe, candles in taken.candles.items():
-            if candles:
-                books.candles(self.symbol, timeframe, candles, first=timeframe not in self._anchored)
-                self._anchored.add(timeframe)
-        if taken.gap is not None:
-            log.error("candles_have_a_gap", symbol=self.symbol, reason="GAP", error=taken.gap)
-            books.error(at_ms, "market", taken.gap, symbol=self.symbol)
+            if not candles:
+                continue
+            restarts = [hole.end_ms for hole in taken.holes if hole.timeframe is timeframe and hole.restarts]
+            anchor_ms = None if timeframe in self._anchored else candles[0].open_time_ms
+            books.candles(self.symbol, timeframe, candles, anchor_ms=max(restarts, default=anchor_ms))
+            self._anchored.add(timeframe)
+        for hole in taken.holes:
+            log.error("candles_missing", symbol=self.symbol, reason=HOLE, timeframe=hole.timeframe, count=hole.count)
+            facts = msgspec.to_builtins(hole)
+            books.note(at_ms, HOLE, "RESTARTS" if hole.restarts else "CARRIED", symbol=self.symbol, **facts)
 
     # --- other rules --------------------------------------------------------------------------
     async def under(self, rules: SymbolRules, store: Store) -> Market:
@@ -203,22 +258,24 @@ class Market:
     def become(self, other: Market, store: Store) -> None:
         """Read candles as ``other`` does. What closed meanwhile is fed now; the regime stands, its counters begin
         again."""
-        try:
-            _at_once(other._feeding(other._stored(store)))
-        except FeedError:  # a hole opened meanwhile, and the series began afresh behind it
-            other = self._beside(other.rules)
-            _at_once(other._feeding(other._stored(store)))
+        _at_once(other._feeding(other._stored(store)))
         self.rules, self._stream = other.rules, other._stream
         self._next_open, self._anchored = other._next_open, other._anchored
+        self._last, self._listed_ms = other._last, other._listed_ms
         self.regime = self.regime.restarted()
 
     def _feeding(self, fetched: Fetched) -> Generator[None, None, None]:
         """Feed candle after candle, with a place to stop after each of them."""
         entry = self.entry_timeframe
         for _, _, timeframe, candle in sorted(_in_order(fetched, entry), key=lambda item: item[:2]):
+            if candle.open_time_ms > self._next_open.get(timeframe, candle.open_time_ms):
+                self._stream.restart(timeframe)
             self._stream.update(timeframe, candle)
             self._next_open[timeframe] = candle.open_time_ms + timeframe.ms
-            if timeframe is entry and candle.open_time_ms > self._classified_ms:
+            self._last[timeframe] = candle
+            if not candle.carried:
+                self._listed_ms[timeframe] = candle.open_time_ms
+            if timeframe is entry and not candle.carried and candle.open_time_ms > self._classified_ms:
                 self.regime_before = self.regime
                 self.regime = self.rules.classify(self._stream.facts(), self.regime, candle.open_time_ms)
                 self._classified_ms = candle.open_time_ms
@@ -249,13 +306,6 @@ def _in_order(fetched: Fetched, entry: Timeframe) -> Iterable[tuple[int, bool, T
     for timeframe, candles in fetched.items():
         for candle in candles:
             yield candle.open_time_ms + timeframe.ms, timeframe is entry, timeframe, candle
-
-
-def _behind_gaps(candles: list[Candle], timeframe: Timeframe) -> list[Candle]:
-    for index in range(len(candles) - 1, 0, -1):
-        if candles[index].open_time_ms - candles[index - 1].open_time_ms != timeframe.ms:
-            return candles[index:]
-    return candles
 
 
 __all__ = ["Fetched", "Market", "Taken"]

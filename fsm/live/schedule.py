@@ -9,12 +9,12 @@ behind decides on the newest close only; the candles between are fed to the indi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 import structlog
 
-from exchange.errors import ExchangeError, Refusal
+from exchange.errors import CandlesMissing, ExchangeError, Refusal
 from exchange.types import MarkPrice
 from fsm.core.deciding import Reading
 from fsm.core.engine import Considered
@@ -27,6 +27,7 @@ from fsm.live.fence import Fence
 from fsm.live.lane import Lane
 from fsm.live.market import Fetched, Market, Taken
 from fsm.live.shared import Shared
+from indicators.holes import Hole
 from store import queries
 from store.errors import StoreError
 
@@ -43,6 +44,8 @@ READERS_MAX = 10
 """Symbols that are read at the same time, so that three hundred of them do not become one burst of requests."""
 
 OnReading = Callable[[str, Reading, list[Step]], None]
+OnHole = Callable[[str, Hole, int], None]
+"""Hears of a hole in a symbol's candles, and until when it opens nothing."""
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -69,6 +72,7 @@ class Schedule:
         account: AccountDesk,
         *,
         on_reading: OnReading,
+        on_hole: OnHole,
         fence: Fence,
         data_end_ms: int | None = None,
     ) -> None:
@@ -77,6 +81,8 @@ class Schedule:
         self._markets = dict(sorted(markets.items()))
         self._account = account
         self._on_reading = on_reading
+        self._on_hole = on_hole
+        self._again_ms: dict[str, int] = {}
         self._fence = fence
         self._data_end_ms = data_end_ms
         self._readers = asyncio.Semaphore(READERS_MAX)
@@ -99,6 +105,7 @@ class Schedule:
                 skipped = (close_ms - last_ms) // self._step_ms - 1
                 log.info("closes_skipped", reason="BEHIND", count=skipped)
             await self.close(close_ms)
+            await self._late(close_ms, settle_ms)
             last_ms = close_ms
         if self._data_end_ms is not None:
             await wait_until(self._shared.clock, self._data_end_ms)
@@ -123,9 +130,17 @@ class Schedule:
     def _floor(self, at_ms: int) -> int:
         return at_ms - at_ms % self._step_ms
 
-    async def close(self, close_ms: int) -> None:
-        """Everything that belongs to the candles which closed then."""
-        fetched = await self._collect(close_ms)
+    async def _late(self, close_ms: int, settle_ms: int) -> None:
+        """Symbols with a hole that was not confirmed decide once it is, if that comes before the next close."""
+        again_ms = max(self._again_ms.values(), default=None)
+        if again_ms is None or again_ms >= close_ms + self._step_ms + settle_ms:
+            return
+        await wait_until(self._shared.clock, again_ms)
+        await self.close(close_ms, tuple(self._again_ms))
+
+    async def close(self, close_ms: int, only: Collection[str] | None = None) -> None:
+        """Everything that belongs to the candles which closed then, of all symbols or of some."""
+        fetched = await self._collect(close_ms, self._markets if only is None else only)
         await self._bring_to_rest()
         equity_known = await self._account.try_read()
         prices = await self._prices(list(fetched))
@@ -133,13 +148,13 @@ class Schedule:
         async with self.turn:
             asked = await self._consider(close_ms, await self._take(fetched, broken), prices, broken)
             steps = self._decide(asked, broken)
-        missing = sorted(set(self._markets) - set(steps))
+        missing = sorted(set(self._markets if only is None else only) - set(steps))
         self._tell(close_ms, missing)
         for symbol, found in steps.items():
             self._lanes[symbol].submit(found)
         for symbol, error in broken.items():
             await self._hold(symbol, error)
-        self.decided_ms, self.closes = close_ms, self.closes + 1
+        self.decided_ms, self.closes = close_ms, self.closes + (only is None)
         if missing:
             log.warning("close_incomplete", reason="NO_CANDLE", symbols=missing, close_ms=close_ms)
         if not equity_known:
@@ -166,9 +181,11 @@ class Schedule:
         return RegimeChange(symbol=symbol, before=str(before), after=str(after), confidence=confidence)
 
     # --- collecting ---------------------------------------------------------------------------
-    async def _collect(self, close_ms: int) -> dict[str, Fetched]:
-        answers = await asyncio.gather(*(self._candles(market, close_ms) for market in self._markets.values()))
-        return {symbol: found for symbol, found in zip(self._markets, answers, strict=True) if found is not None}
+    async def _collect(self, close_ms: int, symbols: Collection[str]) -> dict[str, Fetched]:
+        asked = [name for name in self._markets if name in symbols]
+        self._again_ms.clear()
+        answers = await asyncio.gather(*(self._candles(self._markets[name], close_ms) for name in asked))
+        return {symbol: found for symbol, found in zip(asked, answers, strict=True) if found is not None}
 
     async def _candles(self, market: Market, close_ms: int) -> Fetched | None:
         """A symbol's candles once the newest of them is confirmed to have closed; None when that takes too long."""
@@ -182,6 +199,10 @@ class Schedule:
                     return found
             except Refusal as refusal:  # the others' close does not wait for what is refused (R64)
                 self._shared.on_trouble(market.symbol, refusal)
+                return None
+            except CandlesMissing as error:
+                self._again_ms[market.symbol] = error.again_ms
+                log.warning("candles_missing", symbol=market.symbol, reason="UNCONFIRMED", error=str(error))
                 return None
             except ExchangeError as error:
                 self._shared.on_trouble(market.symbol, error)
@@ -255,6 +276,7 @@ class Schedule:
                         facts=market.facts(),
                         regime=market.regime,
                         prices=price,
+                        blocked_until_ms=market.blocks(market.candle_ms),
                     )
                     considered = shared.engine.consider(event, equity_age_ms=equity_age_ms)
                 asked.append(_Asked(symbol, found, event, considered, equity_age_ms))
@@ -284,6 +306,9 @@ class Schedule:
         self._readings = readings
         for reading_of in readings:
             self._on_reading(*reading_of)
+        for each in asked:
+            for hole in each.taken.holes:
+                self._on_hole(each.symbol, hole, self._markets[each.symbol].blocked_until_ms)
         return steps
 
     def _ask(self, asked: _Asked, event: CandleClosed) -> tuple[Reading, list[Step]]:

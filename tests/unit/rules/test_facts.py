@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from indicators.candle import Candle, Timeframe
+from indicators.holes import carried_over, flat, holes
 from indicators.series import Series, aggregate
 from rules.facts import CANDLES_MIN, FactStream, FactTable, FeedError
 from rules.load import Ruleset, parse_rules
@@ -154,3 +155,44 @@ def test_over_real_candles_the_shipped_rules_see_the_same_in_both_forms(
             stream.update(timeframe, candle)
         assert stream.facts() == table.facts_at(index)
     assert None not in table.facts_at(series.length - 1).values()
+
+
+@pytest.mark.parametrize("missing", [2, 24, 30])
+def test_r66_behind_a_hole_stream_and_table_stay_equal_and_only_its_series_begins_anew(
+    rules: SymbolRules, hours: Hours, missing: int
+) -> None:
+    rows = [(100 + i, 100 + i + 2, 100 + i - 2, 100 + i + 1) for i in (n % 7 for n in range(140))]
+    whole = hours(rows).candles()
+    listed = [*whole[:60], *whole[60 + missing :]]
+    found = tuple(holes((candle.open_time_ms for candle in listed), H1))
+    full = Series.from_candles("ETHUSDT", H1, carried(listed, missing))
+    table = FactTable(rules, {H1: full, H4: aggregate(hours(rows), H4)}, 5, found)
+    stream = FactStream(rules, 5)
+    slow = {candle.open_time_ms + H4.ms: candle for candle in aggregate(hours(rows), H4).candles()}
+    carried_ms = {candle.open_time_ms for candle in carried_over(listed, H1) if candle.carried}
+    compared = 0
+    before = None
+    for candle in carried_over(listed, H1):
+        if before is not None and candle.open_time_ms != before + H1.ms:
+            stream.restart(H1)
+        before = candle.open_time_ms
+        for close_ms in sorted(close_ms for close_ms in slow if close_ms <= candle.open_time_ms + H1.ms):
+            stream.update(H4, slow.pop(close_ms))
+        stream.update(H1, candle)
+        index = int(np.searchsorted(full.open_time_ms, candle.open_time_ms))
+        assert stream.facts() == table.facts_at(index)
+        compared += 1
+    assert compared == 140 - (missing if missing > 24 else 0)
+    assert {int(ms) for ms in full.open_time_ms[table.carried]} >= carried_ms
+    behind = table.facts_at(60 + missing)
+    assert (behind["close_1h[1]"] is None) == (missing > 24), "a long hole makes its own series warm up anew"
+    assert behind["close_4h"] is not None, "and no other one"
+
+
+def carried(listed: Sequence[Candle], missing: int) -> list[Candle]:
+    """As the backtest has them: carried over whatever is missing."""
+    if missing <= 24:
+        return carried_over(listed, H1)
+    at = next(i for i in range(1, len(listed)) if listed[i].open_time_ms - listed[i - 1].open_time_ms > H1.ms)
+    close, first = listed[at - 1].close, listed[at - 1].open_time_ms + H1.ms
+    return [*listed[:at], *(flat(first + n * H1.ms, close) for n in range(missing)), *listed[at:]]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exchange.binance.client import BinanceClient
-from exchange.errors import MalformedReply, Unreachable
+from exchange.errors import CandlesMissing, MalformedReply, Unreachable
 from indicators.candle import Timeframe
 
 pytestmark = pytest.mark.anyio
@@ -164,6 +164,57 @@ async def test_r33_a_gap_that_stays_is_told_and_not_papered_over(client: Binance
         await client.candles("BTCUSDT", Timeframe.H1, limit=10)
 
 
+async def test_r66_a_hole_is_believed_after_a_minute_and_a_second_answer(
+    client: BinanceClient, market: Market, clock: Any
+) -> None:
+    market.missing = {NOW - 5 * HOUR, NOW - 4 * HOUR}
+    with pytest.raises(CandlesMissing) as first:
+        await client.candles("BTCUSDT", Timeframe.H1, limit=10)
+    assert first.value.again_ms - clock.now_ms() <= 60_000
+    clock.seconds += 58
+    with pytest.raises(CandlesMissing):
+        await client.candles("BTCUSDT", Timeframe.H1, limit=10)
+    clock.seconds += 60
+    asked = market.asked
+    found = await client.candles("BTCUSDT", Timeframe.H1, limit=10)
+    assert [each for each in _opens(found) if each in market.missing] == []
+    assert NOW - 6 * HOUR in _opens(found)
+    assert NOW - 3 * HOUR in _opens(found)
+    assert market.asked == asked + 1, "what is confirmed is not asked for again"
+
+
+async def test_r66_a_candle_that_comes_after_all_is_taken(client: BinanceClient, market: Market, clock: Any) -> None:
+    market.missing = {NOW - 5 * HOUR}
+    with pytest.raises(CandlesMissing):
+        await client.candles("BTCUSDT", Timeframe.H1, limit=10)
+    market.missing = set()
+    assert NOW - 5 * HOUR in _opens(await client.candles("BTCUSDT", Timeframe.H1, limit=10))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [NOW - 3 * HOUR, "1", "0.5", "1", "2", "10", NOW - 2 * HOUR - 1],
+        [NOW - 3 * HOUR, "1", "nan", "1", "2", "10", NOW - 2 * HOUR - 1],
+        [NOW - 3 * HOUR, "1", "3", "0", "2", "10", NOW - 2 * HOUR - 1],
+        [NOW - 3 * HOUR, "1", "3", "1", "", "10", NOW - 2 * HOUR - 1],
+        [NOW - 3 * HOUR + 5, "1", "3", "1", "2", "10", NOW - 2 * HOUR - 1],
+    ],
+)
+async def test_r66_a_row_that_cannot_be_true_counts_as_missing(
+    exchange: Any, client: BinanceClient, clock: Any, row: list[Any]
+) -> None:
+    """Until a minute later it counts as a hole: one wrong row must not stop a symbol for ever."""
+    rows = [[NOW - n * HOUR, *ROW, NOW - (n - 1) * HOUR - 1] for n in (5, 4, 3, 2, 1, 0)]
+    rows[2] = row
+    exchange.on(KLINES, rows)
+    with pytest.raises(CandlesMissing):
+        await client.candles("BTCUSDT", Timeframe.H1, limit=5)
+    clock.seconds += 61
+    found = await client.candles("BTCUSDT", Timeframe.H1, limit=5)
+    assert _opens(found) == [NOW - n * HOUR for n in (5, 4, 2, 1)]
+
+
 async def test_r33_repairs_that_bring_other_candles_repair_nothing(
     exchange: Any, client: BinanceClient, market: Market
 ) -> None:
@@ -181,6 +232,7 @@ ROW = ["1", "3", "1", "2", "10"]
     [
         [[NOW + 1, *ROW, NOW + HOUR]],
         [[NOW, *ROW, NOW + HOUR]],
+        [[NOW, *ROW]],
         [[NOW, *ROW, NOW + HOUR - 1], [NOW - HOUR, *ROW, NOW - 1]],
         [[NOW, *ROW, NOW + HOUR - 1], [NOW, *ROW, NOW + HOUR - 1]],
         [[NOW + n * HOUR, *ROW, NOW + (n + 1) * HOUR - 1] for n in range(9)],

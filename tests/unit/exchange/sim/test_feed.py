@@ -110,14 +110,17 @@ def test_history_holds_only_closed_candles(btc: SymbolFeed) -> None:
         btc.candles(Timeframe.M5, start_ms=T0, end_ms=T0 + HOUR)
 
 
-def test_long_candles_are_made_of_complete_parts_only() -> None:
+def test_long_candles_are_made_of_what_there_is_but_whole_at_both_ends() -> None:
+    """R66: an exchange makes a long candle of its trades, also where one of its hours was never recorded."""
     first = 2 * HOUR
-    times = [T0 + first + n * HOUR for n in range(14) if n != 7]
+    times = [T0 + first + n * HOUR for n in range(19) if n != 7]
     found = aggregated(columns(times), Timeframe.H4)
-    # 02:00 and 03:00 belong to a candle that began earlier; 09:00 is missing from the second full one
-    assert found.open_time_ms.tolist() == [T0 + 4 * HOUR, T0 + 12 * HOUR]
+    # 02:00 and 03:00 belong to a candle that began earlier, 20:00 to one that has not ended; 09:00 was not recorded
+    assert found.open_time_ms.tolist() == [T0 + 4 * HOUR, T0 + 8 * HOUR, T0 + 12 * HOUR, T0 + 16 * HOUR]
     assert (found.open[0], found.high[0], found.low[0], found.close[0]) == (3.0, 8.0, 2.5, 7.0)
     assert found.volume[0] == 0.1 + 0.1 + 0.1 + 0.1
+    assert (found.open[1], found.high[1], found.low[1], found.close[1]) == (7.0, 11.0, 6.5, 10.0)
+    assert found.volume[1] == 0.1 + 0.1 + 0.1
 
 
 def test_aggregated_candles_equal_the_exchange_s_own() -> None:
