@@ -34,7 +34,8 @@ class Matching:
         """A new order arrives: it executes what it can at once; the rest rests or expires."""
         self._put(order, Execution.NEW)
         quote = self._state.quotes[order.symbol]
-        if order.price is None or admission.is_marketable(order.side, order.price, quote.last):
+        crosses = order.price is None or admission.is_marketable(order.side, order.price, quote.last)
+        if crosses and not self._state.fails_to_fill(order):
             for price, quantity in self._taking(order):
                 order = self._execute(order, price, quantity, maker=False)
         order = self._rest_or_expire(order)

@@ -57,14 +57,11 @@ class Nakedness:
         self,
         state: VenueState,
         monotonic: Callable[[], float],
-        *,
-        on_begin: Callable[[Naked], None] = lambda naked: None,
-        on_end: Callable[[Naked], None] = lambda naked: None,
     ) -> None:
+        """``observers`` hear of the beginning and of the end of each stretch."""
         self._state = state
         self._monotonic = monotonic
-        self._on_begin = on_begin
-        self._on_end = on_end
+        self.observers: list[Callable[[Naked], None]] = []
         self._before: dict[str, tuple[Decimal, bool]] = {}
         self.lasting: dict[str, Naked] = {}
         self.ended: list[Naked] = []
@@ -103,13 +100,17 @@ class Nakedness:
             cause = _cause(before[0], quantity)
             naked = Naked(symbol=symbol, cause=cause, from_ms=self._state.now_ms, from_s=self._monotonic())
             self.lasting[symbol] = naked
-            self._on_begin(naked)
+            self._tell(naked)
 
     def _end(self, naked: Naked, ending: Ending) -> None:
         ended = msgspec.structs.replace(naked, until_s=self._monotonic(), ending=ending)
         if ended.naked_ms() > 0:
             self.ended.append(ended)
-        self._on_end(ended)
+        self._tell(ended)
+
+    def _tell(self, naked: Naked) -> None:
+        for observer in self.observers:
+            observer(naked)
 
 
 def _cause(before: Decimal, after: Decimal) -> Cause:

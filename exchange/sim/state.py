@@ -73,6 +73,7 @@ class VenueState:
         self.fills: list[Fill] = []
         self.liquidations = 0
         self.trigger_fault: Callable[[AlgoState], TriggerFault | None] = _no_fault
+        self.fails_to_fill: Callable[[OrderState], bool] = lambda order: False
         self.witnesses: list[Callable[[VenueEvent], None]] = []
         self._events: list[VenueEvent] = []
         self._orders_made = 0

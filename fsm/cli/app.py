@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "modelcheck": "fsm.cli.modelcheck:modelcheck",
     "crashsweep": "fsm.cli.crashsweep:crashsweep",
     "torture": "fsm.cli.torture:torture",
+    "naked": "fsm.cli.naked:naked",
     "db": "fsm.cli.db:db",
 }
 """Name → where it is. Aliases name the same place twice and are listed once."""

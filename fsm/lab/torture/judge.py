@@ -46,11 +46,11 @@ class Judge:
 
     def __init__(self, state: VenueState, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self.record = Nakedness(state, monotonic, on_begin=self._began, on_end=self._over)
+        self.record = Nakedness(state, monotonic)
+        self.record.observers.append(self._changed)
         self._word_s: dict[str, float] = {}
         self._spans: defaultdict[str, deque[Span]] = defaultdict(lambda: deque(maxlen=SPANS_MAX))
         self._ended: list[tuple[Naked, float | None]] = []
-        self.struck: dict[str, int] = {}
 
     # --- what happens -------------------------------------------------------------------------
     def is_naked(self, symbol: str) -> bool:
@@ -70,11 +70,15 @@ class Judge:
         """Something kept the bot from acting on this symbol, or on all of them, for so long."""
         self._spans[symbol].append((from_s, until_s))
 
-    def _began(self, naked: Naked) -> None:
-        self._word_s.pop(naked.symbol, None)
+    def _changed(self, naked: Naked) -> None:
+        if naked.until_s is None:
+            self._word_s.pop(naked.symbol, None)
+        else:
+            self._ended.append((naked, self._word_s.get(naked.symbol)))
 
-    def _over(self, naked: Naked) -> None:
-        self._ended.append((naked, self._word_s.pop(naked.symbol, None)))
+    def word_s(self, symbol: str) -> float | None:
+        """When the bot was told of the stretch that lasts, or was the last."""
+        return self._word_s.get(symbol)
 
     # --- what is said of it -------------------------------------------------------------------
     def verdicts(self) -> list[Verdict]:

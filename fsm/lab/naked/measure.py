@@ -1,0 +1,176 @@
+"""Measures the rows of the menu one after the other, or several at once, and says which bound did not hold."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from decimal import localcontext
+from pathlib import Path
+
+import msgspec
+
+from exchange.sim.nakedness import Ending
+from fsm.core.arithmetic import MONEY
+from fsm.lab.naked.menu import ROWS
+from fsm.lab.naked.scene import Scene
+from fsm.lab.naked.tally import SAME_FORM_MAX, STUCK_S_MAX, Sample, Tally
+from fsm.lab.torture.patient import quiet_logs
+from fsm.live.virtual_time import run_virtually
+
+SYMBOLS = 20
+"""So many positions at a time make a thousand cheap, and struggle with each other for the account's one pause."""
+
+ROUNDS_FACTOR = 4
+"""How many more rounds than necessary are played where entries are blocked in between."""
+
+IN_TIME_SHARE_MIN = 0.99
+FEWER_COLLECTIONS = (20_000, 20, 20)
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be measured: so many positions of each of these rows."""
+
+    positions: int
+    rows: tuple[str, ...]
+    seed: int = 1
+    jobs: int = 1
+    symbols: int = SYMBOLS
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. Times are milliseconds; ``closest_ms`` is how far the worst stretch stayed under its own bound.
+
+    ``in_time_pct`` None: the fault does not end before the deadline. ``speed`` is market time over processor time.
+    """
+
+    row: str
+    says: str
+    positions: int
+    worst_ms: float
+    p99_ms: float
+    allowed_ms: float
+    closest_ms: float
+    protected: int
+    closed: int
+    struck_naked: int
+    struck_covered: int
+    in_time_pct: float | None
+    same_form_max: int
+    stuck_s_max: float
+    requests: int
+    cpu_seconds: float
+    simulated_seconds: float
+    violations: tuple[str, ...]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """All rows. ``cases`` are positions."""
+
+    cases: int
+    violations: tuple[str, ...]
+    seconds: float
+    rows: tuple[Result, ...]
+
+
+def measure(order: Order, on_result: Callable[[Result, int], None]) -> Summary:
+    """Every row, each told to ``on_result`` with the number done."""
+    began_s = time.monotonic()
+    results: list[Result] = []
+    for result in _results(order):
+        results.append(result)
+        on_result(result, len(results))
+    results.sort(key=lambda result: order.rows.index(result.row))
+    return Summary(
+        cases=sum(result.positions for result in results),
+        violations=tuple(f"{result.row}: {text}" for result in results for text in result.violations),
+        seconds=round(time.monotonic() - began_s, 1),
+        rows=tuple(results),
+    )
+
+
+def _results(order: Order) -> Iterator[Result]:
+    if order.jobs <= 1:
+        yield from (one(order, name) for name in order.rows)
+        return
+    with multiprocessing.get_context("spawn").Pool(order.jobs) as pool:
+        yield from pool.imap_unordered(_task, [(order, name) for name in order.rows])
+
+
+def _task(task: tuple[Order, str]) -> Result:
+    return one(*task)
+
+
+def one(order: Order, name: str) -> Result:
+    """One row, in a process that does nothing else meanwhile."""
+    quiet_logs()
+    logging.getLogger("exchange").setLevel(logging.CRITICAL)
+    gc.set_threshold(*FEWER_COLLECTIONS)
+    row = next(row for row in ROWS if row.name == name)
+    began_s = time.process_time()
+    rounds_max = ROUNDS_FACTOR * -(-order.positions // order.symbols)
+    with tempfile.TemporaryDirectory(prefix="naked-") as folder, localcontext(MONEY):
+        scene: Scene | None = None
+
+        async def play() -> tuple[Scene, float]:
+            nonlocal scene
+            scene = Scene(row, Path(folder), symbols=order.symbols, seed=order.seed)
+            try:
+                await scene.play(order.positions, rounds_max)
+                return scene, scene.now_s()
+            finally:
+                await scene.end()
+
+        played, simulated_s = run_virtually(play())
+    return _result(played, simulated_s, time.process_time() - began_s, order)
+
+
+def _result(scene: Scene, simulated_s: float, cpu_s: float, order: Order) -> Result:
+    tally, samples = scene.tally, scene.tally.samples
+    times = sorted(sample.naked_ms for sample in samples) or [0.0]
+    asked = [sample.in_time for sample in samples if sample.in_time is not None]
+    share = sum(asked) / len(asked) if asked else None
+    return Result(
+        row=scene.row.name,
+        says=scene.row.says,
+        positions=tally.positions,
+        worst_ms=round(times[-1]),
+        p99_ms=round(times[min(len(times) - 1, int(len(times) * 0.99))]),
+        allowed_ms=round(max((sample.allowed_ms for sample in samples), default=0.0)),
+        closest_ms=round(min((sample.allowed_ms - sample.naked_ms for sample in samples), default=0.0)),
+        protected=sum(sample.ending is Ending.PROTECTED for sample in samples),
+        closed=sum(sample.ending is Ending.CLOSED for sample in samples),
+        struck_naked=tally.struck_naked,
+        struck_covered=tally.struck_covered,
+        in_time_pct=None if share is None else round(share * 100, 2),
+        same_form_max=tally.same_form_max,
+        stuck_s_max=round(tally.stuck_s_max, 1),
+        requests=scene.requests,
+        cpu_seconds=round(cpu_s, 1),
+        simulated_seconds=round(simulated_s),
+        violations=tuple(_violations(scene, tally, samples, share, order)),
+    )
+
+
+def _violations(scene: Scene, tally: Tally, samples: list[Sample], share: float | None, order: Order) -> Iterator[str]:
+    too_long = [sample for sample in samples if sample.is_too_long]
+    if too_long:
+        worst = max(too_long, key=lambda sample: sample.naked_ms - sample.allowed_ms)
+        yield (
+            f"{len(too_long)} of {len(samples)} stretches were longer than they may be, the worst {worst.symbol} "
+            f"({worst.cause}): {worst.naked_ms / 1000:.1f} s where {worst.allowed_ms / 1000:.1f} s are allowed"
+        )
+    if share is not None and share < IN_TIME_SHARE_MIN:
+        yield f"only {share:.1%} were protected within 600 ms of the fault's end"
+    if tally.late_first:
+        worst_s = max(tally.late_first)
+        yield f"{len(tally.late_first)} times the first request after a stated end was late, at worst {worst_s} s"
+    if scene.row.changes_form and tally.same_form_max > SAME_FORM_MAX:
+        yield f"a close that did not close was sent {tally.same_form_max} times in the same form"
+    if scene.row.rising and tally.stuck_s_max > STUCK_S_MAX:
+        yield f"a trade went on for {tally.stuck_s_max:.0f} s after its position was gone"
+    if tally.positions < order.positions:
+        yield f"only {tally.positions} of {order.positions} positions were opened"

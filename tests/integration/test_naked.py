@@ -1,0 +1,45 @@
+"""How long positions stand without a stop is measured at the exchange, through the real client, fault by fault."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from fsm.cli.app import app
+from fsm.lab.naked.menu import ROWS
+from fsm.lab.naked.page import BEGIN, END
+
+
+def naked(*args: str) -> Result:
+    return CliRunner().invoke(app, ["naked", *args])
+
+
+def test_positions_are_protected_within_one_round_trip_where_nothing_goes_wrong(tmp_path: Path) -> None:
+    page = tmp_path / "protection.md"
+    result = naked("--positions", "20", "--only", "none", "--json", "--page", str(page))
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["cases"] == 20
+    assert document["violations"] == []
+    (row,) = document["rows"]
+    assert row["protected"] == 20
+    assert 0 < row["worst_ms"] <= 100, "the fill is at the exchange, and its stop is there one round trip later"
+    text = page.read_text()
+    assert text.count(BEGIN) == text.count(END) == 1
+    assert "(`none`)" in text
+
+
+def test_a_fault_strikes_positions_while_they_are_naked() -> None:
+    result = naked("--positions", "20", "--only", "position-lags", "--json")
+    (row,) = json.loads(result.stdout)["rows"]
+    assert row["struck_naked"] == 20
+
+
+def test_every_row_has_a_name_of_its_own_and_says_what_goes_wrong() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    listed = naked("--list")
+    assert listed.exit_code == 0
+    assert all(row.name in listed.output for row in ROWS)
+    assert naked("--only", "no-such-row").exit_code == 2
