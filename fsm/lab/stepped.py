@@ -104,14 +104,16 @@ class Stepper:
         since_s = self._clock.monotonic()
         if self._made.stream is None:
             lanes = self.daemon.lanes.values()
-            await self._once(lambda: all(lane.record.trade is None or lane.looked_s >= since_s for lane in lanes))
+            await self._once(
+                lambda: all(lane.record.trade is None or lane.looking.looked_s >= since_s for lane in lanes)
+            )
 
     async def _at_rest(self) -> None:
         """Until the daemon has heard everything that was told, has nothing to do, and waits for nothing."""
         lanes = list(self.daemon.lanes.values())
         resting = False
         while not resting:
-            await self._once(lambda: all(lane.quiet.is_set() and not lane.is_waiting for lane in lanes))
+            await self._once(lambda: all(lane.quiet.is_set() and not lane.looking.is_waiting for lane in lanes))
             await self._hear()
             resting = all(lane.quiet.is_set() for lane in lanes)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Protocol
 
 from exchange.errors import ExchangeError
 from exchange.types import Confirmed, MarkPrice, Outcome, Refused, Unknown
@@ -13,103 +14,199 @@ from fsm.core.events import IntentEnded, SetupEnded, SymbolEvent
 from fsm.core.intents import ClosePosition, EnsureSetup, Intent, Look, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.move import Step
 from fsm.core.records import ZERO, State
+from fsm.core.refusals import FORM_REFUSED, NO_POSITION
+from fsm.live.errands import Errands
+from fsm.live.hurry import UNANSWERED_S, passes
+from fsm.live.looking import Looking
 from fsm.live.shared import Shared
 
 HOLDING = (State.ENTERING, State.PROTECTED)
+ENTRY_UNANSWERED_S = 1.0
+NUDGED_S = 0.05
+"""An entry without an answer is looked for after so long; when the stream says something of it, nearly at once."""
+
+PRICE_S_MAX = 2.5
+"""A price that comes later than this is that of another moment."""
+
+SENT_S = 1.0
+"""A look that does not show a stop which left so lately, or is still being sent, is no reason to send it once more."""
+
 Named = tuple[str, Intent]
 Settled = tuple[str, Intent, Outcome]
 """An intent by its name, and what became of it."""
 
 
-class Carrying:
-    """One for each symbol, one step at a time. ``judge`` lets the engine decide on what happened, and writes what
-    became of an intent in the same commit; ``look`` looks, in haste (True) when a stop was just accepted."""
+class Inbox(Protocol):
+    """What a row needs of its lane."""
 
-    def __init__(
-        self,
-        symbol: str,
-        shared: Shared,
-        *,
-        settle: Callable[[str, Intent, Outcome | None], Awaitable[None]],
-        judge: Callable[[SymbolEvent, Settled | None], Awaitable[None]],
-        look: Callable[[bool], Awaitable[None]],
-        entry_sent: Callable[[str, PlaceEntry, Outcome], Awaitable[None]],
-    ) -> None:
+    @property
+    def is_naked(self) -> bool: ...
+
+    def has_steps(self) -> bool: ...
+
+    def wants(self, intent: PlaceStop) -> bool:
+        """Whether this stop is still to be brought to rest."""
+        ...
+
+    def has_seen(self, intent: PlaceStop) -> bool:
+        """Whether a look has shown this stop at rest."""
+        ...
+
+    async def woken(self, seconds: float | None) -> None:
+        """Wait until something may have changed here, at most so long."""
+        ...
+
+    async def judge(self, event: SymbolEvent, settled: Settled | None = None) -> None: ...
+
+    async def settle(self, name: str, intent: Intent, outcome: Outcome | None) -> None: ...
+
+
+class Carrying:
+    """One for each symbol, one row at a time. Its calls go on by themselves until they are answered: a row that waits
+    for one looks meanwhile, and gives way as soon as something else is to be done. What it leaves unsent waits in
+    ``unsent``, to be settled when there is time."""
+
+    def __init__(self, symbol: str, shared: Shared, inbox: Inbox, looking: Looking, errands: Errands) -> None:
         self._symbol = symbol
         self._shared = shared
-        self._settle = settle
-        self._judge = judge
-        self._look = look
-        self._entry_sent = entry_sent
-        self._waiting: deque[Named] = deque()
-        self._flying: dict[str, Intent] = {}
+        self._inbox = inbox
+        self._looking = looking
+        self._errands = errands
+        self._row: deque[Named] = deque()
+        self._stop_sent: tuple[str, float] = ("", float("-inf"))
+        self.unsent: deque[Named] = deque()
 
     async def carry(self, step: Step) -> None:
         """A stop that is not confirmed drops what follows it, up to the row's own look. One that is accepted is read
         back before targets are placed: they can wait, a position without a confirmed stop cannot. Where that look
         shows the position gone, there is nothing left to place them for."""
-        row = self._waiting = deque(step.intents)
+        row = self._row = deque(_hurried(step.intents) if self._inbox.is_naked else step.intents)
         broken = covered = False
         while row:
             name, intent = row[0]
             if isinstance(intent, Look):
                 await self._take_look(row, row[0], covered)
             elif broken:
-                row.popleft()
-                await self._settle(name, intent, None)
+                self.unsent.append(row.popleft())
             elif covered and isinstance(intent, PlaceTarget) and (look := _look_in(row)) is not None:
                 await self._take_look(row, look, covered)
                 broken = self._shared.engine.record(self._symbol).state not in HOLDING
             else:
                 row.popleft()
-                outcome = await self._do(name, intent)
-                await self._ended(name, intent, outcome)
+                outcome = await self._answer(intent, self.send(name, intent))
                 if isinstance(intent, PlaceStop):
                     covered = isinstance(outcome, Confirmed)
-                    broken = not covered
+                broken = outcome is None or (isinstance(intent, PlaceStop) and not covered)
 
     async def _take_look(self, row: deque[Named], look: Named, in_haste: bool) -> None:
-        await self._look(in_haste)
+        if not self._inbox.has_steps():
+            await self._looking.look(in_haste)
         row.remove(look)
-        await self._settle(*look, None)
+        self.unsent.append(look)
 
-    def interrupted(self) -> list[tuple[str, Intent, Outcome | None]]:
-        """What a step that was broken off leaves: calls whose outcome nobody heard, and intents never sent."""
-        unheard = Unknown("interrupted")
-        left: list[tuple[str, Intent, Outcome | None]] = [(n, i, unheard) for n, i in self._flying.items()]
-        left += [(name, intent, None) for name, intent in self._waiting]
-        self._flying.clear()
-        self._waiting.clear()
-        return left
+    def give_up(self) -> None:
+        """Nothing more of the present row is sent; what has left goes on."""
+        self.unsent.extend(self._row)
+        self._row.clear()
 
-    async def _do(self, name: str, intent: Intent) -> Outcome:
-        self._flying[name] = intent
-        outcome = await self._shared.executor.do(intent)
-        del self._flying[name]
+    # --- one call -----------------------------------------------------------------------------
+    def send(self, name: str, intent: Intent) -> asyncio.Task[Outcome]:
+        """Let it leave; what becomes of it is written and judged whoever waits for it. An empty name: no intent of the
+        journal's, as it only repeats one."""
+        return self._errands.start(self._errand(name, intent))
+
+    def stop_was_sent(self, intent: PlaceStop) -> bool:
+        """A moment ago, or it is being sent again and again: then a look that does not show it says nothing."""
+        client_id, sent_s = self._stop_sent
+        return client_id == intent.request.client_id and self._shared.clock.monotonic() - sent_s < SENT_S
+
+    async def _errand(self, name: str, intent: Intent) -> Outcome:
+        trade = self._shared.engine.record(self._symbol).trade
+        try:
+            outcome = await self._do(intent)
+        except Exception:
+            if name:
+                await self._inbox.settle(name, intent, Unknown("interrupted"))
+            raise
+        await self._ended(name, intent, outcome, None if trade is None else trade.id)
         return outcome
 
-    async def _ended(self, name: str, intent: Intent, outcome: Outcome) -> None:
+    async def _do(self, intent: Intent) -> Outcome:
+        if not isinstance(intent, PlaceStop):
+            return await self._shared.executor.do(intent)
+        clock, client_id = self._shared.clock, intent.request.client_id
+        until_s = clock.monotonic() + self._shared.deadline_ms / 1000
+        self._stop_sent = (client_id, clock.monotonic())
+
+        def is_wanted() -> bool:
+            now_s = clock.monotonic()
+            wanted = self._inbox.wants(intent) and (self._inbox.is_naked or now_s < until_s)
+            self._stop_sent = (client_id, now_s) if wanted else self._stop_sent
+            return wanted
+
+        def heard(outcome: Outcome) -> None:
+            if isinstance(outcome, Refused) and outcome.code in NO_POSITION:
+                self._looking.is_wanted = True  # it may be gone
+
+        outcome = await self._shared.executor.hurry(intent, is_wanted=is_wanted, heard=heard)
+        return Confirmed() if passes(outcome) and self._inbox.has_seen(intent) else outcome
+
+    async def _answer(self, intent: Intent, call: asyncio.Task[Outcome]) -> Outcome | None:
+        """What it was answered; None when that is not waited for any longer, or when it failed."""
+        clock, looking = self._shared.clock, self._looking
+        began_s = clock.monotonic()
+        patience_s = ENTRY_UNANSWERED_S if isinstance(intent, PlaceEntry) else UNANSWERED_S
+        ripe_s, is_ripe = began_s + patience_s, False
+        while not call.done():
+            if isinstance(intent, PlaceEntry) and looking.is_wanted:
+                ripe_s = min(ripe_s, clock.monotonic() + NUDGED_S)
+            if not is_ripe and clock.monotonic() >= ripe_s:
+                is_ripe = True
+                await self._has_no_answer(intent)
+            if self._inbox.has_steps() and (is_ripe or self._inbox.is_naked):
+                return None
+            if is_ripe and looking.is_due():
+                await looking.look(until=call)
+            elif looking.search_is_due():
+                await looking.cover_unresolved()
+            else:
+                await self._inbox.woken(looking.due_in_s() if is_ripe else ripe_s - clock.monotonic())
+        return call.result() if call.exception() is None else None
+
+    async def _has_no_answer(self, intent: Intent) -> None:
+        """So far. A close is looked for at once, and may have to leave again while its first call is under way."""
+        if isinstance(intent, PlaceEntry):
+            self._looking.search("", intent, under_way=True)
+        elif isinstance(intent, PlaceStop | ClosePosition):
+            self._looking.is_wanted = True
+        if isinstance(intent, ClosePosition) and self._inbox.is_naked:
+            await self._inbox.judge(self._event(intent, Unknown("no answer yet")))
+
+    def _event(self, intent: Intent, outcome: Outcome, prices: MarkPrice | None = None) -> IntentEnded:
+        at_ms, real_ms = self._shared.clock.now_ms(), self._shared.clock.real_ms()
+        return IntentEnded(
+            symbol=self._symbol, at_ms=at_ms, intent=intent, outcome=outcome, prices=prices, real_ms=real_ms
+        )
+
+    async def _ended(self, name: str, intent: Intent, outcome: Outcome, trade_id: str | None) -> None:
         """Write an outcome down, and let the engine judge it."""
-        symbol = self._symbol
-        settled: Settled | None = (name, intent, outcome)
-        is_close_refused = isinstance(intent, ClosePosition) and isinstance(outcome, Refused)
-        event: SymbolEvent
+        settled: Settled | None = (name, intent, outcome) if name else None
+        needs_price = isinstance(intent, ClosePosition) and _is_refused(outcome, FORM_REFUSED)
         if isinstance(outcome, Refused):
-            await self._shared.symbols.after_refusal(symbol, outcome.code)
-        if isinstance(intent, EnsureSetup) or is_close_refused:  # what follows needs a price, and may be interrupted
-            await self._settle(name, intent, outcome)
+            await self._shared.symbols.after_refusal(self._symbol, outcome.code)
+        if name and (isinstance(intent, EnsureSetup) or needs_price):  # what follows may be interrupted
+            await self._inbox.settle(name, intent, outcome)
             settled = None
         if isinstance(intent, EnsureSetup):
-            event = await self._setup_ended(outcome)
+            event: SymbolEvent = await self._setup_ended(outcome)
+            trade = self._shared.engine.record(self._symbol).trade
+            if trade is None or trade.id != trade_id:
+                return  # the signal that it was for is gone
         else:
-            prices = await self._prices() if is_close_refused else None
-            at_ms, real_ms = self._shared.clock.now_ms(), self._shared.clock.real_ms()
-            event = IntentEnded(
-                symbol=symbol, at_ms=at_ms, intent=intent, outcome=outcome, prices=prices, real_ms=real_ms
-            )
-        await self._judge(event, settled)
+            event = self._event(intent, outcome, await self._prices() if needs_price else None)
+        await self._inbox.judge(event, settled)
         if isinstance(intent, PlaceEntry):
-            await self._entry_sent(name, intent, outcome)
+            self._looking.entry_ended(name, intent, outcome)
 
     async def _setup_ended(self, outcome: Outcome) -> SetupEnded:
         """With what the symbol costs now, and what is open in it by somebody else's hand, both as of one moment; and
@@ -135,10 +232,22 @@ class Carrying:
 
     async def _prices(self) -> MarkPrice | None:
         try:
-            return await self._shared.exchange.mark_price(self._symbol)
+            async with asyncio.timeout(PRICE_S_MAX):
+                return await self._shared.exchange.mark_price(self._symbol)
+        except TimeoutError:
+            return None
         except ExchangeError as error:
             self._shared.on_trouble(self._symbol, error)
             return None
+
+
+def _hurried(intents: Iterable[Named]) -> Iterable[Named]:
+    """While nothing covers the position its close leaves first; what may be in its way is cancelled after it."""
+    return sorted(intents, key=lambda named: not isinstance(named[1], ClosePosition))
+
+
+def _is_refused(outcome: Outcome, codes: frozenset[int]) -> bool:
+    return isinstance(outcome, Refused) and outcome.code in codes
 
 
 def _look_in(row: Iterable[Named]) -> Named | None:

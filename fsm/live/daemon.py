@@ -258,7 +258,7 @@ class Daemon:
 
     def _leave_marks(self) -> None:
         """What positions are worth now, and how many signals led to nothing. Nothing depends on either."""
-        marks = {name: lane.mark for name, lane in self.lanes.items() if lane.mark is not None}
+        marks = {name: lane.looking.mark for name, lane in self.lanes.items() if lane.looking.mark is not None}
         fresh = [mark for name, mark in marks.items() if mark != self._marked.get(name)]
         try:
             self.shared.books.marks(fresh)
@@ -275,7 +275,7 @@ class Daemon:
             equity_age_ms=shared.freshness.age_ms(),
             failures=self._troubles.total,
             pid=os.getpid(),
-            stops={name: lane.stop_seen for name, lane in self.lanes.items() if lane.stop_seen is not None},
+            stops={name: seen for name, lane in self.lanes.items() if (seen := lane.looking.stop_seen) is not None},
         )
         shared.books.document("health", at_ms, body, limits=documents.limits(shared, self.account.budgets))
 

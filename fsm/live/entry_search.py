@@ -26,21 +26,33 @@ class Finding(StrEnum):
 
 
 class EntrySearch:
-    """One entry that is being looked for. ``name`` is its intent's, empty when that is settled already; times are
-    seconds of the real clock."""
+    """One entry that is being looked for. ``name`` is its intent's, empty when that is settled elsewhere; times are
+    seconds of the real clock. While its own call is ``under_way`` nothing shows that it is absent."""
 
-    def __init__(self, name: str, intent: PlaceEntry, since_s: float) -> None:
+    def __init__(self, name: str, intent: PlaceEntry, since_s: float, *, under_way: bool = False) -> None:
         self.name = name
         self.intent = intent
+        self.under_way = under_way
         self._since_s = since_s
+        self._unheard_s = since_s
         self._absences = 0
         self._is_overdue_told = False
 
+    def ended_unheard(self, name: str, now_s: float) -> None:
+        """Its call has ended, and nobody knows how: from now on absences count."""
+        self.name, self.under_way = name, False
+        self._unheard_s, self._absences = now_s, 0
+
     def is_due(self, now_s: float, deadline_ms: int) -> bool:
         """True once: when the search has taken as long as a position may be without a stop."""
-        due = not self._is_overdue_told and (now_s - self._since_s) * 1000 >= deadline_ms
+        left_s = self.due_in_s(now_s, deadline_ms)
+        due = left_s is not None and left_s <= 0
         self._is_overdue_told = self._is_overdue_told or due
         return due
+
+    def due_in_s(self, now_s: float, deadline_ms: int) -> float | None:
+        """Seconds until it is due, or None when that was said."""
+        return None if self._is_overdue_told else self._since_s + deadline_ms / 1000 - now_s
 
     @property
     def client_id(self) -> str:
@@ -53,8 +65,10 @@ class EntrySearch:
         """What one more look says."""
         if self.order_in(snapshot) is not None:
             return Finding.FOUND
+        if self.under_way:
+            return Finding.OPEN
         self._absences += 1
-        waited_s = now_s - self._since_s
+        waited_s = now_s - self._unheard_s
         held = ZERO if snapshot.position is None else snapshot.position.quantity
         needed_s = ABSENT_S_MIN if held == ZERO else ANSWER_S_MAX
         if self._absences >= ABSENCES_MIN and waited_s >= needed_s and not self._may_show(snapshot, held):

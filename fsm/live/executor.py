@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from exchange.client_ids import Leg, parse
 from exchange.port import Exchange
-from exchange.types import AlgoRequest, Confirmed, Outcome, Refused, Unknown
+from exchange.types import Confirmed, Outcome, Refused, Unknown
 from fsm.core.intents import (
     CancelAlgo,
     CancelEntry,
@@ -21,12 +21,12 @@ from fsm.core.intents import (
     SweepOrders,
 )
 from fsm.live.clock import Clock
+from fsm.live.hurry import Hurry
 
 REGULAR_LEGS = frozenset({Leg.ENTRY, Leg.CLOSE})
 NOT_OPEN = -2011
-NO_POSITION_YET = -4509  # the position may lag its own fill by some milliseconds (field reports, checked 2026-11)
-STOP_AGAIN_S = (0.0, 0.1, 0.25, 0.5)
-"""Pauses before a closePosition stop is sent again with the same id; together well below any protection deadline."""
+TRIES = 5
+"""So often a closePosition stop is sent under its id where nobody says for how long it is wanted."""
 
 
 class Executor:
@@ -42,7 +42,29 @@ class Executor:
 
     async def do(self, intent: Intent) -> Outcome:
         """Carry it out. Never raises for what the exchange answered, nor for not having heard an answer."""
-        outcome = await self._do(intent)
+        if isinstance(intent, PlaceStop):
+            tries = iter(range(1, TRIES))
+            return await self.hurry(intent, is_wanted=lambda: next(tries, None) is not None)
+        return self._told(intent, await self._do(intent))
+
+    async def hurry(
+        self,
+        intent: PlaceStop,
+        *,
+        is_wanted: Callable[[], bool],
+        heard: Callable[[Outcome], None] = lambda outcome: None,
+    ) -> Outcome:
+        """A stop, again and again under its id while it is wanted and no answer settles it.
+
+        Only a closePosition stop cannot rest twice: one with a quantity is sent once.
+        """
+        request = intent.request
+        if not request.close_position:
+            return self._told(intent, await self._exchange.place_algo(request))
+        hurry = Hurry(lambda: self._exchange.place_algo(request), self._clock, is_wanted=is_wanted, heard=heard)
+        return self._told(intent, await hurry.run())
+
+    def _told(self, intent: Intent, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Confirmed) and isinstance(intent, PlaceEntry | PlaceStop | PlaceTarget | ClosePosition):
             self._on_accepted(intent.request.client_id)
         return outcome
@@ -54,9 +76,7 @@ class Executor:
                 return await self._set_up(intent)
             case PlaceEntry(request=order) | ClosePosition(request=order):
                 return await exchange.place_order(order)
-            case PlaceStop(request=algo):
-                return await self._place_stop(algo)
-            case PlaceTarget(request=algo):
+            case PlaceStop(request=algo) | PlaceTarget(request=algo):
                 return await exchange.place_algo(algo)
             case CancelEntry(symbol=symbol, client_id=client_id):
                 return await exchange.cancel_order(symbol, client_id)
@@ -72,18 +92,6 @@ class Executor:
         if not isinstance(margin_type, Confirmed):
             return margin_type
         return await self._exchange.ensure_leverage(intent.symbol, intent.leverage)
-
-    async def _place_stop(self, request: AlgoRequest) -> Outcome:
-        """A closePosition stop cannot come to rest twice (-4116, -4130), so it is sent again at once while unknown."""
-        outcome = await self._exchange.place_algo(request)
-        for pause_s in STOP_AGAIN_S:
-            lagging = isinstance(outcome, Refused) and outcome.code == NO_POSITION_YET
-            unheard = isinstance(outcome, Unknown) and request.close_position
-            if not (lagging or unheard):
-                break
-            await self._clock.sleep(pause_s)
-            outcome = await self._exchange.place_algo(request)
-        return outcome
 
     async def _sweep(self, symbol: str, client_ids: tuple[str, ...]) -> Outcome:
         """Cancel these orders of ours and no others, whichever family each is of; one that is gone already is fine."""

@@ -19,6 +19,7 @@ from fsm.live.carrying import no_price
 from fsm.live.lane import Lane
 from fsm.live.reconcile import Reconciler
 from fsm.live.shared import Shared
+from fsm.live.watch import UNPROTECTED_STATES
 from store import queries
 from store.database import Store
 from store.outbox import Outbox
@@ -85,6 +86,8 @@ class Recovery:
             lane.tell(SetupEnded(symbol=lane.symbol, at_ms=at_ms, outcome=outcome, prices=no_price(lane.symbol)))
         elif record.trade is not None and _awaits_entry(record, record.trade.entry.client_id):
             lane.search(searching, place_entry(record.trade))
+        elif record.trade is not None and record.trade.uncovered_ms is not None and record.state in UNPROTECTED_STATES:
+            lane.cover()
 
     async def _whole_account(self) -> None:
         while True:

@@ -82,43 +82,60 @@ class Watch:
     def __init__(self, times: ProtectionTimes) -> None:
         self._times = times
         self._naked_since_s: float | None = None
+        self._has_acted = False
         self._is_first_stop = False
         self._lacking: tuple[object, ...] = ()
         self._lacking_since_s = 0.0
         self._lacking_looks = 0
 
     # --- the protection deadline --------------------------------------------------------------
+    @property
+    def is_naked(self) -> bool:
+        """A position is open, in whatever state, and nobody has seen its stop rest."""
+        return self._naked_since_s is not None
+
     def filled(self, at_s: float) -> None:
         """The first fill was learned of then: from now on a stop is owed."""
-        self._naked_since_s = at_s
-        self._is_first_stop = True
+        self._owed(at_s, is_first=True)
+
+    def found_naked(self, at_s: float) -> None:
+        """A position is known to have lost its stop, or never to have had one that was seen."""
+        if self._naked_since_s is None:
+            self._owed(at_s, is_first=False)
+
+    def _owed(self, at_s: float, *, is_first: bool) -> None:
+        self._naked_since_s, self._is_first_stop, self._has_acted = at_s, is_first, False
+
+    def suspended(self, seconds: float) -> None:
+        """Nobody ran for so long (a stopped process, a commit that stalled): the deadline waits with it."""
+        if self._naked_since_s is not None:
+            self._naked_since_s += seconds
 
     def left_s(self, now_s: float, deadline_ms: int) -> float | None:
         """Seconds until the deadline passes (zero or less: it has), or None while nothing is owed."""
-        if self._naked_since_s is None:
+        if self._naked_since_s is None or self._has_acted:
             return None
         return self._naked_since_s + deadline_ms / 1000 - now_s
 
     def gave_up(self) -> None:
         """The deadline has passed and was acted upon."""
         self._times.late += 1
-        self._naked_since_s = None
+        self._has_acted = True
 
     def looked(self, record: SymbolRecord, sight: Sight | None, now_s: float) -> float | None:
         """Judge a look after the engine did; gives the milliseconds to protection when it is what confirmed a stop."""
         trade = record.trade
-        if trade is None or sight is None or trade.first_fill_ms is None or record.state not in UNPROTECTED_STATES:
+        if trade is None or sight is None or trade.first_fill_ms is None:
             self._naked_since_s = None
             return None
         covered = sight.stop_rests or sight.bridged  # while a stop is moved, the one before or the bridge covers
         if sight.position > 0 and not covered:
-            if self._naked_since_s is None:
-                self._naked_since_s, self._is_first_stop = now_s, False
+            self.found_naked(now_s)
             return None
-        if self._naked_since_s is None or not covered:
-            return None
+        if not covered and record.state in UNPROTECTED_STATES:
+            return None  # a zero may be stale: what was owed is owed until it is explained
         since_s, self._naked_since_s = self._naked_since_s, None
-        if not self._is_first_stop:
+        if since_s is None or not covered or not self._is_first_stop:
             return None
         took_ms = (now_s - since_s) * 1000
         self._times.add(took_ms)

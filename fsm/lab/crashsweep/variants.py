@@ -29,6 +29,7 @@ from fsm.live.schedule import Schedule
 from store.batch import Batch
 from store.database import Store
 from store.journal import Journal
+from store.outbox import Outbox
 from store.rows import AlertRow
 from store.views import IntentRow
 
@@ -93,7 +94,9 @@ def _random_ids() -> list[Replaced]:
 
 def _not_looked_at_start() -> list[Replaced]:
     async def run(self: Recovery) -> None:
-        self._resolve_outbox()
+        for row in Outbox(self._shared.books.store).pending():
+            intent: Intent = msgspec.json.decode(row.payload_json, type=Intent)
+            self._shared.books.settle(row.id, intent, None, self._shared.clock.now_ms())
 
     return [(Recovery, "run", run)]
 

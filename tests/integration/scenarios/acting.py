@@ -87,6 +87,14 @@ def without_trace(snapshot: SymbolSnapshot) -> SymbolSnapshot:
     return replace(snapshot, position=None, orders=(), algo_orders=(), fills=())
 
 
+NOTHING_THERE: dict[str, Callable[[Any], Any]] = {
+    "look": without_trace,
+    **dict.fromkeys(("positions", "open_orders", "open_algos", "fills"), lambda rows: []),
+    **dict.fromkeys(("order", "algo"), lambda found: None),
+}
+"""What makes answers about one symbol say that nothing is there."""
+
+
 def broken(answer: object) -> object:
     raise RuntimeError("an answer that breaks us")
 

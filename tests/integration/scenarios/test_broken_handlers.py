@@ -14,7 +14,20 @@ from fsm.core import engine, judge
 from fsm.core.records import State
 from fsm.lab.rehearsal import Rehearsal
 from fsm.lab.small_market import quiet, triggers
-from fsm.live import account, alerts, books, carrying, commands, executor, lane, market, reconcile, schedule, watch
+from fsm.live import (
+    account,
+    alerts,
+    books,
+    carrying,
+    commands,
+    executor,
+    lane,
+    looking,
+    market,
+    reconcile,
+    schedule,
+    watch,
+)
 from store import queries
 from store.database import open_store
 from store.verify import verify
@@ -36,18 +49,22 @@ DECISIONS = [
     (engine, "judge"),
 ]
 SHELL = [
-    (lane, "look_request"),
-    (lane, "read_back"),
-    (lane, "position_mark"),
-    (lane, "is_unsettled"),
-    (lane.Lane, "_look"),
-    (lane.Lane, "_mark"),
-    (lane.Lane, "_entry_sent"),
+    (looking, "look_request"),
+    (looking, "read_back"),
+    (looking, "position_mark"),
+    (looking, "is_unsettled"),
+    (looking.Looking, "look"),
+    (looking.Looking, "entry_ended"),
+    (lane.Lane, "looked"),
     (watch.Watch, "persists"),
     (watch.Watch, "looked"),
     (carrying.Carrying, "carry"),
+    (carrying.Carrying, "send"),
+    (carrying.Carrying, "_errand"),
+    (carrying.Carrying, "_answer"),
     (carrying.Carrying, "_prices"),
     (executor.Executor, "do"),
+    (executor.Executor, "hurry"),
     (market.Market, "fetch"),
     (market.Market, "take"),
     (market.Market, "facts"),

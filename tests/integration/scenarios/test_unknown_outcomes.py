@@ -20,6 +20,7 @@ from store.verify import verify
 from tests.integration.scenarios.acting import (
     BTC,
     CALM,
+    NOTHING_THERE,
     OPENED,
     STOPPED,
     TOP,
@@ -33,7 +34,6 @@ from tests.integration.scenarios.acting import (
     resting_stops,
     to_trade,
     trades,
-    without_trace,
 )
 from tests.integration.scenarios.commits import Durable, Trouble, failing_commits
 from tests.integration.scenarios.wire import ALGO, ORDER, WiredRehearsal
@@ -70,7 +70,7 @@ class TestTheEntrysFateIsUnknown:
         def faults(call: Call) -> Fault | None:
             if entry(call):
                 return Fault(lost=Lost.ANSWER)
-            return Fault(alter=without_trace) if call.method == "look" and deaf else None
+            return Fault(alter=NOTHING_THERE[call.method]) if call.method in NOTHING_THERE and deaf else None
 
         async def script(r: Rehearsal) -> None:
             nonlocal deaf
@@ -87,12 +87,14 @@ class TestTheEntrysFateIsUnknown:
     def test_looks_that_fail_prove_nothing(self, rehearse: Make) -> None:
         """R20, R22: unreachable is not absent."""
         r = rehearse(BTCUSDT=CALM, latency_s=0.05)
-        down = True
+        down = False
 
         def faults(call: Call) -> Fault | None:
+            nonlocal down
             if entry(call):
+                down = True
                 return Fault(lost=Lost.ANSWER)
-            return Fault(lost=Lost.REQUEST) if call.method == "look" and down else None
+            return Fault(lost=Lost.REQUEST) if call.method in NOTHING_THERE and down else None
 
         async def script(r: Rehearsal) -> None:
             nonlocal down

@@ -1,0 +1,92 @@
+"""Gets a stop through while its position has none: again under its id, until it rests or nobody wants it any more.
+
+A closePosition stop cannot come to rest twice: -4116 and -4130 are evidence that it does. So an answer that is late is
+not waited for: the same request leaves on another connection, and whichever is answered first counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from exchange.types import Confirmed, Outcome, Refused, Unknown
+from fsm.core.refusals import NO_POSITION, TEMPORARY
+from fsm.live.clock import Clock
+
+UNANSWERED_S = 0.75
+"""Without an answer for so long it leaves again; the calls before stay under way."""
+
+AGAIN_S = 0.5
+"""From sending to sending, after an answer that says nothing of the stop itself."""
+
+CALLS_MAX = 4
+"""So many calls of one stop are under way at most: a route that swallows them all is not mended by more."""
+
+Send = Callable[[], Awaitable[Outcome]]
+
+
+class Hurry:
+    """One stop. ``is_wanted`` is asked before each sending but the first, ``heard`` told of each answer that passes."""
+
+    def __init__(
+        self, send: Send, clock: Clock, *, is_wanted: Callable[[], bool], heard: Callable[[Outcome], None]
+    ) -> None:
+        self._send = send
+        self._clock = clock
+        self._is_wanted = is_wanted
+        self._heard = heard
+        self._calls: set[asyncio.Task[Outcome]] = set()
+        self._outcome: Outcome = Unknown("no answer")
+
+    async def run(self) -> Outcome:
+        """The first answer that settles it, or else the last one. Calls under way are left to themselves."""
+        try:
+            while True:
+                sent_s = self._sent()
+                while (left_s := self._left_s(sent_s)) > 0:
+                    settled = await self._heard_within(left_s)
+                    if settled is not None:
+                        return settled
+                if not self._is_wanted():
+                    return self._outcome
+        except asyncio.CancelledError:
+            for call in self._calls:
+                call.cancel()
+            raise
+        finally:
+            _left_alone(self._calls)
+
+    def _sent(self) -> float:
+        if len(self._calls) < CALLS_MAX:
+            self._calls.add(asyncio.ensure_future(self._send()))
+        return self._clock.monotonic()
+
+    def _left_s(self, sent_s: float) -> float:
+        """Until it leaves again: sooner when nothing is under way any more."""
+        wait_s = UNANSWERED_S if self._calls else AGAIN_S
+        return sent_s + wait_s - self._clock.monotonic()
+
+    async def _heard_within(self, seconds: float) -> Outcome | None:
+        if not self._calls:
+            await self._clock.sleep(seconds)
+            return None
+        done, self._calls = await asyncio.wait(self._calls, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for call in done:
+            self._outcome = call.result()
+            if not passes(self._outcome):
+                return self._outcome
+            self._heard(self._outcome)
+        return None
+
+
+def passes(outcome: Outcome) -> bool:
+    """The same stop may rest at the next try: nobody knows of it, the exchange is busy, the position lags its fill."""
+    if isinstance(outcome, Refused):
+        return outcome.code in TEMPORARY or outcome.code in NO_POSITION
+    return not isinstance(outcome, Confirmed)
+
+
+def _left_alone(calls: set[asyncio.Task[Outcome]]) -> None:
+    """What they answer is of no interest any more; what they did shows in the next look."""
+    for call in calls:
+        call.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -1,0 +1,288 @@
+"""Looks at one symbol: when, how, and what is remembered of them. What they show is for the engine to judge.
+
+While a position has no stop a look is one round trip, another one is begun when its answer is late, and none is waited
+for as soon as something is to be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from exchange.errors import ExchangeError
+from exchange.types import LookRequest, SymbolSnapshot, Unknown
+from fsm.core.events import Commanded, DeadlinePassed, EntryShownAbsent, SymbolEvent, SymbolObserved
+from fsm.core.intents import Intent, PlaceEntry
+from fsm.core.records import State, SymbolRecord
+from fsm.core.sight import Sight, look_request, see
+from fsm.live.books import position_mark
+from fsm.live.entry_search import EntrySearch, Finding
+from fsm.live.errands import Errands
+from fsm.live.read_back import read_back
+from fsm.live.shared import Shared
+from fsm.live.watch import StopSeen, Watch, is_unsettled, stop_seen
+from store.rows import PositionMark
+
+log = structlog.get_logger("fsm.lane")
+
+LOOK_SOON_S = 0.25
+"""First pause before an unsettled symbol is looked at again; it doubles up to the reconcile interval."""
+
+NAKED_PAUSE_S_MAX = 0.5
+"""While a position has no stop, or an entry no answer, no pause is longer than this."""
+
+READING_LATE_S = 1.0
+"""A naked position is read once more when the answer is late by so much; the first one counts."""
+
+READINGS_MAX = 3
+SUSPENDED_S_MIN = 0.25
+
+Reading = asyncio.Task[SymbolSnapshot]
+Overtaken = Callable[[], bool]
+
+
+class Inbox(Protocol):
+    """What a look needs of its lane."""
+
+    def has_steps(self) -> bool: ...
+
+    def wake(self) -> None: ...
+
+    async def woken(self, seconds: float | None) -> None:
+        """Wait until something may have changed here, at most so long."""
+        ...
+
+    async def judge(self, event: SymbolEvent, *, evidence_s: float | None = None) -> None: ...
+
+    async def settle(self, name: str, intent: Intent, outcome: None) -> None: ...
+
+    def looked(self, sight: Sight | None) -> None:
+        """A look was judged; ``sight`` is that of the trade, if there is one."""
+        ...
+
+
+class Looking:
+    """One for each symbol, one look at a time. ``stop_seen`` is the stop of the present position as a look last showed
+    it, ``mark`` what that position was worth. ``looked_s`` is when the newest look that was judged began,
+    ``is_waiting`` says that what it showed is looked at again soon."""
+
+    def __init__(self, symbol: str, shared: Shared, watch: Watch, inbox: Inbox, errands: Errands) -> None:
+        self._symbol = symbol
+        self._shared = shared
+        self._watch = watch
+        self._inbox = inbox
+        self._errands = errands
+        self.stop_seen: StopSeen | None = None
+        self.mark: PositionMark | None = None
+        self.looked_s = float("-inf")
+        self.is_waiting = False
+        self.is_wanted = False
+        self._next_s: float | None = None
+        self._pace_s = LOOK_SOON_S
+        self._searches: dict[str, EntrySearch] = {}
+
+    @property
+    def _record(self) -> SymbolRecord:
+        return self._shared.engine.record(self._symbol)
+
+    def is_due(self) -> bool:
+        return self.is_wanted or (self._next_s is not None and self._shared.clock.monotonic() >= self._next_s)
+
+    def search_is_due(self) -> bool:
+        """Some entry has been looked for as long as a position may be without a stop."""
+        now_s, deadline_ms = self._shared.clock.monotonic(), self._shared.deadline_ms
+        return any(
+            (left := search.due_in_s(now_s, deadline_ms)) is not None and left <= 0
+            for search in self._searches.values()
+        )
+
+    def due_in_s(self) -> float | None:
+        """Seconds until the next look, or until the search for an entry has taken too long; None: neither."""
+        now_s, deadline_ms = self._shared.clock.monotonic(), self._shared.deadline_ms
+        ends = [search.due_in_s(now_s, deadline_ms) for search in self._searches.values()]
+        ends.append(None if self._next_s is None else self._next_s - now_s)
+        return min((end for end in ends if end is not None), default=None)
+
+    # --- one look -----------------------------------------------------------------------------
+    async def look(self, in_haste: bool = False, until: asyncio.Task[object] | None = None) -> None:
+        """Look once, and judge it unless something was decided meanwhile, or ``until`` has ended: then look again.
+
+        A look that fails is taken again later.
+        """
+        record, setting = self._record, self._shared.engine.setting(self._symbol)
+        self.is_wanted = False
+        began_real_ms = self._shared.clock.real_ms()
+
+        def is_overtaken() -> bool:
+            is_ended = until is not None and until.done()
+            return is_ended or self._inbox.has_steps() or self._record is not record
+
+        try:
+            found = await self._read(record, look_request(record, setting), in_haste, is_overtaken)
+        except ExchangeError as error:
+            self.later()
+            self._shared.on_trouble(self._symbol, error)
+            await self.cover_unresolved()
+            return
+        if found is None or is_overtaken():
+            self.is_wanted = True
+            return
+        await self._judge(record, *found, began_real_ms)
+
+    async def _read(
+        self, record: SymbolRecord, request: LookRequest, in_haste: bool, is_overtaken: Overtaken
+    ) -> tuple[float, SymbolSnapshot] | None:
+        """When the reading began, and what it showed; None when something is to be done first. Raises ExchangeError.
+
+        One in haste leaves out what says how a position ended, so where none is left it is taken again in full.
+        """
+        hasty = self.is_hasty() or (in_haste and request.income_start_ms is None)
+        found = await self._first_of_readings(lambda: self._reading(request, hasty, whole=not in_haste), is_overtaken)
+        trade = record.trade
+        held = found is not None and found[1].position is not None and found[1].position.quantity != 0
+        if not hasty or found is None or held or trade is None or trade.first_fill_ms is None:
+            return found
+        return await self._first_of_readings(lambda: self._reading(request, False), is_overtaken)
+
+    async def _first_of_readings(
+        self, begin: Callable[[], Reading], is_overtaken: Overtaken
+    ) -> tuple[float, SymbolSnapshot] | None:
+        clock, readings = self._shared.clock, dict[Reading, float]()
+        began_s = float("-inf")
+        failed: ExchangeError | None = None
+        try:
+            while not is_overtaken():
+                now_s = clock.monotonic()
+                is_late = self.is_hasty() and now_s >= began_s + READING_LATE_S and len(readings) < READINGS_MAX
+                if not readings or is_late:
+                    began_s = now_s
+                    readings[begin()] = began_s
+                await self._inbox.woken(READING_LATE_S)
+                suspended_s = clock.monotonic() - now_s - READING_LATE_S
+                if suspended_s > SUSPENDED_S_MIN:  # nobody ran: what was read then is no older for it
+                    readings = {reading: since_s + suspended_s for reading, since_s in readings.items()}
+                for reading in [each for each in readings if each.done()]:
+                    since_s = readings.pop(reading)
+                    try:
+                        return since_s, reading.result()
+                    except ExchangeError as error:
+                        failed = error
+                if failed is not None and not readings:
+                    raise failed
+            return None
+        finally:
+            for reading in readings:
+                self._errands.let_go(reading)
+
+    def _reading(self, request: LookRequest, hasty: bool, *, whole: bool = True) -> Reading:
+        exchange, symbol = self._shared.exchange, self._symbol
+        if hasty:
+            reads = read_back(exchange, symbol, request, self._shared.clock.now_ms(), whole=whole)
+        else:
+            reads = exchange.look(symbol, request)
+        reading = asyncio.create_task(reads)
+        reading.add_done_callback(lambda done: self._inbox.wake())
+        return reading
+
+    def is_hasty(self) -> bool:
+        """A position has no stop, or may be open without one."""
+        trade = self._record.trade
+        unanswered = trade is not None and trade.first_fill_ms is None and trade.entry.client_id in self._searches
+        return self._watch.is_naked or unanswered
+
+    async def _judge(self, record: SymbolRecord, began_s: float, snapshot: SymbolSnapshot, began_real_ms: int) -> None:
+        shared = self._shared
+        now_s, setting = shared.clock.monotonic(), shared.engine.setting(self._symbol)
+        event = SymbolObserved(
+            symbol=self._symbol,
+            at_ms=shared.clock.now_ms(),
+            snapshot=snapshot,
+            persisted=self._watch.persists(record, snapshot, setting, now_s),
+            real_ms=shared.clock.real_ms(),
+        )
+        await self._inbox.judge(event, evidence_s=began_s)
+        for search in list(self._searches.values()):
+            await self._judge_search(search, snapshot, now_s)
+        trade = self._record.trade
+        sight = None if trade is None else see(trade, snapshot, shared.engine.setting(self._symbol))
+        seen = stop_seen(self._record, sight, began_real_ms)
+        if seen is not None or trade is None:
+            self.stop_seen = seen
+        self._plan_next(record, snapshot, sight)
+        # what the position is worth, for readers; nothing depends on it
+        position = None if trade is None else snapshot.position
+        self.mark = None if position is None else position_mark(position)
+        self.looked_s = began_s
+        self._inbox.looked(sight)
+
+    def _plan_next(self, before: SymbolRecord, snapshot: SymbolSnapshot, sight: Sight | None) -> None:
+        record = self._record
+        took_ms = self._watch.looked(record, sight, self._shared.clock.monotonic())
+        if took_ms is not None:
+            log.info("stop_confirmed", symbol=self._symbol, reason="READ_BACK", took_ms=round(took_ms, 1))
+            self._shared.audience.protected(self._symbol, took_ms)
+        if record is not before:
+            self._pace_s = LOOK_SOON_S
+        self.is_waiting = bool(self._searches) or is_unsettled(record, snapshot, sight)
+        if self.is_waiting:
+            self.later()
+        elif record.trade is not None or record.quarantine is not None:
+            self._pace_s = LOOK_SOON_S
+            self._next_s = self._shared.clock.monotonic() + self._shared.reconcile_s
+        else:
+            self._next_s = None
+
+    def later(self) -> None:
+        """Soon, and less soon each time that it does not help."""
+        pause_s = min(self._pace_s, NAKED_PAUSE_S_MAX) if self.is_hasty() else self._pace_s
+        self._next_s = self._shared.clock.monotonic() + pause_s
+        self._pace_s = min(self._pace_s * 2, self._shared.reconcile_s)
+
+    # --- entries of unknown fate --------------------------------------------------------------
+    def search(self, name: str, intent: PlaceEntry, *, under_way: bool = False) -> None:
+        """Find out what became of an entry. Beside whatever else is looked for: each entry has an end of its own."""
+        now_s, known = self._shared.clock.monotonic(), self._searches.get(intent.request.client_id)
+        if known is not None:
+            known.ended_unheard(name, now_s)
+        else:
+            self._searches[intent.request.client_id] = EntrySearch(name, intent, now_s, under_way=under_way)
+        self.is_wanted = True
+
+    def entry_ended(self, name: str, intent: PlaceEntry, outcome: object) -> None:
+        """An answer that shows fills has said all; otherwise look what became of the entry."""
+        if isinstance(outcome, Unknown):
+            self.search(name, intent)
+        else:
+            self._searches.pop(intent.request.client_id, None)
+        trade = self._record.trade
+        if self._record.state is State.ENTERING and trade is not None and trade.first_fill_ms is None:
+            self.is_wanted = True
+
+    async def _judge_search(self, search: EntrySearch, snapshot: SymbolSnapshot, now_s: float) -> None:
+        trade = self._record.trade
+        finding = search.judge(snapshot, now_s)
+        settled = trade is None or trade.entry.client_id != search.client_id or trade.first_fill_ms is not None
+        at_ms = self._shared.clock.now_ms()
+        if finding is Finding.FOUND or settled:
+            self._searches.pop(search.client_id, None)
+            if search.name:
+                self._shared.books.resolve(search.name, search.order_in(snapshot), at_ms)
+        elif finding is Finding.ABSENT:
+            self._searches.pop(search.client_id, None)
+            if search.name:
+                await self._inbox.settle(search.name, search.intent, None)
+            await self._inbox.judge(EntryShownAbsent(symbol=self._symbol, at_ms=at_ms, client_id=search.client_id))
+        elif finding is Finding.OVERDUE and self._record.quarantine is None:
+            await self.cover_unresolved()
+            cause = "UNRESOLVED_ORDER"
+            await self._inbox.judge(Commanded(symbol=self._symbol, at_ms=at_ms, command="quarantine", cause=cause))
+
+    async def cover_unresolved(self) -> None:
+        """Nobody knows whether the entry filled, and the deadline is over: send its stop, which needs a position."""
+        now_s, shared = self._shared.clock.monotonic(), self._shared
+        due = [search for search in self._searches.values() if search.is_due(now_s, shared.deadline_ms)]
+        if due:
+            await self._inbox.judge(DeadlinePassed(symbol=self._symbol, at_ms=shared.clock.now_ms()))
