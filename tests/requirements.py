@@ -82,6 +82,8 @@ PROMISES = {
     55: "Why a symbol was not traded is one row for each symbol, and can be asked for any moment.",
     56: "A pause of the exchange costs a naked position at most the probe step in force, or the stated end: its "
     "stop or close is the first request in it and after it, and one answer ends it for all that protects.",
+    57: "The protection deadline may hurry a close or a stop that is on its way, and never undoes it.",
+    58: "Any word of a fill, also while the entry's own answer is outstanding, starts the deadline and sends the stop.",
     61: "A refusal is lasting only by its nature; every other one is tried again, with pauses, and told once.",
     62: "A close never leaves again in the form that failed: it changes until it is through, and is told once.",
     63: "A symbol with a trade of ours is managed to its end, whatever config.yaml, exchangeInfo or its brackets "
@@ -100,7 +102,8 @@ PROMISES = {
     77: "No limit acts on a transfer; a fall that nothing explains is looked up first, and a real loss acts at once.",
     79: "A database that is removed, replaced or cut off under the bot is noticed within seconds: the last stops "
     "leave, the operator is told, and the bot ends.",
-    84: "A stop that gets no answer is sent again under its id on another connection; what hangs holds up nothing.",
+    84: "While a position has no stop, one without an answer leaves again under its id, on another connection, until "
+    "it rests or the deadline passes; only what can never rest closes at once, and what hangs holds up nothing.",
 }
 
 

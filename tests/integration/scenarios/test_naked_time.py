@@ -192,7 +192,7 @@ PASSING = {
 
 
 class TestAStopWithoutAnAnswer:
-    """R58: it is hurried, and a route that is back before the deadline ends protected."""
+    """R84: it is hurried, and a route that is back before the deadline ends protected."""
 
     def test_one_call_that_hangs_is_not_waited_for(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
@@ -243,7 +243,7 @@ class TestAStopWithoutAnAnswer:
 
 
 class TestAStopThatVanishes:
-    """R57, R58: from the first look that does not show it, with the same hurry."""
+    """R57, R84: from the first look that does not show it, with the same hurry."""
 
     def vanished(self, r: Rehearsal, menu: Menu) -> Witness:
         async def script(r: Rehearsal) -> Witness:
@@ -295,9 +295,9 @@ class TestAStopThatVanishes:
 
 
 class TestNobodyRan:
-    """R84: the time in which the process was stopped, and the start."""
+    """R57, R84: the time in which the process was stopped, and the start."""
 
-    def test_r84_when_the_process_goes_on_the_first_thing_is_the_stop(self, rehearse: Make) -> None:
+    def test_when_the_process_goes_on_the_first_thing_is_the_stop(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
 
         async def script(r: Rehearsal) -> tuple[Witness, float]:
