@@ -259,7 +259,8 @@ class LookRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a look at a symbol must include beyond position and open orders.
 
     ``tracked`` are client ids to ask for one by one when they are not among the open orders;
-    ``fills_after_id``/``fills_start_ms`` bound the fills wanted (neither: no fills are read).
+    ``fills_after_id``/``fills_start_ms`` bound the fills wanted (neither: no fills are read). ``side`` is that of the
+    entry: it tells which leg is meant in an account that was switched to hedge mode.
     """
 
     tracked: tuple[str, ...] = ()
@@ -267,6 +268,7 @@ class LookRequest(msgspec.Struct, frozen=True, kw_only=True):
     fills_start_ms: int | None = None
     income_start_ms: int | None = None
     with_account: bool = False
+    side: Side | None = None
 
 
 class SymbolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +278,7 @@ class SymbolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     still findable (so a tracked order that is absent from both was *not found*, which is evidence
     and not proof). ``fills`` are those after the cursor the look was given, oldest first; ``income``
     is filled only when asked for (booking a trade), and covers the symbol since the given time.
+    ``unlisted``: the exchange says that there is no such symbol, so what is absent here proves nothing.
     """
 
     symbol: str
@@ -286,6 +289,7 @@ class SymbolSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
     account: Account | None = None
     income: tuple[Income, ...] = ()
+    unlisted: bool = False
 
 
 class Confirmed(msgspec.Struct, frozen=True, tag="CONFIRMED"):

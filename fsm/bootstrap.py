@@ -289,7 +289,7 @@ async def make_daemon(
         check_files=check_files,
         on_accepted=(lambda client_id: None) if stream is None else stream.expect,
     )
-    hearers[0].lanes = daemon.lanes
+    hearers[0].lanes, client.on_unreadable = daemon.lanes, daemon.unreadable
     if not tail.fine:
         block_entries(daemon.shared, tail)
     alerts = Alerts(lambda: daemon.shared.in_force.settings, run_id, banner)

@@ -95,6 +95,8 @@ PROMISES = {
     "and stop no symbol for long.",
     67: "Accounts and symbols that are not supported are refused by name when flat; a trade that is open is "
     "managed, and nothing is entered.",
+    68: "Words of the exchange are matched whole: a settlement is no liquidation, and a liquidation is one whatever we "
+    "were doing.",
     71: "What observes can neither stop nor delay what it observes; what it could not take is counted and said later.",
     73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
     "waits where the settings say so.",
@@ -102,6 +104,8 @@ PROMISES = {
     77: "No limit acts on a transfer; a fall that nothing explains is looked up first, and a real loss acts at once.",
     79: "A database that is removed, replaced or cut off under the bot is noticed within seconds: the last stops "
     "leave, the operator is told, and the bot ends.",
+    81: "Position mode, assets mode, margin mode and leverage that change in mid-trade are noticed within a minute and "
+    "named once; a close and a stop find the form that the new mode takes.",
     84: "While a position has no stop, one without an answer leaves again under its id, on another connection, until "
     "it rests or the deadline passes; only what can never rest closes at once, and what hangs holds up nothing.",
 }

@@ -18,6 +18,7 @@ from exchange.binance.account_setup import AccountSetup
 from exchange.binance.candle_history import CandleHistory
 from exchange.binance.clock import Clock
 from exchange.binance.endpoints import Endpoint
+from exchange.binance.fields import OnUnreadable
 from exchange.binance.http import Http
 from exchange.binance.ledger import Ledger
 from exchange.binance.limits import Budget, Priority
@@ -25,8 +26,9 @@ from exchange.binance.orders import Orders
 from exchange.binance.resolution import Resolution, Resolver
 from exchange.binance.signing import Credentials
 from exchange.binance.tasks import together
+from exchange.binance.unlisted import look_unlisted
 from exchange.client_ids import Leg
-from exchange.errors import ExchangeError, MalformedReply
+from exchange.errors import ExchangeError, Refusal
 from exchange.filters import SymbolFilters
 from exchange.types import (
     Account,
@@ -46,6 +48,7 @@ from exchange.types import (
     Pause,
     Position,
     Refused,
+    Side,
     SymbolConfig,
     SymbolSnapshot,
 )
@@ -83,7 +86,8 @@ class BinanceClient:
             steady=steady,
         )
         self._filters: dict[str, SymbolFilters] = {}
-        self._orders = Orders(self.http, clock)
+        self.on_unreadable: OnUnreadable = lambda symbol, what: None
+        self._orders = Orders(self.http, clock, lambda symbol, what: self.on_unreadable(symbol, what))
         self._setup = AccountSetup(self.http)
         self._history = CandleHistory(self.http, clock)
         self._ledger = Ledger(self.http)
@@ -207,7 +211,9 @@ class BinanceClient:
     async def positions(self, symbol: str | None = None) -> list[Position]:
         """Rows of positionRisk: a symbol without position and orders has none; a zero quantity is flat."""
         params = {"symbol": symbol} if symbol is not None else {}
-        return [row.position for row in codec_account.positions(await self.http.call(endpoints.POSITION_RISK, params))]
+        payload = await self.http.call(endpoints.POSITION_RISK, params)
+        told = self.on_unreadable if symbol is None else None
+        return [row.position for row in codec_account.positions(payload, told)]
 
     async def open_orders(self, symbol: str | None = None) -> list[Order]:
         return await self._orders.open_orders(symbol)
@@ -242,6 +248,15 @@ class BinanceClient:
         return [(w.kind, w.interval_ms, w.used, w.limit) for w in self.http.budget.windows.all]
 
     async def look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
+        """One look; where the exchange says that there is no such symbol, what its account-wide lists show of it."""
+        try:
+            return await self._look(symbol, request)
+        except Refusal as refusal:
+            if refusal.code != _BAD_SYMBOL:
+                raise
+            return await look_unlisted(self, symbol, request, await self.http.measured_now_ms())
+
+    async def _look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
         """Orders first, then the position: what protects is never newer than what it protects.
 
         Fills are asked for as urgently as the rest: reading candles must not blind it.
@@ -256,7 +271,7 @@ class BinanceClient:
         async with together() as group:
             more_orders = [group.create_task(self.order(symbol, c)) for c in hidden if not _is_algo(c, otherwise=False)]
             more_algos = [group.create_task(self.algo(symbol, c)) for c in hidden if _is_algo(c, otherwise=True)]
-            position = group.create_task(self._one_way_position(symbol))
+            position = group.create_task(self._one_way_position(symbol, request.side))
             fills = group.create_task(self._fills_wanted(symbol, request))
             income = group.create_task(self._income_wanted(symbol, request))
             account = group.create_task(self._account_wanted(request))
@@ -286,16 +301,10 @@ class BinanceClient:
             refused = filters.check_price(request.price)
         return refused
 
-    async def _one_way_position(self, symbol: str) -> Position | None:
-        """The symbol's only position; legs of a hedge account are an error, never one of them silently (R27)."""
+    async def _one_way_position(self, symbol: str, side: Side | None) -> Position | None:
+        """The symbol's only position."""
         rows = codec_account.positions(await self.http.call(endpoints.POSITION_RISK, {"symbol": symbol}))
-        own = [row for row in rows if row.position.symbol == symbol]
-        legs = [row for row in own if row.position_side != "BOTH" and row.position.quantity]
-        if legs:
-            raise MalformedReply(
-                f"positionRisk {symbol}: {len(legs)} hedge-mode legs are open; close them and set one-way mode"
-            )
-        return next((row.position for row in own if row.position_side == "BOTH"), None)
+        return codec_account.leg_of(rows, symbol, side)
 
     async def _behind(self, symbol: str, fills: list[Fill], orders: list[Order], algos: list[AlgoOrder]) -> list[Order]:
         """The orders behind fills that nothing else explains: by hand, liquidation and ADL are told by their names."""

@@ -11,11 +11,14 @@ from decimal import Decimal
 import msgspec
 
 from exchange.binance import fields
-from exchange.binance.fields import Row
+from exchange.binance.fields import OnUnreadable, Row
 from exchange.errors import MalformedReply
 from exchange.types import Account, AccountModes, Fill, Income, MarginType, Position, Side, SymbolConfig
 
 CREDITS = "BNFCR"
+LEGS = {Side.BUY: "LONG", Side.SELL: "SHORT"}
+"""The leg that an entry of this side opens in hedge mode."""
+
 _ZERO = Decimal(0)
 _MARGIN_TYPES = {
     # ISOLATED/CROSSED in symbolConfig and MARGIN_CALL, isolated/cross in v2 and ACCOUNT_UPDATE (checked 2026-11)
@@ -62,10 +65,26 @@ def account(payload: object, *, at_ms: int) -> Account:
     )
 
 
-def positions(payload: object) -> list[PositionRow]:
-    """GET /fapi/v3/positionRisk, and v2's older spelling: as many rows out as came in (R27)."""
-    what = "GET /fapi/v3/positionRisk"
-    return [_position(source, what) for source in fields.rows(payload, what)]
+def positions(payload: object, on_unreadable: OnUnreadable | None = None) -> list[PositionRow]:
+    """GET /fapi/v3/positionRisk, and v2's older spelling: as many rows out as came in, or told of (R27)."""
+    return fields.readable(payload, "GET /fapi/v3/positionRisk", _position, on_unreadable)
+
+
+def leg_of(rows: list[PositionRow], symbol: str, side: Side | None) -> Position | None:
+    """The symbol's position. In an account that was switched to hedge mode it may be a leg: that of the entry's side,
+    or the only one; two legs without a side are an error, never one of them silently (R27)."""
+    own = [row for row in rows if row.position.symbol == symbol]
+    both = next((row.position for row in own if row.position_side == "BOTH"), None)
+    legs = [row for row in own if row.position_side != "BOTH" and row.position.quantity]
+    if (both is not None and both.quantity) or not legs:
+        return both
+    if side is not None:
+        return next((leg.position for leg in legs if leg.position_side == LEGS[side]), both)
+    if len(legs) > 1:
+        raise MalformedReply(
+            f"positionRisk {symbol}: {len(legs)} hedge-mode legs are open; close them and set one-way mode"
+        )
+    return legs[0].position
 
 
 def symbol_config(payload: object, symbol: str) -> SymbolConfig:
@@ -119,21 +138,9 @@ def fills(payload: object) -> list[Fill]:
     return [_fill(source, what) for source in fields.rows(payload, what)]
 
 
-def income(payload: object) -> list[Income]:
+def income(payload: object, on_unreadable: OnUnreadable | None = None) -> list[Income]:
     """GET /fapi/v1/income. New income types appear without notice and are kept as they are."""
-    what = "GET /fapi/v1/income"
-    return [
-        Income(
-            symbol=fields.text_or(source, "symbol", ""),
-            income_type=fields.text(source, "incomeType", what),
-            income=fields.number(source, "income", what),
-            asset=fields.text_or(source, "asset", ""),
-            time_ms=fields.whole(source, "time", what),
-            transaction_id=fields.whole(source, "tranId", what),
-            trade_id=_text_or_number(source.get("tradeId")),
-        )
-        for source in fields.rows(payload, what)
-    ]
+    return fields.readable(payload, "GET /fapi/v1/income", _income, on_unreadable)
 
 
 def listen_key(payload: object) -> str:
@@ -163,6 +170,18 @@ def _position(source: Row, what: str) -> PositionRow:
         update_time_ms=fields.whole_or(source, "updateTime", 0),
     )
     return PositionRow(position, fields.text_or(source, "positionSide", "BOTH"))
+
+
+def _income(source: Row, what: str) -> Income:
+    return Income(
+        symbol=fields.text_or(source, "symbol", ""),
+        income_type=fields.text(source, "incomeType", what),
+        income=fields.number(source, "income", what),
+        asset=fields.text_or(source, "asset", ""),
+        time_ms=fields.whole(source, "time", what),
+        transaction_id=fields.whole(source, "tranId", what),
+        trade_id=_text_or_number(source.get("tradeId")),
+    )
 
 
 def _fill(source: Row, what: str) -> Fill:

@@ -6,7 +6,8 @@ Endpoints as checked 2026-11: GET /fapi/v1/exchangeInfo, /fapi/v1/klines, /fapi/
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
@@ -177,16 +178,25 @@ def last_price(payload: object) -> PriceAt:
 
 def mark_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]:
     """GET /fapi/v1/premiumIndex without a symbol; what is listed of other symbols is not looked at."""
-    return {str(row["symbol"]): mark_price(row) for row in _rows_of(payload, symbols, "GET /fapi/v1/premiumIndex")}
+    return _prices_of(payload, symbols, "GET /fapi/v1/premiumIndex", mark_price)
 
 
 def last_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]:
     """GET /fapi/v2/ticker/price without a symbol; what is listed of other symbols is not looked at."""
-    return {str(row["symbol"]): last_price(row) for row in _rows_of(payload, symbols, "GET /fapi/v2/ticker/price")}
+    return _prices_of(payload, symbols, "GET /fapi/v2/ticker/price", last_price)
 
 
-def _rows_of(payload: object, symbols: Collection[str], what: str) -> list[Row]:
-    return [row for row in fields.rows(payload, what) if row.get("symbol") in symbols]
+def _prices_of(
+    payload: object, symbols: Collection[str], what: str, read: Callable[[object], PriceAt]
+) -> dict[str, PriceAt]:
+    """A price that cannot be read is left out: its symbol decides nothing at this close, the others do (R64)."""
+    found: dict[str, PriceAt] = {}
+    for row in fields.items(payload, what):
+        name = row.get("symbol") if isinstance(row, dict) else None
+        if isinstance(name, str) and name in symbols:
+            with suppress(MalformedReply):
+                found[name] = read(row)
+    return found
 
 
 def brackets(payload: object, symbol: str) -> tuple[Bracket, ...]:

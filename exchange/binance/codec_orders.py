@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from exchange.binance import fields
 from exchange.binance.codec_account import side_of
-from exchange.binance.fields import Row
+from exchange.binance.fields import OnUnreadable, Row
 from exchange.types import (
     AlgoOrder,
     AlgoRequest,
@@ -19,6 +19,7 @@ from exchange.types import (
     OrderRequest,
     OrderStatus,
     OrderType,
+    Side,
     TimeInForce,
     WorkingType,
 )
@@ -30,8 +31,11 @@ class UnsendableOrder(ValueError):
     """The request contradicts itself, so it was not sent; the caller has a bug."""
 
 
-def order_params(request: OrderRequest) -> dict[str, str]:
-    """Parameters of POST /fapi/v1/order; RESULT makes a MARKET order answer with its final state (checked 2026-11)."""
+def order_params(request: OrderRequest, *, hedge: bool = False) -> dict[str, str]:
+    """Parameters of POST /fapi/v1/order; RESULT makes a MARKET order answer with its final state (checked 2026-11).
+
+    ``hedge``: a closing order as hedge mode wants it, with the leg that it closes and without reduceOnly (-4062).
+    """
     _check_id(request.client_id)
     limit = request.type is OrderType.LIMIT
     if limit is (request.price is None):
@@ -47,14 +51,20 @@ def order_params(request: OrderRequest) -> dict[str, str]:
         params["timeInForce"] = (request.time_in_force or TimeInForce.GTC).value
     if request.good_till_ms is not None:
         params["goodTillDate"] = str(request.good_till_ms)
-    if request.reduce_only:
+    if hedge:
+        params["positionSide"] = _leg_closed_by(request.side)
+    elif request.reduce_only:
         params["reduceOnly"] = "true"
     params["newClientOrderId"] = request.client_id
     params["newOrderRespType"] = "RESULT"
     return params
 
 
-def algo_params(request: AlgoRequest) -> dict[str, str]:
+def _leg_closed_by(side: Side) -> str:
+    return "LONG" if side is Side.SELL else "SHORT"
+
+
+def algo_params(request: AlgoRequest, *, hedge: bool = False) -> dict[str, str]:
     """Parameters of POST /fapi/v1/algoOrder: triggerPrice, not stopPrice (-1102 otherwise, checked 2026-11).
 
     closePosition excludes quantity (-4137) and reduceOnly (-4138).
@@ -72,9 +82,12 @@ def algo_params(request: AlgoRequest) -> dict[str, str]:
         "triggerPrice": _amount(request.trigger_price, "triggerPrice"),
         "workingType": request.working_type.value,
     }
+    if hedge:
+        params["positionSide"] = _leg_closed_by(request.side)
     if request.quantity is not None:
         params["quantity"] = _amount(request.quantity, "quantity")
-        params["reduceOnly"] = "true" if request.reduce_only else "false"
+        if not hedge:
+            params["reduceOnly"] = "true" if request.reduce_only else "false"
     else:
         params["closePosition"] = "true"
     params["clientAlgoId"] = request.client_id
@@ -101,10 +114,9 @@ def order(payload: object, what: str = "GET /fapi/v1/order") -> Order:
     )
 
 
-def orders(payload: object) -> list[Order]:
-    """GET /fapi/v1/openOrders. One row that cannot be read fails the whole: an unseen order is worse."""
-    what = "GET /fapi/v1/openOrders"
-    return [order(source, what) for source in fields.rows(payload, what)]
+def orders(payload: object, on_unreadable: OnUnreadable | None = None) -> list[Order]:
+    """GET /fapi/v1/openOrders."""
+    return fields.readable(payload, "GET /fapi/v1/openOrders", order, on_unreadable)
 
 
 def algo_order(payload: object, what: str = "GET /fapi/v1/algoOrder") -> AlgoOrder:
@@ -130,10 +142,9 @@ def algo_order(payload: object, what: str = "GET /fapi/v1/algoOrder") -> AlgoOrd
     )
 
 
-def algo_orders(payload: object) -> list[AlgoOrder]:
+def algo_orders(payload: object, on_unreadable: OnUnreadable | None = None) -> list[AlgoOrder]:
     """GET /fapi/v1/openAlgoOrders, a plain list (checked 2026-11)."""
-    what = "GET /fapi/v1/openAlgoOrders"
-    return [algo_order(source, what) for source in fields.rows(payload, what)]
+    return fields.readable(payload, "GET /fapi/v1/openAlgoOrders", algo_order, on_unreadable)
 
 
 def order_status(value: object) -> OrderStatus:

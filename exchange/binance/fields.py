@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
 from exchange.errors import MalformedReply
 
 Row = Mapping[str, object]
+T = TypeVar("T")
+OnUnreadable = Callable[[str, str], None]
+"""Told of (symbol, or empty where not even that is legible; what was wrong)."""
 
 _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,30}", re.ASCII)
@@ -44,6 +48,20 @@ def row(value: object, what: str) -> Row:
 def rows(value: object, what: str) -> list[Row]:
     """The value as a list of objects."""
     return [row(item, what) for item in items(value, what)]
+
+
+def readable(value: object, what: str, read: Callable[[Row, str], T], on_unreadable: OnUnreadable | None) -> list[T]:
+    """Every row of a list as ``read`` understands it. One that cannot be read costs its own symbol and no other: it is
+    left out and told; without anybody to tell it fails the whole, as an unseen row is worse."""
+    found: list[T] = []
+    for item in items(value, what):
+        try:
+            found.append(read(row(item, what), what))
+        except MalformedReply as error:
+            if on_unreadable is None:
+                raise
+            on_unreadable(text_or(item, "symbol", "") if isinstance(item, Mapping) else "", str(error))
+    return found
 
 
 def items(value: object, what: str) -> list[object]:

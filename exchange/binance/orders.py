@@ -6,9 +6,12 @@ anything was sent, carry Binance's own codes (error catalogue, checked 2026-11).
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from exchange.binance import codec_orders, endpoints
 from exchange.binance.clock import Clock
 from exchange.binance.codec_orders import UnsendableOrder
+from exchange.binance.fields import OnUnreadable
 from exchange.binance.http import Http
 from exchange.binance.limits import Priority
 from exchange.binance.tasks import together
@@ -34,6 +37,10 @@ _DUPLICATE_ID = -4116
 _TRIGGERING = -4117
 _SIBLING_EXISTS = -4130
 _NO_POSITION_YET = -4509
+_OTHER_MODE = frozenset({-4061, -4062})
+_NOTHING_IN_THAT_MODE = _OTHER_MODE | {-2022, _NO_POSITION_YET}
+"""The other mode has no such position either: what was refused first says more."""
+
 _NOT_THERE = frozenset({_CANCEL_REJECTED, _NO_SUCH_ORDER})
 
 _ENDED = (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED)
@@ -45,9 +52,12 @@ POSITION_LAG_S = (0.1, 0.2, 0.4)
 class Orders:
     """Both order families of one account in one-way mode."""
 
-    def __init__(self, http: Http, clock: Clock) -> None:
+    def __init__(self, http: Http, clock: Clock, on_unreadable: OnUnreadable = lambda symbol, what: None) -> None:
+        """``on_unreadable`` hears of rows of the account's lists that nobody can read."""
         self._http = http
         self._clock = clock
+        self._on_unreadable = on_unreadable
+        self._hedge = False
 
     async def place_order(self, request: OrderRequest) -> Outcome:
         """POST /fapi/v1/order. Closing goes as early as protecting; opening does not."""
@@ -55,8 +65,12 @@ class Orders:
         priority = Priority.COVER if request.reduce_only else Priority.TRADE
         if_naked = Priority.NAKED if request.reduce_only else None
         try:
-            params = codec_orders.order_params(request)
-            payload = await self._http.call(endpoint, params, priority=priority, if_naked=if_naked)
+            payload = await self._in_a_form_that_is_taken(
+                request.reduce_only,
+                lambda hedge: self._http.call(
+                    endpoint, codec_orders.order_params(request, hedge=hedge), priority=priority, if_naked=if_naked
+                ),
+            )
             return Confirmed(order=codec_orders.order(payload, endpoint.name))
         except (UnsendableOrder, ExchangeError) as error:
             if isinstance(error, Refusal) and error.code == _DUPLICATE_ID:
@@ -71,8 +85,12 @@ class Orders:
         pauses = iter(POSITION_LAG_S if request.close_position else ())
         while True:
             try:
-                params = codec_orders.algo_params(request)
-                payload = await self._http.call(endpoint, params, priority=priority, if_naked=if_naked)
+                payload = await self._in_a_form_that_is_taken(
+                    request.reduce_only or request.close_position,
+                    lambda hedge: self._http.call(
+                        endpoint, codec_orders.algo_params(request, hedge=hedge), priority=priority, if_naked=if_naked
+                    ),
+                )
                 return Confirmed(algo_order=codec_orders.algo_order(payload, endpoint.name))
             except (UnsendableOrder, ExchangeError) as error:
                 code = error.code if isinstance(error, Refusal) else 0
@@ -82,6 +100,23 @@ class Orders:
                 if pause_s is None:
                     return outcome_of(error)
             await self._clock.sleep(pause_s)
+
+    async def _in_a_form_that_is_taken(self, reduces: bool, send: Callable[[bool], Awaitable[object]]) -> object:
+        """What closes or protects also gets through where somebody switched the position mode: refused for its side, it
+        goes out again under its id as the other mode wants it (R81). What opens is never sent in hedge mode."""
+        hedge = self._hedge and reduces
+        try:
+            return await send(hedge)
+        except Refusal as refusal:
+            if not reduces or refusal.code not in _OTHER_MODE:
+                raise
+            first = refusal
+        try:
+            payload = await send(not hedge)
+        except Refusal as refusal:
+            raise first if refusal.code in _NOTHING_IN_THAT_MODE else refusal from first
+        self._hedge = not hedge
+        return payload
 
     async def cancel_order(self, symbol: str, client_id: str) -> Outcome:
         """DELETE /fapi/v1/order. Confirmed means verified not open; the order in it says how it ended.
@@ -167,11 +202,15 @@ class Orders:
 
     async def open_orders(self, symbol: str | None = None) -> list[Order]:
         """GET /fapi/v1/openOrders; weight 40 without a symbol."""
-        return codec_orders.orders(await self._list(endpoints.OPEN_ORDERS, symbol))
+        return codec_orders.orders(await self._list(endpoints.OPEN_ORDERS, symbol), self._told(symbol))
 
     async def open_algos(self, symbol: str | None = None) -> list[AlgoOrder]:
         """GET /fapi/v1/openAlgoOrders; weight 40 without a symbol."""
-        return codec_orders.algo_orders(await self._list(endpoints.OPEN_ALGO_ORDERS, symbol))
+        return codec_orders.algo_orders(await self._list(endpoints.OPEN_ALGO_ORDERS, symbol), self._told(symbol))
+
+    def _told(self, symbol: str | None) -> OnUnreadable | None:
+        """Of one symbol everything must be legible: what is left out there would be taken for absent."""
+        return self._on_unreadable if symbol is None else None
 
     async def _list(self, endpoint: endpoints.Endpoint, symbol: str | None) -> object:
         if symbol is None:

@@ -6,12 +6,14 @@ from msgspec.structs import replace
 
 from exchange.types import SymbolSnapshot
 from fsm.core.events import SymbolObserved
+from fsm.core.forced import forced_close
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, HaltCause, SymbolRecord, Trade
 from fsm.core.scene import Setting
 from fsm.core.sight import average_learned, count_fills, exit_reason, see
 from fsm.core.states import Trigger
 
+BY_OUR_ORDERS = ("STOP_HIT", "TARGET_HIT")
 LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
 """Rows of the exchange's ledger of a trade that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
 
@@ -24,7 +26,7 @@ def book(record: SymbolRecord, trade: Trade, event: SymbolObserved, *, complete:
     """
     snapshot = event.snapshot
     sight = see(trade, snapshot, setting)
-    trade = average_learned(count_fills(trade, snapshot, setting), sight)
+    trade = average_learned(count_fills(trade, snapshot, setting), sight, snapshot, setting)
     if not complete:
         trade = _with_what_fills_do_not_show(trade, snapshot)
     since = (row for row in snapshot.income if row.time_ms > trade.opened_ms and row.income_type in LEDGER_TYPES)
@@ -32,7 +34,9 @@ def book(record: SymbolRecord, trade: Trade, event: SymbolObserved, *, complete:
     net = trade.realized_pnl - trade.fees + funding
     reason = trade.exit_reason or "CLOSED"
     if reason == "EXTERNAL_CLOSE":  # the fill may have been told before the order of ours that it is of (R32)
-        reason = exit_reason(trade, sight, snapshot)
+        reason = exit_reason(trade, sight, snapshot, setting)
+    elif setting.edition > 1 and reason not in BY_OUR_ORDERS:  # it was ended by the exchange while we were closing it
+        reason = forced_close(trade, snapshot) or reason
     missing = None if complete and snapshot.income else "LEDGER_MISSING" if complete else "FILLS_MISSING"
     trade = replace(
         trade,

@@ -74,7 +74,7 @@ def leave(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Se
         if record.quarantine is not None:
             return None
         return move(Trigger.QUARANTINE, "POSITION_UNCLEAR", record.quarantined("POSITION_UNCLEAR", event.at_ms))
-    reason = exit_reason(trade, sight, event.snapshot)
+    reason = exit_reason(trade, sight, event.snapshot, setting)
     trade = count_fills(replace(trade, exit_reason=reason), event.snapshot, setting)
     trade = replace(trade, open_quantity=ZERO, swept=complete)
     record = replace(record, trade=trade)

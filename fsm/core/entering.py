@@ -233,7 +233,7 @@ def _overdue(record: SymbolRecord, event: SymbolObserved) -> Move | None:
 def _protect(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move:
     """The stop rests, seen with our own eyes, and the entry can fill no further."""
     assert record.trade is not None
-    trade = average_learned(count_fills(record.trade, event.snapshot, setting), sight)
+    trade = average_learned(count_fills(record.trade, event.snapshot, setting), sight, event.snapshot, setting)
     intents: list[Intent] = []
     if not trade.targets_sent:
         trade, intents = send_targets(trade, setting)

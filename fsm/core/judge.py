@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exchange.types import SymbolSnapshot
 from fsm.core.closing import begin_flatten, close_ended, look_closing
 from fsm.core.commands import command
 from fsm.core.deciding import read_candle
@@ -16,13 +17,14 @@ from fsm.core.events import (
     SymbolEvent,
     SymbolObserved,
 )
+from fsm.core.forced import closed_by_ledger
 from fsm.core.holding import look_holding
 from fsm.core.intents import ClosePosition, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.legs import planned_stop
 from fsm.core.move import Move, move
 from fsm.core.pacing import paced
 from fsm.core.protecting import stop_ended
-from fsm.core.records import State, SymbolRecord
+from fsm.core.records import State, SymbolRecord, Trade
 from fsm.core.resting import look_resting
 from fsm.core.scene import Portfolio, Setting
 from fsm.core.sight import foreign_open_orders, see
@@ -90,9 +92,24 @@ def _judge_look(record: SymbolRecord, event: SymbolObserved, setting: Setting) -
         return move(Trigger.QUARANTINE, "FOREIGN_ORDER", flagged, facts={"orders": list(foreign)})
     if record.trade is None or record.state is State.SIGNALLED:
         return look_resting(record, event, setting)
+    if _proves_nothing(record.trade, event.snapshot):
+        return _unlisted(record, event)
     sight = see(record.trade, event.snapshot, setting)
     if record.state is State.ENTERING:
         return look_entering(record, event, sight, setting)
     if record.state is State.PROTECTED:
         return look_holding(record, event, sight, setting)
     return look_closing(record, event, sight, setting)
+
+
+def _proves_nothing(trade: Trade, snapshot: SymbolSnapshot) -> bool:
+    shown = snapshot.position is not None and snapshot.position.quantity != 0
+    return snapshot.unlisted and not shown and not closed_by_ledger(trade, snapshot)
+
+
+def _unlisted(record: SymbolRecord, event: SymbolObserved) -> Move | None:
+    """The exchange says that there is no such symbol, and its ledger does not show the position closed: what is absent
+    proves nothing, and no order of this symbol would be taken (R63)."""
+    if record.quarantine is not None:
+        return None
+    return move(Trigger.QUARANTINE, "SYMBOL_GONE", record.quarantined("SYMBOL_GONE", event.at_ms))

@@ -18,6 +18,8 @@ from exchange.types import (
     OrderStatus,
     SymbolSnapshot,
 )
+from fsm.core.first_words import first_forced_close
+from fsm.core.forced import forced_close
 from fsm.core.legs import bridge_id, close_id, entry_id
 from fsm.core.records import ZERO, State, StopLeg, SymbolRecord, Trade
 from fsm.core.scene import Setting
@@ -72,6 +74,7 @@ def look_request(record: SymbolRecord, setting: Setting) -> LookRequest:
         fills_after_id=cursor,
         fills_start_ms=trade.opened_ms - OUR_CLOCK_AHEAD_MS if cursor is None else None,
         income_start_ms=wants_income,
+        side=trade.side.entry_side,
     )
 
 
@@ -224,7 +227,7 @@ def _fee(fill: Fill, setting: Setting) -> tuple[Decimal, bool]:
     return fill.price * fill.quantity * setting.policy.taker_fee_pct / 100, True
 
 
-def exit_reason(trade: Trade, sight: Sight, snapshot: SymbolSnapshot) -> str:
+def exit_reason(trade: Trade, sight: Sight, snapshot: SymbolSnapshot, setting: Setting) -> str:
     """Why the position is gone, by the evidence of the orders that were filled, or failing that of their states.
 
     A conditional order may have been read a moment before it fired: then the order behind the fill still has its name.
@@ -239,21 +242,14 @@ def exit_reason(trade: Trade, sight: Sight, snapshot: SymbolSnapshot) -> str:
         return "STOP_HIT"
     if Leg.TARGET in legs:
         return "TARGET_HIT"
-    forced = " ".join(order.client_id for order in snapshot.orders)
-    if "adl_autoclose" in forced:
-        return "ADL"
-    if "autoclose-" in forced or was_liquidated(snapshot):
-        return "LIQUIDATED"
+    forced = forced_close(trade, snapshot) if setting.edition > 1 else first_forced_close(snapshot)
+    if forced is not None:
+        return forced
     if sight.stop is not None and sight.stop.status in FIRING:
         return "STOP_HIT"
     if any(algo.status in FIRING for algo in sight.targets.values()):
         return "TARGET_HIT"
     return "EXTERNAL_CLOSE"
-
-
-def was_liquidated(snapshot: SymbolSnapshot) -> bool:
-    """The insurance fund takes part in every liquidation and in nothing else (income types, checked 2026-11)."""
-    return any(row.income_type == "INSURANCE_CLEAR" for row in snapshot.income)
 
 
 def _is_stop_of(trade: Trade, algo: AlgoOrder) -> bool:
@@ -262,9 +258,24 @@ def _is_stop_of(trade: Trade, algo: AlgoOrder) -> bool:
     return parts is not None and parts.trade_number == trade.number and parts.leg in (Leg.STOP, Leg.BRIDGE)
 
 
-def average_learned(trade: Trade, sight: Sight) -> Trade:
-    """With the price that the entry was filled at: the answer to placing it may not say, a look at it does."""
-    if trade.entry.average_price is not None or sight.entry is None or sight.entry.average_price is None:
+def average_learned(trade: Trade, sight: Sight, snapshot: SymbolSnapshot, setting: Setting) -> Trade:
+    """With the price that the entry was filled at: the answer to placing it may not say, a look at it does, and where
+    the order cannot be found its fills do (R68)."""
+    if trade.entry.average_price is not None:
         return trade
-    average = sight.entry.average_price
+    average = sight.entry.average_price if sight.entry is not None else None
+    if average is None and setting.edition > 1:
+        average = _average_by_fills(trade, snapshot)
+    if average is None:
+        return trade
     return replace(trade, entry=replace(trade.entry, average_price=average), entry_price=average)
+
+
+def _average_by_fills(trade: Trade, snapshot: SymbolSnapshot) -> Decimal | None:
+    """Of the fills that opened it, where the look shows all of them."""
+    began_ms, side = _began_ms(trade, snapshot), trade.side.entry_side
+    fills = [fill for fill in snapshot.fills if fill.side is side and fill.time_ms >= began_ms]
+    quantity = sum((fill.quantity for fill in fills), ZERO)
+    if quantity == 0 or quantity != trade.entry.filled:
+        return None
+    return sum((fill.price * fill.quantity for fill in fills), ZERO) / quantity

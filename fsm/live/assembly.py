@@ -13,6 +13,7 @@ from fsm.core.scene import EDITION
 from fsm.ledger import to_json
 from fsm.live import documents
 from fsm.live.accepted import VERSIONS, Accepted, settled_at_start
+from fsm.live.account_watch import AccountWatch
 from fsm.live.alerts import Alerts
 from fsm.live.audience import Audience, Nobody, Unfelt
 from fsm.live.books import Books
@@ -108,16 +109,25 @@ async def assemble(
         tell=tell,
     )
     watching = Unfelt(heard, audience or Nobody())
+    engine = Engine(
+        ledger=books,
+        setting_of=in_force.setting,
+        policy=in_force.policy,
+        records=[records.get(name) or SymbolRecord(symbol=name) for name in world.filters],
+        account=stored_account(store),
+        fatal=(JournalError,),
+        blocked_for=blocks.of,
+    )
+    watch = AccountWatch(
+        exchange=exchange,
+        clock=clock,
+        blocks=blocks,
+        held=engine.active,
+        on_trouble=troubles.heard,
+        tell=tell,
+    )
     shared = Shared(
-        engine=Engine(
-            ledger=books,
-            setting_of=in_force.setting,
-            policy=in_force.policy,
-            records=[records.get(name) or SymbolRecord(symbol=name) for name in world.filters],
-            account=stored_account(store),
-            fatal=(JournalError,),
-            blocked_for=blocks.of,
-        ),
+        engine=engine,
         exchange=exchange,
         executor=Executor(exchange, clock, on_accepted),
         clock=clock,
@@ -125,6 +135,7 @@ async def assemble(
         in_force=in_force,
         blocks=blocks,
         symbols=desk,
+        watch=watch,
         times=times or ProtectionTimes(),
         freshness=Freshness(clock),
         on_step=watching.stepped,
@@ -133,9 +144,10 @@ async def assemble(
     )
     _preamble(shared, config, sorted(set(wanted) - set(world.filters)), alerts)
     desk.begin(world)
-    for reason, detail in ((FILES_UNUSABLE, unusable), (UNSUPPORTED_ACCOUNT, found.unsupported)):
+    words = f"the account is in {found.unsupported}, which is not supported" if found.unsupported else ""
+    for reason, detail in ((FILES_UNUSABLE, unusable), (UNSUPPORTED_ACCOUNT, words)):
         if detail:
-            blocks.set(ALL, reason)
+            blocks.set(ALL, reason, found.unsupported if reason == UNSUPPORTED_ACCOUNT else "")
             tell(f"{detail}; entries are blocked, what is open is managed: {', '.join(held)}", f"{reason} at start")
     return Daemon(
         shared,

@@ -193,6 +193,7 @@ class Carrying:
         settled: Settled | None = (name, intent, outcome) if name else None
         needs_price = isinstance(intent, ClosePosition) and _is_refused(outcome, FORM_REFUSED)
         if isinstance(outcome, Refused):
+            self._shared.watch.after_refusal(outcome.code)
             await self._shared.symbols.after_refusal(self._symbol, outcome.code)
         if name and (isinstance(intent, EnsureSetup) or needs_price):  # what follows may be interrupted
             await self._inbox.settle(name, intent, outcome)

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from exchange.errors import ExchangeError
 from fsm.core.commands import Rejected
 from fsm.core.events import Commanded
 from fsm.core.records import Flag, HaltCause, State
@@ -28,7 +29,9 @@ EDIT_KINDS = ("reload confirm", "reload reject")
 """Followed by the digests of the edits that are meant, so that no other edit is taken."""
 OnEdit = Callable[[str, Sequence[str]], Awaitable[str]]
 POLL_S = 0.25
-FLAT_WAIT_S = 60.0
+FLAT_WAIT_S = 25.0
+"""Whoever asked waits for thirty seconds; what is not flat by then is named, and goes on being closed."""
+
 FLAT_LOOK_S = 0.1
 OPERATOR = HaltCause.OPERATOR.value
 
@@ -170,10 +173,33 @@ class Commands:
         until_s = clock.monotonic() + FLAT_WAIT_S
         while not all(self._is_flat(symbol) for symbol in symbols):
             if clock.monotonic() >= until_s:
-                self._finish(command, "NOT_FLAT_YET", f"still closing: {self._state_of(symbols)}")
+                left = [symbol for symbol in symbols if not self._is_flat(symbol)]
+                self._finish(command, "NOT_FLAT_YET", f"still open: {', '.join(map(self._open_in, left))}")
                 return
             await clock.sleep(FLAT_LOOK_S)
-        self._finish(command, None, f"flat: {self._state_of(symbols)}")
+        self._finish(command, *await self._what_is_left(symbols))
+
+    def _open_in(self, symbol: str) -> str:
+        trade = self._lanes[symbol].record.trade
+        held = f"{trade.side} {trade.open_quantity:f}" if trade is not None else "an entry whose end nobody saw"
+        return f"{symbol} {held} ({self._described(symbol)})"
+
+    async def _what_is_left(self, symbols: list[str]) -> tuple[str | None, str]:
+        """The guard and the words of the answer: done is what the exchange itself shows flat."""
+        flat = f"flat: {self._state_of(symbols)}"
+        try:
+            positions = [position for position in await self._shared.exchange.positions() if position.quantity]
+        except ExchangeError as error:
+            return None, f"{flat}; what else the account holds could not be read: {error}"
+        left = [f"{each.symbol} {each.quantity:f}" for each in positions if each.symbol in symbols]
+        others = [f"{each.symbol} {each.quantity:f}" for each in positions if each.symbol not in self._lanes]
+        beside = f"; not ours, and left alone: {', '.join(others)}" if others else ""
+        if left:
+            return (
+                "LEFT_OPEN",
+                f"left open, and not by a trade of ours: {', '.join(left)}; close it at the exchange{beside}",
+            )
+        return None, flat + beside
 
     def _is_flat(self, symbol: str) -> bool:
         return self._lanes[symbol].record.state in (State.IDLE, State.HALT)

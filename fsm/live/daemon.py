@@ -110,6 +110,7 @@ class Daemon:
         self.started = asyncio.Event()
         self._stop = asyncio.Event()
         self._vain = vain
+        self._unreadable: set[str] = set()
         self._marked: dict[str, PositionMark] = {}
 
     def stop(self) -> None:
@@ -194,7 +195,7 @@ class Daemon:
         self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
         self.started.set()
         loops = (self.reconciler.run, self.account.run, self.bookkeeper.run, self.commands.run, self._heartbeat)
-        for task in (*loops, self.shared.symbols.run, self.proof.run, *self._background):
+        for task in (*loops, self.shared.symbols.run, self.shared.watch.run, self.proof.run, *self._background):
             group.create_task(self._fence.keep(task))
         if self._verify is not None:
             group.create_task(self._verify_all())
@@ -322,6 +323,18 @@ class Daemon:
     def _limit_changed(self, what: str, cause: str) -> None:
         text = LIMIT_NEWS[what].format(cause)
         self.say("kill_switch", text, key=f"{cause} {what} {self.shared.clock.now_ms()}")
+
+    def unreadable(self, symbol: str, what: str) -> None:
+        """A row of a list that nobody can read: its symbol is looked at by itself, and the others go on (R64)."""
+        log.warning("row_unreadable", symbol=symbol, reason="MALFORMED", error=what)
+        lane = self.lanes.get(symbol)
+        if lane is not None:
+            lane.nudge()
+        if symbol not in self._unreadable:
+            self._unreadable.add(symbol)
+            self.say(
+                "reconciliation_anomaly", f"{symbol or 'a row'} cannot be read: {what}", key=f"unreadable {symbol}"
+            )
 
     def _books_differ(self, day: str, text: str) -> None:
         self.say("bookkeeping_mismatch", text, key=f"bookkeeping {day}")

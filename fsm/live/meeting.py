@@ -42,7 +42,7 @@ class StartRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """The rules of the symbols, and what the account is that is not supported (empty: all is well)."""
+    """The rules of the symbols, and the modes of the account that are not supported (empty: all is well)."""
 
     world: World
     unsupported: str
@@ -67,7 +67,7 @@ async def meet(exchange: Exchange, clock: Clock, symbols: Sequence[str], held: S
 
 
 def _named(modes: AccountModes) -> str:
-    return f"the account is in {' and '.join(modes.unsupported)}, which is not supported" if modes.unsupported else ""
+    return " and ".join(modes.unsupported)
 
 
 def _refuse(modes: AccountModes, world: World) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from exchange.port import Exchange
 from fsm.core.engine import Engine
 from fsm.core.move import Step
+from fsm.live.account_watch import AccountWatch
 from fsm.live.audience import Audience, Nobody
 from fsm.live.books import Books
 from fsm.live.clock import Clock
@@ -49,6 +50,7 @@ class Shared:
     in_force: InForce
     blocks: EntryBlocks
     symbols: SymbolDesk
+    watch: AccountWatch
     times: ProtectionTimes
     freshness: Freshness
     on_step: Callable[[Step], None]

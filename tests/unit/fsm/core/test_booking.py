@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, OrderStatus, Side, SymbolSnapshot
+from fsm.core.intents import ClosePosition
 from fsm.core.records import Flag, State, Trade
 from tests.unit.fsm.core.parts import HOUR_MS
 from tests.unit.fsm.core.stage import Stage, with_position, without
@@ -121,11 +122,22 @@ class TestTheReason:
         assert (trade.exit_reason, trade.funding) == ("LIQUIDATED", Decimal(-12))
         assert (stage.state, stage.record.halt and stage.record.halt.cause) == (State.HALT, "LIQUIDATED")
 
-    @pytest.mark.parametrize(("client_id", "reason"), [("autoclose-17", "LIQUIDATED"), ("adl_autoclose", "ADL")])
+    @pytest.mark.parametrize(
+        ("client_id", "reason"),
+        [
+            ("autoclose-17", "LIQUIDATED"),
+            ("adl_autoclose", "ADL"),
+            ("adl_autoclose-4", "ADL"),
+            ("settlement_autoclose-17", "SETTLED"),
+            ("my_autoclose-17", "EXTERNAL_CLOSE"),
+        ],
+    )
     def test_is_a_forced_order_where_one_is_shown(self, client_id: str, reason: str) -> None:
+        """R68: words are matched whole."""
         stage = held()
         stage.exchange.by_hand(Side.SELL, "0.069")
-        forced = replace(next(iter(stage.exchange.orders.values())), client_id=client_id, status=OrderStatus.FILLED)
+        entry = next(iter(stage.exchange.orders.values()))
+        forced = replace(entry, client_id=client_id, status=OrderStatus.FILLED, side=Side.SELL)
 
         def with_forced(snapshot: SymbolSnapshot) -> SymbolSnapshot:
             return replace(snapshot, orders=(*snapshot.orders, forced))
@@ -133,6 +145,18 @@ class TestTheReason:
         stage.view = with_forced
         stage.settle()
         assert stage.booked[0].exit_reason == reason
+
+    def test_r68_is_the_liquidation_also_where_we_were_closing_already(self) -> None:
+        """A liquidation during FLATTEN was booked as STOP_WOULD_TRIGGER."""
+        stage = held().price("30100")
+        stage.fate = lambda intent: "lost" if isinstance(intent, ClosePosition) else "ok"
+        stage.command("flatten")
+        assert stage.state is State.FLATTEN
+        stage.exchange.by_hand(Side.SELL, "0.069")
+        stage.exchange.pay("INSURANCE_CLEAR", Decimal("-12"))
+        stage.settle()
+        assert stage.booked[0].exit_reason == "LIQUIDATED"
+        assert stage.record.halt is not None
 
     def test_is_the_rule_s_even_if_the_stop_was_quicker(self) -> None:
         stage = held()

@@ -149,7 +149,7 @@ class TestWhyAPositionIsGone:
         filled = max(fill.order_id for fill in after.fills)
         behind = replace(before.orders[0], client_id=client_id, order_id=filled, side=stage.trade.side.exit_side)
         torn = replace(after, orders=(*before.orders, behind), algo_orders=before.algo_orders)
-        assert exit_reason(stage.trade, see(stage.trade, torn, stage.setting), torn) == reason
+        assert exit_reason(stage.trade, see(stage.trade, torn, stage.setting), torn, stage.setting) == reason
 
 
 class TestTheEntrysAverage:
@@ -158,7 +158,8 @@ class TestTheEntrysAverage:
     def test_is_learned_from_a_look_once(self) -> None:
         stage = Stage().protected()
         unknown = replace(stage.trade, entry=replace(stage.trade.entry, average_price=None), entry_price=ZERO)
-        learned = average_learned(unknown, see(unknown, stage.observe().snapshot, stage.setting))
+        snapshot = stage.observe().snapshot
+        learned = average_learned(unknown, see(unknown, snapshot, stage.setting), snapshot, stage.setting)
         assert learned == stage.trade
         assert learned.entry.average_price == learned.entry_price != ZERO
 
@@ -166,10 +167,15 @@ class TestTheEntrysAverage:
         stage = Stage().protected()
         snapshot = stage.observe().snapshot
         dearer = tuple(replace(order, average_price=order.average_price + 1) for order in snapshot.orders)
-        assert (
-            average_learned(stage.trade, see(stage.trade, replace(snapshot, orders=dearer), stage.setting))
-            is stage.trade
-        )
+        told = replace(snapshot, orders=dearer)
+        assert average_learned(stage.trade, see(stage.trade, told, stage.setting), told, stage.setting) is stage.trade
         unknown = replace(stage.trade, entry=replace(stage.trade.entry, average_price=None))
         untold = replace(snapshot, orders=tuple(replace(order, average_price=None) for order in snapshot.orders))
-        assert average_learned(unknown, see(unknown, untold, stage.setting)) is unknown
+        assert average_learned(unknown, see(unknown, untold, stage.setting), untold, stage.setting) is unknown
+
+    def test_r68_is_learned_from_the_fills_where_the_order_does_not_tell_it(self) -> None:
+        stage = Stage().protected()
+        unknown = replace(stage.trade, entry=replace(stage.trade.entry, average_price=None), entry_price=ZERO)
+        snapshot = replace(stage.observe().snapshot, orders=(), fills=tuple(stage.exchange.fills))
+        learned = average_learned(unknown, see(unknown, snapshot, stage.setting), snapshot, stage.setting)
+        assert learned.entry_price == stage.trade.entry_price
