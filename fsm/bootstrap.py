@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from decimal import localcontext
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -35,8 +36,9 @@ from fsm.live.assembly import assemble
 from fsm.live.audience import Audience
 from fsm.live.chat import Chat
 from fsm.live.clock import Clock, ExchangeClock, MachineClock, PacedClock
-from fsm.live.daemon import Background, Daemon, block_entries, database_verifier
+from fsm.live.daemon import Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
+from fsm.live.fence import Background
 from fsm.live.garbage import set_aside
 from fsm.live.listening import Listening
 from fsm.live.meeting import StartRefused
@@ -338,18 +340,11 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
             continue  # nohup: the bot outlives its terminal
         loop.add_signal_handler(number, daemon.stop)
     reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
-    beside = [asyncio.ensure_future(keeper()) for keeper in (*keepers, reload.run)]
-    beside.append(asyncio.ensure_future(daemon.shared.pulse.feel(daemon.shared.clock)))
-    beside.append(asyncio.ensure_future(set_aside(daemon.started, MachineClock())))
-    beside.append(asyncio.ensure_future(_announce(run, where, daemon)))
+    daemon.beside += [*keepers, reload.run, partial(daemon.shared.pulse.feel, daemon.shared.clock)]
+    daemon.beside += [partial(set_aside, daemon.started, MachineClock()), partial(_announce, run, where, daemon)]
     if where.is_embedded:
-        beside.append(asyncio.ensure_future(_hurry(run, where, daemon)))
-    try:
-        await daemon.run()
-    finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+        daemon.beside.append(partial(_hurry, run, where, daemon))
+    await daemon.run()
     return daemon.schedule.ended.is_set()
 
 

@@ -98,6 +98,7 @@ PROMISES = {
     68: "Words of the exchange are matched whole: a settlement is no liquidation, and a liquidation is one whatever we "
     "were doing.",
     71: "What observes can neither stop nor delay what it observes; what it could not take is counted and said later.",
+    72: "Whatever runs beside trading is started, restarted, counted and told in one place; no fault ends it for good.",
     73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
     "waits where the settings say so.",
     76: "Time is the exchange's: no step, drift or sleep of this machine ends a limit or ages a candle.",

@@ -78,6 +78,15 @@ IMPURE_MODULES = frozenset({
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "compile", "breakpoint", "__import__", "globals"})
 WALL_CLOCK = frozenset({"now", "utcnow", "today"})
 
+# What runs beside something else is begun in one place, the daemon's fence, which starts it again and says so (R72).
+# The others are parts of one wait, which end with it: a lane's piece of work and the reading that it waits for, a
+# client's requests made together, a server's own loop, the two streams of the terminal.
+BEGINNERS = ("fsm/live/fence.py", "fsm/live/daemon.py", "fsm/live/lane.py", "fsm/live/symbol_desk.py", "fsm/lab",
+             "fsm/cli/outlet.py", "exchange/binance", "exchange/sim", "web/desk.py", "web/events.py",
+             "web/server.py")  # fmt: skip
+BEGINNINGS = frozenset({"create_task", "ensure_future", "Thread", "Timer", "run_in_executor", "start_new_thread",
+                        "run_coroutine_threadsafe", "ThreadPoolExecutor", "ProcessPoolExecutor"})  # fmt: skip
+
 # Where words leave the process. A running bot writes through fsm/cli/outlet.py, which waits for nobody; so whatever
 # runs inside it has events and logs, and no terminal (R71).
 WRITERS = ("fsm/cli", "exchange/sim/__main__.py", "exchange/sim/server/serve.py", "exchange/sim/server/launch.py",
@@ -192,6 +201,17 @@ def hasty_words(module: Module) -> Iterator[str]:
                 yield f"{path}:{node.lineno}: {called} may wait for whoever reads: log it, or tell the audience"
         elif isinstance(node, ast.Attribute) and node.attr in STREAMS and ast.unparse(node.value) == "sys":
             yield f"{path}:{node.lineno}: sys.{node.attr} may wait for whoever reads: log it, or tell the audience"
+
+
+def loose_beginnings(module: Module) -> Iterator[str]:
+    path, tree = module
+    if is_within(path, BEGINNERS):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in BEGINNINGS:
+                yield f"{path}:{node.lineno}: {called}: what runs beside trading is begun by the fence alone"
 
 
 def mode_decisions(module: Module) -> Iterator[str]:
@@ -325,7 +345,16 @@ def assert_none(problems: Iterable[str]) -> None:
 class TestThisRepository:
     @pytest.mark.parametrize(
         "check",
-        [wrong_arrows, wrong_doors, impurities, hasty_words, mode_decisions, missing_opening, vague_names],
+        [
+            wrong_arrows,
+            wrong_doors,
+            impurities,
+            hasty_words,
+            loose_beginnings,
+            mode_decisions,
+            missing_opening,
+            vague_names,
+        ],
         ids=lambda check: check.__name__,
     )
     def test_product_code_keeps_the_rule(self, check: Callable[[Module], Iterator[str]]) -> None:
@@ -430,6 +459,19 @@ class TestTheRulesThemselves:
     def test_an_impure_core(self, source: str) -> None:
         assert list(impurities(module_of("fsm/core/x.py", source)))
         assert list(impurities(module_of("fsm/live/x.py", source))) == []
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "import asyncio\nasyncio.create_task(f())",
+            "import asyncio\nasyncio.ensure_future(f())",
+            "from threading import Thread\nThread(target=f).start()",
+            "asyncio.get_running_loop().run_in_executor(None, f)",
+        ],
+    )
+    def test_a_task_that_nobody_looks_after(self, source: str) -> None:
+        assert list(loose_beginnings(module_of("fsm/live/x.py", source)))
+        assert list(loose_beginnings(module_of("fsm/live/fence.py", source))) == []
 
     @pytest.mark.parametrize(
         "source",

@@ -97,11 +97,28 @@ class ClockDocument(msgspec.Struct, frozen=True, kw_only=True):
     round_trip_ms: int
 
 
+class TaskDocument(msgspec.Struct, frozen=True):
+    """One of the tasks beside trading: how often it failed since the start, why last, and whether it is at work."""
+
+    failures: int = 0
+    last: str = ""
+    last_wall_ms: int | None = None
+    is_working: bool = False
+
+
+class OutputDocument(msgspec.Struct, frozen=True):
+    """What one of the bot's streams did not take since the start."""
+
+    dropped: int = 0
+    errors: int = 0
+
+
 class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon's signs of life, about once in a real second.
 
     ``wall_ms`` is the real time of writing and ``stops`` what was last seen of each symbol's stop; without them ages in
-    real time are unknown. ``stream`` says how the user data stream is: connected, down or off. ``clock`` is None in a
+    real time are unknown. ``files_looked_wall_ms`` is when config.yaml and rules.yaml could be looked at last.
+    ``stream`` says how the user data stream is: connected, down or off. ``clock`` is None in a
     simulation, whose clock is not measured.
     """
 
@@ -116,6 +133,9 @@ class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
     protection: Measured = Measured()
     stops: dict[str, SeenStop] = {}
     clock: ClockDocument | None = None
+    tasks: dict[str, TaskDocument] = {}
+    output: dict[str, OutputDocument] = {}
+    files_looked_wall_ms: int | None = None
 
 
 class TelegramDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,6 +85,11 @@ class WebServer:
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._ready = threading.Event()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread serves."""
+        return self._thread.is_alive()
+
     def start(self) -> Self:
         """Serve in a thread beside whatever this process does. Raises CannotServe when it does not come up."""
         sys.setswitchinterval(SWITCH_S)

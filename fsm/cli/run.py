@@ -11,12 +11,13 @@ import click
 
 from fsm.cli import output
 from fsm.cli.errors import CommandError, Exit
-from fsm.cli.inputs import Inputs, inputs_to_run
+from fsm.cli.inputs import inputs_to_run
 from fsm.cli.logs import configure_logs
 from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import Options, command, current
 from fsm.cli.outlet import open_outlets
 from fsm.cli.telling import Teller
+from fsm.cli.window import Window
 
 if TYPE_CHECKING:
     from fsm.bootstrap import Run
@@ -48,12 +49,13 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
         click.echo(f"warning: {inputs.unusable}", err=True)
         click.echo("warning: a trade is open: it is managed to its end, and nothing is entered", err=True)
     with ExitStack() as windows:
+        window = None if no_web else Window(windows, inputs, path, port, is_told=not options.json)
 
         def on_ready(network: str, address: str) -> None:
             if not options.json:
                 _tell_where(network, address, path)
-            if not no_web:
-                _open_window(windows, inputs, path, port, json=options.json)
+            if window is not None:
+                window.may_open.set()
 
         ended = _run(
             Run(
@@ -68,6 +70,7 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
                 stream=not no_stream,
                 losses=losses,
                 unusable=inputs.unusable,
+                further=() if window is None else (window.run,),
             )
         )
         _sum_up(path, ended, options)
@@ -101,24 +104,6 @@ def _tell_beginning(environment: Environment, path: Path) -> None:
 def _tell_where(network: str, address: str, path: Path) -> None:
     output.line(f"Trading on {network} ({address}); the journal is {path}.")
     output.line("Ctrl-C ends the bot; positions keep their stops at the exchange.")
-
-
-def _open_window(windows: ExitStack, inputs: Inputs, path: Path, port: int | None, *, json: bool) -> None:
-    """The dashboard beside the bot. A bot without a window is better than none, so it goes on if there is no port."""
-    from web.app import create_app
-    from web.server import CannotServe, WebServer
-
-    given, secret = inputs.config.settings.web, inputs.config.environment.secrets.dashboard_token
-    token = secret.reveal() if secret else None
-    try:
-        app = create_app(path, token=token)
-        server = WebServer(app, host=given.host, port=given.port if port is None else port, token=token)
-        windows.enter_context(server)
-    except CannotServe as error:
-        click.echo(f"warning: no dashboard: {error} ({error.hint})", err=True)
-        return
-    if not json:
-        output.line(f"The dashboard is at {server.url}")
 
 
 def _sum_up(path: Path, ended: bool, options: Options) -> None:

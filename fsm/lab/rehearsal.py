@@ -24,7 +24,8 @@ from fsm.config import Config
 from fsm.core.move import Step
 from fsm.live.assembly import assemble
 from fsm.live.clock import DrivenClock
-from fsm.live.daemon import Background, Daemon
+from fsm.live.daemon import Daemon
+from fsm.live.fence import Background
 from fsm.live.shared import Shared
 from fsm.live.virtual_time import run_virtually
 from fsm.live.watch import ProtectionTimes

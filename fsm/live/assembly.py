@@ -18,9 +18,10 @@ from fsm.live.alerts import Alerts
 from fsm.live.audience import Audience, Nobody, Unfelt
 from fsm.live.books import Books
 from fsm.live.clock import Clock
-from fsm.live.daemon import Background, Daemon
+from fsm.live.daemon import Daemon
 from fsm.live.entry_blocks import ALL, FILES_UNUSABLE, UNSUPPORTED_ACCOUNT, EntryBlocks
 from fsm.live.executor import Executor
+from fsm.live.fence import Background
 from fsm.live.held import symbols_in_trade
 from fsm.live.in_force import InForce
 from fsm.live.meeting import meet

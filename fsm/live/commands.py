@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import structlog
 
@@ -13,7 +13,7 @@ from fsm.core.commands import Rejected
 from fsm.core.events import Commanded
 from fsm.core.records import Flag, HaltCause, State
 from fsm.live.alerts import Alerts
-from fsm.live.fence import Fence
+from fsm.live.fence import Background, Fence
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
 from store.batch import Batch
@@ -64,7 +64,7 @@ class Commands:
     def carry_out(self, command: CommandRow) -> None:
         """Do it now; the answer is written when it has happened, which for a close takes a while."""
         if command.kind.startswith(EDIT_KINDS):
-            self._beside(self._decide_edit(command))
+            self._beside(partial(self._decide_edit, command), "edit")
             return
         try:
             symbols = self._chosen(command)
@@ -79,12 +79,12 @@ class Commands:
             self._finish(command, "EXCEPTION", f"{type(error).__name__}: {error}")
             return
         if command.kind == "flatten":
-            self._beside(self._confirm_flat(command, symbols))
+            self._beside(partial(self._confirm_flat, command, symbols), "flatten")
         else:
             self._finish(command, None, detail)
 
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _beside(self, work: Background, name: str) -> None:
+        task = self._fence.begin(work, name)
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 

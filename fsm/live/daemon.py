@@ -23,7 +23,7 @@ from fsm.live.account import LIMIT_NEWS, AccountDesk
 from fsm.live.alerts import Alerts
 from fsm.live.bookkeeping import Bookkeeper
 from fsm.live.commands import Commands
-from fsm.live.fence import Fence
+from fsm.live.fence import Background, Fence
 from fsm.live.lane import Lane
 from fsm.live.market import Market
 from fsm.live.proof_of_stops import ProofOfStops
@@ -52,13 +52,13 @@ BEATS_A_DOCUMENT = 5
 FILES_LOOK_S = 1.0
 LAST_WORD_S_MAX = 10.0
 
-Background = Callable[[], Awaitable[None]]
 LastWord = Callable[[str], Awaitable[None]]
 """Tells the operator past the journal, when that is lost."""
 
 
 class Daemon:
-    """One run. ``background`` are further tasks that live as long as it does (streams, delivery, hot edits)."""
+    """One run. ``background`` are further tasks that begin once it has started (streams, delivery), ``beside`` such
+    that begin with it (clocks, hot edits); all of them are in the care of one fence."""
 
     def __init__(
         self,
@@ -77,6 +77,8 @@ class Daemon:
         self.alerts = alerts
         self._troubles = troubles
         self._background = background
+        self.beside: list[Background] = []
+        self.files_looked_ms: Callable[[], int | None] = lambda: None
         self._verify = verify
         self._check_files = check_files
         self.last_word: LastWord = _say_nothing
@@ -121,9 +123,12 @@ class Daemon:
         """Live until stopped or until the data ends. Raises StoreError when nothing can be written any more."""
         try:
             async with asyncio.TaskGroup() as group:
+                self._fence.open(group)
+                for work in self.beside:
+                    self._fence.begin(work)
                 tasks = [group.create_task(lane.run(), name=f"lane {lane.symbol}") for lane in self.lanes.values()]
                 tasks.append(group.create_task(self._watch_files(), name="files"))
-                tasks.append(group.create_task(self._live(group), name="main"))
+                tasks.append(group.create_task(self._live(), name="main"))
                 await self._ended(tasks[-1])
                 for task in tasks:
                     task.cancel()
@@ -182,7 +187,7 @@ class Daemon:
             stop.cancel()
             ended.cancel()
 
-    async def _live(self, group: asyncio.TaskGroup) -> None:
+    async def _live(self) -> None:
         """The start in its order; then everything that goes on for ever."""
         await Recovery(self.shared, self.lanes, self.reconciler).run()
         await self.proof.at_start(self.markets)
@@ -195,10 +200,11 @@ class Daemon:
         self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
         self.started.set()
         loops = (self.reconciler.run, self.account.run, self.bookkeeper.run, self.commands.run, self._heartbeat)
-        for task in (*loops, self.shared.symbols.run, self.shared.watch.run, self.proof.run, *self._background):
-            group.create_task(self._fence.keep(task))
+        loops = (*loops, self.shared.symbols.run, self.shared.watch.run, self.proof.run)
+        for work in (*loops, *self._background):
+            self._fence.begin(work)
         if self._verify is not None:
-            group.create_task(self._verify_all())
+            self._fence.begin(self._verify_all, "verification")
         await self.schedule.run()
 
     async def _restore(self, market: Market) -> None:
@@ -275,6 +281,8 @@ class Daemon:
             decided_ms=self.schedule.decided_ms,
             equity_age_ms=shared.freshness.age_ms(),
             failures=self._troubles.total,
+            tasks=self._fence.tended,
+            files_looked_ms=self.files_looked_ms(),
             pid=os.getpid(),
             stops={name: seen for name, lane in self.lanes.items() if (seen := lane.looking.stop_seen) is not None},
         )

@@ -9,6 +9,7 @@ from fsm.config import Config
 from fsm.core.limits import Budget
 from fsm.core.states import MEANING, TABLE, mermaid
 from fsm.live.clock import Clock
+from fsm.live.fence import Tended
 from fsm.live.shared import Shared
 from fsm.live.timekeeping import machine_offset_ms
 from fsm.live.watch import StopSeen
@@ -71,6 +72,8 @@ def health(
     decided_ms: int | None,
     equity_age_ms: int,
     failures: int,
+    tasks: Mapping[str, Tended],
+    files_looked_ms: int | None,
     pid: int,
     stops: Mapping[str, StopSeen],
 ) -> dict[str, Any]:
@@ -88,6 +91,8 @@ def health(
         "equity_age_ms": equity_age_ms,
         "exchange_failures": failures,
         "output": shared.pulse.losses(),
+        "tasks": tasks,
+        "files_looked_wall_ms": files_looked_ms,
         "open": shared.engine.active(),
         "protection": {**shared.times.summary(), **shared.times.histogram()},
     }

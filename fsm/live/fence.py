@@ -1,10 +1,17 @@
-"""Keeps a fault of ours where it happened: written down, told, and tried again; only a lost journal gets through."""
+"""The one supervisor: starts everything that goes on beside the lanes, and again after each failure (R72).
+
+A fault of ours stays where it happened: written down, told, counted, and tried again after a pause that grows (R53).
+What cannot be written down is logged; only the lanes and the closes, which act on what they write, end a process over
+a lost journal.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
+import msgspec
 import structlog
 
 from fsm.live.alerts import Alerts
@@ -14,51 +21,97 @@ from store.errors import StoreError
 
 log = structlog.get_logger("fsm.fence")
 
-AGAIN_S = 5.0
-"""Pause before a task that failed is started again."""
+AGAIN_S = (1.0, 5.0, 15.0, 60.0, 300.0)
+"""Pauses before a task that failed is started again; the last one repeats."""
+
+WELL_S = 600.0
+"""A task that ran for so long begins with the first pause again."""
 
 TELL_EVERY_S = 900.0
 
+Background = Callable[[], Awaitable[None]]
+
+
+class Tended(msgspec.Struct):
+    """One task, for readers: how often it failed since the start, why last, and whether it is at work."""
+
+    failures: int = 0
+    last: str = ""
+    last_wall_ms: int | None = None
+    is_working: bool = False
+
 
 class Fence:
-    """Knows of every failure; the operator hears of each kind of it once in a quarter of an hour."""
+    """Knows of every task and every failure; the operator hears of each kind of it once in a quarter of an hour."""
 
     def __init__(self, books: Books, alerts: Alerts, clock: Clock) -> None:
         self._books = books
         self._alerts = alerts
         self._clock = clock
         self._told_s: dict[str, float] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self.tended: dict[str, Tended] = {}
 
-    async def keep(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Run a task that should never end, again after each failure (R53). Raises StoreError alone."""
-        name = getattr(task, "__qualname__", type(task).__name__)
+    def open(self, group: asyncio.TaskGroup) -> None:
+        """What is begun from now on lives as long as this group."""
+        self._group = group
+
+    def begin(self, work: Background, name: str = "") -> asyncio.Task[None]:
+        """Run a piece of work beside everything else until it returns; one that fails is begun again."""
+        assert self._group is not None, "the daemon opens it"
+        name = name or name_of(work)
+        return self._group.create_task(self._keep(work, self.tended.setdefault(name, Tended()), name), name=name)
+
+    async def _keep(self, work: Background, tended: Tended, name: str) -> None:
+        in_row = 0
         while True:
+            began_s = self._clock.monotonic()
+            tended.is_working = True
             try:
-                await task()
+                await work()
                 return
             except asyncio.CancelledError:
                 raise
-            except StoreError:
-                raise
             except Exception as error:
-                self.caught(name, error)
-            await self._clock.sleep(AGAIN_S)
+                in_row = 0 if self._clock.monotonic() - began_s >= WELL_S else in_row
+                pause_s = AGAIN_S[min(in_row, len(AGAIN_S) - 1)]
+                tended.failures += 1
+                tended.last, tended.last_wall_ms = _described(error), self._clock.wall_ms()
+                self._failed(name, error, None, f"the task starts again in {pause_s:.0f} s; trading goes on")
+            finally:
+                tended.is_working = False
+            await self._clock.sleep(pause_s)
+            in_row += 1
 
     def caught(self, component: str, error: Exception, symbol: str | None = None) -> None:
-        """Write a failure down. Raises StoreError."""
-        what = f"{type(error).__name__}: {error}"
+        """Write down a failure inside of a handler, which goes on."""
+        self._failed(component, error, symbol, "what is open stays covered; look into the log, and report it")
+
+    def _failed(self, component: str, error: Exception, symbol: str | None, then: str) -> None:
         log.error("handler_failed", symbol=symbol, reason=type(error).__name__, component=component, exc_info=error)
         now_s, at_ms = self._clock.monotonic(), self._clock.now_ms()
         key = f"{component} {symbol} {type(error).__name__}"
         if now_s - self._told_s.get(key, float("-inf")) < TELL_EVERY_S:
             return
-        self._told_s[key] = now_s
-        self._books.error(at_ms, component, what, symbol=symbol)
+        text = f"{f'{symbol}: ' if symbol else ''}{component} failed ({_described(error)}); {then}."
         try:
-            row = self._alerts.row(
-                at_ms, "quarantine", f"{component} failed: {what}", key=f"{key} {at_ms}", symbol=symbol
-            )
+            self._books.error(at_ms, component, _described(error), symbol=symbol)
+            row = self._alerts.row(at_ms, "quarantine", text, key=f"{key} {at_ms}", symbol=symbol)
+            self._books.alert(*([row] if row else []))
+            self._told_s[key] = now_s
+        except StoreError as second:
+            log.error("commit_failed", reason="JOURNAL", component=component, error=str(second))
         except Exception as second:
+            self._told_s[key] = now_s
             log.error("alert_failed", reason=type(second).__name__, exc_info=second)
-            return
-        self._books.alert(*([row] if row else []))
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def name_of(work: Background) -> str:
+    """What a task is called where it is counted: ``Reload.run`` is the reload."""
+    function = work.func if isinstance(work, partial) else work
+    name = str(getattr(function, "__qualname__", type(function).__name__))
+    return name.rpartition("<locals>.")[2].removesuffix(".run").strip("_").lower().replace("._", ".")

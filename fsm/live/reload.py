@@ -63,6 +63,7 @@ class Reload:
         self._begin()
         self.looked_ms: int | None = None
         daemon.commands.on_edit = self.decide
+        daemon.files_looked_ms = lambda: self.looked_ms
 
     def _begin(self) -> None:
         """What was accepted is what the files are compared with: one that differs at the start waits, and says so."""

@@ -17,8 +17,8 @@ from exchange.port import Exchange
 from exchange.types import Pause
 from fsm.lab.crashsweep.points import Died, Flight, Kind, Life, Reaper, Side
 from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
-from fsm.live.daemon import Background
 from fsm.live.delivery import Delivery
+from fsm.live.fence import Background
 from fsm.live.messenger import Message, Tally
 from fsm.live.shared import Shared
 from store.alerts import AlertBox

@@ -15,8 +15,9 @@ from fsm.lab.torture.invariants import Watchman, same_records
 from fsm.lab.torture.tortured_port import KillSwitch, TorturedPort
 from fsm.live.assembly import assemble
 from fsm.live.clock import DrivenClock
-from fsm.live.daemon import Background, Daemon
+from fsm.live.daemon import Daemon
 from fsm.live.delivery import Delivery
+from fsm.live.fence import Background
 from fsm.live.messenger import Message, NotDelivered, Tally
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
@@ -125,11 +126,8 @@ class Patient:
         self.daemon = daemon
         self._watchman.follow(daemon.shared)
         reload = Reload(daemon, config=config, config_path=self.config_path, rules_path=self.rules_path)
-        watching = asyncio.create_task(reload.run())
-        try:
-            await daemon.run()
-        finally:
-            watching.cancel()
+        daemon.beside.append(reload.run)
+        await daemon.run()
 
     def _compare(self, daemon: Daemon) -> None:
         """What the last process remembered when it ended is what this one begins with."""
