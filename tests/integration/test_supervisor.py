@@ -21,7 +21,7 @@ from rules.load import load_rules
 from store import queries
 from store.database import open_store
 from tests.integration.messenger_server import CHAT, TOKEN, messenger_server
-from tests.integration.test_real_processes import CONFIG, NOON_MS, write_market
+from tests.integration.stories import CONFIG, NOON_MS, write_market
 
 PATIENCE_S = 60.0
 LASTING = {

@@ -13,7 +13,8 @@ from exchange.binance.user_stream import UserStream
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.memory import MemoryStreams, MemoryTransport, Weather
 from fsm.live.clock import Clock
-from fsm.live.daemon import Background, Daemon
+from fsm.live.daemon import Daemon
+from fsm.live.fence import Background
 from fsm.live.listening import Listening
 from fsm.live.shared import Shared
 
