@@ -200,8 +200,7 @@ class Daemon:
         self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
         self.started.set()
         loops = (self.reconciler.run, self.account.run, self.bookkeeper.run, self.commands.run, self._heartbeat)
-        loops = (*loops, self.shared.symbols.run, self.shared.watch.run, self.proof.run)
-        for work in (*loops, *self._background):
+        for work in (*loops, self.shared.symbols.run, self.shared.watch.run, self.proof.run, *self._background):
             self._fence.begin(work)
         if self._verify is not None:
             self._fence.begin(self._verify_all, "verification")
