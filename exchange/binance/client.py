@@ -87,7 +87,7 @@ class BinanceClient:
         )
         self._filters: dict[str, SymbolFilters] = {}
         self.on_unreadable: OnUnreadable = lambda symbol, what: None
-        self._orders = Orders(self.http, clock, lambda symbol, what: self.on_unreadable(symbol, what))
+        self._orders = Orders(self.http, lambda symbol, what: self.on_unreadable(symbol, what))
         self._setup = AccountSetup(self.http)
         self._history = CandleHistory(self.http, clock)
         self._ledger = Ledger(self.http)

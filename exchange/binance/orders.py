@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from exchange.binance import codec_orders, endpoints
-from exchange.binance.clock import Clock
 from exchange.binance.codec_orders import UnsendableOrder
 from exchange.binance.fields import OnUnreadable
 from exchange.binance.http import Http
@@ -45,17 +44,13 @@ _NOT_THERE = frozenset({_CANCEL_REJECTED, _NO_SUCH_ORDER})
 
 _ENDED = (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED)
 
-POSITION_LAG_S = (0.1, 0.2, 0.4)
-"""closePosition right after a fill may get -4509 because the position lags by milliseconds (field reports, 2026)."""
-
 
 class Orders:
     """Both order families of one account in one-way mode."""
 
-    def __init__(self, http: Http, clock: Clock, on_unreadable: OnUnreadable = lambda symbol, what: None) -> None:
+    def __init__(self, http: Http, on_unreadable: OnUnreadable = lambda symbol, what: None) -> None:
         """``on_unreadable`` hears of rows of the account's lists that nobody can read."""
         self._http = http
-        self._clock = clock
         self._on_unreadable = on_unreadable
         self._hedge = False
 
@@ -82,24 +77,19 @@ class Orders:
         endpoint = endpoints.ALGO_PLACE
         is_stop = request.type is ConditionalType.STOP_MARKET
         priority, if_naked = (Priority.COVER, Priority.NAKED) if is_stop else (Priority.LOOK, None)
-        pauses = iter(POSITION_LAG_S if request.close_position else ())
-        while True:
-            try:
-                payload = await self._in_a_form_that_is_taken(
-                    request.reduce_only or request.close_position,
-                    lambda hedge: self._http.call(
-                        endpoint, codec_orders.algo_params(request, hedge=hedge), priority=priority, if_naked=if_naked
-                    ),
-                )
-                return Confirmed(algo_order=codec_orders.algo_order(payload, endpoint.name))
-            except (UnsendableOrder, ExchangeError) as error:
-                code = error.code if isinstance(error, Refusal) else 0
-                if code in (_DUPLICATE_ID, _SIBLING_EXISTS):
-                    return await self._algo_placed_before(request, code, str(error))
-                pause_s = next(pauses, None) if code == _NO_POSITION_YET else None
-                if pause_s is None:
-                    return outcome_of(error)
-            await self._clock.sleep(pause_s)
+        try:
+            payload = await self._in_a_form_that_is_taken(
+                request.reduce_only or request.close_position,
+                lambda hedge: self._http.call(
+                    endpoint, codec_orders.algo_params(request, hedge=hedge), priority=priority, if_naked=if_naked
+                ),
+            )
+            return Confirmed(algo_order=codec_orders.algo_order(payload, endpoint.name))
+        except (UnsendableOrder, ExchangeError) as error:
+            code = error.code if isinstance(error, Refusal) else 0
+            if code in (_DUPLICATE_ID, _SIBLING_EXISTS):
+                return await self._algo_placed_before(request, code, str(error))
+            return outcome_of(error)
 
     async def _in_a_form_that_is_taken(self, reduces: bool, send: Callable[[bool], Awaitable[object]]) -> object:
         """What closes or protects also gets through where somebody switched the position mode: refused for its side, it

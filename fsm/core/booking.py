@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from exchange.types import SymbolSnapshot
 from fsm.core.events import SymbolObserved
-from fsm.core.forced import forced_close
+from fsm.core.forced import ADL, LIQUIDATED, SETTLED, forced_close
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, HaltCause, SymbolRecord, Trade
 from fsm.core.scene import Setting
@@ -33,7 +33,9 @@ def book(record: SymbolRecord, trade: Trade, event: SymbolObserved, *, complete:
     funding = sum((row.income for row in since), ZERO)
     net = trade.realized_pnl - trade.fees + funding
     reason = trade.exit_reason or "CLOSED"
-    if reason == "EXTERNAL_CLOSE":  # the fill may have been told before the order of ours that it is of (R32)
+    not_by_us = complete and not trade.piece_pending and reason not in (*BY_OUR_ORDERS, ADL, LIQUIDATED, SETTLED)
+    if reason == "EXTERNAL_CLOSE" or (setting.edition > 1 and not_by_us):
+        # the fill may be told before the order of ours that it is of (R32), or something was faster than we (R59)
         reason = exit_reason(trade, sight, snapshot, setting)
     elif setting.edition > 1 and reason not in BY_OUR_ORDERS:  # it was ended by the exchange while we were closing it
         reason = forced_close(trade, snapshot) or reason
@@ -106,6 +108,8 @@ def plan_kept(trade: Trade, record: SymbolRecord) -> Trade:
         close_least=None,
         close_grain=0,
         unheard=(),
+        no_position_ms=None,
+        unseen_ms=None,
         closed_by_us=ZERO,
         swept=False,
         first_fill_ms=None,

@@ -6,10 +6,11 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from exchange.types import OrderStatus, Refused, Unknown
+from exchange.types import AlgoStatus, OrderStatus, Refused, Unknown
 from fsm.core import first_edition
 from fsm.core.booking import book, plan_kept
-from fsm.core.events import IntentEnded, SymbolObserved
+from fsm.core.events import IntentEnded, SymbolObserved, real_ms
+from fsm.core.forced import forced_close
 from fsm.core.forms import FORMS, failed, got_through, next_piece, piece
 from fsm.core.intents import CancelAlgo, CancelEntry, ClosePosition, Intent, Look, SweepOrders
 from fsm.core.legs import bridge_id, close_id
@@ -19,6 +20,9 @@ from fsm.core.refusals import DUPLICATE_ID, FORM_REFUSED, refused_for_good
 from fsm.core.scene import Setting
 from fsm.core.sight import Sight, count_fills, exit_reason, has_ended
 from fsm.core.states import Trigger
+
+UNSEEN_MS_MAX = 30_000
+"""So long (real time) no look has shown a position, and nothing else says anything of it: it is taken for gone."""
 
 
 def begin_flatten(record: SymbolRecord, reason: str, setting: Setting) -> Move:
@@ -59,17 +63,17 @@ def _cancel_partial_targets(trade: Trade) -> list[Intent]:
 
 
 def leave(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
-    """The position is gone. With the fills that closed it, or the patience of several looks, the trade is exiting.
+    """The position is gone. With the fills that closed it, or on other evidence that has lasted, the trade is exiting.
 
-    Without them the zero may be a lag of the exchange's answer. While our stop still rests, the exchange contradicts
+    Without it the zero may be a lag of the exchange's answer. While our stop still rests, the exchange contradicts
     itself (closePosition stops end with their position): the symbol is quarantined, and the stop left in place. And
     nothing is swept on the word of empty answers alone before they have lasted once more.
     """
     trade = record.trade
     assert trade is not None
     complete = trade.closed_quantity + sight.exit_filled >= trade.entry.filled > 0
-    if not complete and not event.persisted:
-        return None
+    if not complete and not _is_gone(trade, event, sight, setting):
+        return _unseen(record, event, setting)
     if not complete and sight.stop_rests:
         if record.quarantine is not None:
             return None
@@ -83,6 +87,34 @@ def leave(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Se
     # Another look even when nothing is left to sweep: the books are closed with the ledger's rows, asked for from here.
     sweep = _sweep(trade, sight, setting) if complete else ()
     return move(Trigger.EXIT, reason, record, intents=(*sweep, Look(symbol=record.symbol)))
+
+
+def _is_gone(trade: Trade, event: SymbolObserved, sight: Sight, setting: Setting) -> bool:
+    """Looks show no position for so long that it is no lag, and a second source agrees: the exchange ended the
+    closePosition stop with it, an order of ours has closed it, or a stop was refused for want of one (R59).
+
+    Positions alone can be read stale: on their word nothing ends before half a minute is over.
+    """
+    if not event.persisted:
+        return False
+    if setting.edition < 2 or trade.no_position_ms is not None:
+        return True
+    stop, close = sight.stop, sight.close
+    ended = stop is not None and (stop.status is AlgoStatus.EXPIRED or sight.fired(stop))
+    closed = close is not None and close.executed_quantity >= trade.open_quantity > 0
+    if ended or closed or any(map(sight.fired, sight.targets.values())) or forced_close(trade, event.snapshot):
+        return True
+    return trade.unseen_ms is not None and real_ms(event) - trade.unseen_ms >= UNSEEN_MS_MAX
+
+
+def _unseen(record: SymbolRecord, event: SymbolObserved, setting: Setting) -> Move | None:
+    """Note since when looks show no position that nothing else says to be closed."""
+    trade = record.trade
+    assert trade is not None
+    if setting.edition < 2 or not event.persisted or trade.unseen_ms is not None:
+        return None
+    after = replace(record, trade=replace(trade, unseen_ms=real_ms(event)))
+    return move(Trigger.REPROTECT, "POSITION_UNSEEN", after)
 
 
 def _sweep(trade: Trade, sight: Sight, setting: Setting) -> tuple[Intent, ...]:
@@ -210,8 +242,8 @@ def _wind_up(record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: S
     """
     symbol, patient = record.symbol, event.persisted
     complete = trade.closed_quantity + sight.exit_filled >= trade.entry.filled
-    if not complete and not patient:
-        return None
+    if not complete and not _is_gone(trade, event, sight, setting):
+        return _unseen(record, event, setting)
     left = _sweep(trade, sight, setting)
     if sight.own_open or (left and not trade.swept):
         swept = replace(record, trade=replace(trade, swept=True))

@@ -13,7 +13,7 @@ from fsm.core.intents import CancelEntry, Intent, Look
 from fsm.core.legs import place_entry, place_stop, place_target, stop_leg
 from fsm.core.move import Guard, Move, at_least, at_most, failed, move
 from fsm.core.planning import shrunk_to, sized_targets
-from fsm.core.protecting import confirm, mend_stop
+from fsm.core.protecting import confirm, keep_covered, mend_stop
 from fsm.core.records import ZERO, SymbolRecord, Trade
 from fsm.core.refusals import DUPLICATE_ID, refused_again
 from fsm.core.scene import Portfolio, Setting
@@ -163,7 +163,7 @@ def look_entering(record: SymbolRecord, event: SymbolObserved, sight: Sight, set
     if trade.first_fill_ms is None:
         return _nothing_filled(record, event, sight, setting)
     if sight.position <= 0:
-        return leave(record, event, sight, setting)
+        return leave(record, event, sight, setting) or keep_covered(record, event, sight, setting)
     if sight.stop_rests and trade.entry.finished:
         return _protect(record, event, sight, setting)
     if sight.stop_rests:
@@ -239,6 +239,7 @@ def _protect(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting:
         trade, intents = send_targets(trade, setting)
         intents.append(Look(symbol=record.symbol))
     trade = replace(trade, protected_ms=trade.protected_ms or event.at_ms, uncovered_ms=None)
+    trade = replace(trade, no_position_ms=None, unseen_ms=None)
     after = replace(record, trade=trade, refusal=None)
     return move(Trigger.PROTECT, "STOP_CONFIRMED", after, intents=tuple(intents))
 

@@ -127,3 +127,8 @@ DOUBTFUL_PCT = Decimal("0.1")
 """Of equity: below it, an unexplained fall is a fee that the ledger does not show yet, and no reason to wait."""
 
 SymbolEvent = CandleClosed | SetupEnded | IntentEnded | EntryShownAbsent | SymbolObserved | DeadlinePassed | Commanded
+
+
+def real_ms(event: SymbolObserved | IntentEnded) -> int:
+    """When it happened by this machine's clock, or by the exchange's where there is no other."""
+    return event.at_ms if event.real_ms is None else event.real_ms

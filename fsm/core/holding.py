@@ -16,7 +16,7 @@ from fsm.core.legs import bridge_id, place_stop, place_target, stop_leg
 from fsm.core.move import Move, move
 from fsm.core.planning import sized_targets
 from fsm.core.policy import MissingProtection
-from fsm.core.protecting import confirm, exchange_stop, mend_stop
+from fsm.core.protecting import confirm, exchange_stop, keep_covered, mend_stop
 from fsm.core.records import ZERO, SymbolRecord, Trade
 from fsm.core.scene import Setting
 from fsm.core.sight import FIRING, Sight, count_fills, has_ended
@@ -32,7 +32,7 @@ def look_holding(record: SymbolRecord, event: SymbolObserved, sight: Sight, sett
     if sight.entry is not None and sight.entry.executed_quantity > trade.entry.filled:
         return _late_fill(record, event, sight, setting)
     if sight.position <= 0:
-        return leave(record, event, sight, setting)
+        return leave(record, event, sight, setting) or keep_covered(record, event, sight, setting)
     resized = _resized(record, event, sight, setting)
     if resized is not None:
         return resized
@@ -109,7 +109,8 @@ def _stop_missing(record: SymbolRecord, event: SymbolObserved, sight: Sight, set
     assert trade is not None
     assert trade.stop is not None
     if sight.bridged and sight.stop is None:
-        return _finish_stop_move(record, trade, sight, setting) if event.persisted else None
+        certain = event.persisted or trade.no_position_ms is not None
+        return _finish_stop_move(record, trade, sight, setting) if certain else None
     mended = mend_stop(record, event, sight, setting)
     if mended is None or not mended.intents or mended.trigger is Trigger.FLATTEN:
         return mended

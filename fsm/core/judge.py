@@ -16,6 +16,7 @@ from fsm.core.events import (
     SetupEnded,
     SymbolEvent,
     SymbolObserved,
+    real_ms,
 )
 from fsm.core.forced import closed_by_ledger
 from fsm.core.holding import look_holding
@@ -38,9 +39,9 @@ def judge(record: SymbolRecord, event: SymbolEvent, portfolio: Portfolio, settin
         case CandleClosed():
             return read_candle(record, event, portfolio, setting).move
         case SymbolObserved():
-            return paced(record, _judge_look(record, event, setting), _real_ms(event))
+            return paced(record, _judge_look(record, event, setting), real_ms(event), setting)
         case IntentEnded():
-            return paced(record, _judge_outcome(record, event, setting), _real_ms(event))
+            return paced(record, _judge_outcome(record, event, setting), real_ms(event), setting)
         case SetupEnded():
             return setup_ended(record, event, portfolio, setting) if record.state is State.SIGNALLED else None
         case EntryShownAbsent():
@@ -49,10 +50,6 @@ def judge(record: SymbolRecord, event: SymbolEvent, portfolio: Portfolio, settin
             return _judge_deadline(record, setting)
         case Commanded():
             return command(record, event, portfolio.blocked, setting)
-
-
-def _real_ms(event: SymbolObserved | IntentEnded) -> int:
-    return event.at_ms if event.real_ms is None else event.real_ms
 
 
 def _judge_outcome(record: SymbolRecord, event: IntentEnded, setting: Setting) -> Move | None:

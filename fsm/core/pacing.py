@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from fsm.core.forms import FORMS
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, SymbolRecord, Tried
+from fsm.core.scene import Setting
 from fsm.core.states import Trigger
 
 RETRIES = (Trigger.REPROTECT, Trigger.SWEEP)
@@ -14,17 +15,20 @@ PAUSE_FIRST_MS = 500
 PAUSE_OPEN_MS_MAX = 4_000
 """While a position is open nothing waits longer than this: shorter than the shipped protection deadline."""
 PAUSE_FLAT_MS_MAX = 60_000
+NAKED_TRIES = 10
+"""So often what protects is tried at one pace while nothing does, then ever more slowly: as long as a deadline is."""
+
 FORGET_MS = 600_000
 """After so long without a retry the next one is a first one again."""
 
 
-def paced(record: SymbolRecord, made: Move | None, real_ms: int) -> Move | None:
+def paced(record: SymbolRecord, made: Move | None, real_ms: int, setting: Setting) -> Move | None:
     """The move, or None where it would repeat a retry too soon. Progress is another state or another open quantity.
 
     A missing stop waits only for earlier attempts at a stop, and that it is missing is noted also while it waits.
     A clock that was set back makes no retry wait.
     """
-    if made is None or made.trigger not in RETRIES or not made.intents:
+    if made is None or made.trigger not in RETRIES or not made.intents or _is_news(record, made):
         return made
     open_quantity = record.trade.open_quantity if record.trade else ZERO
     uncovered_ms = made.record.trade.uncovered_ms if made.record.trade else None
@@ -34,12 +38,22 @@ def paced(record: SymbolRecord, made: Move | None, real_ms: int) -> Move | None:
     if made.record.trade is not None and 0 < made.record.trade.close_failed <= FORMS:
         at += f" {made.record.trade.close_failed}"  # each other form of a close is tried at once, but only once
     elapsed = FORGET_MS if tried is None or tried.at != at else real_ms - tried.real_ms
-    count = tried.count if tried is not None and elapsed < FORGET_MS else 0
+    count = tries = tried.count if tried is not None and elapsed < FORGET_MS else 0
     longest = PAUSE_OPEN_MS_MAX if open_quantity else PAUSE_FLAT_MS_MAX
+    if uncovered_ms is not None and setting.edition >= 2:  # one pace while nothing protects
+        count = max(count - NAKED_TRIES, min(count, 1))
     pause = min(PAUSE_FIRST_MS << min(count - 1, 10), longest) if count else 0
     if 0 <= elapsed < pause:
         return _noted(record, uncovered_ms)
-    return replace(made, record=replace(made.record, tried=Tried(at, real_ms, count + 1)))
+    return replace(made, record=replace(made.record, tried=Tried(at, real_ms, tries + 1)))
+
+
+def _is_news(record: SymbolRecord, made: Move) -> bool:
+    """A refusal that is noted, with the look that it asks for (R59), repeats nothing."""
+    before, after = record.trade, made.record.trade
+    return (
+        before is not None and after is not None and before.no_position_ms is None and after.no_position_ms is not None
+    )
 
 
 def _noted(record: SymbolRecord, uncovered_ms: int | None) -> Move | None:

@@ -42,6 +42,8 @@ def _stop_refused(record: SymbolRecord, at_ms: int, refused: Refused, setting: S
         return None
     if code in WOULD_TRIGGER:
         return begin_flatten(record, "STOP_WOULD_TRIGGER", setting)
+    if code in NO_POSITION and setting.edition >= 2:
+        return _position_denied(record, at_ms, code)
     if code in NO_POSITION:
         return place_stop_again(record, at_ms, f"STOP_REFUSED {code}", setting, new_id=True)
     if code in TEMPORARY:
@@ -67,6 +69,28 @@ def _on_another_tick(record: SymbolRecord, at_ms: int, code: int, setting: Setti
     return place_stop_again(replace(record, trade=moved), at_ms, f"STOP_ROUNDED_ANEW {code}", setting, new_id=True)
 
 
+def _position_denied(record: SymbolRecord, at_ms: int, code: int) -> Move:
+    """-4509: the position lags behind its own fill, or is gone. A look comes first; it says what is owed (R59)."""
+    trade = record.trade
+    assert trade is not None
+    trade = replace(trade, no_position_ms=at_ms, uncovered_ms=trade.uncovered_ms or at_ms)
+    look = (Look(symbol=record.symbol),)
+    return move(Trigger.REPROTECT, f"STOP_REFUSED {code}", replace(record, trade=trade), intents=look)
+
+
+def keep_covered(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting: Setting) -> Move | None:
+    """A look shows no position, and nothing else says that it is closed: it may be read stale, so a stop is owed."""
+    trade, stop = record.trade, sight.stop
+    assert trade is not None
+    if setting.edition < 2 or sight.stop_rests or sight.bridged or _is_closing(trade, event, sight):
+        return None
+    if stop is None and (event.persisted or trade.no_position_ms is not None):
+        return place_stop_again(record, event.at_ms, "POSITION_UNSEEN", setting, new_id=False)
+    if stop is not None and stop.status is AlgoStatus.CANCELED:
+        return place_stop_again(record, event.at_ms, "VENUE_CANCELLED", setting, new_id=True)
+    return None
+
+
 def _bridge_refused(record: SymbolRecord, trade: Trade, refused: Refused, setting: Setting) -> Move | None:
     """The stop does not move, the one before still rests. Beyond the new price already: the rule's stop was hit."""
     before, stop = trade.stop_before, trade.stop
@@ -82,10 +106,12 @@ def confirm(record: SymbolRecord, event: SymbolObserved) -> Move | None:
     """The stop was read back: the deadline no longer runs, and a stop that it replaces is no longer needed."""
     trade = record.trade
     assert trade is not None
-    if trade.uncovered_ms is None and trade.stop_before is None:
+    doubts = (trade.uncovered_ms, trade.stop_before, trade.no_position_ms, trade.unseen_ms)
+    if all(doubt is None for doubt in doubts):
         return None
     first_ms = trade.protected_ms or event.at_ms
     trade = replace(trade, uncovered_ms=None, stop_before=None, protected_ms=first_ms)
+    trade = replace(trade, no_position_ms=None, unseen_ms=None)
     return move(Trigger.REPROTECT, "STOP_CONFIRMED", replace(record, trade=trade))
 
 
@@ -97,7 +123,7 @@ def mend_stop(record: SymbolRecord, event: SymbolObserved, sight: Sight, setting
     trade, stop = record.trade, sight.stop
     assert trade is not None
     if stop is None or stop.status is AlgoStatus.UNRECOGNISED:
-        if event.persisted:
+        if event.persisted or (stop is None and trade.no_position_ms is not None):  # refused: it cannot turn up
             return place_stop_again(record, event.at_ms, "STOP_NOT_FOUND", setting, new_id=False)
         return unseen(record, event)
     if stop.status in FIRING:
@@ -143,7 +169,7 @@ def place_stop_again(record: SymbolRecord, at_ms: int, reason: str, setting: Set
         return begin_flatten(record, "STOP_KEEPS_VANISHING", setting)
     if new_id:
         stop = next_stop_attempt(trade, stop, setting)
-    trade = replace(trade, stop=stop, uncovered_ms=trade.uncovered_ms or at_ms)
+    trade = replace(trade, stop=stop, uncovered_ms=trade.uncovered_ms or at_ms, no_position_ms=None)
     intents = (place_stop(trade, stop), Look(symbol=record.symbol))
     return move(Trigger.REPROTECT, reason, replace(record, trade=trade), intents=intents)
 

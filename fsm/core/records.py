@@ -121,7 +121,9 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     position; ``exit_refused`` the number of the closing order that was refused last; ``swept`` that our orders were
     cancelled after the position was gone. ``close_failed`` counts closing orders in a row that got nothing done, and
     ``close_form``, ``close_lot``, ``close_least`` and ``close_grain`` say how the next one is different
-    (fsm/core/forms.py); ``unheard`` are closing orders whose answer nobody heard.
+    (fsm/core/forms.py); ``unheard`` are closing orders whose answer nobody heard. ``no_position_ms``
+    is when the present stop was refused for want of a position, ``unseen_ms`` since when looks show none (real ms) and
+    nothing else says that it is closed.
     """
 
     id: str
@@ -164,6 +166,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     close_least: Decimal | None = None
     close_grain: int = 0
     unheard: tuple[str, ...] = ()
+    no_position_ms: int | None = None
+    unseen_ms: int | None = None
     closed_by_us: Decimal = ZERO
     swept: bool = False
     closed_ms: int | None = None

@@ -14,7 +14,7 @@ from fsm.core.events import IntentEnded, SetupEnded, SymbolEvent
 from fsm.core.intents import ClosePosition, EnsureSetup, Intent, Look, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.move import Step
 from fsm.core.records import ZERO, State
-from fsm.core.refusals import FORM_REFUSED, NO_POSITION
+from fsm.core.refusals import FORM_REFUSED
 from fsm.live.errands import Errands
 from fsm.live.hurry import UNANSWERED_S, passes
 from fsm.live.looking import Looking
@@ -144,11 +144,7 @@ class Carrying:
             self._stop_sent = (client_id, now_s) if wanted else self._stop_sent
             return wanted
 
-        def heard(outcome: Outcome) -> None:
-            if isinstance(outcome, Refused) and outcome.code in NO_POSITION:
-                self._looking.is_wanted = True  # it may be gone
-
-        outcome = await self._shared.executor.hurry(intent, is_wanted=is_wanted, heard=heard)
+        outcome = await self._shared.executor.hurry(intent, is_wanted=is_wanted)
         return Confirmed() if passes(outcome) and self._inbox.has_seen(intent) else outcome
 
     async def _answer(self, intent: Intent, call: asyncio.Task[Outcome]) -> Outcome | None:

@@ -52,7 +52,6 @@ class Executor:
         intent: PlaceStop,
         *,
         is_wanted: Callable[[], bool],
-        heard: Callable[[Outcome], None] = lambda outcome: None,
     ) -> Outcome:
         """A stop, again and again under its id while it is wanted and no answer settles it.
 
@@ -61,7 +60,7 @@ class Executor:
         request = intent.request
         if not request.close_position:
             return self._told(intent, await self._exchange.place_algo(request))
-        hurry = Hurry(lambda: self._exchange.place_algo(request), self._clock, is_wanted=is_wanted, heard=heard)
+        hurry = Hurry(lambda: self._exchange.place_algo(request), self._clock, is_wanted=is_wanted)
         return self._told(intent, await hurry.run())
 
     def _told(self, intent: Intent, outcome: Outcome) -> Outcome:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from exchange.types import Confirmed, Outcome, Refused, Unknown
-from fsm.core.refusals import NO_POSITION, TEMPORARY
+from fsm.core.refusals import TEMPORARY
 from fsm.live.clock import Clock
 
 UNANSWERED_S = 0.75
@@ -26,15 +26,12 @@ Send = Callable[[], Awaitable[Outcome]]
 
 
 class Hurry:
-    """One stop. ``is_wanted`` is asked before each sending but the first, ``heard`` told of each answer that passes."""
+    """One stop. ``is_wanted`` is asked before each sending but the first."""
 
-    def __init__(
-        self, send: Send, clock: Clock, *, is_wanted: Callable[[], bool], heard: Callable[[Outcome], None]
-    ) -> None:
+    def __init__(self, send: Send, clock: Clock, *, is_wanted: Callable[[], bool]) -> None:
         self._send = send
         self._clock = clock
         self._is_wanted = is_wanted
-        self._heard = heard
         self._calls: set[asyncio.Task[Outcome]] = set()
         self._outcome: Outcome = Unknown("no answer")
 
@@ -75,14 +72,14 @@ class Hurry:
             self._outcome = call.result()
             if not passes(self._outcome):
                 return self._outcome
-            self._heard(self._outcome)
         return None
 
 
 def passes(outcome: Outcome) -> bool:
-    """The same stop may rest at the next try: nobody knows of it, the exchange is busy, the position lags its fill."""
+    """The same stop may rest at the next try: nobody knows of it, or the exchange is busy. Where it says that there is
+    no position (-4509), a look comes first (R59)."""
     if isinstance(outcome, Refused):
-        return outcome.code in TEMPORARY or outcome.code in NO_POSITION
+        return outcome.code in TEMPORARY
     return not isinstance(outcome, Confirmed)
 
 

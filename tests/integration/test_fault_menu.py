@@ -281,18 +281,11 @@ async def test_r4_2021_is_a_refusal_at_once(ground: OverHttp) -> None:
     assert await ground.asked() == [f"POST {ALGO} 400"]
 
 
-async def test_4509_while_flat_is_a_refusal_after_the_lag_was_waited_out(ground: OverHttp) -> None:
+async def test_r59_4509_is_a_refusal_at_once_since_a_look_comes_first(ground: OverHttp) -> None:
     outcome = await ground.exchange.place_algo(stop(Side.SELL, "58000"))
     assert isinstance(outcome, Refused)
     assert outcome.code == -4509
-    assert await ground.asked() == [f"POST {ALGO} 400"] * 4
-
-
-async def test_4509_right_after_a_fill_passes_when_the_position_has_arrived(ground: OverHttp) -> None:
-    await _long(ground)
-    await ground.fault(match=STOPPING, effect="needs_position", times=2)
-    assert isinstance(await ground.exchange.place_algo(stop(Side.SELL, "58000")), Confirmed)
-    assert await ground.asked() == [f"POST {ALGO} 400"] * 2 + [f"POST {ALGO} 200"]
+    assert await ground.asked() == [f"POST {ALGO} 400"]
 
 
 async def test_r16_4130_means_ours_rests_or_somebody_elses_does(ground: OverHttp) -> None:

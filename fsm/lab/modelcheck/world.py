@@ -7,6 +7,7 @@ they are for, and a short position is a long one in a mirror.
 from __future__ import annotations
 
 from exchange.types import AlgoOrder, AlgoStatus, Fill, Order, OrderRequest
+from fsm.core.closing import UNSEEN_MS_MAX
 from fsm.core.deciding import CLOSE_LATE_MS
 from fsm.core.forms import FORMS
 from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
@@ -114,6 +115,7 @@ class World:
             record.close_unheard_ms is None or min(self.now_ms - record.close_unheard_ms, CLOSE_LATE_MS),
             tried and (tried.at, min(tried.count, 5), min(self.now_ms - tried.real_ms, PACE_MS)),
             trade and _trade_key(trade),
+            trade and trade.unseen_ms is not None and self.now_ms - trade.unseen_ms >= UNSEEN_MS_MAX,
             record.abandoned and (_trade_key(record.abandoned), record.abandoned.number - record.trades_opened),
         )
 
@@ -169,6 +171,8 @@ def _trade_key(trade: Trade) -> object:
         trade.exit_refused,
         (min(trade.close_failed, FORMS + 1), trade.close_form % FORMS, trade.close_lot, trade.close_least),
         trade.close_grain,
+        trade.no_position_ms is None,
+        trade.unseen_ms is None,
         tuple(_name(cid) for cid in trade.unheard),
         trade.swept,
     )

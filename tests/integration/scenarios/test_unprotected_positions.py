@@ -65,8 +65,17 @@ class TestTheStop:
 
     def test_a_position_that_lags_its_fill_is_waited_for(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM, latency_s=0.02)
-        r.run(lambda r: to_trade(r, Once(stop, Fault(refuse=-4509), times=3)))
-        assert triggers(r) == OPENED
+        faults = Once(stop, Fault(refuse=-4509), times=3)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r, faults)
+            await r.seconds(2)
+            assert len(resting_stops(r)) == 1
+
+        r.run(script)
+        again = ["reprotect STOP_REFUSED -4509", "reprotect STOP_NOT_FOUND"]
+        assert triggers(r) == [*OPENED[:3], *again * 3, OPENED[3]]
+        assert faults.met == 4
 
     def test_already_beyond_it_the_position_is_closed_at_market(self, rehearse: Make) -> None:
         """R4."""

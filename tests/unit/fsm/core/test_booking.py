@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, OrderStatus, Side, SymbolSnapshot
-from fsm.core.intents import ClosePosition
+from fsm.core.intents import ClosePosition, PlaceStop
 from fsm.core.records import Flag, State, Trade
 from tests.unit.fsm.core.parts import HOUR_MS
 from tests.unit.fsm.core.stage import Stage, with_position, without
@@ -212,13 +212,15 @@ class TestMissingEvidence:
         assert stage.booked[0].flagged == "LEDGER_MISSING"
 
     def test_a_position_that_was_only_unseen_is_taken_back(self) -> None:
-        """Booked on the word of several looks, and there after all: it is ours, and protected again (R28)."""
+        """Booked on the word of looks for half a minute, and there after all: it is ours, and protected again (R28)."""
         stage = held()
         stage.view = lambda snapshot: with_position("0")(without(STOP)(snapshot))
         stage.wait(3_000).look(persisted=True)
         stage.exchange.cancel(STOP)
-        for _ in range(4):
+        stage.fate = lambda intent: "lost" if isinstance(intent, PlaceStop) else "ok"  # or it would be covered again
+        for _ in range(14):
             stage.wait(3_000).look(persisted=True)
+        stage.fate = lambda intent: "ok"
         assert stage.booked[0].flagged == "FILLS_MISSING"
         stage.view = lambda snapshot: snapshot
         stage.settle()

@@ -13,7 +13,7 @@ from exchange.types import OrderStatus, OrderType, Refused, Side, TimeInForce
 from fsm.core.intents import CancelAlgo, ClosePosition, Intent, PlaceEntry, SweepOrders
 from fsm.core.legs import close_piece
 from fsm.core.records import State
-from tests.unit.fsm.core.parts import FILTERS, candle, setting_with
+from tests.unit.fsm.core.parts import FILTERS, T0, candle, setting_with
 from tests.unit.fsm.core.stage import Killed, Stage, truth, with_position, without
 
 FIRST_TARGET = "f0123abcd-19aa16-1-T0.1"
@@ -290,15 +290,27 @@ class TestAPositionThatLags:
 
 
 class TestEmptyAnswers:
-    def test_do_not_tear_down_the_stop_before_they_have_lasted_twice(self) -> None:
+    def test_do_not_tear_down_the_stop_nor_end_the_trade(self) -> None:
         """R2, R25: an exchange that answers with empty lists for a while is not a position that was closed."""
         stage = held()
         stage.view = lambda snapshot: replace(snapshot, position=None, algo_orders=(), orders=(), fills=())
-        stage.wait(3_000).look(persisted=True)
+        for _ in range(5):
+            stage.wait(3_000).look(persisted=True)
+        assert (stage.state, stage.exchange.covered()) == (State.PROTECTED, stage.exchange.position)
+        stage.view = truth
+        stage.wait(500).look()
+        assert (stage.state, stage.trade.uncovered_ms) == (State.PROTECTED, None)
+
+    def test_that_go_on_for_half_a_minute_end_it_but_never_without_its_stop(self) -> None:
+        stage = held()
+        stage.view = lambda snapshot: replace(snapshot, position=None, algo_orders=(), orders=(), fills=())
+        while stage.state is State.PROTECTED:
+            stage.wait(3_000).look(persisted=True)
+        assert stage.now_ms - T0 >= 30_000
         assert (stage.state, stage.exchange.covered()) == (State.EXITING, stage.exchange.position)
         stage.view = truth
         stage.wait(500).look()
-        assert at_rest(stage.settle())  # what began to exit exits, but never without its stop
+        assert at_rest(stage.settle())  # what began to exit exits
 
 
 class TestAnEmergencyClose:

@@ -63,6 +63,9 @@ class TestEveryLook:
         stage.view = with_position("0")
         for _ in range(3):
             stage.wait(3_000).look(persisted=True)
+        assert quarantine_of(stage) is None, "positions are read stale for some seconds now and then"
+        for _ in range(10):
+            stage.wait(3_000).look(persisted=True)
         assert (stage.state, quarantine_of(stage)) == (State.PROTECTED, "POSITION_UNCLEAR")
         assert stage.exchange.covered() == stage.exchange.position
 

@@ -13,11 +13,12 @@ from fsm.core.move import Move, move
 from fsm.core.pacing import FORGET_MS, PAUSE_FIRST_MS, PAUSE_FLAT_MS_MAX, PAUSE_OPEN_MS_MAX, paced
 from fsm.core.records import State, SymbolRecord, Tried
 from fsm.core.states import Trigger
-from tests.unit.fsm.core.parts import SYMBOL
+from tests.unit.fsm.core.parts import SYMBOL, setting_with
 from tests.unit.fsm.core.stage import Stage
 
 HELD = Stage().protected().record
 FLAT = SymbolRecord(symbol=SYMBOL)
+SETTING = setting_with()
 LOOK = (Look(symbol=SYMBOL),)
 
 
@@ -26,7 +27,7 @@ def retried_at(record: SymbolRecord, *times_ms: int) -> list[int]:
     found = []
     for real_ms in times_ms:
         trigger = Trigger.REPROTECT if record.trade else Trigger.SWEEP
-        made = paced(record, move(trigger, "x", record, intents=LOOK), real_ms)
+        made = paced(record, move(trigger, "x", record, intents=LOOK), real_ms, SETTING)
         if made is not None:
             found.append(real_ms)
             record = made.record
@@ -77,9 +78,9 @@ def test_what_asks_nothing_of_the_exchange_or_is_no_retry_is_never_held_up() -> 
     tried = replace(HELD, tried=Tried("PROTECTED 0.069", 0, 9))
     noted = move(Trigger.REPROTECT, "STOP_UNSEEN", tried)
     exit_: Move = move(Trigger.EXIT, "STOP_HIT", tried, intents=LOOK)
-    assert paced(tried, noted, 1) is noted
-    assert paced(tried, exit_, 1) is exit_
-    assert paced(tried, None, 1) is None
+    assert paced(tried, noted, 1, SETTING) is noted
+    assert paced(tried, exit_, 1, SETTING) is exit_
+    assert paced(tried, None, 1, SETTING) is None
 
 
 def vanished(stage: Stage, leg: Leg) -> Stage:
