@@ -111,7 +111,7 @@ class Matching:
         margin_before = holding.isolated_wallet if holding.isolated else state.cross_wallet
         wallet_before = state.ledger.wallet
         price = pricing.adverse(state.quotes[symbol].mark, side.opposite, filters)
-        order = self._liquidation_order(symbol, price)
+        order = self._forced_order(symbol, price, "autoclose")
         self._put(order, Execution.NEW)
         self._execute(order, price, order.quantity, maker=False, execution=Execution.CALCULATED)
         self._tell_position(symbol)
@@ -119,6 +119,18 @@ class Matching:
         fee = min(money_up(price * order.quantity * filters.liquidation_fee), left)
         state.ledger.post(IncomeType.INSURANCE_CLEAR, -fee, symbol=symbol, at_ms=state.now_ms)
         state.emit_account("INSURANCE_CLEAR", symbol, balance_change=-fee)
+        self._expire_close_position(symbol)
+
+    def settle(self, symbol: str) -> None:
+        """The symbol is delisted: the exchange cancels its orders and closes the position at the mark."""
+        state = self._state
+        for resting in state.orders.open(symbol):
+            self.expire(resting, ExpiryReason.LIQUIDATED)
+        if state.holding(symbol).side is not None:
+            order = self._forced_order(symbol, state.quotes[symbol].mark, "settlement_autoclose")
+            self._put(order, Execution.NEW)
+            self._execute(order, state.quotes[symbol].mark, order.quantity, maker=False, execution=Execution.CALCULATED)
+            self._tell_position(symbol)
         self._expire_close_position(symbol)
 
     def _taking(self, order: OrderState) -> Iterator[tuple[Decimal, Decimal]]:
@@ -235,7 +247,7 @@ class Matching:
             algo_id=algo.algo_id,
         )
 
-    def _liquidation_order(self, symbol: str, price: Decimal) -> OrderState:
+    def _forced_order(self, symbol: str, price: Decimal, name: str) -> OrderState:
         state = self._state
         state.liquidations += 1
         holding = state.holding(symbol)
@@ -244,7 +256,7 @@ class Matching:
         return OrderState(
             symbol=symbol,
             order_id=state.next_order_id(),
-            client_id=f"autoclose-{state.liquidations}",
+            client_id=f"{name}-{state.liquidations}",
             side=side.opposite,
             type=OrderType.LIMIT,
             time_in_force=TimeInForce.IOC,

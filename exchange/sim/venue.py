@@ -126,6 +126,11 @@ class Venue(Reads):
         else:
             self._matching.touch(hit.what)
 
+    def settle(self, symbol: str) -> None:
+        """Delisted: its orders are cancelled, its position is closed at the mark, and it takes no orders any more."""
+        self.state.filters[symbol] = replace(self.state.filters[symbol], status="SETTLING")
+        self._matching.settle(symbol)
+
     def settle_funding(self, symbol: str, rate: Decimal, at_ms: int) -> None:
         """Funding of one symbol: ``positionAmt × mark × rate`` leaves the wallet (comes in when negative)."""
         state = self.state

@@ -22,6 +22,7 @@ from exchange.sim.server.hub import Hub
 from exchange.sim.server.keys import Keys, characters
 from exchange.sim.server.limiter import Limiter
 from exchange.sim.server.listen_keys import ListenKeys
+from exchange.sim.server.listing import Listing
 from exchange.sim.server.market import Market
 from exchange.sim.server.market_feed import MarketFeed
 from exchange.sim.server.modes import Modes
@@ -63,6 +64,7 @@ class Emulator:
     countdowns: dict[str, int] = field(default_factory=dict)
     previous: dict[str, Holding] = field(default_factory=dict)
     shows_previous: bool = False
+    listing: Listing = field(init=False)
     market: Market = field(init=False)
     hub: Hub = field(init=False)
     faults: Faults = field(init=False)
@@ -77,6 +79,7 @@ class Emulator:
     _ticket: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
+        self.listing = Listing(self.exchange_info)
         self.market = Market(self.world)
         self.hub = Hub(self.monotonic)
         self.faults = Faults(self.seed)
@@ -112,11 +115,13 @@ class Emulator:
         symbol = params.text("symbol")
         if symbol not in self.world.feeds:
             raise Refusal(-1121, "Invalid symbol.")
+        self.listing.check(symbol)
         return symbol
 
     def symbols(self, params: Params) -> list[str]:
         """The symbol that was sent, or all."""
-        return [self.symbol(params)] if "symbol" in params else list(self.world.feeds)
+        listed = [symbol for symbol in self.world.feeds if self.listing.has(symbol)]
+        return [self.symbol(params)] if "symbol" in params else listed
 
     def new_client_id(self) -> str:
         """For orders sent without one."""

@@ -67,6 +67,8 @@ def symbol_config(emulator: Emulator, params: Params) -> object:
 
 
 def leverage_bracket(emulator: Emulator, params: Params) -> object:
+    if "symbol" in params:
+        emulator.listing.check_brackets(emulator.symbol(params))
     return [payloads.bracket_rows(symbol, emulator.state.brackets[symbol]) for symbol in emulator.symbols(params)]
 
 

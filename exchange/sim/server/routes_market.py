@@ -11,7 +11,6 @@ from exchange.sim.server.numerals import plain
 from exchange.sim.server.params import Params
 from exchange.sim.server.payloads_market import Book, day_ticker, kline_row, premium
 from exchange.sim.server.weights import by_depth, by_klines, by_symbol
-from exchange.sim.symbols import symbol_rows
 
 Json = dict[str, object]
 
@@ -29,7 +28,7 @@ def time(emulator: Emulator, _: Params) -> object:
 
 def exchange_info(emulator: Emulator, _: Params) -> object:
     """The recorded dump, cut to the symbols served here. Its serverTime is of no use, as on the exchange."""
-    symbols = [row for row in symbol_rows(emulator.exchange_info) if row["symbol"] in emulator.world.feeds]
+    symbols = emulator.listing.rows(emulator.world.feeds)
     first_ms = min(feed.start_ms for feed in emulator.world.feeds.values())
     return {**emulator.exchange_info, "serverTime": first_ms, "symbols": symbols}
 

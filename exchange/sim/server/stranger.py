@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from exchange.errors import Refusal
 from exchange.sim.events import Batch
 from exchange.sim.server.emulator import Emulator
+from exchange.sim.server.listing import Told
 from exchange.sim.server.modes import Modes
+from exchange.sim.server.numerals import Numerals
 from exchange.sim.server.params import Params
 from exchange.sim.server.routes_algo import algo_request
 from exchange.sim.server.routes_orders import order_request
@@ -21,15 +23,19 @@ Json = dict[str, object]
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``action``: deposit, withdraw (amount); order, algo (params as of the exchange's own calls); close, liquidate
-    (symbol); vanish (clientOrderId, clientAlgoId, orderId or algoId): the order is gone, and no event tells it; modes:
-    the account and its key are set up like this from now on."""
+    """``action``: deposit, withdraw (amount); order, algo (params as of the exchange's own calls); close, liquidate,
+    settle (symbol): delisted, and its position closed; listing (symbol, how): what is told of it from now on; rules
+    (symbol, filters by type, status): other rules; vanish (clientOrderId, clientAlgoId, orderId or algoId): the order
+    is gone, and no event tells it; modes: the account and its key are set up like this from now on."""
 
     action: str
     amount: Decimal | None = None
     symbol: str | None = None
     params: dict[str, str] = {}
     modes: Modes | None = None
+    how: Told | None = None
+    filters: dict[str, dict[str, str]] = {}
+    status: str | None = None
     clientOrderId: str | None = None  # noqa: N815 - Binance's names
     clientAlgoId: str | None = None  # noqa: N815
     orderId: int | None = None  # noqa: N815
@@ -58,6 +64,9 @@ class Stranger:
             "vanish": self._vanish,
             "liquidate": self._liquidate,
             "modes": self._set_modes,
+            "listing": self._list,
+            "rules": self._change_rules,
+            "settle": self._settle,
         }
 
     def account(self) -> Json:
@@ -146,6 +155,28 @@ class Stranger:
         emulator = self._emulator
         emulator.modes = deed.modes
         emulator.state.settings = replace(emulator.state.settings, bnb_price=deed.modes.bnb_price)
+
+    def _list(self, deed: Deed) -> None:
+        if deed.how is None:
+            raise ValueError(f"listing: how is missing: {', '.join(Told)}")
+        self._emulator.listing.tell(self._known(deed), deed.how)
+
+    def _change_rules(self, deed: Deed) -> None:
+        symbol, emulator = self._known(deed), self._emulator
+        filters = emulator.listing.change(symbol, deed.filters, deed.status)
+        emulator.state.filters[symbol] = filters
+        emulator.numerals[symbol] = Numerals.of(filters)
+
+    def _settle(self, deed: Deed) -> None:
+        symbol = self._known(deed)
+        self._emulator.listing.change(symbol, {}, "SETTLING")
+        self._emulator.write(lambda: self._emulator.venue.settle(symbol))
+
+    def _known(self, deed: Deed) -> str:
+        symbol = _symbol(deed)
+        if symbol not in self._emulator.world.feeds:
+            raise ValueError(f"{deed.action}: there is no {symbol} here")
+        return symbol
 
     def _liquidate(self, deed: Deed) -> None:
         """The mark goes to where the position is liquidated."""

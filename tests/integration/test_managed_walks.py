@@ -1,0 +1,248 @@
+"""R61 to R68 as a user meets them: the walks of docs/managed-to-its-end.md, everything a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from exchange.sim.server.launch import Launched, launched
+from fsm.core.records import State
+from fsm.lab.crashsweep.real_bot import RealBot
+from fsm.lab.replay import replay
+from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, jump, quiet
+from store import queries
+from store.verify import verify
+
+HOUR_MS = 3_600_000
+SYMBOL = "BTCUSDT"
+BTC, TOP, ETH = 60_000.0, 60_600.0, 3_000.0
+NOON_MS = START_MS + QUIET_HOURS * HOUR_MS - HOUR_MS // 2
+HOURS = {SYMBOL: [jump(BTC), *quiet(TOP, 6)], "ETHUSDT": quiet(ETH, 7)}
+CONFIG = "version: 1\nsymbols: {BTCUSDT: {enabled: true}, ETHUSDT: {enabled: true}}\n"
+
+
+class Walk:
+    """One bot in a trade, and what a user types beside it."""
+
+    def __init__(self, exchange: Launched, folder: Path) -> None:
+        self.folder = folder
+        self.config, self.rules = folder / "config.yaml", folder / "rules.yaml"
+        self.config.write_text(CONFIG)
+        self.rules.write_text(RULES)
+        self.bot = RealBot(exchange, folder, config=self.config, rules=self.rules)
+        self.closes = 0
+
+    async def to_trade(self) -> None:
+        """From the start until the position that the first hour brings is covered."""
+        bot = self.bot
+        bot.spawn()
+        await bot.until(bot.is_ready, "get ready")
+        await bot.simulation.advance(HOUR_MS // 2 + 2_000)
+        await self.decided()
+        await self.hour()
+        await bot.until(lambda: bot.records()[SYMBOL].state is State.PROTECTED, "be protected")
+
+    async def hour(self) -> None:
+        await self.bot.simulation.advance(HOUR_MS)
+        self.closes += 1
+        await self.decided()
+
+    async def decided(self) -> None:
+        candle_ms = START_MS + (QUIET_HOURS - 1 + self.closes) * HOUR_MS
+        await self.bot.until(lambda: self.bot.has_decided(candle_ms, 1), "decide")
+
+    async def stop(self) -> None:
+        self.bot.send(signal.SIGTERM)
+        await asyncio.to_thread(self.bot.ended, 60.0)
+
+    async def start(self) -> None:
+        self.bot.spawn()
+        await self.bot.until(self.bot.is_ready, "get ready again")
+
+    async def type(self, *words: str) -> tuple[int, str]:
+        """A command as the user types it: its exit code, and everything it said."""
+        bot = self.bot
+        options = ["--config", str(self.config), "--rules", str(self.rules), "--db", str(bot.db)]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "fsm", *words, *options],
+            env=bot._environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def alerts(self, *parts: str) -> int:
+        """How many messages say all of this."""
+        return sum(all(part in row.text for part in parts) for row in queries.alerts(self.bot.store))
+
+
+Story = Callable[[Walk], Awaitable[None]]
+
+
+def walk(folder: Path, story: Story) -> None:
+    for symbol, hours in HOURS.items():
+        _write(folder / f"{symbol}-1h.csv.gz", [*quiet(hours[0][0], QUIET_HOURS), *hours])
+
+    async def play() -> None:
+        with launched("--data", str(folder), "--start", str(NOON_MS), "--speed", "0") as exchange:
+            walking = Walk(exchange, folder)
+            try:
+                await story(walking)
+            finally:
+                await walking.bot.close()
+
+    asyncio.run(play())
+    assert verify(folder / "bot.sqlite").fine
+    assert replay(folder / "bot.sqlite").differences == ()
+
+
+def _write(path: Path, hours: list[Hour]) -> None:
+    with gzip.open(path, "wt") as file:
+        file.write("open_time_ms,open,high,low,close,volume\n")
+        for number, hour in enumerate(hours):
+            prices = ",".join(f"{price:.1f}" for price in hour)
+            file.write(f"{START_MS + number * HOUR_MS},{prices},1000.0\n")
+
+
+async def _disable(walking: Walk) -> None:
+    walking.config.write_text(CONFIG.replace("BTCUSDT: {enabled: true}", "BTCUSDT: {enabled: false}"))
+
+
+async def _lose_config(walking: Walk) -> None:
+    walking.config.unlink()
+
+
+async def _break_rules(walking: Walk) -> None:
+    walking.rules.write_text(RULES.replace("version: 1", "version: one"))
+
+
+async def _unreadable(walking: Walk) -> None:
+    await walking.bot.simulation.act(action="listing", symbol=SYMBOL, how="unreadable")
+
+
+async def _unbracketed(walking: Walk) -> None:
+    await walking.bot.simulation.act(action="listing", symbol=SYMBOL, how="unbracketed")
+
+
+async def _multi_assets(walking: Walk) -> None:
+    await walking.bot.simulation.act(action="modes", modes={"multi_assets": True})
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason", "said"),
+    [
+        (_disable, "SYMBOL_DISABLED", "not among the enabled symbols"),
+        (_unreadable, "SYMBOL_UNKNOWN", "does not list its rules"),
+        (_unbracketed, "BRACKETS_UNKNOWN", "leverage table"),
+        (_lose_config, "FILES_UNUSABLE", "cannot be used"),
+        (_break_rules, "FILES_UNUSABLE", "cannot be used"),
+        (_multi_assets, "UNSUPPORTED_ACCOUNT", "multi-assets mode"),
+    ],
+    ids=["disabled", "row unreadable", "no brackets", "config gone", "rules broken", "multi-assets"],
+)
+def test_a_trade_is_managed_after_a_start_that_finds_the_world_changed(
+    tmp_path: Path, deed: Callable[[Walk], Awaitable[None]], reason: str, said: str
+) -> None:
+    """R63, R67: covered, decided on, closed by `flatten`, and nothing entered, with a reason and one alert."""
+
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
+        await walking.stop()
+        await deed(walking)
+        await walking.start()
+        assert SYMBOL in (await walking.bot.simulation.shown()).stops()
+        await walking.hour()
+        assert walking.alerts(said) == 1
+        code, text = await walking.type("flatten")
+        assert (code, "done" in text) == (0, True), text
+        assert (await walking.bot.simulation.shown()).held() == {}
+        await walking.type("resume")
+        await walking.hour()
+        code, text = await walking.type("why", SYMBOL)
+        assert reason in text
+
+    walk(tmp_path, story)
+
+
+def test_a_symbol_that_is_gone_keeps_its_trade_and_flatten_names_it(tmp_path: Path) -> None:
+    """R63: position left, no way to close it: `flatten` of all said "done" with exit 0."""
+
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
+        await walking.stop()
+        await walking.bot.simulation.act(action="listing", symbol=SYMBOL, how="gone")
+        await walking.start()
+        assert walking.bot.records()[SYMBOL].trade is not None
+        code, text = await walking.type("flatten")
+        assert code == 3
+        assert SYMBOL in text
+        assert walking.alerts("no entries until", "SYMBOL_GONE") == 1
+        await walking.bot.simulation.act(action="listing", symbol=SYMBOL, how="listed")
+        await walking.bot.until(lambda: walking.bot.is_flat, "close it once the symbol is there again")
+        assert (await walking.bot.simulation.shown()).held() == {}
+
+    walk(tmp_path, story)
+
+
+def test_a_symbol_that_is_settled_is_booked_as_settled(tmp_path: Path) -> None:
+    """R68: it was booked as a liquidation."""
+
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
+        await walking.bot.simulation.act(action="settle", symbol=SYMBOL)
+        await walking.bot.until(lambda: walking.bot.is_flat, "book it")
+        code, text = await walking.type("trades")
+        assert code == 0
+        assert "SETTLED" in text
+        assert walking.bot.records()[SYMBOL].halt is None
+
+    walk(tmp_path, story)
+
+
+def test_an_account_that_is_not_supported_is_refused_by_name_when_flat(tmp_path: Path) -> None:
+    """R67."""
+
+    async def story(walking: Walk) -> None:
+        await walking.bot.simulation.act(action="modes", modes={"multi_assets": True})
+        code, text = await walking.type("run", "--no-web")
+        assert code == 3
+        assert "multi-assets mode" in text
+        await walking.bot.simulation.act(action="modes", modes={})
+        await walking.to_trade()
+
+    walk(tmp_path, story)
+
+
+def test_rules_that_change_in_mid_trade_are_read_again(tmp_path: Path) -> None:
+    """R65: another tick, and the stop vanishes: it is placed again, rounded anew."""
+
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
+        simulation = walking.bot.simulation
+        tick = {"PRICE_FILTER": {"tickSize": "50", "minPrice": "0"}}
+        await simulation.act(action="rules", symbol=SYMBOL, filters=tick)
+        (stop,) = [algo for algo in (await simulation.shown()).algo_orders if algo.type == "STOP_MARKET"]
+        await simulation.act(action="vanish", clientAlgoId=stop.client_id)
+        for _ in range(600):
+            if SYMBOL in (await simulation.shown()).stops():
+                break
+            await asyncio.sleep(0.05)
+        (again,) = [algo for algo in (await simulation.shown()).algo_orders if algo.type == "STOP_MARKET"]
+        trade = walking.bot.records()[SYMBOL].trade
+        assert again.client_id != stop.client_id
+        assert trade is not None
+        assert trade.stop is not None
+        assert trade.stop.trigger_price == 59_900
+        assert walking.alerts("changed its rules") == 1
+
+    walk(tmp_path, story)
