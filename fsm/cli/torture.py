@@ -50,6 +50,12 @@ class Seeds(click.ParamType[tuple[int, int]]):
     metavar="DIR",
     help="folder of SYMBOL-1h.csv.gz files; may be repeated (default: the shipped candles)",
 )
+@click.option(
+    "--client",
+    type=click.Choice(("port", "real")),
+    default="port",
+    help="what the bot speaks through: the port (default), or the real client before the emulator's own routes",
+)
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, help="processes (default 1)")
 @click.option("--minutes", type=click.FloatRange(0.01), help="begin no further seed after so many minutes")
 @click.option("--variant", metavar="NAME", help="torture this deliberately broken engine instead")
@@ -60,6 +66,7 @@ def torture(
     days: int,
     symbols: int,
     data: tuple[Path, ...],
+    client: str,
     jobs: int,
     minutes: float | None,
     variant: str | None,
@@ -87,10 +94,11 @@ def torture(
         jobs=jobs,
         minutes=minutes,
         shrinks=not no_shrink,
+        client=client,
     )
     as_json = current().json
     summary = run_all(order, lambda outcome, done: _tell(outcome, done, len(order.seeds), as_json=as_json))
-    if page is not None and variant is None:
+    if page is not None and variant is None and client == "port":
         from fsm.lab.proofs_overview import write_overview
         from fsm.lab.torture.page import write_page
 
@@ -99,7 +107,7 @@ def torture(
     if as_json:
         output.document(summary)
     else:
-        _print(summary)
+        _print(summary, client)
     if summary.violations:
         raise VerificationFailed
 
@@ -121,13 +129,14 @@ def _tell(outcome: Outcome, done: int, total: int, *, as_json: bool) -> None:
         output.line(line)
 
 
-def _print(summary: Summary) -> None:
+def _print(summary: Summary, client: str) -> None:
     output.pairs(
         (
             ("seeds", f"{summary.cases:,}"),
             ("simulated days", f"{summary.simulated_days:,.0f}"),
             ("trades", f"{summary.trades:,}"),
             ("orders and cancels sent", f"{summary.writes:,}"),
+            ("calls" if client == "port" else "requests", f"{summary.calls:,}"),
             ("starts", f"{summary.starts:,}"),
             ("checks", f"{sum(summary.checks.values()):,}"),
             ("seconds", f"{summary.seconds:.0f} ({summary.cpu_seconds:.0f} of a processor)"),
@@ -138,6 +147,7 @@ def _print(summary: Summary) -> None:
     if len(summary.gauge) > GAUGE_DAYS:
         rows = [(str(day), f"{mb:.0f}", str(files)) for day, mb, files in summary.gauge[::GAUGE_DAYS]]
         output.table(("day", "MB of memory", "open files"), rows)
+    output.table(("what went wrong", "how often"), [(name, f"{count:,}") for name, count in summary.faults.items()])
     for story in summary.violations:
         output.heading(f"seed {story.seed}: {story.claim}: {story.found}")
         for line in (*story.disturbances, "", *story.steps, "", story.command):

@@ -42,6 +42,20 @@ def test_a_range_of_seeds_holds_and_is_the_same_run_each_time() -> None:
     assert looked_at <= set(first["checks"])
 
 
+def test_the_real_client_is_tortured_before_the_emulators_own_routes() -> None:
+    """Budgets, pauses, time-outs and the user stream are in the world, and the same seed is the same run."""
+    documents = []
+    for _ in range(2):
+        result = torture("--client", "real", "--seeds", "3", "--days", "1", "--json")
+        assert result.exit_code == 0, result.output
+        documents.append(json.loads(result.stdout))
+    first, second = documents
+    assert first["hashes"] == second["hashes"]
+    assert first["calls"] > 200, "requests, of which a look takes several"
+    assert first["faults"]
+    assert first["speed"] >= 2_000
+
+
 def test_a_broken_engine_ends_with_4_and_a_story_that_can_be_run_again() -> None:
     result = torture("--seeds", "11", "--days", "1", "--variant", "close-can-open", "--json")
     assert result.exit_code == 4, result.output

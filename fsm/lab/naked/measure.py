@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import multiprocessing
 import tempfile
 import time
@@ -107,7 +106,6 @@ def _task(task: tuple[Order, str]) -> Result:
 def one(order: Order, name: str) -> Result:
     """One row, in a process that does nothing else meanwhile."""
     quiet_logs()
-    logging.getLogger("exchange").setLevel(logging.CRITICAL)
     gc.set_threshold(*FEWER_COLLECTIONS)
     row = next(row for row in ROWS if row.name == name)
     began_s = time.process_time()

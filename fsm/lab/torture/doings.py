@@ -18,6 +18,7 @@ from exchange.types import (
     Side,
     WorkingType,
 )
+from fsm.lab.torture.front import Front
 from fsm.lab.torture.invariants import Watchman
 from fsm.lab.torture.patient import BUSY_MS, Patient
 from fsm.lab.torture.plan import Disturbance, Plan, config_text, rules_text, wrong_text
@@ -37,6 +38,7 @@ class Doings:
         plan: Plan,
         base: dict[str, Any],
         venue: Venue,
+        front: Front,
         patient: Patient,
         watchman: Watchman,
         monotonic: Callable[[], float],
@@ -44,6 +46,7 @@ class Doings:
         self._plan = plan
         self._base = base
         self._venue = venue
+        self._front = front
         self._patient = patient
         self._watchman = watchman
         self._monotonic = monotonic
@@ -113,7 +116,7 @@ class Doings:
         except Refusal:
             return
         finally:
-            self._venue.drain()
+            self._front.drain()
 
     # --- another hand on the same account -----------------------------------------------------
     def hand(self, what: str, symbol: str) -> None:
@@ -130,7 +133,7 @@ class Doings:
         except Refusal:
             return
         finally:
-            self._venue.drain()
+            self._front.drain()
         self._patient.nudge(symbol)
 
     def _by_hand(self, what: str, symbol: str, held: Decimal) -> None:
@@ -197,7 +200,7 @@ class Doings:
             held = self._watchman.quantity(symbol)
             if held and symbol in self._watchman.touched and not self._is_traded(symbol):
                 self._market(symbol, Side.SELL if held > 0 else Side.BUY, abs(held), reduce_only=True)
-        self._venue.drain()
+        self._front.drain()
 
     def _is_traded(self, symbol: str) -> bool:
         daemon = self._patient.daemon

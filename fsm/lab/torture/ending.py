@@ -19,6 +19,9 @@ from store.verify import verify
 CALM_MS = 2 * MINUTE_MS
 REST_MS_MAX = 3 * HOUR_MS
 LOOK_MS = MINUTE_MS
+PAUSE_S_MAX = 6 * 3600
+"""What the exchange has asked for before is waited out while the market stands still."""
+
 QUIET_S = 5.0
 FOUND_MAX = 400
 MONEY_TOLERANCE = Decimal("1e-8")
@@ -29,6 +32,10 @@ ANSWERED = ("place_order", "place_algo")
 async def come_to_rest(world: World) -> None:
     """Faults end; then rest, an operator's flatten, rest again, and two starts that must change nothing."""
     _mend_everything(world)
+    for _ in range(PAUSE_S_MAX):
+        if not world.front.is_paused():
+            break
+        await world._wait(1.0)
     if not await _rest(world, "after the last fault"):
         return
     world.doings.command("flatten", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -34,6 +35,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     minutes: float | None = None
     shrinks: bool = True
+    client: str = "port"
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +65,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     writes: int
     starts: int
     checks: dict[str, int]
+    faults: dict[str, int]
+    calls: int
     hashes: dict[str, str]
     gauge: tuple[tuple[int, float, int], ...]
 
@@ -101,7 +105,7 @@ def _in_time(order: Order, began_s: float) -> Iterator[int]:
 def _one(task: tuple[int, Order]) -> tuple[Outcome, Story | None]:
     seed, order = task
     market = market_of(tuple(map(Path, order.data)), order.symbols)
-    plan = plan_of(seed, market.symbols, market.first_ms, market.last_ms, order.days)
+    plan = plan_of(seed, market.symbols, market.first_ms, market.last_ms, order.days, order.client)
     gauge = Gauge()
     outcome = msgspec.structs.replace(_run(plan, market, order, gauge), gauge=tuple(gauge.rows))
     if not outcome.violations:
@@ -122,10 +126,11 @@ def _run(plan: Plan, market: Market, order: Order, gauge: Gauge | None) -> Outco
 def _story(plan: Plan, outcome: Outcome, order: Order) -> Story:
     violation: Violation = outcome.violations[0]
     variant = f" --variant {order.variant}" if order.variant else ""
+    client = "" if order.client == "port" else f" --client {order.client}"
     data = "".join(f" --data {folder}" for folder in order.given)
     command = (
         f"python -m fsm torture --seeds {plan.seed}..{plan.seed} --days {order.days} --symbols {order.symbols}"
-        f"{variant}{data}"
+        f"{client}{variant}{data}"
     )
     return Story(
         seed=plan.seed,
@@ -143,6 +148,9 @@ def _summed(outcomes: list[Outcome], stories: list[Story], seconds: float) -> Su
     for outcome in outcomes:
         for claim, count in outcome.checks.items():
             checks[claim] = checks.get(claim, 0) + count
+    faults: Counter[str] = Counter()
+    for outcome in outcomes:
+        faults.update(outcome.faults)
     days, cpu_s = sum(one.simulated_days for one in outcomes), sum(one.seconds for one in outcomes)
     return Summary(
         cases=len(outcomes),
@@ -156,6 +164,8 @@ def _summed(outcomes: list[Outcome], stories: list[Story], seconds: float) -> Su
         writes=sum(one.writes for one in outcomes),
         starts=sum(one.starts for one in outcomes),
         checks=dict(sorted(checks.items())),
+        faults=dict(sorted(faults.items())),
+        calls=sum(one.calls for one in outcomes),
         hashes={str(one.seed): one.journal_hash for one in outcomes},
         gauge=max((one.gauge for one in outcomes), key=len, default=()),
     )

@@ -13,17 +13,15 @@ from decimal import Decimal
 import msgspec
 
 from exchange.client_ids import ClientId, Leg, parse
+from exchange.sim.events import Execution, OrderUpdated, VenueEvent
 from exchange.sim.venue import Venue
 from exchange.types import (
     AlgoRequest,
     ConditionalType,
-    Confirmed,
     MarginType,
     OrderRequest,
     OrderType,
-    Outcome,
     Position,
-    Refused,
     SymbolSnapshot,
 )
 from fsm.core.move import Step
@@ -87,9 +85,10 @@ class Watchman:
         self._monotonic = monotonic
         self._committed = committed
         self._sent: set[str] = set()
-        self._filled: set[str] = set()
+        self._filled: dict[str, int] = {}
         self._executed: dict[tuple[str, int], str] = {}
         self.judge = Judge(venue.state, monotonic)
+        venue.state.witnesses.append(self._happened)
         self._filters = dict(venue.state.filters)
         self._deadline_s = 0.0
         self._shared: Shared | None = None
@@ -153,20 +152,21 @@ class Watchman:
             on_step = request.quantity % filters.market_step_size == 0
             self.check("FILTERS", on_step, f"{request.client_id}: quantity {request.quantity} is between steps")
 
-    def order_took_effect(self, client_id: str, outcome: Outcome) -> None:
-        """An order arrived at the venue, whether or not the answer will be heard."""
-        parts = parse(client_id)
-        if parts is None or isinstance(outcome, Refused):
+    def _happened(self, event: VenueEvent) -> None:
+        """An order of ours arrived at the venue or was filled there, whether or not the answer will be heard."""
+        if not isinstance(event, OrderUpdated):
             return
-        filled = isinstance(outcome, Confirmed) and outcome.order is not None and outcome.order.executed_quantity > 0
-        if filled:
-            self.check("SENT_ONCE", client_id not in self._filled, f"{client_id} was filled a second time")
-            self._filled.add(client_id)
-        if parts.leg is not Leg.ENTRY:
+        order = event.order
+        parts = parse(order.client_id)
+        if parts is None:
             return
-        key = (parts.symbol_tag, parts.trade_number)
-        other = self._executed.setdefault(key, client_id)
-        self.check("SENT_ONCE", other == client_id, f"{client_id} and {other} are entries of one trade")
+        if event.fill is not None:
+            first = self._filled.setdefault(order.client_id, order.order_id)
+            self.check("SENT_ONCE", first == order.order_id, f"{order.client_id} was filled a second time")
+        if parts.leg is Leg.ENTRY and event.execution is Execution.NEW:
+            key = (parts.symbol_tag, parts.trade_number)
+            other = self._executed.setdefault(key, order.client_id)
+            self.check("SENT_ONCE", other == order.client_id, f"{order.client_id} and {other} are entries of one trade")
 
     def algo_is_cancelled(self, symbol: str, client_id: str) -> None:
         self.check("OURS_ONLY", parse(client_id) is not None, f"{client_id} is not ours and is cancelled")

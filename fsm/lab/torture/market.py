@@ -12,7 +12,7 @@ from msgspec.structs import replace as changed
 from exchange.candle_files import CandleColumns, CandleFolders
 from exchange.filters import SymbolFilters
 from exchange.sim.feed import SymbolFeed
-from exchange.sim.symbols import shipped_brackets, shipped_filters
+from exchange.sim.symbols import Row, shipped_brackets, shipped_exchange_info, shipped_filters, symbol_rows
 from exchange.types import Bracket
 
 SHIFT_HOURS = 331
@@ -31,14 +31,23 @@ class Market:
         self.feeds: dict[str, SymbolFeed] = {}
         self.filters: dict[str, SymbolFilters] = {}
         self.brackets: dict[str, tuple[Bracket, ...]] = {}
+        self._origins: dict[str, str] = {}
         for number in range(count):
             origin, turn = names[number % len(names)], number // len(names)
             symbol = origin if turn == 0 else f"{origin.removesuffix('USDT')}{turn}USDT"
             self.feeds[symbol] = SymbolFeed.read(known, origin) if turn == 0 else _clone(known, origin, symbol, turn)
             self.filters[symbol] = changed(filters[origin], symbol=symbol)
             self.brackets[symbol] = brackets[origin]
+            self._origins[symbol] = origin
         self.first_ms = max(feed.start_ms for feed in self.feeds.values()) + WARM_UP_HOURS * 3_600_000
         self.last_ms = min(feed.end_ms for feed in self.feeds.values())
+
+    def exchange_info(self) -> Row:
+        """What the exchange tells of these symbols, clones as if it listed them."""
+        info = dict(shipped_exchange_info())
+        rows = {str(row["symbol"]): row for row in symbol_rows(info)}
+        info["symbols"] = [{**rows[origin], "symbol": symbol} for symbol, origin in self._origins.items()]
+        return info
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import MutableMapping
 from functools import lru_cache
 from pathlib import Path
@@ -11,8 +12,9 @@ import structlog
 
 from fsm.config import Config, read_environment, read_settings
 from fsm.core.records import AccountRecord, SymbolRecord
+from fsm.lab.torture.front import Front
 from fsm.lab.torture.invariants import Watchman, same_records
-from fsm.lab.torture.tortured_port import KillSwitch, TorturedPort
+from fsm.lab.torture.tortured_port import KillSwitch
 from fsm.live.assembly import assemble
 from fsm.live.clock import DrivenClock
 from fsm.live.daemon import Daemon
@@ -62,9 +64,7 @@ class Pen:
 class Patient:
     """``files`` holds config.yaml and rules.yaml, which are read at each start and watched while it runs."""
 
-    def __init__(
-        self, folder: Path, port: TorturedPort, clock: DrivenClock, watchman: Watchman, kill: KillSwitch
-    ) -> None:
+    def __init__(self, folder: Path, front: Front, clock: DrivenClock, watchman: Watchman, kill: KillSwitch) -> None:
         self.db = folder / "torture.sqlite"
         self.config_path = folder / "config.yaml"
         self.rules_path = folder / "rules.yaml"
@@ -74,7 +74,7 @@ class Patient:
         self.starts = 0
         self.messenger: Pen | None = None
         self.trouble = ""
-        self._port = port
+        self._front = front
         self._clock = clock
         self._watchman = watchman
         self._kill = kill
@@ -106,22 +106,26 @@ class Patient:
         self._task = asyncio.create_task(self._live(config, rules, self.store))
 
     async def _live(self, config: Config, rules: Ruleset, store: Store) -> None:
-        messenger = self.messenger = Pen(self.trouble)
+        messenger, mouth = Pen(self.trouble), self._front.mouth()
+        self.messenger = messenger
 
         def background(shared: Shared) -> list[Background]:
-            return [Delivery(AlertBox(store), messenger, shared.in_force, self._clock, Tally()).run]
+            delivery = Delivery(AlertBox(store), messenger, shared.in_force, self._clock, Tally())
+            return [delivery.run, *mouth.background(shared)]
 
         daemon = await assemble(
             config=config,
             rules=rules,
             store=store,
             run_id=f"run{self.starts}",
-            exchange=self._port,
+            exchange=mouth.exchange,
             clock=self._clock,
             on_step=self._watchman.stepped,
             background=background,
             times=self.times,
+            on_accepted=mouth.accepted,
         )
+        mouth.joined(daemon)
         self._compare(daemon)
         self.daemon = daemon
         self._watchman.follow(daemon.shared)
@@ -198,6 +202,7 @@ def _rules(text: str) -> Ruleset:
 
 def quiet_logs() -> None:
     """A run logs years in minutes; what matters is in its database."""
+    logging.getLogger("exchange").setLevel(logging.CRITICAL)
     structlog.configure(processors=[_dropped], wrapper_class=structlog.make_filtering_bound_logger("critical"))
 
 

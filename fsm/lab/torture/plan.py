@@ -10,6 +10,7 @@ import msgspec
 
 from fsm.lab.torture.menu import MENU
 from fsm.lab.torture.rules import LIVELY, REGIME_OF, WRONG
+from fsm.lab.torture.wire_menu import WIRE_MENU
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 A_DAY = 5.0
@@ -17,6 +18,9 @@ A_DAY = 5.0
 
 ORDERS = {"entry", "stop", "close"}
 """Faults of single orders are worth more than those of the many reads."""
+
+REAL_LOOPS = {"reconcile_interval_ms": 3_000, "lists_interval_ms": 10_000, "equity_interval_ms": 5_000}
+"""As short as the real limits of requests allow, where each look is several requests."""
 
 ROUND_EVERY_MS = 8 * HOUR_MS
 """How often the operator looks in and resumes what stands still; nothing would be tested by a halted bot."""
@@ -53,18 +57,25 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float
     depth_usdt: int | None
     disturbances: tuple[Disturbance, ...]
+    client: str = "port"
 
 
-def plan_of(seed: int, symbols: tuple[str, ...], first_ms: int, last_ms: int, days: int) -> Plan:
-    """The plan of a seed. The run lies somewhere between ``first_ms`` and ``last_ms``, where the candles allow it."""
+def plan_of(seed: int, symbols: tuple[str, ...], first_ms: int, last_ms: int, days: int, client: str = "port") -> Plan:
+    """The plan of a seed, for the port or for the real client.
+
+    The run lies somewhere between ``first_ms`` and ``last_ms``, where the candles allow it.
+    """
     chance = Random(f"plan {seed}")  # noqa: S311 - chance, not secrecy
     hours = (last_ms - first_ms) // HOUR_MS - days * 24
     start_ms = first_ms + chance.randrange(max(hours, 1)) * HOUR_MS + 30 * MINUTE_MS
     end_ms = start_ms + days * DAY_MS
     config = _config(chance)
+    if client == "real":
+        config["loops"] = REAL_LOOPS
     latency_s = chance.choice((0.0, 0.02, 0.05, 0.2))
     depth_usdt = chance.choice((None, None, 2_000, 500))
-    found = [_disturbance(chance, number, symbols, start_ms, end_ms) for number in range(round(days * A_DAY))]
+    menu = tuple(WIRE_MENU if client == "real" else MENU)
+    found = [_disturbance(chance, number, symbols, start_ms, end_ms, menu) for number in range(round(days * A_DAY))]
     rounds = range(start_ms + ROUND_EVERY_MS, end_ms, ROUND_EVERY_MS)
     found += [Disturbance(number=0, at_ms=at_ms, kind="round") for at_ms in rounds]
     found.sort(key=lambda each: each.at_ms)
@@ -78,6 +89,7 @@ def plan_of(seed: int, symbols: tuple[str, ...], first_ms: int, last_ms: int, da
         latency_s=latency_s,
         depth_usdt=depth_usdt,
         disturbances=numbered,
+        client=client,
     )
 
 
@@ -102,17 +114,19 @@ def _config(chance: Random) -> dict[str, dict[str, Any]]:
     }
 
 
-def _disturbance(chance: Random, number: int, symbols: tuple[str, ...], start_ms: int, end_ms: int) -> Disturbance:
+def _disturbance(
+    chance: Random, number: int, symbols: tuple[str, ...], start_ms: int, end_ms: int, menu: tuple[str, ...]
+) -> Disturbance:
     at_ms = chance.randrange(start_ms + HOUR_MS, max(end_ms - HOUR_MS, start_ms + HOUR_MS + 1))
     if chance.random() < 0.6:  # around the close of a candle, where orders leave
         at_ms = at_ms - at_ms % HOUR_MS + chance.choice((0, 1_900, 2_100, 3_000, 4_000, 6_000, 10_000, 30_000))
     kind = chance.choices(tuple(_MAKERS), weights=[weight for weight, _ in _MAKERS.values()])[0]
-    fields = _MAKERS[kind][1](chance, symbols)
+    fields = _fault(chance, menu) if kind == "fault" else _MAKERS[kind][1](chance, symbols)
     return Disturbance(number=number, at_ms=at_ms, kind=kind, **fields)
 
 
-def _fault(chance: Random, symbols: tuple[str, ...]) -> dict[str, Any]:
-    what = chance.choices(tuple(MENU), weights=[3 if set(name.split("-")) & ORDERS else 1 for name in MENU])[0]
+def _fault(chance: Random, menu: tuple[str, ...]) -> dict[str, Any]:
+    what = chance.choices(menu, weights=[3 if set(name.split("-")) & ORDERS else 1 for name in menu])[0]
     if chance.random() < 0.5:
         return {"what": what, "count": chance.choice((1, 1, 2, 3, 5, 12))}
     return {"what": what, "count": 1_000, "seconds": chance.choice((2.0, 5.0, 10.0, 20.0, 60.0))}

@@ -41,6 +41,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     starts: int
     deaths: int
     checks: dict[str, int]
+    faults: dict[str, int]
+    calls: int
     simulated_days: float
     seconds: float
     log: tuple[str, ...]
@@ -94,7 +96,9 @@ def _outcome(world: World, seconds: float) -> Outcome:
         violations=tuple(world.watchman.violations),
         transitions=transitions,
         trades=trades,
-        writes=world.port.writes,
+        writes=world.front.writes,
+        calls=world.front.calls,
+        faults=dict(world.weather.fired + world.done),
         starts=world.patient.starts,
         deaths=world.deaths,
         checks=dict(sorted(world.watchman.counts.items())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -53,6 +54,7 @@ class Weather:
         self._lagging: Lagging | None = None
         self._depth = venue.state.settings.depth_usdt
         self.touched_s = float("-inf")
+        self.fired: Counter[str] = Counter()
         venue.state.trigger_fault = self._at_trigger
 
     def arm(self, what: Disturbance) -> None:
@@ -116,6 +118,7 @@ class Weather:
             row = MENU[armed.what.what]
             if row.befalls(call):
                 armed.left -= 1
+                self.fired[row.name] += 1
                 return row.make(armed.chance, call)
         return None
 

@@ -8,32 +8,29 @@ to look around. Whatever happens to the account on the way ends the jump.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from exchange.sim.port import Stage, touched
 from exchange.sim.venue import Venue
 from fsm.config import Settings
 from fsm.core.records import State
 from fsm.lab.torture.doings import Doings
+from fsm.lab.torture.front import FRONTS, Front
 from fsm.lab.torture.invariants import Watchman
 from fsm.lab.torture.judge import AGAIN_S, EVERYBODY
 from fsm.lab.torture.market import Market
 from fsm.lab.torture.patient import RESTART_S, Patient
 from fsm.lab.torture.plan import HOUR_MS, MINUTE_MS, Disturbance, Plan
-from fsm.lab.torture.tortured_port import KillSwitch, TorturedPort
-from fsm.lab.torture.weather import Weather
+from fsm.lab.torture.tortured_port import KillSwitch
 from fsm.live.clock import DrivenClock
 from fsm.live.virtual_time import VirtualLoop
 from rules.yaml_source import SourceError
 from store.errors import JournalError, StoreError
 
 TICK_MS = 15 * MINUTE_MS
-CALM_S = 1.1
-"""Real time at a quarter hour: enough for a look at everything that is held, whose interval is a second here."""
-
 STEP_S = 0.5
 LONG_BUSY_S = 120.0
 """What is under way for longer is an outage: from then on the market runs ahead of real time."""
@@ -61,29 +58,19 @@ class World:
             slippage=fees.slippage_pct / 100,
             depth_usdt=None if plan.depth_usdt is None else Decimal(plan.depth_usdt),
         )
-        feeds = {name: market.feeds[name] for name in plan.symbols}
-        self.stage = Stage(self.venue, feeds, plan.start_ms)
-        for _ in self.stage.advance(plan.start_ms):
-            raise AssertionError("something happened to an account that has nothing")
         self.kill_switch = KillSwitch()
-        self.weather = Weather(plan.seed, self.venue, self._monotonic)
         self.clock = DrivenClock(lambda: self.venue.now_ms + self.doings.clock_offset_ms)
         self.watchman = Watchman(self.venue, self._monotonic, self._is_committed)
-        self.port = TorturedPort(
-            self.stage,
-            sleep=self.clock.sleep,
-            latency_s=plan.latency_s,
-            weather=self.weather,
-            watchman=self.watchman,
-            kill=self.kill_switch,
-        )
-        self.patient = Patient(folder, self.port, self.clock, self.watchman, self.kill_switch)
+        self.front: Front = FRONTS[plan.client](plan, market, self.venue, self.clock, self.watchman, self.kill_switch)
+        self.weather = self.front.weather
+        self.patient = Patient(folder, self.front, self.clock, self.watchman, self.kill_switch)
         base = Settings(version=1, symbols={}).plain()
-        self.doings = Doings(plan, base, self.venue, self.patient, self.watchman, self._monotonic)
+        self.doings = Doings(plan, base, self.venue, self.front, self.patient, self.watchman, self._monotonic)
         self._down_s = 0.0
         self._busy_since_s: float | None = None
         self._fair_since_s = float("inf")
         self.deaths = 0
+        self.done: Counter[str] = Counter()
         self.vigil = False
         self.log: list[tuple[int, str]] = []
         self._reader: Any = None
@@ -128,6 +115,8 @@ class World:
             await self.step(at_ms)
 
     async def _do(self, what: Disturbance) -> None:
+        if what.kind != "fault":
+            self.done[f"{what.kind} {what.what}".strip()] += 1
         match what.kind:
             case "fault" | "outage" | "trigger" | "stream" | "lag" | "book":
                 self.weather.arm(what)
@@ -179,7 +168,7 @@ class World:
             self._busy_since_s = None
             stop_ms = self._next_stop(now_ms)
             self._move(min(stop_ms, at_ms))
-            await self._wait(CALM_S if self.venue.now_ms == stop_ms else 0.001)
+            await self._wait(self.front.calm_s if self.venue.now_ms == stop_ms else 0.001)
         await self.revive()
         if hindered or self._is_hindered():
             self.watchman.judge.hindered(EVERYBODY, began_s, self._monotonic())
@@ -202,7 +191,7 @@ class World:
         patient, daemon = self.patient, self.patient.daemon
         if not patient.is_alive or daemon is None or not daemon.started.is_set():
             return True
-        if self.weather.is_brief() or self.doings.disk_is_failing:
+        if self.weather.is_brief() or self.doings.disk_is_failing or self.front.is_paused():
             return True
         settle_ms = daemon.shared.in_force.settings.market_data.settle_delay_ms
         closed_ms = (self.clock.now_ms() - settle_ms) // HOUR_MS * HOUR_MS
@@ -222,11 +211,9 @@ class World:
 
     def _move(self, until_ms: int) -> None:
         """Let the market go on, up to the first thing that happens to the account."""
-        for batch in self.stage.advance(until_ms):
-            symbols = touched(batch)
-            if symbols:
-                self._tell(symbols)
-                return
+        symbols = self.front.advance(until_ms)
+        if symbols and not self.front.hears:
+            self._tell(symbols)
 
     def _tell(self, symbols: list[str]) -> None:
         """The stream tells of it, if it is not deaf."""
@@ -246,8 +233,9 @@ class World:
 
     def _move_on(self, seconds: float) -> None:
         """The market goes on and nobody is told."""
-        for _ in self.stage.advance(min(self.venue.now_ms + int(seconds * 1000), self.plan.end_ms)):
-            pass
+        until_ms = min(self.venue.now_ms + int(seconds * 1000), self.plan.end_ms)
+        while self.venue.now_ms < until_ms:
+            self.front.advance(until_ms)
 
     def _freeze(self, seconds: float) -> None:
         """As SIGSTOP: market and real time go on, and the bot with all its deadlines stands still."""

@@ -10,6 +10,7 @@ from exchange.client_ids import Leg, client_id
 from exchange.sim.port import Call, Fault
 from fsm.lab.torture.menu import MENU, WRITES, is_read
 from fsm.lab.torture.plan import DAY_MS, HOUR_MS, Plan, plan_of
+from fsm.lab.torture.wire_menu import WIRE_MENU
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 READS = ("look", "positions", "order", "algo", "account", "candles", "mark_price", "open_orders", "open_algos", "fills")
@@ -23,6 +24,12 @@ LEGS = {
 
 def plan(seed: int) -> Plan:
     return plan_of(seed, SYMBOLS, 0, 400 * DAY_MS, 30)
+
+
+def test_the_real_client_meets_the_faults_of_the_wire() -> None:
+    named = {each.what for seed in range(40) for each in plan_of(seed, SYMBOLS, 0, 400 * DAY_MS, 30, "real").disturbances
+             if each.kind == "fault"}  # fmt: skip
+    assert named == set(WIRE_MENU)
 
 
 def test_the_same_seed_is_the_same_plan_and_another_one_another() -> None:
