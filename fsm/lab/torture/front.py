@@ -32,7 +32,8 @@ from fsm.lab.torture.wire_weather import WireWeather
 from fsm.lab.wire.line import Line
 from fsm.lab.wire.words import event_tells
 from fsm.live.clock import Clock
-from fsm.live.daemon import Background, Daemon
+from fsm.live.daemon import Daemon
+from fsm.live.fence import Background
 from fsm.live.listening import Listening
 from fsm.live.shared import Shared
 
