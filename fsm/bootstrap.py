@@ -40,6 +40,7 @@ from fsm.live.daemon import Daemon, block_entries, database_verifier
 from fsm.live.delivery import Delivery
 from fsm.live.fence import Background
 from fsm.live.garbage import set_aside
+from fsm.live.lifeline import watched_by_a_thread
 from fsm.live.listening import Listening
 from fsm.live.meeting import StartRefused
 from fsm.live.messenger import Tally
@@ -228,8 +229,26 @@ async def open_bound(run: Run, where: Where, clock: Clock, exchange: Exchange) -
 
 async def _live(run: Run, where: Where, store: Store, reached: Reached, files: OpenFiles) -> bool:
     made = await make_daemon(run, where, store, reached.client, reached.clock, check_files=files.check)
+    lifeline = made.daemon.shared.lifeline
+
+    def is_allowed() -> bool:
+        pause = reached.client.pause()
+        return pause is None or pause.left_s is None
+
     async with _telegram_of(run, store, made) as messaging:
-        return await _until_ended(run, where, made.daemon, [*reached.keepers, *messaging])
+        with watched_by_a_thread(lifeline, lambda: _own_client(where, reached.clock), is_allowed):
+            keepers = [*reached.keepers, *messaging, lifeline.keep_beating]
+            return await _until_ended(run, where, made.daemon, keepers)
+
+
+@asynccontextmanager
+async def _own_client(where: Where, clock: Clock) -> AsyncIterator[Exchange]:
+    """Of a thread of its own: nothing of the first one's connections can be used there."""
+    client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=where.credentials)
+    try:
+        yield client
+    finally:
+        await client.aclose()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,6 +186,10 @@ class SimPort:
         """This exchange has no limits."""
         return None
 
+    def place_at_once(self, request: AlgoRequest) -> Outcome:
+        """As somebody else's request would take effect while nobody here can run."""
+        return _outcome(lambda: self._place_algo(request))
+
     # --- writes -------------------------------------------------------------------------------
     async def place_order(self, request: OrderRequest) -> Outcome:
         return await self._write("place_order", request.symbol, request.client_id, lambda: self._place_order(request))

@@ -95,6 +95,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int = 5_000
+    commit_wait_ms: int = 1_000
     on_missing: MissingProtection = MissingProtection.REPROTECT
 
 

@@ -19,15 +19,16 @@ from exchange.sim.feed import SymbolFeed
 from exchange.sim.port import Faults, SimPort, Stage
 from exchange.sim.symbols import shipped_brackets, shipped_filters
 from exchange.sim.venue import Venue
-from exchange.types import Bracket
+from exchange.types import Bracket, Confirmed
 from fsm.config import Config
 from fsm.core.move import Step
 from fsm.live.assembly import assemble
 from fsm.live.clock import DrivenClock
 from fsm.live.daemon import Daemon
 from fsm.live.fence import Background
+from fsm.live.lifeline import BEAT_S
 from fsm.live.shared import Shared
-from fsm.live.virtual_time import run_virtually
+from fsm.live.virtual_time import VirtualLoop, run_virtually
 from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset
 from store.database import Store, open_store
@@ -233,6 +234,21 @@ class Rehearsal:
                 await self.answered()
                 return
             await self.clock.sleep(DECIDE_LOOK_S)
+
+    def held_up(self, seconds: float, watched: Callable[[], None] = lambda: None) -> None:
+        """The process stands still for so long, as while a commit stalls; what has a thread of its own goes on.
+        ``watched`` is called every now and then meanwhile."""
+        loop, lifeline = asyncio.get_running_loop(), self.running.shared.lifeline
+        assert isinstance(loop, VirtualLoop)
+        until_s = loop.time() + seconds
+        lifeline.beat(loop.time())
+        while loop.time() < until_s:
+            loop.jump(min(BEAT_S, until_s - loop.time()))
+            for stop in lifeline.due(loop.time()):
+                if isinstance(self.port.place_at_once(stop.request), Confirmed):
+                    lifeline.rests(stop)
+            watched()
+        lifeline.beat(loop.time())
 
     async def seconds(self, count: float) -> None:
         """Let real time pass while the market stands still."""

@@ -24,6 +24,7 @@ from fsm.live.executor import Executor
 from fsm.live.fence import Background
 from fsm.live.held import symbols_in_trade
 from fsm.live.in_force import InForce
+from fsm.live.lifeline import Lifeline
 from fsm.live.meeting import meet
 from fsm.live.recovery import stored_account, stored_records
 from fsm.live.shared import Freshness, Shared
@@ -137,6 +138,7 @@ async def assemble(
         blocks=blocks,
         symbols=desk,
         watch=watch,
+        lifeline=Lifeline(lambda: in_force.settings.protection.commit_wait_ms / 1000),
         times=times or ProtectionTimes(),
         freshness=Freshness(clock),
         on_step=watching.stepped,

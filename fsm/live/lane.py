@@ -19,7 +19,7 @@ from fsm.core.events import Commanded, DeadlinePassed, SymbolEvent
 from fsm.core.intents import ClosePosition, Intent, PlaceEntry, PlaceStop
 from fsm.core.legs import planned_stop
 from fsm.core.move import Step
-from fsm.core.records import SymbolRecord
+from fsm.core.records import State, SymbolRecord
 from fsm.core.sight import Sight
 from fsm.core.states import Trigger
 from fsm.live.carrying import Carrying, Settled
@@ -106,9 +106,11 @@ class Lane:
 
         What became of the intent that the event is about is written in the same commit.
         """
+        began_s = self._shared.clock.monotonic()
         with nullcontext() if settled is None else self._shared.books.settling(*settled, event.at_ms):
             steps = self._shared.engine.handle(event, equity_age_ms=self._shared.freshness.age_ms())
-        self.submit(steps, evidence_s)
+        held_up_s = self._shared.clock.monotonic() - began_s  # by the commit: nobody ran, so the deadline waits with it
+        self.submit(steps, None if evidence_s is None else evidence_s + held_up_s)
         return steps
 
     async def covered(self) -> None:
@@ -174,11 +176,21 @@ class Lane:
             self._carrying.send("", stop)
 
     def _tell_naked(self) -> None:
-        """Whoever orders requests lets this symbol's go first."""
+        """Who orders requests lets this symbol go first; who runs when nobody else does knows what it owes."""
+        self._shared.lifeline.owe(self.symbol, self._owed())
         naked = self.looking.is_hasty()
         if naked != self._is_told_naked:
             self._is_told_naked = naked
             self._shared.exchange.set_naked(self.symbol, naked)
+
+    def _owed(self) -> PlaceStop | None:
+        """The stop of what is open, or may be open by now, and was not seen to be covered."""
+        trade = self.record.trade
+        if trade is None or self.record.state is State.SIGNALLED:
+            return None
+        is_out = self.record.state is State.ENTERING and trade.first_fill_ms is None
+        is_owed = is_out or self.is_naked
+        return planned_stop(trade, self._shared.engine.setting(self.symbol)) if is_owed else None
 
     # --- the loop -----------------------------------------------------------------------------
     async def run(self) -> None:

@@ -15,6 +15,7 @@ from fsm.live.clock import Clock
 from fsm.live.entry_blocks import EntryBlocks
 from fsm.live.executor import Executor
 from fsm.live.in_force import InForce
+from fsm.live.lifeline import Lifeline
 from fsm.live.pulse import Pulse
 from fsm.live.symbol_desk import SymbolDesk
 from fsm.live.watch import ProtectionTimes
@@ -55,6 +56,7 @@ class Shared:
     freshness: Freshness
     on_step: Callable[[Step], None]
     on_trouble: Trouble
+    lifeline: Lifeline
     pulse: Pulse = field(default_factory=Pulse)
     audience: Audience = field(default_factory=Nobody)
 

@@ -340,6 +340,60 @@ class TestNobodyRan:
         assert witness.stretches[0].to_s - started_s < 0.5
 
 
+class TestACommitThatStalls:
+    """R57: past ``protection.commit_wait_ms`` the stop whose id and price are on the disk leaves all the same."""
+
+    @pytest.mark.parametrize("which", ["the fill's", "the one after it"])
+    def test_its_stop_leaves_without_it_and_is_not_doubled(self, rehearse: Make, which: str) -> None:
+        r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
+        menu = Menu()
+
+        async def script(r: Rehearsal) -> Witness:
+            await r.start()
+            witness, r.faults = Witness.of(r), menu
+            left = 1 if which == "the fill's" else 2
+
+            def stalls(sql: str) -> None:
+                nonlocal left
+                if sql.startswith("COMMIT") and r.venue.positions() and left:
+                    left -= 1
+                    if not left:
+                        r.held_up(30.0, witness.sample)
+
+            assert r.store is not None
+            r.store.connection.exec_trace = lambda cursor, sql, bindings: stalls(sql) or True
+            await r.hours(TO_SIGNAL + 0.5)
+            await r.seconds(10)
+            assert left == 0
+            assert record(r).state is State.PROTECTED
+            assert len(resting_stops(r)) == 1
+            return witness
+
+        witness = r.run(script)
+        assert witness.endings == ["stop"]
+        assert witness.worst_s < 1.5
+        placed = [algo for algo in r.venue.state.algos if algo.client_id == resting_stops(r)[0]]
+        assert len(placed) == 1
+        assert triggers(r)[:4] == OPENED
+
+    def test_while_an_unfilled_entry_waits_nothing_rests(self, rehearse: Make) -> None:
+        """Without a position the exchange refuses the stop, and nothing is left of it."""
+        r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            r.faults = Menu().add(entry, lost())
+            moving = asyncio.create_task(r.hours(TO_SIGNAL + 0.5))
+            await until(lambda: record(r).state is State.ENTERING)
+            r.held_up(5.0)
+            await moving
+            await r.seconds(30)
+
+        r.run(script)
+        assert resting_stops(r) == []
+        assert triggers(r)[-1] == "abandon ENTRY_SHOWN_ABSENT"
+
+
 def test_the_witness_sees_a_position_that_nobody_covers(rehearse: Make) -> None:
     """What the limits above are held against is really measured."""
     r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S, protection={"deadline_ms": 9_000})
