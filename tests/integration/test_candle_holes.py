@@ -125,7 +125,7 @@ def test_a_trade_keeps_its_stop_through_a_hole_and_is_managed_behind_it(rehearse
     async def script(r: Rehearsal) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 2.5)
-        assert r.running.lanes["BTCUSDT"].stop_seen is not None
+        assert r.running.lanes["BTCUSDT"].looking.stop_seen is not None
         await r.hours(10)
 
     r.run(script)

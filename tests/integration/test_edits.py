@@ -267,7 +267,7 @@ def test_a_trade_is_managed_while_files_change_under_it(rehearse: Make, files: d
         files["config"].write_text("version: 1")
         files["rules"].write_text("")
         await taken_up(reload)
-        assert r.running.lanes["BTCUSDT"].stop_seen is not None
+        assert r.running.lanes["BTCUSDT"].looking.stop_seen is not None
         algos: list[Order] = list(await r.port.open_algos("BTCUSDT"))  # type: ignore[arg-type]
         assert algos
 
