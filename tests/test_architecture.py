@@ -79,11 +79,11 @@ IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "compile", "
 WALL_CLOCK = frozenset({"now", "utcnow", "today"})
 
 # What runs beside something else is begun in one place, the daemon's fence, which starts it again and says so (R72).
-# The others are parts of one wait, which end with it: a lane's calls and readings, a client's requests made together, a
-# server's own loop, the two streams of the terminal.
+# The others are parts of one wait, which end with it: a lane's calls and readings, a client's requests made
+# together, a server's own loop, the lifeline's thread, the two streams of the terminal.
 BEGINNERS = ("fsm/live/fence.py", "fsm/live/daemon.py", "fsm/live/lane.py", "fsm/live/errands.py", "fsm/live/hurry.py",
-             "fsm/live/looking.py", "fsm/live/symbol_desk.py", "fsm/lab", "fsm/cli/outlet.py", "exchange/binance",
-             "exchange/sim", "web/desk.py", "web/events.py", "web/server.py")  # fmt: skip
+             "fsm/live/lifeline.py", "fsm/live/looking.py", "fsm/live/symbol_desk.py", "fsm/lab", "fsm/cli/outlet.py",
+             "exchange/binance", "exchange/sim", "web/desk.py", "web/events.py", "web/server.py")  # fmt: skip
 BEGINNINGS = frozenset({"create_task", "ensure_future", "Thread", "Timer", "run_in_executor", "start_new_thread",
                         "run_coroutine_threadsafe", "ThreadPoolExecutor", "ProcessPoolExecutor"})  # fmt: skip
 

@@ -114,7 +114,12 @@ class _Thread:
         self._ended = ended
 
     def run(self) -> None:
-        asyncio.run(self._watch())
+        while not self._ended.is_set():
+            try:
+                asyncio.run(self._watch())
+            except Exception as error:
+                log.error("handler_failed", reason=type(error).__name__, component="lifeline", exc_info=error)
+                self._ended.wait(AGAIN_S)
 
     async def _watch(self) -> None:
         async with self._connect() as exchange:
