@@ -60,7 +60,12 @@ class Executor:
         request = intent.request
         if not request.close_position:
             return self._told(intent, await self._exchange.place_algo(request))
-        hurry = Hurry(lambda: self._exchange.place_algo(request), self._clock, is_wanted=is_wanted)
+        hurry = Hurry(
+            lambda: self._exchange.place_algo(request),
+            self._clock,
+            is_wanted=is_wanted,
+            is_held_up=lambda: self._exchange.pause() is not None,
+        )
         return self._told(intent, await hurry.run())
 
     def _told(self, intent: Intent, outcome: Outcome) -> Outcome:

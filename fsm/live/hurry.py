@@ -26,12 +26,23 @@ Send = Callable[[], Awaitable[Outcome]]
 
 
 class Hurry:
-    """One stop. ``is_wanted`` is asked before each sending but the first."""
+    """One stop. ``is_wanted`` is asked before each sending but the first.
 
-    def __init__(self, send: Send, clock: Clock, *, is_wanted: Callable[[], bool]) -> None:
+    While the exchange holds everything up by its own word (``is_held_up``) one call waits for its turn, and no more.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        clock: Clock,
+        *,
+        is_wanted: Callable[[], bool],
+        is_held_up: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._send = send
         self._clock = clock
         self._is_wanted = is_wanted
+        self._is_held_up = is_held_up
         self._calls: set[asyncio.Task[Outcome]] = set()
         self._outcome: Outcome = Unknown("no answer")
 
@@ -54,7 +65,7 @@ class Hurry:
             _left_alone(self._calls)
 
     def _sent(self) -> float:
-        if len(self._calls) < CALLS_MAX:
+        if len(self._calls) < (1 if self._is_held_up() else CALLS_MAX):
             self._calls.add(asyncio.ensure_future(self._send()))
         return self._clock.monotonic()
 
