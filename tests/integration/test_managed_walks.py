@@ -223,6 +223,21 @@ def test_an_account_that_is_not_supported_is_refused_by_name_when_flat(tmp_path:
     walk(tmp_path, story)
 
 
+def test_hedge_mode_in_mid_trade_is_named_once_and_flatten_closes_in_its_form(tmp_path: Path) -> None:
+    """R81: eleven alerts in half a minute, none of which said "hedge", and -4061 for ever."""
+
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
+        await walking.bot.simulation.act(action="modes", modes={"hedge": True})
+        code, text = await walking.type("flatten")
+        assert (code, "done" in text) == (0, True), text
+        assert (await walking.bot.simulation.shown()).held() == {}
+        await walking.bot.until(lambda: walking.alerts("hedge mode") > 0, "name it", meanwhile=lambda: None)
+        assert walking.alerts("hedge mode") == 1
+
+    walk(tmp_path, story)
+
+
 def test_rules_that_change_in_mid_trade_are_read_again(tmp_path: Path) -> None:
     """R65: another tick, and the stop vanishes: it is placed again, rounded anew."""
 

@@ -12,7 +12,8 @@ from exchange.sim.server.refusals import UNKNOWN_KEY
 
 
 class Modes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hedge mode and multi-assets mode are told and refuse what Binance refuses in them; nothing trades in them here.
+    """Multi-assets mode is told and nothing trades in it here. In hedge mode what was open is the leg of its side: it
+    can be closed and protected, and nothing is opened.
 
     ``can_trade`` False: the account is locked. ``key_trades`` False: the key may read only. ``bnb_price``: commission
     is paid in BNB at this many USDT; None pays it in USDT.
@@ -32,5 +33,3 @@ class Modes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise Refusal(UNKNOWN_KEY, "Invalid API-key, IP, or permissions for action.")
         if not self.can_trade and places:
             raise Refusal(-4088, "User can not place order currently.")
-        if self.hedge and places:
-            raise Refusal(-4061, "Order's position side does not match user's setting.")

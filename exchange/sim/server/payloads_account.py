@@ -74,12 +74,12 @@ def stake_of(state: VenueState, symbol: str, holding: Holding | None = None) -> 
     )
 
 
-def position_row(stake: Stake) -> Json:
+def position_row(stake: Stake, hedge: bool = False) -> Json:
     """One row of GET /fapi/v3/positionRisk, which has neither leverage nor margin type."""
     holding = stake.holding
     return {
         "symbol": holding.symbol,
-        "positionSide": "BOTH",
+        "positionSide": ("LONG" if holding.quantity > 0 else "SHORT") if hedge else "BOTH",
         "positionAmt": plain(holding.quantity),
         "entryPrice": plain(holding.entry_price),
         "breakEvenPrice": plain(holding.break_even_price),

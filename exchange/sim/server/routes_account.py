@@ -36,7 +36,8 @@ def account_v2(emulator: Emulator, _: Params) -> object:
 def position_risk(emulator: Emulator, params: Params) -> object:
     """An empty list means flat. A resting order alone gives a row with a quantity of zero."""
     wanted = set(emulator.symbols(params))
-    return [payloads.position_row(stake) for stake in _stakes(emulator) if stake.holding.symbol in wanted]
+    hedge = emulator.modes.hedge
+    return [payloads.position_row(stake, hedge) for stake in _stakes(emulator) if stake.holding.symbol in wanted]
 
 
 def position_risk_v2(emulator: Emulator, params: Params) -> object:

@@ -11,7 +11,7 @@ from exchange.sim.server.endpoint import Endpoint, signed
 from exchange.sim.server.params import Params
 from exchange.sim.server.payloads_orders import algo_row, cancelled_algo_row, is_forgotten, queried_algo_row
 from exchange.sim.server.refusals import missing, not_modelled, not_required
-from exchange.sim.server.routes_orders import ALL_CANCELLED, refuse_unmodelled, window
+from exchange.sim.server.routes_orders import ALL_CANCELLED, closes_a_leg, refuse_unmodelled, window
 from exchange.sim.server.weights import by_symbol
 from exchange.types import AlgoRequest, ConditionalType, Side, WorkingType
 
@@ -89,7 +89,7 @@ def algo_request(emulator: Emulator, params: Params) -> AlgoRequest:
         raise not_modelled(f"the conditional type {params.text('type')}")
     kind = params.choice("type", ConditionalType, Refusal(-1116, "Invalid orderType."))
     _refuse_unmodelled(params)
-    close_position = params.flag("closePosition")
+    close_position, closes = params.flag("closePosition"), closes_a_leg(emulator, params, side)
     if close_position and params.flag("reduceOnly"):
         raise not_required("reduceOnly")
     if not close_position and "quantity" not in params:
@@ -104,7 +104,7 @@ def algo_request(emulator: Emulator, params: Params) -> AlgoRequest:
         ),
         quantity=params.decimal_or_none("quantity"),
         close_position=close_position,
-        reduce_only=params.flag("reduceOnly"),
+        reduce_only=(closes and not close_position) or params.flag("reduceOnly"),
         client_id=params.text_or("clientAlgoId") or emulator.new_client_id(),
     )
 

@@ -177,17 +177,29 @@ def order_request(emulator: Emulator, params: Params) -> OrderRequest:
         price=params.decimal("price") if limit else params.decimal_or_none("price"),
         time_in_force=time_in_force,
         good_till_ms=params.whole("goodTillDate") if time_in_force is TimeInForce.GTD else None,
-        reduce_only=params.flag("reduceOnly"),
+        reduce_only=closes_a_leg(emulator, params, side) or params.flag("reduceOnly"),
         client_id=params.text_or("newClientOrderId") or emulator.new_client_id(),
     )
 
 
-def refuse_unmodelled(params: Params) -> None:
-    """Hedge mode and prices that the book should choose."""
-    if params.text_or("positionSide", "BOTH") != "BOTH":
-        if params.text_or("positionSide") not in ("LONG", "SHORT"):
-            raise Refusal(-4060, "Invalid position side.")
+def closes_a_leg(emulator: Emulator, params: Params, side: Side) -> bool:
+    """Whether this order closes a leg of an account in hedge mode; its positionSide must fit the mode (-4061)."""
+    leg = params.text_or("positionSide", "BOTH")
+    if leg not in ("BOTH", "LONG", "SHORT"):
+        raise Refusal(-4060, "Invalid position side.")
+    if (leg == "BOTH") is emulator.modes.hedge:
         raise Refusal(-4061, "Order's position side does not match user's setting.")
+    if leg == "BOTH":
+        return False
+    if "reduceOnly" in params:
+        raise not_required("reduceOnly")
+    if (leg == "LONG") is not (side is Side.SELL):
+        raise not_modelled("opening in hedge mode")
+    return True
+
+
+def refuse_unmodelled(params: Params) -> None:
+    """Prices that the book should choose."""
     if params.text_or("priceMatch", "NONE") != "NONE":
         raise not_modelled("priceMatch")
 

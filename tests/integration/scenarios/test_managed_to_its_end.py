@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.sim.port import Call, Fault
-from exchange.types import AccountModes
+from exchange.types import AccountModes, MarginType
 from fsm.core.records import State
 from fsm.lab.rehearsal import Rehearsal
 from fsm.lab.replay import replay
@@ -333,6 +333,67 @@ class TestARefusalThatPasses:
             r.faults = Once(lambda call: call.method == "place_algo", Fault(refuse=code))
             await r.start()
             assert account_halt(r) == "PERMISSION"
+
+        r.run(script)
+
+
+class TestAnAccountThatIsSwitchedInMidTrade:
+    @pytest.mark.parametrize("name", ["hedge mode", "multi-assets mode"])
+    def test_r81_is_named_once_within_a_minute_and_entries_wait(self, rehearse: Make, name: str) -> None:
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            r.port.modes = AccountModes(hedge=name == "hedge mode", multi_assets=name != "hedge mode")
+            await r.seconds(60)
+            assert sum(name in text for text in alerts(r)) == 1
+            await r.seconds(120)
+            assert sum(name in text for text in alerts(r)) == 1
+            assert record(r).state is State.PROTECTED
+            assert r.running.shared.blocks.of(BTCUSDT) == f"UNSUPPORTED_ACCOUNT {name}"
+            r.port.modes = AccountModes()
+            await r.seconds(60)
+            assert r.running.shared.blocks.of(BTCUSDT) == ""
+
+        r.run(script)
+        check(r)
+
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            ({"leverage": 20}, "leverage from 2 to 20"),
+            ({"margin_type": MarginType.CROSSED}, "from ISOLATED to CROSSED"),
+        ],
+    )
+    def test_r81_leverage_and_margin_mode_are_compared_with_what_the_trade_was_opened_with(
+        self, rehearse: Make, changed: dict[str, Any], said: str
+    ) -> None:
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            await r.seconds(60)
+            other = Fault(alter=lambda config: replace(config, **changed))
+            r.faults = lambda call: other if call.method == "symbol_config" else None
+            await r.seconds(60)
+            assert sum(said in text for text in alerts(r)) == 1
+            await r.seconds(120)
+            assert sum(said in text for text in alerts(r)) == 1
+
+        r.run(script)
+
+
+class TestAListWithARowThatNobodyCanRead:
+    def test_r64_costs_its_symbol_one_alert_and_no_other_anything(self, rehearse: Make) -> None:
+        r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            for _ in range(3):
+                r.running.unreadable("ETHUSDT", "a row of positionRisk")
+            await r.seconds(5)
+            assert sum("cannot be read" in text for text in alerts(r)) == 1
+            assert record(r).state is State.PROTECTED
 
         r.run(script)
 
