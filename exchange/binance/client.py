@@ -228,7 +228,9 @@ class BinanceClient:
         return await self._orders.algo(symbol, client_id)
 
     async def fills(self, symbol: str, *, after_fill_id: int | None = None, start_ms: int | None = None) -> list[Fill]:
-        return await self._priced(await self._ledger.fills(symbol, after_fill_id=after_fill_id, start_ms=start_ms))
+        """As urgent as the rest of what is held: what protects is read back with it."""
+        found = await self._ledger.fills(symbol, after_fill_id=after_fill_id, start_ms=start_ms, priority=Priority.LOOK)
+        return await self._priced(found)
 
     async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]:
         return await self._ledger.income(start_ms=start_ms, end_ms=end_ms, symbol=symbol)

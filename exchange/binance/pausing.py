@@ -24,6 +24,10 @@ BAN_S_MIN = 120.0
 PAUSE_S_MAX = 259_200.0
 """Three days, the longest ban: a longer time is a misreading, or somebody else's answer."""
 
+LATE_S, LATE_S_MAX = 0.1, 3.2
+"""So much after a stated end the first request leaves: clocks differ by some ms, and one that comes too early may make
+a ban longer. It doubles with each end that turns out to be stated too early, as one in whole seconds may be."""
+
 RETURN_S = 60.0
 QUIET_S = 60.0
 _SHARE_MAX, _SHARE_MIN = 0.5, 0.05  # of their usual ceiling, for reads, from the first to the last second of the return
@@ -42,6 +46,7 @@ class Pausing:
     _ends_s: float = -inf
     _is_stated: bool = False
     _is_long: bool = False  # the ladder of a ban whose end nobody has stated
+    _late_s: float = LATE_S
     _probe_s: float = -inf
     _probes: int = 0
     _refused_s: float = -inf
@@ -87,12 +92,14 @@ class Pausing:
 
     def refused(self, now_s: float, *, sent_s: float, stated_s: float | None, banned: bool, cause: str) -> float:
         """The exchange told us to wait; returns for how long. What was sent before the pause belongs to it."""
+        if self.is_on and self._is_stated and sent_s >= self._ends_s:
+            self._late_s = min(2 * self._late_s, LATE_S_MAX)
         if sent_s >= self._refused_s:
             self._again(now_s, is_long=banned and stated_s is None)
             self.cause, self.banned = cause, banned
         if stated_s is not None:
             self.is_on = self._is_stated = True
-            self._ends_s = self._probe_s = max(self._ends_s, now_s + stated_s)
+            self._ends_s = self._probe_s = max(self._ends_s, now_s + stated_s + self._late_s)
             self._probes, self._is_long = 0, False
         return max(self._ends_s, self._probe_s) - now_s
 
@@ -102,7 +109,7 @@ class Pausing:
             return
         if signed:
             self.is_on = self.banned = self._is_stated = False
-            self._proved_s, self._refused_s = now_s, sent_s
+            self._proved_s, self._refused_s, self._late_s = now_s, sent_s, LATE_S
         elif self._market_s is None:
             self._market_s = now_s
 
@@ -110,7 +117,7 @@ class Pausing:
         """As the port tells it."""
         if not self.is_on:
             return None
-        left_s = self._ends_s - now_s if self._ends_s > now_s else None
+        left_s = self._ends_s - now_s if self._is_stated and self._ends_s > now_s else None
         return Pause(cause=self.cause, left_s=left_s, banned=self.banned, orders_only=orders_only)
 
     def _again(self, now_s: float, *, is_long: bool) -> None:

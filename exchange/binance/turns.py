@@ -7,6 +7,7 @@ everybody else is told at once how long it would be. Nothing that waits here has
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
@@ -50,6 +51,7 @@ class Turns:
         self._waiting: list[_Waiting] = []
         self._timer: asyncio.Task[None] | None = None
         self._wakes_s = inf
+        self._served: dict[str, int] = {}  # symbols that had a probe in the present pause, by their turn
 
     def close(self) -> None:
         """Nobody is let out any more by the passing of time."""
@@ -82,7 +84,9 @@ class Turns:
     def look_again(self) -> None:
         """Let out what may leave, most urgent first, and tell those who would wait too long."""
         now_s, now_ms = self._clock.monotonic(), self._server_ms()
-        for waiting in sorted(self._waiting, key=self._rank):
+        if self._served and self.budget.shown(now_s) is None:
+            self._served.clear()
+        for waiting in self._in_order():
             self._decide(waiting, now_s, now_ms)
         self._waiting = [waiting for waiting in self._waiting if not waiting.turn.done()]
         self._wake_at(min((self._leaves_s(waiting, now_s, now_ms) for waiting in self._waiting), default=inf))
@@ -116,6 +120,8 @@ class Turns:
         wait = self.budget.wait(ask, now_s=now_s, now_ms=now_ms)
         if wait.ms == 0:
             waiting.probe_of = self.budget.book(ask, now_s)
+            if waiting.probe_of:
+                self._served[claim.symbol] = max(self._served.values(), default=0) + 1
             waiting.turn.set_result(None)
         elif now_s + wait.ms / 1_000 > waiting.since_s + _WAIT_S_MAX.get(ask.priority, 0.0):
             waiting.turn.set_result(self._told(claim, ask, wait, now_s))
@@ -141,10 +147,17 @@ class Turns:
     def _ask(self, claim: Claim) -> Ask:
         return msgspec.structs.replace(claim.ask, priority=self.priority(claim))
 
-    def _rank(self, waiting: _Waiting) -> tuple[int, bool, float]:
-        """Urgency first, then whose symbol is naked, then who came first."""
-        claim = waiting.claim
-        return -self.priority(claim), claim.symbol not in self._naked, waiting.since_s
+    def _in_order(self) -> list[_Waiting]:
+        """Urgency first, then whose symbol is naked; one of each symbol before the next of any; then who came first."""
+        ranks: list[tuple[int, bool, int, int, int]] = []
+        before: Counter[tuple[Priority, str]] = Counter()
+        for number, waiting in enumerate(self._waiting):
+            symbol, priority = waiting.claim.symbol, self.priority(waiting.claim)
+            ranks.append(
+                (-priority, symbol not in self._naked, before[priority, symbol], self._served.get(symbol, 0), number)
+            )
+            before[priority, symbol] += 1
+        return [self._waiting[number] for *_, number in sorted(ranks)]
 
     def _leaves_s(self, waiting: _Waiting, now_s: float, now_ms: int) -> float:
         """When it may leave, as things are, or when to ask again."""

@@ -148,7 +148,7 @@ async def test_1008_leaves_everything_that_reduces_alone(ground: OverHttp) -> No
     assert await _held(ground) == 0
 
 
-@pytest.mark.parametrize(("tells", "wait_ms"), [(True, 10_000), (False, 1_000)], ids=["Retry-After", "without"])
+@pytest.mark.parametrize(("tells", "wait_ms"), [(True, 10_100), (False, 1_000)], ids=["Retry-After", "without"])
 async def test_r45_after_429_nothing_is_read_or_entered_until_something_was_answered_again(
     ground: OverHttp, tells: bool, wait_ms: int
 ) -> None:
@@ -161,7 +161,7 @@ async def test_r45_after_429_nothing_is_read_or_entered_until_something_was_answ
     assert isinstance(outcome, Refused)
     assert outcome.code == -1003
     assert await ground.asked() == [f"GET {POSITION} 429"]
-    await ground.clock.sleep(10)
+    await ground.clock.sleep(10.1)
     assert await ground.exchange.positions(BTC) == []
     assert isinstance(await ground.exchange.place_order(market(Side.BUY, "0.010")), Refused), "entries last"
     await ground.clock.sleep(60)
@@ -173,11 +173,11 @@ async def test_r45_going_on_after_429_would_be_a_ban_and_a_ban_is_obeyed_to_its_
     with pytest.raises(RateLimited) as caught:
         await ground.exchange.positions(BTC)
     assert caught.value.banned
-    assert caught.value.retry_after_ms == 120_000
+    assert caught.value.retry_after_ms == 120_100
     await ground.clock.sleep(119)
     assert isinstance(await ground.exchange.place_order(market(Side.BUY, "0.010")), Refused)
     assert await ground.asked() == [f"GET {POSITION} 418"]
-    await ground.clock.sleep(1)
+    await ground.clock.sleep(1.1)
     assert isinstance(await ground.exchange.place_order(market(Side.BUY, "0.010")), Confirmed), "nothing else wants it"
 
 

