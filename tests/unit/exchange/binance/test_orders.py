@@ -185,16 +185,13 @@ async def test_r1_minus_4120_is_a_plain_refusal_and_not_tried_again(
     assert (outcome.code, len(exchange.names())) == (-4120, 1)
 
 
-async def test_a_stop_right_after_the_fill_is_tried_again_while_the_position_lags(
-    exchange: Any, client: BinanceClient, answer: Any, clock: Any
+async def test_r59_a_stop_without_a_position_is_refused_once_whoever_sent_it_knows_when_again(
+    exchange: Any, client: BinanceClient, answer: Any
 ) -> None:
-    exchange.on(ALGO_PLACE, error(answer, -4509), error(answer, -4509), algo_row())
-    assert isinstance(await client.place_algo(STOP), Confirmed)
-    assert clock.slept == [0.1, 0.2]
     exchange.on(ALGO_PLACE, error(answer, -4509))
     outcome = await client.place_algo(STOP)
     assert isinstance(outcome, Refused)
-    assert outcome.code == -4509
+    assert (outcome.code, len(exchange.names())) == (-4509, 1)
 
 
 @pytest.mark.parametrize("code", [-4116, -4130])
