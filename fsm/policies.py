@@ -48,4 +48,6 @@ def policy_of(settings: Settings) -> Policy:
         auto_resume=limits.auto_resume,
         equity_age_ms_max=limits.equity_age_ms_max,
         on_missing=settings.protection.on_missing,
+        after_external_close=settings.protection.after_external_close,
+        rest_candles=settings.protection.rest_candles,
     )

@@ -99,6 +99,8 @@ PROMISES = {
     "managed, and nothing is entered.",
     68: "Words of the exchange are matched whole: a settlement is no liquidation, and a liquidation is one whatever we "
     "were doing.",
+    70: "After a close that was not ours the symbol does what config says: it rests, waits for the operator, or goes "
+    "on.",
     71: "What observes can neither stop nor delay what it observes; what it could not take is counted and said later.",
     72: "Whatever runs beside trading is started, restarted, counted and told in one place; no fault ends it for good.",
     73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
@@ -107,6 +109,8 @@ PROMISES = {
     77: "No limit acts on a transfer; a fall that nothing explains is looked up first, and a real loss acts at once.",
     79: "A database that is removed, replaced or cut off under the bot is noticed within seconds: the last stops "
     "leave, the operator is told, and the bot ends.",
+    80: "What a hand leaves is told with size, side, its stop and what to type; it counts in every cap, and a stop of "
+    "ours that covers it stays.",
     81: "Position mode, assets mode, margin mode and leverage that change in mid-trade are noticed within a minute and "
     "named once; a close and a stop find the form that the new mode takes.",
     84: "While a position has no stop, one without an answer leaves again under its id, on another connection, until "

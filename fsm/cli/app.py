@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "resume": "fsm.cli.wishes:resume",
     "flatten": "fsm.cli.wishes:flatten",
     "halt": "fsm.cli.wishes:halt",
+    "release": "fsm.cli.wishes:release",
     "reload": "fsm.cli.reload:reload",
     "audit": "fsm.cli.audit:audit",
     "why": "fsm.cli.why:why",

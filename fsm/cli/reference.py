@@ -24,6 +24,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "resume": ("resume BTCUSDT",),
     "flatten": ("flatten BTCUSDT",),
     "halt": ("halt",),
+    "release": ("release BTCUSDT --cancel-stop",),
     "reload": ("reload",),
     "audit": ("audit --symbol BTCUSDT --state PROTECTED --limit 5",),
     "audit show": ("audit show 1",),

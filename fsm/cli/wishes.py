@@ -49,6 +49,24 @@ def _wish(kind: str) -> Command:
 pause, resume, flatten, halt = (_wish(kind) for kind in ("pause", "resume", "flatten", "halt"))
 
 
+@command("release")
+@click.argument("symbol")
+@click.option("--cancel-stop", is_flag=True, help="cancel the stop too: then nothing closes the position but you")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0),
+    default=WAIT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="how long to wait for a running bot's answer",
+)
+def release(symbol: str, cancel_stop: bool, wait_s: float) -> None:
+    """Hand the position in SYMBOL over to you. Its stop stays; the bot never touches it again, and enters nothing there
+    until it is flat."""
+    post("release cancel-stop" if cancel_stop else "release", symbol.upper(), wait_s)
+
+
 def post(kind: str, symbol: str | None, wait_s: float) -> None:
     """Leave a command and say what came of it, as far as it did within ``wait_s``."""
     from store.database import open_store

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from exchange.types import MarginType, OrderType, WorkingType
-from fsm.core.policy import LimitAction, MarginShort, MissingProtection
+from fsm.core.policy import AfterExternalClose, LimitAction, MarginShort, MissingProtection
 from indicators.candle import Timeframe
 
 
@@ -97,6 +97,8 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int = 5_000
     commit_wait_ms: int = 1_000
     on_missing: MissingProtection = MissingProtection.REPROTECT
+    after_external_close: AfterExternalClose = AfterExternalClose.REST
+    rest_candles: int = 24
 
 
 class Loops(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,12 +8,17 @@ from exchange.types import SymbolSnapshot
 from fsm.core.events import SymbolObserved
 from fsm.core.forced import ADL, LIQUIDATED, SETTLED, forced_close
 from fsm.core.move import Move, move
+from fsm.core.policy import AfterExternalClose
 from fsm.core.records import ZERO, HaltCause, SymbolRecord, Trade
-from fsm.core.scene import Setting
+from fsm.core.scene import HANDS_EDITION, Setting
 from fsm.core.sight import average_learned, count_fills, exit_reason, see
 from fsm.core.states import Trigger
 
 BY_OUR_ORDERS = ("STOP_HIT", "TARGET_HIT")
+
+NOT_OURS = frozenset({"EXTERNAL_CLOSE", "PROTECTION_MISSING"})
+"""First words of exit reasons after which a symbol does not go on as if nothing had happened (R70)."""
+
 LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
 """Rows of the exchange's ledger of a trade that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
 
@@ -88,7 +93,24 @@ def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, setting: Sett
         cooldown_until_ms=cooldown,
         last_fill_id=trade.last_fill_id if trade.last_fill_id is not None else record.last_fill_id,
     )
-    return record.halted(HaltCause.LIQUIDATED, at_ms) if trade.exit_reason == "LIQUIDATED" else record
+    if trade.exit_reason == "LIQUIDATED":
+        return record.halted(HaltCause.LIQUIDATED, at_ms)
+    return _after_a_hand(record, trade, at_ms, setting)
+
+
+def _after_a_hand(record: SymbolRecord, trade: Trade, at_ms: int, setting: Setting) -> SymbolRecord:
+    """Whoever closed the position, or took its stop away, had a reason: the symbol rests, or waits for the operator."""
+    policy = setting.policy
+    if setting.edition < HANDS_EDITION or (trade.exit_reason or "").split(" ")[0] not in NOT_OURS:
+        return record
+    match policy.after_external_close:
+        case AfterExternalClose.CONTINUE:
+            return record
+        case AfterExternalClose.QUARANTINE:
+            return record.quarantined("EXTERNAL_CLOSE", at_ms)
+        case AfterExternalClose.REST:
+            until_ms = at_ms + policy.rest_candles * setting.rules.entry_timeframe.ms
+            return replace(record, cooldown_until_ms=max(record.cooldown_until_ms, until_ms))
 
 
 def plan_kept(trade: Trade, record: SymbolRecord) -> Trade:

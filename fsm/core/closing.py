@@ -17,7 +17,7 @@ from fsm.core.legs import bridge_id, close_id
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, State, SymbolRecord, Trade
 from fsm.core.refusals import DUPLICATE_ID, FORM_REFUSED, refused_for_good
-from fsm.core.scene import Setting
+from fsm.core.scene import HANDS_EDITION, Setting
 from fsm.core.sight import Sight, count_fills, exit_reason, has_ended
 from fsm.core.states import Trigger
 
@@ -117,7 +117,14 @@ def _unseen(record: SymbolRecord, event: SymbolObserved, setting: Setting) -> Mo
     return move(Trigger.REPROTECT, "POSITION_UNSEEN", after)
 
 
-def _sweep(trade: Trade, sight: Sight, setting: Setting) -> tuple[Intent, ...]:
+def _covers_the_rest(trade: Trade, sight: Sight, setting: Setting) -> frozenset[str]:
+    """Our stops close whatever is open on the trade's side: while something is that is not ours, they stay (R80)."""
+    if sight.position <= 0 or setting.edition < HANDS_EDITION:
+        return frozenset()
+    return frozenset(stop.client_id for stop in (trade.stop, trade.stop_before) if stop is not None)
+
+
+def _sweep(trade: Trade, sight: Sight, setting: Setting, *, kept: frozenset[str] = frozenset()) -> tuple[Intent, ...]:
     """Cancel every order of the trade that was not seen to have ended, whether the lists show it or not (R2)."""
     ids = [target.client_id for target in trade.targets if trade.targets_sent and not target.done]
     if trade.stop is not None:
@@ -128,7 +135,7 @@ def _sweep(trade: Trade, sight: Sight, setting: Setting) -> tuple[Intent, ...]:
         ids.append(trade.entry.client_id)
     seen = [sight.stop, sight.entry, *sight.targets.values()]
     ended = {order.client_id for order in seen if order is not None and not order.status.is_open}
-    left = sorted((set(ids) - ended) | set(sight.own_open))
+    left = sorted(((set(ids) - ended) | set(sight.own_open)) - kept)
     return (SweepOrders(symbol=trade.symbol, client_ids=tuple(left)),) if left else ()
 
 
@@ -244,8 +251,9 @@ def _wind_up(record: SymbolRecord, trade: Trade, event: SymbolObserved, sight: S
     complete = trade.closed_quantity + sight.exit_filled >= trade.entry.filled
     if not complete and not _is_gone(trade, event, sight, setting):
         return _unseen(record, event, setting)
-    left = _sweep(trade, sight, setting)
-    if sight.own_open or (left and not trade.swept):
+    kept = _covers_the_rest(trade, sight, setting)
+    left = _sweep(trade, sight, setting, kept=kept)
+    if set(sight.own_open) - kept or (left and not trade.swept):
         swept = replace(record, trade=replace(trade, swept=True))
         return move(Trigger.SWEEP, "ORDERS_LEFT", swept, intents=(*left, Look(symbol=symbol)))
     if not trade.entry.finished and not patient:

@@ -7,18 +7,11 @@ from msgspec.structs import replace
 from fsm.core.closing import begin_exit, begin_flatten
 from fsm.core.events import Commanded
 from fsm.core.intents import CancelEntry, Intent, Look
-from fsm.core.move import Guard, Move, move
+from fsm.core.move import Guard, Move, Rejected, move
 from fsm.core.records import LIMIT_CAUSES, State, SymbolRecord
-from fsm.core.scene import Setting
+from fsm.core.releasing import release
+from fsm.core.scene import HANDS_EDITION, Setting
 from fsm.core.states import TABLE, Cell, Trigger
-
-
-class Rejected(Exception):
-    """The state, or a guard, forbids what was asked. ``guard`` names it."""
-
-    def __init__(self, guard: str, message: str) -> None:
-        super().__init__(message)
-        self.guard = guard
 
 
 def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setting) -> Move | None:
@@ -30,23 +23,26 @@ def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setti
         case "pause":
             return _pause(record, event)
         case "resume":
-            return _resume(record, event, blocked)
+            return _resume(record, event, blocked, setting)
         case "halt":
             return _halt(record, event)
         case "flatten":
             return _flatten(record, event, setting)
         case "exit":
             return _exit(record, event, setting)
+        case "release":
+            return release(record, event, setting)
         case "quarantine":
             if record.quarantine is not None:
                 return None
             return move(Trigger.QUARANTINE, event.cause, record.quarantined(event.cause, event.at_ms))
     raise Rejected(
-        "COMMAND", f"there is no command {event.command!r}; use pause, resume, flatten, exit, halt or quarantine"
+        "COMMAND",
+        f"there is no command {event.command!r}; use pause, resume, flatten, release, exit, halt or quarantine",
     )
 
 
-def _resume(record: SymbolRecord, event: Commanded, blocked: str) -> Move | None:
+def _resume(record: SymbolRecord, event: Commanded, blocked: str, setting: Setting) -> Move | None:
     """Clears pause, halt and quarantine, unless the cause still lasts. A limit's own resume clears only its halt."""
     rejects = TABLE[record.state][Trigger.RESUME] is Cell.REJECT
     if event.cause in LIMIT_CAUSES:
@@ -57,6 +53,8 @@ def _resume(record: SymbolRecord, event: Commanded, blocked: str) -> Move | None
         raise Rejected("STATE", f"{record.symbol} is in {record.state}: it resumes when the emergency close is done")
     if blocked in LIMIT_CAUSES:
         raise Rejected(blocked, f"{record.symbol} stays halted: the loss limit {blocked} is still exceeded")
+    if setting.edition >= HANDS_EDITION:
+        _refuse_unexplained(record)
     if not (record.paused or record.halt or record.quarantine):
         return None
     guards = tuple(
@@ -66,6 +64,18 @@ def _resume(record: SymbolRecord, event: Commanded, blocked: str) -> Move | None
     )
     cleared = replace(record, paused=False, halt=None, quarantine=None, refusal=None)
     return move(Trigger.RESUME, event.cause, cleared, guards=guards)
+
+
+def _refuse_unexplained(record: SymbolRecord) -> None:
+    """A quarantine is lifted when what it is for is understood, and not before. Raises Rejected."""
+    symbol, trade = record.symbol, record.trade
+    if record.foreign is not None and record.released is None:
+        what = f"{record.foreign.quantity:f} {symbol} is open that is not ours"
+        ways = f"close it by hand, or `release {symbol}` leaves it to you; `flatten {symbol}` closes what is ours"
+        raise Rejected("FOREIGN_POSITION", f"{symbol} stays quarantined: {what}; {ways}")
+    unresolved = record.quarantine is not None and record.quarantine.cause == "UNRESOLVED_ORDER"
+    if unresolved and trade is not None and record.state is State.ENTERING and trade.first_fill_ms is None:
+        raise Rejected("UNRESOLVED_ORDER", f"{symbol} stays quarantined: nobody knows yet what became of its entry")
 
 
 def _pause(record: SymbolRecord, event: Commanded) -> Move | None:

@@ -52,6 +52,8 @@ def _blocked(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio) ->
     """Why the symbol may not even look for a signal; empty when it may."""
     if record.quarantine is not None:
         return f"QUARANTINE {record.quarantine.cause}"
+    if record.released is not None:
+        return "RELEASED"
     if record.paused:
         return "PAUSED"
     if portfolio.blocked:

@@ -10,17 +10,16 @@ import msgspec
 from msgspec.structs import replace
 
 from fsm.core.closing import begin_flatten
-from fsm.core.commands import Rejected
 from fsm.core.deciding import Reading, read_candle
 from fsm.core.events import CandleClosed, Commanded, EquityRead, SetupEnded, SymbolEvent, SymbolObserved
 from fsm.core.judge import judge
 from fsm.core.legs import planned_stop
 from fsm.core.limits import AccountStep, holding_limit, is_over, read_equity, resumed, trade_booked
 from fsm.core.machine import SymbolMachines
-from fsm.core.move import Move, Step, move
+from fsm.core.move import Move, Rejected, Step, move
 from fsm.core.policy import LimitAction, Policy
 from fsm.core.records import ZERO, AccountRecord, Flag, HaltCause, State, SymbolRecord
-from fsm.core.scene import Commitment, Portfolio, Setting, commitment
+from fsm.core.scene import Commitment, Portfolio, Setting, commitment, foreign_commitment
 from fsm.core.states import Trigger
 
 LOOKS_PER_SNAPSHOT = 6
@@ -87,6 +86,7 @@ class Engine:
         self.failures: deque[Failure] = deque(maxlen=FAILURES_KEPT)
         self._fatal = fatal
         self._active: dict[str, Commitment] = {}
+        self._foreign: dict[str, Commitment] = {}
         self.machines = SymbolMachines(ledger.commit)
         for record in records:
             self.machines.add(record)
@@ -109,14 +109,15 @@ class Engine:
         account = self.equity.account if self.equity else None
         equity = account.equity if account else ZERO
         available = account.available_balance if account else ZERO
-        in_flight = sum((held.margin_in_flight for held in self._active.values()), ZERO)
+        committed = [*self._active.values(), *self._foreign.values()]
+        in_flight = sum((held.margin_in_flight for held in committed), ZERO)
         return Portfolio(
             equity=equity,
             available=available - in_flight,
             equity_age_ms=equity_age_ms,
-            open_positions=len(self._active),
-            open_risk=sum((held.risk for held in self._active.values()), ZERO),
-            exposure=sum((held.notional for held in self._active.values()), ZERO),
+            open_positions=len(self._active.keys() | self._foreign.keys()),
+            open_risk=sum((held.risk for held in committed), ZERO),
+            exposure=sum((held.notional for held in committed), ZERO),
             blocked=self._blocked(symbol),
         )
 
@@ -214,11 +215,15 @@ class Engine:
         return [step]
 
     def _track(self, record: SymbolRecord) -> None:
-        held = commitment(record, self.policy)
-        if held is None:
-            self._active.pop(record.symbol, None)
-        else:
-            self._active[record.symbol] = held
+        found = (
+            (self._active, commitment(record, self.policy)),
+            (self._foreign, foreign_commitment(record, self.policy)),
+        )
+        for kept, held in found:
+            if held is None:
+                kept.pop(record.symbol, None)
+            else:
+                kept[record.symbol] = held
 
     def _quarantine(self, event: SymbolEvent, error: Exception) -> list[Step]:
         """Our own fault: no more entries for this symbol, its stop stays, the others go on (R53).

@@ -85,13 +85,15 @@ class DeadlinePassed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at_ms: int
 
 
-class Commanded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The operator, a limit or the engine itself wants a state of affairs: pause, resume, flatten, halt, quarantine."""
+class Commanded(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """The operator, a limit or the engine itself wants a state of affairs: pause, resume, flatten, halt, quarantine,
+    release (then ``cancel_stop``: the stop goes too)."""
 
     symbol: str
     at_ms: int
     command: str
     cause: str
+    cancel_stop: bool = False
 
 
 class EquityRead(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -12,6 +12,14 @@ from fsm.core.records import State, SymbolRecord, Trade
 from fsm.core.states import TABLE, Cell, Trigger
 
 
+class Rejected(Exception):
+    """The state, or a guard, forbids what was asked. ``guard`` names it."""
+
+    def __init__(self, guard: str, message: str) -> None:
+        super().__init__(message)
+        self.guard = guard
+
+
 class Guard(msgspec.Struct, frozen=True):
     """One condition that had to hold: what was found, and what it was held against."""
 

@@ -22,6 +22,14 @@ class MissingProtection(StrEnum):
     FLATTEN = "FLATTEN"
 
 
+class AfterExternalClose(StrEnum):
+    """What a symbol does after its position was closed by somebody else, or because its protection was gone."""
+
+    REST = "rest"
+    QUARANTINE = "quarantine"
+    CONTINUE = "continue"
+
+
 class MarginShort(StrEnum):
     """When the margin does not reach for the full size."""
 
@@ -62,6 +70,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     auto_resume: bool
     equity_age_ms_max: int
     on_missing: MissingProtection
+    after_external_close: AfterExternalClose = AfterExternalClose.REST
+    rest_candles: int = 24
 
     def leverage_of(self, symbol: str) -> int:
         return self.symbol_leverage.get(symbol, self.leverage)

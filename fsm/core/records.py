@@ -196,6 +196,13 @@ class Tried(msgspec.Struct, frozen=True):
     count: int
 
 
+class Foreign(msgspec.Struct, frozen=True, kw_only=True):
+    """What is open in a symbol and is not ours, as seen last: signed quantity in the base asset, mark in USDT."""
+
+    quantity: Decimal
+    price: Decimal
+
+
 class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A symbol's machine with everything it remembers. ``trade`` is None when there is none under way.
 
@@ -203,7 +210,8 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     while protection and reconciliation go on; ``paused`` is the operator's. ``abandoned`` keeps the plan of
     an entry whose end nobody has seen, should it turn up after all. ``signal_candle_ms`` is the candle of the
     latest signal: no candle gives two. ``close_unheard_ms`` is when a trade was booked of which a closing order may
-    still arrive.
+    still arrive. ``foreign`` is what is open and not ours, and counts in every cap; ``released`` names the trade that
+    was handed over to the user, whose position is foreign until it is flat.
     """
 
     symbol: str
@@ -221,6 +229,8 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     signal_candle_ms: int | None = None
     tried: Tried | None = None
     close_unheard_ms: int | None = None
+    foreign: Foreign | None = None
+    released: Flag | None = None
 
     def halted(self, cause: str, at_ms: int) -> SymbolRecord:
         """The record with a halt. The first cause stands, except that a limit's gives way to one of another kind."""
@@ -231,6 +241,11 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     def quarantined(self, cause: str, at_ms: int) -> SymbolRecord:
         """The record with a quarantine; the first cause stands."""
         return self if self.quarantine is not None else replace(self, quarantine=Flag(cause, at_ms))
+
+    def beside(self, quantity: Decimal, price: Decimal, at_ms: int) -> SymbolRecord:
+        """The record of a symbol in which so much is open that is not ours: quarantined, unless it was handed over."""
+        seen = replace(self, foreign=Foreign(quantity=quantity, price=price))
+        return seen if self.released is not None else seen.quarantined("FOREIGN_POSITION", at_ms)
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):

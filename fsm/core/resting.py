@@ -13,7 +13,7 @@ from fsm.core.intents import CancelEntry, Intent, Look, SweepOrders
 from fsm.core.legs import entry_id, place_stop, stop_leg
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, EntryLeg, State, StopLeg, SymbolRecord, Trade, TradeSide
-from fsm.core.scene import Setting
+from fsm.core.scene import HANDS_EDITION, Setting
 from fsm.core.sight import has_ended, own_open_orders
 from fsm.core.states import Trigger
 
@@ -29,7 +29,16 @@ def look_resting(record: SymbolRecord, event: SymbolObserved, setting: Setting) 
         return _look_signalled(record, event, open_position, setting)
     if open_position is not None:
         return _position_found(record, event, open_position, setting)
+    if record.foreign is not None or record.released is not None:
+        return _foreign_gone(record, event)
     return _sweep(record, own_open_orders(event.snapshot, setting.database_id))
+
+
+def _foreign_gone(record: SymbolRecord, event: SymbolObserved) -> Move | None:
+    """What was not ours is closed: it counts no more. Seen once it may be a lag."""
+    if not event.persisted:
+        return None
+    return move(Trigger.RELEASE, "FOREIGN_GONE", replace(record, foreign=None, released=None))
 
 
 def _look_signalled(
@@ -63,9 +72,15 @@ def _position_found(record: SymbolRecord, event: SymbolObserved, position: Posit
     entries = tuple(cid for cid in own if (parts := parse(cid)) is not None and parts.leg is Leg.ENTRY)
     if entries:
         return _sweep(record, entries)
-    if record.quarantine is not None or not event.persisted:
+    if not event.persisted:
         return None
-    return move(Trigger.QUARANTINE, "FOREIGN_POSITION", record.quarantined("FOREIGN_POSITION", event.at_ms))
+    if setting.edition < HANDS_EDITION:
+        seen = record.quarantined("FOREIGN_POSITION", event.at_ms)
+        return None if record.quarantine is not None else move(Trigger.QUARANTINE, "FOREIGN_POSITION", seen)
+    if record.foreign is not None and record.foreign.quantity == position.quantity:
+        return None
+    reason = "FOREIGN_POSITION" if record.foreign is None else "FOREIGN_CHANGED"
+    return move(Trigger.QUARANTINE, reason, record.beside(position.quantity, position.mark_price, event.at_ms))
 
 
 class _Evidence:

@@ -17,6 +17,9 @@ EDITION = 2
 """Which machine decides. It rises where a release decides otherwise what an older one has journalled: the rows of each
 run are decided again by the edition that it started with (system_events, kind START). 0.1.0 was the first."""
 
+HANDS_EDITION = 2
+"""The first that minds what a hand did: positions that are not ours, and closes that were not."""
+
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     """Money and risk at one instant, counting what is in flight. Amounts in USDT.
@@ -58,7 +61,7 @@ class Commitment(msgspec.Struct, frozen=True):
 
 
 def commitment(record: SymbolRecord, policy: Policy) -> Commitment | None:
-    """What this symbol ties up, or None when it has no trade. Risk of a stop beyond the entry is zero."""
+    """What this symbol's trade ties up, or None when it has none. Risk of a stop beyond the entry is zero."""
     trade = record.trade
     if trade is None:
         return None
@@ -70,6 +73,15 @@ def commitment(record: SymbolRecord, policy: Policy) -> Commitment | None:
     if record.state in (State.SIGNALLED, State.ENTERING):
         in_flight = (trade.quantity - trade.entry.filled) * entry / policy.leverage_of(record.symbol)
     return Commitment(_risk(trade, quantity, entry, policy), notional, max(in_flight, ZERO))
+
+
+def foreign_commitment(record: SymbolRecord, policy: Policy) -> Commitment | None:
+    """What is open in the symbol and is not ours counts in every cap. Nobody here knows where it would be closed, so it
+    risks as much as the farthest stop that config allows."""
+    if record.foreign is None:
+        return None
+    notional = abs(record.foreign.quantity) * record.foreign.price
+    return Commitment(notional * policy.stop_distance_pct_max / 100, notional, ZERO)
 
 
 def _risk(trade: Trade, quantity: Decimal, entry: Decimal, policy: Policy) -> Decimal:

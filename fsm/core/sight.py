@@ -21,7 +21,7 @@ from exchange.types import (
 from fsm.core.first_words import first_forced_close
 from fsm.core.forced import forced_close
 from fsm.core.legs import bridge_id, close_id, entry_id
-from fsm.core.records import ZERO, State, StopLeg, SymbolRecord, Trade
+from fsm.core.records import ZERO, State, StopLeg, SymbolRecord, Trade, TradeSide
 from fsm.core.scene import Setting
 
 STUCK_TRIGGER_MS = 5_000
@@ -124,6 +124,18 @@ def see(trade: Trade, snapshot: SymbolSnapshot, setting: Setting) -> Sight:
 
 def _is_firing(algo: AlgoOrder | None) -> bool:
     return algo is not None and algo.status in FIRING
+
+
+def covering_stops(snapshot: SymbolSnapshot, side: TradeSide, quantity: Decimal) -> list[AlgoOrder]:
+    """Stops that rest and would close so much of a position on this side, whoever placed them."""
+    return [
+        algo
+        for algo in snapshot.algo_orders
+        if algo.status is AlgoStatus.NEW
+        and algo.type == ConditionalType.STOP_MARKET.value
+        and algo.side is side.exit_side
+        and (algo.close_position or (algo.quantity or ZERO) >= quantity)
+    ]
 
 
 def own_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:

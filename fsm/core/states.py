@@ -54,6 +54,7 @@ class Trigger(StrEnum):
     PAUSE = "pause"
     QUARANTINE = "quarantine"
     SWEEP = "sweep"
+    RELEASE = "release"
 
 
 class Cell(StrEnum):
@@ -85,6 +86,7 @@ MEANING: dict[Trigger, str] = {
     Trigger.PAUSE: "the operator wants no entries",
     Trigger.QUARANTINE: "something here is not understood: no entries, protection goes on",
     Trigger.SWEEP: "orders of ours that cover nothing are cancelled",
+    Trigger.RELEASE: "the position is handed over to the user",
 }
 
 _S, _T, _C = State, Trigger, Cell
@@ -95,36 +97,43 @@ TABLE: dict[State, dict[Trigger, State | Cell]] = {
         _T.SIGNAL: _S.SIGNALLED, _T.DROP: _NO, _T.ENTER: _IMP, _T.FILL: _IMP, _T.PROTECT: _IMP, _T.ABANDON: _NO,
         _T.REPROTECT: _IMP, _T.RESTOP: _IMP, _T.REDUCE: _IMP, _T.EXIT: _REJ, _T.FLAT: _NO, _T.FLATTEN: _REJ,
         _T.HALT: _S.HALT, _T.RESUME: _STAY, _T.ADOPT: _S.ENTERING, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
+        _T.RELEASE: _STAY,
     },
     _S.SIGNALLED: {
         _T.SIGNAL: _NO, _T.DROP: _S.IDLE, _T.ENTER: _S.ENTERING, _T.FILL: _IMP, _T.PROTECT: _IMP, _T.ABANDON: _IMP,
         _T.REPROTECT: _IMP, _T.RESTOP: _IMP, _T.REDUCE: _IMP, _T.EXIT: _REJ, _T.FLAT: _IMP, _T.FLATTEN: _S.FLATTEN,
         _T.HALT: _S.HALT, _T.RESUME: _STAY, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
+        _T.RELEASE: _REJ,
     },
     _S.ENTERING: {
         _T.SIGNAL: _NO, _T.DROP: _IMP, _T.ENTER: _IMP, _T.FILL: _STAY, _T.PROTECT: _S.PROTECTED, _T.ABANDON: _C.FLAT_HOME,
         _T.REPROTECT: _STAY, _T.RESTOP: _IMP, _T.REDUCE: _STAY, _T.EXIT: _S.EXITING, _T.FLAT: _IMP, _T.FLATTEN: _S.FLATTEN,
         _T.HALT: _STAY, _T.RESUME: _STAY, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
+        _T.RELEASE: _C.FLAT_HOME,
     },
     _S.PROTECTED: {
         _T.SIGNAL: _NO, _T.DROP: _IMP, _T.ENTER: _IMP, _T.FILL: _STAY, _T.PROTECT: _NO, _T.ABANDON: _IMP,
         _T.REPROTECT: _STAY, _T.RESTOP: _STAY, _T.REDUCE: _STAY, _T.EXIT: _S.EXITING, _T.FLAT: _IMP, _T.FLATTEN: _S.FLATTEN,
         _T.HALT: _STAY, _T.RESUME: _STAY, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
+        _T.RELEASE: _C.FLAT_HOME,
     },
     _S.EXITING: {
         _T.SIGNAL: _NO, _T.DROP: _IMP, _T.ENTER: _IMP, _T.FILL: _STAY, _T.PROTECT: _IMP, _T.ABANDON: _IMP,
         _T.REPROTECT: _STAY, _T.RESTOP: _IMP, _T.REDUCE: _STAY, _T.EXIT: _NO, _T.FLAT: _C.FLAT_HOME, _T.FLATTEN: _S.FLATTEN,
         _T.HALT: _STAY, _T.RESUME: _STAY, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
+        _T.RELEASE: _C.FLAT_HOME,
     },
     _S.FLATTEN: {
         _T.SIGNAL: _NO, _T.DROP: _IMP, _T.ENTER: _IMP, _T.FILL: _STAY, _T.PROTECT: _IMP, _T.ABANDON: _IMP,
         _T.REPROTECT: _STAY, _T.RESTOP: _IMP, _T.REDUCE: _STAY, _T.EXIT: _NO, _T.FLAT: _C.FLAT_HOME, _T.FLATTEN: _NO,
         _T.HALT: _STAY, _T.RESUME: _REJ, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
+        _T.RELEASE: _C.FLAT_HOME,
     },
     _S.HALT: {
         _T.SIGNAL: _NO, _T.DROP: _NO, _T.ENTER: _IMP, _T.FILL: _IMP, _T.PROTECT: _IMP, _T.ABANDON: _NO,
         _T.REPROTECT: _IMP, _T.RESTOP: _IMP, _T.REDUCE: _IMP, _T.EXIT: _REJ, _T.FLAT: _NO, _T.FLATTEN: _REJ,
         _T.HALT: _STAY, _T.RESUME: _S.IDLE, _T.ADOPT: _S.ENTERING, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
+        _T.RELEASE: _STAY,
     },
 }  # fmt: skip
 

@@ -8,9 +8,9 @@ from decimal import Decimal
 import structlog
 
 from exchange.errors import ExchangeError
-from fsm.core.commands import Rejected
 from fsm.core.events import Commanded, EquityRead
 from fsm.core.limits import AccountStep, Budget
+from fsm.core.move import Rejected
 from fsm.core.policy import LimitAction
 from fsm.core.records import Flag, HaltCause, SymbolRecord
 from fsm.live.fence import Fence

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fsm.config import AlertLevel, Settings
-from fsm.core.events import SymbolEvent
+from fsm.core.events import SymbolEvent, SymbolObserved
 from fsm.core.forms import FORMS
+from fsm.core.intents import CancelAlgo
 from fsm.core.move import Move
-from fsm.core.records import SymbolRecord, Trade
+from fsm.core.records import SymbolRecord, Trade, TradeSide
+from fsm.core.sight import covering_stops
 from fsm.core.states import Trigger
 from fsm.ledger import ended_trade
 from store.rows import AlertRow
@@ -86,6 +88,10 @@ def _told(before: SymbolRecord, move: Move, event: SymbolEvent) -> list[tuple[st
             return [("reconciliation_anomaly", f"{symbol}: the position was closed, and not by us ({reason})")]
         case Trigger.REDUCE if reason == "TARGET_HIT":
             return [("target_hit", f"{symbol}: a partial target was hit")]
+        case Trigger.QUARANTINE if move.record.foreign is not None:
+            return [("quarantine", _foreign(move.record, event))]
+        case Trigger.RELEASE:
+            return [("command", _released(before, move))]
         case Trigger.QUARANTINE:
             return [("quarantine", f"{symbol}: no entries until `resume {symbol}`: {reason}")]
         case Trigger.FLATTEN if reason in LIMIT_REASONS:
@@ -99,6 +105,35 @@ def _told(before: SymbolRecord, move: Move, event: SymbolEvent) -> list[tuple[st
         case Trigger.FLATTEN | Trigger.REPROTECT | Trigger.SWEEP | Trigger.ADOPT | Trigger.REDUCE:
             return [("reconciliation_anomaly", f"{symbol}: {move.trigger.value}: {reason}")]
     return []
+
+
+def _foreign(record: SymbolRecord, event: SymbolEvent) -> str:
+    """What a hand left: how much, on which side, whether anything closes it, and what the operator can do (R80)."""
+    symbol, foreign = record.symbol, record.foreign
+    assert foreign is not None
+    side = TradeSide.LONG if foreign.quantity > 0 else TradeSide.SHORT
+    size = f"{side.value} {abs(foreign.quantity):f} (about {abs(foreign.quantity) * foreign.price:,.0f} USDT)"
+    stops = covering_stops(event.snapshot, side, abs(foreign.quantity)) if isinstance(event, SymbolObserved) else []
+    cover = f"a stop at {stops[0].trigger_price:f} covers it" if stops else "NO STOP covers it"
+    whose = "was handed over to you" if record.released else "is not this bot's"
+    return (
+        f"{symbol}: {size} is open that {whose}; {cover}. No entries here until it is flat. "
+        f"Close it by hand or give it a stop; `release {symbol}` leaves it to you, "
+        f"`flatten {symbol}` closes what is ours"
+    )
+
+
+def _released(before: SymbolRecord, move: Move) -> str:
+    symbol = before.symbol
+    if move.reason == "FOREIGN_GONE":
+        return f"{symbol}: what was open beside this bot is closed" + (
+            f"; `resume {symbol}` lets it enter again" if move.record.quarantine else ""
+        )
+    stop = before.trade.stop if before.trade is not None else None
+    cancelled = any(isinstance(i, CancelAlgo) and stop and i.client_id == stop.client_id for i in move.intents)
+    rests = "no stop of ours rests" if stop is None or cancelled else f"its stop at {stop.trigger_price:f} stays"
+    then = "The bot does not touch it, and enters nothing there until it is flat"
+    return f"{symbol}: the position is yours now; {rests}. {then}"
 
 
 def incident_of(before: SymbolRecord, move: Move) -> str | None:

@@ -9,8 +9,8 @@ from functools import partial
 import structlog
 
 from exchange.errors import ExchangeError
-from fsm.core.commands import Rejected
 from fsm.core.events import Commanded
+from fsm.core.move import Rejected
 from fsm.core.records import Flag, HaltCause, State
 from fsm.live.alerts import Alerts
 from fsm.live.fence import Background, Fence
@@ -24,7 +24,8 @@ from store.views import CommandRow
 
 log = structlog.get_logger("fsm.commands")
 
-KINDS = ("pause", "resume", "flatten", "halt")
+KINDS = ("pause", "resume", "flatten", "halt", "release")
+"""The first word of a command's kind; ``release cancel-stop`` is a release after which the stop does not stay."""
 EDIT_KINDS = ("reload confirm", "reload reject")
 """Followed by the digests of the edits that are meant, so that no other edit is taken."""
 OnEdit = Callable[[str, Sequence[str]], Awaitable[str]]
@@ -104,8 +105,10 @@ class Commands:
             self._finish(command, "EXCEPTION", f"{type(error).__name__}: {error}")
 
     def _chosen(self, command: CommandRow) -> list[str]:
-        if command.kind not in KINDS:
+        if command.kind.partition(" ")[0] not in KINDS:
             raise Rejected("COMMAND", f"there is no command {command.kind!r}; there are {', '.join(KINDS)}")
+        if command.symbol is None and command.kind.startswith("release"):
+            raise Rejected("SYMBOL", "release takes one symbol: `release SYMBOL`")
         if command.symbol is None:
             return list(self._lanes)
         if command.symbol not in self._lanes:
@@ -154,7 +157,10 @@ class Commands:
 
     def _tell(self, kind: str, symbol: str) -> None:
         at_ms = self._shared.clock.now_ms()
-        self._lanes[symbol].tell(Commanded(symbol=symbol, at_ms=at_ms, command=kind, cause=OPERATOR))
+        command, _, how = kind.partition(" ")
+        self._lanes[symbol].tell(
+            Commanded(symbol=symbol, at_ms=at_ms, command=command, cause=OPERATOR, cancel_stop=how == "cancel-stop")
+        )
 
     def _state_of(self, symbols: Iterable[str]) -> str:
         return ", ".join(f"{symbol} {self._described(symbol)}" for symbol in symbols)

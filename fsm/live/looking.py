@@ -229,7 +229,7 @@ class Looking:
         self.is_waiting = bool(self._searches) or is_unsettled(record, snapshot, sight)
         if self.is_waiting:
             self.later()
-        elif record.trade is not None or record.quarantine is not None:
+        elif record.trade is not None or record.quarantine is not None or record.released is not None:
             self._pace_s = LOOK_SOON_S
             self._next_s = self._shared.clock.monotonic() + self._shared.reconcile_s
         else:

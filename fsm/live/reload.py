@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from fsm.config import Config, Settings, changes, read_settings, reloaded, settings_hash
-from fsm.core.commands import Rejected
+from fsm.core.move import Rejected
 from fsm.live import documents
 from fsm.live.accepted import (
     WAITING,

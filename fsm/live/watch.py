@@ -168,7 +168,7 @@ def is_unsettled(record: SymbolRecord, snapshot: SymbolSnapshot, sight: Sight | 
     if trade is None or sight is None:
         is_open = any(order.status.is_open for order in snapshot.orders)
         is_open = is_open or any(algo.status.is_open for algo in snapshot.algo_orders)
-        return record.quarantine is None and (quantity != 0 or is_open)
+        return record.quarantine is None and record.released is None and (quantity != 0 or is_open)
     if record.state in (State.EXITING, State.FLATTEN):
         return True
     if record.state is State.ENTERING and trade.first_fill_ms is None:

@@ -197,12 +197,14 @@ class _Exploration:
 
 
 def is_at_rest(world: World) -> bool:
-    """Flat with nothing of ours left, or protected by a stop that covers everything; and nothing waits to be done."""
+    """Flat with nothing of ours left but a stop that covers what is somebody else's, or protected by a stop that covers
+    everything; and nothing waits to be done."""
     if world.rows or world.search is not None or world.owed_ms is not None:
         return False
     record, venue = world.record, world.venue
     if record.state in (State.IDLE, State.HALT):
-        return record.trade is None and venue.ours == 0 and not venue.open_ids()
+        covering = {algo.client_id for algo in venue.live_stops()} if venue.position else set()
+        return record.trade is None and venue.ours == 0 and not set(venue.open_ids()) - covering
     trade = record.trade
     remembered = trade is not None and trade.uncovered_ms is None and trade.open_quantity == abs(venue.position)
     covers = any(algo.quantity is None for algo in venue.live_stops())

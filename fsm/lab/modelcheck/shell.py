@@ -15,7 +15,6 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from exchange.types import Confirmed, OrderType, Outcome, Refused, SymbolSnapshot, Unknown
-from fsm.core.commands import Rejected
 from fsm.core.engine import Engine
 from fsm.core.events import (
     Commanded,
@@ -40,7 +39,7 @@ from fsm.core.intents import (
 )
 from fsm.core.legs import place_entry
 from fsm.core.machine import SymbolMachines
-from fsm.core.move import Move, Step
+from fsm.core.move import Move, Rejected, Step
 from fsm.core.records import ZERO, HaltCause, State, SymbolRecord
 from fsm.core.sight import look_request, see
 from fsm.core.states import Trigger

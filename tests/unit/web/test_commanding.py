@@ -8,8 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.sim.symbols import shipped_brackets, shipped_filters
-from fsm.core.commands import Rejected, command
+from fsm.core.commands import command
 from fsm.core.events import Commanded
+from fsm.core.move import Rejected
 from fsm.core.records import Flag, State, SymbolRecord
 from fsm.core.scene import Setting
 from store.inbox import Inbox

@@ -20,7 +20,7 @@ from exchange.types import AlgoStatus, Confirmed, OrderStatus, Side, Unknown
 from fsm.core.arithmetic import MONEY
 from fsm.core.move import Move
 from fsm.core.records import SymbolRecord
-from fsm.core.scene import EDITION
+from fsm.core.scene import EDITION, HANDS_EDITION
 from tests.unit.fsm.core.test_any_exchange import ENTRY_FATES, LEVELS, AnyExchange, LimitEntries
 
 DATA = Path(__file__).parents[3] / "data"
@@ -85,6 +85,8 @@ class Life:
             found.append(lambda: machine.the_setup_is_answered(draw([Confirmed(), Unknown("started again")])))
         if exchange.position and self.chance.random() < 0.3:
             found.append(lambda: machine.somebody_trades_by_hand(draw(list(Side)), draw(["0.01", "0.05", "0.2"])))
+        if stage.setting.edition >= HANDS_EDITION and exchange.position and self.chance.random() < 0.2:
+            found.append(self._hand_over)
         for client_id in machine._resting_algos() if exchange.position else ():
             found.append(lambda cid=client_id: exchange.trigger(cid))
             found.append(lambda cid=client_id: exchange.end_algo(cid, draw(ENDS)))
@@ -92,6 +94,15 @@ class Life:
             found.append(lambda cid=client_id: self._fill(cid, draw(["0.3", "1"])))
             found.append(lambda cid=client_id: exchange.end(cid, draw([OrderStatus.EXPIRED, OrderStatus.CANCELED])))
         return found
+
+    def _hand_over(self) -> None:
+        """The user takes the position, and closes it."""
+        self.machine.the_operator_wishes("release", "OPERATOR")
+        self.machine.patient_looks()
+        position = self.stage.exchange.position
+        if position and self.stage.record.released is not None:
+            self.stage.exchange.by_hand(Side.SELL if position > 0 else Side.BUY, str(abs(position)))
+            self.machine.patient_looks()
 
     def _fill(self, client_id: str, share: str) -> None:
         quantity = self.stage.exchange.orders[client_id].quantity * Decimal(share)

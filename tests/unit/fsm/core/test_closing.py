@@ -86,14 +86,14 @@ class TestTheOrdersOfAnExit:
         assert at_rest(stage)
 
     def test_in_pieces_only_our_part_is_closed(self) -> None:
-        """semantics.md: flatten only our quantity, however many orders that takes."""
+        """Flatten closes only our quantity, in one order or many; our stop covers the rest, so it stays (R80)."""
         stage = held()
         stage.setting = setting_with(filters=replace(FILTERS, market_quantity_max=Decimal("0.03")))
         stage.exchange.by_hand(Side.BUY, "0.031")
         stage.command("exit")
         stage.settle()
         assert (stage.exchange.position, stage.state) == (Decimal("0.031"), State.IDLE)
-        assert stage.exchange.open_ids() == set()
+        assert stage.exchange.open_ids() == {"f0123abcd-19aa16-1-S1.1"}
 
     def test_dust_below_the_smallest_lot_is_closed_by_one_reduce_only_lot(self) -> None:
         """R41: no immortal trade; the exchange clamps reduce-only orders to the position."""

@@ -37,7 +37,11 @@ MOVES: dict[Trigger, dict[State, set[State]]] = {
     Trigger.PAUSE: {state: {state} for state in State},
     Trigger.QUARANTINE: {state: {state} for state in State},
     Trigger.SWEEP: {state: {state} for state in State},
+    Trigger.RELEASE: {state: {state} for state in (IDLE, HALT)}
+    | dict.fromkeys((ENTERING, PROTECTED, EXITING, FLATTEN), HOME),
 }
+BY_HAND_OVER = {Trigger.RELEASE}
+"""Whoever takes the position over takes it out of the machine."""
 
 
 def cell_id(cell: tuple[State, Trigger]) -> str:
@@ -96,12 +100,13 @@ class TestTheRoad:
         assert State.IDLE in reachable(state)
 
     def test_an_open_position_can_only_be_left_through_its_closing_states(self) -> None:
-        next_states = {dest for trigger in Trigger for dest in destinations(State.PROTECTED, trigger)}
+        triggers = set(Trigger) - BY_HAND_OVER
+        next_states = {dest for trigger in triggers for dest in destinations(State.PROTECTED, trigger)}
         assert next_states == {State.PROTECTED, State.EXITING, State.FLATTEN}
 
     def test_an_emergency_close_ends_only_when_the_exchange_says_flat(self) -> None:
         leaving = {trigger for trigger in Trigger if set(destinations(State.FLATTEN, trigger)) - {State.FLATTEN}}
-        assert leaving == {Trigger.FLAT}
+        assert leaving == {Trigger.FLAT} | BY_HAND_OVER
 
     def test_only_a_signal_while_idle_leads_to_an_entry(self) -> None:
         before_signalled = {s for s, t in CELLS if State.SIGNALLED in destinations(s, t) and s is not State.SIGNALLED}

@@ -1,0 +1,67 @@
+"""Hands a position over to the user: our books of it are closed, its stop stays, and nothing here touches it again."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from fsm.core.events import Commanded
+from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look
+from fsm.core.legs import bridge_id
+from fsm.core.move import Move, Rejected, move
+from fsm.core.records import ZERO, Flag, Foreign, State, SymbolRecord, Trade
+from fsm.core.scene import Setting
+from fsm.core.states import Trigger
+
+
+def release(record: SymbolRecord, event: Commanded, setting: Setting) -> Move:
+    """What is open here belongs to the user from now on, ours or not. Raises Rejected where nothing is open.
+
+    The entry and the targets are cancelled, the stop only with ``cancel_stop``. Until the position is flat the symbol
+    enters nothing and the position is never adopted.
+    """
+    trade = record.trade
+    if trade is not None and (record.state is State.SIGNALLED or trade.first_fill_ms is None):
+        raise Rejected("STATE", f"{record.symbol} is in {record.state}: nothing is open yet; `flatten` drops the entry")
+    if trade is None and record.foreign is None:
+        raise Rejected("NOTHING_OPEN", f"nothing is open in {record.symbol} that could be released")
+    if trade is None:
+        mine = replace(record, released=Flag("FOREIGN_POSITION", event.at_ms), quarantine=None)
+        return move(Trigger.RELEASE, "FOREIGN_POSITION", mine)
+    net = trade.realized_pnl - trade.fees
+    booked = replace(
+        trade,
+        exit_reason="RELEASED",
+        flagged=trade.flagged or "RELEASED",
+        net_pnl=net,
+        r=net / trade.risk_usdt if trade.risk_usdt else ZERO,
+        open_quantity=ZERO,
+        uncovered_ms=None,
+        closed_ms=event.at_ms,
+    )
+    price = trade.entry_price or trade.entry_price_planned
+    after = replace(
+        record,
+        trade=None,
+        tried=None,
+        abandoned=None,
+        quarantine=None,
+        released=Flag(trade.id, event.at_ms),
+        foreign=Foreign(quantity=trade.side.sign * trade.open_quantity, price=price),
+        last_fill_id=trade.last_fill_id if trade.last_fill_id is not None else record.last_fill_id,
+    )
+    intents = (*_cancels(trade, setting, cancel_stop=event.cancel_stop), Look(symbol=record.symbol))
+    return move(Trigger.RELEASE, "RELEASED", after, intents=intents, booked=booked)
+
+
+def _cancels(trade: Trade, setting: Setting, *, cancel_stop: bool) -> tuple[Intent, ...]:
+    symbol = trade.symbol
+    ids = [target.client_id for target in trade.targets if trade.targets_sent and not target.done]
+    if trade.stop is not None and trade.stop_before is not None:
+        ids.append(bridge_id(setting, trade, trade.stop))
+    if trade.stop is not None and cancel_stop:
+        ids.append(trade.stop.client_id)
+        ids += [] if trade.stop_before is None else [trade.stop_before.client_id]
+    entry: tuple[Intent, ...] = ()
+    if not trade.entry.finished:
+        entry = (CancelEntry(symbol=symbol, client_id=trade.entry.client_id),)
+    return (*entry, *(CancelAlgo(symbol=symbol, client_id=client_id) for client_id in ids))

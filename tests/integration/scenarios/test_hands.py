@@ -1,0 +1,203 @@
+"""What a hand does beside the bot: positions closed, enlarged, turned, handed over (R70, R80)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from exchange.types import Side
+from fsm.core.policy import AfterExternalClose
+from fsm.core.records import State
+from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.replay import replay
+from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from store import queries
+from store.database import open_store
+from store.verify import verify
+from tests.integration.scenarios.acting import (
+    BTC,
+    CALM,
+    TOP,
+    Make,
+    answer,
+    by_hand,
+    post,
+    record,
+    resting_stops,
+    to_trade,
+)
+
+AGAIN = [jump(BTC), *quiet(TOP, 3), jump(TOP), *quiet(TOP * 1.01, 40), jump(TOP * 1.01), *quiet(TOP * 1.02, 4)]
+"""A signal, another four hours later, and one that comes after a rest of a day."""
+
+
+def told(r: Rehearsal, word: str) -> list[str]:
+    with open_store(r.db, mode="read") as store:
+        return [row.text for row in queries.alerts(store, limit=200) if word in row.text]
+
+
+async def wished(r: Rehearsal, kind: str, symbol: str | None) -> tuple[str, str | None]:
+    """Ask, wait as long as the command line does, and give what came of it."""
+    number = post(r, kind, symbol)
+    await r.seconds(30)
+    return answer(r, number)
+
+
+def signals(r: Rehearsal) -> int:
+    return sum(row.startswith("signal") for row in triggers(r))
+
+
+def proved(r: Rehearsal) -> None:
+    assert replay(r.db).different == 0
+    assert verify(r.db).fine
+
+
+async def closed_by_hand(r: Rehearsal) -> None:
+    await to_trade(r)
+    (position,) = r.venue.positions()
+    by_hand(r, Side.SELL, position.quantity)
+    await r.seconds(10)
+    assert record(r).state is State.IDLE
+
+
+@pytest.mark.parametrize(
+    ("after", "soon", "later"), [("rest", 1, 2), ("continue", 2, 2), ("quarantine", 1, 1)], ids=lambda value: str(value)
+)
+def test_r70_after_a_close_by_hand_the_symbol_does_what_config_says(
+    rehearse: Make, after: str, soon: int, later: int
+) -> None:
+    """``soon`` and ``later``: how many signals there were half a day after the close, and two days after it."""
+    r = rehearse(BTCUSDT=AGAIN, protection={"after_external_close": AfterExternalClose(after)})
+
+    async def script(r: Rehearsal) -> None:
+        await closed_by_hand(r)
+        await r.hours(12)
+        assert signals(r) == soon
+        await r.hours(40)
+        assert signals(r) == later
+
+    r.run(script)
+
+
+def test_r70_a_stop_of_ours_that_was_hit_is_no_hand(rehearse: Make) -> None:
+    fall = (TOP, TOP, BTC * 0.998, TOP)
+    r = rehearse(BTCUSDT=[jump(BTC), fall, *quiet(TOP, 2), jump(TOP), *quiet(TOP * 1.01, 4)])
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await r.hours(TO_SIGNAL + 7)
+
+    r.run(script)
+    assert sum(row.startswith("signal") for row in triggers(r)) == 2
+
+
+def test_r80_a_position_that_a_hand_enlarged_is_told_with_all_that_matters_and_keeps_its_stop(rehearse: Make) -> None:
+    """Ours is closed, the rest is somebody else's: our stop, which covers it too, stays as long as it is open."""
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: Rehearsal) -> None:
+        await to_trade(r)
+        by_hand(r, Side.BUY, Decimal("0.020"), client_id="web_1")
+        await r.seconds(120)
+        assert record(r).state is State.IDLE
+        assert [position.quantity for position in r.venue.positions()] == [Decimal("0.020")]
+        assert len(resting_stops(r)) == 1, "the rest is not left naked by us"
+        portfolio = r.running.shared.engine.portfolio()
+        assert portfolio.open_positions == 1, "it counts in every cap"
+        assert portfolio.exposure > 1_000
+        assert portfolio.open_risk > 0
+        assert await wished(r, "resume", "BTCUSDT") == ("refused", "FOREIGN_POSITION")
+        by_hand(r, Side.SELL, Decimal("0.020"), client_id="web_2")
+        await r.seconds(60)
+        assert resting_stops(r) == []
+        assert r.running.shared.engine.portfolio().open_positions == 0
+        assert await wished(r, "resume", "BTCUSDT") == ("done", None)
+
+    r.run(script)
+    [text] = told(r, "not this bot's")
+    for part in ("LONG 0.020", "a stop at", "`release BTCUSDT`", "`flatten BTCUSDT`"):
+        assert part in text
+    assert told(r, "is closed; `resume BTCUSDT`")
+    proved(r)
+
+
+def test_r80_a_position_that_a_hand_turned_is_told_to_have_no_stop(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: Rehearsal) -> None:
+        await to_trade(r)
+        (position,) = r.venue.positions()
+        by_hand(r, Side.SELL, position.quantity + Decimal("0.030"), client_id="web_1")
+        await r.seconds(120)
+        assert [each.quantity for each in r.venue.positions()] == [Decimal("-0.030")], "it is not touched"
+
+    r.run(script)
+    [text] = told(r, "not this bot's")
+    assert "SHORT 0.030" in text
+    assert "NO STOP covers it" in text
+    proved(r)
+
+
+@pytest.mark.parametrize("cancel_stop", [False, True])
+def test_a_position_that_is_released_is_the_users_until_it_is_flat(rehearse: Make, cancel_stop: bool) -> None:
+    r = rehearse(BTCUSDT=AGAIN)
+
+    async def script(r: Rehearsal) -> None:
+        await to_trade(r)
+        (before,) = r.venue.positions()
+        kind = "release cancel-stop" if cancel_stop else "release"
+        assert await wished(r, kind, "BTCUSDT") == ("done", None)
+        await r.seconds(60)
+        assert record(r).state is State.IDLE
+        assert record(r).trade is None
+        assert len(resting_stops(r)) == (0 if cancel_stop else 1)
+        await r.hours(8)
+        assert [position.quantity for position in r.venue.positions()] == [before.quantity], "it is not touched"
+        await r.restart()
+        await r.seconds(60)
+        assert [position.quantity for position in r.venue.positions()] == [before.quantity], (
+            "nor adopted by a new start"
+        )
+        assert record(r).trade is None
+        by_hand(r, Side.SELL, before.quantity)
+        await r.seconds(90)
+        assert (record(r).released, record(r).foreign, record(r).quarantine) == (None, None, None)
+        assert resting_stops(r) == []
+
+    r.run(script)
+    with open_store(r.db, mode="read") as store:
+        trade = queries.trades(store)[-1]
+    assert (trade.exit_reason, trade.flagged) == ("RELEASED", "RELEASED")
+    assert [row for row in triggers(r) if row.startswith("release")] == ["release RELEASED", "release FOREIGN_GONE"]
+    assert sum(row.startswith("signal") for row in triggers(r)) == 1
+    proved(r)
+
+
+def test_what_is_not_open_cannot_be_released(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        assert await wished(r, "release", "BTCUSDT") == ("refused", "NOTHING_OPEN")
+        assert await wished(r, "release", None) == ("refused", "SYMBOL")
+
+    r.run(script)
+
+
+def test_somebody_elses_position_can_be_released_and_then_does_not_alarm(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        by_hand(r, Side.BUY, Decimal("0.010"), client_id="mine")
+        await r.seconds(120)
+        assert record(r).quarantine.cause == "FOREIGN_POSITION"
+        assert await wished(r, "release", "BTCUSDT") == ("done", None)
+        assert record(r).quarantine is None
+        await r.hours(TO_SIGNAL + 2)
+        assert [position.quantity for position in r.venue.positions()] == [Decimal("0.010")]
+
+    r.run(script)
+    assert not [row for row in triggers(r) if row.startswith("signal")]
+    proved(r)
