@@ -41,6 +41,10 @@ class Ledger:
             return self.rows
         return [row for row in self.rows if self.shown_ms.get(row.transaction_id, 0) <= now_ms]
 
+    def hides(self, now_ms: int) -> bool:
+        """Whether the balance knows of something that no row shows yet."""
+        return any(shown_ms > now_ms for shown_ms in self.shown_ms.values())
+
     def post(
         self,
         kind: IncomeType,

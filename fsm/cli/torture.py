@@ -78,11 +78,11 @@ def torture(
     The same seed is the same run: its journal's hash is printed.
     """
     from exchange.sim.symbols import shipped_folder
+    from fsm.lab.torture.broken import ALL
     from fsm.lab.torture.fleet import Order, run_all
-    from fsm.lab.variants import VARIANTS
 
-    if variant is not None and variant not in VARIANTS:
-        raise CommandError(f"there is no variant {variant!r}", "`modelcheck --variants` lists them")
+    if variant is not None and variant not in ALL:
+        raise CommandError(f"there is no variant {variant!r}", f"there are {', '.join(ALL)}")
     first, last = seeds
     order = Order(
         seeds=tuple(range(first, last + 1)),

@@ -88,7 +88,7 @@ INVARIANTS = (
         "Halts, pauses, quarantines and high-water marks survive any restart, and a halt ends by its cause's rule.",
         {
             MODEL: ("HALT_BY_ITS_RULE", "NO_ENTRY_WHILE_BLOCKED"),
-            TORTURE: ("SURVIVES_RESTART", "NO_ENTRY_WHILE_BLOCKED"),
+            TORTURE: ("SURVIVES_RESTART", "NO_ENTRY_WHILE_BLOCKED", "LIMIT_ENDS_IN_TIME", "NO_LIMIT_ON_TRANSFER"),
             ANY: ("state_and_trade_agree", "every_row_agrees_with_the_sheet"),
         },
     ),

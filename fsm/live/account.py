@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
@@ -62,6 +63,7 @@ class AccountDesk:
         )
         self._fills_seen: dict[str, int | None] = {}
         self._in_doubt: Decimal | None = None
+        self._turn = asyncio.Lock()
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -116,7 +118,14 @@ class AccountDesk:
         self._on_limit("hit", cause.value)
 
     async def read(self) -> None:
-        """One consistent snapshot, judged against every limit (R37, R38)."""
+        """One consistent snapshot, judged against every limit (R37, R38).
+
+        One after the other: a close reads it too, and two that overlap would both count a transfer.
+        """
+        async with self._turn:
+            await self._read()
+
+    async def _read(self) -> None:
         shared = self._shared
         began_s = shared.clock.monotonic()
         account = await shared.exchange.account()

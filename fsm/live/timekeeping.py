@@ -44,7 +44,10 @@ def machine_offset_ms(clock: Clock) -> int | None:
 
 
 class Timekeeper:
-    """One for a running bot. ``suspends`` and ``steps`` count what happened since it started."""
+    """One for a running bot; its intervals are counted on the boot clock, through suspends.
+
+    ``suspends`` and ``steps`` count what happened since it started.
+    """
 
     def __init__(self, clock: ExchangeClock, books: Books, alerts: Alerts) -> None:
         self._clock = clock
@@ -52,7 +55,7 @@ class Timekeeper:
         self._alerts = alerts
         self._asleep_s = self._slept_s()
         self._apart_ms = self._wall_apart_ms()
-        self._measure_s = clock.monotonic() + MEASURE_EVERY_S
+        self._measure_s = clock.hands.boot() + MEASURE_EVERY_S
         self._told_s = float("-inf")
         self.suspends = self.steps = 0
 
@@ -72,20 +75,20 @@ class Timekeeper:
             self._suspended(slept_s)
         if abs(stepped_ms) > STEP_MS:
             self._stepped(stepped_ms)
-        if self._clock.monotonic() >= self._measure_s:
+        if self._clock.hands.boot() >= self._measure_s:
             await self._measure()
 
     async def _measure(self) -> None:
-        before = self._clock.now_ms()
-        began_s = self._clock.monotonic()
+        before_ms, boot = self._clock.now_ms(), self._clock.hands.boot
+        began_s = boot()
         try:
             await self._clock.measure()
         except ExchangeError as error:
             log.warning("time_unmeasured", reason=type(error).__name__, error=str(error))
-            self._measure_s = self._clock.monotonic() + FAILED_AGAIN_S
+            self._measure_s = boot() + FAILED_AGAIN_S
             return
-        self._measure_s = self._clock.monotonic() + MEASURE_EVERY_S
-        moved_ms = self._clock.now_ms() - before - int((self._clock.monotonic() - began_s) * 1000)
+        self._measure_s = boot() + MEASURE_EVERY_S
+        moved_ms = self._clock.now_ms() - before_ms - int((boot() - began_s) * 1000)
         if abs(moved_ms) > STEP_MS:
             which = "later" if moved_ms > 0 else "earlier"
             self._tell(
@@ -108,7 +111,7 @@ class Timekeeper:
 
     def _suspended(self, slept_s: float) -> None:
         self.suspends += 1
-        self._measure_s = self._clock.monotonic()
+        self._measure_s = self._clock.hands.boot()
         self._tell(
             "SUSPENDED",
             f"this machine was suspended for {span(int(slept_s * 1000))}: nothing was watched meanwhile but what rests "
@@ -128,7 +131,7 @@ class Timekeeper:
 
     def _tell(self, kind: str, text: str, **facts: Any) -> None:
         """In the journal each time, to the operator once an incident."""
-        clock, now_s = self._clock, self._clock.monotonic()
+        clock, now_s = self._clock, self._clock.hands.boot()
         at_ms = clock.now_ms()
         log.warning("clock", reason=kind, text=text, **facts)
         self._books.note(at_ms, kind, "CLOCK", offset_ms_now=machine_offset_ms(clock), **facts)

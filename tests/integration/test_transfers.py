@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -216,6 +217,20 @@ class TestWhatNobodyExplains:
             assert account(r).transfers == 500, "its row, which came at last, is not counted again"
 
         r.run(script)
+
+
+def test_two_readings_at_once_count_a_transfer_once(rehearse: Make) -> None:
+    """A close reads the account too, at any moment; torture found a deposit counted twice."""
+    r = rehearse(BTCUSDT=quiet(BTC, 20), latency_s=0.2)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        r.venue.deposit(Decimal(1_000))
+        r.venue.drain()
+        await asyncio.gather(*(r.running.account.try_read() for _ in range(3)))
+        assert (account(r).transfers, account(r).day.start_equity) == (1_000, 11_000)
+
+    r.run(script)
 
 
 class TestADeposit:

@@ -1,4 +1,4 @@
-"""Does what the plan says to the world around the bot: files, commands, money, another hand, disk, clock."""
+"""Does what the plan says to the world around the bot: files, commands, money, another hand, disk."""
 
 from __future__ import annotations
 
@@ -56,8 +56,6 @@ class Doings:
         self.ever_touched: set[str] = set()
         self.disk_until_s = float("-inf")
         self.disk_mended_s = float("-inf")
-        self.clock_offset_ms = 0
-        self.clock_until_ms = 0
         self.telegram_until_ms = 0
 
     # --- files --------------------------------------------------------------------------------
@@ -107,12 +105,13 @@ class Doings:
         self._post([("resume", symbol) for symbol in (*everybody, *standing)])
 
     # --- money --------------------------------------------------------------------------------
-    def money(self, what: str, amount: float) -> None:
+    def money(self, what: str, amount: float, shown_after_s: float = 0.0) -> None:
+        later_ms = int(shown_after_s * 1000)
         try:
             if what == "deposit":
-                self._venue.deposit(Decimal(int(amount)))
+                self._venue.deposit(Decimal(int(amount)), shown_after_ms=later_ms)
             else:
-                self._venue.withdraw(Decimal(int(amount)))
+                self._venue.withdraw(Decimal(int(amount)), shown_after_ms=later_ms)
         except Refusal:
             return
         finally:
@@ -206,7 +205,7 @@ class Doings:
         daemon = self._patient.daemon
         return daemon is not None and daemon.shared.engine.record(symbol).trade is not None
 
-    # --- disk, clock, messages ----------------------------------------------------------------
+    # --- disk, messages ----------------------------------------------------------------------
     def disk(self, what: str, seconds: float) -> None:
         """Real errors of SQLite: no page more, or somebody else's transaction that does not end."""
         store = self._patient.store
@@ -239,10 +238,6 @@ class Doings:
             self._window.close()
             self._window = None
 
-    def clock(self, what: Disturbance) -> None:
-        self.clock_offset_ms = int(what.amount * 1000)
-        self.clock_until_ms = self._venue.now_ms + int(what.seconds * 1000)
-
     def telegram(self, what: Disturbance) -> None:
         self._patient.trouble = what.what
         self.telegram_until_ms = self._venue.now_ms + int(what.seconds * 1000)
@@ -256,8 +251,6 @@ class Doings:
             self.disk_mended_s = self._monotonic()
             self._watchman.unreliable_until_s = max(self._watchman.unreliable_until_s, self._monotonic() + 5.0)
             self.disk_until_s = float("-inf")
-        if self.clock_offset_ms and now_ms >= self.clock_until_ms:
-            self.clock_offset_ms = 0
         if self._patient.trouble and now_ms >= self.telegram_until_ms:
             self._patient.trouble = ""
             self._tell()

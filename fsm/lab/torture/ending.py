@@ -48,7 +48,8 @@ def _mend_everything(world: World) -> None:
     world.weather.end_all()
     world.doings.mend_disk()
     world.doings.disk_until_s = float("-inf")
-    world.doings.clock_offset_ms = 0
+    world.machine.mend()
+    world.machine.lies.clear()
     world.doings.write_files()
     world.kill_switch.clear()
     world.log.append((world.venue.now_ms, "nothing goes wrong any more"))

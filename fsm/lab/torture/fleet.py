@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
+from fsm.lab.torture.broken import ALL
 from fsm.lab.torture.invariants import Violation
 from fsm.lab.torture.market import Market, market_of
 from fsm.lab.torture.plan import Plan, plan_of
 from fsm.lab.torture.run import Outcome, run
 from fsm.lab.torture.shrinking import shrink
 from fsm.lab.torture.soak import Gauge
-from fsm.lab.variants import VARIANTS
 
 DAY_S = 86_400
 
@@ -117,7 +117,7 @@ def _one(task: tuple[int, Order]) -> tuple[Outcome, Story | None]:
 
 
 def _run(plan: Plan, market: Market, order: Order, gauge: Gauge | None) -> Outcome:
-    variant = VARIANTS[order.variant] if order.variant else None
+    variant = ALL[order.variant] if order.variant else None
     if gauge is None:
         return run(plan, market, variant=variant)
     return run(plan, market, variant=variant, on_step=gauge.look)

@@ -43,6 +43,9 @@ CLAIMS: dict[str, str] = {
     "LIMITS": "when an entry leaves, positions, open risk, exposure, leverage and margin type are within config.yaml, "
     "counting what is in flight",
     "NO_ENTRY_WHILE_BLOCKED": "no signal and no entry is decided while halted, paused or quarantined",
+    "LIMIT_ENDS_IN_TIME": "a limit of a day, week or month ends only with its period on the exchange's clock, by the "
+    "operator, or because it was hit by a transfer, whatever becomes of this machine's clocks",
+    "NO_LIMIT_ON_TRANSFER": "no limit is hit by money that only came or went, however late the ledger shows it",
     "STOP_KEPT": "the last live stop of an open position of ours is never cancelled by us",
     "OURS_ONLY": "only orders of ours are cancelled",
     "FLAT_IS_FLAT": "a trade is booked only when nothing of it is open",

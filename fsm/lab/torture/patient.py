@@ -14,15 +14,17 @@ from fsm.config import Config, read_environment, read_settings
 from fsm.core.records import AccountRecord, SymbolRecord
 from fsm.lab.torture.front import Front
 from fsm.lab.torture.invariants import Watchman, same_records
+from fsm.lab.torture.machine import Machine
 from fsm.lab.torture.tortured_port import KillSwitch
+from fsm.live.alerts import Alerts
 from fsm.live.assembly import assemble
-from fsm.live.clock import DrivenClock
 from fsm.live.daemon import Daemon
 from fsm.live.delivery import Delivery
 from fsm.live.fence import Background
 from fsm.live.messenger import Message, NotDelivered, Tally
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
+from fsm.live.timekeeping import Timekeeper, first_measured
 from fsm.live.watch import ProtectionTimes
 from rules.load import Ruleset, parse_rules
 from rules.yaml_source import SourceError, parse_source
@@ -64,7 +66,7 @@ class Pen:
 class Patient:
     """``files`` holds config.yaml and rules.yaml, which are read at each start and watched while it runs."""
 
-    def __init__(self, folder: Path, front: Front, clock: DrivenClock, watchman: Watchman, kill: KillSwitch) -> None:
+    def __init__(self, folder: Path, front: Front, machine: Machine, watchman: Watchman, kill: KillSwitch) -> None:
         self.db = folder / "torture.sqlite"
         self.config_path = folder / "config.yaml"
         self.rules_path = folder / "rules.yaml"
@@ -75,7 +77,7 @@ class Patient:
         self.messenger: Pen | None = None
         self.trouble = ""
         self._front = front
-        self._clock = clock
+        self._machine = machine
         self._watchman = watchman
         self._kill = kill
         self._lock = ProcessLock(self.db)
@@ -100,26 +102,30 @@ class Patient:
             self._lock.release()
             raise
         self.starts += 1
-        self.store = open_store(self.db, mode="write", at_ms=self._clock.now_ms(), busy_ms=BUSY_MS)
+        at_ms = self._machine.true_ms()
+        self.store = open_store(self.db, mode="write", at_ms=at_ms, busy_ms=BUSY_MS)
         self.store.connection.pragma("synchronous", SYNCHRONOUS_OFF)
-        self.store.bind(environment="sim", account=None, at_ms=self._clock.now_ms(), database_id=DATABASE_ID)
+        self.store.bind(environment="sim", account=None, at_ms=at_ms, database_id=DATABASE_ID)
         self._task = asyncio.create_task(self._live(config, rules, self.store))
 
     async def _live(self, config: Config, rules: Ruleset, store: Store) -> None:
         messenger, mouth = Pen(self.trouble), self._front.mouth()
         self.messenger = messenger
+        clock, run_id = self._machine.process(mouth.exchange.server_time_ms), f"run{self.starts}"
+        await first_measured(clock)
 
         def background(shared: Shared) -> list[Background]:
-            delivery = Delivery(AlertBox(store), messenger, shared.in_force, self._clock, Tally())
-            return [delivery.run, *mouth.background(shared)]
+            delivery = Delivery(AlertBox(store), messenger, shared.in_force, clock, Tally())
+            alerts = Alerts(lambda: shared.in_force.settings, run_id)
+            return [delivery.run, Timekeeper(clock, shared.books, alerts).run, *mouth.background(shared)]
 
         daemon = await assemble(
             config=config,
             rules=rules,
             store=store,
-            run_id=f"run{self.starts}",
+            run_id=run_id,
             exchange=mouth.exchange,
-            clock=self._clock,
+            clock=clock,
             on_step=self._watchman.stepped,
             background=background,
             times=self.times,

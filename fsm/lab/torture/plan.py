@@ -156,8 +156,17 @@ def _book(chance: Random, symbols: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _clock(chance: Random, symbols: tuple[str, ...]) -> dict[str, Any]:
-    jump_s = chance.choice((-3_600.0, -60.0, -2.0, 2.0, 60.0, 3_600.0))
-    return {"amount": jump_s, "seconds": chance.choice((5.0, 60.0, 900.0))}
+    """Set (hours, for a while or for good), slow or fast (millionths), suspended, paused, or an exchange that errs."""
+    what = chance.choice(("set", "set", "drift", "suspend", "pause", "lies"))
+    hours = chance.choice((-9_600.0, -40.0, -16.0, -1.0, -0.001, 0.001, 1.0, 16.0, 40.0, 800.0))
+    match what:
+        case "set":
+            return {"what": what, "amount": hours, "seconds": chance.choice((0.0, 8.0, 900.0, 86_400.0))}
+        case "drift":
+            return {"what": what, "amount": chance.choice((-500.0, -50.0, 50.0, 500.0))}
+        case "lies":
+            return {"what": what, "amount": hours, "count": chance.choice((1, 2, 3))}
+    return {"what": what, "seconds": chance.choice((3.0, 60.0, 3_600.0, 28_800.0, 144_000.0))}
 
 
 def _disk(chance: Random, symbols: tuple[str, ...]) -> dict[str, Any]:
@@ -181,7 +190,9 @@ def _command(chance: Random, symbols: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _money(chance: Random, symbols: tuple[str, ...]) -> dict[str, Any]:
-    return {"what": chance.choice(("deposit", "withdraw")), "amount": float(chance.choice((10, 100, 1_000)))}
+    """``seconds``: so much later than the balance does the ledger show it."""
+    what, amount = chance.choice(("deposit", "withdraw")), float(chance.choice((10, 100, 1_000)))
+    return {"what": what, "amount": amount, "seconds": chance.choice((0.0, 0.0, 1.0, 5.0, 20.0, 60.0))}
 
 
 def _hand(chance: Random, symbols: tuple[str, ...]) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from typing import Any
 from exchange.sim.venue import Venue
 from fsm.config import Settings
 from fsm.core.records import State
+from fsm.lab.torture.account_judge import AccountJudge
 from fsm.lab.torture.doings import Doings
 from fsm.lab.torture.front import FRONTS, Front
 from fsm.lab.torture.invariants import Watchman
 from fsm.lab.torture.judge import AGAIN_S, EVERYBODY
+from fsm.lab.torture.machine import Machine
 from fsm.lab.torture.market import Market
 from fsm.lab.torture.patient import RESTART_S, Patient
 from fsm.lab.torture.plan import HOUR_MS, MINUTE_MS, Disturbance, Plan
@@ -28,6 +30,7 @@ from fsm.lab.torture.tortured_port import KillSwitch
 from fsm.live.clock import DrivenClock
 from fsm.live.virtual_time import VirtualLoop
 from rules.yaml_source import SourceError
+from store.database import Store, open_store
 from store.errors import JournalError, StoreError
 
 TICK_MS = 15 * MINUTE_MS
@@ -59,11 +62,12 @@ class World:
             depth_usdt=None if plan.depth_usdt is None else Decimal(plan.depth_usdt),
         )
         self.kill_switch = KillSwitch()
-        self.clock = DrivenClock(lambda: self.venue.now_ms + self.doings.clock_offset_ms)
+        self.machine = Machine(lambda: self.venue.now_ms)
+        signs = DrivenClock(lambda: self.venue.now_ms)
         self.watchman = Watchman(self.venue, self._monotonic, self._is_committed)
-        self.front: Front = FRONTS[plan.client](plan, market, self.venue, self.clock, self.watchman, self.kill_switch)
+        self.front: Front = FRONTS[plan.client](plan, market, self.venue, signs, self.watchman, self.kill_switch)
         self.weather = self.front.weather
-        self.patient = Patient(folder, self.front, self.clock, self.watchman, self.kill_switch)
+        self.patient = Patient(folder, self.front, self.machine, self.watchman, self.kill_switch)
         base = Settings(version=1, symbols={}).plain()
         self.doings = Doings(plan, base, self.venue, self.front, self.patient, self.watchman, self._monotonic)
         self._down_s = 0.0
@@ -74,6 +78,7 @@ class World:
         self.vigil = False
         self.log: list[tuple[int, str]] = []
         self._reader: Any = None
+        self.limits = AccountJudge(self.venue, self.watchman.check, self._journal)
 
     def _monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -84,12 +89,13 @@ class World:
 
     def _is_committed(self, client_id: str) -> bool:
         """As another process reads the database."""
-        from store.database import open_store
-
         if self._reader is None:
             self._reader = open_store(self.patient.db, mode="read")
         asked = "SELECT 1 FROM intents WHERE client_id = ? ORDER BY rowid DESC LIMIT 1"  # the newest are asked for
         return self._reader.connection.execute(asked, (client_id,)).fetchone() is not None
+
+    def _journal(self) -> Store:
+        return open_store(self.patient.db, mode="read")
 
     def close(self) -> None:
         if self._reader is not None:
@@ -121,7 +127,7 @@ class World:
             case "fault" | "outage" | "trigger" | "stream" | "lag" | "book":
                 self.weather.arm(what)
             case "clock":
-                self.doings.clock(what)
+                self._clock(what)
             case "disk":
                 self.doings.disk(what.what, what.seconds)
             case "telegram":
@@ -133,7 +139,7 @@ class World:
             case "round":
                 self.doings.round()
             case "money":
-                self.doings.money(what.what, what.amount)
+                self.doings.money(what.what, what.amount, what.seconds)
             case "hand":
                 self.doings.hand(what.what, what.symbol)
             case "kill" if what.what == "now":
@@ -191,10 +197,11 @@ class World:
         patient, daemon = self.patient, self.patient.daemon
         if not patient.is_alive or daemon is None or not daemon.started.is_set():
             return True
-        if self.weather.is_brief() or self.doings.disk_is_failing or self.front.is_paused():
+        late_rows = self.venue.state.ledger.hides(self.venue.now_ms)
+        if self.weather.is_brief() or self.doings.disk_is_failing or self.front.is_paused() or late_rows:
             return True
         settle_ms = daemon.shared.in_force.settings.market_data.settle_delay_ms
-        closed_ms = (self.clock.now_ms() - settle_ms) // HOUR_MS * HOUR_MS
+        closed_ms = (self.venue.now_ms - settle_ms) // HOUR_MS * HOUR_MS
         if (daemon.schedule.decided_ms or closed_ms) < closed_ms:
             return True
         if not all(lane.quiet.is_set() for lane in daemon.lanes.values()):
@@ -236,6 +243,21 @@ class World:
         until_ms = min(self.venue.now_ms + int(seconds * 1000), self.plan.end_ms)
         while self.venue.now_ms < until_ms:
             self.front.advance(until_ms)
+
+    def _clock(self, what: Disturbance) -> None:
+        """This machine's clocks go wrong, or the exchange tells a wrong time once or twice."""
+        match what.what:
+            case "set":
+                self.machine.set_wall(what.amount, what.seconds)
+            case "drift":
+                self.machine.drift(what.amount)
+            case "lies":
+                self.machine.lies = [int(what.amount * HOUR_MS) * factor for factor in (1, -2, 5)][: what.count]
+            case "suspend" | "pause":
+                began_ms = self.venue.now_ms
+                self._move_on(what.seconds)
+                passed_s = (self.venue.now_ms - began_ms) / 1000
+                (self.machine.slept if what.what == "suspend" else self.machine.stood_still)(passed_s)
 
     def _freeze(self, seconds: float) -> None:
         """As SIGSTOP: market and real time go on, and the bot with all its deadlines stands still."""
@@ -297,15 +319,18 @@ class World:
 
     def _look(self) -> None:
         self.doings.passed()
+        self.machine.passed()
         self.weather.passed()
         now_s = self._monotonic()
         failed_lately = self.doings.disk_is_failing or now_s - self.doings.disk_mended_s < LAST_WORDS_S
         self.watchman.database_fails = self.watchman.database_fails and failed_lately
         fair = self.weather.is_fair() and not self.doings.disk_is_failing and self.patient.has_started
-        fair = fair and not self.doings.clock_offset_ms and now_s - self.weather.touched_s > 1.0
+        fair = fair and self.machine.is_right and now_s - self.weather.touched_s > 1.0
         if not fair:
             self._fair_since_s = float("inf")
         elif self._fair_since_s == float("inf"):
             self._fair_since_s = now_s
         self.watchman.look(fair_since_s=self._fair_since_s)
+        if self.patient.daemon is not None:
+            self.limits.look(self.patient.daemon.shared)
         self._on_step(self)
