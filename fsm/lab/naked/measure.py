@@ -16,7 +16,14 @@ from exchange.sim.nakedness import Ending
 from fsm.core.arithmetic import MONEY
 from fsm.lab.naked.menu import ROWS
 from fsm.lab.naked.scene import Scene
-from fsm.lab.naked.tally import SAME_FORM_MAX, STUCK_S_MAX, Sample, Tally
+from fsm.lab.naked.tally import (
+    ENTERED_UNPROVED_MAX,
+    SAME_FORM_MAX,
+    STOPS_REFUSED_MAX,
+    STUCK_S_MAX,
+    Sample,
+    Tally,
+)
 from fsm.lab.torture.patient import quiet_logs
 from fsm.live.virtual_time import run_virtually
 
@@ -170,5 +177,11 @@ def _violations(scene: Scene, tally: Tally, samples: list[Sample], share: float 
         yield f"a close that did not close was sent {tally.same_form_max} times in the same form"
     if scene.row.rising and tally.stuck_s_max > STUCK_S_MAX:
         yield f"a trade went on for {tally.stuck_s_max:.0f} s after its position was gone"
-    if tally.positions < order.positions:
+    if scene.row.rising and tally.stops_refused_max > STOPS_REFUSED_MAX:
+        yield f"the stop of a position that was gone was sent {tally.stops_refused_max} times"
+    if scene.row.stays_halted:
+        rounds = sum(count > 0 for count in tally.entered)
+        if rounds > ENTERED_UNPROVED_MAX or sum(tally.entered[1:]) > 1:
+            yield f"entries in {rounds} rounds ({tally.entered}) though no stop was ever confirmed"
+    elif tally.positions < order.positions:
         yield f"only {tally.positions} of {order.positions} positions were opened"

@@ -11,6 +11,7 @@ from exchange.sim.server.gateway import Answer
 from exchange.sim.server.memory import Asked, Blow, Broken
 from fsm.lab.naked.acts import Acts
 from fsm.lab.naked.stroke import (
+    ALGO,
     HURRY_S,
     Ban,
     Both,
@@ -58,6 +59,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     must_protect: bool = False
     rising: bool = False
     changes_form: bool = False
+    stays_halted: bool = False
     waits_s: float = 30.0
 
 
@@ -157,6 +159,12 @@ def _too_large(chance: Random, asked: Asked) -> Blow:
 LARGEST = 200.0
 
 
+def _route_gone(scene: Scene, acts: Acts) -> Stroke:
+    """Nor is a probe, so that the route cannot be proved while flat."""
+    silent: Make = lambda chance, asked: Blow(broken=Broken.SILENT)  # noqa: E731 - a row's shape
+    return OnWire(scene, silent, moment="stop", which=lambda asked: asked.what == f"POST {ALGO}", count=1_000_000)
+
+
 def _mixed(scene: Scene, acts: Acts) -> Stroke:
     first, second = scene.chance.sample(MIXABLE, 2)
     by_name = {row.name: row for row in ROWS}
@@ -220,9 +228,9 @@ ROWS: tuple[Row, ...] = (
         make=_each(lambda chance, asked: Blow(), is_entry, moment="entry", stream_late_s=3.0), must_protect=True),
     Row(name="position-lags", says="the position lags behind its fill: two stops are refused with -4509",
         make=_each(_instead(NEEDS_POSITION), is_stop, count=2), must_protect=True),
-    Row(name="stop-refused", says="every stop is refused with -2021, and reads take up to two seconds longer",
-        make=lambda scene, acts: HardToClose(scene, WOULD_TRIGGER, read_s=scene.chance.uniform(0.8, 2.0)),
-        round_trip_s=2.0),
+    Row(name="stop-refused", says="every stop is refused with -2021, and reads take up to four seconds longer",
+        make=lambda scene, acts: HardToClose(scene, WOULD_TRIGGER, read_s=scene.chance.uniform(0.8, 4.0)),
+        round_trip_s=4.0),
     Row(name="close-expires", says="every stop is refused, and the first three closes expire unfilled",
         make=lambda scene, acts: HardToClose(scene, WOULD_TRIGGER, unfilled=3), changes_form=True),
     Row(name="close-too-large", says="every stop is refused, and closes above a lowered largest lot are too",
@@ -245,6 +253,8 @@ ROWS: tuple[Row, ...] = (
     Row(name="commit-30s", says="the commit after a fill takes 30 s",
         make=lambda scene, acts: StalledCommit(scene, 30.0)),
     Row(name="suspended-10s", says="the process stands still for 10 s right after a fill",
-        make=lambda scene, acts: Standstill(scene, 10.0, after_s=0.05)),
+        make=lambda scene, acts: Standstill(scene, 10.0, after_s=0.0)),
+    Row(name="route-gone", says="no request for a stop is answered any more, for hours", make=_route_gone,
+        stays_halted=True),
     Row(name="mixed", says="two faults of the others at once, by chance", make=_mixed, is_pause=True, round_trip_s=2.6),
 )  # fmt: skip

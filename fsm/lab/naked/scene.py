@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from exchange.errors import Refusal
 from exchange.sim.nakedness import Naked
 from exchange.sim.path import Quote
 from exchange.sim.server.gateway import Answer, Gateway
@@ -22,7 +23,7 @@ from fsm.core.records import State
 from fsm.lab.naked.acts import Acts
 from fsm.lab.naked.market import BEYOND_TARGETS, config, emulator_of, rules, symbols_of
 from fsm.lab.naked.menu import Row
-from fsm.lab.naked.stroke import ByHand, Stroke, is_close
+from fsm.lab.naked.stroke import ByHand, Stroke, is_close, is_stop
 from fsm.lab.naked.tally import Tally
 from fsm.lab.torture.judge import Judge
 from fsm.lab.wire.line import Line
@@ -30,6 +31,7 @@ from fsm.lab.wire.words import answer_tells, event_tells
 from fsm.live.assembly import assemble
 from fsm.live.clock import DrivenClock
 from fsm.live.daemon import Daemon
+from fsm.live.lifeline import BEAT_S
 from fsm.live.virtual_time import VirtualLoop
 from store.database import Store, open_store
 from store.errors import WriteFailed
@@ -121,6 +123,21 @@ class Scene:
         self.tally.stood_still(loop.time(), loop.time() + seconds)
         loop.jump(seconds)
 
+    def held_up(self, seconds: float) -> None:
+        """The thread beside the loop has a client of its own: here its requests arrive at once."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        lifeline, until_s = self.daemon.shared.lifeline, loop.time() + seconds
+        lifeline.beat(loop.time())
+        while loop.time() < until_s:
+            loop.jump(min(BEAT_S, until_s - loop.time()))
+            for stop in lifeline.due(loop.time()):
+                self._moment()
+                with suppress(Refusal):
+                    self.emulator.write(lambda request=stop.request: self.emulator.venue.place_algo(request))  # type: ignore[misc]
+                    lifeline.rests(stop)
+        lifeline.beat(loop.time())
+
     # --- the weather --------------------------------------------------------------------------
     def befalls(self, asked: Asked) -> Blow | None:
         self.requests += 1
@@ -132,6 +149,8 @@ class Scene:
 
     def answered(self, asked: Asked, answer: Answer | None) -> None:
         answer_tells(self.judge, asked, answer)
+        if is_stop(asked) and answer is not None and answer.status != 200:
+            self.tally.stops_refused[asked.symbol] += 1
         if is_close(asked):
             self.tally.closed(asked, answer, self.now_s())
 
@@ -202,14 +221,18 @@ class Scene:
             rounds += 1
             await self._forward()
             self.tally.begin_round()
-            self.stroke = self.row.make(self, self.acts)
+            if not (self.row.stays_halted and self.stroke.began_s is not None):
+                self.stroke = self.row.make(self, self.acts)
             await self._watch()
             if self.row.rising:
                 await self._forward()
                 await self._watch()
             self.tally.end_round(self.row, self.stroke)
-            self.stroke = Stroke(self)
+            if not self.row.stays_halted:
+                self.stroke = Stroke(self)
             await self._rest()
+            if self.tally.is_halted(self.row):
+                return
 
     async def _forward(self) -> None:
         """To shortly before candles are read: both clocks, in pieces."""
@@ -262,13 +285,17 @@ class Scene:
             for symbol in self.symbols:
                 self.acts.close(symbol)
             await self._until_flat()
+        if not self.row.stays_halted:
+            self._resume()
+        await asyncio.sleep(3.0)
+
+    def _resume(self) -> None:
         with open_store(self._db, mode="post") as post:
             inbox, engine = Inbox(post), self.daemon.shared.engine
             standing = [r.symbol for r in engine.machines.records() if r.halt or r.paused or r.quarantine]
             everybody: list[str | None] = [None] if engine.account.halt or engine.account.paused else []
             for name in (*everybody, *standing):
                 inbox.post("resume", name, "cli", self.clock.now_ms())
-        await asyncio.sleep(3.0)
 
     async def _until_flat(self) -> None:
         until_s = self.now_s() + REST_S_MAX

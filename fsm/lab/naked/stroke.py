@@ -36,7 +36,11 @@ class Scene(Protocol):
         ...
 
     def pass_by(self, seconds: float) -> None:
-        """Time passes and the process stands still."""
+        """Time passes and the whole process stands still."""
+        ...
+
+    def held_up(self, seconds: float) -> None:
+        """Time passes and the loop stands still; what has a thread of its own goes on."""
         ...
 
 
@@ -250,7 +254,7 @@ class StalledCommit(Stroke):
         if self._is_due and self.began_s is None:
             self.began_s = self.scene.now_s()
             self.scene.struck("")
-            self.scene.pass_by(self._seconds)
+            self.scene.held_up(self._seconds)
             self.over_s = self.scene.now_s()
 
 

@@ -31,6 +31,13 @@ AGAIN_S = 0.5
 
 PROBE_S_MAX, BAN_PROBE_S = 10.0, 120.0
 SAME_FORM_MAX = 2
+STOPS_REFUSED_MAX = 2
+"""A stop whose position has gone is refused once; one more may have been under way."""
+
+ROUNDS_UNPROVED = 6
+ENTERED_UNPROVED_MAX = 2
+"""Rounds with real entries, of so many, where no stop is ever confirmed: the first, and one of the smallest size."""
+
 STUCK_S_MAX = 6.0
 """A trade whose position is gone is over within a look at what is held, and a moment."""
 
@@ -63,6 +70,8 @@ class Tally:
         self.late_first: list[float] = []
         self.same_form_max = 0
         self.stuck_s_max = 0.0
+        self.stops_refused_max = 0
+        self.entered: list[int] = []
         self.begin_round()
 
     def begin_round(self) -> None:
@@ -73,6 +82,7 @@ class Tally:
         self._closes: list[tuple[str, float]] = []
         self._forms: Counter[tuple[str, ...]] = Counter()
         self._asked_s: list[float] = []
+        self.stops_refused: Counter[str] = Counter()
         self._flat_s: dict[str, float] = {}
 
     # --- what happens -------------------------------------------------------------------------
@@ -109,9 +119,15 @@ class Tally:
         since_s = self._flat_s.setdefault(symbol, now_s)
         self.stuck_s_max = max(self.stuck_s_max, now_s - since_s)
 
+    def is_halted(self, row: Row) -> bool:
+        """The route is not proved: rounds in which nothing enters say all there is to say."""
+        return row.stays_halted and len(self.entered) >= ROUNDS_UNPROVED
+
     # --- what it comes to ---------------------------------------------------------------------
     def end_round(self, row: Row, stroke: Stroke) -> None:
-        self.positions += sum(naked.cause is Cause.FILLED for naked, _ in self._ended)
+        self.entered.append(sum(naked.cause is Cause.FILLED for naked, _ in self._ended))
+        self.positions += self.entered[-1]
+        self.stops_refused_max = max([self.stops_refused_max, *self.stops_refused.values()])
         self.struck_naked += len(self._strikes)
         self.struck_covered += len(self._covered)
         self.same_form_max = max([self.same_form_max, *self._forms.values()])
