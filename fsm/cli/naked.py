@@ -23,26 +23,42 @@ POSITIONS = 1_000
 @click.option("--only", "only", multiple=True, metavar="ROW", help="only this row; may be repeated")
 @click.option("--seed", type=click.IntRange(0), default=1, help="chooses when what strikes (default 1)")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, help="processes (default 1)")
+@click.option("--variant", metavar="NAME", help="measure this deliberately broken bot, on the row that catches it")
 @click.option("--list", "listed", is_flag=True, help="list the rows")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="write the result into this page of docs")
-def naked(positions: int, only: tuple[str, ...], seed: int, jobs: int, listed: bool, page: Path | None) -> None:
+def naked(
+    positions: int, only: tuple[str, ...], seed: int, jobs: int, variant: str | None, listed: bool, page: Path | None
+) -> None:
     """Open thousands of positions, let each fault of the menu strike, and measure the time without a stop at the
     exchange itself; exit 4 where it was longer than it may be.
     """
     from fsm.lab.naked.measure import Order, measure
     from fsm.lab.naked.menu import ROWS
+    from fsm.lab.naked.variants import VARIANTS
 
     names = tuple(row.name for row in ROWS)
+    if variant is not None and variant not in VARIANTS:
+        raise CommandError(f"there is no variant {variant!r}", "`naked --list` names them")
     if listed:
         output.table(("row", "what goes wrong"), [(row.name, row.says) for row in ROWS])
+        output.table(
+            ("broken bot", "what is wrong with it", "caught by"),
+            [(name, caught.variant.fault, caught.row) for name, caught in VARIANTS.items()],
+        )
         return
     unknown = [name for name in only if name not in names]
     if unknown:
         raise CommandError(f"there is no row {unknown[0]!r}", "`naked --list` names them")
-    order = Order(positions=positions, rows=only or names, seed=seed, jobs=jobs)
+    order = Order(
+        positions=positions,
+        rows=only or ((VARIANTS[variant].row,) if variant else names),
+        seed=seed,
+        jobs=jobs,
+        variant=variant,
+    )
     as_json = current().json
     summary = measure(order, lambda result, done: _tell(result, as_json=as_json))
-    if page is not None:
+    if page is not None and variant is None:
         from fsm.lab.naked.page import write_page
 
         write_page(page, order, summary)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from fsm.cli.app import app
+from fsm.lab.naked.measure import Order, one
 from fsm.lab.naked.menu import ROWS
 from fsm.lab.naked.page import BEGIN, END
+from fsm.lab.naked.variants import VARIANTS
 
 
 def naked(*args: str) -> Result:
@@ -43,3 +46,12 @@ def test_every_row_has_a_name_of_its_own_and_says_what_goes_wrong() -> None:
     assert listed.exit_code == 0
     assert all(row.name in listed.output for row in ROWS)
     assert naked("--only", "no-such-row").exit_code == 2
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_broken_bot_is_caught_by_its_row_and_the_whole_one_is_not(name: str) -> None:
+    """A thermometer that cannot rise measures nothing."""
+    row = VARIANTS[name].row
+    order = Order(positions=15, rows=(row,), symbols=5)
+    assert one(order, row).violations == ()
+    assert one(Order(positions=15, rows=(row,), symbols=5, variant=name), row).violations

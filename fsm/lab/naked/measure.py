@@ -24,7 +24,9 @@ from fsm.lab.naked.tally import (
     Sample,
     Tally,
 )
+from fsm.lab.naked.variants import VARIANTS
 from fsm.lab.torture.patient import quiet_logs
+from fsm.lab.variants import Variant, broken
 from fsm.live.virtual_time import run_virtually
 
 SYMBOLS = 20
@@ -45,6 +47,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     jobs: int = 1
     symbols: int = SYMBOLS
+    variant: str | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +120,7 @@ def one(order: Order, name: str) -> Result:
     row = next(row for row in ROWS if row.name == name)
     began_s = time.process_time()
     rounds_max = ROUNDS_FACTOR * -(-order.positions // order.symbols)
-    with tempfile.TemporaryDirectory(prefix="naked-") as folder, localcontext(MONEY):
+    with tempfile.TemporaryDirectory(prefix="naked-") as folder, localcontext(MONEY), broken(_broken(order)):
         scene: Scene | None = None
 
         async def play() -> tuple[Scene, float]:
@@ -131,6 +134,10 @@ def one(order: Order, name: str) -> Result:
 
         played, simulated_s = run_virtually(play())
     return _result(played, simulated_s, time.process_time() - began_s, order)
+
+
+def _broken(order: Order) -> Variant | None:
+    return VARIANTS[order.variant].variant if order.variant else None
 
 
 def _result(scene: Scene, simulated_s: float, cpu_s: float, order: Order) -> Result:

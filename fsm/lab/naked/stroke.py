@@ -20,6 +20,9 @@ OPEN_ALGOS = "/fapi/v1/openAlgoOrders"
 HURRY_S = 0.75
 """A request without an answer for so long is sent again while its position is naked; so long a silence does not end."""
 
+HEARD_S = 0.1
+"""What leaves within this time after the first refusal knew nothing of it yet."""
+
 Which = Callable[[Asked], bool]
 Make = Callable[[Random, Asked], Blow]
 
@@ -194,7 +197,7 @@ class Ban(Stroke):
             if self.first_after_s is None:
                 self.first_after_s = now_s
             return None
-        elif self._which(asked) and self.over_s is not None and self._grows:
+        elif self._which(asked) and self.over_s is not None and self._grows and now_s > self.began_s + HEARD_S:
             longest_s = self.began_s + self._seconds + self.LONGEST_S
             self.over_s = min(self.over_s + self.LONGER_S, max(longest_s, self.over_s))
         if not self._which(asked):
