@@ -158,7 +158,7 @@ async def _traded(stepper: Stepper, commits: Commits, close_ms: int, trades: int
             raise SystemExit(f"the candles are over after {len(times)} of {trades} trades: some signals were not taken")
         await stepper.close(close_ms)
         asked_s = time.monotonic()
-        await shared.exchange.hedge_mode()
+        await shared.exchange.symbol_config(next(iter(PRICES)))
         round_trips.append((time.monotonic() - asked_s) * 1000)
     found, shares = sorted(times), sorted(commits.shares_ms)
     return {
