@@ -159,6 +159,14 @@ def _explanation(store: Store, symbol: str, stretch: Stretch, rules: SymbolRules
     )
 
 
+IN_WORDS = {
+    "PROTECTION_UNPROVED": ": a position got no stop in time, and it is not proved again yet that one can be placed",
+    "PROTECTION_TRIAL": ": a small position in another symbol is to show first that a stop can be placed",
+    "PROTECTION": ": positions got no stop in time twice, with none confirmed between; it lasts until `resume`",
+    "CLOSE_UNRESOLVED": ": a closing order that nobody heard of could still arrive; it ends by itself within a minute",
+}
+"""Reasons that a word does not explain."""
+
 # --- in words -----------------------------------------------------------------------------------------
 
 
@@ -171,7 +179,8 @@ def _summary(stretch: Stretch, reasons: Why, record: SymbolRecord) -> str:
             return f"{reasons.summary}; refused by {refused.name}: found {found}, needed {refused.limit}"
         case "BLOCKED":
             until = f" until {_utc(record.cooldown_until_ms)}" if stretch.reason == "COOLDOWN" else ""
-            return f"no entry is looked for: {stretch.reason}{until}"
+            words = IN_WORDS.get(stretch.reason, "")
+            return f"no entry is looked for: {stretch.reason}{until}{words}"
         case "HALTED":
             since = f" since {_utc(record.halt.since_ms)}" if record.halt else ""
             return f"halted{since}: {stretch.reason}"

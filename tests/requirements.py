@@ -86,6 +86,8 @@ PROMISES = {
     58: "Any word of a fill, also while the entry's own answer is outstanding, starts the deadline and sends the stop.",
     59: "A position that goes while its stop moves or is placed costs one refusal and one look; that it is gone is "
     "believed only with its closing fills or a second source, and until then its stop goes on being tried.",
+    60: "After a position that got no stop nothing is entered before it is proved again that one can be placed, with "
+    "the smallest size where only a fill can show it; a second time, no stop confirmed between, halts the account.",
     61: "A refusal is lasting only by its nature; every other one is tried again, with pauses, and told once.",
     62: "A close never leaves again in the form that failed: it changes until it is through, and is told once.",
     63: "A symbol with a trade of ours is managed to its end, whatever config.yaml, exchangeInfo or its brackets "

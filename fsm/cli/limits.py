@@ -85,7 +85,25 @@ def _account(store: Store) -> dict[str, Any]:
 
     row = queries.account(store)
     record = {} if row is None else msgspec.json.decode(row.record_json)
-    return {"halt": record.get("halt"), "breach": record.get("breach"), "paused": bool(record.get("paused"))}
+    return {
+        "halt": record.get("halt"),
+        "breach": record.get("breach"),
+        "paused": bool(record.get("paused")),
+        "route": record.get("route"),
+    }
+
+
+def route_in_words(doubt: Mapping[str, Any]) -> str:
+    """Why a position that got no stop holds entries up, and until when (R60)."""
+    waits = {
+        "": "until a test while flat shows that stops can be placed",
+        "ROUTE_WORKS": "one of the smallest size at a time, until a stop is confirmed",
+        "PROVED": "allowed since a test, halted if the next position gets none either",
+    }
+    since = shown(doubt["since_ms"])
+    return (
+        f"{doubt['symbol']} got no stop at {since} UTC ({doubt['reason']}): {waits.get(doubt['proof'], doubt['proof'])}"
+    )
 
 
 def _budget(name: str, given: Mapping[str, Any], period: str) -> dict[str, Any]:
@@ -124,6 +142,7 @@ def _configured(options: Options) -> dict[str, Any]:
         "halt": None,
         "breach": None,
         "paused": False,
+        "route": None,
     }
 
 
@@ -175,6 +194,8 @@ def _obstacles(found: Mapping[str, Any]) -> Iterator[str]:
     if found["unexplained"] is not None and found["daemon_running"]:
         gone = abs(Decimal(found["unexplained"]))
         yield f"{gone:,.2f} USDT are gone and not explained yet: looked up, for two minutes at most"
+    if found["route"] is not None:
+        yield route_in_words(found["route"])
     if found["paused"]:
         yield "paused by the operator, until `resume`"
 

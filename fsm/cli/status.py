@@ -11,6 +11,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.errors import CommandError, Exit
+from fsm.cli.limits import route_in_words
 from fsm.cli.options import command, current
 from fsm.cli.times import shown
 
@@ -56,6 +57,8 @@ def _require_alive(path: Path) -> None:
 
 
 def _found(path: Path) -> dict[str, Any]:
+    import msgspec
+
     from fsm.live.accepted import waiting
     from store import queries
     from store.database import open_store
@@ -84,6 +87,7 @@ def _found(path: Path) -> dict[str, Any]:
             "halt_cause": account.halt_cause if account else None,
             "halt_since_ms": account.halt_since_ms if account else None,
             "paused": account.paused if account else False,
+            "route": msgspec.json.decode(account.record_json).get("route") if account else None,
         },
         "clock": {"offset_ms": clock.offset_ms, "measured_ms": clock.measured_ms} if clock and pid else None,
         "positions": len(positions),
@@ -146,6 +150,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "highest equity", f"{account['equity_high']:,.2f} USDT"
     if account["halt_cause"]:
         yield "halted", f"{account['halt_cause']} since {shown(account['halt_since_ms'])} UTC"
+    if account["route"]:
+        yield "stops", route_in_words(account["route"])
     if account["paused"]:
         yield "paused", "by the operator"
     yield "open positions", found["positions"]

@@ -32,6 +32,8 @@ def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setti
             return _exit(record, event, setting)
         case "release":
             return release(record, event, setting)
+        case "withdraw":
+            return _withdraw(record, event)
         case "quarantine":
             if record.quarantine is not None:
                 return None
@@ -93,6 +95,12 @@ def _halt(record: SymbolRecord, event: Commanded) -> Move | None:
     if record.state is State.SIGNALLED:
         after = replace(after, trade=None)
     return move(Trigger.HALT, event.cause, after, intents=_stop_entering(record))
+
+
+def _withdraw(record: SymbolRecord, event: Commanded) -> Move | None:
+    """A LIMIT entry that waits is taken back; nothing else changes."""
+    intents = _stop_entering(record)
+    return move(Trigger.SWEEP, event.cause, record, intents=intents) if intents else None
 
 
 def _stop_entering(record: SymbolRecord) -> tuple[Intent, ...]:

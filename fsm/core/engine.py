@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
+from fsm.core import route
 from fsm.core.closing import begin_flatten
 from fsm.core.deciding import Reading, read_candle
 from fsm.core.events import CandleClosed, Commanded, EquityRead, SetupEnded, SymbolEvent, SymbolObserved
@@ -119,6 +120,7 @@ class Engine:
             open_risk=sum((held.risk for held in committed), ZERO),
             exposure=sum((held.notional for held in committed), ZERO),
             blocked=self._blocked(symbol),
+            trial=route.is_trial(self.account),
         )
 
     def _blocked(self, symbol: str) -> str:
@@ -126,6 +128,9 @@ class Engine:
             return self.account.halt.cause
         if self.account.paused:
             return "PAUSED"
+        doubted = route.blocked(self.account, self._awaits_stop(symbol))
+        if doubted:
+            return doubted
         if self._blocked_for(symbol):
             return self._blocked_for(symbol)
         if self.equity is None:
@@ -203,11 +208,15 @@ class Engine:
         return replace(portfolio, blocked=held)
 
     def _fire(self, symbol: str, made: Move, event: SymbolEvent) -> list[Step]:
+        if route.failed(self.record(symbol), made) and self.setting(symbol).edition >= 2:  # first: no death forgets it
+            after, kind = route.doubted(self.account, self.record(symbol), made.reason, event.at_ms)
+            self._change_account(event.at_ms, (kind,), after)
         step = self.machines.fire(symbol, made, event)
         if step is None:
             return []
-        after = self.record(symbol)
-        self._track(after)
+        self._track(self.record(symbol))
+        if route.confirmed(self.account, made):
+            self._change_account(event.at_ms, ("ROUTE_CONFIRMED",), replace(self.account, route=None))
         if made.booked is not None:
             equity = self.equity.settled if self.equity else None
             booked = trade_booked(self.account, made.booked, equity)
@@ -305,8 +314,19 @@ class Engine:
         """
         after = replace(self.account, paused=paused, halt=halt)
         if self.account.halt is not None and halt is None:
-            after = self._resumed(after)
+            after = route.resumed(self._resumed(after), at_ms)
         self._change_account(at_ms, (kind,), after)
+
+    def prove_route(self, at_ms: int, proof: str) -> None:
+        """A test while flat has shown so much of the way to place stops."""
+        doubt = self.account.route
+        if doubt is not None:
+            self._change_account(at_ms, ("ROUTE_TESTED",), replace(self.account, route=replace(doubt, proof=proof)))
+
+    def _awaits_stop(self, symbol: str) -> bool:
+        """Another symbol has a trade whose stop nobody has confirmed yet."""
+        others = (self.record(name).trade for name in self._active if name != symbol)
+        return any(trade is not None and trade.protected_ms is None for trade in others)
 
     def _resumed(self, after: AccountRecord) -> AccountRecord:
         if self.equity is None:

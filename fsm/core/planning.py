@@ -13,6 +13,7 @@ from fsm.core.events import CandleClosed
 from fsm.core.legs import entry_id, leg_id, place_entry, place_stop, place_target, stop_leg
 from fsm.core.move import Guard, at_least, at_most
 from fsm.core.records import EntryLeg, SymbolRecord, TargetLeg, Trade, TradeSide
+from fsm.core.route import smallest
 from fsm.core.scene import Portfolio, Setting, loss_per_unit
 from fsm.core.sizing import quantity_guard, size_entry, stop_inside_liquidation, tradable_quantity
 from rules.strategy import SignalReading
@@ -31,7 +32,15 @@ def plan_trade(
     side = TradeSide(reading.side)
     entry, limit = _entry_price(side, event, setting)
     stop = setting.filters.round_price(decimal_of(reading.stop), _adverse(side))
-    size = size_entry(side=side, symbol=record.symbol, entry=entry, stop=stop, portfolio=portfolio, setting=setting)
+    size = size_entry(
+        side=side,
+        symbol=record.symbol,
+        entry=entry,
+        stop=stop,
+        portfolio=portfolio,
+        setting=setting,
+        most=_on_trial(reading, entry, stop, setting) if portfolio.trial else None,
+    )
     number = record.trades_opened + 1
     entry_leg = EntryLeg(
         client_id=entry_id(setting, record.symbol, number),
@@ -68,6 +77,12 @@ def plan_trade(
         *_filter_guards(trade, event.prices, setting),
     )
     return trade, guards
+
+
+def _on_trial(reading: SignalReading, entry: Decimal, stop: Decimal, setting: Setting) -> Decimal:
+    """The smallest quantity that can be traded with these targets (R60)."""
+    prices = (entry, stop, *(decimal_of(price) for price, _ in reading.targets))
+    return smallest(prices, tuple(decimal_of(portion) for _, portion in reading.targets[:-1]), setting.filters)
 
 
 def _is_new(record: SymbolRecord, event: CandleClosed) -> bool:

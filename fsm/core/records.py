@@ -58,6 +58,7 @@ class HaltCause(StrEnum):
     REFUSALS = "REFUSALS"
     FOREIGN = "FOREIGN"
     LIQUIDATED = "LIQUIDATED"
+    PROTECTION = "PROTECTION"
 
 
 LIMIT_CAUSES = frozenset({HaltCause.LIMIT_DAY, HaltCause.LIMIT_WEEK, HaltCause.LIMIT_MONTH, HaltCause.LIMIT_DRAWDOWN})
@@ -256,13 +257,26 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
     realized_pnl: Decimal = ZERO
 
 
+class RouteDoubt(msgspec.Struct, frozen=True, kw_only=True):
+    """A position got no stop, so no entry before the way to place them is proved again: where, why, and since when.
+
+    ``proof`` is what a test while flat has shown since: nothing yet (empty), that the route works, or that it is
+    proved. It is over with the next stop that is confirmed.
+    """
+
+    symbol: str
+    reason: str
+    since_ms: int
+    proof: str = ""
+
+
 class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine remembers of the account as a whole. Transfers move the baselines, not the losses.
 
     ``breach`` is the loss limit that is exceeded or whose period is not over yet; ``halt`` why nothing is entered,
     which may be the same or the operator's own wish. ``written_off_ms``: the latest fall that nobody explained in time,
     and that counts as a loss, happened after this moment. ``undone`` is the latest limit that was hit by a transfer,
-    taken back when that became known.
+    taken back when that became known. ``route`` is there while nobody knows whether stops can be placed.
     """
 
     day: Period | None = None
@@ -275,3 +289,4 @@ class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     transfers: Decimal = ZERO
     written_off_ms: int | None = None
     undone: Flag | None = None
+    route: RouteDoubt | None = None

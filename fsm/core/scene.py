@@ -26,7 +26,8 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
     ``available`` is what the exchange said less the margin of entries it has not seen yet;
     ``equity_age_ms`` is real time since the account was read. ``blocked`` names an account-wide reason
-    for no entries (pause, halt cause), empty when there is none.
+    for no entries (pause, halt cause), empty when there is none. ``trial``: an entry has the smallest size that can be
+    traded, since it is to show whether stops can be placed.
     """
 
     equity: Decimal
@@ -36,6 +37,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     open_risk: Decimal
     exposure: Decimal
     blocked: str = ""
+    trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

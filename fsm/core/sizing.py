@@ -23,9 +23,19 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def size_entry(
-    *, side: TradeSide, symbol: str, entry: Decimal, stop: Decimal, portfolio: Portfolio, setting: Setting
+    *,
+    side: TradeSide,
+    symbol: str,
+    entry: Decimal,
+    stop: Decimal,
+    portfolio: Portfolio,
+    setting: Setting,
+    most: Decimal | None = None,
 ) -> Size:
-    """Quantity from the rounded stop, taker fees and slippage; rounded down; below a minimum it is a failed guard."""
+    """Quantity from the rounded stop, taker fees and slippage; rounded down; below a minimum it is a failed guard.
+
+    ``most``: no more than this, whatever may be risked.
+    """
     policy, filters = setting.policy, setting.filters
     per_unit = loss_per_unit(side.sign, entry, stop, policy)
     if entry <= 0 or per_unit <= 0:
@@ -33,6 +43,7 @@ def size_entry(
     wanted = portfolio.equity * policy.risk_pct_of(symbol) / 100 / per_unit
     by_margin = _margin_cap(symbol, entry, portfolio, policy)
     capped = min(wanted, by_margin, _exposure_cap(entry, portfolio, policy), _venue_cap(symbol, entry, setting))
+    capped = capped if most is None else min(capped, most)
     quantity = tradable_quantity(max(capped, ZERO), setting)
     risk = quantity * per_unit
     guards = (

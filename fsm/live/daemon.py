@@ -29,6 +29,7 @@ from fsm.live.market import Market
 from fsm.live.proof_of_stops import ProofOfStops
 from fsm.live.reconcile import Reconciler
 from fsm.live.recovery import Recovery
+from fsm.live.route_proof import RouteProof
 from fsm.live.schedule import Schedule
 from fsm.live.shared import Shared
 from fsm.live.trouble import Troubles
@@ -95,6 +96,7 @@ class Daemon:
         }
         self._fence = Fence(shared.books, alerts, shared.clock)
         self.proof = ProofOfStops(shared, self.say)
+        self.route = RouteProof(shared, self.lanes, self.say)
         self.account = AccountDesk(shared, self.lanes, self._limit_changed, self._fence)
         self.reconciler = Reconciler(shared, self.lanes, self._anomaly)
         self.bookkeeper = Bookkeeper(shared, self._books_differ)
@@ -200,7 +202,8 @@ class Daemon:
         self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
         self.started.set()
         loops = (self.reconciler.run, self.account.run, self.bookkeeper.run, self.commands.run, self._heartbeat)
-        for work in (*loops, self.shared.symbols.run, self.shared.watch.run, self.proof.run, *self._background):
+        proofs = (self.proof.run, self.route.run)
+        for work in (*loops, *proofs, self.shared.symbols.run, self.shared.watch.run, *self._background):
             self._fence.begin(work)
         if self._verify is not None:
             self._fence.begin(self._verify_all, "verification")

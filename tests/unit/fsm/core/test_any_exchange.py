@@ -110,6 +110,7 @@ class AnyExchange(RuleBasedStateMachine):
         """Whatever blocks it is cleared, so that most of the time is spent in trades; its entry may be lost or late,
         or the process dies before it is sent."""
         self._do(self.stage.command, "resume")
+        self._stops_are_proved()
         self._nothing_comes_from_the_other_side(TradeSide.LONG if long else TradeSide.SHORT)
         self.fates.appendleft(fate)
         if dies and fate == 0:
@@ -118,6 +119,14 @@ class AnyExchange(RuleBasedStateMachine):
         event = candle(at_ms=self.stage.now_ms, rsi=80.0 if long else 20.0)
         self.candles.append(event)
         self._do(self.stage.close, event)
+
+    def _stops_are_proved(self) -> None:
+        """After a position that got no stop nothing is entered before that (R60)."""
+        engine, now_ms = self.stage.engine, self.stage.now_ms
+        if engine.account.halt is not None:
+            self.stage.read_equity()
+            engine.set_account(now_ms, "RESUMED", paused=False, halt=None)
+        engine.prove_route(now_ms, "PROVED")
 
     @precondition(lambda self: self._is_busy())
     @rule(level=st.sampled_from(LEVELS))

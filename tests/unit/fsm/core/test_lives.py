@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
+from typing import Any
 
 import pytest
 
@@ -32,14 +33,19 @@ def test_a_life_is_written_down_as_it_was(seed: int) -> None:
         before = now if now is not None and ROW.fullmatch(now) else before
 
 
+def full(value: Any) -> Any:
+    """Without fields that say nothing."""
+    if not isinstance(value, dict):
+        return value
+    return {name: full(each) for name, each in value.items() if each not in EMPTY}
+
+
 def told(lines: Iterable[str]) -> Iterator[str]:
     """The lines without fields that say nothing: those that later editions added stand there with their defaults."""
     for line in lines:
         words, brace, rest = line.partition("{")
-        if brace and words.split()[0] in ("booked", "account"):
-            yield words + json.dumps(
-                {name: value for name, value in json.loads("{" + rest).items() if value not in EMPTY}
-            )
+        if brace and words.split()[0] in ("booked", "account", "facts"):
+            yield words + json.dumps(full(json.loads("{" + rest)))
         elif not NOTHING_CHANGED.fullmatch(line):
             yield EMPTY_WITHIN.sub("", line)
 
