@@ -1,4 +1,4 @@
-"""Slows down guessing: counts wrong tokens by address, and over all addresses together."""
+"""Answers guessing shortly: counts wrong tokens by address, and over all addresses together. The right one passes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALL = ""
 
 
 class Throttle:
-    """Fixed windows, each from its first failure. Callers with a session are never counted."""
+    """Fixed windows, each from its first failure. Callers with a session or the right token are never counted."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -37,7 +37,7 @@ class Throttle:
                     429,
                     "TOO_MANY_FAILURES",
                     "too many wrong tokens",
-                    f"wait {seconds} s; who is logged in already is not affected",
+                    f"wait {seconds} s; the right token, and who is logged in already, are not affected",
                     headers={"Retry-After": seconds},
                 )
 
