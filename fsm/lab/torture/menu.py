@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg, parse
 from exchange.errors import MalformedReply, RateLimited, Unreachable
+from exchange.filters import SymbolFilters
 from exchange.sim.port import Call, Fault, Lost
 from exchange.types import AlgoOrder, AlgoStatus, Order, OrderStatus, SymbolSnapshot
 
@@ -155,6 +156,49 @@ def _no_average(chance: Random, call: Call) -> Fault:
     return Fault(alter=alter)
 
 
+def _one_symbol(change: Callable[[SymbolFilters], SymbolFilters | None]) -> Make:
+    """exchangeInfo tells one symbol otherwise than it is; None: not at all."""
+
+    def make(chance: Random, call: Call) -> Fault:
+        pick = chance.random()
+
+        def alter(found: dict[str, SymbolFilters]) -> dict[str, SymbolFilters]:
+            names = sorted(found)
+            name = names[int(pick * len(names))]
+            told = {**found, name: change(found[name])}
+            return {each: filters for each, filters in told.items() if filters is not None}
+
+        return Fault(alter=alter)
+
+    return make
+
+
+def _gone(filters: SymbolFilters) -> SymbolFilters | None:
+    return None
+
+
+def _settling(filters: SymbolFilters) -> SymbolFilters:
+    return replace(filters, status="SETTLING")
+
+
+def _coarser(filters: SymbolFilters) -> SymbolFilters:
+    """Ten times the tick and the step: what is rounded to them is right by the old rules too."""
+    return replace(
+        filters,
+        tick_size=filters.tick_size * 10,
+        step_size=filters.step_size * 10,
+        market_step_size=filters.market_step_size * 10,
+    )
+
+
+def _switched(chance: Random, call: Call) -> Fault:
+    return Fault(alter=lambda modes: replace(modes, hedge=True))
+
+
+def _releveraged(chance: Random, call: Call) -> Fault:
+    return Fault(alter=lambda config: replace(config, leverage=config.leverage + 7))
+
+
 def _methods(*names: str) -> Callable[[Call], bool]:
     return lambda call: call.method in names
 
@@ -194,6 +238,15 @@ MENU: dict[str, Row] = {
         Row("triggering", "-4117 for a cancel", _legs(Leg.STOP, Leg.TARGET, method="cancel_"), _refuse(-4117)),
         Row("unknown-order", "-2011 for a cancel", lambda call: call.method.startswith("cancel_"), _refuse(-2011)),
         Row("unknown-status", "a status that nobody knows", _methods("order", "algo", "look"), _unknown_status),
+        Row("symbol-gone", "exchangeInfo does not list a symbol", _methods("filters"), _one_symbol(_gone)),
+        Row("symbol-settling", "exchangeInfo says SETTLING", _methods("filters"), _one_symbol(_settling)),
+        Row("symbol-rules", "exchangeInfo tells another tick and lot", _methods("filters"), _one_symbol(_coarser)),
+        Row("brackets-refused", "-1121 for a leverage table", _methods("brackets"), _refuse(-1121)),
+        Row("candles-refused", "-1121 for candles", _methods("candles"), _refuse(-1121)),
+        Row("off-tick", "-1111 for a stop", _legs(Leg.STOP), _refuse(-1111)),
+        Row("too-large", "-4005 for a close", _legs(Leg.CLOSE), _refuse(-4005)),
+        Row("mode-switched", "the account says hedge mode", _methods("account_modes"), _switched),
+        Row("leverage-switched", "another leverage in mid-trade", _methods("symbol_config"), _releveraged),
         Row("slow", "answers that take seconds", _any, _slow),
     )
 }  # fmt: skip

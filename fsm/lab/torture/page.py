@@ -16,7 +16,7 @@ CAUGHT: dict[str, tuple[int, int, str]] = {
     "old-stop-first": (11, 1, "STOP_KEPT"),
     "vanished-stop-accepted": (12, 2, "NAKED_TOO_LONG"),
     "targets-are-protection": (12, 2, "NAKED_TOO_LONG"),
-    "unknown-entry-is-refused": (13, 2, "NAKED_TOO_LONG"),
+    "unknown-entry-is-refused": (8, 2, "NAKED_TOO_LONG"),
 }
 """Broken engines that torture catches at once: the seed, the days that it takes, and the claim that fails. Others
 need a rarer coincidence, which the model check finds without chance. A test keeps this true."""
