@@ -37,6 +37,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "graph": ("graph",),
     "modelcheck": ("modelcheck --depth 2", "modelcheck --variants"),
     "crashsweep": ("crashsweep --list",),
+    "naked": ("naked --list",),
     "db check": ("db check",),
     "db backup": ("db backup var/copy.sqlite",),
 }
@@ -47,7 +48,8 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "doctor": ("doctor",),
     "parity": ("parity --symbols BTCUSDT,ETHUSDT --from 2024-10-01 --to 2024-12-31",),
     "crashsweep": ("crashsweep --sample 200 --doubles 50",),
-    "torture": ("torture --seeds 1..20 --days 30 --symbols 3",),
+    "torture": ("torture --seeds 1..20 --days 30 --symbols 3", "torture --client real --seeds 1..4 --days 10"),
+    "naked": ("naked", "naked --only firewall-once --positions 200"),
 }
 """Command lines that take long, or do not end: shown, and run by tests of their own."""
 

@@ -158,6 +158,8 @@ class OnWire(Stroke):
         elif self._left[key] <= 0:
             return None
         self._left[key] -= 1
+        if not self._seconds:
+            self.over_s = now_s + self._lasts_s
         blow = self._make(self.scene.chance, asked)
         self.scene.struck(asked.symbol)
         return blow
