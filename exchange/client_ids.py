@@ -1,7 +1,9 @@
 """Names our orders so that the name alone tells whose they are and what they were for.
 
-A client id is a pure function of (database id, symbol, trade number, leg, attempt), so after a crash
-the id can be computed again and the order found; nothing about it is random or remembered.
+A client id is a pure function of (database id, symbol, epoch, trade number, leg, attempt), so after a crash
+the id can be computed again and the order found; nothing about it is random. The epoch is empty until a database
+turns out to be older than the exchange (it was restored, or copied): a new one begins then, so that no id of the lost
+journal is used again. Ids of all epochs are ours; later epochs are greater as text.
 Binance allows ``^[.A-Z:/a-z0-9_-]{1,36}$`` (POST /fapi/v1/order, checked 2026-11).
 """
 
@@ -14,7 +16,10 @@ from functools import lru_cache
 
 import msgspec
 
-_PATTERN = re.compile(r"^f([0-9a-f]{8})-([0-9a-f]{6})-(\d+)-([A-Z])(\d+)\.(\d+)$")
+_PATTERN = re.compile(r"^f([0-9a-f]{8})-([0-9a-f]{6})-(?:([0-9a-z]{5})-)?(\d+)-([A-Z])(\d+)\.(\d+)$")
+
+EPOCH_BEGIN_MS = 1_577_836_800_000
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Leg(StrEnum):
@@ -37,6 +42,7 @@ class ClientId(msgspec.Struct, frozen=True):
     leg: Leg
     index: int
     attempt: int
+    epoch: str = ""
 
 
 @lru_cache(maxsize=4096)
@@ -45,18 +51,32 @@ def symbol_tag(symbol: str) -> str:
     return hashlib.sha256(symbol.encode()).hexdigest()[:6]
 
 
-def client_id(database_id: str, symbol: str, trade_number: int, leg: Leg, index: int, attempt: int) -> str:
+def client_id(
+    database_id: str, symbol: str, trade_number: int, leg: Leg, index: int, attempt: int, *, epoch: str = ""
+) -> str:
     """Build the id. ``database_id`` is eight hex digits; the attempt rises only after a definite refusal."""
-    return f"f{database_id}-{symbol_tag(symbol)}-{trade_number}-{leg.value}{index}.{attempt}"
+    began = f"{epoch}-" if epoch else ""
+    return f"f{database_id}-{symbol_tag(symbol)}-{began}{trade_number}-{leg.value}{index}.{attempt}"
+
+
+def next_epoch(now_ms: int, latest: str) -> str:
+    """The epoch that begins now: five digits of the minutes since 2020, and always greater than the latest known."""
+    minute = max((now_ms - EPOCH_BEGIN_MS) // 60_000, 1, int(latest or "0", 36) + 1)
+    digits = ""
+    for _ in range(5):
+        minute, digit = divmod(minute, 36)
+        digits = _DIGITS[digit] + digits
+    return digits
 
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> ClientId | None:
     """The parts of an id of this product (any database), or None for anybody else's."""
     match = _PATTERN.match(text)
-    if match is None or match[4] not in Leg._value2member_map_:
+    if match is None or match[5] not in Leg._value2member_map_:
         return None
-    return ClientId(match[1], match[2], int(match[3]), Leg(match[4]), int(match[5]), int(match[6]))
+    tag, epoch, number, leg, index, attempt = match[2], match[3], match[4], match[5], match[6], match[7]
+    return ClientId(match[1], tag, int(number), Leg(leg), int(index), int(attempt), epoch or "")
 
 
 def is_ours(text: str, database_id: str) -> bool:

@@ -100,6 +100,13 @@ class Exchange(Protocol):
     async def fills(
         self, symbol: str, *, after_fill_id: int | None = None, start_ms: int | None = None
     ) -> list[Fill]: ...
+    async def past_orders(self, symbol: str, *, start_ms: int) -> list[Order]:
+        """Every regular order since then, open or ended, also those that a conditional one became (under its id).
+
+        Orders that ended unfilled are forgotten after some days.
+        """
+        ...
+
     async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]: ...
     async def symbol_config(self, symbol: str) -> SymbolConfig: ...
     async def account_modes(self) -> AccountModes:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from exchange.types import Account, AlgoOrder, Confirmed, Fill, Order, Outcome, Refused
 from fsm.core.deciding import Reading
-from fsm.core.events import CandleClosed, IntentEnded, SymbolEvent, SymbolObserved
+from fsm.core.events import CandleClosed, IntentEnded, JournalFoundOld, SymbolEvent, SymbolObserved
 from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look, Placing, SweepOrders
 from fsm.core.move import Move, Step
 from fsm.core.records import AccountRecord, SymbolRecord, Trade
@@ -214,7 +214,7 @@ def ended_trade(before: SymbolRecord, move: Move, at_ms: int) -> Trade | None:
 
 
 def _fills(event: SymbolEvent, trade: Trade | None) -> list[FillRow]:
-    if not isinstance(event, SymbolObserved):
+    if not isinstance(event, SymbolObserved | JournalFoundOld):
         return []
     return [_fill(fill, trade) for fill in event.snapshot.fills]
 
@@ -237,7 +237,7 @@ def _fill(fill: Fill, trade: Trade | None) -> FillRow:
 
 
 def _order_updates(event: SymbolEvent) -> Iterable[OrderUpdate]:
-    if isinstance(event, SymbolObserved):
+    if isinstance(event, SymbolObserved | JournalFoundOld):
         yield from map(_update, event.snapshot.orders)
         yield from map(_update, event.snapshot.algo_orders)
     elif isinstance(event, IntentEnded) and isinstance(event.outcome, Confirmed):

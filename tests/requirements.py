@@ -107,8 +107,11 @@ PROMISES = {
     72: "Whatever runs beside trading is started, restarted, counted and told in one place; no fault ends it for good.",
     73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
     "waits where the settings say so.",
+    75: "An exchange that begins anew under the same key is noticed and said, and its counters with it.",
     76: "Time is the exchange's: no step, drift or sleep of this machine ends a limit or ages a candle.",
     77: "No limit acts on a transfer; a fall that nothing explains is looked up first, and a real loss acts at once.",
+    78: "A database that is older than the exchange is noticed: no id is used again, no stop loosened, later fills are "
+    "booked or named, and entries wait for the operator.",
     79: "A database that is removed, replaced or cut off under the bot is noticed within seconds: the last stops "
     "leave, the operator is told, and the bot ends.",
     80: "What a hand leaves is told with size, side, its stop and what to type; it counts in every cap, and a stop of "

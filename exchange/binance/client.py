@@ -232,6 +232,9 @@ class BinanceClient:
         found = await self._ledger.fills(symbol, after_fill_id=after_fill_id, start_ms=start_ms, priority=Priority.LOOK)
         return await self._priced(found)
 
+    async def past_orders(self, symbol: str, *, start_ms: int) -> list[Order]:
+        return await self._ledger.past_orders(symbol, start_ms=start_ms)
+
     async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]:
         return await self._ledger.income(start_ms=start_ms, end_ms=end_ms, symbol=symbol)
 

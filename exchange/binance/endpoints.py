@@ -95,6 +95,7 @@ TICKER_PRICE = _public("/fapi/v2/ticker/price", 1, weight_all=2)
 # What is held and what rests: needed to protect and to close.
 POSITION_RISK = _read("/fapi/v3/positionRisk", 5, priority=Priority.LOOK)
 OPEN_ORDERS = _read("/fapi/v1/openOrders", 1, weight_all=40, priority=Priority.LOOK)
+ALL_ORDERS = _read("/fapi/v1/allOrders", 5, priority=Priority.LOOK)
 OPEN_ALGO_ORDERS = _read("/fapi/v1/openAlgoOrders", 1, weight_all=40, priority=Priority.LOOK)
 ORDER_QUERY = _read("/fapi/v1/order", 1, priority=Priority.LOOK)
 ALGO_QUERY = _read("/fapi/v1/algoOrder", 1, priority=Priority.LOOK)

@@ -1,4 +1,4 @@
-"""Reads executions and the income ledger completely, whichever end of a full page the exchange cuts off.
+"""Reads executions, past orders and the income ledger completely, whichever end of a full page the exchange cuts off.
 
 GET /fapi/v1/userTrades: window of at most 7 days, 1000 rows, 3 months of history since 2026-08-26.
 GET /fapi/v1/income: 1000 rows, 3 months; tranId is unique only within an incomeType (checked 2026-11).
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from exchange.binance import codec_account, endpoints
+from exchange.binance import codec_account, codec_orders, endpoints
 from exchange.binance.http import Http
 from exchange.binance.limits import Priority
 from exchange.errors import MalformedReply, Unreachable
-from exchange.types import Fill, Income
+from exchange.types import Fill, Income, Order
 
 PAGE_MAX = 1_000
 WINDOW_MS = 7 * 86_400_000 - 1
@@ -23,7 +23,7 @@ HISTORY_MS = 89 * 86_400_000
 REQUESTS_MAX = 300
 """Far more than three months of a busy account take; reaching it means that the paging does not converge."""
 
-T = TypeVar("T", Fill, Income)
+T = TypeVar("T", Fill, Income, Order)
 
 
 class Ledger:
@@ -59,6 +59,18 @@ class Ledger:
 
         found = await _everything(page, start_ms, now_ms if end_ms is None else end_ms, now_ms)
         return sorted(set(found), key=lambda row: (row.time_ms, row.transaction_id, row.income_type))
+
+    async def past_orders(self, symbol: str, *, start_ms: int) -> list[Order]:
+        """GET /fapi/v1/allOrders: every order that was made in the span, in the order of their ids. One that ended
+        without a fill is gone after three days (checked 2026-11)."""
+        now_ms = await self._http.server_time_ms()
+
+        async def page(first_ms: int, last_ms: int) -> list[Order]:
+            params = {"symbol": symbol, "startTime": str(first_ms), "endTime": str(last_ms), "limit": str(PAGE_MAX)}
+            return codec_orders.orders(await self._http.call(endpoints.ALL_ORDERS, params))
+
+        found = await _everything(page, start_ms, now_ms, now_ms)
+        return sorted(set(found), key=lambda order: order.order_id)
 
     async def _fills_after(self, symbol: str, after_fill_id: int, priority: Priority | None) -> list[Fill]:
         """By id: ids rise, and fromId is inclusive and excludes times (checked 2026-11)."""

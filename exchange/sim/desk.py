@@ -94,6 +94,11 @@ class Desk:
     def prices(self, symbol: str) -> MarkPrice:
         return self.venue.mark_price(symbol)
 
+    def past_orders(self, symbol: str, start_ms: int) -> list[Order]:
+        """Every order since then, open or ended."""
+        kept = self.venue.state.orders
+        return [order.as_order() for order in kept if order.symbol == symbol and order.created_ms >= start_ms]
+
     def held(self, symbol: str) -> Decimal:
         """The signed quantity that is open, 0 for none."""
         return self.venue.state.holding(symbol).quantity

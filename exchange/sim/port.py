@@ -281,10 +281,8 @@ class SimPort:
         return await self._read("mark_price", symbol, lambda: self.desk.prices(symbol))
 
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
-        quoted = self.stage.venue.state.quotes
-        return await self._read(
-            "mark_prices", "", lambda: {name: self.desk.prices(name) for name in symbols if name in quoted}
-        )
+        quoted, prices = self.stage.venue.state.quotes, self.desk.prices
+        return await self._read("mark_prices", "", lambda: {name: prices(name) for name in symbols if name in quoted})
 
     async def account(self) -> Account:
         return await self._read("account", "", self.desk.account)
@@ -305,10 +303,11 @@ class SimPort:
         return await self._read("algo", symbol, lambda: self._algo(symbol, client_id), client_id)
 
     async def fills(self, symbol: str, *, after_fill_id: int | None = None, start_ms: int | None = None) -> list[Fill]:
-        venue = self.desk.venue
-        return await self._read(
-            "fills", symbol, lambda: venue.fills(symbol, after_fill_id=after_fill_id, start_ms=start_ms)
-        )
+        read = self.desk.venue.fills
+        return await self._read("fills", symbol, lambda: read(symbol, after_fill_id=after_fill_id, start_ms=start_ms))
+
+    async def past_orders(self, symbol: str, *, start_ms: int) -> list[Order]:
+        return await self._read("past_orders", symbol, lambda: self.desk.past_orders(symbol, start_ms))
 
     async def income(self, *, start_ms: int, end_ms: int | None = None, symbol: str | None = None) -> list[Income]:
         venue = self.desk.venue

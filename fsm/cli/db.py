@@ -40,7 +40,10 @@ def upgrade() -> None:
 @db.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 def backup(path: Path) -> None:
-    """Copy it to PATH. Also while the bot runs; an existing file is not overwritten."""
+    """Copy it to PATH. Also while the bot runs; an existing file is not overwritten.
+
+    How to put a copy back is in docs/restoring.md.
+    """
     from store.migrations.backup import backup as copy
 
     options = current()

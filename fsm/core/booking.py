@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from exchange.types import SymbolSnapshot
-from fsm.core.events import SymbolObserved
+from fsm.core.events import JournalFoundOld, SymbolObserved
 from fsm.core.forced import ADL, LIQUIDATED, SETTLED, forced_close
 from fsm.core.move import Move, move
 from fsm.core.policy import AfterExternalClose
@@ -23,7 +23,9 @@ LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
 """Rows of the exchange's ledger of a trade that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
 
 
-def book(record: SymbolRecord, trade: Trade, event: SymbolObserved, *, complete: bool, setting: Setting) -> Move:
+def book(
+    record: SymbolRecord, trade: Trade, event: SymbolObserved | JournalFoundOld, *, complete: bool, setting: Setting
+) -> Move:
     """Net = realised PnL - fees + funding and other ledger rows since the trade began.
 
     ``complete``: the fills account for the whole position. Where they do not, the ledger tells what they made, and the

@@ -12,7 +12,15 @@ from msgspec.structs import replace
 from fsm.core import route
 from fsm.core.closing import begin_flatten
 from fsm.core.deciding import Reading, read_candle
-from fsm.core.events import CandleClosed, Commanded, EquityRead, SetupEnded, SymbolEvent, SymbolObserved
+from fsm.core.events import (
+    CandleClosed,
+    Commanded,
+    EquityRead,
+    JournalFoundOld,
+    SetupEnded,
+    SymbolEvent,
+    SymbolObserved,
+)
 from fsm.core.judge import judge
 from fsm.core.legs import planned_stop
 from fsm.core.limits import AccountStep, holding_limit, is_over, read_equity, resumed, trade_booked
@@ -55,7 +63,7 @@ class Considered(msgspec.Struct, frozen=True):
     reading: Reading
 
     def stands(self, event: CandleClosed, record: SymbolRecord, portfolio: Portfolio, setting: Setting) -> bool:
-        same = self.event is event and self.record is record and self.setting is setting
+        same = self.event is event and self.record is record and self.setting == setting
         return same and self.portfolio == portfolio
 
 
@@ -102,8 +110,9 @@ class Engine:
 
     def setting(self, symbol: str) -> Setting:
         """The settings this symbol is decided with: a trade keeps the rules that it was opened under."""
-        trade = self.record(symbol).trade
-        return self._setting_of(symbol, trade.rules_hash if trade else None)
+        record = self.record(symbol)
+        found = self._setting_of(symbol, record.trade.rules_hash if record.trade else None)
+        return found.of(record.epoch)
 
     def portfolio(self, symbol: str = "", *, equity_age_ms: int = 0) -> Portfolio:
         """Money and risk now, counting what is in flight; as ``symbol`` sees it, which may be blocked by itself."""
@@ -178,7 +187,7 @@ class Engine:
         if isinstance(event, Commanded):
             portfolio = self._command_portfolio(portfolio)
         steps: list[Step] = []
-        rounds = LOOKS_PER_SNAPSHOT if isinstance(event, SymbolObserved) else 1
+        rounds = LOOKS_PER_SNAPSHOT if isinstance(event, SymbolObserved | JournalFoundOld) else 1
         try:
             for _ in range(rounds):
                 made = judge(self.record(event.symbol), event, portfolio, self.setting(event.symbol))
@@ -305,6 +314,12 @@ class Engine:
             halts = (record.halt for record in self.machines.records() if record.state is not rejects)
             ended |= {HaltCause(halt.cause) for halt in halts if halt is not None and is_over(halt, at_ms)}
         return tuple(cause for cause in HaltCause if cause in ended)
+
+    def begin_epoch(self, at_ms: int, epoch: str) -> None:
+        """The journal is older than the exchange: nothing is entered until the operator says so, not even at the end of
+        a limit's period, and client ids of before are not made again (R78)."""
+        halt = Flag(HaltCause.RESTORED.value, at_ms)
+        self._change_account(at_ms, (HaltCause.RESTORED.value,), replace(self.account, halt=halt, epoch=epoch))
 
     def set_account(self, at_ms: int, kind: str, *, paused: bool, halt: Flag | None) -> None:
         """The operator's account-wide wishes: no entries anywhere while paused or halted.

@@ -85,6 +85,24 @@ class DeadlinePassed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at_ms: int
 
 
+class JournalFoundOld(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """The exchange holds orders of ours that the journal does not know: it was restored or copied, or has lost its end.
+
+    ``epoch`` is that of all ids from now on. ``newest`` is the highest number of a trade that is over, by the journal
+    or by what the exchange shows; fills up to ``last_fill_id`` belong to such trades (None: what is known stands;
+    0: the exchange has begun anew, and so have its numbers). ``is_over``: the record's own trade is one of them, and
+    ``snapshot`` shows what it left, its own orders, fills and ledger rows alone; else it shows its resting stops.
+    """
+
+    symbol: str
+    at_ms: int
+    epoch: str
+    newest: int
+    last_fill_id: int | None = None
+    is_over: bool = False
+    snapshot: SymbolSnapshot
+
+
 class Commanded(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """The operator, a limit or the engine itself wants a state of affairs: pause, resume, flatten, halt, quarantine,
     release (then ``cancel_stop``: the stop goes too)."""
@@ -128,7 +146,16 @@ class EquityRead(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 DOUBTFUL_PCT = Decimal("0.1")
 """Of equity: below it, an unexplained fall is a fee that the ledger does not show yet, and no reason to wait."""
 
-SymbolEvent = CandleClosed | SetupEnded | IntentEnded | EntryShownAbsent | SymbolObserved | DeadlinePassed | Commanded
+SymbolEvent = (
+    CandleClosed
+    | SetupEnded
+    | IntentEnded
+    | EntryShownAbsent
+    | SymbolObserved
+    | DeadlinePassed
+    | JournalFoundOld
+    | Commanded
+)
 
 
 def real_ms(event: SymbolObserved | IntentEnded) -> int:

@@ -13,6 +13,7 @@ from fsm.core.events import (
     DeadlinePassed,
     EntryShownAbsent,
     IntentEnded,
+    JournalFoundOld,
     SetupEnded,
     SymbolEvent,
     SymbolObserved,
@@ -27,6 +28,7 @@ from fsm.core.pacing import paced
 from fsm.core.protecting import stop_ended
 from fsm.core.records import State, SymbolRecord, Trade
 from fsm.core.resting import look_resting
+from fsm.core.restoring import restored
 from fsm.core.scene import Portfolio, Setting
 from fsm.core.sight import foreign_open_orders, see
 from fsm.core.states import Trigger
@@ -48,6 +50,8 @@ def judge(record: SymbolRecord, event: SymbolEvent, portfolio: Portfolio, settin
             return entry_absent(record, event) if record.state is State.ENTERING else None
         case DeadlinePassed():
             return _judge_deadline(record, setting)
+        case JournalFoundOld():
+            return restored(record, event, setting)
         case Commanded():
             return command(record, event, portfolio.blocked, setting)
 

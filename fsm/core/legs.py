@@ -14,7 +14,7 @@ from fsm.core.scene import Setting
 
 
 def leg_id(setting: Setting, symbol: str, number: int, leg: Leg, index: int, attempt: int) -> str:
-    return client_id(setting.database_id, symbol, number, leg, index, attempt)
+    return client_id(setting.database_id, symbol, number, leg, index, attempt, epoch=setting.epoch)
 
 
 def entry_id(setting: Setting, symbol: str, number: int) -> str:

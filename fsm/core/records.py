@@ -59,6 +59,7 @@ class HaltCause(StrEnum):
     FOREIGN = "FOREIGN"
     LIQUIDATED = "LIQUIDATED"
     PROTECTION = "PROTECTION"
+    RESTORED = "RESTORED"
 
 
 LIMIT_CAUSES = frozenset({HaltCause.LIMIT_DAY, HaltCause.LIMIT_WEEK, HaltCause.LIMIT_MONTH, HaltCause.LIMIT_DRAWDOWN})
@@ -212,7 +213,8 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     an entry whose end nobody has seen, should it turn up after all. ``signal_candle_ms`` is the candle of the
     latest signal: no candle gives two. ``close_unheard_ms`` is when a trade was booked of which a closing order may
     still arrive. ``foreign`` is what is open and not ours, and counts in every cap; ``released`` names the trade that
-    was handed over to the user, whose position is foreign until it is flat.
+    was handed over to the user, whose position is foreign until it is flat. ``epoch`` is that of its client ids
+    (exchange/client_ids.py), ``epoch_before`` the one before it, of which an entry may still turn up.
     """
 
     symbol: str
@@ -232,6 +234,8 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
     close_unheard_ms: int | None = None
     foreign: Foreign | None = None
     released: Flag | None = None
+    epoch: str = ""
+    epoch_before: str | None = None
 
     def halted(self, cause: str, at_ms: int) -> SymbolRecord:
         """The record with a halt. The first cause stands, except that a limit's gives way to one of another kind."""
@@ -290,3 +294,4 @@ class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     written_off_ms: int | None = None
     undone: Flag | None = None
     route: RouteDoubt | None = None
+    epoch: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import msgspec
@@ -42,7 +42,10 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What stays the same between rules and config reloads, for one symbol, and the edition of the machine."""
+    """What stays the same between rules and config reloads, for one symbol, and the edition of the machine.
+
+    ``epoch`` goes into the client ids that are made (exchange/client_ids.py); it is that of the symbol's record.
+    """
 
     database_id: str
     config_hash: str
@@ -52,6 +55,11 @@ class Setting:
     filters: SymbolFilters
     brackets: tuple[Bracket, ...]
     edition: int = EDITION
+    epoch: str = ""
+
+    def of(self, epoch: str) -> Setting:
+        """The same for a symbol whose record is in this epoch."""
+        return self if epoch == self.epoch else replace(self, epoch=epoch)
 
 
 class Commitment(msgspec.Struct, frozen=True):

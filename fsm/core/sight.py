@@ -80,8 +80,9 @@ def look_request(record: SymbolRecord, setting: Setting) -> LookRequest:
 
 def _entries_without_trade(record: SymbolRecord, setting: Setting) -> tuple[str, ...]:
     """Entries that could explain a position: the one whose end nobody saw, and the next, if this journal is old."""
-    unseen = entry_id(setting, record.symbol, record.trades_opened + 1)
-    return (record.abandoned.entry.client_id, unseen) if record.abandoned else (unseen,)
+    settings = [setting] if record.epoch_before is None else [setting, setting.of(record.epoch_before)]
+    unseen = tuple(entry_id(each, record.symbol, record.trades_opened + 1) for each in settings)
+    return (record.abandoned.entry.client_id, *unseen) if record.abandoned else unseen
 
 
 def _tracked(trade: Trade, setting: Setting) -> tuple[str, ...]:

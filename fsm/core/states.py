@@ -55,6 +55,7 @@ class Trigger(StrEnum):
     QUARANTINE = "quarantine"
     SWEEP = "sweep"
     RELEASE = "release"
+    RESTORE = "restore"
 
 
 class Cell(StrEnum):
@@ -87,6 +88,7 @@ MEANING: dict[Trigger, str] = {
     Trigger.QUARANTINE: "something here is not understood: no entries, protection goes on",
     Trigger.SWEEP: "orders of ours that cover nothing are cancelled",
     Trigger.RELEASE: "the position is handed over to the user",
+    Trigger.RESTORE: "the journal is older than the exchange: new ids begin, and what is newer there is kept",
 }
 
 _S, _T, _C = State, Trigger, Cell
@@ -98,42 +100,49 @@ TABLE: dict[State, dict[Trigger, State | Cell]] = {
         _T.REPROTECT: _IMP, _T.RESTOP: _IMP, _T.REDUCE: _IMP, _T.EXIT: _REJ, _T.FLAT: _NO, _T.FLATTEN: _REJ,
         _T.HALT: _S.HALT, _T.RESUME: _STAY, _T.ADOPT: _S.ENTERING, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
         _T.RELEASE: _STAY,
+        _T.RESTORE: _STAY,
     },
     _S.SIGNALLED: {
         _T.SIGNAL: _NO, _T.DROP: _S.IDLE, _T.ENTER: _S.ENTERING, _T.FILL: _IMP, _T.PROTECT: _IMP, _T.ABANDON: _IMP,
         _T.REPROTECT: _IMP, _T.RESTOP: _IMP, _T.REDUCE: _IMP, _T.EXIT: _REJ, _T.FLAT: _IMP, _T.FLATTEN: _S.FLATTEN,
         _T.HALT: _S.HALT, _T.RESUME: _STAY, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
         _T.RELEASE: _REJ,
+        _T.RESTORE: _STAY,
     },
     _S.ENTERING: {
         _T.SIGNAL: _NO, _T.DROP: _IMP, _T.ENTER: _IMP, _T.FILL: _STAY, _T.PROTECT: _S.PROTECTED, _T.ABANDON: _C.FLAT_HOME,
         _T.REPROTECT: _STAY, _T.RESTOP: _IMP, _T.REDUCE: _STAY, _T.EXIT: _S.EXITING, _T.FLAT: _IMP, _T.FLATTEN: _S.FLATTEN,
         _T.HALT: _STAY, _T.RESUME: _STAY, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
         _T.RELEASE: _C.FLAT_HOME,
+        _T.RESTORE: _STAY,
     },
     _S.PROTECTED: {
         _T.SIGNAL: _NO, _T.DROP: _IMP, _T.ENTER: _IMP, _T.FILL: _STAY, _T.PROTECT: _NO, _T.ABANDON: _IMP,
         _T.REPROTECT: _STAY, _T.RESTOP: _STAY, _T.REDUCE: _STAY, _T.EXIT: _S.EXITING, _T.FLAT: _IMP, _T.FLATTEN: _S.FLATTEN,
         _T.HALT: _STAY, _T.RESUME: _STAY, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
         _T.RELEASE: _C.FLAT_HOME,
+        _T.RESTORE: _STAY,
     },
     _S.EXITING: {
         _T.SIGNAL: _NO, _T.DROP: _IMP, _T.ENTER: _IMP, _T.FILL: _STAY, _T.PROTECT: _IMP, _T.ABANDON: _IMP,
         _T.REPROTECT: _STAY, _T.RESTOP: _IMP, _T.REDUCE: _STAY, _T.EXIT: _NO, _T.FLAT: _C.FLAT_HOME, _T.FLATTEN: _S.FLATTEN,
         _T.HALT: _STAY, _T.RESUME: _STAY, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
         _T.RELEASE: _C.FLAT_HOME,
+        _T.RESTORE: _STAY,
     },
     _S.FLATTEN: {
         _T.SIGNAL: _NO, _T.DROP: _IMP, _T.ENTER: _IMP, _T.FILL: _STAY, _T.PROTECT: _IMP, _T.ABANDON: _IMP,
         _T.REPROTECT: _STAY, _T.RESTOP: _IMP, _T.REDUCE: _STAY, _T.EXIT: _NO, _T.FLAT: _C.FLAT_HOME, _T.FLATTEN: _NO,
         _T.HALT: _STAY, _T.RESUME: _REJ, _T.ADOPT: _IMP, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
         _T.RELEASE: _C.FLAT_HOME,
+        _T.RESTORE: _STAY,
     },
     _S.HALT: {
         _T.SIGNAL: _NO, _T.DROP: _NO, _T.ENTER: _IMP, _T.FILL: _IMP, _T.PROTECT: _IMP, _T.ABANDON: _NO,
         _T.REPROTECT: _IMP, _T.RESTOP: _IMP, _T.REDUCE: _IMP, _T.EXIT: _REJ, _T.FLAT: _NO, _T.FLATTEN: _REJ,
         _T.HALT: _STAY, _T.RESUME: _S.IDLE, _T.ADOPT: _S.ENTERING, _T.PAUSE: _STAY, _T.QUARANTINE: _STAY, _T.SWEEP: _STAY,
         _T.RELEASE: _STAY,
+        _T.RESTORE: _STAY,
     },
 }  # fmt: skip
 

@@ -199,7 +199,7 @@ def _transitions(connection: Any, settings: _Settings) -> Iterator[Difference | 
         effect = msgspec.json.decode(effect_json, type=_Effect)
         before = records.get(symbol) or SymbolRecord(symbol=symbol)
         records[symbol] = effect.record
-        setting = settings.of(symbol, rules_hash, config_hash, run_id)
+        setting = settings.of(symbol, rules_hash, config_hash, run_id).of(before.epoch)
         read = msgspec.json.decode(facts, type=_TransitionFacts)
         portfolio = read.portfolio or msgspec.structs.replace(NO_PORTFOLIO, blocked=read.blocked)
         event = msgspec.json.decode(event_json, type=SymbolEvent)
@@ -251,7 +251,7 @@ def _decisions(connection: Any, settings: _Settings) -> Iterator[Difference | No
         run_id,
     ) in rows:
         read = msgspec.json.decode(facts, type=_DecisionFacts)
-        setting = settings.of(symbol, rules_hash, config_hash, run_id)
+        setting = settings.of(symbol, rules_hash, config_hash, run_id).of(read.record.epoch)
         event = CandleClosed(
             symbol=symbol,
             at_ms=at_ms,

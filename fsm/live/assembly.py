@@ -66,6 +66,7 @@ async def assemble(
     ``unusable`` says what is wrong with the files where ``config`` and ``rules`` are the last accepted ones instead.
     """
     config, rules = settled_at_start(store, config, rules)
+    until_ms = queries.newest_ms(store)
     records, held = stored_records(store), symbols_in_trade(store)
     wanted = sorted({*config.settings.enabled_symbols, *held})
     found = await meet(exchange, clock, wanted, held, last_known(store))
@@ -161,6 +162,7 @@ async def assemble(
         verify=verify,
         data_end_ms=data_end_ms,
         check_files=check_files,
+        journal_until_ms=until_ms,
     )
 
 

@@ -26,6 +26,7 @@ from fsm.live.commands import Commands
 from fsm.live.fence import Background, Fence
 from fsm.live.lane import Lane
 from fsm.live.market import Market
+from fsm.live.older_journal import OlderJournal
 from fsm.live.proof_of_stops import ProofOfStops
 from fsm.live.reconcile import Reconciler
 from fsm.live.recovery import Recovery
@@ -72,8 +73,10 @@ class Daemon:
         verify: Callable[[], Report] | None = None,
         data_end_ms: int | None = None,
         check_files: Callable[[], None] = lambda: None,
+        journal_until_ms: int | None = None,
     ) -> None:
-        """``check_files`` raises JournalGone when the journal's files are no longer those that are open."""
+        """``check_files`` raises JournalGone when the journal's files are no longer those that are open,
+        ``journal_until_ms`` is when it was last at work before this start."""
         self.shared = shared
         self.alerts = alerts
         self._troubles = troubles
@@ -82,6 +85,7 @@ class Daemon:
         self.files_looked_ms: Callable[[], int | None] = lambda: None
         self._verify = verify
         self._check_files = check_files
+        self._journal_until_ms = journal_until_ms
         self.last_word: LastWord = _say_nothing
         settings = shared.in_force.settings
         self.lanes = {record.symbol: Lane(record.symbol, shared) for record in shared.engine.machines.records()}
@@ -191,7 +195,8 @@ class Daemon:
 
     async def _live(self) -> None:
         """The start in its order; then everything that goes on for ever."""
-        await Recovery(self.shared, self.lanes, self.reconciler).run()
+        older = OlderJournal(self.shared, self.lanes, self._anomaly, until_ms=self._journal_until_ms)
+        await Recovery(self.shared, self.lanes, self.reconciler, older).run()
         await self.proof.at_start(self.markets)
         for market in self.markets.values():
             await self._restore(market)

@@ -17,6 +17,7 @@ from fsm.core.legs import place_entry
 from fsm.core.records import AccountRecord, State, SymbolRecord
 from fsm.live.carrying import no_price
 from fsm.live.lane import Lane
+from fsm.live.older_journal import OlderJournal
 from fsm.live.reconcile import Reconciler
 from fsm.live.shared import Shared
 from fsm.live.watch import UNPROTECTED_STATES
@@ -29,6 +30,9 @@ log = structlog.get_logger("fsm.recovery")
 
 PROTECTED_WAIT_S = 30.0
 """How long the start waits for open positions to be covered before it goes on with what matters less."""
+
+COMPARE_WAIT_S = 3.0
+"""How long the start tries to compare the journal with the exchange before it protects what is open as remembered."""
 
 ASK_AGAIN_S = 1.0
 
@@ -47,22 +51,42 @@ def stored_account(store: Store) -> AccountRecord:
 class Recovery:
     """Runs after the lanes have started and before anything else does. Twice in a row is the same as once (R24)."""
 
-    def __init__(self, shared: Shared, lanes: Mapping[str, Lane], reconciler: Reconciler) -> None:
+    def __init__(self, shared: Shared, lanes: Mapping[str, Lane], reconciler: Reconciler, older: OlderJournal) -> None:
         self._shared = shared
+        self._older = older
         self._lanes = lanes
         self._reconciler = reconciler
 
     async def run(self) -> None:
-        """Outbox, then the whole account, then wait until every open position is covered."""
+        """Is the journal whole; outbox, then the whole account, then wait until every open position is covered."""
         began_s = self._shared.clock.monotonic()
+        is_compared = await self._compared(COMPARE_WAIT_S)
         self._resolve_outbox()
         for lane in self._lanes.values():
             if lane.record.trade is not None or lane.record.abandoned is not None:
                 lane.nudge()
         await self._whole_account()
         await self._until_covered()
+        if not is_compared:
+            await self._compared(None)
         took_ms = (self._shared.clock.monotonic() - began_s) * 1000
         log.info("recovered", reason="START", took_ms=round(took_ms), open=self._shared.engine.active())
+
+    async def _compared(self, within_s: float | None) -> bool:
+        """An exchange that does not answer must not keep what is open from its protection; entries wait for it."""
+        clock = self._shared.clock
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    try:
+                        await self._older.compare()
+                        return True
+                    except ExchangeError as error:
+                        self._shared.on_trouble("", error)
+                    await clock.sleep(ASK_AGAIN_S)
+        except TimeoutError:
+            log.warning("not_compared", reason="EXCHANGE")
+            return False
 
     def _resolve_outbox(self) -> None:
         """Nothing is sent from the outbox: levels decide what is needed now. Entries are looked for, never repeated."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from peewee import ModelSelect
@@ -15,6 +16,8 @@ from store.statements import FILL_EXISTS
 from store.views import AccountRow, IntentRow, OrderRow, PositionRow, SymbolRow, TradeRow
 
 ABANDONED = "ABANDONED"
+IDS_AT_ONCE = 500
+"""Values that one statement is given; SQLite takes more, but not without end."""
 
 
 def symbols(store: Store) -> list[SymbolRow]:
@@ -129,3 +132,22 @@ def _of_trade(
         return (query if symbol is None else query.where(model.symbol == symbol)), time
     query = query.where(model.trade_id == trade_id)
     return (query if symbol is None else query.where(unindexed(model.symbol) == symbol)), unindexed(time)
+
+
+def orders_known(store: Store, client_ids: Collection[str]) -> set[str]:
+    """Those of these client ids that this journal has decided on."""
+    wanted, found = sorted(client_ids), set[str]()
+    with reading(store.path):
+        for first in range(0, len(wanted), IDS_AT_ONCE):
+            batch = wanted[first : first + IDS_AT_ONCE]
+            sql = f"SELECT client_order_id FROM orders WHERE client_order_id IN ({', '.join('?' * len(batch))})"  # noqa: S608
+            found.update(client_id for (client_id,) in store.connection.execute(sql, batch))
+    return found
+
+
+def newest_ms(store: Store) -> int | None:
+    """When this journal was last at work: its newest transition, or the newest word of a bot that ran. None: never."""
+    sql = "SELECT max(at_ms) FROM transitions UNION ALL SELECT max(at_ms) FROM documents WHERE name = 'health'"
+    with reading(store.path):
+        found = [at_ms for (at_ms,) in store.connection.execute(sql) if at_ms is not None]
+    return max(found, default=None)

@@ -19,9 +19,9 @@ from tests.unit.fsm.core.lives import LIVES, RECORDED_BY_THE_FIRST, journal, rec
 
 RECORDED = recorded()
 BY_THE_FIRST = recorded(RECORDED_BY_THE_FIRST)
-EMPTY = (None, False, 0, "0", [], {})
-NOTHING_CHANGED = re.compile(r"    [a-z_.]+: (None|False|0|\[\]|\(\)) -> (None|False|0|\[\]|\(\))")
-EMPTY_WITHIN = re.compile(r"'\w+': (None|False|0|'0'|\[\]|\(\))(, |(?=}))")
+EMPTY = (None, False, 0, "0", "", [], {})
+NOTHING_CHANGED = re.compile(r"    [a-z_.]+: (None|False|0|''|\[\]|\(\)) -> (None|False|0|''|\[\]|\(\))")
+EMPTY_WITHIN = re.compile(r"'\w+': (None|False|0|'0'|''|\[\]|\(\))(, |(?=}))")
 ROW = re.compile(r"  ([A-Z]+) ([a-z]+) .* -> ([A-Z]+)")
 
 
@@ -59,5 +59,8 @@ def test_what_0_1_0_decided_its_edition_decides_again(seed: int) -> None:
 
 def test_the_lives_pull_every_trigger_and_reach_every_state() -> None:
     rows = [found.groups() for lines in RECORDED.values() for line in lines if (found := ROW.fullmatch(line))]
-    assert {trigger for _, trigger, _ in rows} == {trigger.value for trigger in Trigger}
+    of_a_start = {
+        Trigger.RESTORE.value
+    }  # with a journal that is older than the exchange: tests/integration/test_restores.py
+    assert {trigger for _, trigger, _ in rows} == {trigger.value for trigger in Trigger} - of_a_start
     assert {dest for _, _, dest in rows} == {state.value for state in TABLE}

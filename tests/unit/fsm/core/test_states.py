@@ -39,6 +39,7 @@ MOVES: dict[Trigger, dict[State, set[State]]] = {
     Trigger.SWEEP: {state: {state} for state in State},
     Trigger.RELEASE: {state: {state} for state in (IDLE, HALT)}
     | dict.fromkeys((ENTERING, PROTECTED, EXITING, FLATTEN), HOME),
+    Trigger.RESTORE: {state: {state} for state in State},
 }
 BY_HAND_OVER = {Trigger.RELEASE}
 """Whoever takes the position over takes it out of the machine."""

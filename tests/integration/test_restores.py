@@ -1,0 +1,58 @@
+"""R78, R75: a database that is older than the exchange, because it was put back, copied, or has lost its end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.replay import replay
+from store.verify import verify
+from tests.integration.restores import PRICES, Figures, Restores, restless
+
+WIDE = {name: Decimal(99) for name in ("daily_loss_pct", "weekly_loss_pct", "monthly_loss_pct", "drawdown_pct")}
+"""A loss limit would hold `resume` back, rightly; here it is to let the trading go on."""
+
+Make = Callable[..., Rehearsal]
+
+
+def play(rehearse: Make, folder: Path, *, points: int, seed: int) -> Figures:
+    rng = random.Random(seed)
+    hours = 30 + points * 90
+    r = rehearse(limits=WIDE, **{symbol: restless(symbol, hours, rng) for symbol in PRICES})
+    restores = Restores(r, rng, folder)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await r.hours(24)
+        for _ in range(points):
+            await restores.point()
+        await r.hours(2)
+        await r.stop()
+
+    r.run(script)
+    assert verify(r.db).fine
+    assert replay(r.db).differences == ()
+    return restores.figures
+
+
+def check(figures: Figures, points: int) -> None:
+    print("\n", figures)
+    assert figures.problems == []
+    assert figures.points == points
+    assert figures.older >= points // 2
+    assert figures.stops_kept > 0
+    assert figures.lost_trades > 0
+
+
+def test_r78_ten_random_points_of_time_put_back_over_later_ones(rehearse: Make, tmp_path: Path) -> None:
+    check(play(rehearse, tmp_path, points=10, seed=1), 10)
+
+
+@pytest.mark.slow
+def test_r78_two_hundred_random_points_of_time_put_back_over_later_ones(rehearse: Make, tmp_path: Path) -> None:
+    check(play(rehearse, tmp_path, points=200, seed=2), 200)
