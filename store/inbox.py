@@ -20,6 +20,11 @@ _IS_POSTED = "SELECT 1 FROM commands WHERE state IN ('posted', 'taken') AND stat
 
 _TAKE = "UPDATE commands SET state = 'taken', taken_ms = ? WHERE id = ? AND state = 'posted'"
 
+_CANCEL = (
+    "UPDATE commands SET state = 'refused', guard = 'CANCELLED', finished_ms = ?, detail = 'withdrawn by the operator'"
+    " WHERE id = ? AND state = 'posted'"
+)
+
 
 class Inbox:
     """Commands in a store that is open for writing or posting (``get`` and ``recent``: in any mode).
@@ -36,6 +41,12 @@ class Inbox:
         with self._store.transaction() as connection:
             connection.execute(_POST, (kind, symbol, source, at_ms))
             return int(connection.last_insert_rowid())
+
+    def cancel(self, command_id: int, at_ms: int) -> bool:
+        """Withdraw a command that no bot has taken yet; False when there is none such."""
+        with self._store.transaction() as connection:
+            connection.execute(_CANCEL, (at_ms, command_id))
+            return bool(connection.changes())
 
     def take(self, at_ms: int) -> list[CommandRow]:
         """Commands posted since the last time, oldest first, now marked as taken. Cheap when there is none."""
@@ -70,6 +81,10 @@ class Inbox:
     def get(self, command_id: int) -> CommandRow | None:
         """One command and what became of it."""
         return fetch_one(self._store, Command.select().where(Command.id == command_id), CommandRow)
+
+    def waiting(self) -> list[CommandRow]:
+        """Commands that nobody has taken yet, oldest first."""
+        return self._in_state("posted")
 
     def recent(self, *, limit: int = 100) -> list[CommandRow]:
         """Commands, newest first."""

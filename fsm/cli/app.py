@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "halt": "fsm.cli.wishes:halt",
     "release": "fsm.cli.wishes:release",
     "reload": "fsm.cli.reload:reload",
+    "commands": "fsm.cli.commands:commands",
     "audit": "fsm.cli.audit:audit",
     "why": "fsm.cli.why:why",
     "replay": "fsm.cli.replay:replay",

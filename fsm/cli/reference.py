@@ -39,6 +39,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "crashsweep": ("crashsweep --list",),
     "naked": ("naked --list",),
     "db check": ("db check",),
+    "commands list": ("commands list",),
     "db backup": ("db backup var/copy.sqlite",),
 }
 """Command lines that a test runs on a database with two months of BTCUSDT. Not every command has one."""

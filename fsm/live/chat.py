@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from dataclasses import asdict, dataclass
 
 import msgspec
@@ -32,6 +33,9 @@ CODE_TRIES = 3
 AGE_MS_MAX = 300_000
 """Older messages are not carried out. Telegram keeps what a bot has not fetched for a day."""
 
+MESSAGES_KEPT = 200
+"""Messages whose own ids are remembered; a server that repeats older ones has numbers that are older as well."""
+
 RETRY_S = (2, 5, 15, 30, 60)
 CONFLICT_S = 60.0
 POLL_S = 0.2
@@ -46,6 +50,7 @@ class _Left(msgspec.Struct, frozen=True):
 
     heard: int | None = None
     wall_ms: int = 0
+    messages: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -57,6 +62,10 @@ class _Asked:
     code: str
     until_s: float
     tries: int = CODE_TRIES
+
+
+def _key(message: Message) -> tuple[int, int] | None:
+    return None if message.message_id is None else (message.message_id, message.sent_ms)
 
 
 class Chat:
@@ -119,7 +128,10 @@ class Chat:
             return self._deaf(error)
         self._failures_in_row, self._in_conflict = 0, False
         for message in messages:
-            self._hear_no_more(message.number)
+            if self._is_repeated(message):
+                log.warning("chat_repeated", reason="REPEATED", number=message.number, message_id=message.message_id)
+                continue
+            self._hear_no_more(message.number, message)
             await self._take(message)
         return POLL_S
 
@@ -130,18 +142,27 @@ class Chat:
             found = msgspec.json.decode(row.body_json, type=_Left) if row else _Left()
         except msgspec.DecodeError:
             found = _Left()
+        self._messages = deque(found.messages, MESSAGES_KEPT)
         return found.heard, found.wall_ms
 
     def _after(self) -> int | None:
         return self._heard if self._wall.now_ms() - self._heard_ms <= OFFSET_MS_MAX else None
 
-    def _hear_no_more(self, number: int) -> None:
+    def _is_repeated(self, message: Message) -> bool:
+        """What was taken once is not taken again: not under its number, nor under another one (R82)."""
+        known = self._after()
+        return (known is not None and message.number <= known) or _key(message) in self._messages
+
+    def _hear_no_more(self, number: int, message: Message | None = None) -> None:
         """Written down before anything is done about the message: a crash between must not do it twice."""
         self._heard, self._heard_ms = number, self._wall.now_ms()
+        if message is not None and (key := _key(message)) is not None:
+            self._messages.append(key)
         self._remember()
 
     def _remember(self) -> None:
-        body = {"heard": self._heard, "wall_ms": self._heard_ms, **asdict(self._tally)}
+        left = {"heard": self._heard, "wall_ms": self._heard_ms, "messages": list(self._messages)}
+        body = {**left, **asdict(self._tally)}
         self._books.document(DOCUMENT, self._clock.now_ms(), body)
 
     def _deaf(self, error: NotHeard) -> float:

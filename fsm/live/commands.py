@@ -26,6 +26,9 @@ log = structlog.get_logger("fsm.commands")
 
 KINDS = ("pause", "resume", "flatten", "halt", "release")
 """The first word of a command's kind; ``release cancel-stop`` is a release after which the stop does not stay."""
+KEPT_KINDS = ("pause", "halt")
+"""They can only stop entries, so they are never too old."""
+
 EDIT_KINDS = ("reload confirm", "reload reject")
 """Followed by the digests of the edits that are meant, so that no other edit is taken."""
 OnEdit = Callable[[str, Sequence[str]], Awaitable[str]]
@@ -47,13 +50,16 @@ class Commands:
         self._alerts = alerts
         self._inbox = Inbox(shared.books.store)
         self._waiting: set[asyncio.Task[None]] = set()
+        self._closing: dict[int, frozenset[str]] = {}
+        self._meant = {
+            symbol: lane.record.trade.id if lane.record.trade is not None else None for symbol, lane in lanes.items()
+        }
         self.on_edit: OnEdit | None = None
 
     async def run(self) -> None:
         """Take commands as they come."""
         try:
-            for command in self._inbox.unfinished():
-                self.carry_out(command)
+            self._welcome([*self._inbox.unfinished(), *self._inbox.take(self._shared.clock.now_ms())])
             while True:
                 for command in self._inbox.take(self._shared.clock.now_ms()):
                     self.carry_out(command)
@@ -62,14 +68,48 @@ class Commands:
             for task in self._waiting:
                 task.cancel()
 
+    def _welcome(self, commands: Sequence[CommandRow]) -> None:
+        """What was left while no bot ran. Pause and halt are kept for ever; what acts is refused when it is old, or
+        when the trade that it was meant for is over (R82)."""
+        for command in commands:
+            log.info("command_waited", reason="START", command=command.kind, symbol=command.symbol, id=command.id)
+        if commands:
+            told = ", ".join(f"{command.kind} {command.symbol or 'all'} ({command.id})" for command in commands)
+            self._shared.books.note(self._shared.clock.now_ms(), "COMMANDS_WAITED", "START", commands=told)
+        for command in commands:
+            reason = self._outdated(command)
+            if reason is None:
+                self.carry_out(command)
+            else:
+                self._finish(command, *reason)
+
+    def _outdated(self, command: CommandRow) -> tuple[str, str] | None:
+        if command.kind.partition(" ")[0] in KEPT_KINDS:
+            return None
+        clock, most_ms = self._shared.clock, self._shared.in_force.settings.loops.command_age_ms_max
+        age_ms = min(abs(clock.now_ms() - command.posted_ms), abs(clock.wall_ms() - command.posted_ms))
+        if age_ms > most_ms:
+            told = f"it was left {age_ms // 60_000} minutes ago, while no bot ran; send it again if you still mean it"
+            return "TOO_OLD", told
+        if command.symbol is None or command.kind.startswith("resume") or command.symbol not in self._lanes:
+            return None
+        trade, meant = self._lanes[command.symbol].record.trade, self._meant[command.symbol]
+        if meant is not None and (trade is None or trade.id != meant):
+            return "TRADE_OVER", f"the trade {meant} that it was meant for is over; send it again if you still mean it"
+        return None
+
     def carry_out(self, command: CommandRow) -> None:
-        """Do it now; the answer is written when it has happened, which for a close takes a while."""
+        """Do it now; the answer is written when it has happened, which for a close takes a while. A `resume` waits for
+        the closing of what it is about."""
+        if command.kind == "resume" and self._closes(command):
+            self._beside(partial(self._resume_after, command), "resume")
+            return
         if command.kind.startswith(EDIT_KINDS):
             self._beside(partial(self._decide_edit, command), "edit")
             return
         try:
             symbols = self._chosen(command)
-            detail = self._do(command.kind, command.symbol, symbols)
+            guard, detail = self._do(command.kind, command.symbol, symbols)
         except Rejected as refused:
             self._finish(command, refused.guard, str(refused))
             return
@@ -80,9 +120,18 @@ class Commands:
             self._finish(command, "EXCEPTION", f"{type(error).__name__}: {error}")
             return
         if command.kind == "flatten":
+            self._closing[command.id] = frozenset(symbols)
             self._beside(partial(self._confirm_flat, command, symbols), "flatten")
         else:
-            self._finish(command, None, detail)
+            self._finish(command, guard, detail)
+
+    def _closes(self, command: CommandRow) -> bool:
+        return any(command.symbol is None or command.symbol in symbols for symbols in self._closing.values())
+
+    async def _resume_after(self, command: CommandRow) -> None:
+        while self._closes(command):
+            await self._shared.clock.sleep(FLAT_LOOK_S)
+        self.carry_out(command)
 
     def _beside(self, work: Background, name: str) -> None:
         task = self._fence.begin(work, name)
@@ -115,13 +164,14 @@ class Commands:
             raise Rejected("SYMBOL", f"{command.symbol} is not traded here; there are {', '.join(self._lanes)}")
         return [command.symbol]
 
-    def _do(self, kind: str, symbol: str | None, symbols: list[str]) -> str:
+    def _do(self, kind: str, symbol: str | None, symbols: list[str]) -> tuple[str | None, str]:
+        """The guard that refused a part of it, and how things stand."""
         if symbol is not None:
             self._tell(kind, symbol)
-            return self._state_of(symbols)
+            return None, self._state_of(symbols)
         cleared = self._account_wide(kind)
         refused = self._tell_all("resume" if kind == "resume" else kind, symbols)
-        return f"{cleared}{self._state_of(symbols)}{refused}"
+        return "PARTLY" if refused else None, f"{cleared}{self._state_of(symbols)}{refused}"
 
     def _account_wide(self, kind: str) -> str:
         """What holds for the account as a whole, persisted before any symbol is told (R50)."""
@@ -175,6 +225,12 @@ class Commands:
 
     async def _confirm_flat(self, command: CommandRow, symbols: list[str]) -> None:
         """Done means flat, not asked for."""
+        try:
+            await self._until_flat(command, symbols)
+        finally:
+            self._closing.pop(command.id, None)
+
+    async def _until_flat(self, command: CommandRow, symbols: list[str]) -> None:
         clock = self._shared.clock
         until_s = clock.monotonic() + FLAT_WAIT_S
         while not all(self._is_flat(symbol) for symbol in symbols):

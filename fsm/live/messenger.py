@@ -13,13 +13,15 @@ RETRY_S_MAX = 3_600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What somebody wrote. ``number`` grows from message to message; ``is_ours`` says it came from our chat."""
+    """What somebody wrote. ``number`` is that of its delivery and grows; ``message_id`` is its own within its chat,
+    also where it is delivered again under another number; ``is_ours`` says it came from our chat."""
 
     number: int
     chat_id: int | None
     is_ours: bool
     text: str
     sent_ms: int
+    message_id: int | None = None
 
 
 @dataclass(slots=True)

@@ -97,6 +97,7 @@ class Telegram:
             is_ours=ours in names,
             text=(written.text or "") if written else "",
             sent_ms=int(written.date.timestamp() * 1000) if written else 0,
+            message_id=written.message_id if written else None,
         )
 
     def _not_delivered(self, error: Exception) -> NotDelivered:

@@ -338,3 +338,35 @@ class TestDeafness:
         assert row is not None
         assert '"commands":1' in row.body_json
         assert f'"wall_ms":{NOW_MS}' in row.body_json
+
+
+class TestOnce:
+    """R82: the server delivered a message again, three to eighteen times."""
+
+    def again(self, phone: Phone, **changed: int) -> None:
+        """The server delivers the first message once more, whatever was confirmed."""
+        self.first = getattr(self, "first", None) or phone.server.updates[-1]
+        phone.server.answer_once("getUpdates", 200, {"ok": True, "result": [{**self.first, **changed}]})
+        phone.listen()
+
+    def test_r82_a_message_that_is_delivered_again_is_carried_out_once(self, phone: Phone) -> None:
+        phone.say("/pause")
+        for _ in range(3):
+            self.again(phone)
+        assert phone.posted == [("pause", None, "telegram")]
+
+    def test_r82_nor_under_another_number_and_after_a_restart(self, phone: Phone) -> None:
+        phone.say("/pause")
+        for number in (1, 6_000, 7_000):
+            self.again(phone, update_id=number)
+        phone.bot()
+        self.again(phone, update_id=8_000)
+        assert phone.posted == [("pause", None, "telegram")]
+
+    def test_r82_the_remembered_number_never_goes_back(self, phone: Phone) -> None:
+        phone.say("/pause")
+        self.again(phone, update_id=1)
+        phone.listen()
+        assert int(phone.server.asked[-1]["offset"]) > 5_000
+        phone.say("/resume")
+        assert phone.posted == [("pause", None, "telegram"), ("resume", None, "telegram")]

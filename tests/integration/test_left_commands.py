@@ -1,0 +1,117 @@
+"""R82: commands that were left while no bot ran, and commands that meet one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fsm.core.records import State
+from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.small_market import TO_SIGNAL, jump, quiet
+from store.database import open_store
+from store.inbox import Inbox
+from tests.integration.scenarios.acting import answer, post
+
+Make = Callable[..., Rehearsal]
+BTC = 60_000.0
+TOP = BTC * 1.01
+FALLEN = (TOP, TOP, BTC * 0.998, BTC)
+MINUTE_MS = 60_000
+
+
+async def to_position(r: Rehearsal) -> None:
+    await r.start()
+    await r.hours(TO_SIGNAL + 0.1)
+    assert r.running.lanes["BTCUSDT"].record.state is State.PROTECTED
+
+
+def left(r: Rehearsal, kind: str, symbol: str | None, minutes: float) -> int:
+    """A command that somebody left so many minutes ago."""
+    with open_store(r.db, mode="post") as store:
+        return Inbox(store).post(kind, symbol, "test", r.venue.now_ms - int(minutes * MINUTE_MS))
+
+
+def test_r82_old_commands_that_act_are_refused_and_those_that_stop_entries_are_kept(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 5)])
+
+    async def script(r: Rehearsal) -> None:
+        await to_position(r)
+        await r.kill()
+        numbers = {kind: left(r, kind, None, 60) for kind in ("flatten", "resume", "pause", "halt")}
+        await r.start()
+        await r.seconds(2)
+        assert answer(r, numbers["flatten"]) == ("refused", "TOO_OLD")
+        assert answer(r, numbers["resume"]) == ("refused", "TOO_OLD")
+        assert answer(r, numbers["pause"]) == answer(r, numbers["halt"]) == ("done", None)
+        assert r.running.lanes["BTCUSDT"].record.state is State.PROTECTED
+        assert r.running.shared.engine.account.paused
+
+    r.run(script)
+
+
+def test_r82_a_fresh_flatten_that_waited_is_carried_out(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 5)])
+
+    async def script(r: Rehearsal) -> None:
+        await to_position(r)
+        await r.kill()
+        number = left(r, "flatten", "BTCUSDT", 5)
+        await r.start()
+        await r.seconds(5)
+        assert answer(r, number) == ("done", None)
+        assert r.venue.positions() == []
+
+    r.run(script)
+
+
+def test_r82_a_command_about_a_trade_is_not_carried_out_on_another_one(rehearse: Make) -> None:
+    """The stop was hit while no bot ran: the flatten was meant for that trade, and must not halt the symbol."""
+    r = rehearse(BTCUSDT=[jump(BTC), FALLEN, *quiet(BTC, 4)])
+
+    async def script(r: Rehearsal) -> None:
+        await to_position(r)
+        await r.kill()
+        await r.until(r.venue.now_ms + 2 * 3_600_000)
+        assert r.venue.positions() == []
+        number = left(r, "flatten", "BTCUSDT", 1)
+        await r.start()
+        await r.seconds(5)
+        assert answer(r, number) == ("refused", "TRADE_OVER")
+        assert r.running.lanes["BTCUSDT"].record.halt is None
+
+    r.run(script)
+
+
+def test_r82_a_resume_does_not_overtake_the_flatten_before_it(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 5)])
+
+    async def script(r: Rehearsal) -> None:
+        await to_position(r)
+        flatten, resume = post(r, "flatten"), post(r, "resume")
+        await r.seconds(20)
+        assert answer(r, flatten) == ("done", None)
+        assert answer(r, resume) == ("done", None)
+        assert r.venue.positions() == []
+        assert r.running.lanes["BTCUSDT"].record.state is State.IDLE
+        assert r.running.shared.engine.account.halt is None
+
+    r.run(script)
+
+
+def test_r82_a_command_can_be_withdrawn_until_a_bot_takes_it(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=[*quiet(BTC, 5)])
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await r.kill()
+        number, kept = left(r, "halt", None, 1), left(r, "pause", None, 1)
+        with open_store(r.db, mode="post") as store:
+            assert [row.id for row in Inbox(store).waiting()] == [number, kept]
+            assert Inbox(store).cancel(number, r.venue.now_ms)
+            assert not Inbox(store).cancel(number, r.venue.now_ms)
+        await r.start()
+        await r.seconds(2)
+        assert answer(r, number) == ("refused", "CANCELLED")
+        assert answer(r, kept) == ("done", None)
+        assert r.running.shared.engine.account.halt is None
+
+    r.run(script)
