@@ -23,7 +23,7 @@ from exchange.types import Bracket, Confirmed
 from fsm.config import Config
 from fsm.core.move import Step
 from fsm.live.assembly import assemble
-from fsm.live.clock import DrivenClock
+from fsm.live.clock import Clock, DrivenClock
 from fsm.live.daemon import Daemon
 from fsm.live.fence import Background
 from fsm.live.lifeline import BEAT_S
@@ -74,7 +74,7 @@ class Rehearsal:
         self.stage = Stage(self.venue, feeds, start_ms)
         for _ in self.stage.advance(start_ms):
             raise AssertionError("something happened to an account that has nothing")
-        self.clock = DrivenClock(lambda: self.venue.now_ms)
+        self.clock: Clock = DrivenClock(lambda: self.venue.now_ms)
         self.port = SimPort(self.stage, sleep=self.clock.sleep, latency_s=latency_s)
         self.times = ProtectionTimes()
         self.steps: list[Step] = []

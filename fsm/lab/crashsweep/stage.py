@@ -17,10 +17,12 @@ from exchange.port import Exchange
 from exchange.types import Pause
 from fsm.lab.crashsweep.points import Died, Flight, Kind, Life, Reaper, Side
 from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
+from fsm.lab.torture.machine import Machine
 from fsm.live.delivery import Delivery
 from fsm.live.fence import Background
 from fsm.live.messenger import Message, Tally
 from fsm.live.shared import Shared
+from fsm.live.timekeeping import first_measured
 from store.alerts import AlertBox
 from store.database import Store, open_store
 from store.errors import WriteFailed
@@ -163,6 +165,10 @@ class Messenger:
         life.at(point, Side.AFTER)
 
 
+WALL_HOURS = (0.0, 16.0, -1.0, -0.9, 960.0, -9_600.0, 40.0)
+"""How wrong the machine's clock is in one process after the other."""
+
+
 class Naked(msgspec.Struct):
     """A position without a stop: since when in real time, counted anew from a start of the bot."""
 
@@ -175,6 +181,8 @@ class CrashRehearsal(Rehearsal):
 
     def __init__(self, *, reaper: Reaper, travel_s: float = 0.02, **given: Any) -> None:
         super().__init__(**given)
+        self.machine = Machine(lambda: self.venue.now_ms)
+        self.clock = self.machine.clock
         self.reaper = reaper
         self.travel_s = travel_s
         self.failures: list[tuple[str, str]] = []
@@ -201,6 +209,13 @@ class CrashRehearsal(Rehearsal):
         life.at(base, Side.AFTER)
         store.bind(environment="sim", account=None, at_ms=self.venue.now_ms, database_id=DATABASE_ID)
         return store
+
+    async def _live(self) -> None:
+        """Each process reads another wall clock at its start, and is right all the same (R76)."""
+        self.machine.set_wall(WALL_HOURS[self.starts % len(WALL_HOURS)], seconds=0)
+        self.clock = clock = self.machine.process(self.machine.told)
+        await first_measured(clock)
+        await super()._live()
 
     def exchange(self) -> Exchange:
         return cast(Exchange, MortalExchange(self, self.life, self.travel_s))

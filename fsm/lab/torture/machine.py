@@ -31,7 +31,7 @@ class Machine:
         self.wall_until_ms: int | None = None
         self.lies: list[int] = []
         self.hands = Hands(monotonic=self._monotonic, boot=self._boot, wall_ms=self._wall_ms)
-        self.clock = self.process(self._told)
+        self.clock = self.process(self.told)
 
     def process(self, read_ms: Callable[[], Awaitable[int]]) -> TorturedClock:
         """The clock of a process that starts now, which asks the exchange with ``read_ms``."""
@@ -90,5 +90,6 @@ class Machine:
     def _wall_ms(self) -> int:
         return self.true_ms() + self.wall_off_ms
 
-    async def _told(self) -> int:
+    async def told(self) -> int:
+        """The exchange's time, asked of nobody."""
         return self.true_ms()
