@@ -235,6 +235,7 @@ class TestACloseNobodyHeardOf:
         stage.next_hour()
         booked_ms = stage.record.close_unheard_ms
         assert booked_ms is not None
+        stage.engine.prove_route(stage.now_ms, "PROVED")  # its deadline has put that in doubt as well
         stage.exchange.now_ms = booked_ms + 30_000
         assert stage.signal().reason == "CLOSE_UNRESOLVED"
         stage.next_hour()
