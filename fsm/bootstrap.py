@@ -66,7 +66,7 @@ ALERT_AGE_MS_MAX = 3 * 86_400_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a daemon is started with. ``on_ready`` is told the network and the address when it takes decisions.
+    """What a daemon is started with. ``on_ready`` is told network, address and what blocks entries when it decides.
 
     Without ``stream`` nothing is heard from the exchange: every change is found by looking.
     ``unusable`` says what is wrong with the files where ``config`` and ``rules`` are the versions accepted last.
@@ -81,7 +81,7 @@ class Run:
     audience: Audience | None = None
     config_path: Path | None = None
     rules_path: Path | None = None
-    on_ready: Callable[[str, str], None] = lambda network, address: None
+    on_ready: Callable[[str, str, Sequence[str]], None] = lambda network, address, blocked: None
     further: Sequence[Background] = ()
     stream: bool = True
     unusable: str = ""
@@ -381,4 +381,4 @@ async def _hurry(run: Run, where: Where, daemon: Daemon) -> None:
 
 async def _announce(run: Run, where: Where, daemon: Daemon) -> None:
     await daemon.started.wait()
-    run.on_ready(where.network.value, where.rest_url)
+    run.on_ready(where.network.value, where.rest_url, daemon.shared.blocks.told())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,9 +52,11 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
     with ExitStack() as windows:
         window = None if no_web else Window(windows, inputs, path, port, is_told=not options.json)
 
-        def on_ready(network: str, address: str) -> None:
+        def on_ready(network: str, address: str, blocked: Sequence[str]) -> None:
             if not options.json:
                 _tell_where(network, address, path)
+                for line in blocked:
+                    output.line(f"warning: {line}")
             if window is not None:
                 window.may_open.set()
 

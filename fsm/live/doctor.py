@@ -19,6 +19,7 @@ from fsm.live.clock import Clock
 from fsm.live.findings import Finding, Verdict, fail, ok, skip, warn
 from fsm.live.premises import Stored
 from fsm.live.selftest import Probe
+from fsm.live.symbol_desk import MARGIN_ASSET
 
 SKEW_MS_WARN, SKEW_MS_MAX = 1_000, 5_000
 """Real milliseconds: requests are refused 1 s ahead of the exchange and 5 s behind it (checked 2026-11). The bot
@@ -168,6 +169,9 @@ class Examination:
         if filters is None:
             advice = "disable it in config.yaml, or correct its name: without filters no order leaves"
             return fail(symbol, "the exchange has no usable filters of it", advice)
+        if filters.margin_asset != MARGIN_ASSET:
+            advice = f"disable it in config.yaml: this bot counts in {MARGIN_ASSET}, and would size it wrongly"
+            return fail(symbol, f"its margin is {filters.margin_asset}", advice)
         if not filters.tradable:
             return fail(symbol, f"{filters.contract_type} is {filters.status}", "disable it in config.yaml")
         brackets = await self._exchange.brackets(symbol)

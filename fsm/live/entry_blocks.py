@@ -51,6 +51,13 @@ class EntryBlocks:
         """Whether the symbol has a reason of its own."""
         return bool(self._reasons.get(symbol))
 
+    def told(self) -> list[str]:
+        """Everything that holds, in words."""
+        return [
+            f"nothing is entered in {symbol or 'any symbol'}: {', '.join(reasons)}"
+            for symbol, reasons in sorted(self.all().items())
+        ]
+
     def all(self) -> dict[str, list[str]]:
         """Everything that holds, by symbol, for readers."""
         return {

@@ -186,6 +186,14 @@ class TestTheAccount:
         bench.act(action="modes", modes={"multi_assets": True})
         assert bench.only_failure()["check"] == "assets mode"
 
+    def test_r67_a_symbol_that_is_not_margined_in_usdt(self, bench: Bench) -> None:
+        bench.act(action="rules", symbol="ETHUSDT", marginAsset="USDC")
+        try:
+            failed = bench.only_failure()
+        finally:
+            bench.act(action="rules", symbol="ETHUSDT", marginAsset="USDT")
+        assert (failed["check"], failed["seen"]) == ("ETHUSDT", "its margin is USDC")
+
     def test_a_foreign_order_and_position_on_a_symbol_of_ours(self, bench: Bench) -> None:
         """R54."""
         params = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}

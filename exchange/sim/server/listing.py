@@ -44,13 +44,12 @@ class Listing:
         if self._told.get(symbol) is Told.UNBRACKETED:
             raise Refusal(-1121, "Invalid symbol.")
 
-    def change(self, symbol: str, values: Mapping[str, Mapping[str, str]], status: str | None) -> SymbolFilters:
-        """Other values of filters by their type, or another status; returns what is in force then."""
+    def change(self, symbol: str, values: Mapping[str, Mapping[str, str]], **fields: str | None) -> SymbolFilters:
+        """Other values of filters by their type, or of fields such as status; returns what is in force then."""
         row = dict(self._row(symbol))
         listed: list[dict[str, object]] = msgspec.convert(row["filters"], list[dict[str, object]])
         row["filters"] = [{**rule, **values.get(str(rule["filterType"]), {})} for rule in listed]
-        if status is not None:
-            row["status"] = status
+        row.update({name: value for name, value in fields.items() if value is not None})
         found = filters_of({"symbols": [row]})
         if symbol not in found:
             raise ValueError(f"{symbol}: no rules could be made of these values")

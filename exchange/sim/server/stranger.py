@@ -36,6 +36,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     how: Told | None = None
     filters: dict[str, dict[str, str]] = {}
     status: str | None = None
+    marginAsset: str | None = None  # noqa: N815 - Binance's names
     clientOrderId: str | None = None  # noqa: N815 - Binance's names
     clientAlgoId: str | None = None  # noqa: N815
     orderId: int | None = None  # noqa: N815
@@ -163,13 +164,13 @@ class Stranger:
 
     def _change_rules(self, deed: Deed) -> None:
         symbol, emulator = self._known(deed), self._emulator
-        filters = emulator.listing.change(symbol, deed.filters, deed.status)
+        filters = emulator.listing.change(symbol, deed.filters, status=deed.status, marginAsset=deed.marginAsset)
         emulator.state.filters[symbol] = filters
         emulator.numerals[symbol] = Numerals.of(filters)
 
     def _settle(self, deed: Deed) -> None:
         symbol = self._known(deed)
-        self._emulator.listing.change(symbol, {}, "SETTLING")
+        self._emulator.listing.change(symbol, {}, status="SETTLING")
         self._emulator.write(lambda: self._emulator.venue.settle(symbol))
 
     def _known(self, deed: Deed) -> str:

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.sim.port import Call, Fault
-from exchange.types import AccountModes, MarginType
+from exchange.types import AccountModes, MarginType, Side
 from fsm.core.records import State
 from fsm.lab.rehearsal import Rehearsal
 from fsm.lab.replay import replay
@@ -29,6 +29,7 @@ from tests.integration.scenarios.acting import (
     Make,
     Once,
     answer,
+    by_hand,
     latest_reason,
     no_fault,
     post,
@@ -333,6 +334,22 @@ class TestARefusalThatPasses:
             r.faults = Once(lambda call: call.method == "place_algo", Fault(refuse=code))
             await r.start()
             assert account_halt(r) == "PERMISSION"
+
+        r.run(script)
+
+
+class TestFlattenOfAll:
+    def test_r63_names_what_is_left_and_is_not_done(self, rehearse: Make) -> None:
+        """A position that is not ours is not touched; that it is there is said."""
+        r = rehearse(BTCUSDT=CALM, ETHUSDT=quiet(3_000.0, 6))
+
+        async def script(r: Rehearsal) -> None:
+            await to_trade(r)
+            by_hand(r, Side.BUY, Decimal("0.5"), "ETHUSDT")
+            asked = post(r, "flatten", None)
+            await r.seconds(60)
+            assert answer(r, asked) == ("refused", "LEFT_OPEN")
+            assert [position.symbol for position in r.venue.positions()] == ["ETHUSDT"]
 
         r.run(script)
 
