@@ -35,6 +35,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     case: str | None
     variant: str | None
+    client: str
 
 
 @command()
@@ -45,6 +46,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--seed", type=click.IntRange(0), default=1, help="chooses samples, double deaths and kills")
 @click.option("--case", metavar="CASE", help="play only this case, as a violation names it")
 @click.option("--variant", metavar="NAME", help="sweep this deliberately broken bot instead")
+@click.option(
+    "--client",
+    type=click.Choice(("port", "real")),
+    default="port",
+    help="what the bot speaks through: the port (default), or the real client before the emulator's own routes",
+)
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="write the result into this page of docs")
 @click.option("--list", "listed", is_flag=True, help="list the scripts and the broken bots")
 @click.option("--real", "processes", is_flag=True, help="kill -9 the real process instead, over recorded candles")
@@ -96,7 +103,7 @@ def _swept(wanted: Wanted) -> Report:
     with broken(VARIANTS[wanted.variant] if wanted.variant else None):
         if wanted.case is not None:
             try:
-                case = Case.parse(wanted.case)
+                case = msgspec.structs.replace(Case.parse(wanted.case), client=wanted.client)
             except ValueError as error:
                 raise CommandError(str(error), "copy the case from a violation") from error
             return sweep_one(case)
@@ -107,6 +114,7 @@ def _swept(wanted: Wanted) -> Report:
                 sample=wanted.sample,
                 doubles=wanted.doubles,
                 seed=wanted.seed,
+                client=wanted.client,
                 on_progress=on_progress,
             )
 

@@ -74,3 +74,10 @@ class TestCases:
     def test_the_same_case_comes_out_the_same(self) -> None:
         case = Case.parse("moved:60.before.late:9.after.executed")
         assert play_case(case, None) == play_case(case, None)
+
+
+def test_deaths_of_a_bot_that_speaks_through_the_real_client() -> None:
+    """Requests, answers, signatures and budgets are real; each life has a client of its own."""
+    report = sweep(scripts=("stopped", "refused"), sample=6, doubles=1, seed=1, client="real")
+    assert report.violations == ()
+    assert report.deaths >= 6

@@ -16,6 +16,7 @@ from exchange.types import OrderRequest, OrderType, Side, TimeInForce
 from fsm.config import Config, read_environment, read_settings
 from fsm.lab.crashsweep.points import Reaper
 from fsm.lab.crashsweep.stage import CrashRehearsal
+from fsm.lab.crashsweep.wired import wire
 from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, feed, jump, quiet
 from rules.load import Ruleset, parse_rules
 from rules.yaml_source import parse_source
@@ -186,7 +187,7 @@ def config_of(name: str) -> Config:
     return Config(settings=settings, environment=read_environment(None, {"BINANCE_ENV": "sim"}), text=text)
 
 
-def stage(script: Script, db: Path, reaper: Reaper) -> CrashRehearsal:
+def stage(script: Script, db: Path, reaper: Reaper, client: str = "port") -> CrashRehearsal:
     """The script's market an hour before its signal, with a position and an order of somebody else on the account."""
     r = CrashRehearsal(
         reaper=reaper,
@@ -199,6 +200,8 @@ def stage(script: Script, db: Path, reaper: Reaper) -> CrashRehearsal:
         db=db,
         start_ms=START_MS + (QUIET_HOURS - 2) * HOUR_MS + HOUR_MS // 2,
     )
+    if client == "real":
+        wire(r)
     r.faults = script.fault
     r.venue.state.settings = msgspec.structs.replace(r.venue.state.settings, depth_usdt=script.depth_usdt)
     _somebody_else(r)

@@ -191,6 +191,7 @@ class CrashRehearsal(Rehearsal):
         self.messenger = Messenger(lambda: self.life)
         self._reviving: asyncio.Task[None] | None = None
         self._naked: dict[str, Naked] = {}
+        self.on_life: Callable[[], None] = lambda: None
 
     # --- one process --------------------------------------------------------------------------
     def _new_life(self) -> Life:
@@ -218,6 +219,7 @@ class CrashRehearsal(Rehearsal):
         await super()._live()
 
     def exchange(self) -> Exchange:
+        self.on_life()
         return cast(Exchange, MortalExchange(self, self.life, self.travel_s))
 
     def background(self, shared: Shared) -> Sequence[Background]:

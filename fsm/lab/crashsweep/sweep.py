@@ -40,6 +40,7 @@ class Case(msgspec.Struct, frozen=True):
 
     script: str
     deaths: tuple[Death, ...] = ()
+    client: str = "port"
 
     def __str__(self) -> str:
         return ":".join((self.script, *map(str, self.deaths)))
@@ -96,7 +97,7 @@ def play_case(case: Case, calm: Ending | None) -> Played:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with _folder() as folder, localcontext(MONEY):
         script = SCRIPTS[case.script]
-        r = stage(script, folder / "crash.sqlite", reaper)
+        r = stage(script, folder / "crash.sqlite", reaper, case.client)
         wallet = r.venue.account().wallet_balance
         return _played(case, script, r, calm, wallet)
 
@@ -166,16 +167,17 @@ def sweep(
     doubles: int = 0,
     seed: int = 0,
     where: str = "",
+    client: str = "port",
     on_progress: Progress = lambda phase, done, total: None,
     violations_max: int = VIOLATIONS_MAX,
 ) -> Report:
     """Play every single death of these scripts, or ``sample`` of them by seed, and ``doubles`` double ones.
 
-    ``where`` leaves only deaths at calls whose name contains it.
+    ``where`` leaves only deaths at calls whose name contains it; ``client`` "real": through the real client.
     """
     began_s = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 - which cases are tried is no secret
-    calm = {name: play_case(Case(name), None) for name in scripts}
+    calm = {name: play_case(Case(name, client=client), None) for name in scripts}
     points = {name: [p for p in calm[name].points.values() if where in p.what] for name in scripts}
     every = [case for name in scripts for case in cases_of(name, points[name])]
     chosen = every if sample is None or sample >= len(every) else chance.sample(every, sample)
@@ -185,7 +187,7 @@ def sweep(
     for case in chosen:
         if found >= violations_max:
             break
-        played.append(play_case(case, calm[case.script].ending))
+        played.append(play_case(msgspec.structs.replace(case, client=client), calm[case.script].ending))
         found += len(played[-1].found)
         on_progress("deaths", len(played) - len(calm), len(chosen))
     return _report(played, [*calm.values()], possible=len(every), seed=seed, began_s=began_s)
@@ -194,7 +196,7 @@ def sweep(
 def sweep_one(case: Case) -> Report:
     """Play one case, and its script undisturbed to compare it with."""
     began_s = time.monotonic()
-    calm = play_case(Case(case.script), None)
+    calm = play_case(Case(case.script, client=case.client), None)
     possible = len(cases_of(case.script, list(calm.points.values())))
     played = [calm, play_case(case, calm.ending)] if case.deaths else [calm]
     return _report(played, [calm], possible=possible, seed=0, began_s=began_s)
@@ -224,7 +226,8 @@ def _violations(done: Played) -> list[Violation]:
             found=found,
             case=str(done.case),
             story=done.story,
-            reproduce=f"python -m fsm crashsweep --case {done.case}",
+            reproduce=f"python -m fsm crashsweep --case {done.case}"
+            + ("" if done.case.client == "port" else f" --client {done.case.client}"),
         )
         for claim, found in done.found
     ]
