@@ -23,6 +23,7 @@ from fsm.live.entry_blocks import ALL, FILES_UNUSABLE, UNSUPPORTED_ACCOUNT, Entr
 from fsm.live.executor import Executor
 from fsm.live.fence import Background
 from fsm.live.held import symbols_in_trade
+from fsm.live.held_up import HeldUp
 from fsm.live.in_force import InForce
 from fsm.live.lifeline import Lifeline
 from fsm.live.meeting import meet
@@ -145,6 +146,7 @@ async def assemble(
         on_step=watching.stepped,
         on_trouble=troubles.heard,
         audience=watching,
+        overdue=HeldUp(exchange.pause, books, alerts, clock).overdue,
     )
     _preamble(shared, config, sorted(set(wanted) - set(world.filters)), alerts)
     desk.begin(world)

@@ -274,6 +274,8 @@ class Lane:
         self._carrying.give_up()
         log.error("protection_late", symbol=self.symbol, reason="PROTECTION_DEADLINE")
         await self.judge(DeadlinePassed(symbol=self.symbol, at_ms=self._shared.clock.now_ms()))
+        engine = self._shared.engine
+        self._shared.overdue([engine.record(symbol) for symbol in engine.active()])
         self.nudge()
         return True
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from exchange.port import Exchange
 from fsm.core.engine import Engine
 from fsm.core.move import Step
+from fsm.core.records import SymbolRecord
 from fsm.live.account_watch import AccountWatch
 from fsm.live.audience import Audience, Nobody
 from fsm.live.books import Books
@@ -41,7 +42,8 @@ class Freshness:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """``on_step`` hears of each committed transition, ``on_trouble`` of each call to the exchange that failed, and
-    ``audience`` of what else is worth seeing."""
+    ``audience`` of what else is worth seeing. ``overdue`` is told when a protection deadline has passed, with
+    the records of all trades."""
 
     engine: Engine
     exchange: Exchange
@@ -59,6 +61,7 @@ class Shared:
     lifeline: Lifeline
     pulse: Pulse = field(default_factory=Pulse)
     audience: Audience = field(default_factory=Nobody)
+    overdue: Callable[[Iterable[SymbolRecord]], None] = lambda records: None
 
     @property
     def reconcile_s(self) -> float:
