@@ -127,7 +127,7 @@ class AccountDesk:
 
     async def _read(self) -> None:
         shared = self._shared
-        began_s = shared.clock.monotonic()
+        began_s, began_ms = shared.clock.monotonic(), shared.clock.real_ms()
         account = await shared.exchange.account()
         found = await self._wallet.explain(account)
         at_ms = shared.clock.now_ms()
@@ -149,7 +149,7 @@ class AccountDesk:
         if found.after.since_ms is None:
             self._fills_seen = {record.symbol: _last_fill(record) for record in shared.engine.machines.records()}
         self._tell(event, step, found)
-        shared.freshness.read_at(began_s)
+        shared.freshness.read_at(began_ms)
         self._budgets = step.budgets
         hour = at_ms // HOUR_MS
         if step.changes or began_s - self._written_s >= WRITE_EVERY_S or hour != self._written_hour:

@@ -25,18 +25,18 @@ Trouble = Callable[[str, Exception], None]
 
 
 class Freshness:
-    """How old, in real time, the equity is that decisions are taken with."""
+    """How old, in real time, the equity is that decisions are taken with; a suspend makes it older too (R76)."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._read_s: float | None = None
+        self._read_ms: int | None = None
 
-    def read_at(self, at_s: float) -> None:
-        self._read_s = at_s
+    def read_at(self, real_ms: int) -> None:
+        self._read_ms = real_ms
 
     def age_ms(self) -> int:
         """Very many milliseconds before the first reading."""
-        return 2**62 if self._read_s is None else int((self._clock.monotonic() - self._read_s) * 1000)
+        return 2**62 if self._read_ms is None else max(self._clock.real_ms() - self._read_ms, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

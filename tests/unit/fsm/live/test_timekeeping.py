@@ -16,6 +16,7 @@ from fsm.config import Settings
 from fsm.live.alerts import Alerts
 from fsm.live.books import Books
 from fsm.live.clock import ExchangeClock, Hands, MachineClock
+from fsm.live.shared import Freshness
 from fsm.live.timekeeping import MEASURE_EVERY_S, Timekeeper, first_measured, machine_offset_ms, span
 from store.database import Store, open_store
 from store.journal import Journal
@@ -162,6 +163,19 @@ def test_after_a_suspend_time_is_right_at_once_measured_at_once_and_its_length_i
     ((kind, facts),) = events(store)
     assert (kind, facts["suspended_ms"]) == ("SUSPENDED", 3 * HOUR_MS)
     assert "3 h" in alerts(store)[0]
+
+
+def test_equity_grows_old_while_the_machine_sleeps_and_not_when_its_clock_is_set(store: Store) -> None:
+    world = World()
+    keeper_of(world, store)
+    freshness = Freshness(world.clock)
+    freshness.read_at(world.clock.real_ms())
+    world.wall_off_ms = -40 * HOUR_MS
+    world.s += 5
+    assert freshness.age_ms() == 5_000
+    world.s += 8 * 3_600
+    world.asleep_s += 8 * 3_600
+    assert freshness.age_ms() == 8 * HOUR_MS + 5_000
 
 
 def test_a_machine_that_stood_still_without_knowing_it_is_corrected_by_the_next_measurement(store: Store) -> None:
