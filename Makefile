@@ -12,11 +12,16 @@ SOURCES_OF_INSTALL := setup.cfg pyproject.toml constraints.txt
 TEST_WORKERS ?= 2
 SOAK_SEEDS ?= 300
 
-.PHONY: help run test check bench soak mutants clean
+# What says most of a version of Python in two minutes: pure code and its edges, without daemons, browsers and processes.
+QUICK := tests/unit/store tests/unit/rules tests/unit/fsm/config tests/unit/fsm/core tests/unit/fsm/live \
+    tests/unit/exchange/binance/test_user_stream.py
+
+.PHONY: help run test quick check bench soak mutants clean
 
 help:
 	@echo 'make run        starts the bot and its dashboard on the embedded exchange (FRESH=1: from the beginning)'
 	@echo 'make test       runs every test that needs nothing else (COVERAGE=1: with branch coverage)'
+	@echo 'make quick      the quick part of them; for another Python: make quick PYTHON=python3.13 VENV=.venv/python3.13'
 	@echo 'make check      format, lint, types, architecture'
 	@echo 'make bench      measures'
 	@echo 'make soak       the tests that take minutes'
@@ -37,6 +42,9 @@ set-aside:
 
 test: $(VENV)/installed-test
 	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+
+quick: $(VENV)/installed-test
+	@$(IN_VENV) -m pytest -n 0 -p no:cacheprovider $(QUICK)
 
 check: $(VENV)/installed-check
 	@$(IN_VENV) -m ruff format --check .

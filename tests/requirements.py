@@ -119,6 +119,7 @@ PROMISES = {
     81: "Position mode, assets mode, margin mode and leverage that change in mid-trade are noticed within a minute and "
     "named once; a close and a stop find the form that the new mode takes.",
     82: "A message is carried out once; a command that waited for a bot has an age, and is bound to its trade.",
+    83: "The promised versions of Python are tested, each that is there.",
     84: "While a position has no stop, one without an answer leaves again under its id, on another connection, until "
     "it rests or the deadline passes; only what can never rest closes at once, and what hangs holds up nothing.",
 }

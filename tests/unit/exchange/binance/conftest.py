@@ -77,15 +77,20 @@ class VirtualClock:
         await future
 
     async def advance(self, seconds: float) -> None:
-        """Move on, waking sleepers in their order and letting each run."""
+        """Move on, waking sleepers in their order and letting each run; those who were just begun sleep first."""
         end = self.seconds + seconds
+        await self._settled()
         while self._sleepers and self._sleepers[0][0] <= end:
             self.seconds, _, future = heapq.heappop(self._sleepers)
             if not future.done():
                 future.set_result(None)
-            for _ in range(5):
-                await asyncio.sleep(0)
+            await self._settled()
         self.seconds = end
+
+    @staticmethod
+    async def _settled() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
 
 
 @dataclass(frozen=True)
