@@ -347,7 +347,7 @@ async def _telegram_of(run: Run, store: Store, made: Made) -> AsyncIterator[Sequ
         banner=made.banner,
     )
     try:
-        yield (Delivery(box, telegram, shared.in_force, wall, tally).run, heard.run)
+        yield (Delivery(box, telegram, shared.in_force, wall, tally, made.daemon.troubles.count).run, heard.run)
     finally:
         await telegram.aclose()
 

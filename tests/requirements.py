@@ -101,6 +101,7 @@ PROMISES = {
     "managed, and nothing is entered.",
     68: "Words of the exchange are matched whole: a settlement is no liquidation, and a liquidation is one whatever we "
     "were doing.",
+    69: "Alerts wait until they are taken: only faults of a text itself are final. They are sentences with amounts.",
     70: "After a close that was not ours the symbol does what config says: it rests, waits for the operator, or goes "
     "on.",
     71: "What observes can neither stop nor delay what it observes; what it could not take is counted and said later.",

@@ -141,7 +141,8 @@ class HealthDocument(msgspec.Struct, frozen=True, kw_only=True):
 class TelegramDocument(msgspec.Struct, frozen=True, kw_only=True):
     """What passed between the bot and Telegram since the daemon started, left about twice a minute.
 
-    ``conflicts`` counts how often another program was found reading the bot's messages (409).
+    ``conflicts`` counts how often another program was found reading the bot's messages (409); ``undelivered`` is why
+    the oldest message that waits could not be delivered, empty where nothing waits for that.
     """
 
     sent: int = 0
@@ -149,6 +150,7 @@ class TelegramDocument(msgspec.Struct, frozen=True, kw_only=True):
     commands: int = 0
     conflicts: int = 0
     strangers: int = 0
+    undelivered: str = ""
 
 
 Document = TypeVar("Document")
@@ -196,6 +198,15 @@ def setting(store: Store, section: str, key: str) -> Any:
     settings = (config(store) or {}).get("config")
     values = settings.get(section) if isinstance(settings, dict) else None
     return values.get(key) if isinstance(values, dict) else None
+
+
+def enabled_symbols(store: Store) -> frozenset[str]:
+    """The symbols that config.yaml enables, empty when that is not known."""
+    settings = (config(store) or {}).get("config")
+    named = settings.get("symbols") if isinstance(settings, dict) else None
+    if not isinstance(named, dict):
+        return frozenset()
+    return frozenset(name for name, given in named.items() if isinstance(given, dict) and given.get("enabled", True))
 
 
 def symbols(store: Store) -> frozenset[str]:

@@ -106,7 +106,14 @@ class _FromDatabase(Collector):
             yield _gauge("fsm_clock_offset_seconds", {(): pulse.clock.offset_ms / 1000})
             yield _gauge("fsm_clock_measured_age_seconds", {(): pulse.clock.measured_age_ms / 1000})
         passed = msgspec.structs.asdict(documents.telegram(store))
-        yield _gauge("fsm_telegram_messages", {(event,): count for event, count in passed.items()})
+        counted = {(event,): count for event, count in passed.items() if isinstance(count, int)}
+        yield _gauge("fsm_telegram_messages", counted)
+        yield _gauge("fsm_task_failures", {(name,): task.failures for name, task in pulse.tasks.items()})
+        yield _gauge("fsm_output_lines_dropped", {(name,): found.dropped for name, found in pulse.output.items()})
+        yield _gauge("fsm_output_errors", {(name,): found.errors for name, found in pulse.output.items()})
+        if pulse.files_looked_wall_ms is not None:
+            looked_ms = max(0, self._wall_ms() - pulse.files_looked_wall_ms)
+            yield _gauge("fsm_files_looked_age_seconds", {(): looked_ms / 1000})
         yield _gauge("fsm_protection_late", {(): pulse.protection.late})
         yield _gauge("fsm_journal_time_seconds", {(): newest_ms(store) / 1000})
 
@@ -159,11 +166,14 @@ class _FromDatabase(Collector):
 
 
 def _symbols(store: Store) -> Iterator[Metric]:
-    rows = queries.symbols(store)
-    yield _gauge("fsm_symbol_state", {(row.symbol, state): row.state == state for row in rows for state in STATES})
-    yield _gauge("fsm_symbol_halted", {(row.symbol,): row.halt_cause is not None for row in rows})
-    yield _gauge("fsm_symbol_quarantined", {(row.symbol,): row.quarantine_cause is not None for row in rows})
-    yield _gauge("fsm_symbol_paused", {(row.symbol,): row.paused for row in rows})
+    """Every symbol that is enabled or has a past; one without a transition yet is idle."""
+    rows = {row.symbol: row for row in queries.symbols(store)}
+    names = sorted(rows.keys() | documents.enabled_symbols(store))
+    at = {name: rows[name].state if name in rows else "IDLE" for name in names}
+    yield _gauge("fsm_symbol_state", {(name, state): at[name] == state for name in names for state in STATES})
+    yield _gauge("fsm_symbol_halted", {(n,): n in rows and rows[n].halt_cause is not None for n in names})
+    yield _gauge("fsm_symbol_quarantined", {(n,): n in rows and rows[n].quarantine_cause is not None for n in names})
+    yield _gauge("fsm_symbol_paused", {(n,): n in rows and rows[n].paused for n in names})
 
 
 def _tables(store: Store) -> Iterator[Metric]:

@@ -25,7 +25,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the window and the daemon work. ``ok``: both; ``stopped``: no daemon writes; ``stale``: it lags.
 
     ``clock_offset_ms``: how far the exchange's clock is ahead of this machine's, and when that was last measured (on
-    the exchange's clock); null in a simulation, whose clock is read and not measured.
+    the exchange's clock); null in a simulation, whose clock is read and not measured. ``task_failures``: what has
+    failed beside trading since the start, and was begun again. ``output_…``: what the terminal or log did not take.
+    ``files_looked_age_ms``: since config.yaml and rules.yaml could be read last. ``alerts_undelivered``: messages wait.
     """
 
     status: Literal["ok", "stopped", "stale"]
@@ -33,6 +35,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     pulse_age_ms: int | None
     clock_offset_ms: int | None = None
     clock_measured_ms: int | None = None
+    task_failures: dict[str, int] = {}
+    output_lines_dropped: int = 0
+    output_errors: int = 0
+    files_looked_age_ms: int | None = None
+    alerts_undelivered: bool = False
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):

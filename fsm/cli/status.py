@@ -16,6 +16,7 @@ from fsm.cli.options import command, current
 from fsm.cli.times import shown
 
 COMMANDS_SHOWN = 5
+FILES_S_MAX = 30.0
 PULSE_MS_MAX = 60_000
 """A running bot leaves a pulse every five seconds of real time; so long without one is no busy moment."""
 
@@ -71,7 +72,8 @@ def _found(path: Path) -> dict[str, Any]:
         states = {row.symbol: row for row in queries.symbols(store)}
         decisions = {row.symbol: row for row in queries.latest_decisions(store)}
         positions = queries.positions(store)
-        commands, clock = Inbox(store).recent(limit=COMMANDS_SHOWN), documents.health(store).clock
+        commands, health = Inbox(store).recent(limit=COMMANDS_SHOWN), documents.health(store)
+        undelivered, clock = documents.telegram(store).undelivered, health.clock
         edits = waiting(store)
     pid = holder(path)
     return {
@@ -90,6 +92,10 @@ def _found(path: Path) -> dict[str, Any]:
             "route": msgspec.json.decode(account.record_json).get("route") if account else None,
         },
         "clock": {"offset_ms": clock.offset_ms, "measured_ms": clock.measured_ms} if clock and pid else None,
+        "tasks": {name: task for name, task in health.tasks.items() if task.failures} if pid else {},
+        "output": health.output if pid else {},
+        "files_looked_wall_ms": health.files_looked_wall_ms if pid else None,
+        "undelivered": undelivered if pid else "",
         "positions": len(positions),
         "commands": commands,
         "waiting_edits": edits,
@@ -154,6 +160,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "stops", route_in_words(account["route"])
     if account["paused"]:
         yield "paused", "by the operator"
+    yield from _beside(found)
     yield "open positions", found["positions"]
     for edit in found["waiting_edits"]:
         yield "waits", edit.told
@@ -168,6 +175,21 @@ def _clock(clock: Mapping[str, Any]) -> str:
     offset_ms = clock["offset_ms"]
     where = "behind" if offset_ms > 0 else "ahead of"
     return f"{abs(offset_ms):,} ms {where} the exchange's, measured at {shown(clock['measured_ms'])} UTC"
+
+
+def _beside(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """What goes wrong beside trading."""
+    for name, task in found["tasks"].items():
+        state = "at work again" if task.is_working else "begins again soon, or is done"
+        yield f"task {name}", f"failed {task.failures} times since the start ({task.last}); {state}"
+    for name, lost in found["output"].items():
+        if lost.dropped or lost.errors:
+            yield name, f"{lost.dropped} lines were not taken since the start ({lost.errors} errors)"
+    looked_ms = found["files_looked_wall_ms"]
+    if looked_ms is not None and (age_s := time.time() - looked_ms / 1000) > FILES_S_MAX:
+        yield "edited files", f"could not be read for {age_s:.0f} s: what was accepted last holds"
+    if found["undelivered"]:
+        yield "Telegram", f"messages wait: {found['undelivered']}"
 
 
 def _blocked(row: Mapping[str, Any]) -> str:

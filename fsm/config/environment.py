@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from dotenv.parser import Binding, parse_stream
 
 from exchange.binance.signing import Secret
-from exchange.environment import Network, UnusableEnvironment, simulator
+from exchange.environment import Network, UnusableEnvironment, resolve, simulator
 from fsm.config.secrets import Secrets
 from rules.yaml_source import Problem, SourceError
 
@@ -34,6 +34,7 @@ KEYS = (
     "SIM_REST_URL",
     "SIM_WS_URL",
 )
+EMBEDDED = "embedded: a free port of this machine"
 _BYTES_MAX = 64 * 1024
 _PROCESS = "environment"  # stands for the file where a value came from the process environment
 _PRINTABLE = re.compile(r"[!-~]+")
@@ -81,13 +82,16 @@ class Environment:
         return {key: value for key, value in given.items() if value is not None}
 
     def shown(self) -> dict[str, object]:
-        """Everything for a person to read; secrets only as present or not."""
+        """Everything for a person to read; secrets only as present or not. The addresses are those in force."""
+        where = resolve(self.addresses)
         return {
             "binance_env": self.name.value,
             **self.secrets.shown(),
             "tg_base_url": self.tg_base_url,
             "sim_rest_url": self.sim_rest_url,
             "sim_ws_url": self.sim_ws_url,
+            "rest_url": where.rest_url or EMBEDDED,
+            "stream_urls": list(where.ws_urls) or ([EMBEDDED] if where.is_embedded else []),
             "ignored": list(self.ignored),
         }
 

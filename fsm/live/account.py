@@ -29,21 +29,6 @@ DOUBT_LOOK_S = 2.0
 """How often the account is read while something about it is unexplained."""
 
 
-LIMIT_NEWS = {
-    "hit": "{} was hit: no entries",
-    "ended": "{} is over: entries are allowed again",
-    "stale": "equity could not be read for too long: no entries until it can",
-    "doubt": "{} are gone from the account, and no fill, fee, funding or transfer in the exchange's ledger explains it "
-    "yet: no entries, and no limit acts on it, while it is looked up (two minutes at most)",
-    "explained": "the {} that were gone are explained: by a transfer, or by results that count as such",
-    "written off": "{} are gone and nothing explains it: it counts as a loss from now on. Should it turn out to be a "
-    "transfer, a limit that it hit is taken back",
-    "undone": "{} is taken back: it was hit by a transfer that the exchange's ledger showed only now. Entries are "
-    "allowed again; positions that were closed for it stay closed",
-}
-"""What the operator is told of limits; {} is the limit's name, or the amount."""
-
-
 class AccountDesk:
     """Reads equity, and turns what the limits say into commands for the symbols."""
 

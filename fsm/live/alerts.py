@@ -83,27 +83,34 @@ def _told(before: SymbolRecord, move: Move, event: SymbolEvent) -> list[tuple[st
         case Trigger.FLAT:
             return _closed(before, move, event)
         case Trigger.EXIT if reason in ("STOP_HIT", "TARGET_HIT"):
-            return [(reason.lower(), f"{symbol}: {reason.replace('_', ' ').lower()}")]
+            return [(reason.lower(), f"{symbol}: {_hit(before.trade or trade, reason)}")]
         case Trigger.EXIT if reason in ANOMALOUS_EXITS:
-            return [("reconciliation_anomaly", f"{symbol}: the position was closed, and not by us ({reason})")]
-        case Trigger.REDUCE if reason == "TARGET_HIT":
-            return [("target_hit", f"{symbol}: a partial target was hit")]
+            was = before.trade or trade
+            told = f"{symbol}: {_closed_by(reason)} ({reason}), not the bot: {_size(was)} is no longer open. "
+            return [("reconciliation_anomaly", told + "Its result follows when its fills are booked.")]
+        case Trigger.REDUCE if reason == "TARGET_HIT" and trade is not None:
+            return [("target_hit", f"{symbol}: a target was hit. {held_in_words(trade)}.")]
         case Trigger.QUARANTINE if move.record.foreign is not None:
             return [("quarantine", _foreign(move.record, event))]
         case Trigger.RELEASE:
             return [("command", _released(before, move))]
         case Trigger.QUARANTINE:
-            return [("quarantine", f"{symbol}: no entries until `resume {symbol}`: {reason}")]
+            held = f" {held_in_words(trade)}." if trade else " Nothing of ours is open in it."
+            return [("quarantine", f"{symbol}: no entries until `resume {symbol}`, because of {reason}.{held}")]
         case Trigger.FLATTEN if reason in LIMIT_REASONS:
-            return [("kill_switch", f"{symbol}: closed by {reason}")]
+            return [("kill_switch", f"{symbol}: {_size(trade)} is being closed at the market because of {reason}.")]
         case Trigger.FLATTEN if reason == "PROTECTION_DEADLINE":
-            return [("protection_late", f"{symbol}: no stop was confirmed in time; the position is being closed")]
+            told = f"{symbol}: no stop was confirmed in time, so {_size(trade)} is being closed at the market. "
+            return [("protection_late", told + "If it is still open in a minute, close it by hand at the exchange.")]
         case Trigger.REPROTECT if reason.startswith("CLOSE_"):
             return [("reconciliation_anomaly", _close_late(trade, reason))] if trade and is_told(move) else []
         case Trigger.REPROTECT if reason in QUIET or (reason == "STOP_CONFIRMED" and not _was_missing(before)):
             return []
         case Trigger.FLATTEN | Trigger.REPROTECT | Trigger.SWEEP | Trigger.ADOPT | Trigger.REDUCE:
-            return [("reconciliation_anomaly", f"{symbol}: {move.trigger.value}: {reason}")]
+            held = f" {held_in_words(trade)}." if trade and move.trigger is not Trigger.FLATTEN else ""
+            is_back = move.trigger is Trigger.REPROTECT and reason == "STOP_CONFIRMED"
+            done = "its stop rests at the exchange again" if is_back else _done(move.trigger, trade)
+            return [("reconciliation_anomaly", f"{symbol}: {done} ({reason}).{held}")]
     return []
 
 
@@ -134,6 +141,45 @@ def _released(before: SymbolRecord, move: Move) -> str:
     rests = "no stop of ours rests" if stop is None or cancelled else f"its stop at {stop.trigger_price:f} stays"
     then = "The bot does not touch it, and enters nothing there until it is flat"
     return f"{symbol}: the position is yours now; {rests}. {then}"
+
+
+def held_in_words(trade: Trade) -> str:
+    """What of a trade is open, and what covers it."""
+    if trade.open_quantity == 0:
+        return f"{trade.symbol}: an entry of {trade.side.value} is under way"
+    stop = "NO STOP" if trade.stop is None or trade.uncovered_ms is not None else f"stop {trade.stop.trigger_price:f}"
+    return f"{_size(trade)} of {trade.symbol} open, {stop}"
+
+
+def _size(trade: Trade | None) -> str:
+    return "the position" if trade is None else f"{trade.side.value} {trade.open_quantity:f}"
+
+
+def _hit(trade: Trade | None, reason: str) -> str:
+    price = f" at {trade.stop.trigger_price:f}" if trade is not None and trade.stop is not None else ""
+    if reason == "STOP_HIT":
+        return f"the stop{price} was hit and closed {_size(trade)}. The result follows when its fills are booked."
+    return f"the last target was hit and closed {_size(trade)}. The result follows when its fills are booked."
+
+
+def _closed_by(reason: str) -> str:
+    return {
+        "EXTERNAL_CLOSE": "somebody closed the position by hand or with another program",
+        "LIQUIDATED": "the exchange LIQUIDATED the position",
+        "ADL": "the exchange closed the position by auto-deleveraging",
+        "SETTLED": "the exchange settled the contract and closed the position",
+    }[reason]
+
+
+def _done(trigger: Trigger, trade: Trade | None) -> str:
+    """What the bot does about something that is not as it was left."""
+    return {
+        Trigger.FLATTEN: f"{_size(trade)} is being closed at the market",
+        Trigger.REPROTECT: "its stop is being placed or looked for again",
+        Trigger.SWEEP: "orders of ours that covered nothing are being cancelled",
+        Trigger.ADOPT: "a position of ours that was not known to be open was taken over",
+        Trigger.REDUCE: "the position has become smaller",
+    }[trigger]
 
 
 def incident_of(before: SymbolRecord, move: Move) -> str | None:
@@ -171,7 +217,7 @@ def _opened(trade: Trade) -> str:
     stop = trade.stop.trigger_price if trade.stop else trade.stop_price_initial
     return (
         f"{trade.symbol}: {trade.side.value} {trade.open_quantity:f} at {price:f} ({trade.strategy}), "
-        f"stop {stop:f} confirmed, {trade.risk_usdt:.2f} USDT at risk"
+        f"stop {stop:f} confirmed, {trade.risk_usdt:.2f} USDT at risk."
     )
 
 
@@ -182,6 +228,6 @@ def _closed(before: SymbolRecord, move: Move, event: SymbolEvent) -> list[tuple[
     return [
         (
             "trade_closed",
-            f"{trade.symbol}: closed ({trade.exit_reason}), {trade.net_pnl:+.2f} USDT net, {trade.r:+.2f} R",
+            f"{trade.symbol}: closed ({trade.exit_reason}), {trade.net_pnl:+.2f} USDT net, {trade.r:+.2f} R.",
         )
     ]

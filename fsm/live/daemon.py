@@ -19,13 +19,14 @@ from fsm.core.legs import planned_stop
 from fsm.core.move import Step
 from fsm.core.records import Flag
 from fsm.live import documents
-from fsm.live.account import LIMIT_NEWS, AccountDesk
+from fsm.live.account import AccountDesk
 from fsm.live.alerts import Alerts
 from fsm.live.bookkeeping import Bookkeeper
 from fsm.live.commands import Commands
 from fsm.live.fence import Background, Fence
 from fsm.live.lane import Lane
 from fsm.live.market import Market
+from fsm.live.news import holding, limit_news, started_news
 from fsm.live.older_journal import OlderJournal
 from fsm.live.proof_of_stops import ProofOfStops
 from fsm.live.reconcile import Reconciler
@@ -53,6 +54,10 @@ BEATS_A_DOCUMENT = 5
 
 FILES_LOOK_S = 1.0
 LAST_WORD_S_MAX = 10.0
+VERIFICATION_NEWS = (
+    "The journal is not as it was written: no entries until `resume`; what is open keeps its stops. "
+    "`audit verify` says which rows; do not trade on before you know who changed them."
+)
 
 LastWord = Callable[[str], Awaitable[None]]
 """Tells the operator past the journal, when that is lost."""
@@ -79,7 +84,7 @@ class Daemon:
         ``journal_until_ms`` is when it was last at work before this start."""
         self.shared = shared
         self.alerts = alerts
-        self._troubles = troubles
+        self.troubles = troubles
         self._background = background
         self.beside: list[Background] = []
         self.files_looked_ms: Callable[[], int | None] = lambda: None
@@ -204,12 +209,14 @@ class Daemon:
         while not await self.account.try_read():
             await self.shared.clock.sleep(ASK_AGAIN_S)
         self._leave_documents()
-        self.say("lifecycle", f"started with {', '.join(self.markets)}", key="started")
+        self.say("lifecycle", started_news(self.shared.engine, self.markets), key="started")
         self.started.set()
-        loops = (self.reconciler.run, self.account.run, self.bookkeeper.run, self.commands.run, self._heartbeat)
+        deciding = (self.reconciler.run, self.account.run, self.bookkeeper.run, self.commands.run)
         proofs = (self.proof.run, self.route.run)
-        for work in (*loops, *proofs, self.shared.symbols.run, self.shared.watch.run, *self._background):
-            self._fence.begin(work)
+        for work in (*deciding, *proofs, self.shared.symbols.run, self.shared.watch.run):
+            self._fence.begin(work, needs_journal=True)
+        for beside in (self._heartbeat, self.troubles.run, *self._background):
+            self._fence.begin(beside)
         if self._verify is not None:
             self._fence.begin(self._verify_all, "verification")
         await self.schedule.run()
@@ -268,7 +275,7 @@ class Daemon:
                 last_ms = now_ms
                 shared.books.note(now_ms, "HEARTBEAT", "ALIVE", open=shared.engine.active())
                 log.debug("heartbeat", reason="ALIVE", open=shared.engine.active())
-                self.say("heartbeat", f"alive, open: {shared.engine.active() or 'nothing'}", key=f"beat {now_ms}")
+                self.say("heartbeat", f"The bot is alive. {holding(shared.engine)}.", key=f"beat {now_ms}")
 
     def _leave_marks(self) -> None:
         """What positions are worth now, and how many signals led to nothing. Nothing depends on either."""
@@ -287,7 +294,7 @@ class Daemon:
             shared,
             decided_ms=self.schedule.decided_ms,
             equity_age_ms=shared.freshness.age_ms(),
-            failures=self._troubles.total,
+            failures=self.troubles.total,
             tasks=self._fence.tended,
             files_looked_ms=self.files_looked_ms(),
             pid=os.getpid(),
@@ -303,7 +310,7 @@ class Daemon:
             self.shared.books.journal.mark_verified(report.verified)
             return
         block_entries(self.shared, report)
-        self.say("reconciliation_anomaly", "the journal is not as it was written; no entries", key="verification")
+        self.say("reconciliation_anomaly", VERIFICATION_NEWS, key="verification")
 
     # --- whom to tell -------------------------------------------------------------------------
     def _read(self, symbol: str, reading: Reading, steps: list[Step]) -> None:
@@ -313,7 +320,8 @@ class Daemon:
         if reading.outcome == "BLOCKED" and reading.strategy is not None:
             log.info("signal_blocked", symbol=symbol, reason=reading.reason, strategy=reading.strategy)
         if self._vain.count > before and self._vain.is_alarming:
-            text = f"{self._vain.count} signals in a row led to no position; last reason: {self._vain.last_reason}"
+            text = f"{self._vain.count} signals in a row led to no position; last reason: {self._vain.last_reason}. "
+            text += "Nothing is wrong with what is open; `why SYMBOL` says what keeps the bot from entering."
             self.say("no_entries", text, key=f"no_entries {self.shared.clock.now_ms()}")
         self._vain.keep(self.shared.books, self.shared.clock.now_ms())
 
@@ -336,8 +344,9 @@ class Daemon:
         return self._vain.count
 
     def _limit_changed(self, what: str, cause: str) -> None:
-        text = LIMIT_NEWS[what].format(cause)
-        self.say("kill_switch", text, key=f"{cause} {what} {self.shared.clock.now_ms()}")
+        at_ms = self.shared.clock.now_ms()
+        text = limit_news(what, cause, self.shared.in_force.settings, self.account.budgets, at_ms)
+        self.say("kill_switch", text, key=f"{cause} {what} {at_ms}")
 
     def unreadable(self, symbol: str, what: str) -> None:
         """A row of a list that nobody can read: its symbol is looked at by itself, and the others go on (R64)."""
@@ -348,7 +357,9 @@ class Daemon:
         if symbol not in self._unreadable:
             self._unreadable.add(symbol)
             self.say(
-                "reconciliation_anomaly", f"{symbol or 'a row'} cannot be read: {what}", key=f"unreadable {symbol}"
+                "reconciliation_anomaly",
+                f"{symbol or 'A row of a list'} cannot be read: {what}. It is looked at by itself; the others go on.",
+                key=f"unreadable {symbol}",
             )
 
     def _books_differ(self, day: str, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -29,10 +29,21 @@ SINGLE_ROWS_MAX = 5
 class Delivery:
     """Messages survive restarts. Whatever fails is logged and counted, and the messages behind it keep their order.
 
+    ``count`` hears of each failure, which then stands among the errors: Telegram is not there to tell it.
+
     A message whose answer was lost is sent again: twice is better than never. ``clock`` is that of this machine.
     """
 
-    def __init__(self, box: AlertBox, messenger: Messenger, in_force: InForce, clock: Clock, tally: Tally) -> None:
+    def __init__(
+        self,
+        box: AlertBox,
+        messenger: Messenger,
+        in_force: InForce,
+        clock: Clock,
+        tally: Tally,
+        count: Callable[[str, str, str], None] = lambda component, name, error: None,
+    ) -> None:
+        self._count = count
         self._box = box
         self._messenger = messenger
         self._in_force = in_force
@@ -72,6 +83,7 @@ class Delivery:
                 return self._failed(row, error)
             log.warning("alert_dropped", reason="TELEGRAM", alert=row.id, error=str(error))
             self._tally.failures += 1
+            self._count("telegram", "Dropped", str(error))
             self._box.dropped(row.id, str(error))
         else:
             self._delivered([row])
@@ -101,6 +113,7 @@ class Delivery:
     def _delivered(self, rows: Sequence[AlertRow]) -> None:
         self._failures_in_row = 0
         self._tally.sent += 1
+        self._tally.undelivered = ""
         self._box.all_sent([row.id for row in rows], self._clock.now_ms())
 
     def _failed(self, row: AlertRow, error: NotDelivered) -> float:
@@ -108,6 +121,8 @@ class Delivery:
         pause_s = max(error.retry_after_s, RETRY_S[min(self._failures_in_row, len(RETRY_S) - 1)])
         self._failures_in_row += 1
         self._tally.failures += 1
+        self._tally.undelivered = str(error)
+        self._count("telegram", "NotDelivered", str(error))
         log.warning("alert_not_delivered", reason="TELEGRAM", alert=row.id, error=str(error), retry_s=pause_s)
         self._box.failed(row.id, str(error), row.due_ms)
         return pause_s

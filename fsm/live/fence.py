@@ -1,8 +1,7 @@
 """The one supervisor: starts everything that goes on beside the lanes, and again after each failure (R72).
 
 A fault of ours stays where it happened: written down, told, counted, and tried again after a pause that grows (R53).
-What cannot be written down is logged; only the lanes and the closes, which act on what they write, end a process over
-a lost journal.
+What cannot be written down is logged; only what acts on what it writes ends a process over a lost journal.
 """
 
 from __future__ import annotations
@@ -56,13 +55,16 @@ class Fence:
         """What is begun from now on lives as long as this group."""
         self._group = group
 
-    def begin(self, work: Background, name: str = "") -> asyncio.Task[None]:
-        """Run a piece of work beside everything else until it returns; one that fails is begun again."""
+    def begin(self, work: Background, name: str = "", *, needs_journal: bool = False) -> asyncio.Task[None]:
+        """Run a piece of work beside everything else until it returns; one that fails is begun again. Where it
+        ``needs_journal``, what it remembers may be ahead of one that cannot be written, which ends the process."""
         assert self._group is not None, "the daemon opens it"
         name = name or name_of(work)
-        return self._group.create_task(self._keep(work, self.tended.setdefault(name, Tended()), name), name=name)
+        tended = self.tended.setdefault(name, Tended())
+        fatal = (StoreError,) if needs_journal else ()
+        return self._group.create_task(self._keep(work, tended, name, fatal), name=name)
 
-    async def _keep(self, work: Background, tended: Tended, name: str) -> None:
+    async def _keep(self, work: Background, tended: Tended, name: str, fatal: tuple[type[Exception], ...]) -> None:
         in_row = 0
         while True:
             began_s = self._clock.monotonic()
@@ -73,6 +75,8 @@ class Fence:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
+                if isinstance(error, fatal):
+                    raise
                 in_row = 0 if self._clock.monotonic() - began_s >= WELL_S else in_row
                 pause_s = AGAIN_S[min(in_row, len(AGAIN_S) - 1)]
                 tended.failures += 1

@@ -26,13 +26,15 @@ class Message:
 
 @dataclass(slots=True)
 class Tally:
-    """What has happened since the start, for the metrics."""
+    """What has happened since the start, for readers."""
 
     sent: int = 0
     failures: int = 0
     commands: int = 0
     conflicts: int = 0
     strangers: int = 0
+    undelivered: str = ""
+    """Why the oldest message that waits could not be delivered; empty: nothing waits for that."""
 
 
 class NotDelivered(Exception):

@@ -123,9 +123,10 @@ class Recovery:
                 await self._shared.clock.sleep(ASK_AGAIN_S)
 
     async def _until_covered(self) -> None:
+        """What holds nothing is waited for by nobody: a setup that the last process did not end is dropped by now."""
         try:
             async with asyncio.timeout(PROTECTED_WAIT_S):
-                for lane in self._lanes.values():
+                for lane in [each for each in self._lanes.values() if each.record.trade is not None]:
                     await lane.covered()
         except TimeoutError:
             log.error("recovery_unsettled", reason="NOT_COVERED", open=self._shared.engine.active())

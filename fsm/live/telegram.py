@@ -23,6 +23,9 @@ ERROR_CHARACTERS_MAX = 300
 PAUSE_WHEN_UNWANTED_S = 900
 """A wrong token, a wrong chat or a blocked bot is not mended by asking often."""
 
+FAULTS_OF_TEXT = ("parse", "too long", "too_long", "text is empty", "must be encoded", "entities", "entity")
+"""What 400 says of a text that no second try makes better (Bot API, checked 2026-11)."""
+
 _MALFORMED = (TelegramError, AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError)
 """What python-telegram-bot raises for answers that are not as documented, beside its own errors."""
 
@@ -107,10 +110,10 @@ class Telegram:
         if isinstance(error, ChatMigrated):
             told = f"the group has a new id: set TG_CHAT_ID={error.new_chat_id}"
             return NotDelivered(told, retry_after_s=PAUSE_WHEN_UNWANTED_S)
-        unknown_chat = "chat not found" in str(error).lower()
-        if isinstance(error, BadRequest) and not unknown_chat:
-            return NotDelivered(self._told(error), final=True)
-        return NotDelivered(self._told(error), retry_after_s=PAUSE_WHEN_UNWANTED_S if unknown_chat else patience_s)
+        if isinstance(error, BadRequest):  # rights, topics, a chat that is gone: somebody can mend them
+            is_text = any(fault in str(error).lower() for fault in FAULTS_OF_TEXT)
+            return NotDelivered(self._told(error), final=is_text, retry_after_s=0 if is_text else PAUSE_WHEN_UNWANTED_S)
+        return NotDelivered(self._told(error), retry_after_s=patience_s)
 
     def _told(self, error: Exception) -> str:
         return self._secrets.redact(f"{type(error).__name__}: {error}")[:ERROR_CHARACTERS_MAX]

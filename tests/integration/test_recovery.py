@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 
 from exchange.client_ids import Leg, client_id
+from exchange.sim.port import Fault
 from exchange.types import OrderRequest, OrderType, Side
 from fsm.core.records import State
 from fsm.lab.rehearsal import DATABASE_ID, HOUR_MS, Rehearsal
 from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
+from tests.integration.scenarios.acting import record
 
 Make = Callable[..., Rehearsal]
 BTC = 60_000.0
@@ -76,6 +79,26 @@ class TestStarting:
             assert order.index("place_algo") < order.index("candles")
             assert r.clock.monotonic() - began < 10
             assert any(algo.close_position for algo in r.venue.open_algos())
+
+        r.run(script)
+
+    def test_a_setup_that_was_under_way_when_it_died_is_waited_for_by_nobody(self, rehearse: Make) -> None:
+        """The start took 30 s after a kill while SIGNALLED, waiting for a stop that nothing needs."""
+        r = rehearse(BTCUSDT=STOPPED)
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            r.faults = lambda call: Fault(delay_s=3600) if call.method == "ensure_margin_type" else None
+            advancing = asyncio.create_task(r.hours(TO_SIGNAL + 0.5))
+            while record(r).state is not State.SIGNALLED:
+                await r.clock.sleep(0.1)
+            await r.kill()
+            await advancing
+            r.faults = lambda call: None
+            began = r.clock.monotonic()
+            await r.start()
+            assert r.clock.monotonic() - began < 5
+            assert record(r).state is State.IDLE
 
         r.run(script)
 

@@ -91,6 +91,9 @@ def telegram(url: str, clock: ToldClock, *, token: str = TOKEN, chat: str = CHAT
     return Telegram(url, token=Secret(token), chat=Secret(chat), secrets=SECRETS, clock=clock)
 
 
+TOO_LONG = "Bad Request: message is too long"
+
+
 def alert(number: int = 1, *, kind: str = "kill_switch", text: str = "LIMIT_DAY was hit") -> AlertRow:
     return AlertRow(at_ms=NOW_MS, kind=kind, severity="critical", text=text, dedupe_key=f"{kind} {number}", due_ms=0)
 
@@ -177,7 +180,7 @@ class TestDelivery:
     def test_what_telegram_will_never_take_is_dropped_and_the_next_one_comes(
         self, store: Store, server: MessengerServer, clock: ToldClock
     ) -> None:
-        server.answer_once("sendMessage", 400, {"ok": False, "error_code": 400, "description": "Bad Request: text"})
+        server.answer_once("sendMessage", 400, {"ok": False, "error_code": 400, "description": TOO_LONG})
         AlertBox(store).add(alert(1, text="first"))
         AlertBox(store).add(alert(2, text="second"))
         rounds(store, server.url, clock)
@@ -190,9 +193,32 @@ class TestDelivery:
         for number in range(8):
             AlertBox(store).add(alert(number, text=f"message {number}"))
         for _ in range(2):  # the bundle, and the first one of it
-            server.answer_once("sendMessage", 400, {"ok": False, "error_code": 400, "description": "Bad Request"})
+            server.answer_once("sendMessage", 400, {"ok": False, "error_code": 400, "description": TOO_LONG})
         rounds(store, server.url, clock, for_s=10)
         assert [row.state for row in queries.alerts(store)][::-1] == ["DROPPED"] + ["SENT"] * 7
+
+    @pytest.mark.parametrize(
+        "description",
+        [
+            "Bad Request: not enough rights to send text messages to the chat",
+            "Bad Request: message thread not found",
+            "Bad Request: TOPIC_CLOSED",
+            "Bad Request: have no rights to send a message",
+            "Bad Request: group chat was deactivated",
+            "Bad Request: something nobody has heard of",
+        ],
+    )
+    def test_what_somebody_can_mend_is_waited_for_and_counted(
+        self, store: Store, server: MessengerServer, clock: ToldClock, description: str
+    ) -> None:
+        """R69: only faults of the text itself are final; the others dropped every alert for good."""
+        server.answer_once("sendMessage", 400, {"ok": False, "error_code": 400, "description": description})
+        AlertBox(store).add(alert(1, text="first"))
+        rounds(store, server.url, clock, for_s=5)
+        (row,) = queries.alerts(store)
+        assert (row.state, row.attempts) == ("PENDING", 1)
+        rounds(store, server.url, clock, for_s=1_000)
+        assert server.texts[0].endswith("first")
 
     def test_a_wrong_chat_is_waited_for_and_not_thrown_away(
         self, store: Store, server: MessengerServer, clock: ToldClock

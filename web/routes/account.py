@@ -54,7 +54,7 @@ def newest_ms(store: Store) -> int:
 def health(store: Store, query: NoQuery, context: Context) -> Health:
     running = context.desk.daemon_running()
     pulse = documents.health(store)
-    age_ms, clock = _pulse_age_ms(pulse, context), pulse.clock
+    age_ms, clock, looked_ms = _pulse_age_ms(pulse, context), pulse.clock, pulse.files_looked_wall_ms
     stale = running and age_ms is not None and age_ms > STALE_MS
     return Health(
         status="stale" if stale else "ok" if running else "stopped",
@@ -62,6 +62,11 @@ def health(store: Store, query: NoQuery, context: Context) -> Health:
         pulse_age_ms=age_ms,
         clock_offset_ms=clock.offset_ms if clock else None,
         clock_measured_ms=clock.measured_ms if clock else None,
+        task_failures={name: task.failures for name, task in pulse.tasks.items() if task.failures},
+        output_lines_dropped=sum(each.dropped for each in pulse.output.values()),
+        output_errors=sum(each.errors for each in pulse.output.values()),
+        files_looked_age_ms=None if looked_ms is None else max(0, context.wall_ms() - looked_ms),
+        alerts_undelivered=bool(documents.telegram(store).undelivered),
     )
 
 

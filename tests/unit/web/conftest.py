@@ -151,6 +151,9 @@ def daemon(path: Path) -> Iterator[Daemon]:
                 "stream": "connected",
                 "speed": 600,
                 "loop_lag_ms": 1.5,
+                "tasks": {"reload": {"failures": 2, "last": "OSError: x", "last_wall_ms": 1, "is_working": True}},
+                "output": {"stdout": {"dropped": 7, "errors": 1}, "stderr": {"dropped": 0, "errors": 0}},
+                "files_looked_wall_ms": WALL_MS - 3_000,
                 "stops": {"BTCUSDT": {"client_id": stop, "verified_wall_ms": WALL_MS - 4_000}},
             },
         )

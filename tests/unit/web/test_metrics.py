@@ -139,3 +139,17 @@ def test_metrics_pass_the_check_of_their_own_tool(browser: Any) -> None:
     text = browser.get("/metrics").text
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_goes_wrong_beside_trading_is_counted_and_every_enabled_symbol_is_there(browser: Any) -> None:
+    """R69, R71, R72: a symbol without a transition had no line, like one that nobody trades."""
+    families = scrape(browser)
+    assert value(families, "fsm_task_failures", task="reload") == 2
+    assert value(families, "fsm_output_lines_dropped", stream="stdout") == 7
+    assert value(families, "fsm_output_errors", stream="stdout") == 1
+    assert value(families, "fsm_files_looked_age_seconds") == 3
+    assert value(families, "fsm_symbol_state", symbol="ETHUSDT", state="IDLE") == 1
+    assert value(families, "fsm_symbol_halted", symbol="ETHUSDT") == 0
+    health = browser.get("/api/health").json()
+    assert health["task_failures"] == {"reload": 2}
+    assert (health["output_lines_dropped"], health["output_errors"], health["files_looked_age_ms"]) == (7, 1, 3_000)

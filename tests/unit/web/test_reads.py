@@ -17,13 +17,21 @@ ROOT = Path(__file__).parents[3]
 TO_MS = 1_733_011_200_000
 CLOCK = {"clock_offset_ms": -40, "clock_measured_ms": TO_MS}
 
+BESIDE = {
+    "task_failures": {"reload": 2},
+    "output_lines_dropped": 7,
+    "output_errors": 1,
+    "files_looked_age_ms": 3_000,
+    "alerts_undelivered": False,
+}
+
 
 def test_health_is_open_and_says_only_whether_things_work(visit: Any, daemon: Any) -> None:
     """And by whose clock it goes (R76)."""
     with visit() as anybody:
         answer = anybody.get("/api/health")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "stopped", "daemon_running": False, "pulse_age_ms": 2_000, **CLOCK}
+    assert answer.json() == {"status": "stopped", "daemon_running": False, "pulse_age_ms": 2_000, **CLOCK, **BESIDE}
 
 
 def test_the_summary_adds_up(browser: Any, daemon: Any) -> None:

@@ -10,7 +10,7 @@ from exchange.types import AlgoStatus
 from fsm.config.settings import Settings, SymbolSettings
 from fsm.core.forms import FORMS
 from fsm.core.intents import ClosePosition, PlaceStop
-from fsm.live.alerts import Alerts
+from fsm.live.alerts import Alerts, held_in_words
 from tests.unit.fsm.core.parts import FILTERS, SYMBOL
 from tests.unit.fsm.core.stage import Stage
 
@@ -75,7 +75,30 @@ def test_a_stop_that_vanished_is_told_once_and_that_it_is_back() -> None:
     stage.fate = lambda intent: fates.pop() if isinstance(intent, PlaceStop) and fates else "ok"
     for _ in range(60):
         stage.patient_look(500)
-    assert [text.partition(": ")[2] for text in messages(stage)[before:]] == [
-        "reprotect: VENUE_CANCELLED",
-        "reprotect: STOP_CONFIRMED",
-    ]
+    gone, back = messages(stage)[before:]
+    assert (
+        "its stop is being placed or looked for again (VENUE_CANCELLED). LONG 0.069 of BTCUSDT open, NO STOP." in gone
+    )
+    assert "(STOP_CONFIRMED). LONG 0.069 of BTCUSDT open, stop 59400.00." in back
+
+
+def test_every_message_is_a_sentence_that_names_what_is_open_or_what_is_done() -> None:
+    """R69: `sweep: ORPHANS` says nothing to somebody who has just been woken up."""
+    stage = Stage().protected()
+    stage.command("quarantine")
+    stage.command("exit")
+    stage.settle()
+    told = messages(stage)
+    assert len(told) >= 3
+    for text in told:
+        assert text.endswith((".", "`")), text
+        assert SYMBOL in text
+        assert any(sign.isdigit() for sign in text), text
+    (quarantined,) = [text for text in told if "no entries until" in text]
+    assert "LONG 0.069 of BTCUSDT open, stop 59400.00." in quarantined
+
+
+def test_a_stop_that_is_announced_as_back_names_its_price_and_one_that_is_missing_says_so() -> None:
+    stage = Stage().protected()
+    assert held_in_words(stage.trade) == "LONG 0.069 of BTCUSDT open, stop 59400.00"
+    assert held_in_words(replace(stage.trade, stop=None)) == "LONG 0.069 of BTCUSDT open, NO STOP"
