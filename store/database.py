@@ -16,7 +16,7 @@ import msgspec
 
 from store.canonical import Value, digest
 from store.errors import DatabaseMissing, StoreError, WriteFailed, WrongDatabase
-from store.migrations.schema import found_version, open_file, require_newest
+from store.migrations.schema import found_version, open_file, refuse_folder, refuse_what_is_none, require_newest
 from store.migrations.upgrade import create
 from store.models import Identity
 from store.sqlite import BUSY_MS, Database, only_table, reading, writer, writing
@@ -136,6 +136,7 @@ def open_store(path: Path | str, *, mode: Mode, at_ms: int | None = None, busy_m
     Raises DatabaseMissing, DatabaseDamaged or SchemaMismatch.
     """
     path = Path(path)
+    (refuse_folder if mode == "write" else refuse_what_is_none)(path)
     if mode == "read":
         database = _opened_to_read(path)
     elif mode == "post":

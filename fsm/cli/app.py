@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +13,7 @@ import click
 from fsm.cli import failures, outlet, output
 from fsm.cli.errors import Exit, NotReady, VerificationFailed
 from fsm.cli.options import Group, Options, value_options
+from fsm.cli.shown import CLOSED, Shown, shown_on, stand_in_for_closed
 
 DEFAULT_COMMAND = "run"
 
@@ -81,26 +80,35 @@ class Root(Group):
         """Run a command line and exit, always: nothing a command raises gets past this."""
         given = list(sys.argv[1:] if args is None else args)
         options = Options(json="--json" in given)
-        _speak_any_encoding()
+        is_closed, before = stand_in_for_closed(), sys.stdout
+        sys.stdout, shown = shown_on(before)
         name = prog_name or "python -m fsm"
         try:
-            super().main(given, name, complete_var, standalone_mode=False, **{"obj": options, **extra})
+            code = self._code(given, options, name, complete_var, extra)
             sys.stdout.flush()
-            code = int(Exit.FINE)
-        except click.exceptions.Exit as ended:
-            code = ended.exit_code
-        except VerificationFailed:
-            code = int(Exit.VERIFICATION)
-        except NotReady:
-            code = int(Exit.REFUSED)
-        except SystemExit as ended:  # Click ends so when whoever reads our output has gone, as `head` does
-            code = ended.code if isinstance(ended.code, int) else int(Exit.UNEXPECTED)
-        except BrokenPipeError:
-            code = _left_alone()
-        except BaseException as error:
-            code = int(failures.report(error, json=options.json, debug=options.debug))
-        outlet.close_outlets()
+            if shown is not None and (shown.lost is not None or is_closed) and not outlet.is_open():
+                code = _incomplete(code, shown, is_closed=is_closed)
+        finally:
+            outlet.close_outlets()
+            sys.stdout = before
         sys.exit(code)
+
+    def _code(
+        self, given: list[str], options: Options, name: str, complete_var: str | None, extra: dict[str, Any]
+    ) -> int:
+        try:
+            super().main(given, name, complete_var, standalone_mode=False, **{"obj": options, **extra})
+        except click.exceptions.Exit as ended:
+            return ended.exit_code
+        except VerificationFailed:
+            return int(Exit.VERIFICATION)
+        except NotReady:
+            return int(Exit.REFUSED)
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else int(Exit.UNEXPECTED)
+        except BaseException as error:
+            return int(failures.report(error, json=options.json, debug=options.debug))
+        return int(Exit.FINE)
 
 
 def _with_command(args: list[str]) -> list[str]:
@@ -122,17 +130,14 @@ def _with_command(args: list[str]) -> list[str]:
     return [*args[:position], DEFAULT_COMMAND, *args[position:]]
 
 
-def _speak_any_encoding() -> None:
-    """A terminal that cannot show a sign must not end a command; JSON stays JSON, for which the escapes are made."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _left_alone() -> int:
-    """The reader has gone before the last of the output was written: nothing more goes there, also not at exit."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return int(Exit.UNEXPECTED)
+def _incomplete(code: int, shown: Shown, *, is_closed: bool) -> int:
+    """What the command did is done; that not all of it was shown is told, but not to whoever runs `head`."""
+    if not shown.reader_left:
+        why = CLOSED if is_closed else str(shown.lost and shown.lost.strerror)
+        with suppress(OSError):
+            click.echo(f"error: not everything could be shown: {why}", err=True)
+            click.echo("hint: what the command does is done; its output is what is missing", err=True)
+    return code or int(Exit.UNEXPECTED)
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:

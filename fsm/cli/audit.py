@@ -127,6 +127,8 @@ def export(form: str, **wanted: Any) -> None:
             return
         for line in lines_of(store, "csv" if form == "csv" else "jsonl", _filter(**wanted)):
             click.echo(line, nl=False)
+            if output.is_lost():
+                return  # nobody reads the rest, and a long journal takes minutes
 
 
 def _filter(

@@ -9,7 +9,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.candle_options import candle_options
-from fsm.cli.inputs import read_inputs
+from fsm.cli.inputs import read_inputs, require_writable
 from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import command, current
 from fsm.cli.progress import reporting
@@ -42,6 +42,8 @@ def backtest(
 
     options = current()
     inputs = read_inputs(options, needs_keys=False)
+    for wanted in filter(None, (report, options.db)):
+        require_writable(wanted)
     request = Request(
         config=inputs.config,
         rules=inputs.rules,

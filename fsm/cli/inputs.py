@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fsm.cli.errors import CommandError
 from fsm.cli.options import Options
 
 if TYPE_CHECKING:
@@ -119,3 +121,17 @@ def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Prob
         yield read_source(options.config_path).problem(("timeframes",), message)
     for key in config.environment.ignored:
         yield Problem(str(options.env_path), 1, 1, f"{key} is given and means nothing under this BINANCE_ENV")
+
+
+def require_writable(path: Path) -> None:
+    """Noticed before the work that would be lost. Raises CommandError."""
+    was_there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+        if not was_there:
+            path.unlink()
+    except OSError as error:
+        hint = "name another file, or mend the rights of its folder"
+        raise CommandError(f"{path} cannot be written: {error.strerror}", hint) from error

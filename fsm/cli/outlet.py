@@ -153,6 +153,11 @@ def _opened(stream: TextIO, name: str, remark: Callable[[int], str]) -> TextIO:
     return io.TextIOWrapper(outlet, encoding=encoding, errors="backslashreplace", line_buffering=True)  # type: ignore[type-var]
 
 
+def is_open() -> bool:
+    """Whether a running bot writes through here: it counts what is lost itself."""
+    return bool(_open)
+
+
 def close_outlets() -> None:
     """Let the last lines out, within a bound. What is written after that goes nowhere, and neither waits nor fails."""
     for outlet in _open.values():

@@ -10,11 +10,19 @@ from typing import Any
 import click
 import msgspec
 
+from fsm.cli.shown import Shown
+
 WIDTH_UNLIMITED = 10_000
 """Columns where nobody looks: lines in pipes and files are cut and joined by other programs, never by us."""
 
 GUARD_COLUMNS = ("passed", "guard", "found", "needed")
 _LONG_NUMBER = re.compile(r"\d+\.\d{9,}")
+
+
+def is_lost() -> bool:
+    """Nothing more can be shown: the reader has gone, or the disk is full."""
+    raw = getattr(sys.stdout, "buffer", None)
+    return isinstance(raw, Shown) and raw.lost is not None
 
 
 def document(data: Any) -> None:

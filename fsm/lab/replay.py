@@ -109,7 +109,8 @@ def replay(path: Path, *, progress: Progress = _quiet) -> ReplayReport:
                     progress(table, done, total)
                 if difference is not None:
                     different += 1
-                    found.append(difference)
+                    if len(found) < DIFFERENCES_KEPT:
+                        found.append(difference)
             progress(table, total, total)
             counts[table] = (total, different)
     different = sum(each for _, each in counts.values())
@@ -119,7 +120,7 @@ def replay(path: Path, *, progress: Progress = _quiet) -> ReplayReport:
         different=different,
         transitions=counts["transitions"][0],
         decisions=counts["decisions"][0],
-        differences=tuple(found[:DIFFERENCES_KEPT]),
+        differences=tuple(found),
     )
 
 

@@ -55,8 +55,27 @@ def check(path: Path | str) -> SchemaReport:
     return SchemaReport(found, SCHEMA_VERSION, differing)
 
 
+def refuse_folder(path: Path) -> None:
+    """Raises DatabaseMissing."""
+    if path.is_dir():
+        raise DatabaseMissing(f"{path} is a folder, not a database", "name the file of a database with --db")
+
+
+def refuse_what_is_none(path: Path) -> None:
+    """For whoever reads: raises DatabaseMissing for a folder, SchemaMismatch for a file in which there is nothing."""
+    refuse_folder(path)
+    if path.is_file() and path.stat().st_size == 0 and not Path(f"{path}-wal").exists():
+        raise SchemaMismatch(
+            f"{path} is empty (0 bytes): its first start was interrupted, or somebody emptied it",
+            "put a backup in its place; if there was never anything in it, `run` begins it anew",
+            found=0,
+            known=SCHEMA_VERSION,
+        )
+
+
 def open_file(path: Path) -> Database:
     """Open an existing file read-only, whatever its schema."""
+    refuse_what_is_none(path)
     if not path.exists():
         raise DatabaseMissing(f"there is no database at {path}", "start the bot once, or name another with --db")
     database = reader(path)

@@ -10,7 +10,7 @@ import msgspec
 
 from store.errors import DatabaseMissing, WriteFailed
 from store.migrations.backup import backup
-from store.migrations.schema import STEPS, Step, apply_steps, found_version
+from store.migrations.schema import STEPS, Step, apply_steps, found_version, refuse_folder
 from store.sqlite import APPLICATION_ID, Database, reading, writer, writing
 
 
@@ -39,6 +39,7 @@ def upgrade(path: Path | str, *, at_ms: int | None = None, steps: Sequence[Step]
     path = Path(path)
     if not path.exists():
         raise DatabaseMissing(f"there is no database at {path}", "start the bot once, or name another with --db")
+    refuse_folder(path)
     newest = steps[-1].version
     with reading(path):
         database = writer(path)
