@@ -26,7 +26,7 @@ from fsm.live.commands import Commands
 from fsm.live.fence import Background, Fence
 from fsm.live.lane import Lane
 from fsm.live.market import Market
-from fsm.live.news import holding, limit_news, started_news
+from fsm.live.news import VERIFICATION_NEWS, holding, in_vain_news, limit_news, started_news
 from fsm.live.older_journal import OlderJournal
 from fsm.live.proof_of_stops import ProofOfStops
 from fsm.live.reconcile import Reconciler
@@ -54,10 +54,6 @@ BEATS_A_DOCUMENT = 5
 
 FILES_LOOK_S = 1.0
 LAST_WORD_S_MAX = 10.0
-VERIFICATION_NEWS = (
-    "The journal is not as it was written: no entries until `resume`; what is open keeps its stops. "
-    "`audit verify` says which rows; do not trade on before you know who changed them."
-)
 
 LastWord = Callable[[str], Awaitable[None]]
 """Tells the operator past the journal, when that is lost."""
@@ -320,8 +316,7 @@ class Daemon:
         if reading.outcome == "BLOCKED" and reading.strategy is not None:
             log.info("signal_blocked", symbol=symbol, reason=reading.reason, strategy=reading.strategy)
         if self._vain.count > before and self._vain.is_alarming:
-            text = f"{self._vain.count} signals in a row led to no position; last reason: {self._vain.last_reason}. "
-            text += "Nothing is wrong with what is open; `why SYMBOL` says what keeps the bot from entering."
+            text = in_vain_news(self._vain.count, self._vain.last_reason)
             self.say("no_entries", text, key=f"no_entries {self.shared.clock.now_ms()}")
         self._vain.keep(self.shared.books, self.shared.clock.now_ms())
 

@@ -27,6 +27,16 @@ NEWS = {
 }
 """{} is the limit's name, or the amount."""
 
+VERIFICATION_NEWS = (
+    "The journal is not as it was written: no entries until `resume`; what is open keeps its stops. "
+    "`audit verify` says which rows; do not trade on before you know who changed them."
+)
+
+
+def in_vain_news(count: int, reason: str) -> str:
+    told = f"{count} signals in a row led to no position; last reason: {reason}. "
+    return told + "Nothing is wrong with what is open; `why SYMBOL` says what keeps the bot from entering."
+
 
 def started_news(engine: Engine, symbols: Iterable[str]) -> str:
     account = engine.account
