@@ -48,6 +48,9 @@ AHEAD_S = 900.0
 
 ROUND_S_MIN = 3.0
 REST_S_MAX = 60.0
+TARGETS_S = 6.0
+"""What fell out of a row because its stop was late rests by then: a look shows that it is missing."""
+
 OVER_S_MIN = 60.0
 SYNCHRONOUS_OFF = 0
 DATABASE_ID = "7a4ed000"
@@ -276,6 +279,7 @@ class Scene:
 
     async def _rest(self) -> None:
         """Targets are hit everywhere; whatever then stands still is resumed, and whatever is left is closed by hand."""
+        await asyncio.sleep(TARGETS_S)
         self._moment()
         now_ms = self.emulator.now_ms
         up = {name: Quote(BEYOND_TARGETS, BEYOND_TARGETS) for name in self.symbols}
