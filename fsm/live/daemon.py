@@ -153,6 +153,8 @@ class Daemon:
         """Once a second: what is decided on a journal that no name leads to would be forgotten (R79)."""
         while True:
             self._check_files()
+            if self.started.is_set():
+                self.reconciler.yield_to_newer_copy()
             await self.shared.clock.sleep(FILES_LOOK_S)
 
     def _why(self, lost: BaseExceptionGroup[StoreError]) -> BaseException:

@@ -18,6 +18,7 @@ from exchange.types import AlgoOrder, Order, Position
 from fsm.core.records import Flag, HaltCause, State
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
+from store.errors import JournalGone
 
 log = structlog.get_logger("fsm.reconcile")
 
@@ -43,6 +44,7 @@ class Reconciler:
         self._lanes = lanes
         self._on_anomaly = on_anomaly
         self._known_foreign: frozenset[str] = frozenset()
+        self._newer_copy: str | None = None
 
     async def run(self) -> None:
         """A round every ``lists_interval_ms``."""
@@ -52,6 +54,16 @@ class Reconciler:
                 await self.round()
             except ExchangeError as error:
                 self._shared.on_trouble("", error)
+
+    def yield_to_newer_copy(self) -> None:
+        """Of two bots on copies of one database, the one that was started last manages, and is halted, as it knew of
+        the other's orders. The other one ends: raises JournalGone once it has seen newer ids (R78, R23)."""
+        if self._newer_copy is not None:
+            raise JournalGone(
+                f"{self._newer_copy} was placed by a bot that was started later on a copy of this database: it "
+                "manages the account now, so this one ends",
+                "run one of the two, on one database: docs/restoring.md",
+            )
 
     async def round(self) -> Counted:
         """One look at the whole account."""
@@ -105,6 +117,8 @@ class Reconciler:
                 continue
             lane = self._lanes.get(order.symbol)
             known = parts.database_id == in_force.database_id
+            if known and parts.epoch > engine.account.epoch:
+                self._newer_copy = order.client_id
             if known and (lane is None or parts.trade_number <= lane.record.trades_opened):
                 continue
             if engine.account.halt is not None:

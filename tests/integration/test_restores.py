@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from decimal import Decimal
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fsm.lab.rehearsal import Rehearsal
+from exchange.client_ids import Leg, client_id
+from exchange.types import AlgoRequest, ConditionalType, Confirmed, Side, WorkingType
+from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
 from fsm.lab.replay import replay
+from fsm.lab.small_market import TO_SIGNAL, jump, quiet
 from store.verify import verify
 from tests.integration.restores import PRICES, Figures, Restores, restless
 
@@ -18,6 +22,7 @@ WIDE = {name: Decimal(99) for name in ("daily_loss_pct", "weekly_loss_pct", "mon
 """A loss limit would hold `resume` back, rightly; here it is to let the trading go on."""
 
 Make = Callable[..., Rehearsal]
+BTC = 60_000.0
 
 
 def play(rehearse: Make, folder: Path, *, points: int, seed: int) -> Figures:
@@ -56,3 +61,37 @@ def test_r78_ten_random_points_of_time_put_back_over_later_ones(rehearse: Make, 
 @pytest.mark.slow
 def test_r78_two_hundred_random_points_of_time_put_back_over_later_ones(rehearse: Make, tmp_path: Path) -> None:
     check(play(rehearse, tmp_path, points=200, seed=2), 200)
+
+
+def test_r78_of_two_bots_on_copies_the_older_one_ends_when_it_sees_the_newer_ids(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=[jump(BTC), *quiet(BTC * 1.01, 5)])
+    ended: list[BaseException] = []
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await r.hours(TO_SIGNAL + 0.1)
+        newer = client_id(DATABASE_ID, "BTCUSDT", 1, Leg.TARGET, 0, 7, epoch="zzzzz")
+        placed = await r.port.place_algo(
+            AlgoRequest(
+                symbol="BTCUSDT",
+                side=Side.SELL,
+                type=ConditionalType.TAKE_PROFIT_MARKET,
+                trigger_price=Decimal("80000"),
+                working_type=WorkingType.MARK_PRICE,
+                client_id=newer,
+                quantity=Decimal("0.001"),
+                reduce_only=True,
+            )
+        )
+        assert isinstance(placed, Confirmed)
+        await r.running.reconciler.round()
+        process = r._task
+        assert process is not None
+        await asyncio.wait({process}, timeout=10)
+        assert process.done()
+        error = process.exception()
+        assert error is not None
+        ended.append(error)
+
+    r.run(script)
+    assert "started later on a copy of this database" in repr(ended)
