@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from fsm.config import read_settings
+from fsm.config import stored_settings
 from fsm.core.move import Guard, failed
 from fsm.core.records import State, SymbolRecord
 from fsm.core.scene import Portfolio
@@ -23,10 +23,10 @@ from rules.conditions import ConditionTrace
 from rules.explain import Why
 from rules.explain import why as explain_rules
 from rules.facts import FactTable, FeedError
-from rules.load import parse_rules
+from rules.load import stored_rules
 from rules.regime import RegimeState
 from rules.symbol_rules import SymbolRules
-from rules.yaml_source import SourceError, parse_source
+from rules.yaml_source import SourceError
 from store import queries
 from store.database import Store
 from store.errors import DatabaseDamaged
@@ -298,12 +298,12 @@ def _nothing_decided(store: Store, symbol: str) -> NothingDecided:
 
 def _rules(store: Store, symbol: str, rules_hash: str) -> SymbolRules:
     text = _stored(queries.rules_text(store, rules_hash), "rules", rules_hash)
-    return parse_rules(text, f"rules {rules_hash[:12]}").for_symbol(symbol)
+    return stored_rules(text, f"rules {rules_hash[:12]}").for_symbol(symbol)
 
 
 def _candles_min(store: Store, config_hash: str) -> int:
     text = _stored(queries.config_text(store, config_hash), "config", config_hash)
-    return read_settings(parse_source(text, f"config {config_hash[:12]}")).market_data.candles_min
+    return stored_settings(text, f"config {config_hash[:12]}").market_data.candles_min
 
 
 def _stored(text: str | None, what: str, wanted: str) -> str:

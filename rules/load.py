@@ -1,4 +1,8 @@
-"""Loads a rules file: reads it, checks it in every way, and gives the rules of each symbol, or all that is wrong."""
+"""Loads a rules file: reads it, checks it in every way, and gives the rules of each symbol, or all that is wrong.
+
+Rules that are *offered*, in a file or as a text, pass every check of today. Rules that a journal *stores* were offered
+once: of them only what it takes to read them is asked, so that a stricter check never makes a journal unreadable.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from rules.schema import SCHEMA
 from rules.symbol_rules import SymbolRules, compile_rules
 from rules.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
 
-__all__ = ["Ruleset", "SourceError", "SymbolRules", "load_rules", "parse_rules"]
+__all__ = ["Ruleset", "SourceError", "SymbolRules", "load_rules", "parse_rules", "stored_rules"]
 
 
 class Ruleset:
@@ -51,23 +55,34 @@ class Ruleset:
 
 def load_rules(path: str | Path) -> Ruleset:
     """The rules in a file. Raises SourceError with every problem found, each with its place."""
-    return _checked(read_source(path))
+    return _offered(read_source(path))
 
 
 def parse_rules(text: str, name: str) -> Ruleset:
-    """The rules in a text; ``name`` stands for the file in problems. Raises SourceError."""
-    return _checked(parse_source(text, name))
+    """The rules in a text that is offered; ``name`` stands for the file in problems. Raises SourceError."""
+    return _offered(parse_source(text, name))
 
 
-def _checked(source: Source) -> Ruleset:
-    problems = [*validate(source, SCHEMA), *check_meaning(source)]
-    if problems:
-        raise SourceError(_sorted(problems))
-    definition = Definition.of(source.data)
+def stored_rules(text: str, name: str) -> Ruleset:
+    """The rules of a version that a journal keeps, whatever is asked of a new one today. Raises SourceError."""
+    source = parse_source(text, name)
+    return Ruleset(source, _read(source))
+
+
+def _offered(source: Source) -> Ruleset:
+    definition = _read(source)
     problems = lint(source, definition)
     if problems:
         raise SourceError(_sorted(problems))
     return Ruleset(source, definition)
+
+
+def _read(source: Source) -> Definition:
+    """What it says, if it can be read. Raises SourceError."""
+    problems = [*validate(source, SCHEMA), *check_meaning(source)]
+    if problems:
+        raise SourceError(_sorted(problems))
+    return Definition.of(source.data)
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:

@@ -7,6 +7,7 @@ import click
 from fsm.cli import output
 from fsm.cli.inputs import Inputs, read_inputs
 from fsm.cli.options import Options, command, current
+from rules.yaml_source import Problem, read_source
 
 
 @command()
@@ -14,13 +15,14 @@ def check() -> None:
     """Check .env, config.yaml and rules.yaml. All problems come at once, each with its place."""
     options = current()
     inputs = read_inputs(options, needs_keys=True)
+    warnings = (*inputs.warnings, *_unknown_symbols(options, inputs))
     if options.json:
         output.document(
             {
                 "problems": [],
                 "warnings": [
                     {"file": found.file, "line": found.line, "column": found.column, "message": found.message}
-                    for found in inputs.warnings
+                    for found in warnings
                 ],
                 "environment": inputs.config.environment.name,
                 "symbols": inputs.config.settings.enabled_symbols,
@@ -30,9 +32,19 @@ def check() -> None:
             }
         )
         return
-    for warning in inputs.warnings:
+    for warning in warnings:
         click.echo(f"{warning} (a warning)", err=True)
     output.pairs(_fine(options, inputs))
+
+
+def _unknown_symbols(options: Options, inputs: Inputs) -> list[Problem]:
+    from exchange.sim.symbols import shipped_filters
+    from fsm.config.unusual import unknown_symbols
+    from fsm.live.held import known_symbols
+
+    database = options.db or inputs.config.environment.database_path
+    known = {*shipped_filters(), *known_symbols(database)}
+    return unknown_symbols(inputs.config.settings, known, read_source(options.config_path))
 
 
 def _fine(options: Options, inputs: Inputs) -> list[tuple[str, object]]:

@@ -107,6 +107,7 @@ def _contradictions(options: Options, config: Config, rules: Ruleset) -> Iterato
 
 
 def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Problem]:
+    from fsm.config.unusual import unusual
     from rules.yaml_source import Problem, read_source
 
     source = read_source(options.rules_path)
@@ -119,6 +120,7 @@ def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Prob
     if unread:
         message = f"no feature of {options.rules_path} reads candles of {', '.join(unread)}"
         yield read_source(options.config_path).problem(("timeframes",), message)
+    yield from unusual(config.settings, read_source(options.config_path))
     for key in config.environment.ignored:
         yield Problem(str(options.env_path), 1, 1, f"{key} is given and means nothing under this BINANCE_ENV")
 

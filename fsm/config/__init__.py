@@ -1,7 +1,7 @@
 """What this process was told: config.yaml (how much and where) and the environment (which exchange, which secrets)."""
 
 from fsm.config.environment import Environment, read_environment
-from fsm.config.loading import Config, config_schema, load_config, read_settings, settings_hash
+from fsm.config.loading import Config, config_schema, load_config, read_settings, settings_hash, stored_settings
 from fsm.config.reloading import RELOADABLE, Change, changes, reloaded
 from fsm.config.secrets import Secrets
 from fsm.config.settings import AlertLevel, Settings
@@ -21,4 +21,5 @@ __all__ = [
     "read_settings",
     "reloaded",
     "settings_hash",
+    "stored_settings",
 ]

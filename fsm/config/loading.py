@@ -16,7 +16,7 @@ import msgspec
 from fsm.config.checks import cross_problems
 from fsm.config.environment import Environment, read_environment
 from fsm.config.settings import Settings
-from rules.yaml_source import Problem, Source, SourceError, read_source, validate
+from rules.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def load_config(
 
 
 def read_settings(source: Source) -> Settings:
-    """The settings that a config.yaml holds. Raises SourceError with everything that is wrong with it."""
+    """The settings that an offered config.yaml holds. Raises SourceError with everything that is wrong with it."""
     problems = validate(source, config_schema())
     if problems:
         raise SourceError(problems)
@@ -76,6 +76,17 @@ def read_settings(source: Source) -> Settings:
     if problems:
         raise SourceError(problems)
     return settings
+
+
+def stored_settings(text: str, name: str) -> Settings:
+    """The settings of a version that a journal keeps: it passed the checks of its day, and is not asked for today's.
+
+    Raises SourceError where it cannot be read.
+    """
+    try:
+        return msgspec.convert(parse_source(text, name).data, Settings)
+    except msgspec.ValidationError as error:
+        raise SourceError([Problem(name, 1, 1, f"cannot be read ({error})")]) from None
 
 
 def settings_hash(settings: Settings) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from exchange.filters import SymbolFilters
 from exchange.types import Bracket, MarkPrice
-from fsm.config import read_settings
+from fsm.config import stored_settings
 from fsm.core.arithmetic import MONEY
 from fsm.core.deciding import read_candle
 from fsm.core.events import CandleClosed, SymbolEvent
@@ -22,9 +22,8 @@ from fsm.core.records import ZERO, SymbolRecord
 from fsm.core.scene import Portfolio, Setting
 from fsm.ledger import to_json
 from fsm.policies import policy_of
-from rules.load import Ruleset, parse_rules
+from rules.load import Ruleset, stored_rules
 from rules.regime import RegimeState
-from rules.yaml_source import parse_source
 from store.database import open_store
 
 Progress = Callable[[str, int, int], None]
@@ -126,12 +125,12 @@ def replay(path: Path, *, progress: Progress = _quiet) -> ReplayReport:
 
 @lru_cache(maxsize=TEXTS_KEPT)
 def _rules_of(text: str, name: str) -> Ruleset:
-    return parse_rules(text, name)
+    return stored_rules(text, name)
 
 
 @lru_cache(maxsize=TEXTS_KEPT)
 def _policy_of(text: str, name: str) -> Policy:
-    return policy_of(read_settings(parse_source(text, name)))
+    return policy_of(stored_settings(text, name))
 
 
 class _Settings:

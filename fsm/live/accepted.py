@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import structlog
 
-from fsm.config import Config, Settings, read_settings
+from fsm.config import Config, Settings, stored_settings
 from fsm.config.looseness import loosenings as of_settings
-from rules.load import Ruleset, parse_rules
+from rules.load import Ruleset, stored_rules
 from rules.looseness import Loosening
 from rules.looseness import loosenings as of_rules
 from rules.yaml_source import SourceError, parse_source
@@ -84,8 +84,8 @@ def last_accepted(store: Store) -> Accepted | None:
     if text is None or rules is None:
         return None
     try:
-        settings = read_settings(parse_source(text, "the accepted config.yaml"))
-        return Accepted(text=text, settings=settings, rules=parse_rules(rules, "the accepted rules.yaml"))
+        settings = stored_settings(text, "the accepted config.yaml")
+        return Accepted(text=text, settings=settings, rules=stored_rules(rules, "the accepted rules.yaml"))
     except SourceError as error:
         log.error("accepted_unreadable", reason="INVALID", problems=str(error))
         return None

@@ -33,7 +33,7 @@ from fsm.live.symbol_desk import SymbolDesk, last_known
 from fsm.live.trouble import Troubles
 from fsm.live.vain import SignalsInVain
 from fsm.live.watch import ProtectionTimes
-from rules.load import Ruleset, parse_rules
+from rules.load import Ruleset, stored_rules
 from store import queries
 from store.batch import Batch
 from store.database import Store
@@ -177,7 +177,7 @@ def _older_rules(store: Store, records: Iterable[SymbolRecord], present: str) ->
             continue
         text = queries.rules_text(store, rules_hash)
         if text is not None:
-            found[rules_hash] = parse_rules(text, f"rules {rules_hash[:8]}")
+            found[rules_hash] = stored_rules(text, f"rules {rules_hash[:8]}")
     return found
 
 

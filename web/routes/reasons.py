@@ -10,7 +10,7 @@ import msgspec
 from rules.conditions import ConditionTrace
 from rules.explain import Why
 from rules.explain import why as explain_rules
-from rules.load import Ruleset, SourceError, parse_rules
+from rules.load import Ruleset, SourceError, stored_rules
 from rules.regime import RegimeState
 from store import queries
 from store.database import Store
@@ -161,7 +161,7 @@ _RULESETS = _Rulesets()
 
 def _parsed(text: str, rules_hash: str) -> Ruleset | None:
     try:
-        return parse_rules(text, f"rules {rules_hash[:12]}")
+        return stored_rules(text, f"rules {rules_hash[:12]}")
     except SourceError:
         return None
 

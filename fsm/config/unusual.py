@@ -1,0 +1,117 @@
+"""What config.yaml may say and hardly anybody means: it is in force all the same, and worth a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from fsm.config.loading import config_schema
+from fsm.config.settings import Risk, Settings
+from rules.yaml_source import Problem, Source
+
+Path = tuple[str, ...]
+Finding = tuple[Path, str]
+
+LEVERAGE_USUAL = 20
+LOSS_PCT_USUAL = 20
+DRAWDOWN_PCT_USUAL = 30
+"""A drawdown is counted from the highest equity ever, over months, so it is wider than the limit of any period."""
+
+FRACTION = Decimal("0.05")
+"""A percentage below this part of its default looks like a fraction: 0.005 where 0.5 is usual."""
+
+
+def unusual(settings: Settings, source: Source) -> list[Problem]:
+    """Every value that is worth a second look, at its place."""
+    return [source.problem(path, message) for check in _CHECKS for path, message in check(settings)]
+
+
+def unknown_symbols(settings: Settings, known: Collection[str], source: Source) -> list[Problem]:
+    """Symbols that neither the shipped list nor the stored one has."""
+    message = "{} is in no list of symbols that is at hand: is it spelled as Binance writes it?"
+    return [
+        source.problem(("symbols", name), message.format(name), key=True)
+        for name in settings.symbols
+        if name not in known
+    ]
+
+
+def _leverage(settings: Settings) -> Iterator[Finding]:
+    leverages: dict[Path, int | None] = {("account", "leverage"): settings.account.leverage}
+    leverages |= {("symbols", name, "leverage"): own.leverage for name, own in settings.symbols.items()}
+    for path, leverage in leverages.items():
+        if leverage is not None and leverage > LEVERAGE_USUAL:
+            away = Decimal(100) / leverage
+            yield path, f"leverage {leverage} is above {LEVERAGE_USUAL}: liquidation is less than {away:.1f} % away"
+
+
+def _losses(settings: Settings) -> Iterator[Finding]:
+    limits = settings.limits
+    named = {
+        "daily_loss_pct": (limits.daily_loss_pct, LOSS_PCT_USUAL),
+        "weekly_loss_pct": (limits.weekly_loss_pct, LOSS_PCT_USUAL),
+        "monthly_loss_pct": (limits.monthly_loss_pct, LOSS_PCT_USUAL),
+        "drawdown_pct": (limits.drawdown_pct, DRAWDOWN_PCT_USUAL),
+    }
+    for name, (value, most) in named.items():
+        if value > most:
+            message = f"{value} % of equity may be lost before this limit acts: more than {most} % is unusual"
+            yield ("limits", name), message
+
+
+def _open_risk(settings: Settings) -> Iterator[Finding]:
+    open_risk, daily = settings.risk.max_open_risk_pct, settings.limits.daily_loss_pct
+    if open_risk > daily:
+        message = (
+            f"open risk {open_risk} % is above limits.daily_loss_pct {daily}: stops hit at once lose more than that"
+        )
+        yield ("risk", "max_open_risk_pct"), message
+
+
+def _fractions(settings: Settings) -> Iterator[Finding]:
+    plain = settings.plain()
+    for path, default in _percentages():
+        value = _at(plain, path)
+        if value is not None and 0 < Decimal(str(value)) <= default * FRACTION:
+            yield path, _fraction(value, default)
+    usual = Risk().risk_per_trade_pct
+    for name, own in settings.symbols.items():
+        if own.risk_per_trade_pct is not None and own.risk_per_trade_pct <= usual * FRACTION:
+            yield ("symbols", name, "risk_per_trade_pct"), _fraction(own.risk_per_trade_pct, usual)
+
+
+def _fraction(value: object, usual: Decimal) -> str:
+    return f"this is {value} %, where {usual} % is usual: percentages are percent here, 0.5 means 0.5 %, not 50 %"
+
+
+def _free(settings: Settings) -> Iterator[Finding]:
+    costs = {
+        ("risk", "taker_fee_pct"): settings.risk.taker_fee_pct,
+        ("risk", "slippage_pct"): settings.risk.slippage_pct,
+        ("simulation", "maker_fee_pct"): settings.simulation.maker_fee_pct,
+        ("simulation", "taker_fee_pct"): settings.simulation.taker_fee_pct,
+        ("simulation", "slippage_pct"): settings.simulation.slippage_pct,
+    }
+    for path, cost in costs.items():
+        if cost == 0:
+            yield path, "0: nobody trades for nothing, so results would look better than they can be"
+
+
+_CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_leverage, _losses, _open_risk, _fractions, _free)
+
+
+def _percentages() -> Iterator[tuple[Path, Decimal]]:
+    """Every percentage of the file with its default, where that is above 0."""
+    for section, inner in config_schema()["properties"].items():
+        for key, described in inner.get("properties", {}).items():
+            if "_pct" in key and described.get("default"):
+                yield (section, key), Decimal(str(described["default"]))
+
+
+def _at(data: Any, path: Path) -> Any:
+    for step in path:
+        if not isinstance(data, Mapping) or step not in data:
+            return None
+        data = data[step]
+    return data

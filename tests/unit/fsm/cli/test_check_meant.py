@@ -1,0 +1,122 @@
+"""`check`: what can never be meant is refused, and what is unusual is warned of and taken all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fsm.config import Settings, read_settings, stored_settings
+from rules.yaml_source import SourceError, parse_source
+from store.batch import Batch
+from store.database import open_store
+from store.journal import Journal
+from store.rows import SystemEventRow
+
+# what stands in config.yaml, what takes its place, a part of the warning
+UNUSUAL: dict[str, tuple[str, str, str]] = {
+    "leverage over 20": ("  leverage: 2 ", "  leverage: «25 ", "leverage 25 is above 20"),
+    "a symbol's leverage over 20": (
+        "  BTCUSDT: {enabled: true}",
+        "  BTCUSDT: {enabled: true, leverage: «50}",
+        "leverage 50 is above 20",
+    ),
+    "a loss limit over 20 %": ("  monthly_loss_pct: 10.0", "  monthly_loss_pct: «21", "21 % of equity may be lost"),
+    "a drawdown over 30 %": ("  drawdown_pct: 25.0", "  drawdown_pct: «60", "60 % of equity may be lost"),
+    "open risk above the daily limit": ("  max_open_risk_pct: 2.0", "  max_open_risk_pct: «2.5", "open risk 2.5 % is"),
+    "a risk that looks like a fraction": (
+        "  risk_per_trade_pct: 0.5 ",
+        "  risk_per_trade_pct: «0.005 ",
+        "this is 0.005 %, where 0.5 % is usual",
+    ),
+    "a symbol's risk that looks like a fraction": (
+        "  BTCUSDT: {enabled: true}",
+        "  BTCUSDT: {enabled: true, risk_per_trade_pct: «0.01}",
+        "this is 0.01 %",
+    ),
+    "an exposure that looks like a fraction": (
+        "  max_symbol_exposure_pct: 75 ",
+        "  max_symbol_exposure_pct: «0.75 ",
+        "this is 0.75 %, where 75 % is usual",
+    ),
+    "a fee of 0": (
+        "  taker_fee_pct: 0.05            # assumed",
+        "  taker_fee_pct: «0            # assumed",
+        "for nothing",
+    ),
+    "slippage of 0": ("  slippage_pct: 0.05 ", "  slippage_pct: «0 ", "for nothing"),
+    "a simulated fee of 0": ("  maker_fee_pct: 0.02", "  maker_fee_pct: «0", "for nothing"),
+    "simulated slippage of 0": ("  slippage_pct: 0.02 ", "  slippage_pct: «0 ", "for nothing"),
+    "a symbol that no list knows": (
+        "  XRPUSDT: {enabled: true}",
+        "  XRPUSDT: {enabled: true}\n  «XRPUSDC: {enabled: true}",
+        "XRPUSDC is in no list of symbols",
+    ),
+}
+
+REFUSED: dict[str, tuple[str, str, str]] = {
+    "a deadline above 30 s": ("  deadline_ms: 5000", "  deadline_ms: «30001", "at most 30000"),
+    "a risk above 100 %": ("  max_open_risk_pct: 2.0", "  max_open_risk_pct: «101", "at most"),
+    "a loss limit above 100 %": ("  drawdown_pct: 25.0", "  drawdown_pct: «101", "at most 100"),
+    "a loss limit below 0": ("  daily_loss_pct: 2.0", "  daily_loss_pct: «-1", "greater than 0"),
+}
+
+
+def edited(project: Path, old: str, new: str) -> str:
+    """Replaces ``old`` in config.yaml; the place of the mark, as problems give it."""
+    path = project / "config.yaml"
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    before, _, after = text.replace(old, new).partition("«")
+    path.write_text(before + after, "utf-8")
+    return f"config.yaml:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}: "
+
+
+def test_the_shipped_files_give_no_warning(fsm) -> None:
+    ended = fsm("check")
+    assert (ended.code, ended.stderr) == (0, "")
+    assert fsm("check", "--json").document["warnings"] == []
+
+
+@pytest.mark.parametrize(("old", "new", "message"), UNUSUAL.values(), ids=UNUSUAL)
+def test_what_is_unusual_is_warned_of_at_its_place_and_taken(fsm, project, old, new, message) -> None:
+    place = edited(project, old, new)
+    ended = fsm("check")
+    assert ended.code == 0
+    assert [line for line in ended.stderr.splitlines() if line.startswith(place) and message in line], ended.stderr
+    (warning,) = fsm("check", "--json").document["warnings"]
+    assert message in warning["message"]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_can_never_be_meant_is_refused_at_its_place(fsm, project, old, new, message) -> None:
+    place = edited(project, old, new)
+    ended = fsm("check")
+    assert ended.code == 2
+    assert [line for line in ended.stderr.splitlines() if line.startswith(place) and message in line], ended.stderr
+
+
+def test_exposure_may_exceed_100_percent(fsm, project) -> None:
+    edited(project, "  max_exposure_pct: 150", "  max_exposure_pct: «300")
+    assert (fsm("check").code, fsm("check").stderr) == (0, "")
+
+
+def test_a_symbol_that_the_exchange_told_the_last_bot_of_is_known(fsm, project) -> None:
+    edited(project, "  XRPUSDT: {enabled: true}", "  XRPUSDT: {enabled: true}\n  «XRPUSDC: {enabled: true}")
+    database = project / "own.sqlite"
+    with open_store(database, mode="write") as store:
+        facts = '{"filters": {"XRPUSDC": {}}}'
+        Journal(store, "run-1").commit(Batch(system_events=[SystemEventRow(at_ms=1, kind="START", facts_json=facts)]))
+    assert "XRPUSDC" in fsm("check").stderr
+    assert "XRPUSDC" not in fsm("check", "--db", database).stderr
+
+
+def test_settings_that_a_journal_keeps_are_not_asked_for_todays_checks() -> None:
+    text = "version: 1\nsymbols: {BTCUSDT: {}}\nprotection: {deadline_ms: 60000}\n"
+    with pytest.raises(SourceError):
+        read_settings(parse_source(text, "config.yaml"))
+    stored = stored_settings(text, "config of a journal")
+    assert stored.protection.deadline_ms == 60_000
+    assert stored == Settings(version=1, symbols=stored.symbols, protection=stored.protection)
+    with pytest.raises(SourceError, match="config of a journal:1:1"):
+        stored_settings("version: none\n", "config of a journal")
