@@ -488,15 +488,16 @@ class TestTheFirstStop:
         assert "PlaceTarget" not in stage.kinds()
         assert stage.exchange.position == 0
 
-    def test_refused_for_good_again_and_again_stops_trading_the_symbol(self) -> None:
-        """R45: entering and flattening for ever would cost the fees of both, each time."""
+    def test_refused_again_although_the_route_was_proved_stops_trading(self) -> None:
+        """R45, R60: entering and flattening for ever would cost the fees of both, each time."""
         stage = Stage()
         stage.fate = only(PlaceStop, "-4045")
         for _ in range(20):
             stage.next_hour().wait(HOUR_MS).signal()
             stage.settle()
-        entries = stage.kinds().count("PlaceEntry")
-        assert (stage.state, entries) == (State.HALT, REFUSALS_BEFORE_HALT)
+            stage.engine.prove_route(stage.now_ms, "PROVED")
+        halt = stage.engine.account.halt
+        assert (halt and halt.cause, stage.kinds().count("PlaceEntry")) == ("PROTECTION", 2)
 
     def test_a_trade_that_was_protected_forgives_earlier_refusals(self) -> None:
         stage = Stage()

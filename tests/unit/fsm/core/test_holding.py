@@ -355,7 +355,7 @@ class TestSomebodyElse:
         assert (stage.state, stage.exchange.open_ids()) == (State.IDLE, set())
 
     def test_adds_by_hand_and_only_our_part_is_closed(self) -> None:
-        """semantics.md: flatten only our quantity, quarantine."""
+        """Flatten only our quantity, quarantine; our stop covers the rest as well, so it stays (R80)."""
         stage = held()
         stage.exchange.by_hand(Side.BUY, "0.031")
         stage.look()
@@ -364,7 +364,7 @@ class TestSomebodyElse:
         stage.settle()
         assert (stage.exchange.position, stage.state) == (Decimal("0.031"), State.IDLE)
         assert quarantine_of(stage) == "FOREIGN_POSITION"
-        assert stage.exchange.open_ids() == set()
+        assert [algo.client_id for algo in stage.exchange.resting(Leg.STOP)] == list(stage.exchange.open_ids())
 
     def test_adds_and_takes_away_again_and_all_of_ours_is_closed_in_the_end(self) -> None:
         """What others closed is not held against our own part: nothing of ours stays open."""

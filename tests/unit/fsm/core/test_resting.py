@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg
 from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType, Side, WorkingType
 from fsm.core.intents import PlaceEntry, PlaceStop, SweepOrders
+from fsm.core.move import Rejected
 from fsm.core.records import Flag, State, SymbolRecord
 from fsm.core.sight import look_request
 from tests.unit.fsm.core.parts import FILTERS, SYMBOL, T0, candle, setting_with
@@ -225,12 +226,13 @@ class TestAForeignPosition:
         stage = Stage()
         stage.exchange.by_hand(Side.BUY, "0.5")
         stage.wait(3_000).look(persisted=True)
-        stage.command("resume")
+        with pytest.raises(Rejected, match=r"0\.5 BTCUSDT is open that is not ours"):
+            stage.command("resume")
         stage.wait(3_000).look(persisted=True)
         assert stage.record.quarantine is not None
         stage.exchange.by_hand(Side.SELL, "0.5")
-        stage.command("resume")
         stage.wait(3_000).look(persisted=True)
+        stage.command("resume")
         assert stage.record.quarantine is None
 
 
