@@ -58,6 +58,9 @@ MARGIN_ASSET = "USDT"
 PRICED_MS_MAX = 3_600_000
 """A fill that was learned of later than this has no price that could be asked for now."""
 
+UNLISTED_EVERY_S = 60.0
+"""Lists and ledger of the whole account weigh a hundred times what a look does: more often they starve all others."""
+
 _BAD_SYMBOL = -1121
 _BEHIND_MAX = 5  # orders that one look asks for by the ids of unexplained fills: the newest say how it ended
 _NOT_OPENING = -4140  # Binance's own codes (error catalogue, checked 2026-11)
@@ -86,6 +89,8 @@ class BinanceClient:
             steady=steady,
         )
         self._filters: dict[str, SymbolFilters] = {}
+        self._clock = clock
+        self._unlisted_s: dict[str, float] = {}
         self.on_unreadable: OnUnreadable = lambda symbol, what: None
         self._orders = Orders(self.http, lambda symbol, what: self.on_unreadable(symbol, what))
         self._setup = AccountSetup(self.http)
@@ -257,8 +262,13 @@ class BinanceClient:
         try:
             return await self._look(symbol, request)
         except Refusal as refusal:
-            if refusal.code != _BAD_SYMBOL:
+            now_s = self._clock.monotonic()
+            if (
+                refusal.code != _BAD_SYMBOL
+                or now_s - self._unlisted_s.get(symbol, -UNLISTED_EVERY_S) < UNLISTED_EVERY_S
+            ):
                 raise
+            self._unlisted_s[symbol] = now_s
             return await look_unlisted(self, symbol, request, await self.http.measured_now_ms())
 
     async def _look(self, symbol: str, request: LookRequest) -> SymbolSnapshot:
