@@ -110,19 +110,26 @@ def _answer(inbox: Inbox, command_id: int, wait_s: float) -> CommandRow | None:
         time.sleep(_POLL_S)
 
 
+def named(found: CommandRow) -> str:
+    """A command as its operator thinks of it; an edit of files is about no symbol."""
+    if found.kind.startswith("reload"):
+        return " ".join(found.kind.split()[:2])
+    return f"{found.kind} of {found.symbol or 'all symbols'}"
+
+
 def _tell(found: CommandRow, wait_s: float, *, running: bool, json: bool) -> None:
-    whom = found.symbol or "all symbols"
+    what = named(found)
     told = f": {found.detail}" if found.detail else ""
     if found.state == "refused":
         raise CommandError(
-            f"{found.kind} of {whom} was refused by {found.guard}{told}",
+            f"{what} was refused by {found.guard}{told}",
             "`status` and `why` say how things stand",
             exits=Exit.REFUSED,
             code=found.guard or "REFUSED",
         )
     if found.state != "done" and running:
         raise CommandError(
-            f"{found.kind} of {whom} (command {found.id}) was not answered within {wait_s:g} s",
+            f"{what} (command {found.id}) was not answered within {wait_s:g} s",
             "it stays posted; `status` shows what came of it",
             exits=Exit.UNEXPECTED,
             code="NO_ANSWER",
@@ -130,8 +137,6 @@ def _tell(found: CommandRow, wait_s: float, *, running: bool, json: bool) -> Non
     if json:
         output.document({"command": found, "daemon": running})
     elif found.state == "done":
-        output.line(f"{found.kind} of {whom}: done{told}")
+        output.line(f"{what}: done{told}")
     else:
-        output.line(
-            f"{found.kind} of {whom}: no bot is running; it is kept (command {found.id}) and applied at the next start"
-        )
+        output.line(f"{what}: no bot is running; it is kept (command {found.id}) and applied at the next start")

@@ -74,7 +74,7 @@ class Commands:
         for command in commands:
             log.info("command_waited", reason="START", command=command.kind, symbol=command.symbol, id=command.id)
         if commands:
-            told = ", ".join(f"{command.kind} {command.symbol or 'all'} ({command.id})" for command in commands)
+            told = ", ".join(f"{_named(command)} ({command.id})" for command in commands)
             self._shared.books.note(self._shared.clock.now_ms(), "COMMANDS_WAITED", "START", commands=told)
         for command in commands:
             reason = self._outdated(command)
@@ -276,7 +276,7 @@ class Commands:
             detail=detail,
             at_ms=at_ms,
         )
-        text = f"{command.kind} {command.symbol or 'all'}: {result}. {detail}"
+        text = f"{_named(command)}: {result}. {detail}"
         told = self._alerts.row(
             at_ms,
             "command",
@@ -287,3 +287,10 @@ class Commands:
         )
         self._shared.books.journal.commit(Batch(acks=[ack], alerts=[told] if told else []))
         log.info("command", reason=guard or "DONE", command=command.kind, symbol=command.symbol, detail=detail)
+
+
+def _named(command: CommandRow) -> str:
+    """An edit of files is about no symbol."""
+    if command.kind.startswith(EDIT_KINDS):
+        return " ".join(command.kind.split()[:2])
+    return f"{command.kind} {command.symbol or 'all'}"
