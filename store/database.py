@@ -19,7 +19,8 @@ from store.errors import DatabaseMissing, StoreError, WriteFailed, WrongDatabase
 from store.migrations.schema import found_version, open_file, refuse_folder, refuse_what_is_none, require_newest
 from store.migrations.upgrade import create
 from store.models import Identity
-from store.sqlite import BUSY_MS, Database, only_table, reading, writer, writing
+from store.seals import Seals
+from store.sqlite import BUSY_MS, Database, only_tables, reading, writer, writing
 from store.tables import TABLES, row_hash
 
 Mode = Literal["write", "post", "read"]
@@ -41,10 +42,11 @@ class Store:
     alone, beside a living writer. *read*: any number, in any thread, never in the writer's way.
     """
 
-    def __init__(self, path: Path, mode: Mode, database: Database) -> None:
+    def __init__(self, path: Path, mode: Mode, database: Database, seals: Seals | None = None) -> None:
         self.path = path
         self.mode = mode
         self.database = database
+        self._seals = seals or Seals()
         self._turn = threading.RLock()
 
     @property
@@ -61,7 +63,7 @@ class Store:
         """
         if self.mode == "read":
             raise kind(f"{self.path} is open for reading only", "open it for writing")
-        with self._turn, writing(self.path, kind), self.connection as connection:
+        with self._turn, writing(self.path, kind), self.connection as connection, self._seals.kept(connection):
             yield connection
 
     @property
@@ -138,12 +140,13 @@ def open_store(path: Path | str, *, mode: Mode, at_ms: int | None = None, busy_m
     path = Path(path)
     (refuse_folder if mode == "write" else refuse_what_is_none)(path)
     if mode == "read":
-        database = _opened_to_read(path)
-    elif mode == "post":
-        database = _opened_to_post(path, busy_ms)
+        return Store(path, mode, _opened_to_read(path))
+    seals = Seals()
+    if mode == "post":
+        database = _opened_to_post(path, busy_ms, seals)
     else:
-        database = _opened_to_write(path, at_ms, busy_ms)
-    return Store(path, mode, database)
+        database = _opened_to_write(path, at_ms, busy_ms, seals)
+    return Store(path, mode, database, seals)
 
 
 def _opened_to_read(path: Path) -> Database:
@@ -157,21 +160,22 @@ def _opened_to_read(path: Path) -> Database:
     return database
 
 
-def _opened_to_post(path: Path, busy_ms: int) -> Database:
+def _opened_to_post(path: Path, busy_ms: int, seals: Seals) -> Database:
     if not path.exists():
         raise DatabaseMissing(f"there is no database at {path}", "start the bot once, or name another with --db")
     with reading(path):
         database = writer(path, busy_ms=busy_ms)
         try:
             require_newest(database.connection())
+            seals.attach(database.connection())
         except BaseException:
             database.close_everywhere()
             raise
-    database.connection().authorizer = only_table("commands")
+    database.connection().authorizer = only_tables("commands", "seals")
     return database
 
 
-def _opened_to_write(path: Path, at_ms: int | None, busy_ms: int) -> Database:
+def _opened_to_write(path: Path, at_ms: int | None, busy_ms: int, seals: Seals) -> Database:
     path.parent.mkdir(parents=True, exist_ok=True)
     with reading(path):
         database = writer(path, busy_ms=busy_ms)
@@ -180,6 +184,7 @@ def _opened_to_write(path: Path, at_ms: int | None, busy_ms: int) -> Database:
             if found_version(database.connection()) == 0:
                 create(database, at_ms=at_ms)
             require_newest(database.connection())
+            seals.attach(database.connection())
         except BaseException:
             database.close_everywhere()
             raise

@@ -188,13 +188,13 @@ def _hint(error: BaseException) -> str:
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
 
 
-def only_table(table: str) -> Authorizer:
-    """An authorizer under which a connection reads everything and writes to one table alone."""
+def only_tables(*tables: str) -> Authorizer:
+    """An authorizer under which a connection reads everything and writes to these tables alone."""
     writes = (apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE)
     harmless = (apsw.SQLITE_READ, apsw.SQLITE_SELECT, apsw.SQLITE_TRANSACTION, apsw.SQLITE_FUNCTION)
 
     def authorize(operation: int, first: str | None, second: str | None, schema: str | None, source: str | None) -> int:
-        if operation in harmless or (operation in writes and first in (table, "sqlite_sequence")):
+        if operation in harmless or (operation in writes and first in (*tables, "sqlite_sequence")):
             return apsw.SQLITE_OK
         return apsw.SQLITE_DENY
 

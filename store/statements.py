@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from store.canonical import Value
-from store.models import Alert, Candle, Command, Document, Fill, Intent, Order, Position, SeriesAnchor
+from store.models import Alert, Command, Document, Fill, Intent, Order, Position, SeriesAnchor
 from store.rows import (
     OPEN_ORDER_STATUSES,
     AlertRow,
@@ -51,8 +51,6 @@ _ALERT = (
     " ON CONFLICT (dedupe_key) DO UPDATE SET repeats = repeats + 1"
 )
 FILL_EXISTS = f"SELECT 1 FROM {TABLES[Fill].name} WHERE symbol = ? AND fill_id = ?"
-CANDLE = f"{TABLES[Candle].insert} ON CONFLICT DO NOTHING"
-"""A candle that is there already is left as it was used."""
 
 
 def settle(outcome: IntentOutcome) -> Statement:
@@ -118,10 +116,10 @@ def anchor(row: AnchorRow) -> Statement:
     return Statement(TABLES[SeriesAnchor].upsert, (row.symbol, row.timeframe, row.first_ms))
 
 
-def candle(row: CandleRow) -> tuple[Value, ...]:
+def candle(row: CandleRow) -> tuple[str, str, int, str, str, str, str, str]:
     """A candle's columns; ``repr`` of a float is the shortest text that reads back as the same float."""
-    numbers = (repr(float(number)) for number in (row.open, row.high, row.low, row.close, row.volume))
-    return (row.symbol, row.timeframe, row.open_time_ms, *numbers)
+    prices = (repr(float(row.open)), repr(float(row.high)), repr(float(row.low)), repr(float(row.close)))
+    return (row.symbol, row.timeframe, row.open_time_ms, *prices, repr(float(row.volume)))
 
 
 def _text(amount: Decimal) -> str:

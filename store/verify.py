@@ -2,8 +2,8 @@
 
 What this finds: any change to a row of a chained table or of a projection, rows that were removed, also the
 newest, projections that are not what the journal gives, triggers that are gone, and damage to the file.
-What it cannot find: a whole chain recomputed by somebody who also rewrote ``chain_heads``; against that,
-keep the head's hash somewhere else (``Journal.head``, ``journal_hash`` of a backtest).
+Tables that change in place, and candles, are compared with their seals (store/seals.py). What it cannot find: all of
+this recomputed by somebody who knows how; against that, keep the hash of a head somewhere else and name it (``head``).
 """
 
 # ruff: noqa: S608 - table and column names in the SQL are constants of ours; values are always bound
@@ -20,12 +20,25 @@ from peewee import Model
 from store.canonical import GENESIS, Value, digest
 from store.chains import CHAINS, EMPTY, Chain, Head
 from store.errors import SchemaMismatch
+from store.heads import HEAD, heads_missing
 from store.migrations.schema import differences, open_file, require_newest
-from store.models import PROJECTIONS, AccountState, ChainHead, Identity, Position, SymbolState
+from store.models import (
+    PROJECTIONS,
+    AccountState,
+    Candle,
+    ChainHead,
+    DecisionStretch,
+    Document,
+    Identity,
+    Position,
+    SeriesAnchor,
+    SymbolState,
+)
 from store.projections import project, project_account
 from store.rebuild import Rebuild
 from store.rows import SystemEventRow, TransitionRow
 from store.scan import BEFORE_FIRST, scan
+from store.seals import SEALED, Tally, each_altered, strangers
 from store.sqlite import FAILURES
 from store.tables import TABLES
 
@@ -33,8 +46,12 @@ PROBLEMS_MAX = 10_000
 """Problems that are listed; further ones are only counted, so that memory stays bounded."""
 
 _PROGRESS_EVERY = 10_000
+_KIND, _FACTS = (SystemEventRow.__struct_fields__.index(name) for name in ("kind", "facts_json"))
+_CUT = "the head {} is nowhere in it: it was cut off before that row, or made anew, or the hash is of another journal"
 _UNREADABLE = (ValueError, TypeError, AttributeError, ArithmeticError, msgspec.MsgspecError)
-_SMALL: tuple[type[Model], ...] = (SymbolState, AccountState, Position, ChainHead, Identity)
+_SMALL: tuple[type[Model], ...] = (SymbolState, AccountState, Position, DecisionStretch, ChainHead, Identity)
+_SEALED_WITHOUT_HASH = tuple(model for model in SEALED if model not in (*PROJECTIONS, Candle))
+_SEALED_SMALL = (SeriesAnchor, Document)
 
 Progress = Callable[[str, int], None]
 """Called now and then with the table that is being checked and how many of its rows have been."""
@@ -61,14 +78,18 @@ class Report(msgspec.Struct, frozen=True):
         return not self.problems
 
 
-def verify(path: Path | str, *, tail_only: bool = False, progress: Progress | None = None) -> Report:
+def verify(
+    path: Path | str, *, tail_only: bool = False, progress: Progress | None = None, head: str | None = None
+) -> Report:
     """Check a database without changing it, also while it is being written to; damage is reported, not raised.
+
+    ``head`` is a hash that was kept elsewhere: of a daily head, or of any other row of a chain. It must be in here.
 
     ``tail_only`` looks at what came after the last full verification and at the rows that say how things
     stand: what a start has time for. Raises DatabaseMissing, and SchemaMismatch for another schema version.
     """
     path = Path(path)
-    checker = _Checker(progress)
+    checker = _Checker(progress, head)
     database = open_file(path)
     try:
         connection: apsw.Connection = database.connection()
@@ -89,8 +110,11 @@ def verify(path: Path | str, *, tail_only: bool = False, progress: Progress | No
 class _Checker:
     """One verification under way."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress | None, wanted: str | None) -> None:
         self._progress = progress
+        self._wanted = wanted
+        self._named: set[str] = set()
+        self._tallies: list[Tally] = []
         self._checked: dict[str, int] = {}
         self._problems: list[Problem] = []
         self._omitted = 0
@@ -98,6 +122,7 @@ class _Checker:
         self._heads: dict[str, Head] = {}
 
     def add(self, table: str, row_id: object, what: str) -> None:
+        self._named.add(table)
         if len(self._problems) < PROBLEMS_MAX:
             self._problems.append(Problem(table, str(row_id), what))
         else:
@@ -115,12 +140,42 @@ class _Checker:
         starts = self._read_heads(connection)
         for model in _SMALL if tail_only else PROJECTIONS:
             self._check_row_hashes(connection, model)
+        for model in _SEALED_SMALL if tail_only else _SEALED_WITHOUT_HASH:
+            self._add_up(connection, model)
         rebuild = None if tail_only else Rebuild(connection)
         for chain in CHAINS.values():
             self._check_chain(connection, chain, starts.get(chain.table.name, 0) if tail_only else 0, rebuild)
+        for name in self._heads.keys() - {chain.table.name for chain in CHAINS.values()}:
+            self.add("chain_heads", name, "is the head of no chain")
         if rebuild is not None:
             for table, key, what in rebuild.differences():
                 self.add(table, key, what)
+            for stretch, what in each_altered(connection, count=lambda number: self._count("candles", number)):
+                self.add("candles", stretch, what)
+        self._compare_seals(connection)
+        if self._wanted is not None:
+            self.add("journal", "-", _CUT.format(self._wanted))
+
+    def _add_up(self, connection: apsw.Connection, model: type[Model]) -> None:
+        """A sealed table whose rows have no hash of their own."""
+        table = TABLES[model]
+        tally = Tally(table.name)
+        for row in scan(connection, table.name, table.columns):
+            self._count(table.name)
+            if row.values is None or row.error:
+                self.add(table.name, "-" if row.values is None else row.values[0], row.error)
+            else:
+                tally.take(row.values, table.columns)
+        self._tallies.append(tally)
+
+    def _compare_seals(self, connection: apsw.Connection) -> None:
+        """Where a row was named already, the sum of its table says nothing new."""
+        for name in strangers(connection):
+            self.add("seals", name, "is a seal of no table")
+        for tally in self._tallies:
+            what = tally.differs(connection)
+            if what and tally.name not in self._named:
+                self.add(tally.name, "-", what)
 
     def _check_file(self, connection: apsw.Connection) -> None:
         for (line,) in connection.execute(f"PRAGMA integrity_check({PROBLEMS_MAX})"):
@@ -140,12 +195,17 @@ class _Checker:
     def _check_row_hashes(self, connection: apsw.Connection, model: type[Model]) -> None:
         table = TABLES[model]
         key = table.hashed.index(table.key[0])
+        tally = Tally(table.name)
         for row in scan(connection, table.name, (*table.hashed, "row_hash")):
             self._count(table.name)
             if row.values is None:
                 self.add(table.name, "-", row.error)
             elif row.error or digest(table.hashed, row.values[:-1]) != row.values[-1]:
                 self.add(table.name, row.values[key], row.error or "does not match its hash")
+            else:
+                tally.take(row.values, (*table.hashed, "row_hash"))
+        if model in SEALED:
+            self._tallies.append(tally)
 
     def _check_chain(self, connection: apsw.Connection, chain: Chain, after: int, rebuild: Rebuild | None) -> None:
         table = chain.table
@@ -160,8 +220,13 @@ class _Checker:
                 found = [(str(row.rowid), row.error)]
             for row_id, what in found:
                 self.add(table.name, row_id, what)
+            if links.newest == self._wanted:
+                self._wanted = None
             if rebuild is not None and chain.row_type in (TransitionRow, SystemEventRow):
                 self._project(chain, row.values, rebuild)
+            if chain.row_type is SystemEventRow and row.values[_KIND] == HEAD:
+                for problem in heads_missing(connection, row.values[_FACTS]):
+                    self.add(*problem)
         self._check_head(table.name, links)
         self._verified[table.name] = links.last_id
 
@@ -182,9 +247,10 @@ class _Checker:
         elif links.last_id > head.id or (links.known_as and head.hash not in links.known_as):
             self.add("chain_heads", table, f"does not name row {links.last_id}, the newest of {table}")
 
-    def _count(self, table: str) -> None:
-        count = self._checked[table] = self._checked.get(table, 0) + 1
-        if self._progress is not None and count % _PROGRESS_EVERY == 0:
+    def _count(self, table: str, number: int = 1) -> None:
+        before = self._checked.get(table, 0)
+        count = self._checked[table] = before + number
+        if self._progress is not None and count // _PROGRESS_EVERY > before // _PROGRESS_EVERY:
             self._progress(table, count)
 
 
@@ -199,6 +265,7 @@ class _Links:
         self._chain = chain
         self.last_id = last_id
         self.known_as = known_as
+        self.newest = ""
 
     def take(self, values: tuple[Value, ...]) -> list[tuple[str, str]]:
         """What is wrong with the next row, and with which."""
@@ -211,7 +278,7 @@ class _Links:
             found.append((str(row_id), "does not match its hash"))
         elif self.known_as and previous not in self.known_as and not found:
             found.append((str(row_id), f"does not continue row {self.last_id}: one of the two was rewritten"))
-        self.last_id, self.known_as = row_id, frozenset({computed, stored})
+        self.last_id, self.known_as, self.newest = row_id, frozenset({computed, stored}), computed
         return found
 
 

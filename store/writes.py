@@ -13,7 +13,8 @@ from store.canonical import Value, digest
 from store.errors import JournalError
 from store.models import CHAINED, PROJECTIONS, ChainHead, Intent, Order, Position
 from store.projections import Change
-from store.statements import CANDLE, Statement
+from store.seals import CandleValues, insert_candles
+from store.statements import Statement
 from store.tables import TABLES, Table
 
 Values = tuple[Value, ...]
@@ -41,7 +42,7 @@ class Writes:
         self.heads: dict[str, Values] = {}
         self.intents: list[Values] = []
         self.steps: list[Statement] = []
-        self.candles: list[Values] = []
+        self.candles: list[CandleValues] = []
 
     def put(self, change: Change) -> None:
         """Take in a change of a projection."""
@@ -81,7 +82,7 @@ class Writes:
             if statement.missing is not None and connection.changes() == 0:
                 raise JournalError(f"nothing was written: {statement.missing}", "this is a bug: please report it")
         if self.candles:
-            connection.executemany(CANDLE, self.candles)
+            insert_candles(connection, self.candles)
         if self.heads:
             connection.executemany(TABLES[ChainHead].put, list(self.heads.values()))
 

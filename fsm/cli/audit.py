@@ -86,14 +86,15 @@ def show(row_id: int) -> None:
 
 
 @audit.command()
-def verify() -> None:
+@click.option("--head", metavar="HASH", help="a hash kept elsewhere, which must be in the journal: shows a cut-off end")
+def verify(head: str | None) -> None:
     """Recompute every hash and projection. Exit code 4 names each table and row that is not as written."""
     from store.verify import verify as check
 
     options = current()
     path = options.database_path()
     with reporting(json=options.json) as progress:
-        report = check(path, progress=lambda table, count: progress(table, count, 0))
+        report = check(path, progress=lambda table, count: progress(table, count, 0), head=head)
     rows = sum(report.checked.values())
     if options.json:
         problems = [{"table": found.table, "row": found.row_id, "what": found.what} for found in report.problems]

@@ -10,7 +10,7 @@ import apsw
 import msgspec
 
 from store.errors import DatabaseMissing, SchemaMismatch
-from store.migrations import m0001_first
+from store.migrations import m0001_first, m0002_seals
 from store.sqlite import APPLICATION_ID, FAILURES, Database, driver_error, frozen_reader, reader, reading
 
 
@@ -22,7 +22,10 @@ class Step(msgspec.Struct, frozen=True):
     apply: Callable[[apsw.Connection], None]
 
 
-STEPS: tuple[Step, ...] = (Step(1, m0001_first.NAME, m0001_first.apply),)
+STEPS: tuple[Step, ...] = (
+    Step(1, m0001_first.NAME, m0001_first.apply),
+    Step(2, m0002_seals.NAME, m0002_seals.apply),
+)
 """Every migration, oldest first, numbered without gaps from 1."""
 
 SCHEMA_VERSION = STEPS[-1].version

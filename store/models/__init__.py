@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from peewee import Model
 
-from store.models.desk import Alert, Candle, Command, Document, SchemaVersion, SeriesAnchor
+from store.models.desk import Alert, Candle, Command, Document, SchemaVersion, Seal, SeriesAnchor
 from store.models.journal import (
     ConfigVersion,
     Decision,
@@ -58,7 +58,7 @@ PROJECTIONS: tuple[type[Model], ...] = (
 )
 """Tables whose rows carry ``row_hash``."""
 
-DESK: tuple[type[Model], ...] = (Command, Alert, Candle, SeriesAnchor, Document, SchemaVersion)
+DESK: tuple[type[Model], ...] = (Command, Alert, Candle, SeriesAnchor, Document, Seal, SchemaVersion)
 """Everything else."""
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "Regime",
     "RuleVersion",
     "SchemaVersion",
+    "Seal",
     "SeriesAnchor",
     "SymbolState",
     "SystemEvent",

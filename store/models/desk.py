@@ -84,6 +84,17 @@ class Document(Model):
         table_name = "documents"
 
 
+class Seal(Model):
+    """How many rows a table (or a block of candles) has, and what their hashes add up to: 64 hex digits."""
+
+    name = TextField(primary_key=True)
+    count = IntegerField()
+    sum = TextField()
+
+    class Meta:
+        table_name = "seals"
+
+
 class SchemaVersion(Model):
     """The migrations that this database has been through."""
 

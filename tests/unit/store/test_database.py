@@ -26,6 +26,7 @@ from store.errors import (
 )
 from store.inbox import Inbox
 from store.journal import Journal
+from store.migrations import SCHEMA_VERSION
 from store.sqlite import APPLICATION_ID
 
 ROOT = Path(__file__).parents[3]
@@ -157,7 +158,7 @@ def test_only_the_writer_makes_a_database(path: Path) -> None:
             open_store(path, mode=mode)  # type: ignore[arg-type]
     assert not path.exists()
     with open_store(path.parent / "new" / "folder" / "bot.sqlite", mode="write") as store:
-        assert queries.counts(store)["schema_version"] == 1
+        assert queries.counts(store)["schema_version"] == SCHEMA_VERSION
 
 
 def test_a_creation_that_was_interrupted_is_made_good(path: Path) -> None:
@@ -166,7 +167,7 @@ def test_a_creation_that_was_interrupted_is_made_good(path: Path) -> None:
         with pytest.raises(SchemaMismatch):
             open_store(path, mode=mode)  # type: ignore[arg-type]
     with open_store(path, mode="write") as store:
-        assert queries.counts(store)["schema_version"] == 1
+        assert queries.counts(store)["schema_version"] == SCHEMA_VERSION
 
 
 @pytest.mark.parametrize("mode", ["read", "post", "write"])

@@ -17,12 +17,14 @@ from store.batch import Batch
 from store.canonical import digest
 from store.database import open_store
 from store.errors import DatabaseMissing, SchemaMismatch
+from store.inbox import Inbox
 from store.journal import Journal
+from store.seals import SEALED
 from store.tables import TABLES, Table
 from store.verify import Report, verify
 
 CHAINED = [model._meta.table_name for model in models.CHAINED]
-COVERED = [TABLES[model].name for model in (*models.CHAINED, *models.PROJECTIONS)]
+COVERED = [TABLES[model].name for model in dict.fromkeys((*models.CHAINED, *models.PROJECTIONS, *SEALED))]
 
 
 class Tamperer:
@@ -60,6 +62,7 @@ def written(path: Path, story: Any) -> Path:
         with Journal(store, "run-1", flush_every=20) as journal:
             for batch in story.day(symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT"), trades=3):
                 journal.commit(batch)
+        Inbox(store).post("pause", None, "cli", story.start)
     return path
 
 

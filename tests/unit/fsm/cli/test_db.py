@@ -70,7 +70,7 @@ class TestBackup:
 
 class TestCheck:
     def test_a_good_database_is_fine(self, fsm, journal) -> None:
-        assert fsm("db", "check", "--db", journal).stdout.endswith(": fine; schema 1\n")
+        assert fsm("db", "check", "--db", journal).stdout.endswith(": fine; schema 2\n")
         assert fsm("db", "check", "--json", "--db", journal).document["problems"] == []
 
     def test_a_trigger_that_is_gone_fails_verification(self, fsm, journal_copy) -> None:
