@@ -108,8 +108,8 @@ PROMISES = {
     72: "Whatever runs beside trading is started, restarted, counted and told in one place; no fault ends it for good.",
     73: "An edit is taken when it is whole and stable; what it no longer says never allows more, and what allows more "
     "waits where the settings say so.",
-    74: "Whatever a decision reads is covered by the audit, candles included; a journal cut off at its end shows against "
-    "a head that was kept elsewhere.",
+    74: "Whatever a decision reads is covered by the audit, candles included; a journal that was cut off shows "
+    "against a head that was kept elsewhere.",
     75: "An exchange that begins anew under the same key is noticed and said, and its counters with it.",
     76: "Time is the exchange's: no step, drift or sleep of this machine ends a limit or ages a candle.",
     77: "No limit acts on a transfer; a fall that nothing explains is looked up first, and a real loss acts at once.",
