@@ -55,6 +55,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "websockets": ("exchange",),
     "starlette": ("web", "exchange/sim"),
     "uvicorn": ("web", "exchange/sim"),
+    "h11": ("web/doorway.py",),
     "peewee": ("store",),
     "playhouse": ("store",),
     "apsw": ("store",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -31,9 +32,10 @@ def main(db: Path | None, host: str, port: int) -> None:
     except CannotServe as error:
         click.echo(f"web: {error}: {error.hint}", err=True)
         sys.exit(EXIT_REFUSED)
-    click.echo(f"dashboard at {server.url}")
-    if token is None:
-        click.echo("no DASHBOARD_TOKEN: this machine may read, nobody may act", err=True)
+    with suppress(OSError):  # a full disk behind stdout closes no window
+        click.echo(f"dashboard at {server.url}")
+        if token is None:
+            click.echo("no DASHBOARD_TOKEN: this machine may read, nobody may act", err=True)
     server.serve()
 
 

@@ -20,8 +20,8 @@ from starlette.requests import Request
 
 from web.errors import ApiError
 from web.throttle import Throttle
+from web.tokens import TOKEN_LENGTH_MIN, weakness
 
-TOKEN_LENGTH_MIN = 16
 COOKIE = "fsm_session"
 CSRF_HEADER = "X-CSRF-Token"
 SESSION_S = 12 * 3_600
@@ -48,8 +48,8 @@ class Gate:
     """Lets requests through, or raises ApiError. ``clock`` counts seconds and never goes back."""
 
     def __init__(self, token: str | None, clock: Callable[[], float]) -> None:
-        if token is not None and len(token) < TOKEN_LENGTH_MIN:
-            raise ValueError(f"the dashboard token needs at least {TOKEN_LENGTH_MIN} characters")
+        if token is not None and (problem := weakness(token)) is not None:
+            raise ValueError(problem)
         self._digest = None if token is None else _digest(token)
         self._clock = clock
         self._sessions: dict[bytes, Session] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -22,6 +22,7 @@ from store.errors import StoreError
 from web import commanding
 from web.access import COOKIE, SESSION_S, Access, Gate, address_of
 from web.commanding import BODY_MAX, KINDS, Kind, Login, Wish
+from web.crowd import Crowd
 from web.desk import Desk
 from web.endpoint import Context, Endpoint, parameters
 from web.errors import ApiError, ErrorAnswer, Problem, of_store
@@ -54,7 +55,7 @@ def create_app(
     ``wall_ms`` is real time in milliseconds, ``clock`` counts seconds and never goes back. The database need not be
     there yet. Raises ValueError for a token that is too short.
     """
-    return Shield(_Window(Path(store_path), token, wall_ms, clock).app())
+    return Shield(Crowd(_Window(Path(store_path), token, wall_ms, clock).app()))
 
 
 class _Window:
@@ -104,12 +105,12 @@ class _Window:
             except ApiError as error:
                 response = _failure(error)
             except StoreError as error:
-                _log.error("database", path=path, error=str(error))
+                _note(_log.error, "database", path=path, error=str(error))
                 response = _failure(of_store(error))
             except HTTPException:
                 raise
             except Exception:
-                _log.exception("answer failed", path=path)
+                _note(_log.exception, "answer failed", path=path)
                 hint = "look into the log, and report it"
                 response = _failure(ApiError(500, "INTERNAL", "the answer could not be made", hint))
             self._metrics.requests.labels(request.method, path, str(response.status_code)).inc()
@@ -135,8 +136,7 @@ class _Window:
         return Response(body, headers={"Content-Type": media_type})
 
     async def _events(self, request: Request) -> Response:
-        self._watch.check_room()
-        return EventStream(self._desk, self._watch, request.headers.get("last-event-id"))
+        return EventStream(self._desk, self._watch, self._watch.take_place(), request.headers.get("last-event-id"))
 
     async def _session(self, request: Request) -> Response:
         return _json(_encode(self._session_view(request)))
@@ -170,10 +170,9 @@ class _Window:
     def _commanding(self, kind: Kind) -> Handler:
         async def command(request: Request) -> Response:
             wish = commanding.parsed(await _body(request), Wish)
-            await self._desk.ask(lambda store: commanding.check(store, kind, wish.symbol))
-            row_id = await self._desk.run(lambda: self._desk.post(kind, wish.symbol, self._wall_ms()))
+            row_id = await self._desk.act(lambda: self._leave(kind, wish.symbol))
             running = self._desk.daemon_running()
-            _log.info("command", id=row_id, kind=kind, symbol=wish.symbol, address=address_of(request))
+            _note(_log.info, "command", id=row_id, kind=kind, symbol=wish.symbol, address=address_of(request))
             url = f"/api/commands/{row_id}"
             accepted = Accepted(
                 id=row_id, url=url, daemon_running=running, note=commanding.note(kind, wish.symbol, running)
@@ -181,6 +180,10 @@ class _Window:
             return _json(_encode(accepted), 202, {"Location": url})
 
         return command
+
+    def _leave(self, kind: Kind, symbol: str | None) -> int:
+        commanding.check(self._desk.store(), kind, symbol)
+        return self._desk.post(kind, symbol, self._wall_ms())
 
 
 def _serving(file: PageFile) -> Handler:
@@ -201,6 +204,8 @@ async def _body(request: Request) -> bytes:
     except TimeoutError as error:
         message = f"the body did not arrive within {BODY_S:g} s"
         raise ApiError(408, "SLOW_BODY", message, "send it at once", headers={"Connection": "close"}) from error
+    except ClientDisconnect as error:
+        raise ApiError(400, "GONE", "the caller left before the body had come", "send it whole") from error
 
 
 async def _whole(request: Request) -> bytes:
@@ -211,6 +216,12 @@ async def _whole(request: Request) -> bytes:
             hint = f"a body has at most {BODY_MAX} bytes"
             raise ApiError(413, "TOO_LARGE", "the body is too large", hint, headers={"Connection": "close"})
     return body
+
+
+def _note(write: Callable[..., object], event: str, **facts: object) -> None:
+    """A log on a full disk ends no answer: a command that was taken must not be told as failed."""
+    with suppress(OSError):
+        write(event, **facts)
 
 
 def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -34,11 +35,18 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def parsed(body: bytes, shape: Any) -> Any:
     """A request's body as ``shape``; an empty one is an empty object. Raises ApiError with 422."""
     try:
-        return msgspec.json.decode(body or b"{}", type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = msgspec.json.decode(body or b"{}", type=shape)
+        json.loads(body or b"{}", object_pairs_hook=_each_once)  # else the last of two would count, unseen
+        return found
+    except (msgspec.DecodeError, ValueError) as error:
         fields = ", ".join(shape.__struct_fields__)
         # What was sent may be a token: it is not repeated.
         raise unprocessable(f"the body is not as expected: {error}", f"send a JSON object with: {fields}") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a key is there twice")
 
 
 def check(store: Store, kind: Kind, symbol: str | None) -> None:

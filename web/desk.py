@@ -20,8 +20,11 @@ Answer = TypeVar("Answer")
 READERS = 4
 """Threads that read, each with a connection of its own. More would only compete with the daemon for processors."""
 
-WAITING_MAX = 64
+WAITING_MAX = 256
 """Questions under way or waiting at most; what comes beyond is told to come back."""
+
+ACTS_WAITING_MAX = 32
+"""The same for commands, which have a thread of their own: only who has the token gets so far."""
 
 
 class Desk:
@@ -38,6 +41,8 @@ class Desk:
         self._turn = threading.Lock()
         self._threads = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="web-reader")
         self._waiting = 0
+        self._acting = ThreadPoolExecutor(max_workers=1, thread_name_prefix="web-commands")
+        self._acts_waiting = 0
 
     def store(self) -> Store:
         """The open store. Raises StoreError."""
@@ -67,6 +72,16 @@ class Desk:
         finally:
             self._waiting -= 1
 
+    async def act(self, work: Callable[[], Answer]) -> Answer:
+        """The same for a command, beside all questions. It waits for other commands alone."""
+        if self._acts_waiting >= ACTS_WAITING_MAX:
+            raise ApiError(503, "BUSY", "too many commands at once", "send it again", headers={"Retry-After": "1"})
+        self._acts_waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._acting, work)
+        finally:
+            self._acts_waiting -= 1
+
     def post(self, kind: str, symbol: str | None, at_ms: int) -> int:
         """Leave a command for the daemon; its id. Raises StoreError."""
         with open_store(self.path, mode="post") as store:
@@ -78,6 +93,7 @@ class Desk:
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._acting.shutdown(wait=True, cancel_futures=True)
         with self._turn:
             if self._store is not None:
                 self._store.close()

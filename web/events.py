@@ -9,10 +9,10 @@ read everything again (``reset``).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 import msgspec
 from starlette.responses import Response
@@ -127,25 +127,21 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
         self.listeners = 0
 
-    def check_room(self) -> None:
-        """Raises ApiError with 503 when there are too many listeners already."""
+    def take_place(self) -> Place:
+        """A listener's place, from the moment it is accepted. Raises ApiError with 503 when there is none."""
         if self.listeners >= LISTENERS_MAX:
             hint = "close other dashboards, or ask again later"
             raise ApiError(503, "TOO_MANY_LISTENERS", "too many open streams", hint, headers={"Retry-After": "10"})
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """Look for commits while the block runs."""
         self.listeners += 1
         if self._task is None:
             self._task = asyncio.create_task(self._poll())
-        try:
-            yield
-        finally:
-            self.listeners -= 1
-            if self.listeners == 0 and self._task is not None:
-                self._task.cancel()
-                self._task = None
+        return Place(self)
+
+    def leave_place(self) -> None:
+        self.listeners -= 1
+        if self.listeners == 0 and self._task is not None:
+            self._task.cancel()
+            self._task = None
 
     @property
     def next_commit(self) -> asyncio.Event:
@@ -175,47 +171,61 @@ class Watch:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
 
+class Place:
+    """What one listener holds while it listens."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._watch.leave_place()
+
+
 class EventStream(Response):
     """The answer that goes on until the listener leaves."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, desk: Desk, watch: Watch, last_event_id: str | None) -> None:
+    def __init__(self, desk: Desk, watch: Watch, place: Place, last_event_id: str | None) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._desk = desk
         self._watch = watch
+        self._place = place
         self._last = last_event_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        telling = asyncio.create_task(self._tell(send))
-        leaving = asyncio.create_task(_left(receive))
-        try:
-            await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            telling.cancel()
-            leaving.cancel()
-            await asyncio.gather(telling, leaving, return_exceptions=True)
+        with self._place:
+            telling = asyncio.create_task(self._tell(send))
+            leaving = asyncio.create_task(_left(receive))
+            try:
+                await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                telling.cancel()
+                leaving.cancel()
+                await asyncio.gather(telling, leaving, return_exceptions=True)
 
     async def _tell(self, send: Send) -> None:
-        async with self._watch.listening():
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await self._write(send, b"retry: 2000\n\n")
-            position = Position.parsed(self._last) if self._last else None
-            more = False
-            while True:
-                next_commit = self._watch.next_commit
-                try:
-                    if position is None:
-                        position = await self._desk.ask(Position.at_end)
-                        await self._write(send, b"event: hello\nid: %b\ndata: {}\n\n" % str(position).encode())
-                    events, more = await self._news(position)
-                    if events:
-                        await self._write(send, b"".join(events))
-                except (StoreError, ApiError):
-                    more = False  # no database for the moment: the next round looks again
-                if not more and not await _within(next_commit, HEARTBEAT_S):
-                    await self._write(send, b": still here\n\n")
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await self._write(send, b"retry: 2000\n\n")
+        position = Position.parsed(self._last) if self._last else None
+        more = False
+        while True:
+            next_commit = self._watch.next_commit
+            try:
+                if position is None:
+                    position = await self._desk.ask(Position.at_end)
+                    await self._write(send, b"event: hello\nid: %b\ndata: {}\n\n" % str(position).encode())
+                events, more = await self._news(position)
+                if events:
+                    await self._write(send, b"".join(events))
+            except (StoreError, ApiError):
+                more = False  # no database for the moment: the next round looks again
+            if not more and not await _within(next_commit, HEARTBEAT_S):
+                await self._write(send, b": still here\n\n")
 
     async def _news(self, position: Position) -> tuple[list[bytes], bool]:
         return await self._desk.ask(lambda store: news(store, position))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from web.access import TOKEN_LENGTH_MIN, is_loopback
+from web.access import is_loopback
+from web.crowd import HEAD_BYTES_MAX
+from web.doorway import CONNECTIONS_MAX, Connection, Doorway
+from web.tokens import HINT, TOKEN_LENGTH_MIN, weakness
 
-CONNECTIONS_MAX = 128
-"""Open connections; whoever comes beyond is told 503. Streams are limited further (events.LISTENERS_MAX)."""
-HEAD_BYTES_MAX = 16_384
-"""Of a request's first line and headers together."""
 KEEP_ALIVE_S = 5
 SHUTDOWN_S = 2
 """What running answers have to end; open streams are then cut, and their listeners come back."""
@@ -37,11 +37,8 @@ class CannotServe(Exception):
 
 def check_binding(host: str, token: str | None) -> None:
     """Raises CannotServe where others could reach a window without a token, or with one that can be guessed."""
-    if token is not None and len(token) < TOKEN_LENGTH_MIN:
-        raise CannotServe(
-            f"DASHBOARD_TOKEN has {len(token)} characters, at least {TOKEN_LENGTH_MIN} are needed",
-            'make one: python3 -c "import secrets; print(secrets.token_urlsafe(32))"',
-        )
+    if token is not None and (problem := weakness(token)) is not None:
+        raise CannotServe(problem, HINT)
     if token is None and not is_loopback(host):
         raise CannotServe(
             f"{host} can be reached from other machines and DASHBOARD_TOKEN is not set",
@@ -125,18 +122,28 @@ class WebServer:
         self.stop()
 
 
+def _protocol() -> type[asyncio.Protocol]:
+    """uvicorn's protocol, with one doorway for all connections of a server."""
+    doorway = Doorway()
+
+    class Guarded(Connection):
+        def __init__(self, **given: Any) -> None:
+            super().__init__(doorway=doorway, **given)
+
+    return Guarded
+
+
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=_protocol(),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,  # who asks is who is connected: a header must not say otherwise
         server_header=False,
-        limit_concurrency=CONNECTIONS_MAX,
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,

@@ -20,8 +20,8 @@ from exchange.binance.signing import Secret
 from exchange.environment import Network, UnusableEnvironment, resolve, simulator
 from fsm.config.secrets import Secrets
 from rules.yaml_source import Problem, SourceError
+from web.tokens import HINT, weakness
 
-DASHBOARD_TOKEN_LENGTH_MIN = 16
 TG_BASE_URL_DEFAULT = "https://api.telegram.org"
 KEYS = (
     "BINANCE_ENV",
@@ -276,17 +276,15 @@ def _is_loopback(text: str, scheme: str) -> bool:
 
 def _value_problems(given: Mapping[str, _Given]) -> Iterator[Problem]:
     """What is wrong with a value alone. Values are never repeated: most of them are secret."""
-    for key in ("BINANCE_API_KEY", "BINANCE_API_SECRET", "DASHBOARD_TOKEN", "TG_BOT_TOKEN"):
+    for key in ("BINANCE_API_KEY", "BINANCE_API_SECRET", "TG_BOT_TOKEN"):
         if key in given and not _PRINTABLE.fullmatch(given[key].text):
             yield given[key].problem(f"{key} has a space or a sign that is not ASCII: copy it again")
         elif key in given and given[key].text.strip(".x") == "":
             yield given[key].problem(f"{key} is still a placeholder: put the real one here, or leave it empty")
     token = given.get("DASHBOARD_TOKEN")
-    if token and len(token.text) < DASHBOARD_TOKEN_LENGTH_MIN:
-        yield token.problem(
-            f"DASHBOARD_TOKEN has {len(token.text)} characters, at least {DASHBOARD_TOKEN_LENGTH_MIN} are needed: "
-            'for example python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
-        )
+    problem = weakness(token.text) if token else None
+    if token and problem:
+        yield token.problem(f"{problem}; {HINT}")
     chat = given.get("TG_CHAT_ID")
     if chat and not _CHAT_ID.fullmatch(chat.text):
         yield chat.problem("TG_CHAT_ID must be a number, or @ and the name of a channel")

@@ -62,7 +62,19 @@ def test_a_symbol_that_is_not_traded_is_404_and_nothing_is_posted(browser: Any, 
 
 
 @pytest.mark.parametrize(
-    "body", ["[]", "3", '"BTCUSDT"', '{"symbol": 3}', '{"symbol": ""}', '{"symbols": []}', "{", b"\xff", "nul"]
+    "body",
+    [
+        "[]",
+        "3",
+        '"BTCUSDT"',
+        '{"symbol": 3}',
+        '{"symbol": ""}',
+        '{"symbols": []}',
+        "{",
+        b"\xff",
+        "nul",
+        '{"symbol": "BTCUSDT", "symbol": null}',
+    ],
 )
 def test_a_body_that_is_no_command_is_422(browser: Any, daemon: Any, body: str | bytes) -> None:
     assert browser.post("/api/bot/halt", content=body).status_code == 422
