@@ -67,6 +67,10 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
         floored = _to_multiple(quantity, step, Rounding.DOWN)
         return floored if floored >= minimum else Decimal(0)
 
+    def covering_quantity(self, quantity: Decimal) -> Decimal:
+        """Smallest valid market quantity that is not below ``quantity``: a reduce-only order ends at the position."""
+        return max(_to_multiple(quantity, self.market_step_size, Rounding.UP), self.market_quantity_min)
+
     def check_order(self, request: OrderRequest, mark_price: Decimal) -> Refused | None:
         """Why Binance would refuse this regular order by its filters at this mark price; None when it would not."""
         market = request.type is OrderType.MARKET

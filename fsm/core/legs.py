@@ -77,8 +77,11 @@ def planned_stop(trade: Trade, setting: Setting) -> PlaceStop:
 def place_bridge(trade: Trade, stop: StopLeg, setting: Setting) -> PlaceStop:
     """A reduce-only stop at the new price that rests while the closePosition stop is replaced.
 
-    The exchange refuses a second closePosition stop (-4130), so make-before-break needs this one (R3).
+    The exchange refuses a second closePosition stop (-4130), so make-before-break needs this one (R3). It covers the
+    whole position also where lots became larger since: what is asked for beyond it is not sold.
     """
+    filters, held = setting.filters, trade.open_quantity
+    covering = setting.edition > 1
     request = AlgoRequest(
         symbol=trade.symbol,
         side=trade.side.exit_side,
@@ -86,7 +89,7 @@ def place_bridge(trade: Trade, stop: StopLeg, setting: Setting) -> PlaceStop:
         trigger_price=stop.trigger_price,
         working_type=stop.working_type,
         client_id=bridge_id(setting, trade, stop),
-        quantity=setting.filters.floor_quantity(trade.open_quantity, market=True),
+        quantity=filters.covering_quantity(held) if covering else filters.floor_quantity(held, market=True),
         reduce_only=True,
     )
     return PlaceStop(symbol=trade.symbol, request=request)
