@@ -85,7 +85,9 @@ class TestAMove:
         stage.setting = setting_with(filters=replace(FILTERS, price_max=Decimal(59_500)))
         assert "restop STOP_MOVED" not in trailed(stage).reasons
 
-    @pytest.mark.parametrize("changed", [{"market_step_size": Decimal("0.01")}, {"market_quantity_min": Decimal("0.1")}])
+    @pytest.mark.parametrize(
+        "changed", [{"market_step_size": Decimal("0.01")}, {"market_quantity_min": Decimal("0.1")}]
+    )
     def test_covers_the_whole_position_by_lots_that_became_larger(self, changed: dict[str, Decimal]) -> None:
         """R3, R65: 0.069 was bought in lots of 0.001; now lots are of 0.01, or not smaller than 0.1."""
         stage = held()
