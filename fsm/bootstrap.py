@@ -36,7 +36,7 @@ from fsm.live.assembly import assemble
 from fsm.live.audience import Audience
 from fsm.live.chat import Chat
 from fsm.live.clock import Clock, ExchangeClock, MachineClock, PacedClock
-from fsm.live.daemon import Daemon, block_entries, database_verifier
+from fsm.live.daemon import Daemon
 from fsm.live.delivery import Delivery
 from fsm.live.fence import Background
 from fsm.live.garbage import set_aside
@@ -44,6 +44,7 @@ from fsm.live.lifeline import watched_by_a_thread
 from fsm.live.listening import Listening
 from fsm.live.meeting import StartRefused
 from fsm.live.messenger import Tally
+from fsm.live.own_audit import block_entries, database_verifier
 from fsm.live.ownership import knows_our_orders
 from fsm.live.pulse import Losses
 from fsm.live.reload import Reload

@@ -14,8 +14,9 @@ import apsw
 import msgspec
 
 from store.canonical import Value
-from store.chains import CHAINS
+from store.chains import CHAINS, Head
 from store.journal import Journal
+from store.models import SystemEvent
 
 HEAD = "JOURNAL_HEAD"
 """Kind of the system event that names the heads."""
@@ -31,6 +32,11 @@ def newest_heads(journal: Journal) -> NamedHeads:
     """Where every chain stands now."""
     found = {chain.table.name: journal.head(chain.model) for chain in CHAINS.values()}
     return NamedHeads({name: (head.id, head.hash) for name, head in found.items() if head.id})
+
+
+def journalled_head(journal: Journal) -> Head:
+    """The newest system event: right after one that names the heads, the hash that stands for all of them."""
+    return journal.head(SystemEvent)
 
 
 def heads_missing(connection: apsw.Connection, facts: Value) -> Iterator[tuple[str, str, str]]:

@@ -13,6 +13,7 @@ from fsm.core.events import Commanded
 from fsm.core.move import Rejected
 from fsm.core.records import Flag, HaltCause, State
 from fsm.live.alerts import Alerts
+from fsm.live.entry_blocks import CANDLES_DIFFER
 from fsm.live.fence import Background, Fence
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
@@ -211,6 +212,8 @@ class Commands:
         self._lanes[symbol].tell(
             Commanded(symbol=symbol, at_ms=at_ms, command=command, cause=OPERATOR, cancel_stop=how == "cancel-stop")
         )
+        if command == "resume" and self._shared.blocks.clear(symbol, CANDLES_DIFFER):
+            self._shared.books.note(at_ms, CANDLES_DIFFER, "ACCEPTED", symbol=symbol)
 
     def _state_of(self, symbols: Iterable[str]) -> str:
         return ", ".join(f"{symbol} {self._described(symbol)}" for symbol in symbols)

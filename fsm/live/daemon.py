@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
 import structlog
 
@@ -17,7 +16,6 @@ from exchange.errors import CandlesMissing, ExchangeError, MalformedReply, Refus
 from fsm.core.deciding import Reading, moment
 from fsm.core.legs import planned_stop
 from fsm.core.move import Step
-from fsm.core.records import Flag
 from fsm.live import documents
 from fsm.live.account import AccountDesk
 from fsm.live.alerts import Alerts
@@ -26,8 +24,9 @@ from fsm.live.commands import Commands
 from fsm.live.fence import Background, Fence
 from fsm.live.lane import Lane
 from fsm.live.market import Market
-from fsm.live.news import VERIFICATION_NEWS, holding, in_vain_news, limit_news, started_news
+from fsm.live.news import holding, in_vain_news, limit_news, started_news
 from fsm.live.older_journal import OlderJournal
+from fsm.live.own_audit import OwnAudit
 from fsm.live.proof_of_stops import ProofOfStops
 from fsm.live.reconcile import Reconciler
 from fsm.live.recovery import Recovery
@@ -84,7 +83,6 @@ class Daemon:
         self._background = background
         self.beside: list[Background] = []
         self.files_looked_ms: Callable[[], int | None] = lambda: None
-        self._verify = verify
         self._check_files = check_files
         self._journal_until_ms = journal_until_ms
         self.last_word: LastWord = _say_nothing
@@ -105,6 +103,7 @@ class Daemon:
         self.account = AccountDesk(shared, self.lanes, self._limit_changed, self._fence)
         self.reconciler = Reconciler(shared, self.lanes, self._anomaly)
         self.bookkeeper = Bookkeeper(shared, self._books_differ)
+        self.audit = OwnAudit(shared, self.say, self._fence, verify)
         self.schedule = Schedule(
             shared,
             self.lanes,
@@ -203,20 +202,27 @@ class Daemon:
         await self.proof.at_start(self.markets)
         for market in self.markets.values():
             await self._restore(market)
+        await self.audit.compare(self.markets.values())
         await asyncio.gather(*(self._catch_up(market) for market in self.markets.values()))
         while not await self.account.try_read():
             await self.shared.clock.sleep(ASK_AGAIN_S)
         self._leave_documents()
         self.say("lifecycle", started_news(self.shared.engine, self.markets), key="started")
         self.started.set()
-        deciding = (self.reconciler.run, self.account.run, self.bookkeeper.run, self.commands.run)
+        deciding = (
+            self.reconciler.run,
+            self.account.run,
+            self.bookkeeper.run,
+            self.commands.run,
+            self.audit.hand_out_daily,
+        )
         proofs = (self.proof.run, self.route.run)
-        for work in (*deciding, *proofs, self.shared.symbols.run, self.shared.watch.run):
+        for work in (*deciding, *proofs, self.audit.hand_out_daily, self.shared.symbols.run, self.shared.watch.run):
             self._fence.begin(work, needs_journal=True)
         for beside in (self._heartbeat, self.troubles.run, *self._background):
             self._fence.begin(beside)
-        if self._verify is not None:
-            self._fence.begin(self._verify_all, "verification")
+        for once in (self.audit.verify_all, self.audit.compare_later):
+            self._fence.begin(once)
         await self.schedule.run()
 
     async def _restore(self, market: Market) -> None:
@@ -300,16 +306,6 @@ class Daemon:
         )
         shared.books.document("health", at_ms, body, limits=documents.limits(shared, self.account.budgets))
 
-    async def _verify_all(self) -> None:
-        """The whole journal, in a thread: a problem blocks entries and nothing else."""
-        assert self._verify is not None
-        report = await asyncio.to_thread(self._verify)
-        if report.fine:
-            self.shared.books.journal.mark_verified(report.verified)
-            return
-        block_entries(self.shared, report)
-        self.say("reconciliation_anomaly", VERIFICATION_NEWS, key="verification")
-
     # --- whom to tell -------------------------------------------------------------------------
     def _read(self, symbol: str, reading: Reading, steps: list[Step]) -> None:
         """Signals that never become entries are an alarm (R44)."""
@@ -380,19 +376,3 @@ async def _say_nothing(text: str) -> None:
 
 class _OrderlyEnd(Exception):
     """Ends the task group without being a failure."""
-
-
-def block_entries(shared: Shared, report: Report) -> None:
-    """A journal that is not as it was written: no entries until the operator has looked; protection goes on."""
-    engine, at_ms = shared.engine, shared.clock.now_ms()
-    first = report.problems[0]
-    halt = engine.account.halt or Flag(f"JOURNAL_DAMAGED {first.table} {first.row_id}", at_ms)
-    engine.set_account(at_ms, "VERIFICATION_FAILED", paused=engine.account.paused, halt=halt)
-    log.error("verification_failed", reason="JOURNAL_DAMAGED", problems=len(report.problems), first=first.what)
-
-
-def database_verifier(path: Path) -> Callable[[], Report]:
-    """The full check of a database, for a thread."""
-    from store.verify import verify
-
-    return lambda: verify(path)

@@ -97,7 +97,7 @@ class Market:
 
     def _stored(self, store: Store) -> Fetched:
         """Every stored candle that was not fed yet."""
-        carried = self._stored_holes(store)
+        carried = self.carried(store)
         stored: Fetched = {}
         for timeframe in self.rules.timeframes:
             first_ms = queries.series_anchor(store, self.symbol, timeframe.value)
@@ -120,7 +120,7 @@ class Market:
             self._anchored.add(timeframe)
         return stored
 
-    def _stored_holes(self, store: Store) -> set[tuple[Timeframe, int]]:
+    def carried(self, store: Store) -> set[tuple[Timeframe, int]]:
         """The stored candles that are carried; what the holes still block is taken up."""
         found = [
             msgspec.json.decode(event.facts_json, type=Hole)
