@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -84,7 +85,7 @@ class Http:
         self._clock = clock
         self._credentials = credentials
         self._left: dict[str, int] = {}
-        self._measuring: set[asyncio.Future[int]] = set()
+        self._under_way: set[asyncio.Future[Any]] = set()  # whether or not anybody waits for it
         # Three pools: what protects a position never waits for a connection behind three hundred symbols' candles or
         # looks, and an entry leaves the connection warm that its stop needs next.
         direct = is_loopback(base_url)  # a proxy from the environment must not swallow the simulator
@@ -96,7 +97,7 @@ class Http:
     async def aclose(self) -> None:
         """Close the connections; calls after this fail as Unreachable or UnknownOutcome."""
         self.turns.close()
-        for task in self._measuring:
+        for task in self._under_way:
             task.cancel()
         for pool in (self._for_market, self._for_account, self._for_orders):
             await pool.client.aclose()
@@ -205,16 +206,16 @@ class Http:
     async def _measured(self, version: int, ask: Ask) -> None:
         """Measure, unless somebody did. What protects does not wait for long; the measurement itself goes on."""
         task = asyncio.ensure_future(self.time.measure(seen_version=version, priority=ask.priority))
-        self._measuring.add(task)
-        task.add_done_callback(self._was_measured)
+        self._under_way.add(task)
+        task.add_done_callback(self._has_ended)
         done, _ = await asyncio.wait({task}, timeout=_CLOCK_S if ask.protects else None)
         if not done:
             raise TimeoutError(f"no answer within {_CLOCK_S} s")
         task.result()
 
-    def _was_measured(self, task: asyncio.Future[int]) -> None:
+    def _has_ended(self, task: asyncio.Future[Any]) -> None:
         """Also where nobody waits for it any more."""
-        self._measuring.discard(task)
+        self._under_way.discard(task)
         if not task.cancelled():
             task.exception()
 
@@ -229,12 +230,11 @@ class Http:
                 refused = await self.turns.wait(call.claim)
                 if refused is not None:
                     return Reply(error=refused)
-                refusals = self.budget.refusals
-                async with pool.place():
-                    if refusals == self.budget.refusals:
-                        return await self._sent(call, pool)
-                # a pause began while it waited for a connection
-                self.budget.give_back(call.claim.ask, (), self._clock.monotonic())
+                leaving = self._leaves(call, pool)
+                probes = not endpoint.is_write and self.pause() is not None
+                reply = await (self._heard(leaving) if probes else leaving)
+                if reply is not None:
+                    return reply
         except TimeoutError:
             return no_answer(endpoint.name, f"time-out after {endpoint.timeout_s} s", **_fate(endpoint, None))
         except _TRANSPORT as error:
@@ -242,6 +242,23 @@ class Http:
             return no_answer(endpoint.name, reason, **_fate(endpoint, error))
         except RuntimeError as error:  # httpx's word for a client that was closed
             return no_answer(endpoint.name, self._redacted(str(error)), **_fate(endpoint, error))
+
+    async def _leaves(self, call: _Call, pool: Pool) -> Reply | None:
+        """None: a pause began while it waited for a connection."""
+        refusals = self.budget.refusals
+        async with pool.place():
+            if refusals == self.budget.refusals:
+                return await self._sent(call, pool)
+        self.budget.give_back(call.claim.ask, (), self._clock.monotonic())
+        return None
+
+    async def _heard(self, leaving: Coroutine[Any, Any, Reply | None]) -> Reply | None:
+        """The answer to a probe ends the pause: it is heard also where its caller gives up, as a look does of which one
+        request may leave and another must wait. Only reads: an order that nobody wants any more must not leave."""
+        probe = asyncio.ensure_future(leaving)
+        self._under_way.add(probe)
+        probe.add_done_callback(self._has_ended)
+        return await asyncio.shield(probe)
 
     async def _sent(self, call: _Call, pool: Pool) -> Reply:
         """It leaves now. Raises what the transport does."""

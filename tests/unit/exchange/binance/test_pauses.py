@@ -173,6 +173,24 @@ async def test_r56_while_everything_is_refused_the_naked_stop_has_every_probe(pa
     assert not placed.done()
 
 
+async def test_r56_a_pause_ends_though_nothing_asks_but_looks(paced: Paced, answer: Any) -> None:
+    """Nobody is naked. A look asks for two lists at once: the first was the probe, the second was told to wait, which
+    gave the first one up before its answer was heard. So no look came through any more, for days."""
+    refused = answer(FIREWALL, status=403)
+    for name in (OPEN_ORDERS, OPEN_ALGOS):
+        paced.exchange.on(name, refused)
+    for _ in range(80):
+        paced.starts(paced.client.look(BTC, LookRequest()))
+        await paced.passes(0.25)
+    assert paced.client.pause() is not None
+    for name in (OPEN_ORDERS, OPEN_ALGOS):
+        paced.exchange.on(name, answer([]))
+    for _ in range(80):
+        paced.starts(paced.client.look(BTC, LookRequest()))
+        await paced.passes(0.25)
+    assert paced.client.pause() is None
+
+
 async def test_r56_a_refusal_also_ends_the_pause_for_what_protects(paced: Paced, answer: Any) -> None:
     await _pause(paced, answer)
     paced.client.set_naked(BTC, True)
