@@ -9,6 +9,7 @@ Candles are many: they are sealed in blocks of thirty days of one symbol and tim
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -191,23 +192,31 @@ def each_altered(
     count: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[tuple[str, str]]:
     """The same, one at a time; ``count`` hears of how many candles were looked at."""
-    seen: set[str] = set()
     for name, found in candle_blocks(connection, symbol=symbol, timeframe=timeframe):
-        seen.add(name)
         count(found.rows)
         written = sealed(connection, name)
         if found != written:
             yield _stretch(name), _difference(found, written)
     prefix = f"candles {symbol} {timeframe} " if symbol else "candles "
     for (name,) in connection.execute("SELECT name FROM seals WHERE substr(name, 1, ?) = ?", (len(prefix), prefix)):
-        if name not in seen:
+        if not _has_candles(connection, name):
             yield _stretch(name), _difference(NOTHING, sealed(connection, name))
 
 
-def strangers(connection: apsw.Connection) -> list[str]:
+def _has_candles(connection: apsw.Connection, name: str) -> bool:
+    """Whether any candle is left in a block; asked of the table, so that nothing has to be remembered of them all."""
+    _, *series, block = name.split(" ")
+    if len(series) != 2 or not re.fullmatch("0|[1-9][0-9]{0,8}", block):
+        return False
+    first_ms = int(block) * BLOCK_MS
+    return bool(connection.execute(_CANDLES_BETWEEN, (*series, first_ms, first_ms + BLOCK_MS - 1)).fetchone())
+
+
+def strangers(connection: apsw.Connection) -> Iterator[str]:
     """Names in the table of seals that nothing has."""
-    names = [str(name) for (name,) in connection.execute("SELECT name FROM seals WHERE name NOT LIKE 'candles %'")]
-    return [name for name in names if name not in _BY_NAME]
+    for (name,) in connection.execute("SELECT name FROM seals WHERE substr(name, 1, 8) <> 'candles '"):
+        if name not in _BY_NAME:
+            yield str(name)
 
 
 def _difference(found: Sum, written: Sum) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from store.canonical import digest
 from store.database import open_store
 from store.inbox import Inbox
 from store.journal import Journal
+from store.migrations import upgrade
 from store.rows import AnchorRow, DocumentRow
 from store.seals import BLOCK_MS, SEALED, altered_candles
 from store.tables import TABLES
@@ -297,3 +300,41 @@ def test_r74_a_head_that_never_was_in_this_journal_is_named(written: Path) -> No
     (problem,) = verify(written, head="ab" * 32).problems
     assert problem.table == "journal"
     assert "cut off" in problem.what
+
+
+def test_r74_memory_does_not_grow_with_what_is_found(path: Path, story: Any) -> None:
+    """Every candle of another symbol, a seal for each, and heads of chains that do not exist: 30,000 of everything."""
+    with open_store(path, mode="write") as store:
+        Journal(store, "run-1").commit(Batch(candles=[story.candle("BTCUSDT", story.start)]))
+    connection = apsw.Connection(str(path))
+    many = range(30_000)
+    with connection:
+        candle = "INSERT INTO candles VALUES (?, '1h', 0, '1', '1', '1', '1', '1')"
+        connection.executemany(candle, [(f"COIN{number}",) for number in many])
+        connection.executemany("INSERT INTO seals VALUES (?, 1, 'no')", [(f"candles COIN 1h {n}",) for n in many])
+        connection.executemany("INSERT INTO seals VALUES (?, 1, 'no')", [(f"nothing {n}",) for n in many])
+        connection.executemany("INSERT INTO chain_heads VALUES (?, 1, '', 0, '')", [(f"chain {n}",) for n in many])
+    connection.close()
+    tracemalloc.start()
+    try:
+        report = verify(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(report.problems) + report.omitted >= 5 * len(many)
+    assert peak < 12_000_000
+
+
+SHIPPED = ROOT / "tests" / "data" / "journals" / "daemon-0.1.0.sqlite.xz"
+
+
+def test_r74_candles_of_an_older_version_are_covered_from_the_upgrade_on(tmp_path: Path) -> None:
+    path = tmp_path / "bot.sqlite"
+    path.write_bytes(lzma.decompress(SHIPPED.read_bytes()))
+    assert upgrade(path, at_ms=0).backup is not None
+    assert verify(path).fine
+    with Attacker(path, "candles") as attacker:
+        candles = attacker.rows
+        row = candles[100]
+        attacker.rewrite([*candles[:100], (*row[:6], repr(float(row[6]) * 1.25), row[7]), *candles[101:]])
+    assert named(verify(path)) == {"candles"}

@@ -136,6 +136,23 @@ class TestVerify:
             problem["table"] == table and row in (None, problem["row"]) for problem in found.document["problems"]
         )
 
+    def test_r74_a_head_that_was_kept_must_be_in_the_journal(self, fsm, journal) -> None:
+        rows = fsm("audit", "--json", "--db", journal).document["transitions"]
+        assert fsm("audit", "verify", "--head", rows[-1]["hash"], "--db", journal).code == 0
+        ended = fsm("audit", "verify", "--head", "0" * 63 + "1", "--db", journal)
+        assert ended.code == 4
+        assert "is nowhere in it: it was cut off" in ended.stdout
+
+    def test_r74_candles_that_were_multiplied_are_named_with_exit_code_4(self, fsm, journal_copy) -> None:
+        """Eleven of them, times 1.25: it was fine."""
+        connection = apsw.Connection(str(journal_copy))
+        chosen = "SELECT open_time_ms FROM candles WHERE timeframe = '1h' ORDER BY open_time_ms LIMIT 11 OFFSET 50"
+        connection.execute(f"UPDATE candles SET close = CAST(close * 1.25 AS TEXT) WHERE open_time_ms IN ({chosen})")
+        connection.close()
+        ended = fsm("audit", "verify", "--db", journal_copy)
+        assert ended.code == 4
+        assert re.search(r"(?m)^candles BTCUSDT 1h 20\d\d-\d\d-\d\d\.\.20\d\d-\d\d-\d\d: one or more of", ended.stdout)
+
 
 class TestExport:
     def test_csv_has_every_column_and_row(self, fsm, journal) -> None:
