@@ -42,11 +42,11 @@ class Store:
     alone, beside a living writer. *read*: any number, in any thread, never in the writer's way.
     """
 
-    def __init__(self, path: Path, mode: Mode, database: Database, seals: Seals | None = None) -> None:
+    def __init__(self, path: Path, mode: Mode, database: Database, seals: Seals) -> None:
         self.path = path
         self.mode = mode
         self.database = database
-        self._seals = seals or Seals()
+        self.seals = seals
         self._turn = threading.RLock()
 
     @property
@@ -63,7 +63,7 @@ class Store:
         """
         if self.mode == "read":
             raise kind(f"{self.path} is open for reading only", "open it for writing")
-        with self._turn, writing(self.path, kind), self.connection as connection, self._seals.kept(connection):
+        with self._turn, writing(self.path, kind), self.connection as connection, self.seals.kept(connection):
             yield connection
 
     @property
@@ -140,7 +140,7 @@ def open_store(path: Path | str, *, mode: Mode, at_ms: int | None = None, busy_m
     path = Path(path)
     (refuse_folder if mode == "write" else refuse_what_is_none)(path)
     if mode == "read":
-        return Store(path, mode, _opened_to_read(path))
+        return Store(path, mode, _opened_to_read(path), Seals())
     seals = Seals()
     if mode == "post":
         database = _opened_to_post(path, busy_ms, seals)

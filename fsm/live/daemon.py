@@ -217,7 +217,7 @@ class Daemon:
             self.audit.hand_out_daily,
         )
         proofs = (self.proof.run, self.route.run)
-        for work in (*deciding, *proofs, self.audit.hand_out_daily, self.shared.symbols.run, self.shared.watch.run):
+        for work in (*deciding, *proofs, self.shared.symbols.run, self.shared.watch.run):
             self._fence.begin(work, needs_journal=True)
         for beside in (self._heartbeat, self.troubles.run, *self._background):
             self._fence.begin(beside)

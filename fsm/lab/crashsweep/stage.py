@@ -43,7 +43,7 @@ class MortalStore(Store):
     power cut could tell, and nothing here is one."""
 
     def __init__(self, store: Store, life: Life) -> None:
-        super().__init__(store.path, store.mode, store.database)
+        super().__init__(store.path, store.mode, store.database, store.seals)
         self._life = life
         self._depth = 0
         self.connection.pragma("synchronous", "OFF")

@@ -71,7 +71,7 @@ class StallingStore(Store):
     """A store before whose commits something may happen."""
 
     def __init__(self, store: Store, scene: Scene) -> None:
-        super().__init__(store.path, store.mode, store.database)
+        super().__init__(store.path, store.mode, store.database, store.seals)
         self._scene = scene
         self.connection.pragma("synchronous", SYNCHRONOUS_OFF)
 
