@@ -19,8 +19,9 @@ from store.errors import DatabaseMissing, StoreError, WriteFailed, WrongDatabase
 from store.migrations.schema import found_version, open_file, refuse_folder, refuse_what_is_none, require_newest
 from store.migrations.upgrade import create
 from store.models import Identity
+from store.private import make_private, tighten_database
 from store.seals import Seals
-from store.sqlite import BUSY_MS, Database, only_tables, reading, writer, writing
+from store.sqlite import BUSY_MS, IN_MEMORY, Database, only_tables, reading, writer, writing
 from store.tables import TABLES, row_hash
 
 Mode = Literal["write", "post", "read"]
@@ -177,6 +178,9 @@ def _opened_to_post(path: Path, busy_ms: int, seals: Seals) -> Database:
 
 def _opened_to_write(path: Path, at_ms: int | None, busy_ms: int, seals: Seals) -> Database:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if str(path) != IN_MEMORY:
+        make_private(path)
+        tighten_database(path)
     with reading(path):
         database = writer(path, busy_ms=busy_ms)
         try:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from store.errors import LockHeld
+from store.private import OWNER_ONLY, tighten
 
 # A reader that asks who holds the lock holds a shared one for microseconds; a start must not fail because of it.
 _ATTEMPTS = 5
@@ -61,7 +62,8 @@ class ProcessLock:
         if self.held:
             raise LockHeld(f"{self.path} is already locked by this object", "acquire it once", pid=os.getpid())
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+        tighten(self.path)
         self._take(self.path, fd, f"{self.path} is locked")
         try:
             self.identify()

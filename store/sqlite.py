@@ -29,6 +29,9 @@ from store.errors import DatabaseDamaged, StoreError, WriteFailed
 APPLICATION_ID = 0x46534D31
 """Written into each database's header ("FSM1"), so that another program's file is not taken for ours."""
 
+IN_MEMORY = ":memory:"
+"""What SQLite takes for no file at all."""
+
 BUSY_MS = 2_000
 """How long a write waits for another process's short write. Well under the protection deadline of 5 s."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from fsm.cli import output
 from fsm.cli.errors import NotReady
-from fsm.cli.inputs import read_inputs
+from fsm.cli.inputs import loose_secrets, read_inputs
 from fsm.cli.logs import configure_logs
-from fsm.cli.options import command, current
+from fsm.cli.options import Options, command, current
 
 if TYPE_CHECKING:
     from fsm.live.findings import Finding
@@ -32,7 +33,8 @@ def doctor() -> None:
     inputs = read_inputs(options, needs_keys=False)
     configure_logs(json=options.json, level="error", environment=inputs.config.environment.mark)
     path = options.db or inputs.config.environment.database_path
-    findings = examine(Run(config=inputs.config, rules=inputs.rules, db=path, on_step=lambda step: None))
+    run = Run(config=inputs.config, rules=inputs.rules, db=path, on_step=lambda step: None)
+    findings = [*_of_secrets(options), *examine(run)]
     ready = all(found.verdict.value != "fail" for found in findings)
     if options.json:
         environment = inputs.config.environment.name.value
@@ -42,6 +44,16 @@ def doctor() -> None:
         _print(findings, inputs.config.environment.name.value, ready)
     if not ready:
         raise NotReady
+
+
+def _of_secrets(options: Options) -> Iterator[Finding]:
+    from fsm.live.findings import ok, warn
+
+    loose = loose_secrets(options.env_path)
+    if loose is not None:
+        yield warn("secrets", f"{options.env_path} is not yours alone", loose)
+    elif options.env_path.exists():
+        yield ok("secrets", f"{options.env_path} is yours alone")
 
 
 def _print(findings: list[Finding], environment: str, ready: bool) -> None:

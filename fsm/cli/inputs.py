@@ -121,8 +121,21 @@ def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Prob
         message = f"no feature of {options.rules_path} reads candles of {', '.join(unread)}"
         yield read_source(options.config_path).problem(("timeframes",), message)
     yield from unusual(config.settings, read_source(options.config_path))
+    if (loose := loose_secrets(options.env_path)) is not None:
+        yield Problem(str(options.env_path), 1, 1, loose)
     for key in config.environment.ignored:
         yield Problem(str(options.env_path), 1, 1, f"{key} is given and means nothing under this BINANCE_ENV")
+
+
+def loose_secrets(path: Path) -> str | None:
+    """What to say of a .env that others on this machine may read, or None."""
+    from store.private import is_loose
+
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return None
+    return f"others on this machine may read your keys in it: chmod 600 {path}" if is_loose(mode) else None
 
 
 def require_writable(path: Path) -> None:

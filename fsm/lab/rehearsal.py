@@ -56,12 +56,16 @@ class Rehearsal:
         db: Path,
         start_ms: int,
         latency_s: float = 0.0,
+        filters: Mapping[str, SymbolFilters] | None = None,
+        brackets: Mapping[str, tuple[Bracket, ...]] | None = None,
     ) -> None:
+        """``filters`` and ``brackets``: those that are shipped, unless they are given."""
         self.config = config
         self.rules = rules
         self.db = db
         self.start_ms = start_ms
-        filters, brackets = _of(feeds)
+        if filters is None or brackets is None:
+            filters, brackets = _of(feeds)
         fees = config.settings.simulation
         self.venue = Venue(
             filters=filters,

@@ -9,6 +9,7 @@ import apsw
 
 from store.errors import StoreError
 from store.migrations.schema import open_file
+from store.private import make_private
 from store.sqlite import reading
 
 _PAGES_AT_ONCE = 2_000
@@ -39,6 +40,7 @@ def backup(path: Path | str, to: Path | str) -> Path:
 
 
 def _copy(source: apsw.Connection, to: Path) -> None:
+    make_private(to)
     target = apsw.Connection(str(to))
     try:
         with source:  # one read transaction: pages that change meanwhile do not restart the copy

@@ -6,15 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from peewee import ModelSelect
+from peewee import ModelSelect, fn
 
 from store.database import Store
 from store.models import Transition
-from store.queries.fetching import fetch, fetch_each, fetch_one, unindexed
+from store.queries.fetching import fetch, fetch_one, unindexed
 from store.rows import TransitionRow
+from store.sqlite import reading
 
 LIMIT_MAX = 10_000
 """Rows on one page at most: they are wide, and a page is held in memory."""
+
+
+PAGE = 250
+"""Rows that are read at once where all are asked for."""
 
 
 class TransitionFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +67,23 @@ def transitions_after(store: Store, row_id: int, *, limit: int = 100) -> list[Tr
 
 
 def each_transition(store: Store, wanted: TransitionFilter = EVERYTHING) -> Iterator[TransitionRow]:
-    """All that match, oldest first, one at a time."""
+    """All that match and are there now, oldest first, one at a time.
+
+    They are read a page at a time, and no reading is open between two pages: whoever takes the rows slowly, or stops
+    taking them, does not keep SQLite from emptying the ``-wal``. Rows are only ever added, so the pages fit together.
+    """
     query, at_ms = _filtered(wanted)
-    return fetch_each(store, query.order_by(at_ms, Transition.id), TransitionRow)
+    newest = Transition.select(fn.MAX(Transition.id)).bind(store.database)
+    with reading(store.path):
+        last_id = newest.scalar()
+    ordered = query.where(Transition.id <= (last_id or 0)).order_by(at_ms, Transition.id).limit(PAGE)
+    page = fetch(store, ordered, TransitionRow)
+    while page:
+        yield from page
+        last = page[-1]
+        # The first half is what an index can seek by.
+        after = (at_ms >= last.at_ms) & ((at_ms > last.at_ms) | (Transition.id > last.id))
+        page = fetch(store, ordered.where(after), TransitionRow) if len(page) == PAGE else []
 
 
 def newest_first(wanted: TransitionFilter, cursor: str | None = None) -> ModelSelect[Any]:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -63,7 +64,7 @@ class StateFile:
     def lock(self) -> None:
         """Raises StateError while another simulation uses the file; its death frees it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = Path(f"{self._path}.lock").open("ab")  # noqa: SIM115 - held for the life of the process
+        self._lock = _private(Path(f"{self._path}.lock"), os.O_APPEND)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -89,8 +90,16 @@ class StateFile:
         """All of it or nothing: a torn file is never left behind."""
         draft = self._path.with_name(f"{self._path.name}.new")
         with self._writing:
-            with draft.open("wb") as file:
+            with _private(draft, os.O_TRUNC) as file:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self._path)
+
+
+def _private(path: Path, flags: int) -> IO[bytes]:
+    """Open to write; nobody but its owner may read it, whatever the umask and whoever made it."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+    with suppress(OSError):
+        os.fchmod(fd, 0o600)
+    return os.fdopen(fd, "wb")

@@ -200,6 +200,7 @@ def test_a_database_in_a_folder_that_cannot_be_written_to_can_be_read(tmp_path: 
     )
     for each in [tmp_path, *tmp_path.parents][:4]:
         each.chmod(0o755)
+    (folder / "bot #1.sqlite").chmod(0o644)  # its owner lets others read it
     folder.chmod(0o555)
     command = [sys.executable, "-c", script, str(folder / "bot #1.sqlite")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ})

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from store import queries
 from store.batch import Batch
-from store.database import Store
+from store.database import Store, open_store
 from store.export import COLUMNS, export
 from store.journal import Journal
 
@@ -48,3 +48,17 @@ def test_an_export_can_be_filtered_and_may_be_empty(store: Store, journal: Journ
     nothing = queries.TransitionFilter(symbol="XRPUSDT")
     assert list(export(store, "jsonl", nothing)) == []
     assert list(export(store, "csv", nothing)) == [f"{','.join(COLUMNS)}\n"]
+
+
+def test_who_stops_reading_an_export_does_not_hold_the_wal(store: Store, journal: Journal, story: Any) -> None:
+    for number in range(1, 120):
+        journal.commit(Batch(transitions=story.round_trip("BTCUSDT", number, story.start)))
+    before = queries.newest_ids(store).transition
+    with open_store(store.path, mode="read") as reading:
+        lines = export(reading, "jsonl")
+        first = next(lines)
+        journal.commit(Batch(transitions=story.round_trip("BTCUSDT", 500, story.start)))
+        _, pages, written_back = store.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").get
+        assert pages == written_back > 0
+        rest = [json.loads(line)["id"] for line in lines]
+    assert sorted([json.loads(first)["id"], *rest]) == list(range(1, before + 1))

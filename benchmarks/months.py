@@ -1,0 +1,136 @@
+"""Measures what months of running cost: the bot's own memory, and how its database grows by symbol and day.
+
+The real daemon trades simulated months on the shipped candles (symbols beyond those are the same candles, shifted).
+The simulated exchange lives in the same process and never forgets an order, so resident memory says little: what counts
+is what Python has allocated and not freed for the bot, everything but the exchange and the rehearsal itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import tempfile
+import tracemalloc
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import structlog
+
+from exchange.sim.symbols import shipped_folder
+from fsm.config import load_config
+from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.small_market import adapted
+from fsm.lab.torture.market import Market
+from fsm.lab.torture.rules import LIVELY
+from fsm.lab.torture.soak import memory_mb
+from rules.load import parse_rules
+
+ROOT = Path(__file__).parents[1]
+DAY_MS = 86_400_000
+MONTH_DAYS = 30
+GENTLE = {
+    "limits": dict.fromkeys(("daily_loss_pct", "weekly_loss_pct", "monthly_loss_pct", "drawdown_pct"), Decimal(90)),
+    "risk": {"risk_per_trade_pct": Decimal("0.05")},
+    "simulation": {"balance_usdt": Decimal(1_000_000)},
+}
+"""Little is risked and nothing stops it: it is to trade on to the end."""
+NOT_THE_BOT = ("*/exchange/sim/*", "*/fsm/lab/*", "*/benchmarks/*", "*/tracemalloc.py", "*/linecache.py")
+
+
+@dataclass(frozen=True)
+class Row:
+    day: int
+    bot_kb: float
+    resident_mb: float
+    database_kb: float
+    trades: int
+
+
+class Months:
+    def __init__(self, db: Path, days: int, symbols: int, every: int, top: int) -> None:
+        market = Market([shipped_folder()], symbols)
+        days_at_hand = (market.last_ms - market.first_ms) // DAY_MS
+        assert days <= days_at_hand, f"the candles have {days_at_hand} days"
+        config = load_config(ROOT / "config.yaml", None, {"BINANCE_ENV": "sim"})
+        self.rehearsal = Rehearsal(
+            config=adapted(config, market.symbols, GENTLE),
+            rules=parse_rules(LIVELY, "rules that trade often"),
+            feeds=market.feeds,
+            filters=market.filters,
+            brackets=market.brackets,
+            db=db,
+            start_ms=market.first_ms,
+        )
+        self.rows: list[Row] = []
+        self._days, self._every, self._top = days, every, top
+        self._first: tracemalloc.Snapshot | None = None
+
+    async def live(self, rehearsal: Rehearsal) -> None:
+        await rehearsal.start()
+        for day in range(1, self._days + 1):
+            await rehearsal.hours(24)
+            rehearsal.steps.clear()
+            if day % self._every == 0:
+                self._look(day)
+        await asyncio.sleep(0)
+
+    def _look(self, day: int) -> None:
+        gc.collect()
+        taken = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, name) for name in NOT_THE_BOT])
+        bot_kb = sum(trace.size for trace in taken.traces) / 1024
+        store = self.rehearsal.store
+        assert store is not None
+        ((trades,),) = store.connection.execute("SELECT count(*) FROM trades WHERE status = 'CLOSED'")
+        ((pages,),) = store.connection.execute("PRAGMA page_count")
+        ((page_size,),) = store.connection.execute("PRAGMA page_size")
+        row = Row(day, round(bot_kb, 1), round(memory_mb(), 1), pages * page_size / 1024, trades)
+        self.rows.append(row)
+        print(json.dumps(vars(row)), flush=True)
+        if self._top and self._first is None and day >= self._days / 3:
+            self._first = taken
+        elif self._top and self._first is not None and day + self._every > self._days:
+            for difference in taken.compare_to(self._first, "lineno")[: self._top]:
+                print(difference, flush=True)
+
+
+def slope(points: Iterable[tuple[float, float]]) -> float:
+    """Of the straight line that fits best."""
+    found = list(points)
+    mean_x, mean_y = (sum(column) / len(found) for column in zip(*found, strict=True))
+    spread = sum((x - mean_x) ** 2 for x, _ in found)
+    return sum((x - mean_x) * (y - mean_y) for x, y in found) / spread if spread else 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--symbols", type=int, default=20)
+    parser.add_argument("--every", type=int, default=5, help="days between looks")
+    parser.add_argument("--from-day", type=int, default=MONTH_DAYS, help="what came before is warming up")
+    parser.add_argument("--top", type=int, default=0, help="tell so many lines of code whose memory grew most")
+    parser.add_argument("--plot", type=Path, help="write an SVG of memory and database")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    tracemalloc.start()
+    with tempfile.TemporaryDirectory() as folder:
+        months = Months(Path(folder) / "sim.sqlite", options.days, options.symbols, options.every, options.top)
+        months.rehearsal.run(months.live)
+    rows = [row for row in months.rows if row.day >= options.from_day]
+    result = {
+        "days": options.days,
+        "symbols": options.symbols,
+        "trades": months.rows[-1].trades,
+        "bot_mb_a_month": round(slope((row.day, row.bot_kb) for row in rows) * MONTH_DAYS / 1024, 3),
+        "database_kb_a_symbol_and_day": round(slope((row.day, row.database_kb) for row in rows) / options.symbols, 2),
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
