@@ -12,12 +12,15 @@ import asyncio
 import gc
 import json
 import logging
+import sys
 import tempfile
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from fnmatch import fnmatch
 from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
 
 import structlog
 
@@ -82,7 +85,7 @@ class Months:
     def _look(self, day: int) -> None:
         gc.collect()
         taken = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, name) for name in NOT_THE_BOT])
-        bot_kb = sum(trace.size for trace in taken.traces) / 1024
+        bot_kb = (sum(trace.size for trace in taken.traces) - held_by_exchange(self.rehearsal)) / 1024
         store = self.rehearsal.store
         assert store is not None
         ((trades,),) = store.connection.execute("SELECT count(*) FROM trades WHERE status = 'CLOSED'")
@@ -96,6 +99,23 @@ class Months:
         elif self._top and self._first is not None and day + self._every > self._days:
             for difference in taken.compare_to(self._first, "lineno")[: self._top]:
                 print(difference, flush=True)
+
+
+def held_by_exchange(rehearsal: Rehearsal) -> int:
+    """Bytes of ids and amounts that the bot made and sent, and that the exchange keeps in its orders for ever."""
+    seen: set[int] = set()
+    waiting: list[object] = [rehearsal.venue.state]
+    size = 0
+    while waiting:
+        held = waiting.pop()
+        if id(held) in seen or isinstance(held, (type, ModuleType, FunctionType, MethodType)):
+            continue
+        seen.add(id(held))
+        waiting += gc.get_referents(held)
+        made = tracemalloc.get_object_traceback(held)
+        if made is not None and not any(fnmatch(made[0].filename, name) for name in NOT_THE_BOT):
+            size += sys.getsizeof(held)
+    return size
 
 
 def slope(points: Iterable[tuple[float, float]]) -> float:
@@ -130,6 +150,31 @@ def main() -> None:
         "database_kb_a_symbol_and_day": round(slope((row.day, row.database_kb) for row in rows) / options.symbols, 2),
     }
     print(json.dumps(result, indent=2))
+    if options.plot:
+        options.plot.write_text(plot(months.rows), "utf-8")
+
+
+def plot(rows: list[Row]) -> str:
+    """The bot's memory (blue) and its database (grey) by day, each to its own height."""
+    last = max(row.day for row in rows)
+    lines = []
+    for color, name, values in (
+        ("#2563eb", "bot", [row.bot_kb for row in rows]),
+        ("#6b7280", "database", [row.database_kb for row in rows]),
+    ):
+        most = max(values)
+        points = " ".join(
+            f"{40 + 740 * row.day / last:.0f},{280 - 250 * value / most:.0f}"
+            for row, value in zip(rows, values, strict=True)
+        )
+        lines.append(f'<polyline fill="none" stroke="{color}" points="{points}"/>')
+        lines.append(
+            f'<text x="{60 + 360 * (name != "bot")}" y="18" fill="{color}">{name}: {most / 1024:.1f} MB</text>'
+        )
+    axis = f'<path d="M40 30V280H780" fill="none" stroke="#000"/><text x="700" y="298">day {last}</text>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 300" font-size="12">{axis}{"".join(lines)}</svg>\n'
+    )
 
 
 if __name__ == "__main__":

@@ -45,6 +45,10 @@ class ClientId(msgspec.Struct, frozen=True):
     epoch: str = ""
 
 
+PARSED_KEPT = 512
+"""What rests and was looked at lately is asked again and again; ids of older trades are not, at half a kB each."""
+
+
 @lru_cache(maxsize=4096)
 def symbol_tag(symbol: str) -> str:
     """Six hex digits of a symbol's hash: symbols may be long or not ASCII, client ids may not."""
@@ -69,7 +73,7 @@ def next_epoch(now_ms: int, latest: str) -> str:
     return digits
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=PARSED_KEPT)
 def parse(text: str) -> ClientId | None:
     """The parts of an id of this product (any database), or None for anybody else's."""
     match = _PATTERN.match(text)
