@@ -90,7 +90,11 @@ def verify(
     """
     path = Path(path)
     checker = _Checker(progress, head)
-    database = open_file(path)
+    try:
+        database = open_file(path)
+    except SchemaMismatch as error:  # an emptied file
+        checker.add("database", "-", error.message)
+        return checker.report()
     try:
         connection: apsw.Connection = database.connection()
         with connection:

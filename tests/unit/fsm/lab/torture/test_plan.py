@@ -13,7 +13,10 @@ from fsm.lab.torture.plan import DAY_MS, HOUR_MS, Plan, plan_of
 from fsm.lab.torture.wire_menu import WIRE_MENU
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-READS = ("look", "positions", "order", "algo", "account", "candles", "mark_price", "open_orders", "open_algos", "fills")
+READS = (
+    *("look", "positions", "order", "algo", "account", "candles", "mark_price", "open_orders", "open_algos", "fills"),
+    *("filters", "brackets", "account_modes", "symbol_config"),
+)
 LEGS = {
     "place_order": (Leg.ENTRY, Leg.CLOSE),
     "place_algo": (Leg.STOP, Leg.TARGET, Leg.BRIDGE),
