@@ -173,9 +173,9 @@ def _parts(client_id: str) -> ClientId:
 
 def remembered_ids(record: SymbolRecord, setting: Setting) -> set[str]:
     """Ids that follow from the record, whether an order of that name was journalled or not: the last stop of a bot
-    whose journal was full left without a row."""
+    whose journal was full left without a row. Of a signal alone nothing has left: an order of its name is another's."""
     found: set[str] = set()
-    for trade in (record.trade, record.abandoned):
+    for trade in (None if record.state is State.SIGNALLED else record.trade, record.abandoned):
         if trade is not None:
             stops = [stop.client_id for stop in (trade.stop, trade.stop_before) if stop is not None]
             targets = [target.client_id for target in trade.targets]
