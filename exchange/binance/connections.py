@@ -18,28 +18,39 @@ _BODY_BYTES_MAX = 32 * 1024 * 1024  # exchangeInfo is about 1 MB
 
 
 class Pool:
-    """``most`` connections at once; whoever finds none free within ``wait_s`` was not sent."""
+    """``most`` connections at once; whoever finds none free within ``wait_s`` was not sent. ``kept_free`` are as many
+    more for what is urgent: a position without a stop waits for no connection behind those that hang."""
 
     def __init__(
-        self, transport: httpx.AsyncBaseTransport | None, *, most: int, wait_s: float, trust_env: bool
+        self,
+        transport: httpx.AsyncBaseTransport | None,
+        *,
+        most: int,
+        wait_s: float,
+        trust_env: bool,
+        kept_free: int = 0,
     ) -> None:
-        limits = httpx.Limits(max_connections=most, max_keepalive_connections=_KEPT_MAX, keepalive_expiry=_IDLE_S_MAX)
+        limits = httpx.Limits(
+            max_connections=most + kept_free, max_keepalive_connections=_KEPT_MAX, keepalive_expiry=_IDLE_S_MAX
+        )
         self.client = httpx.AsyncClient(transport=transport, trust_env=trust_env, limits=limits)
         self._places = asyncio.Semaphore(most)
+        self._kept_free = asyncio.Semaphore(kept_free)
         self._wait_s = wait_s
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, *, urgent: bool = False) -> AsyncIterator[None]:
         """A connection to be used inside. Raises httpx.PoolTimeout."""
+        places = self._kept_free if urgent and not self._kept_free.locked() else self._places
         try:
             async with asyncio.timeout(self._wait_s):
-                await self._places.acquire()
+                await places.acquire()
         except TimeoutError:
             raise httpx.PoolTimeout(f"no connection was free for {self._wait_s} s") from None
         try:
             yield
         finally:
-            self._places.release()
+            places.release()
 
     async def send(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
         """The answer and its body. Raises httpx's errors, and RuntimeError once it is closed."""

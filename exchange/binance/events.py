@@ -157,3 +157,14 @@ def told_client_id(event: StreamEvent) -> str | None:
             return event.client_id
         case _:
             return None
+
+
+def filled_client_id(event: StreamEvent) -> str | None:
+    """The client id of the order of which the event tells that something has filled."""
+    match event:
+        case OrderChanged():
+            return event.order.client_id if event.order.executed_quantity > 0 else None
+        case TradeTold():
+            return event.client_id
+        case _:
+            return None

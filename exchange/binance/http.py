@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,10 +38,14 @@ BACKOFF_S = (0.2, 0.4, 0.8)
 RECV_WINDOW_MS = 5_000
 """Binance's default; a time stamp older than this is refused with -1021 (general information, checked 2026-11)."""
 
+NAKED_BACKOFF_S_MAX = 0.4
+"""While a position has no stop, whatever concerns it is tried again sooner than every half second."""
+
 _CONNECT_S = 2.0
 _CLOCK_S = 1.0  # what protects waits so long for a reading of the server's time, and then goes without
 _CONNECTIONS_MAX = 20
 _ORDER_CONNECTIONS_MAX = 100  # a connection that hangs must not hold up the next attempt
+_NAKED_CONNECTIONS = 100  # more of them, for what a position without a stop needs
 _PLACE_S, _ORDER_PLACE_S = 10.0, 1.0  # how long to wait for one of them
 _LEFT_MAX = 10_000  # ids of orders that left: the newest are those that anybody asks about
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -89,10 +94,15 @@ class Http:
         # Three pools: what protects a position never waits for a connection behind three hundred symbols' candles or
         # looks, and an entry leaves the connection warm that its stop needs next.
         direct = is_loopback(base_url)  # a proxy from the environment must not swallow the simulator
-        self._for_market, self._for_account = (
-            Pool(transport, most=_CONNECTIONS_MAX, wait_s=_PLACE_S, trust_env=not direct) for _ in range(2)
+        few = partial(Pool, transport, most=_CONNECTIONS_MAX, wait_s=_PLACE_S, trust_env=not direct)
+        self._for_market, self._for_account = few(), few(kept_free=_NAKED_CONNECTIONS)
+        self._for_orders = Pool(
+            transport,
+            most=_ORDER_CONNECTIONS_MAX,
+            kept_free=_NAKED_CONNECTIONS,
+            wait_s=_ORDER_PLACE_S,
+            trust_env=not direct,
         )
-        self._for_orders = Pool(transport, most=_ORDER_CONNECTIONS_MAX, wait_s=_ORDER_PLACE_S, trust_env=not direct)
 
     async def aclose(self) -> None:
         """Close the connections; calls after this fail as Unreachable or UnknownOutcome."""
@@ -168,6 +178,10 @@ class Http:
             pause_s = next(pauses, None) if _may_repeat(endpoint, reply) else None
             if pause_s is None:
                 raise reply.error
+            if self.turns.is_naked(call.claim.symbol):
+                if endpoint is endpoints.ALGO_PLACE and self.turns.priority(call.claim) is Priority.NAKED:
+                    raise reply.error  # whoever hurries it sends it again, in a rhythm of its own
+                pause_s = min(pause_s, NAKED_BACKOFF_S_MAX)
             log.info("%s: again in %s s (%s)", endpoint.name, pause_s, self._redacted(str(reply.error)))
             await self._clock.sleep(pause_s)
 
@@ -246,7 +260,7 @@ class Http:
     async def _leaves(self, call: _Call, pool: Pool) -> Reply | None:
         """None: a pause began while it waited for a connection."""
         refusals = self.budget.refusals
-        async with pool.place():
+        async with pool.place(urgent=self._is_urgent(call)):
             if refusals == self.budget.refusals:
                 return await self._sent(call, pool)
         self.budget.give_back(call.claim.ask, (), self._clock.monotonic())
@@ -271,6 +285,11 @@ class Http:
             self._count_left(call, -1)
             raise
         return self._understood(call, response, body, sent_s, sent_ms)
+
+    def _is_urgent(self, call: _Call) -> bool:
+        """A stop that hangs keeps none from the close that must follow it; beside it are attempts of its own."""
+        claim = call.claim
+        return self.turns.is_naked(claim.symbol) and call.endpoint is not endpoints.ALGO_PLACE
 
     def _pool_for(self, call: _Call) -> Pool:
         if call.endpoint.is_write or call.claim.ask.priority >= Priority.COVER:

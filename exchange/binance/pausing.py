@@ -1,8 +1,9 @@
 """One pause that the exchange imposes, and the way out of it; in real seconds, which never jump.
 
     refused ──► stated end known: nothing leaves before it, whoever asks; then a probe
-            └─► not known: a ladder of probes, 1, 2, 4, 8, 10, 10 … s apart; in a ban 2, 4, 8 … minutes
+            └─► not known: a ladder of probes, 1, 2, 4, 8, 10, 10 … s apart; in a ban 2, 4, 8, 16, 32, 32 … minutes
     a probe was refused ──► the same again, one step up
+    a probe gets no answer ─► the next one after the same step: silence says nothing of the limits
     a probe was answered ─► over at once for what protects; reads come back over a minute, entries after it
 
 One probe leaves at a time, and it is for what protects. Others may have it only after a stated end, or when nothing
@@ -20,6 +21,10 @@ PROBES_S = (1.0, 2.0, 4.0, 8.0, 10.0)
 
 BAN_S_MIN = 120.0
 """Bans last from two minutes to three days (general information, checked 2026-11)."""
+
+BAN_S_MAX = 1_920.0
+"""A ban of unknown length is asked about every 32 minutes at the least: what a naked position waits past its end stays
+under that, and a request each half hour is no hammering."""
 
 PAUSE_S_MAX = 259_200.0
 """Three days, the longest ban: a longer time is a misreading, or somebody else's answer."""
@@ -48,7 +53,7 @@ class Pausing:
     _is_long: bool = False  # the ladder of a ban whose end nobody has stated
     _late_s: float = LATE_S
     _probe_s: float = -inf
-    _probes: int = 0
+    _refusals: int = 0
     _refused_s: float = -inf
     _asked_s: float = -inf
     _proved_s: float = -inf
@@ -78,29 +83,27 @@ class Pausing:
         self._asked_s = now_s
 
     def left(self, now_s: float, *, signed: bool) -> bool:
-        """A request leaves; returns whether it is a probe. The next one waits a step longer."""
+        """A request leaves; returns whether it is a probe. The next one waits the step that is in force."""
         if not self.is_on or (self._market_s is not None and not signed):
             return False
         self._probe_s = now_s + self._step_s()
-        self._probes += 1
         return True
 
     def give_back(self, now_s: float) -> None:
         """A probe did not leave after all."""
         self._probe_s = now_s
-        self._probes = max(self._probes - 1, 0)
 
     def refused(self, now_s: float, *, sent_s: float, stated_s: float | None, banned: bool, cause: str) -> float:
         """The exchange told us to wait; returns for how long. What was sent before the pause belongs to it."""
         if self.is_on and self._is_stated and sent_s >= self._ends_s:
             self._late_s = min(2 * self._late_s, LATE_S_MAX)
         if sent_s >= self._refused_s:
-            self._again(now_s, is_long=banned and stated_s is None)
+            self._again(now_s, sent_s=sent_s, is_long=banned and stated_s is None)
             self.cause, self.banned = cause, banned
         if stated_s is not None:
             self.is_on = self._is_stated = True
             self._ends_s = self._probe_s = max(self._ends_s, now_s + stated_s + self._late_s)
-            self._probes, self._is_long = 0, False
+            self._refusals, self._is_long = 0, False
         return max(self._ends_s, self._probe_s) - now_s
 
     def answered(self, now_s: float, *, sent_s: float, signed: bool) -> None:
@@ -120,19 +123,22 @@ class Pausing:
         left_s = self._ends_s - now_s if self._is_stated and self._ends_s > now_s else None
         return Pause(cause=self.cause, left_s=left_s, banned=self.banned, orders_only=orders_only)
 
-    def _again(self, now_s: float, *, is_long: bool) -> None:
-        """A refusal that is news: of a probe, or the first one."""
+    def _again(self, now_s: float, *, sent_s: float, is_long: bool) -> None:
+        """A refusal that is news: of a probe, or the first one. Steps are counted from probe to probe."""
+        is_step = not self.is_on or sent_s > self._refused_s  # what left together is refused together
         if not self.is_on:
-            self.is_on, self._is_long, self._probes, self._probe_s = True, False, 0, -inf
+            self.is_on, self._is_long, self._refusals, self._probe_s = True, False, 0, -inf
             self._asked_s = max(self._asked_s, now_s)
         if is_long and not self._is_long:
-            self._is_long, self._probes = True, 0
+            self._is_long, self._refusals, is_step = True, 0, True
+        self._refusals += is_step
         self._refused_s, self._market_s = now_s, None
         self._is_stated = self._ends_s > now_s
-        self._probe_s = max(self._probe_s, now_s + (BAN_S_MIN if self._is_long else PROBES_S[0]))
-        self._probes = max(self._probes, 1)
+        least_s = BAN_S_MIN if self._is_long else PROBES_S[0]
+        self._probe_s = max(self._probe_s, sent_s + self._step_s(), now_s + least_s)
 
     def _step_s(self) -> float:
+        step = max(self._refusals - 1, 0)
         if self._is_long:
-            return float(min(BAN_S_MIN * 2 ** min(self._probes, 20), PAUSE_S_MAX))
-        return PROBES_S[min(self._probes, len(PROBES_S) - 1)]
+            return float(min(BAN_S_MIN * 2 ** min(step, 20), BAN_S_MAX))
+        return PROBES_S[min(step, len(PROBES_S) - 1)]

@@ -64,6 +64,9 @@ class Turns:
         (self._naked.add if naked else self._naked.discard)(symbol)
         self.look_again()
 
+    def is_naked(self, symbol: str) -> bool:
+        return symbol in self._naked
+
     def priority(self, claim: Claim) -> Priority:
         """Its urgency as things are now."""
         if claim.if_naked is not None and claim.symbol in self._naked:

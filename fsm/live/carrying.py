@@ -74,6 +74,7 @@ class Carrying:
         self._errands = errands
         self._row: deque[Named] = deque()
         self._stop_sent: tuple[str, float] = ("", float("-inf"))
+        self._hurrying: tuple[PlaceStop | None, asyncio.Task[Outcome] | None] = (None, None)
         self.unsent: deque[Named] = deque()
 
     async def carry(self, step: Step) -> None:
@@ -132,8 +133,20 @@ class Carrying:
         return outcome
 
     async def _do(self, intent: Intent) -> Outcome:
+        """A stop that is being hurried already gets no second row of calls beside the first."""
         if not isinstance(intent, PlaceStop):
             return await self._shared.executor.do(intent)
+        hurried, hurrying = self._hurrying
+        if hurrying is None or hurrying.done() or hurried != intent:
+            hurrying = asyncio.ensure_future(self._hurry(intent))
+            self._hurrying = intent, hurrying
+        try:
+            return await asyncio.shield(hurrying)
+        except asyncio.CancelledError:  # the process ends
+            hurrying.cancel()
+            raise
+
+    async def _hurry(self, intent: PlaceStop) -> Outcome:
         clock, client_id = self._shared.clock, intent.request.client_id
         until_s = clock.monotonic() + self._shared.deadline_ms / 1000
         self._stop_sent = (client_id, clock.monotonic())

@@ -35,7 +35,7 @@ from fsm.live.schedule import Schedule
 from fsm.live.shared import Shared
 from fsm.live.trouble import Troubles
 from fsm.live.vain import SignalsInVain
-from fsm.live.watch import UNPROTECTED_STATES
+from fsm.live.watch import MAY_BE_OPEN
 from indicators.holes import Hole
 from store.errors import JournalError, StoreError
 from store.rows import PositionMark
@@ -177,9 +177,10 @@ class Daemon:
 
     async def _last_stops(self) -> None:
         """Nothing can be written any more. Each open trade's stop follows from its committed plan, so it is sent once
-        more: where it rests already it is refused, and where it does not, nobody else would place it (R19)."""
+        more: where it rests already it is refused, and where it does not, nobody else would place it (R19). A position
+        that is being closed gets it too: nobody will be there to see whether its close came through."""
         shared = self.shared
-        held = [record.trade for record in shared.engine.machines.records() if record.state in UNPROTECTED_STATES]
+        held = [record.trade for record in shared.engine.machines.records() if record.state in MAY_BE_OPEN]
         stops = [planned_stop(trade, shared.engine.setting(trade.symbol)) for trade in held if trade is not None]
         log.critical("journal_lost", reason="JOURNAL", open=shared.engine.active())
         outcomes = await asyncio.gather(*(shared.executor.do(stop) for stop in stops), return_exceptions=True)

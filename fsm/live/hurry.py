@@ -20,7 +20,8 @@ AGAIN_S = 0.5
 """From sending to sending, after an answer that says nothing of the stop itself."""
 
 CALLS_MAX = 4
-"""So many calls of one stop are under way at most: a route that swallows them all is not mended by more."""
+"""So many calls of one stop are under way at most. The first one may be answered late, the newest meet a route that is
+back; so the second oldest gives its connection to the next."""
 
 Send = Callable[[], Awaitable[Outcome]]
 
@@ -43,7 +44,7 @@ class Hurry:
         self._clock = clock
         self._is_wanted = is_wanted
         self._is_held_up = is_held_up
-        self._calls: set[asyncio.Task[Outcome]] = set()
+        self._calls: list[asyncio.Task[Outcome]] = []
         self._outcome: Outcome = Unknown("no answer")
 
     async def run(self) -> Outcome:
@@ -65,8 +66,10 @@ class Hurry:
             _left_alone(self._calls)
 
     def _sent(self) -> float:
-        if len(self._calls) < (1 if self._is_held_up() else CALLS_MAX):
-            self._calls.add(asyncio.ensure_future(self._send()))
+        if not (self._calls and self._is_held_up()):
+            if len(self._calls) >= CALLS_MAX:
+                self._calls.pop(1).cancel()
+            self._calls.append(asyncio.ensure_future(self._send()))
         return self._clock.monotonic()
 
     def _left_s(self, sent_s: float) -> float:
@@ -78,7 +81,9 @@ class Hurry:
         if not self._calls:
             await self._clock.sleep(seconds)
             return None
-        done, self._calls = await asyncio.wait(self._calls, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(self._calls, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        done = [call for call in self._calls if call.done()]
+        self._calls = [call for call in self._calls if not call.done()]
         for call in done:
             self._outcome = call.result()
             if not passes(self._outcome):
@@ -94,7 +99,7 @@ def passes(outcome: Outcome) -> bool:
     return not isinstance(outcome, Confirmed)
 
 
-def _left_alone(calls: set[asyncio.Task[Outcome]]) -> None:
+def _left_alone(calls: list[asyncio.Task[Outcome]]) -> None:
     """What they answer is of no interest any more; what they did shows in the next look."""
     for call in calls:
         call.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from exchange.types import Outcome
+from exchange.types import Confirmed, Outcome
 from fsm.core.events import Commanded, DeadlinePassed, SymbolEvent
 from fsm.core.intents import ClosePosition, Intent, PlaceEntry, PlaceStop
 from fsm.core.legs import planned_stop
@@ -56,6 +56,7 @@ class Lane:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_told_naked = False
+        self._first: tuple[float, asyncio.Task[Outcome]] | None = None
         self._calm = asyncio.Event()
         if self.record.trade is None:
             self._calm.set()
@@ -69,13 +70,14 @@ class Lane:
         committed = list(steps)
         for step in committed:
             if step.trigger is Trigger.ADOPT or (step.trigger is Trigger.FILL and step.reason == "FIRST_FILL"):
-                self._watch.filled(self._shared.clock.monotonic() if evidence_s is None else evidence_s)
+                seen_s = self._shared.clock.monotonic() if evidence_s is None else evidence_s
+                self._watch.filled(self._entry_id(), seen_s)
             if _closes(step):
                 self._drop_waiting()
             if step.intents:
                 self._steps.append(step)
         if committed:
-            self._tell_naked()
+            self.tell_naked()
             self._stir()
         for step in committed:
             self._shared.on_step(step)
@@ -85,18 +87,36 @@ class Lane:
         self.looking.is_wanted = True
         self._stir()
 
+    def heard_fill(self, client_id: str) -> None:
+        """The stream tells that something of this order has filled. If it is the entry whose answer is outstanding,
+        the deadline runs from now on, and its stop leaves: no answer that is late can keep it (R58)."""
+        trade = self.record.trade
+        if self.record.state is not State.ENTERING or trade is None or trade.first_fill_ms is not None:
+            return
+        if trade.entry.client_id == client_id and self._watch.heard(client_id, self._shared.clock.monotonic()):
+            self._carrying.send("", self._planned())
+
     def search(self, name: str, intent: PlaceEntry) -> None:
         """Find out what became of an entry that may or may not have been sent."""
         self.looking.search(name, intent)
         self._stir()
 
+    def cover_first(self) -> None:
+        """At a start: nobody has seen the stop of what is open here. It leaves before anything is read; nothing is
+        concluded from its answer, as the journal may turn out to be an older one."""
+        self._shared.exchange.set_naked(self.symbol, True)
+        self._is_told_naked = True
+        self._first = (self._shared.clock.monotonic(), asyncio.create_task(self._shared.executor.do(self._planned())))
+        self._errands.let_go(self._first[1])
+
     def cover(self) -> None:
-        """At a start: nobody has seen the stop of what may be open here. It is sent before anything is read."""
-        trade = self.record.trade
-        assert trade is not None
-        self._watch.found_naked(self._shared.clock.monotonic())
-        self._tell_naked()
-        self._carrying.send("", planned_stop(trade, self._shared.engine.setting(self.symbol)))
+        """The journal is the newest one: now its answer counts. Where it rests already, this one is refused. The time
+        that reading took counts for the deadline unless the first one was accepted."""
+        since_s, first = self._first or (self._shared.clock.monotonic(), None)
+        is_accepted = first is not None and first.done() and isinstance(first.result(), Confirmed)
+        self._watch.found_naked(self._shared.clock.monotonic() if is_accepted else since_s)
+        self.tell_naked()
+        self._carrying.send("", self._planned())
         self.nudge()
 
     def tell(
@@ -136,6 +156,15 @@ class Lane:
     def has_seen(self, intent: PlaceStop) -> bool:
         return self._is_planned(intent) and self._is_settled()
 
+    def _entry_id(self) -> str:
+        trade = self.record.trade
+        return "" if trade is None else trade.entry.client_id
+
+    def _planned(self) -> PlaceStop:
+        trade = self.record.trade
+        assert trade is not None
+        return planned_stop(trade, self._shared.engine.setting(self.symbol))
+
     def _is_planned(self, intent: PlaceStop) -> bool:
         trade = self.record.trade
         if trade is None or self.record.state not in UNPROTECTED_STATES:
@@ -167,7 +196,7 @@ class Lane:
             self._calm.clear()
         else:
             self._calm.set()
-        self._tell_naked()
+        self.tell_naked()
         trade = self.record.trade
         if trade is None or trade.stop is None or sight is None or sight.position <= 0 or sight.stop is not None:
             return
@@ -175,7 +204,7 @@ class Lane:
         if self.is_naked and not self._steps and self.wants(stop) and not self._carrying.stop_was_sent(stop):
             self._carrying.send("", stop)
 
-    def _tell_naked(self) -> None:
+    def tell_naked(self) -> None:
         """Who orders requests lets this symbol go first; who runs when nobody else does knows what it owes."""
         self._shared.lifeline.owe(self.symbol, self._owed())
         naked = self.looking.is_hasty()

@@ -1,4 +1,7 @@
-"""Turns what the user stream tells into looks: an event that is lost, late or repeated costs a look, no more."""
+"""Turns what the user stream tells into looks: an event that is lost, late or repeated costs a look, no more.
+
+Word of a fill of an entry also lets its stop leave: that can only close, and cannot come to rest twice.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping
 import structlog
 
 from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import Resync, StreamAlarm, StreamEvent, nudged_symbols
+from exchange.binance.events import Resync, StreamAlarm, StreamEvent, filled_client_id, nudged_symbols
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
 
@@ -40,4 +43,6 @@ class Listening:
         for symbol in symbols:
             lane = self.lanes.get(symbol)
             if lane is not None:
+                if (client_id := filled_client_id(event)) is not None:
+                    lane.heard_fill(client_id)
                 lane.nudge()

@@ -38,6 +38,8 @@ READING_LATE_S = 1.0
 """A naked position is read once more when the answer is late by so much; the first one counts."""
 
 READINGS_MAX = 3
+"""The first may be answered late, the newest meets a route that is back: the one between makes room for the next."""
+
 SUSPENDED_S_MIN = 0.25
 
 Reading = asyncio.Task[SymbolSnapshot]
@@ -53,6 +55,10 @@ class Inbox(Protocol):
 
     async def woken(self, seconds: float | None) -> None:
         """Wait until something may have changed here, at most so long."""
+        ...
+
+    def tell_naked(self) -> None:
+        """Who orders requests is to know whether this symbol goes first."""
         ...
 
     async def judge(self, event: SymbolEvent, *, evidence_s: float | None = None) -> None: ...
@@ -114,6 +120,7 @@ class Looking:
         """
         record, setting = self._record, self._shared.engine.setting(self._symbol)
         self.is_wanted = False
+        self._inbox.tell_naked()
         began_real_ms = self._shared.clock.real_ms()
 
         def is_overtaken() -> bool:
@@ -156,8 +163,9 @@ class Looking:
         try:
             while not is_overtaken():
                 now_s = clock.monotonic()
-                is_late = self.is_hasty() and now_s >= began_s + READING_LATE_S and len(readings) < READINGS_MAX
-                if not readings or is_late:
+                if not readings or (self.is_hasty() and now_s >= began_s + READING_LATE_S):
+                    if len(readings) >= READINGS_MAX:
+                        _give_up_second(readings)
                     began_s = now_s
                     readings[begin()] = began_s
                 await self._inbox.woken(READING_LATE_S)
@@ -286,3 +294,9 @@ class Looking:
         due = [search for search in self._searches.values() if search.is_due(now_s, shared.deadline_ms)]
         if due:
             await self._inbox.judge(DeadlinePassed(symbol=self._symbol, at_ms=shared.clock.now_ms()))
+
+
+def _give_up_second(readings: dict[Reading, float]) -> None:
+    second = list(readings)[1]
+    del readings[second]
+    second.cancel()

@@ -58,8 +58,12 @@ class Recovery:
         self._reconciler = reconciler
 
     async def run(self) -> None:
-        """Is the journal whole; outbox, then the whole account, then wait until every open position is covered."""
+        """Stops that are owed leave; is the journal whole; outbox, then the whole account, then wait until every open
+        position is covered."""
         began_s = self._shared.clock.monotonic()
+        for lane in self._lanes.values():
+            if _is_owed(lane.record):
+                lane.cover_first()
         is_compared = await self._compared(COMPARE_WAIT_S)
         self._resolve_outbox()
         for lane in self._lanes.values():
@@ -110,7 +114,7 @@ class Recovery:
             lane.tell(SetupEnded(symbol=lane.symbol, at_ms=at_ms, outcome=outcome, prices=no_price(lane.symbol)))
         elif record.trade is not None and _awaits_entry(record, record.trade.entry.client_id):
             lane.search(searching, place_entry(record.trade))
-        elif record.trade is not None and record.trade.uncovered_ms is not None and record.state in UNPROTECTED_STATES:
+        elif _is_owed(record):
             lane.cover()
 
     async def _whole_account(self) -> None:
@@ -136,3 +140,9 @@ def _awaits_entry(record: SymbolRecord, client_id: str) -> bool:
     trade = record.trade
     waiting = record.state is State.ENTERING and trade is not None and trade.first_fill_ms is None
     return waiting and trade is not None and trade.entry.client_id == client_id
+
+
+def _is_owed(record: SymbolRecord) -> bool:
+    """A position is known to be open, and nobody has seen its stop."""
+    trade = record.trade
+    return trade is not None and trade.uncovered_ms is not None and record.state in UNPROTECTED_STATES

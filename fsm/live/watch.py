@@ -21,6 +21,7 @@ LACKING_S_MIN = 2.0
 TIMES_KEPT = 10_000
 BUCKETS_MS = (25, 50, 100, 250, 500, 1_000, 2_000, 3_000, 5_000)
 UNPROTECTED_STATES = (State.ENTERING, State.PROTECTED)
+MAY_BE_OPEN = (*UNPROTECTED_STATES, State.EXITING, State.FLATTEN)
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ class Watch:
         self._times = times
         self._naked_since_s: float | None = None
         self._has_acted = False
+        self._heard: tuple[str, float] = ("", 0.0)
         self._is_first_stop = False
         self._lacking: tuple[object, ...] = ()
         self._lacking_since_s = 0.0
@@ -94,9 +96,17 @@ class Watch:
         """A position is open, in whatever state, and nobody has seen its stop rest."""
         return self._naked_since_s is not None
 
-    def filled(self, at_s: float) -> None:
-        """The first fill was learned of then: from now on a stop is owed."""
-        self._owed(at_s, is_first=True)
+    def heard(self, client_id: str, at_s: float) -> bool:
+        """The stream told of a fill of this entry, of which nothing else is known yet; whether that is news."""
+        is_news = client_id != self._heard[0]
+        if is_news:
+            self._heard = (client_id, at_s)
+        return is_news
+
+    def filled(self, client_id: str, at_s: float) -> None:
+        """The first fill of this entry was learned of then, or when it was first heard of: since then a stop is owed."""
+        heard_id, heard_s = self._heard
+        self._owed(min(at_s, heard_s) if client_id == heard_id else at_s, is_first=True)
 
     def found_naked(self, at_s: float) -> None:
         """A position is known to have lost its stop, or never to have had one that was seen."""

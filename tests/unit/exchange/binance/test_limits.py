@@ -84,7 +84,7 @@ def test_r56_a_probe_is_one_request_whoever_takes_it() -> None:
     _refused(budget, 0.0)
     assert _admit(budget, Priority.LOOK, 5, at_s=0.5) == 500
     assert _admit(budget, Priority.LOOK, 5, at_s=1.0) == 0
-    assert _admit(budget, Priority.NAKED, 0, 1, at_s=1.0) == 2_000
+    assert _admit(budget, Priority.NAKED, 0, 1, at_s=1.0) == 1_000
 
 
 def test_r56_a_probe_and_its_cost_are_given_back_when_it_did_not_leave() -> None:
@@ -115,7 +115,7 @@ def test_r56_too_many_orders_hold_up_orders_and_neither_cancels_nor_reads() -> N
     assert _admit(budget, Priority.LOOK, 1, at_s=0.2) == 0
     assert _admit(budget, Priority.READ, 1, at_s=0.2) == 0
     assert _admit(budget, Priority.NAKED, orders=1, at_s=1.0) == 0
-    assert _admit(budget, Priority.COVER, orders=1, at_s=1.0) == 2_000
+    assert _admit(budget, Priority.COVER, orders=1, at_s=1.0) == 1_000
     _answered(budget, 1.1, orders=1)
     assert _admit(budget, Priority.COVER, orders=1, at_s=1.1) == 0
     assert _admit(budget, Priority.TRADE, orders=1, at_s=1.1) == 60_000

@@ -268,7 +268,7 @@ async def test_r56_an_order_count_that_the_headers_show_to_be_full_is_waited_for
     assert left_s <= paced.when[1][1] <= left_s + 0.1
 
 
-async def test_r56_targets_are_no_probes_before_the_stop_and_are_told_to_wait(paced: Paced, answer: Any) -> None:
+async def test_r56_targets_are_no_probes_before_the_stop_and_follow_its_answer(paced: Paced, answer: Any) -> None:
     await _pause(paced, answer)
     paced.client.set_naked(BTC, True)
     target = stop(client_id="f0000000a-1-1-T1.1", type=ConditionalType.TAKE_PROFIT_MARKET)
@@ -276,9 +276,11 @@ async def test_r56_targets_are_no_probes_before_the_stop_and_are_told_to_wait(pa
     first, second = paced.starts(paced.client.place_algo(target)), paced.starts(paced.client.place_algo(stop()))
     await paced.passes(1.0)
     await paced.runs(lambda: first.done() and second.done())
-    assert "not sent" in first.result().message
     assert isinstance(second.result(), Confirmed)
-    assert paced.when == [(STOPS, 1.0)]
+    assert isinstance(first.result(), Confirmed)
+    assert paced.when == [(STOPS, 1.0), (STOPS, 1.0)]
+    sent = [request.params["clientAlgoId"] for request in paced.exchange.calls(STOPS)]
+    assert sent == [stop().client_id, target.client_id]
 
 
 async def test_r56_what_protects_others_is_told_that_it_was_not_sent(paced: Paced, answer: Any) -> None:

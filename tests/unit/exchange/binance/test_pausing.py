@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -41,9 +42,36 @@ def test_r56_a_probe_without_an_answer_does_not_hold_up_the_next_one() -> None:
     pausing = Pausing()
     _refused(pausing, 0.0)
     assert pausing.left(1.0, signed=True)
-    assert _wait(pausing, 1.5) == 1.5
-    assert pausing.left(3.0, signed=True)
-    assert _wait(pausing, 3.0) == 4.0
+    assert _wait(pausing, 1.5) == 0.5
+    assert pausing.left(2.0, signed=True)
+    assert _wait(pausing, 2.0) == 1.0
+
+
+def test_r56_silence_is_no_refusal_so_the_ladder_of_a_ban_stays_where_it_is() -> None:
+    pausing = Pausing()
+    _refused(pausing, 0.0, banned=True)
+    for number in range(1, 6):
+        assert _wait(pausing, 120.0 * number) == 0.0
+        assert pausing.left(120.0 * number, signed=True)
+    _refused(pausing, 601.0, sent_s=600.0, banned=True)
+    assert _wait(pausing, 601.0) == 239.0, "a refusal is a step, counted from when the probe left"
+
+
+def test_r56_two_probes_that_were_under_way_at_once_are_one_step() -> None:
+    pausing = Pausing()
+    _refused(pausing, 0.0)
+    pausing.left(1.0, signed=True)
+    pausing.left(2.0, signed=True)
+    _refused(pausing, 2.5, sent_s=1.0)
+    _refused(pausing, 2.6, sent_s=2.0)
+    assert _wait(pausing, 2.5) == 1.0
+
+
+def test_r56_a_ban_of_unknown_length_is_asked_about_every_32_minutes_at_the_least() -> None:
+    pausing = Pausing()
+    _refused(pausing, 0.0, banned=True)
+    left = _probes(pausing, 10)
+    assert [later - earlier for earlier, later in pairwise(left)][-4:] == [1_920.0] * 4
 
 
 def test_r56_a_ban_without_a_stated_end_is_probed_after_two_minutes_and_then_twice_as_long() -> None:
@@ -128,7 +156,7 @@ def test_r56_an_answer_to_what_is_not_signed_proves_nothing_for_what_is() -> Non
     assert _wait(pausing, 1.0, signed=False, protects=False) == 0.0
     assert not pausing.left(1.0, signed=False), "and takes no probe from anybody"
     assert pausing.left(1.0, signed=True)
-    assert _wait(pausing, 1.0) == 2.0
+    assert _wait(pausing, 1.0) == 1.0
 
 
 def test_r56_only_what_was_sent_after_a_refusal_says_anything_new() -> None:
@@ -174,7 +202,7 @@ def test_a_probe_that_did_not_leave_is_there_for_the_next_one() -> None:
     pausing.give_back(1.2)
     assert _wait(pausing, 1.2) == 0.0
     pausing.left(1.2, signed=True)
-    assert _wait(pausing, 1.2) == 2.0
+    assert _wait(pausing, 1.2) == pytest.approx(1.0)
 
 
 def test_what_is_shown_is_the_cause_and_the_end_if_one_was_stated() -> None:

@@ -91,7 +91,7 @@ async def test_r56_the_naked_position_is_the_first_then_what_is_in_its_way_then_
         await door.clock.advance(0.5)
         await door.settles()
         door.look("look of another", ETH)
-    assert [(name, at_s) for name, at_s in door.left[:2]] == [("stop", 1.0), ("cancel", 3.0)]
+    assert [(name, at_s) for name, at_s in door.left[:2]] == [("stop", 1.0), ("cancel", 2.0)]
     assert all("not sent" in told for told in door.told)
 
 
@@ -209,7 +209,7 @@ async def test_r56_a_stop_that_is_asked_for_again_and_again_has_one_place_and_ot
     for number in range(4):
         door.stop(f"stop {number}", BTC)
     door.stop("stop of another", ETH)
-    for _ in range(12):
+    for _ in range(11):
         await door.settles()
         await door.clock.advance(0.25)
     assert await door.settles() == ["stop 0", "stop of another"]

@@ -16,11 +16,17 @@ class Route:
     def __init__(self, *answers: tuple[float, Outcome]) -> None:
         self._answers = list(answers)
         self.left_s: list[float] = []
+        self.under_way_max = self._under_way = 0
 
     async def send(self) -> Outcome:
         self.left_s.append(asyncio.get_running_loop().time())
         after_s, outcome = self._answers.pop(0) if self._answers else (1e9, Unknown("never"))
-        await asyncio.sleep(after_s)
+        self._under_way += 1
+        self.under_way_max = max(self.under_way_max, self._under_way)
+        try:
+            await asyncio.sleep(after_s)
+        finally:
+            self._under_way -= 1
         return outcome
 
 
@@ -67,7 +73,20 @@ def test_a_route_that_swallows_everything_is_given_up_when_nobody_wants_it_any_m
     outcome, after_s = hurried(route)
     assert outcome == Unknown("no answer")
     assert after_s == 5.25
-    assert len(route.left_s) == CALLS_MAX
+    assert route.left_s == [UNANSWERED_S * number for number in range(7)]
+    assert route.under_way_max == CALLS_MAX
+
+
+def test_r84_a_route_that_is_back_meets_the_next_call_whatever_hangs() -> None:
+    """It swallows everything for four seconds, and the calls of that time for ever."""
+    hangs = (1e9, Unknown("never"))
+    route = Route(*[hangs] * 6, (0.05, Confirmed()))
+    assert hurried(route) == (Confirmed(), 6 * UNANSWERED_S + 0.05)
+
+
+def test_r84_the_first_call_is_waited_for_however_many_follow_it() -> None:
+    route = Route((4.0, Confirmed()))
+    assert hurried(route) == (Confirmed(), 4.0)
 
 
 def test_while_the_exchange_holds_everything_up_no_second_call_waits_for_its_turn() -> None:

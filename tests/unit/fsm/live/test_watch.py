@@ -110,14 +110,14 @@ class TestTheDeadline:
 
     def test_it_runs_from_the_first_fill(self) -> None:
         watch = Watch(ProtectionTimes())
-        watch.filled(10.0)
+        watch.filled("E", 10.0)
         assert watch.left_s(12.0, 5_000) == pytest.approx(3.0)
         assert watch.left_s(15.0, 5_000) == pytest.approx(0.0)
 
     def test_once_acted_upon_it_is_counted_and_over(self) -> None:
         times = ProtectionTimes()
         watch = Watch(times)
-        watch.filled(10.0)
+        watch.filled("E", 10.0)
         watch.gave_up()
         assert watch.left_s(20.0, 5_000) is None
         assert times.summary()["late"] == 1
