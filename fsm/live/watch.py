@@ -104,7 +104,7 @@ class Watch:
         return is_news
 
     def filled(self, client_id: str, at_s: float) -> None:
-        """The first fill of this entry was learned of then, or when it was first heard of: since then a stop is owed."""
+        """The first fill of this entry was learned of then, or heard of before: since then a stop is owed."""
         heard_id, heard_s = self._heard
         self._owed(min(at_s, heard_s) if client_id == heard_id else at_s, is_first=True)
 

@@ -9,12 +9,15 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
+from exchange.binance.event_queue import EventQueue
+from exchange.binance.events import TradeTold
 from exchange.client_ids import Leg
 from exchange.sim.port import Call, Fault, Lost
 from exchange.types import AlgoOrder, SymbolSnapshot
 from fsm.core.records import State
 from fsm.lab.rehearsal import Rehearsal
 from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.live.listening import Listening
 from fsm.live.virtual_time import VirtualLoop
 from tests.integration.scenarios.acting import (
     BTC,
@@ -30,7 +33,7 @@ from tests.integration.scenarios.acting import (
     stop,
     to_trade,
 )
-from tests.integration.scenarios.naked import Menu, Witness, lost
+from tests.integration.scenarios.naked import READS, Menu, Witness, lost
 
 LATENCY_S = 0.05
 DEADLINE_S = 5.0
@@ -142,6 +145,30 @@ class TestAnyWordOfAFill:
         assert witness.endings == ["stop"]
         assert witness.worst_s < 1.3
         assert triggers(r) == OPENED
+
+    def test_r58_the_streams_word_is_enough_where_no_answer_comes_in_time(self, rehearse: Make) -> None:
+        """Every answer is late, also those to looks; nothing but the stream tells of the fill, and it tells twice."""
+        r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
+        menu, entered = Menu(), list[Call]()
+
+        def asked(call: Call) -> bool:
+            if entry(call):
+                entered.append(call)
+                hearing = Listening(EventQueue(), r.running.shared)
+                hearing.lanes = r.running.lanes
+                told = TradeTold(symbol=call.symbol, client_id=call.client_id, order_id=1, fill_id=1, time_ms=0)
+                for after_s in (0.1, 0.2):
+                    asyncio.get_running_loop().call_later(after_s, hearing.hear, told)
+            return False
+
+        menu.rules.insert(0, (asked, Fault(), 0.0))
+        menu.add(entry, Fault(answer_delay_s=6.0))
+        menu.add(lambda call: call.method in READS and bool(entered), Fault(answer_delay_s=2.0))
+        witness = played(r, menu, seconds=30.0)
+        assert witness.endings == ["stop"]
+        assert witness.worst_s < 0.2
+        assert len([call for _, call in menu.calls if stop(call) and call.method == "place_algo"]) <= 2
+        assert len(resting_stops(r)) == 1
 
     @pytest.mark.parametrize("half", [Lost.ANSWER, Lost.REQUEST])
     def test_r58_an_answer_that_never_comes_is_one_more_event_and_doubles_nothing(

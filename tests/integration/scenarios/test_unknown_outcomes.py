@@ -10,7 +10,7 @@ import apsw
 import pytest
 from msgspec.structs import replace
 
-from exchange.client_ids import Leg, client_id
+from exchange.client_ids import Leg, client_id, parse
 from exchange.sim.port import Call, Fault, Lost
 from exchange.types import OrderRequest, OrderType, Side, SymbolSnapshot
 from fsm.core.records import State, TradeSide
@@ -282,6 +282,34 @@ class TestIntentsAreDurable:
     ) -> None:
         """R19: nothing can be written any more, so nothing is traded any more; what is open keeps or gets its stop."""
         check_commits(rehearse, kind, number, times=10_000)
+
+    def test_a_position_that_is_being_closed_gets_a_last_stop_when_the_journal_is_lost(self, rehearse: Make) -> None:
+        """R19: nobody will be there to see whether its close came through."""
+        r = rehearse(BTCUSDT=CALM, latency_s=0.02)
+
+        def unlucky(call: Call) -> Fault | None:
+            leg = getattr(parse(call.client_id), "leg", None)
+            if leg is Leg.CLOSE:
+                return Fault(lost=Lost.REQUEST)
+            return Fault(refuse=-2021) if leg is Leg.STOP and r.is_alive and not failing else None
+
+        failing: list[bool] = []
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            r.faults = unlucky
+            moving = asyncio.create_task(r.hours(TO_SIGNAL + 0.5))
+            while record(r).state is not State.FLATTEN:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.01)
+            failing.append(True)
+            with failing_commits(r, Trouble.FULL, first=1, times=10_000):
+                while r.is_alive:  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.05)
+            await asyncio.gather(moving, return_exceptions=True)
+            assert len([row for row in r.venue.positions() if row.quantity]) == 1
+            assert len(resting_stops(r)) == 1
+
+        r.run(script)
 
     def test_a_reader_in_the_middle_of_a_long_read_never_makes_the_writer_wait(self, rehearse: Make) -> None:
         """R19: a whole trade is opened and closed beside an open read transaction, which keeps its picture."""
