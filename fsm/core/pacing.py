@@ -12,6 +12,9 @@ from fsm.core.states import Trigger
 
 RETRIES = (Trigger.REPROTECT, Trigger.SWEEP)
 PAUSE_FIRST_MS = 500
+PAUSE_NAKED_MS = 350
+"""While a position has no stop: shorter than from one look to the next, so that each look may lead to the next try."""
+
 PAUSE_OPEN_MS_MAX = 4_000
 """While a position is open nothing waits longer than this: shorter than the shipped protection deadline."""
 PAUSE_FLAT_MS_MAX = 60_000
@@ -40,9 +43,11 @@ def paced(record: SymbolRecord, made: Move | None, real_ms: int, setting: Settin
     elapsed = FORGET_MS if tried is None or tried.at != at else real_ms - tried.real_ms
     count = tries = tried.count if tried is not None and elapsed < FORGET_MS else 0
     longest = PAUSE_OPEN_MS_MAX if open_quantity else PAUSE_FLAT_MS_MAX
+    first = PAUSE_FIRST_MS
     if uncovered_ms is not None and setting.edition >= 2:  # one pace while nothing protects
+        first = PAUSE_NAKED_MS if count <= NAKED_TRIES else first
         count = max(count - NAKED_TRIES, min(count, 1))
-    pause = min(PAUSE_FIRST_MS << min(count - 1, 10), longest) if count else 0
+    pause = min(first << min(count - 1, 10), longest) if count else 0
     if 0 <= elapsed < pause:
         return _noted(record, uncovered_ms)
     return replace(made, record=replace(made.record, tried=Tried(at, real_ms, tries + 1)))

@@ -116,6 +116,10 @@ class Carrying:
         journal's, as it only repeats one."""
         return self._errands.start(self._errand(name, intent))
 
+    def send_ahead(self, intent: PlaceStop) -> None:
+        """A stop that its own step is going to ask for in a moment: that step hears what became of it."""
+        self._errands.start(self._do(intent))
+
     def stop_was_sent(self, intent: PlaceStop) -> bool:
         """A moment ago, or it is being sent again and again: then a look that does not show it says nothing."""
         client_id, sent_s = self._stop_sent

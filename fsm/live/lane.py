@@ -94,7 +94,7 @@ class Lane:
         if self.record.state is not State.ENTERING or trade is None or trade.first_fill_ms is not None:
             return
         if trade.entry.client_id == client_id and self._watch.heard(client_id, self._shared.clock.monotonic()):
-            self._carrying.send("", self._planned())
+            self._carrying.send_ahead(self._planned())
 
     def search(self, name: str, intent: PlaceEntry) -> None:
         """Find out what became of an entry that may or may not have been sent."""
