@@ -12,8 +12,8 @@ from fsm.core.states import Trigger
 
 RETRIES = (Trigger.REPROTECT, Trigger.SWEEP)
 PAUSE_FIRST_MS = 500
-PAUSE_NAKED_MS = 350
-"""While a position has no stop: shorter than from one look to the next, so that each look may lead to the next try."""
+PAUSE_NAKED_MS = 400
+"""While a position has no stop it is tried every half second: a look half a second later must not come too early."""
 
 PAUSE_OPEN_MS_MAX = 4_000
 """While a position is open nothing waits longer than this: shorter than the shipped protection deadline."""

@@ -77,6 +77,7 @@ class Lane:
             if step.intents:
                 self._steps.append(step)
         if committed:
+            self.looking.decided()
             self.tell_naked()
             self._stir()
         for step in committed:

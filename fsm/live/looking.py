@@ -112,6 +112,11 @@ class Looking:
         ends.append(None if self._next_s is None else self._next_s - now_s)
         return min((end for end in ends if end is not None), default=None)
 
+    def decided(self) -> None:
+        """What was decided while a position has no stop is looked after soon, however long nothing had changed."""
+        if self._watch.is_naked:
+            self._pace_s = LOOK_SOON_S
+
     # --- one look -----------------------------------------------------------------------------
     async def look(self, in_haste: bool = False, until: asyncio.Task[object] | None = None) -> None:
         """Look once, and judge it unless something was decided meanwhile, or ``until`` has ended: then look again.

@@ -10,7 +10,7 @@ from exchange.client_ids import Leg
 from exchange.types import AlgoStatus
 from fsm.core.intents import Look, PlaceStop
 from fsm.core.move import Move, move
-from fsm.core.pacing import FORGET_MS, PAUSE_FIRST_MS, PAUSE_FLAT_MS_MAX, PAUSE_OPEN_MS_MAX, paced
+from fsm.core.pacing import FORGET_MS, PAUSE_FIRST_MS, PAUSE_FLAT_MS_MAX, PAUSE_NAKED_MS, PAUSE_OPEN_MS_MAX, paced
 from fsm.core.records import State, SymbolRecord, Tried
 from fsm.core.states import Trigger
 from tests.unit.fsm.core.parts import SYMBOL, setting_with
@@ -125,8 +125,8 @@ def test_while_the_clock_of_the_exchange_stands_still_a_stop_is_sent_again_by_ou
     """R5: found by the crash sweep; the next attempt was owed half a second later, which never came."""
     stage = without_stop()
     assert attempts(stage, 10_000) == 1
-    assert attempts(stage, 10_000 + PAUSE_FIRST_MS - 1) == 0
-    assert attempts(stage, 10_000 + PAUSE_FIRST_MS) == 1
+    assert attempts(stage, 10_000 + PAUSE_NAKED_MS - 1) == 0
+    assert attempts(stage, 10_000 + PAUSE_NAKED_MS) == 1
 
 
 def test_while_it_runs_a_thousand_times_as_fast_an_attempt_still_waits() -> None:
