@@ -135,6 +135,7 @@ class Looking:
         try:
             found = await self._read(record, look_request(record, setting), in_haste, is_overtaken)
         except ExchangeError as error:
+            self.decided()  # the client has been patient already
             self.later()
             self._shared.on_trouble(self._symbol, error)
             await self.cover_unresolved()
