@@ -142,13 +142,9 @@ class Carrying:
             return await self._shared.executor.do(intent)
         hurried, hurrying = self._hurrying
         if hurrying is None or hurrying.done() or hurried != intent:
-            hurrying = asyncio.ensure_future(self._hurry(intent))
+            hurrying = self._errands.start(self._hurry(intent))
             self._hurrying = intent, hurrying
-        try:
-            return await asyncio.shield(hurrying)
-        except asyncio.CancelledError:  # the process ends
-            hurrying.cancel()
-            raise
+        return await asyncio.shield(hurrying)
 
     async def _hurry(self, intent: PlaceStop) -> Outcome:
         clock, client_id = self._shared.clock, intent.request.client_id
