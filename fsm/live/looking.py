@@ -16,6 +16,7 @@ from exchange.errors import ExchangeError
 from exchange.types import LookRequest, SymbolSnapshot, Unknown
 from fsm.core.events import Commanded, DeadlinePassed, EntryShownAbsent, SymbolEvent, SymbolObserved
 from fsm.core.intents import Intent, PlaceEntry
+from fsm.core.pacing import PAUSE_NAKED_MS
 from fsm.core.records import State, SymbolRecord
 from fsm.core.sight import Sight, look_request, see
 from fsm.live.books import position_mark
@@ -113,9 +114,9 @@ class Looking:
         return min((end for end in ends if end is not None), default=None)
 
     def decided(self) -> None:
-        """What was decided while a position has no stop is looked after soon, however long nothing had changed."""
+        """What was decided while a position has no stop is looked after just when the next try may leave."""
         if self._watch.is_naked:
-            self._pace_s = LOOK_SOON_S
+            self._pace_s = PAUSE_NAKED_MS / 1000
 
     # --- one look -----------------------------------------------------------------------------
     async def look(self, in_haste: bool = False, until: asyncio.Task[object] | None = None) -> None:
