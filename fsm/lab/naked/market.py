@@ -75,6 +75,7 @@ def config(symbols: tuple[str, ...]) -> Config:
         "max_exposure_pct": 2000,
         "risk_per_trade_pct": 0.1,
     }
+    plain["protection"] |= {"after_external_close": "continue"}
     plain["market_data"] |= {"history_candles": 200}
     plain["limits"] |= {"daily_loss_pct": 50, "weekly_loss_pct": 50, "monthly_loss_pct": 50, "drawdown_pct": 90}
     text = json.dumps(plain, indent=1)

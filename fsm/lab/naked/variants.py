@@ -20,7 +20,7 @@ from fsm.live.listening import Listening
 from fsm.live.virtual_time import VirtualLoop
 
 FOR_EVER_S = 300.0
-THROWN_AWAY_S = 4.0
+THROWN_AWAY, THROWN_AWAY_S = 12, 4.0
 BLOCKED_S = 10.0
 MULTIPLIED = 5
 
@@ -41,7 +41,7 @@ def _close_thrown_away() -> list[Replaced]:
     left: dict[str, int] = {}
 
     async def do(self: Executor, intent: Intent) -> Outcome:
-        if isinstance(intent, ClosePosition) and left.setdefault(intent.request.symbol, 3) > 0:
+        if isinstance(intent, ClosePosition) and left.setdefault(intent.request.symbol, THROWN_AWAY) > 0:
             left[intent.request.symbol] -= 1
             await asyncio.sleep(THROWN_AWAY_S)
             return Unknown("interrupted")
