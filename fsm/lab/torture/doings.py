@@ -212,7 +212,6 @@ class Doings:
         if store is None or self._blocker is not None:
             return
         self.disk_until_s = self._monotonic() + seconds
-        self._watchman.database_fails = True
         if what == "full":
             connection = store.connection
             connection.pragma("max_page_count", connection.pragma("page_count"))

@@ -24,6 +24,7 @@ from exchange.types import (
     Position,
     SymbolSnapshot,
 )
+from fsm.core.legs import planned_stop
 from fsm.core.move import Step
 from fsm.core.records import ZERO, SymbolRecord
 from fsm.core.states import Trigger
@@ -35,7 +36,7 @@ CLAIMS: dict[str, str] = {
     "until the bot is told of it, the protection deadline, and the time in which calls went wrong, in every state",
     "NAKED_UNSEEN": "while the exchange answers, a position without a live stop is noticed within a minute",
     "COMMITTED_FIRST": "no order leaves before its intent stands in the database, as another connection reads it; "
-    "but for the stops that a bot sends as it loses its database",
+    "but for a stop whose id and price follow from the plan that stands there",
     "SENT_ONCE": "no entry is sent twice, no trade has two entries that were accepted, and no client id is ever filled "
     "twice (a close that was shown absent may be sent again under its own id)",
     "REDUCE_ONLY": "every order but the entry can only reduce",
@@ -82,7 +83,6 @@ class Watchman:
         self.counts: Counter[str] = Counter()
         self.touched: set[str] = set()
         self.unreliable_until_s = float("-inf")
-        self.database_fails = False
         self.recent: deque[str] = deque(maxlen=40)
         self._venue = venue
         self._monotonic = monotonic
@@ -143,8 +143,7 @@ class Watchman:
         if parts is None:
             return
         if parts.leg is not Leg.PROBE:
-            last_stop = self.database_fails and request.close_position and parts.leg is Leg.STOP
-            known = last_stop or self._committed(request.client_id)
+            known = self._follows_from_a_plan(request) or self._committed(request.client_id)
             self.check("COMMITTED_FIRST", known, f"{request.client_id} is not in the outbox")
         reduces = request.close_position or request.reduce_only
         self.check("REDUCE_ONLY", reduces, f"{request.client_id} could open a position")
@@ -154,6 +153,13 @@ class Watchman:
         if request.quantity is not None:
             on_step = request.quantity % filters.market_step_size == 0
             self.check("FILTERS", on_step, f"{request.client_id}: quantity {request.quantity} is between steps")
+
+    def _follows_from_a_plan(self, request: AlgoRequest) -> bool:
+        """The stop of the trade as it is committed: it leaves at the stream's word of a fill, or as a journal fails."""
+        trade = self._shared.engine.record(request.symbol).trade if self._shared is not None else None
+        if trade is None or self._shared is None or not request.close_position:
+            return False
+        return planned_stop(trade, self._shared.engine.setting(request.symbol)).request == request
 
     def _happened(self, event: VenueEvent) -> None:
         """An order of ours arrived at the venue or was filled there, whether or not the answer will be heard."""

@@ -322,8 +322,6 @@ class World:
         self.machine.passed()
         self.weather.passed()
         now_s = self._monotonic()
-        failed_lately = self.doings.disk_is_failing or now_s - self.doings.disk_mended_s < LAST_WORDS_S
-        self.watchman.database_fails = self.watchman.database_fails and failed_lately
         fair = self.weather.is_fair() and not self.doings.disk_is_failing and self.patient.has_started
         fair = fair and self.machine.is_right and now_s - self.weather.touched_s > 1.0
         if not fair:
