@@ -10,7 +10,7 @@ import numpy as np
 
 from rules.arrays import Columns, TruthArray, truths
 from rules.scalar import Facts, Logical, Numeric, known, logical, numeric
-from rules.syntax import Comparison, Name, Node, children, names_in
+from rules.syntax import Comparison, Name, Node, Or, children, names_in
 from rules.truth import Truth, all_of, any_of
 
 
@@ -80,6 +80,14 @@ class Conditions:
     """A list of conditions as written: every group must hold, and a group holds if one of its members does."""
 
     groups: tuple[tuple[Condition, ...], ...]
+
+    @property
+    def nodes(self) -> list[Node]:
+        """One node for each entry of the list."""
+        return [
+            group[0].node if len(group) == 1 else Or(tuple(condition.node for condition in group))
+            for group in self.groups
+        ]
 
     def truth(self, facts: Facts) -> Truth:
         return all_of(any_of(condition.test(facts) for condition in group) for group in self.groups)

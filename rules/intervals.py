@@ -2,22 +2,28 @@
 
 Each comparison is brought into the form *expression within an interval*, where an expression is a sum of parts with
 factors (``a > 1.02 * b`` becomes ``a - 1.02 * b`` above 0), the conditions are spread out into alternatives, and an
-alternative is impossible when two of its intervals for the same expression do not meet. What is proved is true; what
-is not proved may still be true, as parts are not related to each other beyond that.
+alternative is impossible when two of its intervals for the same expression do not meet, or leave the expression
+nothing of what it can be at all. ``min``, ``max`` and ``abs`` are spread out into their cases. What is proved is true;
+what is not proved may still be true, as parts are not related to each other beyond that.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
+from rules.reach import Domain, Interval, cases, reach
 from rules.syntax import And, Arithmetic, Call, Comparison, Name, Negative, Node, Not, Number, Or
 
 ALTERNATIVES_MAX = 4096
+CASES_MAX = 64
+"""Of one comparison; with more of them it is looked at only as it stands."""
+ROUNDING = 1e-12
+"""What is left of sums that cancel out, as 0.1 + 0.2 - 0.3."""
 
 Sum = tuple[tuple[Node, float], ...]
-Domain = Callable[[Node], "Interval"]
 
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -25,41 +31,6 @@ _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 class TooComplex(Exception):
     """More alternatives than are worth looking at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """The numbers from ``lower`` to ``upper``; an ``open`` end does not belong to it."""
-
-    lower: float = -math.inf
-    upper: float = math.inf
-    lower_open: bool = False
-    upper_open: bool = False
-
-    def meet(self, other: Interval) -> Interval:
-        """What belongs to both."""
-        lower, lower_open = max((self.lower, self.lower_open), (other.lower, other.lower_open))
-        upper, upper_closed = min((self.upper, not self.upper_open), (other.upper, not other.upper_open))
-        return Interval(lower, upper, lower_open, not upper_closed)
-
-    @property
-    def is_empty(self) -> bool:
-        return self.lower > self.upper or (self.lower == self.upper and (self.lower_open or self.upper_open))
-
-    def __str__(self) -> str:
-        if self.lower == self.upper:
-            return f"at {self.lower:g}"
-        if self == ANYTHING:
-            return "anywhere"
-        if self.upper == math.inf:
-            return f"{'above' if self.lower_open else 'at least'} {self.lower:g}"
-        if self.lower == -math.inf:
-            return f"{'below' if self.upper_open else 'at most'} {self.upper:g}"
-        return f"from {self.lower:g} to {self.upper:g}"
-
-
-ANYTHING = Interval()
-NOT_NEGATIVE = Interval(lower=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +50,11 @@ def possible(conditions: Sequence[Node], domain: Domain) -> Witness | None:
     for alternative in _alternatives(And(tuple(conditions)), wanted=True):
         intervals: dict[Sum, Interval] = {}
         for fact in alternative:
-            start = intervals.get(fact.subject) or _domain_of(fact.subject, domain)
+            start = intervals.get(fact.subject) or _reach_of(fact.subject, domain)
             intervals[fact.subject] = start.meet(fact.interval)
-        if not any(interval.is_empty for interval in intervals.values()):
+            if intervals[fact.subject].is_empty:
+                break
+        else:
             return intervals
     return None
 
@@ -96,15 +69,21 @@ def describe(witness: Witness) -> str:
     return " and ".join(f"{_sum_text(subject)} {interval}" for subject, interval in witness.items() if subject)
 
 
-def _domain_of(subject: Sum, domain: Domain) -> Interval:
+def _reach_of(subject: Sum, domain: Domain) -> Interval:
     """What the expression can be at all; the empty sum is 0."""
-    if not subject:
-        return Interval(0.0, 0.0)
-    if len(subject) == 1:
-        part, factor = subject[0]
-        assert factor == 1.0, "sums are scaled by their first factor"
-        return NOT_NEGATIVE if isinstance(part, Call) and part.function == "abs" else domain(part)
-    return ANYTHING
+    found = Interval(0.0, 0.0)
+    for part, factor in subject:
+        found = found.plus(reach(part, domain).times(Interval(factor, factor)))
+    return found
+
+
+def single_bound(node: Comparison) -> tuple[Node, float] | None:
+    """The one value that a comparison with a number is about, and that number as it stands beside it."""
+    fact = _fact(node.left, node.operator, node.right)
+    if len(fact.subject) != 1:
+        return None
+    ends = (fact.interval.lower, fact.interval.upper)
+    return fact.subject[0][0], next(end for end in ends if math.isfinite(end))
 
 
 def _alternatives(node: Node, *, wanted: bool) -> list[Alternative]:
@@ -112,7 +91,7 @@ def _alternatives(node: Node, *, wanted: bool) -> list[Alternative]:
     match node:
         case Comparison():
             operator = node.operator if wanted else _OPPOSITE[node.operator]
-            return [(_fact(node.left, operator, node.right),)]
+            return _compared(node.left, operator, node.right)
         case Name():
             interval = Interval(lower=0.0, lower_open=True) if wanted else Interval(0.0, 0.0)
             return [(_Fact(((node, 1.0),), interval),)]
@@ -122,6 +101,19 @@ def _alternatives(node: Node, *, wanted: bool) -> list[Alternative]:
             parts = [_alternatives(operand, wanted=wanted) for operand in operands]
             return _crossed(parts) if isinstance(node, And) is wanted else _joined(parts)
     raise TypeError(f"{type(node).__name__} yields no condition")
+
+
+def _compared(left: Node, operator: str, right: Node) -> list[Alternative]:
+    """The comparison as it stands, and with it each way in which its min, max and abs may come out."""
+    whole = _fact(left, operator, right)
+    ways = list(product(cases(left), cases(right)))
+    if not 1 < len(ways) <= CASES_MAX:
+        return [(whole,)]
+    found: list[Alternative] = []
+    for (one, over_one), (other, over_other) in ways:
+        sides = (_fact(part.left, part.operator, part.right) for part in (*over_one, *over_other))
+        found.append((whole, _fact(one, operator, other), *sides))
+    return found
 
 
 def _joined(parts: list[list[Alternative]]) -> list[Alternative]:
@@ -152,7 +144,11 @@ def _fact(left: Node, operator: str, right: Node) -> _Fact:
             constant += factor
         else:
             factors[part] = factors.get(part, 0.0) + factor
-    ordered = sorted(((part, factor) for part, factor in factors.items() if factor), key=lambda item: _text(item[0]))
+    constant = constant if abs(constant) > ROUNDING else 0.0
+    ordered = sorted(
+        ((part, factor) for part, factor in factors.items() if abs(factor) > ROUNDING),
+        key=lambda item: text_of(item[0]),
+    )
     if not ordered:
         return _Fact((), _interval(operator, -constant))
     scale = ordered[0][1]
@@ -177,14 +173,27 @@ def _parts(node: Node, factor: float) -> Iterator[tuple[Node | None, float]]:
         case Arithmetic(operator="+" | "-" as operator, left=left, right=right):
             yield from _parts(left, factor)
             yield from _parts(right, factor if operator == "+" else -factor)
-        case Arithmetic(operator="*", left=Number(value=value), right=other):
-            yield from _parts(other, factor * value)
-        case Arithmetic(operator="*", left=other, right=Number(value=value)):
-            yield from _parts(other, factor * value)
-        case Arithmetic(operator="/", left=other, right=Number(value=value)) if value:
-            yield from _parts(other, factor / value)
+        case Arithmetic(operator="*", left=left, right=right):
+            for one, by in _parts(left, factor):
+                yield from (_product(one, other, by * more) for other, more in _parts(right, 1.0))
+        case Arithmetic(operator="/", left=left, right=right):
+            yield from (_quotient(part, right, by) for part, by in _parts(left, factor))
         case _:
             yield node, factor
+
+
+def _product(one: Node | None, other: Node | None, factor: float) -> tuple[Node | None, float]:
+    if one is None or other is None:
+        return one or other, factor
+    first, second = sorted((one, other), key=text_of)
+    return Arithmetic("*", first, second), factor
+
+
+def _quotient(part: Node | None, by: Node, factor: float) -> tuple[Node | None, float]:
+    divisor = list(_parts(by, 1.0))
+    if all(name is None for name, _ in divisor) and (number := sum(value for _, value in divisor)):
+        return part, factor / number
+    return (None, factor) if part == by else (Arithmetic("/", part or Number(1.0), by), factor)
 
 
 def _sum_text(subject: Sum) -> str:
@@ -192,20 +201,21 @@ def _sum_text(subject: Sum) -> str:
     for index, (part, factor) in enumerate(subject):
         size = "" if abs(factor) == 1.0 else f"{abs(factor):g} * "
         sign = "- " if factor < 0 else "+ " if index else ""
-        words.append(f"{sign}{size}{_text(part)}")
+        words.append(f"{sign}{size}{text_of(part)}")
     return " ".join(words)
 
 
-def _text(node: Node) -> str:
+def text_of(node: Node) -> str:
+    """A part of a sum as one would write it."""
     match node:
         case Number(value=value):
             return f"{value:g}"
         case Name():
             return node.key
         case Negative(operand=operand):
-            return f"-{_text(operand)}"
+            return f"-{text_of(operand)}"
         case Arithmetic():
-            return f"({_text(node.left)} {node.operator} {_text(node.right)})"
+            return f"({text_of(node.left)} {node.operator} {text_of(node.right)})"
         case Call():
-            return f"{node.function}({', '.join(_text(argument) for argument in node.arguments)})"
+            return f"{node.function}({', '.join(text_of(argument) for argument in node.arguments)})"
     raise TypeError(f"{type(node).__name__} is no part of a sum")

@@ -5,22 +5,26 @@ Problems keep a file from loading. Warnings (unused names, strategies that are s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from indicators.catalog import Unit
+from indicators.candle import Timeframe
 from rules.conditions import Conditions
 from rules.definition import Definition, StrategyDefinition
-from rules.intervals import ANYTHING, NOT_NEGATIVE, Interval, TooComplex, describe, implies, possible
+from rules.domains import domains
+from rules.intervals import TooComplex, describe, implies, possible, single_bound, text_of
 from rules.outline import KeyPath, dotted, slots
+from rules.reach import Interval, reach
 from rules.regime import RegimeRule
+from rules.sides import wrong_sides
 from rules.strategy import SideRules
 from rules.symbol_rules import SymbolRules, compile_rules, entry_feature
-from rules.syntax import ExpressionError, Name, Node, Or, names_in, parse
+from rules.syntax import Comparison, ExpressionError, Node, names_in, parse, walk
 from rules.yaml_source import Problem, Source
 
-_INDEX = Interval(0.0, 100.0)
+_TIMEFRAME_AT_END = re.compile(r"_([0-9]+[mhd])$")
 _PORTION_TOLERANCE = 1e-9
 _TOO_COMPLEX = "the conditions have too many alternatives to be checked: use fewer 'or' and 'any'"
 
@@ -60,12 +64,24 @@ def _findings(definition: Definition) -> Iterator[Finding]:
         yield from _portions(name, strategy)
         yield from _break_even(name, strategy)
     rules = compile_rules(definition)
+    yield from _misnamed(rules)
     checking = _Logic(rules)
     yield from checking.regimes(definition.regimes.exclusive)
     yield from checking.strategies()
+    yield from (Finding(path, message) for path, message in wrong_sides(rules, checking.domain))
     for name, compiled in rules.strategies.items():
         for side in compiled.sides:
             yield from _reward(("strategies", name, side.side.lower()), side, compiled.reward_risk_min)
+
+
+def _misnamed(rules: SymbolRules) -> Iterator[Finding]:
+    """A name that ends with a timeframe is read as one, in every expression that uses it."""
+    known = {timeframe.value for timeframe in Timeframe}
+    for name, feature in rules.features.items():
+        said = _TIMEFRAME_AT_END.search(name)
+        if said and said[1] in known and said[1] != feature.timeframe:
+            message = f"{name} is measured on {feature.timeframe}: name it after that, or measure it on {said[1]}"
+            yield Finding(("features", name, "timeframe"), message)
 
 
 # --- plain arithmetic -------------------------------------------------------------------------------
@@ -132,13 +148,15 @@ class _Logic:
 
     def __init__(self, rules: SymbolRules) -> None:
         self._rules = rules
+        self.domain = domains(rules.features)
 
     def regimes(self, exclusive: Sequence[str]) -> Iterator[Finding]:
         rules = self._rules.classifier.rules
         for rule in rules:
             path: KeyPath = ("regimes", rule.regime.value)
+            yield from self._ramps((*path, "confidence"), rule)
             for part, conditions in (("enter", rule.enter), ("stay", rule.stay)):
-                yield from self._proved((*path, part), self._contradiction((*path, part), conditions))
+                yield from self._judged((*path, part), conditions)
             yield from self._proved((*path, "stay"), self._tighter_stay((*path, "stay"), rule))
         named = {rule.regime.value: rule for rule in rules}
         for first, second in combinations(exclusive, 2):
@@ -151,13 +169,35 @@ class _Logic:
                 path: KeyPath = ("strategies", name, side.side.lower())
                 for part, conditions in (("setup", side.setup), ("accept", side.accept), ("exit_when", side.exit_when)):
                     if conditions is not None:
-                        yield from self._proved((*path, part), self._contradiction((*path, part), conditions))
+                        yield from self._judged((*path, part), conditions)
 
     def always_true(self, node: Node) -> bool:
         try:
-            return implies([], node, self._domain)
+            return implies([], node, self.domain)
         except TooComplex:
             return False
+
+    def _judged(self, path: KeyPath, conditions: Conditions) -> Iterator[Finding]:
+        """Conditions that nothing can meet, and of the others those with a value that nothing can have."""
+        never = list(self._proved(path, self._contradiction(path, conditions)))
+        yield from never
+        told = {finding.path for finding in never}
+        yield from (finding for finding in self._outside(path, conditions) if finding.path not in told)
+
+    def _outside(self, path: KeyPath, conditions: Conditions) -> Iterator[Finding]:
+        for index, node in enumerate(conditions.nodes):
+            comparisons = [part for part in walk(node) if isinstance(part, Comparison)]
+            for measured, value in filter(None, map(single_bound, comparisons)):
+                message = _outside(measured, value, reach(measured, self.domain))
+                if message:
+                    yield Finding((*path, index), message)
+
+    def _ramps(self, path: KeyPath, rule: RegimeRule) -> Iterator[Finding]:
+        for index, ramp in enumerate(rule.ramps):
+            for end, value in (("zero_at", ramp.zero_at), ("full_at", ramp.full_at)):
+                message = _outside(ramp.node, value, reach(ramp.node, self.domain))
+                if message:
+                    yield Finding((*path, index, end), message)
 
     def _proved(self, path: KeyPath, findings: Iterator[Finding]) -> Iterator[Finding]:
         """The findings, or the one that the conditions are too many to be looked through."""
@@ -167,18 +207,18 @@ class _Logic:
             yield Finding(path, _TOO_COMPLEX, at_key=True)
 
     def _contradiction(self, path: KeyPath, conditions: Conditions) -> Iterator[Finding]:
-        nodes = _nodes(conditions)
-        if possible(nodes, self._domain) is not None:
+        nodes = conditions.nodes
+        if possible(nodes, self.domain) is not None:
             return
-        alone = [index for index, node in enumerate(nodes) if possible([node], self._domain) is None]
+        alone = [index for index, node in enumerate(nodes) if possible([node], self.domain) is None]
         for index in alone:
             yield Finding((*path, index), "this can never hold, so nothing will ever come of it")
         if not alone:
             yield Finding(path, "these can never hold together, so nothing will ever come of it", at_key=True)
 
     def _tighter_stay(self, path: KeyPath, rule: RegimeRule) -> Iterator[Finding]:
-        for index, node in enumerate(_nodes(rule.stay)):
-            if not implies(_nodes(rule.enter), node, self._domain):
+        for index, node in enumerate(rule.stay.nodes):
+            if not implies(rule.enter.nodes, node, self.domain):
                 message = (
                     f"{rule.regime} can be entered while this does not hold, so it would be left at once: "
                     f"stay must not ask for more than enter"
@@ -186,7 +226,7 @@ class _Logic:
                 yield Finding((*path, index), message)
 
     def _overlap(self, path: KeyPath, first: RegimeRule, second: RegimeRule) -> Iterator[Finding]:
-        witness = possible([*_nodes(first.enter), *_nodes(second.enter)], self._domain)
+        witness = possible([*first.enter.nodes, *second.enter.nodes], self.domain)
         if witness is not None:
             message = (
                 f"{first.regime} and {second.regime} are declared exclusive, but their thresholds overlap: "
@@ -194,21 +234,12 @@ class _Logic:
             )
             yield Finding(path, message, at_key=True)
 
-    def _domain(self, node: Node) -> Interval:
-        if not isinstance(node, Name):
-            return ANYTHING
-        feature = self._rules.features.get(node.name)
-        if feature is None or feature.unit in (Unit.PERCENT, Unit.RATIO):
-            return ANYTHING if feature is not None else NOT_NEGATIVE  # entry, stop, risk, candles_held
-        return _INDEX if feature.unit is Unit.INDEX else NOT_NEGATIVE
 
-
-def _nodes(conditions: Conditions) -> list[Node]:
-    """One node for each entry of a list of conditions."""
-    return [
-        group[0].node if len(group) == 1 else Or(tuple(condition.node for condition in group))
-        for group in conditions.groups
-    ]
+def _outside(measured: Node, value: float, domain: Interval) -> str:
+    """What to say of a value that lies beyond all that is measured there; nothing where it may be meant."""
+    if domain.lower <= value <= domain.upper:
+        return ""
+    return f"{text_of(measured)} is {domain} whatever the market does, so {value:g} cannot be meant"
 
 
 # --- warnings ---------------------------------------------------------------------------------------
@@ -255,6 +286,6 @@ def _always_true(definition: Definition) -> Iterator[Finding]:
             base: KeyPath = ("strategies", name, side.side.lower())
             lists += [((*base, part), getattr(side, part)) for part in ("setup", "accept", "exit_when")]
     for path, conditions in lists:
-        for index, node in enumerate(_nodes(conditions) if conditions else []):
+        for index, node in enumerate(conditions.nodes if conditions else []):
             if logic.always_true(node):
                 yield Finding((*path, index), "this always holds, so it decides nothing")

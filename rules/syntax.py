@@ -11,7 +11,7 @@ import ast
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 LENGTH_MAX = 400  # characters; the longest condition shipped has 70
@@ -137,19 +137,24 @@ def names_in(node: Node) -> list[Name]:
 
 def fill(node: Node, values: Mapping[str, Node]) -> Node:
     """The tree with some names replaced by what they stand for: thresholds by numbers, choices by expressions."""
+    return rewritten(node, lambda name: values.get(name.name, name))
+
+
+def rewritten(node: Node, change: Callable[[Name], Node]) -> Node:
+    """The tree with each name replaced by what ``change`` makes of it."""
     match node:
         case Name():
-            return values.get(node.name, node)
+            return change(node)
         case Number():
             return node
         case Negative(operand=operand) | Not(operand=operand):
-            return replace(node, operand=fill(operand, values))
+            return replace(node, operand=rewritten(operand, change))
         case Arithmetic(left=left, right=right) | Comparison(left=left, right=right):
-            return replace(node, left=fill(left, values), right=fill(right, values))
+            return replace(node, left=rewritten(left, change), right=rewritten(right, change))
         case Call(arguments=parts):
-            return replace(node, arguments=tuple(fill(part, values) for part in parts))
+            return replace(node, arguments=tuple(rewritten(part, change) for part in parts))
         case And(operands=parts) | Or(operands=parts):
-            return replace(node, operands=tuple(fill(part, values) for part in parts))
+            return replace(node, operands=tuple(rewritten(part, change) for part in parts))
 
 
 def parse(text: str) -> Node:

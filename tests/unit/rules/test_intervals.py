@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.intervals import ANYTHING, NOT_NEGATIVE, Interval, TooComplex, describe, implies, possible
+from rules.intervals import TooComplex, describe, implies, possible
+from rules.reach import ANYTHING, NOT_NEGATIVE, Interval
 from rules.scalar import logical
 from rules.syntax import And, Comparison, Name, Node, Not, Number, Or, parse
 from rules.truth import Truth
