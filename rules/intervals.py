@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from rules.reach import Domain, Interval, cases, reach
+from rules.reach import Domain, Interval, cases, cases_in, reach
 from rules.syntax import And, Arithmetic, Call, Comparison, Name, Negative, Node, Not, Number, Or
 
 ALTERNATIVES_MAX = 4096
-CASES_MAX = 64
+CASES_MAX = 16
 """Of one comparison; with more of them it is looked at only as it stands."""
 ROUNDING = 1e-12
 """What is left of sums that cancel out, as 0.1 + 0.2 - 0.3."""
@@ -47,10 +47,13 @@ Witness = Mapping[Sum, Interval]
 
 def possible(conditions: Sequence[Node], domain: Domain) -> Witness | None:
     """One way in which all conditions may hold, or None if that is impossible. Raises TooComplex."""
+    reached: dict[Sum, Interval] = {}
     for alternative in _alternatives(And(tuple(conditions)), wanted=True):
         intervals: dict[Sum, Interval] = {}
         for fact in alternative:
-            start = intervals.get(fact.subject) or _reach_of(fact.subject, domain)
+            if fact.subject not in reached:
+                reached[fact.subject] = _reach_of(fact.subject, domain)
+            start = intervals.get(fact.subject) or reached[fact.subject]
             intervals[fact.subject] = start.meet(fact.interval)
             if intervals[fact.subject].is_empty:
                 break
@@ -106,9 +109,9 @@ def _alternatives(node: Node, *, wanted: bool) -> list[Alternative]:
 def _compared(left: Node, operator: str, right: Node) -> list[Alternative]:
     """The comparison as it stands, and with it each way in which its min, max and abs may come out."""
     whole = _fact(left, operator, right)
-    ways = list(product(cases(left), cases(right)))
-    if not 1 < len(ways) <= CASES_MAX:
+    if not 1 < cases_in(left) * cases_in(right) <= CASES_MAX:
         return [(whole,)]
+    ways = product(cases(left), cases(right))
     found: list[Alternative] = []
     for (one, over_one), (other, over_other) in ways:
         sides = (_fact(part.left, part.operator, part.right) for part in (*over_one, *over_other))

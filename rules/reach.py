@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
+from math import prod
 
-from rules.syntax import Arithmetic, Call, Comparison, Name, Negative, Node, Number
+from rules.syntax import Arithmetic, Call, Comparison, Name, Negative, Node, Number, walk
 
 Domain = Callable[[Node], "Interval"]
 End = tuple[float, bool]
@@ -121,6 +122,12 @@ def cases(node: Node) -> list[Case]:
         case Call(function=function, arguments=arguments):
             return list(_of_several(function, arguments))
     return [(node, ())]
+
+
+def cases_in(node: Node) -> int:
+    """How many ``cases`` there would be."""
+    calls = (part for part in walk(node) if isinstance(part, Call))
+    return prod(2 if call.function == "abs" else len(call.arguments) for call in calls)
 
 
 def _of_several(function: str, arguments: tuple[Node, ...]) -> Iterator[Case]:
