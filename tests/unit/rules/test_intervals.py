@@ -118,7 +118,7 @@ def test_intervals_read_as_one_would_say_them(interval: Interval, text: str) -> 
 
 
 def test_many_cases_of_one_comparison_are_looked_at_only_as_they_stand() -> None:
-    assert is_possible(" + ".join(["abs(a)"] * 40) + " > 1")
+    assert is_possible(" + ".join(["abs(a)"] * 12) + " > 1")
 
 
 def test_gives_up_on_too_many_alternatives() -> None:
