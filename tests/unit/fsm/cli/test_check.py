@@ -191,6 +191,7 @@ def test_a_timeframe_that_no_rule_reads_is_a_warning(fsm, project) -> None:
     text = (project / "rules.yaml").read_text("utf-8")
     for line in re.findall(r"(?m)^.*timeframe: 1d.*\n", text):
         text = text.replace(line, line.replace("timeframe: 1d", "timeframe: 4h"))
+    text = re.sub(r"\b(\w+)_1d\b", r"\1_slow", text)
     (project / "rules.yaml").write_text(text, "utf-8")
     ended = fsm("check")
     assert ended.code == 0
