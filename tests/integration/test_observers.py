@@ -154,7 +154,7 @@ def _free_port() -> int:
 def test_a_trade_is_covered_and_ends_whatever_becomes_of_those_who_watch_it(
     tmp_path: Path, stdout: str, stderr: str
 ) -> None:
-    write_market(tmp_path, [jump(BTC), *quiet(TOP, 2), (TOP, TOP, LOW, LOW), *quiet(LOW, 6)])
+    write_market(tmp_path, [jump(BTC), *quiet(TOP, 2), (TOP, TOP, LOW, TOP), *quiet(TOP, 6)])
     (tmp_path / "config.yaml").write_text(CONFIG)
     (tmp_path / "rules.yaml").write_text(RULES)
     port = _free_port()
