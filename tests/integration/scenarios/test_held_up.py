@@ -18,7 +18,7 @@ BAN = Pause(cause="HTTP 418 banned", left_s=115.0, banned=True)
 
 def _told(r: Rehearsal) -> list[str]:
     with open_store(r.db, mode="read") as store:
-        return [row.text for row in queries.alerts(store) if "NO STOP" in row.text]
+        return [row.text for row in queries.alerts(store) if "Close by hand" in row.text]
 
 
 @pytest.mark.parametrize("pause", [BAN, None], ids=["banned", "no pause"])

@@ -1,7 +1,7 @@
 """Whatever the OpenAPI document allows or forbids is asked of a real window: no 5xx, every answer fits the document.
 
-schemathesis makes the requests, the wrong ones included. Each call gets a window of its own, because logins that fail
-close a window for a minute.
+schemathesis makes the requests, the wrong ones included. It tries more wrong tokens than a person would,
+and wants each of them refused as one: the window's patience is longer here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from store.database import open_store
 from tests.integration.web.chromium import TOKEN
 from tests.integration.web.conftest import copied
 from tests.integration.web.show import TO_MS, Show
+from web import throttle
 from web.app import create_app
 from web.endpoint import MS_MAX
 from web.openapi import document
@@ -47,7 +48,9 @@ def traded(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def window(traded: Path) -> Iterator[str]:
+def window(traded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(throttle, "FAILURES_MAX", 10_000)
+    monkeypatch.setattr(throttle, "ALL_FAILURES_MAX", 10_000)
     with WebServer(create_app(traded, token=TOKEN), host="127.0.0.1", port=0, token=TOKEN) as server:
         yield server.url
 
