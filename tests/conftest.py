@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -64,3 +65,12 @@ def _outside_only_for_testnet(request: pytest.FixtureRequest) -> Iterator[None]:
     _outside_allowed = request.node.get_closest_marker("testnet") is not None
     yield
     _outside_allowed = False
+
+
+@pytest.fixture(autouse=True)
+def _loud_client() -> Iterator[None]:
+    """Proofs quieten the client's log for their process; whoever is tested after them in it hears it again."""
+    log = logging.getLogger("exchange")
+    level = log.level
+    yield
+    log.setLevel(level)
