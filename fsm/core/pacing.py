@@ -12,7 +12,7 @@ from fsm.core.states import Trigger
 
 RETRIES = (Trigger.REPROTECT, Trigger.SWEEP)
 PAUSE_FIRST_MS = 500
-PAUSE_NAKED_MS = 400
+PAUSE_NAKED_MS = 450
 """While a position has no stop it is tried every half second: a look half a second later must not come too early."""
 
 PAUSE_OPEN_MS_MAX = 4_000
