@@ -12,7 +12,7 @@ from fsm.lab.variants import VARIANTS, broken
 from tests.unit.fsm.core.test_any_exchange import NobodyInterferes
 
 UNSHRUNK = settings(
-    max_examples=120, stateful_step_count=50, phases=[Phase.generate], print_blob=False, derandomize=True
+    max_examples=600, stateful_step_count=50, phases=[Phase.generate], print_blob=False, derandomize=True
 )
 
 

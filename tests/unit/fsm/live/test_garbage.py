@@ -25,7 +25,7 @@ def test_what_a_start_leaves_is_set_aside_once_it_has_started_and_again_each_day
         assert aside >= len(history)
         assert gc.get_threshold() == usual
         later = [[number] for number in range(10_000)]
-        assert gc.get_freeze_count() == aside
+        assert gc.get_freeze_count() <= aside, "what is made later is not, until then; what was may end meanwhile"
         await asyncio.sleep(AGAIN_S + 1)
         assert gc.get_freeze_count() >= aside + len(later)
         beside.cancel()
