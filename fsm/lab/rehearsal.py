@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import localcontext
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,7 @@ from exchange.sim.symbols import shipped_brackets, shipped_filters
 from exchange.sim.venue import Venue
 from exchange.types import Bracket, Confirmed
 from fsm.config import Config
+from fsm.core.arithmetic import MONEY
 from fsm.core.move import Step
 from fsm.live.assembly import assemble
 from fsm.live.clock import Clock, DrivenClock
@@ -98,7 +100,8 @@ class Rehearsal:
             finally:
                 await self.kill()
 
-        return run_virtually(play())
+        with localcontext(MONEY):
+            return run_virtually(play())
 
     @property
     def faults(self) -> Faults:

@@ -60,7 +60,7 @@ def test_hosts_and_database_change_and_nothing_else(project: Path) -> None:
         assert (found.api_key.reveal(), found.api_secret.reveal()) == (KEY, KEY[::-1])
 
 
-def test_what_the_command_line_shows_differs_in_the_name_and_the_database(project: Path) -> None:
+def test_what_the_command_line_shows_differs_in_the_name_the_addresses_and_the_database(project: Path) -> None:
     shown = []
     for network in NETWORKS:
         switched(project, network)
@@ -71,4 +71,8 @@ def test_what_the_command_line_shows_differs_in_the_name_and_the_database(projec
     assert (testnet.pop("database"), mainnet.pop("database")) == ("var/testnet.sqlite", "var/mainnet.sqlite")
     names = (testnet["environment"].pop("binance_env"), mainnet["environment"].pop("binance_env"))
     assert names == NETWORKS
+    addresses = tuple(found["environment"].pop("rest_url") for found in shown)
+    assert addresses == ("https://demo-fapi.binance.com", "https://fapi.binance.com")
+    streams = tuple(tuple(found["environment"].pop("stream_urls")) for found in shown)
+    assert streams[0] != streams[1]
     assert testnet == mainnet
