@@ -53,6 +53,11 @@ class Desk:
             except FileNotFoundError:
                 self._store = None
                 raise DatabaseMissing(f"there is no database at {self.path}", "start the bot once") from None
+            except OSError as error:
+                self._store = None
+                raise DatabaseMissing(
+                    f"{self.path} cannot be reached: {error.strerror}", "look at its folder"
+                ) from None
             file = (found.st_dev, found.st_ino)
             if self._store is None or file != self._file:
                 # A store that is replaced stays open for those who are reading it, and goes with the last of them.

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
 import msgspec
+import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -26,6 +28,8 @@ from web import documents
 from web.desk import Desk
 from web.errors import ApiError
 from web.routes.journal import TransitionView
+
+_log = structlog.get_logger("web")
 
 LISTENERS_MAX = 32
 """Open streams: a few screens of one operator. Each holds a connection and nothing else."""
@@ -159,10 +163,16 @@ class Watch:
             await asyncio.sleep(POLL_S)
 
     def _version(self) -> tuple[int, int] | None:
+        """None while the database cannot be asked. Whatever fails here must not end the watching: nobody would see it,
+        and every open page would stand still (R72)."""
         try:
             store = self._desk.store()
             return id(store), store.data_version()
         except StoreError:
+            return None
+        except Exception as error:
+            with suppress(OSError):  # a full disk behind the log
+                _log.error("watch failed", error=f"{type(error).__name__}: {error}")
             return None
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from exchange.sim.server.launch import launched
 from fsm.bootstrap import Run, run_daemon
+from fsm.cli.inputs import Inputs
+from fsm.cli.window import Window
 from fsm.config import load_config
 from fsm.lab.small_market import RULES, jump
 from fsm.live.fence import Fence, name_of
@@ -45,6 +48,7 @@ LASTING = {
     "symboldesk",
     "troubles",
     "userstream",
+    "window",
 }
 """What goes on for ever. What is done once, such as the verification of the journal, is begun again until it is."""
 
@@ -92,7 +96,11 @@ def test_each_task_that_fails_is_begun_again_counted_and_told(tmp_path: Path, mo
     write_market(tmp_path, [jump(60_000.0)])
     (tmp_path / "config.yaml").write_text(CONFIG)
     (tmp_path / "rules.yaml").write_text(RULES)
-    with launched("--data", str(tmp_path), "--start", str(NOON_MS), "--speed", "1") as sim, messenger_server() as chat:
+    with (
+        launched("--data", str(tmp_path), "--start", str(NOON_MS), "--speed", "1") as sim,
+        messenger_server() as chat,
+        ExitStack() as windows,
+    ):
         given = {
             "BINANCE_ENV": "sim",
             "SIM_REST_URL": sim.rest,
@@ -103,15 +111,18 @@ def test_each_task_that_fails_is_begun_again_counted_and_told(tmp_path: Path, mo
             "TG_CHAT_ID": CHAT,
             "TG_BASE_URL": chat.url,
         }
+        inputs = Inputs(load_config(tmp_path / "config.yaml", None, given), load_rules(tmp_path / "rules.yaml"), ())
+        window = Window(windows, inputs, db, 0, is_told=False)
         run_daemon(
             Run(
-                config=load_config(tmp_path / "config.yaml", None, given),
-                rules=load_rules(tmp_path / "rules.yaml"),
+                config=inputs.config,
+                rules=inputs.rules,
                 db=db,
                 on_step=lambda step: None,
                 config_path=tmp_path / "config.yaml",
                 rules_path=tmp_path / "rules.yaml",
-                further=(until_all_are_back,),
+                on_ready=lambda network, address, blocked: window.may_open.set(),
+                further=(until_all_are_back, window.run),
             )
         )
         assert any(

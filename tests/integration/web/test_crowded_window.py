@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from web.desk import WAITING_MAX
 from web.doorway import CONNECTIONS_MAX, FIRST_S, HEAD_S, WAITING_OF_ADDRESS_MAX
 from web.events import LISTENERS_MAX
 from web.server import CannotServe, WebServer, check_binding
+from web.throttle import ALL_FAILURES_MAX
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "a-token-that-nobody-guesses-7Q"
@@ -44,9 +45,9 @@ def server(journal: Path, tmp_path: Path) -> Iterator[WebServer]:
 
 
 @contextmanager
-def connected(server: WebServer, *sent: bytes) -> Iterator[socket.socket]:
+def connected(server: WebServer, *sent: bytes, source: str = "127.0.0.1") -> Iterator[socket.socket]:
     host, _, port = server.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S, source_address=(source, 0)) as connection:
         for part in sent:
             connection.sendall(part)
         yield connection
@@ -187,6 +188,66 @@ class TestMany:
             callers.end()
         assert status_of(answer) == 202
         assert taken_s < 1.0
+
+
+class Guessers:
+    """Callers with wrong tokens who never rest, each request from another address of this machine's 127.0.0.0/8 and
+    as if a proxy spoke for yet another one."""
+
+    def __init__(self, server: WebServer, count: int) -> None:
+        self._server = server
+        self._counts: Counter[int] = Counter()
+        self._told = threading.Condition()
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._guess, args=(number,)) for number in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _guess(self, number: int) -> None:
+        tries = 0
+        while not self._is_over.is_set():
+            tries += 1
+            head = f"POST /api/bot/flatten HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.{tries % 250}\r\n"
+            wrong = f"{head}X-Dashboard-Token: {TOKEN[:-4]}{tries % 10_000:04}\r\nContent-Length: 2\r\n"
+            source = f"127.0.{number}.{2 + tries % 20}"
+            with connected(self._server, f"{wrong}Connection: close\r\n\r\n{{}}".encode(), source=source) as asking:
+                answer = everything(asking)
+            with self._told:
+                self._counts[status_of(answer) if answer else 503] += 1
+                self._told.notify_all()
+
+    def until(self, holds: Callable[[Counter[int]], bool]) -> None:
+        with self._told:
+            assert self._told.wait_for(lambda: holds(self._counts), PATIENCE_S), self._counts
+
+    def end(self) -> Counter[int]:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+        return self._counts
+
+
+class TestGuessing:
+    def test_the_right_token_is_answered_within_a_second_while_wrong_ones_come_from_everywhere(
+        self, server: WebServer
+    ) -> None:
+        """As fast as twelve guessers can, from 240 addresses, each request in another name's place."""
+        guessers = Guessers(server, 12)
+        taken: list[float] = []
+        answers: list[int] = []
+        try:
+            guessers.until(lambda counts: counts[429] > 300)
+            for request in (FLATTEN, READ, FLATTEN, READ, FLATTEN):
+                began = time.monotonic()
+                with connected(server, request) as operator:
+                    answers.append(status_of(everything(operator)))
+                taken.append(time.monotonic() - began)
+        finally:
+            counts = guessers.end()
+        assert set(counts) <= {401, 429, 503}, "no guesser got in"
+        assert counts[401] <= ALL_FAILURES_MAX, "wrong ones are slowed, however many addresses they have"
+        assert answers == [202, 200, 202, 200, 202]
+        assert max(taken) < 1.0
 
 
 class TestEnd:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from store import queries
+from store.database import Store
+from store.errors import DatabaseMissing
 from store.inbox import Inbox
-from web.events import BEHIND_MAX, PAGE, Position, news
+from web.desk import Desk
+from web.events import BEHIND_MAX, PAGE, Position, Watch, news
 
 TO_MS = 1_733_011_200_000
 
@@ -72,3 +77,41 @@ def test_an_event_is_one_line_of_data_whatever_was_written(daemon: Any) -> None:
     (event,) = news(daemon.store, position)[0]
     assert event.count(b"\n") == 4
     assert len([line for line in event.split(b"\n") if line.startswith(b"event:")]) == 1
+
+
+class FailsOnce(Desk):
+    """A desk whose first question fails in a way that nobody foresaw."""
+
+    failures = 0
+
+    def store(self) -> Store:
+        if not self.failures:
+            self.failures = 1
+            raise RuntimeError("a fault of ours")
+        return super().store()
+
+
+def test_r72_a_watch_that_failed_goes_on_watching(daemon: Any) -> None:
+    """It was a bare task: after one failure every open page stood still until all of them had left."""
+    desk = FailsOnce(daemon.store.path)
+
+    async def listen() -> None:
+        watch = Watch(desk)
+        with watch.take_place():
+            await asyncio.wait_for(watch.next_commit.wait(), 10)
+            again = watch.next_commit
+            daemon.alert("look here")
+            await asyncio.wait_for(again.wait(), 10)
+        watch.close()
+
+    asyncio.run(listen())
+    desk.close()
+    assert desk.failures == 1
+
+
+def test_a_folder_that_is_no_folder_any_more_is_a_missing_database(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("not a folder")
+    desk = Desk(tmp_path / "var" / "sim.sqlite")
+    with pytest.raises(DatabaseMissing, match="cannot be reached: Not a directory"):
+        desk.store()
+    desk.close()
