@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from fsm.lab.crashsweep.sweep import Report
 
 STORIES_SHOWN = 5
-DOUBLES_DEFAULT = 200
+DOUBLES_DEFAULT, SINGLES_FOR_ONE = 200, 5
+"""So many deaths are followed by another where every single one is played; of a sample, one for so many."""
+
 FROM_MS = int(datetime(2024, 9, 1, 0, 30, tzinfo=UTC).timestamp() * 1000)
 """The shipped candles begin in January 2024; the slowest indicators have warmed up by the end of July."""
 
@@ -31,18 +33,26 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     scripts: tuple[str, ...]
     where: str
     sample: int | None
-    doubles: int
+    doubles: int | None
     seed: int
     case: str | None
     variant: str | None
     client: str
+
+    def doubles_played(self) -> int:
+        """A small sample stays small."""
+        if self.doubles is not None:
+            return self.doubles
+        return DOUBLES_DEFAULT if self.sample is None else min(DOUBLES_DEFAULT, self.sample // SINGLES_FOR_ONE)
 
 
 @command()
 @click.option("--script", "scripts", multiple=True, metavar="NAME", help="only this script; may be repeated")
 @click.option("--where", default="", metavar="TEXT", help="only deaths at calls with this in their name")
 @click.option("--sample", type=click.IntRange(1), help="so many of the single deaths, chosen by seed (default: all)")
-@click.option("--doubles", type=click.IntRange(0), default=DOUBLES_DEFAULT, help="deaths followed by another (200)")
+@click.option(
+    "--doubles", type=click.IntRange(0), help="deaths followed by another (default: 200, of a sample a fifth of it)"
+)
 @click.option("--seed", type=click.IntRange(0), default=1, help="chooses samples, double deaths and kills")
 @click.option("--case", metavar="CASE", help="play only this case, as a violation names it")
 @click.option("--variant", metavar="NAME", help="sweep this deliberately broken bot instead")
@@ -112,7 +122,7 @@ def _swept(wanted: Wanted) -> Report:
                 scripts=wanted.scripts or tuple(SCRIPTS),
                 where=wanted.where,
                 sample=wanted.sample,
-                doubles=wanted.doubles,
+                doubles=wanted.doubles_played(),
                 seed=wanted.seed,
                 client=wanted.client,
                 on_progress=on_progress,
@@ -144,7 +154,9 @@ def _write_page(page: Path, report: Report, wanted: Wanted) -> None:
     from fsm.lab.proofs_overview import write_overview
 
     sample = "" if wanted.sample is None else f" --sample {wanted.sample}"
-    write_page(page, report, f"python -m fsm crashsweep{sample} --doubles {wanted.doubles} --seed {wanted.seed}")
+    write_page(
+        page, report, f"python -m fsm crashsweep{sample} --doubles {wanted.doubles_played()} --seed {wanted.seed}"
+    )
     write_overview(page)
 
 
@@ -171,6 +183,7 @@ def _print(report: Report) -> None:
             ("cases with a missed entry", f"{report.missed_entries:,}"),
             ("seed", report.seed),
             ("seconds", f"{report.seconds:.1f}"),
+            ("processor time of a case", f"{report.cpu_seconds / max(report.cases, 1):.2f} s"),
             ("violations", len(report.violations)),
         )
     )

@@ -24,9 +24,10 @@ class TestTheBot:
         assert report.deaths >= 8
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("client", ["port", "real"])
     @pytest.mark.parametrize("script", SCRIPTS)
-    def test_survives_every_single_death_and_many_double_ones(self, script: str) -> None:
-        report = sweep(scripts=(script,), doubles=60, seed=1)
+    def test_survives_every_single_death_and_many_double_ones(self, script: str, client: str) -> None:
+        report = sweep(scripts=(script,), doubles=60, seed=1, client=client)
         assert told(report) == []
         assert report.cases >= report.possible
 
