@@ -20,8 +20,11 @@ _IS_POSTED = "SELECT 1 FROM commands WHERE state IN ('posted', 'taken') AND stat
 
 _TAKE = "UPDATE commands SET state = 'taken', taken_ms = ? WHERE id = ? AND state = 'posted'"
 
+CANCELLED = "CANCELLED"
+"""The guard of a command that its operator has withdrawn."""
+
 _CANCEL = (
-    "UPDATE commands SET state = 'refused', guard = 'CANCELLED', finished_ms = ?, detail = 'withdrawn by the operator'"
+    "UPDATE commands SET state = 'refused', guard = ?, finished_ms = ?, detail = 'withdrawn by the operator'"
     " WHERE id = ? AND state = 'posted'"
 )
 
@@ -45,7 +48,7 @@ class Inbox:
     def cancel(self, command_id: int, at_ms: int) -> bool:
         """Withdraw a command that no bot has taken yet; False when there is none such."""
         with self._store.transaction() as connection:
-            connection.execute(_CANCEL, (at_ms, command_id))
+            connection.execute(_CANCEL, (CANCELLED, at_ms, command_id))
             return bool(connection.changes())
 
     def take(self, at_ms: int) -> list[CommandRow]:

@@ -44,7 +44,7 @@ def list_commands(limit: int) -> None:
 def cancel(number: int) -> None:
     """Withdraw command ID, while no bot has taken it."""
     from store.database import open_store
-    from store.inbox import Inbox
+    from store.inbox import CANCELLED, Inbox
 
     options = current()
     with open_store(options.database_path(), mode="post") as store:
@@ -54,8 +54,9 @@ def cancel(number: int) -> None:
     if found is None:
         raise CommandError(f"there is no command {number}", "`commands list` shows those there are", code="NO_COMMAND")
     if not done:
+        how = "withdrawn already" if found.guard == CANCELLED else f"taken already: {found.state}"
         raise CommandError(
-            f"command {number} ({found.kind} of {found.symbol or 'all symbols'}) was taken already: {found.state}",
+            f"command {number} ({found.kind} of {found.symbol or 'all symbols'}) was {how}",
             "`commands list` says what became of it",
             exits=Exit.REFUSED,
             code="TAKEN",

@@ -23,11 +23,11 @@ CONFIG = f"version: 1\nsymbols: {{{SYMBOL}: {{enabled: true}}}}\n"
 Story = Callable[[RealBot], Awaitable[None]]
 
 
-def tell(folder: Path, hours: list[Hour], story: Story) -> None:
+def tell(folder: Path, hours: list[Hour], story: Story, *, config: str = CONFIG) -> None:
     """Play a story with a real bot on a small market of these hours, half an hour before the first of them. What the
     bot keeps is in a folder of its own."""
     write_market(folder, hours)
-    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "config.yaml").write_text(config)
     (folder / "rules.yaml").write_text(RULES)
 
     async def play() -> None:

@@ -193,13 +193,18 @@ class RealBot:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def forget(self) -> None:
+        """Another file has taken the database's place: it is opened again when it is read next."""
+        if self._store is not None:
+            self._store.close()
+        self._store, self._version = None, -1
+
     async def close(self) -> None:
         """End whatever runs; the database stays."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        if self._store is not None:
-            self._store.close()
+        self.forget()
         await self.simulation.aclose()
 
     # --- what it has done ---------------------------------------------------------------------
