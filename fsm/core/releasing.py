@@ -16,8 +16,9 @@ from fsm.core.states import Trigger
 def release(record: SymbolRecord, event: Commanded, setting: Setting) -> Move:
     """What is open here belongs to the user from now on, ours or not. Raises Rejected where nothing is open.
 
-    The entry and the targets are cancelled, the stop only with ``cancel_stop``. Until the position is flat the symbol
-    enters nothing and the position is never adopted.
+    The entry and the targets are cancelled, the stop only with ``cancel_stop``. While it is being moved the bridge
+    between two stops may be all that rests, so that stays too. Until the position is flat the symbol enters nothing and
+    the position is never adopted.
     """
     trade = record.trade
     if trade is not None and (record.state is State.SIGNALLED or trade.first_fill_ms is None):
@@ -56,11 +57,10 @@ def release(record: SymbolRecord, event: Commanded, setting: Setting) -> Move:
 def _cancels(trade: Trade, setting: Setting, *, cancel_stop: bool) -> tuple[Intent, ...]:
     symbol = trade.symbol
     ids = [target.client_id for target in trade.targets if trade.targets_sent and not target.done]
-    if trade.stop is not None and trade.stop_before is not None:
-        ids.append(bridge_id(setting, trade, trade.stop))
     if trade.stop is not None and cancel_stop:
         ids.append(trade.stop.client_id)
-        ids += [] if trade.stop_before is None else [trade.stop_before.client_id]
+        if trade.stop_before is not None:
+            ids += [trade.stop_before.client_id, bridge_id(setting, trade, trade.stop)]
     entry: tuple[Intent, ...] = ()
     if not trade.entry.finished:
         entry = (CancelEntry(symbol=symbol, client_id=trade.entry.client_id),)

@@ -97,13 +97,13 @@ class Daemon:
             )
             for symbol in self.lanes
         }
-        self._fence = Fence(shared.books, alerts, shared.clock)
+        self.fence = Fence(shared.books, alerts, shared.clock)
         self.proof = ProofOfStops(shared, self.say)
         self.route = RouteProof(shared, self.lanes, self.say)
-        self.account = AccountDesk(shared, self.lanes, self._limit_changed, self._fence)
+        self.account = AccountDesk(shared, self.lanes, self._limit_changed, self.fence)
         self.reconciler = Reconciler(shared, self.lanes, self._anomaly)
         self.bookkeeper = Bookkeeper(shared, self._books_differ)
-        self.audit = OwnAudit(shared, self.say, self._fence, verify)
+        self.audit = OwnAudit(shared, self.say, self.fence, verify)
         self.schedule = Schedule(
             shared,
             self.lanes,
@@ -111,10 +111,10 @@ class Daemon:
             self.account,
             on_reading=self._read,
             on_hole=self._hole,
-            fence=self._fence,
+            fence=self.fence,
             data_end_ms=data_end_ms,
         )
-        self.commands = Commands(shared, self.lanes, alerts, self._fence)
+        self.commands = Commands(shared, self.lanes, alerts, self.fence)
         self.started = asyncio.Event()
         self._stop = asyncio.Event()
         self._vain = vain
@@ -129,9 +129,9 @@ class Daemon:
         """Live until stopped or until the data ends. Raises StoreError when nothing can be written any more."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._fence.open(group)
+                self.fence.open(group)
                 for work in self.beside:
-                    self._fence.begin(work)
+                    self.fence.begin(work)
                 tasks = [group.create_task(lane.run(), name=f"lane {lane.symbol}") for lane in self.lanes.values()]
                 tasks.append(group.create_task(self._watch_files(), name="files"))
                 tasks.append(group.create_task(self._live(), name="main"))
@@ -219,11 +219,11 @@ class Daemon:
         )
         proofs = (self.proof.run, self.route.run)
         for work in (*deciding, *proofs, self.shared.symbols.run, self.shared.watch.run):
-            self._fence.begin(work, needs_journal=True)
+            self.fence.begin(work, needs_journal=True)
         for beside in (self._heartbeat, self.troubles.run, *self._background):
-            self._fence.begin(beside)
+            self.fence.begin(beside)
         for once in (self.audit.verify_all, self.audit.compare_later):
-            self._fence.begin(once)
+            self.fence.begin(once)
         await self.schedule.run()
 
     async def _restore(self, market: Market) -> None:
@@ -233,7 +233,7 @@ class Daemon:
         except StoreError:
             raise
         except Exception as error:
-            self._fence.caught("market", error, market.symbol)
+            self.fence.caught("market", error, market.symbol)
             await self.lanes[market.symbol].hold(error)
 
     async def _catch_up(self, market: Market) -> None:
@@ -259,7 +259,7 @@ class Daemon:
             except StoreError:
                 raise
             except Exception as error:
-                self._fence.caught("market", error, symbol)
+                self.fence.caught("market", error, symbol)
                 await self.lanes[symbol].hold(error)
                 return
             await self.shared.clock.sleep(ASK_AGAIN_S)
@@ -300,7 +300,7 @@ class Daemon:
             decided_ms=self.schedule.decided_ms,
             equity_age_ms=shared.freshness.age_ms(),
             failures=self.troubles.total,
-            tasks=self._fence.tended,
+            tasks=self.fence.tended,
             files_looked_ms=self.files_looked_ms(),
             pid=os.getpid(),
             stops={name: seen for name, lane in self.lanes.items() if (seen := lane.looking.stop_seen) is not None},

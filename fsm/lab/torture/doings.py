@@ -94,9 +94,11 @@ class Doings:
             return
 
     def round(self) -> None:
-        """The operator looks in: files are mended, and whatever stands still goes on."""
+        """The operator looks in: files are mended, what was taken over is closed, and whatever stands still goes on."""
         patient = self._patient
         self.write_files()
+        for symbol in list(self._watchman.taken_over):
+            self.hand("close", symbol)
         if patient.daemon is None or not patient.is_alive:
             return
         engine = patient.daemon.shared.engine

@@ -12,6 +12,7 @@ from fsm.lab.replay import ReplayError, replay
 from fsm.lab.torture.invariants import same_records
 from fsm.lab.torture.plan import HOUR_MS, MINUTE_MS
 from fsm.lab.torture.world import World
+from fsm.live.fence import AGAIN_S
 from store import queries
 from store.database import open_store
 from store.verify import verify
@@ -38,6 +39,7 @@ async def come_to_rest(world: World) -> None:
         await world._wait(1.0)
     if not await _rest(world, "after the last fault"):
         return
+    await _tasks_go_on(world)
     world.doings.command("flatten", "")
     if await _rest(world, "after the operator's flatten"):
         await _start_again_at_rest(world)
@@ -50,9 +52,23 @@ def _mend_everything(world: World) -> None:
     world.doings.disk_until_s = float("-inf")
     world.machine.mend()
     world.machine.lies.clear()
+    world.moments.end_all()
+    world.editor.end_all()
+    world.surroundings.mend()
     world.doings.write_files()
     world.kill_switch.clear()
     world.log.append((world.venue.now_ms, "nothing goes wrong any more"))
+
+
+async def _tasks_go_on(world: World) -> None:
+    """The longest pause of the supervisor is waited out while the market stands still."""
+    mines = world.patient.mines
+    for _ in range(int(AGAIN_S[-1]) + 1):
+        if not mines.idle() or not world.patient.is_alive:
+            break
+        await world._wait(1.0)
+    idle = mines.idle()
+    world.watchman.check("TASKS_GO_ON", not idle, f"nothing is heard any more of {', '.join(idle)}")
 
 
 async def _rest(world: World, when: str) -> bool:
@@ -166,7 +182,7 @@ def _check_money(world: World) -> None:
         for trade in queries.trades(store, limit=1_000_000):
             booked[trade.symbol] += trade.pnl - trade.fees + trade.funding
     for symbol in world.plan.symbols:
-        if symbol in world.doings.ever_touched:
+        if symbol in world.doings.ever_touched | world.watchman.ever_taken_over:
             continue
         gap = booked[symbol] - income[symbol]
         found = f"{symbol}: trades say {booked[symbol]:f}, the exchange {income[symbol]:f}"

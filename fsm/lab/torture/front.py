@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
+from msgspec.structs import replace
+
 from exchange.binance.client import BinanceClient
 from exchange.binance.codec_events import user_event
 from exchange.binance.event_queue import EventQueue
+from exchange.filters import SymbolFilters
 from exchange.port import Exchange
 from exchange.sim.events import OrderUpdated, VenueEvent
 from exchange.sim.port import Stage, touched
@@ -17,12 +20,15 @@ from exchange.sim.server.clock import SimClock
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.gateway import Gateway
 from exchange.sim.server.keys import keys_of
+from exchange.sim.server.listing import Told
 from exchange.sim.server.memory import MemoryTransport
+from exchange.sim.server.numerals import Numerals
 from exchange.sim.server.request_log import RequestLog
 from exchange.sim.server.user_events import messages
 from exchange.sim.server.world import World as Prices
 from exchange.sim.venue import Venue
 from exchange.types import AlgoRequest, MarginType, OrderRequest, Outcome
+from fsm.lab.torture.candle_lists import CandleLists
 from fsm.lab.torture.invariants import Watchman
 from fsm.lab.torture.market import Market
 from fsm.lab.torture.plan import Plan
@@ -63,6 +69,7 @@ class Front(Protocol):
     """``hears``: its stream tells the bot by itself. ``calm_s`` is how long a look at everything held takes at most."""
 
     weather: Weather
+    candles: CandleLists
     hears: bool
     calm_s: float
 
@@ -86,6 +93,18 @@ class Front(Protocol):
         """Something was done to the venue by another hand: tell of it."""
         ...
 
+    def change_rules(self, filters: SymbolFilters) -> None:
+        """The exchange has other rules for a symbol from now on."""
+        ...
+
+    def tell(self, symbol: str, how: Told) -> None:
+        """What it tells of a symbol from now on."""
+        ...
+
+    def settle(self, symbol: str) -> None:
+        """It is delisted: its orders are cancelled, its position is closed at the mark."""
+        ...
+
 
 class PortFront:
     """The simulated exchange at the port: calls, not requests."""
@@ -101,6 +120,7 @@ class PortFront:
         for _ in self._stage.advance(plan.start_ms):
             raise AssertionError("something happened to an account that has nothing")
         self.weather = Weather(plan.seed, venue, clock.monotonic)
+        self.candles = CandleLists()
         self._port = TorturedPort(
             self._stage,
             sleep=clock.sleep,
@@ -108,6 +128,7 @@ class PortFront:
             weather=self.weather,
             watchman=watchman,
             kill=kill,
+            candles=self.candles,
         )
         self._watchman = watchman
         self._hearer: PortMouth | None = None
@@ -154,6 +175,16 @@ class PortFront:
     def drain(self) -> None:
         self._venue.drain()
 
+    def change_rules(self, filters: SymbolFilters) -> None:
+        self._venue.state.filters[filters.symbol] = filters
+
+    def tell(self, symbol: str, how: Told) -> None:
+        self._port.told_of[symbol] = how
+
+    def settle(self, symbol: str) -> None:
+        self._venue.settle(symbol)
+        self._venue.drain()
+
 
 class PortMouth:
     """The port itself, and fills as the stream tells them; of everything else the driver of the world nudges lanes."""
@@ -197,7 +228,8 @@ class ClientFront:
         )
         self._emulator.limiter.tells_wait = plan.seed % 2 == 0
         self.weather: Weather
-        self._wire = WireWeather(plan.seed, self._emulator, clock.monotonic, watchman)
+        self.candles = CandleLists()
+        self._wire = WireWeather(plan.seed, self._emulator, clock.monotonic, watchman, self.candles)
         self.weather = self._wire
         gateway = Gateway(self._emulator, RequestLog())
         self._transport = MemoryTransport(gateway, self._wire, round_trip_s=plan.latency_s)
@@ -232,6 +264,31 @@ class ClientFront:
     def drain(self) -> None:
         self._emulator.tell(self._emulator.venue.drain())
 
+    def change_rules(self, filters: SymbolFilters) -> None:
+        """What was written with more decimals before is written with them still."""
+        emulator, symbol = self._emulator, filters.symbol
+        values = {
+            "PRICE_FILTER": {"tickSize": f"{filters.tick_size:f}"},
+            "LOT_SIZE": {"stepSize": f"{filters.step_size:f}", "minQty": f"{filters.quantity_min:f}"},
+            "MARKET_LOT_SIZE": {
+                "stepSize": f"{filters.market_step_size:f}",
+                "minQty": f"{filters.market_quantity_min:f}",
+                "maxQty": f"{filters.market_quantity_max:f}",
+            },
+        }
+        emulator.state.filters[symbol] = replace(
+            emulator.listing.change(symbol, values, status=filters.status), symbol=symbol
+        )
+        known, now = emulator.numerals[symbol], Numerals.of(filters)
+        emulator.numerals[symbol] = Numerals(min(known.tick, now.tick), min(known.step, now.step))
+
+    def tell(self, symbol: str, how: Told) -> None:
+        self._emulator.listing.tell(symbol, how)
+
+    def settle(self, symbol: str) -> None:
+        self._emulator.listing.change(symbol, {}, status="SETTLING")
+        self._emulator.write(lambda: self._emulator.venue.settle(symbol))
+
 
 class ClientMouth(Line):
     """A line whose client is watched."""
@@ -254,6 +311,11 @@ class WatchedClient:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
+
+    async def filters(self) -> dict[str, SymbolFilters]:
+        found = await self._client.filters()
+        self._watchman.rules.told(found)
+        return found
 
     async def place_order(self, request: OrderRequest) -> Outcome:
         self._watchman.order_leaves(request)

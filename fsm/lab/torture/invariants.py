@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from exchange.client_ids import ClientId, Leg, parse
+from exchange.filters import SymbolFilters
 from exchange.sim.events import Execution, OrderUpdated, VenueEvent
 from exchange.sim.venue import Venue
 from exchange.types import (
@@ -24,11 +25,13 @@ from exchange.types import (
     Position,
     SymbolSnapshot,
 )
+from fsm.core.intents import CancelAlgo
 from fsm.core.legs import planned_stop
 from fsm.core.move import Step
 from fsm.core.records import ZERO, SymbolRecord
 from fsm.core.states import Trigger
 from fsm.lab.torture.judge import SLACK_S, UNSEEN_S_MAX, Judge, Verdict
+from fsm.lab.torture.known_rules import KnownRules
 from fsm.live.shared import Shared
 
 CLAIMS: dict[str, str] = {
@@ -58,11 +61,17 @@ CLAIMS: dict[str, str] = {
     "JOURNAL_VERIFIES": "every hash, chain and projection of the database is as it was written",
     "REPLAY_IDENTICAL": "every recorded decision comes out the same when it is taken again",
     "MONEY": "the result of all trades equals the exchange's income, symbol by symbol",
+    "NEVER_LOOSER": "while config.yaml is cut off, no limit in force is looser than it was or the whole file says",
+    "HANDED_OVER": "a position that the operator took over is left alone: nothing is opened or closed there, and its "
+    "last stop stays unless he said otherwise",
+    "NOTHING_ON_HOLES": "no signal is taken on a candle that was never listed, or shortly behind one",
+    "TASKS_GO_ON": "every task that raised is at work again",
     "MEMORY_FLAT": "in a long run, memory grows by no more than the bound that is printed",
     "DESCRIPTORS_FLAT": "in a long run, the number of open file descriptors does not grow",
 }
 """Each claim by its name, in a sentence."""
 
+HOUR_MS = 3_600_000
 EXPOSURE_TOLERANCE = Decimal("1.05")
 """Limits are judged at the price of the decision; by the time the order leaves, prices may have moved this much."""
 
@@ -92,7 +101,10 @@ class Watchman:
         self._executed: dict[tuple[str, int], str] = {}
         self.judge = Judge(venue.state, monotonic)
         venue.state.witnesses.append(self._happened)
-        self._filters = dict(venue.state.filters)
+        self.rules = KnownRules(venue.state, monotonic)
+        self.never_listed: Callable[[str, int], bool] = lambda symbol, candle_ms: False
+        self.taken_over: dict[str, frozenset[str]] = {}
+        self.ever_taken_over: set[str] = set()
         self._deadline_s = 0.0
         self._shared: Shared | None = None
 
@@ -131,6 +143,7 @@ class Watchman:
             return
         self.check("COMMITTED_FIRST", self._committed(request.client_id), f"{request.client_id} is not in the outbox")
         self._check_filters(request)
+        self._check_left_alone(request.symbol, request.client_id)
         if parts.leg is Leg.ENTRY:
             self.check("SENT_ONCE", request.client_id not in self._sent, f"{request.client_id} leaves a second time")
             self._sent.add(request.client_id)
@@ -147,12 +160,25 @@ class Watchman:
             self.check("COMMITTED_FIRST", known, f"{request.client_id} is not in the outbox")
         reduces = request.close_position or request.reduce_only
         self.check("REDUCE_ONLY", reduces, f"{request.client_id} could open a position")
-        filters = self._filters[request.symbol]
-        on_tick = (request.trigger_price - filters.price_min) % filters.tick_size == 0
-        self.check("FILTERS", on_tick, f"{request.client_id}: trigger {request.trigger_price} is between ticks")
-        if request.quantity is not None:
-            on_step = request.quantity % filters.market_step_size == 0
-            self.check("FILTERS", on_step, f"{request.client_id}: quantity {request.quantity} is between steps")
+        self._check_algo_filters(request)
+        self._check_left_alone(request.symbol, request.client_id)
+
+    def _check_algo_filters(self, request: AlgoRequest) -> None:
+        """By the rules of now, or by those that the bot knows of."""
+        known, price, quantity = self.rules.of(request.symbol), request.trigger_price, request.quantity
+        on_tick = any((price - filters.price_min) % filters.tick_size == 0 for filters in known)
+        self.check("FILTERS", on_tick, f"{request.client_id}: trigger {price} is between ticks")
+        if quantity is not None:
+            on_step = any(quantity % filters.market_step_size == 0 for filters in known)
+            self.check("FILTERS", on_step, f"{request.client_id}: quantity {quantity} is between steps")
+
+    def _check_left_alone(self, symbol: str, client_id: str) -> None:
+        """A stop that was on the move as the operator took the position over may come to rest still."""
+        parts = parse(client_id)
+        if parts is None or parts.leg in (Leg.PROBE, Leg.STOP, Leg.BRIDGE):
+            return
+        held = symbol in self.taken_over and self.quantity(symbol) != 0
+        self.check("HANDED_OVER", not held, f"{client_id} leaves for {symbol}, which the operator took over")
 
     def _follows_from_a_plan(self, request: AlgoRequest) -> bool:
         """The stop of the trade as it is committed: it leaves at the stream's word of a fill, or as a journal fails."""
@@ -181,6 +207,9 @@ class Watchman:
         self.check("OURS_ONLY", parse(client_id) is not None, f"{client_id} is not ours and is cancelled")
         found = self._venue.state.algos.find(client_id)
         stops = found is not None and found.status.is_open and found.type is ConditionalType.STOP_MARKET
+        if stops and symbol in self.taken_over and client_id not in self.taken_over[symbol]:
+            left = self.quantity(symbol) == 0 or not self.has_stop(symbol) or self.has_stop(symbol, but=client_id)
+            self.check("HANDED_OVER", left, f"{client_id} was the stop of {symbol}, which the operator took over")
         if not stops or not self.has_stop(symbol) or not self._is_this_trades(symbol):
             return
         self.check("STOP_KEPT", self.has_stop(symbol, but=client_id), f"{client_id} was the last stop of {symbol}")
@@ -200,22 +229,9 @@ class Watchman:
         return parts
 
     def _check_filters(self, request: OrderRequest) -> None:
-        filters = self._filters[request.symbol]
-        market = request.type is OrderType.MARKET
-        step = filters.market_step_size if market else filters.step_size
-        low, high = (
-            (filters.market_quantity_min, filters.market_quantity_max)
-            if market
-            else (filters.quantity_min, filters.quantity_max)
-        )
-        right = request.quantity % step == 0 and low <= request.quantity <= high
-        self.check("FILTERS", right, f"{request.client_id}: quantity {request.quantity} (step {step}, {low} to {high})")
-        if request.price is not None:
-            on_tick = (request.price - filters.price_min) % filters.tick_size == 0
-            self.check("FILTERS", on_tick, f"{request.client_id}: price {request.price} is between ticks")
-        price = request.price or self._venue.state.quotes[request.symbol].mark
-        enough = request.reduce_only or request.quantity * price >= filters.notional_min * Decimal("0.98")
-        self.check("FILTERS", enough, f"{request.client_id}: {request.quantity * price:f} is under the least notional")
+        mark = self._venue.state.quotes[request.symbol].mark
+        wrong = [_against(filters, request, mark) for filters in self.rules.of(request.symbol)]
+        self.check("FILTERS", not all(wrong), f"{request.client_id}: {wrong[0]}")
 
     def _check_limits(self, request: OrderRequest) -> None:
         shared = self._shared
@@ -257,6 +273,17 @@ class Watchman:
         if step.trigger in (Trigger.SIGNAL, Trigger.ENTER):
             blocked = record.halt or record.quarantine or record.paused or account.halt or account.paused
             self.check("NO_ENTRY_WHILE_BLOCKED", not blocked, f"{step.symbol} {step.trigger.value}: {blocked}")
+            if step.trigger is Trigger.SIGNAL:
+                candle_ms = step.at_ms - step.at_ms % HOUR_MS - HOUR_MS
+                listed = not self.never_listed(step.symbol, candle_ms)
+                self.check(
+                    "NOTHING_ON_HOLES", listed, f"{step.symbol}: a signal on the candle that opened at {candle_ms}"
+                )
+        elif step.trigger is Trigger.RELEASE and step.reason != "FOREIGN_GONE":
+            self.touched.add(step.symbol)
+            self.ever_taken_over.add(step.symbol)
+            cancels = (intent.client_id for _, intent in step.intents if isinstance(intent, CancelAlgo))
+            self.taken_over[step.symbol] = frozenset(cancels)
         elif step.trigger is Trigger.FLAT and step.symbol not in self.touched:
             left = self.quantity(step.symbol)
             self.check("FLAT_IS_FLAT", left == 0, f"{step.symbol} was booked as flat with {left} open")
@@ -305,6 +332,23 @@ class Watchman:
             open_orders = self._venue.state.orders.open(symbol) or self._venue.state.algos.open(symbol)
             if not open_orders:
                 self.touched.discard(symbol)
+                self.taken_over.pop(symbol, None)
+
+
+def _against(filters: SymbolFilters, request: OrderRequest, mark: Decimal) -> str:
+    """What of these rules the order does not obey; empty: nothing."""
+    market = request.type is OrderType.MARKET
+    step = filters.market_step_size if market else filters.step_size
+    low = filters.market_quantity_min if market else filters.quantity_min
+    high = filters.market_quantity_max if market else filters.quantity_max
+    if request.quantity % step or not low <= request.quantity <= high:
+        return f"quantity {request.quantity} (step {step}, {low} to {high})"
+    if request.price is not None and (request.price - filters.price_min) % filters.tick_size:
+        return f"price {request.price} is between ticks"
+    notional = request.quantity * (request.price or mark)
+    if not request.reduce_only and notional < filters.notional_min * Decimal("0.98"):
+        return f"{notional:f} is under the least notional"
+    return ""
 
 
 def same_records(before: Mapping[str, SymbolRecord], after: Mapping[str, SymbolRecord]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fsm.lab.torture.around import HELD, MOVING, ROWS
 from fsm.lab.torture.fleet import Order, Summary
 from fsm.lab.torture.invariants import CLAIMS
 from fsm.lab.torture.menu import MENU
@@ -12,10 +13,10 @@ from fsm.lab.variants import VARIANTS
 BEGIN, END = "<!-- torture: generated -->", "<!-- torture: end -->"
 CAUGHT: dict[str, tuple[int, int, str]] = {
     "close-can-open": (11, 1, "REDUCE_ONLY"),
-    "sweep-before-flat": (11, 1, "STOP_KEPT"),
+    "sweep-before-flat": (1, 1, "STOP_KEPT"),
     "old-stop-first": (11, 1, "STOP_KEPT"),
-    "vanished-stop-accepted": (12, 2, "NAKED_TOO_LONG"),
-    "targets-are-protection": (12, 2, "NAKED_TOO_LONG"),
+    "vanished-stop-accepted": (1, 1, "NAKED_TOO_LONG"),
+    "targets-are-protection": (1, 1, "NAKED_TOO_LONG"),
     "unknown-entry-is-refused": (8, 2, "NAKED_TOO_LONG"),
 }
 """Broken engines that torture catches at once: the seed, the days that it takes, and the claim that fails. Others
@@ -37,7 +38,8 @@ def write_page(path: Path, order: Order, summary: Summary) -> None:
 def generated(order: Order, summary: Summary) -> str:
     """The generated part, as Markdown."""
     claims = [f"| `{name}` | {meaning} | {summary.checks.get(name, 0):,} |" for name, meaning in CLAIMS.items()]
-    rows = [f"| `{row.name}` | {row.says} |" for row in MENU.values()]
+    rows = [f"| `{row.name}` | {row.says} | {_count(summary, row.name)} |" for row in MENU.values()]
+    rows += [f"| `{name}` | {says} | {_count(summary, name)} |" for name, says in ROWS.items()]
     caught = [
         f"| `{name}` | {VARIANTS[name].fault} | `{claim}`, seed {seed}, {days} days |"
         for name, (seed, days, claim) in CAUGHT.items()
@@ -55,8 +57,8 @@ def generated(order: Order, summary: Summary) -> str:
             "|---|---|---|",
             *claims,
             "",
-            "| fault of a call | what it is |",
-            "|---|---|",
+            "| fault | what it is | how often |",
+            "|---|---|---|",
             *rows,
             "",
             "Each of these broken engines is caught (`python -m fsm torture --variant NAME --seeds SEED --days DAYS`):",
@@ -66,3 +68,9 @@ def generated(order: Order, summary: Summary) -> str:
             *caught,
         )
     )
+
+
+def _count(summary: Summary, name: str) -> str:
+    """How often it struck, at whatever moment."""
+    names = (name, *(f"{name} when {moment}" for moment in (HELD, MOVING)))
+    return f"{sum(summary.faults.get(each, 0) for each in names):,}"

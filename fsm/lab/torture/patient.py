@@ -15,13 +15,17 @@ from fsm.core.records import AccountRecord, SymbolRecord
 from fsm.lab.torture.front import Front
 from fsm.lab.torture.invariants import Watchman, same_records
 from fsm.lab.torture.machine import Machine
+from fsm.lab.torture.mines import Mines
+from fsm.lab.torture.pen import Pen
 from fsm.lab.torture.tortured_port import KillSwitch
 from fsm.live.alerts import Alerts
+from fsm.live.answers import Answers
 from fsm.live.assembly import assemble
+from fsm.live.chat import Chat
 from fsm.live.daemon import Daemon
 from fsm.live.delivery import Delivery
 from fsm.live.fence import Background
-from fsm.live.messenger import Message, NotDelivered, Tally
+from fsm.live.messenger import Tally
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
 from fsm.live.timekeeping import Timekeeper, first_measured
@@ -41,28 +45,6 @@ SYNCHRONOUS_OFF = 0
 """Torture asks what a killed process leaves, which SQLite keeps at any setting; power cuts are not part of it."""
 
 
-class Pen:
-    """Telegram as torture has it: nothing leaves the process. ``trouble`` is what it answers with, if anything."""
-
-    def __init__(self, trouble: str) -> None:
-        self.trouble = trouble
-        self.delivered = 0
-
-    async def send(self, text: str, *, silent: bool) -> None:
-        await asyncio.sleep(0)
-        match self.trouble:
-            case "down":
-                raise NotDelivered("no connection")
-            case "busy":
-                raise NotDelivered("HTTP 429", retry_after_s=30)
-            case "refuses":
-                raise NotDelivered("HTTP 400", final=True)
-        self.delivered += 1
-
-    async def hear(self, after: int | None) -> list[Message]:
-        return []
-
-
 class Patient:
     """``files`` holds config.yaml and rules.yaml, which are read at each start and watched while it runs."""
 
@@ -75,6 +57,7 @@ class Patient:
         self.store: Store | None = None
         self.starts = 0
         self.messenger: Pen | None = None
+        self.mines = Mines()
         self.trouble = ""
         self._front = front
         self._machine = machine
@@ -109,15 +92,24 @@ class Patient:
         self._task = asyncio.create_task(self._live(config, rules, self.store))
 
     async def _live(self, config: Config, rules: Ruleset, store: Store) -> None:
-        messenger, mouth = Pen(self.trouble), self._front.mouth()
+        messenger, mouth = Pen(self.trouble, self._machine.true_ms), self._front.mouth()
         self.messenger = messenger
         clock, run_id = self._machine.process(mouth.exchange.server_time_ms), f"run{self.starts}"
         await first_measured(clock)
 
         def background(shared: Shared) -> list[Background]:
-            delivery = Delivery(AlertBox(store), messenger, shared.in_force, clock, Tally())
-            alerts = Alerts(lambda: shared.in_force.settings, run_id)
-            return [delivery.run, Timekeeper(clock, shared.books, alerts).run, *mouth.background(shared)]
+            tally, alerts = Tally(), Alerts(lambda: shared.in_force.settings, run_id)
+            delivery = Delivery(AlertBox(store), messenger, shared.in_force, clock, tally)
+            chat = Chat(
+                messenger=messenger,
+                answers=Answers(self.db, clock.now_ms),
+                books=shared.books,
+                alerts=alerts,
+                clock=clock,
+                wall=clock,
+                tally=tally,
+            )
+            return [delivery.run, chat.run, Timekeeper(clock, shared.books, alerts).run, *mouth.background(shared)]
 
         daemon = await assemble(
             config=config,
@@ -132,6 +124,7 @@ class Patient:
             on_accepted=mouth.accepted,
         )
         mouth.joined(daemon)
+        self.mines.lay(daemon.fence)
         self._compare(daemon)
         self.daemon = daemon
         self._watchman.follow(daemon.shared)

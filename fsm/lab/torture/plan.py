@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from fsm.lab.torture import around
 from fsm.lab.torture.menu import MENU
 from fsm.lab.torture.rules import LIVELY, REGIME_OF, WRONG
-from fsm.lab.torture.wire_menu import WIRE_MENU
+from fsm.lab.torture.wire_menu import WIRE_FIRST
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 A_DAY = 5.0
@@ -27,7 +28,10 @@ ROUND_EVERY_MS = 8 * HOUR_MS
 
 
 class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happens. ``at_ms`` is simulated time; ``seconds`` too. What a field means depends on ``kind``."""
+    """One thing that happens. ``at_ms`` is simulated time; ``seconds`` too. What a field means depends on ``kind``.
+
+    ``when`` names a moment that is waited for from then on; empty: it happens at once.
+    """
 
     number: int
     at_ms: int
@@ -37,12 +41,14 @@ class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     seconds: float = 0.0
     amount: float = 0.0
+    when: str = ""
 
     def sentence(self) -> str:
         parts = [self.kind, self.what, self.symbol]
         parts += [f"×{self.count}"] if self.count > 1 else []
         parts += [f"for {self.seconds:g} s"] if self.seconds else []
         parts += [f"{self.amount:g}"] if self.amount else []
+        parts += [f"when {self.when}"] if self.when else []
         return " ".join(part for part in parts if part)
 
 
@@ -74,12 +80,14 @@ def plan_of(seed: int, symbols: tuple[str, ...], first_ms: int, last_ms: int, da
         config["loops"] = REAL_LOOPS
     latency_s = chance.choice((0.0, 0.02, 0.05, 0.2))
     depth_usdt = chance.choice((None, None, 2_000, 500))
-    menu = tuple(WIRE_MENU if client == "real" else MENU)
+    menu = tuple(WIRE_FIRST if client == "real" else MENU)
     found = [_disturbance(chance, number, symbols, start_ms, end_ms, menu) for number in range(round(days * A_DAY))]
     rounds = range(start_ms + ROUND_EVERY_MS, end_ms, ROUND_EVERY_MS)
     found += [Disturbance(number=0, at_ms=at_ms, kind="round") for at_ms in rounds]
     found.sort(key=lambda each: each.at_ms)
-    numbered = tuple(msgspec.structs.replace(each, number=number) for number, each in enumerate(found, start=1))
+    numbered = [msgspec.structs.replace(each, number=number) for number, each in enumerate(found, start=1)]
+    numbered += _around(seed, symbols, start_ms, end_ms)
+    numbered.sort(key=lambda each: each.at_ms)
     return Plan(
         seed=seed,
         symbols=symbols,
@@ -88,7 +96,7 @@ def plan_of(seed: int, symbols: tuple[str, ...], first_ms: int, last_ms: int, da
         config=config,
         latency_s=latency_s,
         depth_usdt=depth_usdt,
-        disturbances=numbered,
+        disturbances=tuple(numbered),
         client=client,
     )
 
@@ -114,12 +122,31 @@ def _config(chance: Random) -> dict[str, dict[str, Any]]:
     }
 
 
-def _disturbance(
-    chance: Random, number: int, symbols: tuple[str, ...], start_ms: int, end_ms: int, menu: tuple[str, ...]
-) -> Disturbance:
+def _around(seed: int, symbols: tuple[str, ...], start_ms: int, end_ms: int) -> list[Disturbance]:
+    """What happens around the bot."""
+    chance = Random(f"around {seed}")  # noqa: S311 - chance, not secrecy
+    weights = [weight for weight, _ in around.MAKERS.values()]
+    found: list[Disturbance] = []
+    for _ in range(round((end_ms - start_ms) / DAY_MS * around.A_DAY)):
+        at_ms = _moment(chance, start_ms, end_ms)
+        kind = chance.choices(tuple(around.MAKERS), weights=weights)[0]
+        found.append(Disturbance(number=0, at_ms=at_ms, kind=kind, **around.MAKERS[kind][1](chance, symbols)))
+    found.sort(key=lambda each: each.at_ms)
+    numbers = range(around.NUMBERS_FROM, around.NUMBERS_FROM + len(found))
+    return [msgspec.structs.replace(each, number=number) for number, each in zip(numbers, found, strict=True)]
+
+
+def _moment(chance: Random, start_ms: int, end_ms: int) -> int:
     at_ms = chance.randrange(start_ms + HOUR_MS, max(end_ms - HOUR_MS, start_ms + HOUR_MS + 1))
     if chance.random() < 0.6:  # around the close of a candle, where orders leave
         at_ms = at_ms - at_ms % HOUR_MS + chance.choice((0, 1_900, 2_100, 3_000, 4_000, 6_000, 10_000, 30_000))
+    return at_ms
+
+
+def _disturbance(
+    chance: Random, number: int, symbols: tuple[str, ...], start_ms: int, end_ms: int, menu: tuple[str, ...]
+) -> Disturbance:
+    at_ms = _moment(chance, start_ms, end_ms)
     kind = chance.choices(tuple(_MAKERS), weights=[weight for weight, _ in _MAKERS.values()])[0]
     fields = _fault(chance, menu) if kind == "fault" else _MAKERS[kind][1](chance, symbols)
     return Disturbance(number=number, at_ms=at_ms, kind=kind, **fields)
@@ -238,7 +265,12 @@ _MAKERS: dict[str, tuple[float, Any]] = {
 
 def config_text(base: dict[str, Any], plan: Plan, edit: int = 0) -> str:
     """config.yaml of this run (JSON is YAML too); ``edit`` numbers what a trader may have changed in the meantime."""
-    changed = json.loads(json.dumps(base))
+    return json.dumps(config_of(base, plan, edit), indent=1)
+
+
+def config_of(base: dict[str, Any], plan: Plan, edit: int = 0) -> dict[str, Any]:
+    """What stands in it."""
+    changed: dict[str, Any] = json.loads(json.dumps(base))
     changed["symbols"] = {name: {"enabled": True} for name in plan.symbols}
     for section, values in plan.config.items():
         changed[section] = {**changed.get(section, {}), **values}
@@ -247,7 +279,7 @@ def config_text(base: dict[str, Any], plan: Plan, edit: int = 0) -> str:
         changed["risk"]["max_open_positions"] = 1 + edit % 3
         changed["orders"]["entry_type"] = ("MARKET", "LIMIT")[edit // 4 % 2]
         changed["limits"]["action"] = ("BLOCK_ENTRIES", "FLATTEN")[edit // 2 % 2]
-    return json.dumps(changed, indent=1)
+    return changed
 
 
 def rules_text(edit: int = 0) -> str:

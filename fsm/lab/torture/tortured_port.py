@@ -7,12 +7,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from exchange.client_ids import Leg
+from exchange.filters import SymbolFilters
 from exchange.sim.port import Call, Fault, SimPort, Stage
+from exchange.sim.server.listing import Told
 from exchange.types import AlgoRequest, Confirmed, OrderRequest, Outcome
+from fsm.lab.torture.candle_lists import CandleLists
 from fsm.lab.torture.invariants import Watchman
 from fsm.lab.torture.judge import AGAIN_S
 from fsm.lab.torture.menu import WRITES, leg_of_id
 from fsm.lab.torture.weather import Weather
+from indicators.candle import Candle, Timeframe
 
 _Answer = TypeVar("_Answer")
 
@@ -55,8 +59,11 @@ class TorturedPort(SimPort):
         weather: Weather,
         watchman: Watchman,
         kill: KillSwitch,
+        candles: CandleLists,
     ) -> None:
         super().__init__(stage, sleep=sleep, latency_s=latency_s, faults=self._befallen)
+        self._candles = candles
+        self.told_of: dict[str, Told] = {}
         self._weather = weather
         self._watchman = watchman
         self._kill = kill
@@ -65,6 +72,9 @@ class TorturedPort(SimPort):
     def _befallen(self, call: Call) -> Fault | None:
         """A call that goes wrong keeps the bot from acting until it has ended, and a moment longer."""
         fault = self._weather(call)
+        how = self.told_of.get(call.symbol)
+        if how is Told.GONE or (how is Told.UNBRACKETED and call.method == "brackets"):
+            fault = Fault(refuse=-1121)
         if fault is not None and call.symbol:
             now_s = asyncio.get_running_loop().time()
             takes_s = fault.delay_s + fault.answer_delay_s + self.latency_s
@@ -78,6 +88,18 @@ class TorturedPort(SimPort):
     async def place_algo(self, request: AlgoRequest) -> Outcome:
         self._watchman.algo_leaves(request)
         return await super().place_algo(request)
+
+    async def filters(self) -> dict[str, SymbolFilters]:
+        told = await super().filters()
+        found = {name: row for name, row in told.items() if self.told_of.get(name) not in (Told.GONE, Told.UNREADABLE)}
+        self._watchman.rules.told(found)
+        return found
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, *, start_ms: int | None = None, limit: int = 500
+    ) -> list[Candle]:
+        found = await super().candles(symbol, timeframe, start_ms=start_ms, limit=limit)
+        return self._candles.told(symbol, timeframe, found, self.desk.now_ms)
 
     async def _write(self, method: str, symbol: str, client_id: str, act: Callable[[], Outcome]) -> Outcome:
         def acting() -> Outcome:

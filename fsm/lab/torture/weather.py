@@ -11,8 +11,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from exchange.client_ids import Leg, parse
 from exchange.errors import Unreachable
-from exchange.sim.orders import AlgoState
+from exchange.sim.orders import AlgoState, OrderState
 from exchange.sim.port import Call, Fault, Lost
 from exchange.sim.state import TriggerFault
 from exchange.sim.venue import Venue
@@ -56,6 +57,7 @@ class Weather:
         self.touched_s = float("-inf")
         self.fired: Counter[str] = Counter()
         venue.state.trigger_fault = self._at_trigger
+        venue.state.fails_to_fill = self._fails_to_fill
 
     def arm(self, what: Disturbance) -> None:
         until_ms = self._venue.now_ms + int(what.seconds * 1000) if what.seconds else None
@@ -157,6 +159,18 @@ class Weather:
             self.touched_s = self._monotonic()
             return TriggerFault(armed.what.what)
         return None
+
+    def _fails_to_fill(self, order: OrderState) -> bool:
+        """A close of ours that is accepted and ends EXPIRED, with nothing filled."""
+        parts = parse(order.client_id)
+        if parts is None or parts.leg is not Leg.CLOSE:
+            return False
+        for armed in self._in_force("close"):
+            armed.left -= 1
+            self.fired["close expires"] += 1
+            self.touched_s = self._monotonic()
+            return True
+        return False
 
     def _book(self, depth_usdt: Decimal | None) -> None:
         state = self._venue.state

@@ -117,7 +117,7 @@ def _stated(status: int, code: int, text: str) -> Says:
     return lambda left_s: error(status, code, text, retry_after=f"{left_s:.0f}")
 
 
-WIRE_MENU: dict[str, WireRow] = {
+WIRE_FIRST: dict[str, WireRow] = {
     row.name: row
     for row in (
         WireRow("firewall", "403 with HTML, once", _any, Wait(says=lambda s: _page(403, "Forbidden"), seconds=0)),
@@ -163,4 +163,19 @@ WIRE_MENU: dict[str, WireRow] = {
                 _instead(Answer(200, []))),
     )
 }  # fmt: skip
+"""The rows from which the first part of a plan is drawn."""
+
+WIRE_LATER: dict[str, WireRow] = {
+    row.name: row
+    for row in (
+        WireRow("off-tick", "-1111 for a stop", _places(Leg.STOP), _refused(-1111, "Precision is over the maximum.")),
+        WireRow("brackets-refused", "-1121 for a leverage table",
+                lambda asked: asked.path.endswith("/leverageBracket"), _refused(-1121, "Invalid symbol.")),
+        WireRow("candles-refused", "-1121 for candles",
+                lambda asked: asked.path.endswith("/klines"), _refused(-1121, "Invalid symbol.")),
+    )
+}  # fmt: skip
+"""Those that only what happens around the bot is drawn from (fsm/lab/torture/around.py)."""
+
+WIRE_MENU: dict[str, WireRow] = {**WIRE_FIRST, **WIRE_LATER}
 """Every row by its name."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+
+from msgspec.structs import replace
 
 from exchange.client_ids import parse
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.faults import Match, Rule
 from exchange.sim.server.gateway import Answer
 from exchange.sim.server.memory import Asked, Blow, Broken
+from fsm.lab.torture.candle_lists import CandleLists
 from fsm.lab.torture.invariants import Watchman
 from fsm.lab.torture.judge import AGAIN_S, EVERYBODY
 from fsm.lab.torture.plan import Disturbance
@@ -17,6 +21,7 @@ from fsm.lab.torture.weather import Weather
 from fsm.lab.torture.wire_menu import ALGO, ORDER, WIRE_MENU, Wait
 from fsm.lab.wire.words import answer_tells
 
+KLINES = "/fapi/v1/klines"
 PROBE_S_MAX, BAN_PROBE_S = 10.0, 120.0
 FIRST_AFTER_S = 0.25
 LATE_S = 3.0
@@ -26,8 +31,16 @@ CLIENT_WAITS_S = 5.0
 class WireWeather(Weather):
     """Implements the Weather of exchange/sim/server/memory.py. Pauses last on the loop's clock, the rest as planned."""
 
-    def __init__(self, seed: int, emulator: Emulator, monotonic: Callable[[], float], watchman: Watchman) -> None:
+    def __init__(
+        self,
+        seed: int,
+        emulator: Emulator,
+        monotonic: Callable[[], float],
+        watchman: Watchman,
+        candles: CandleLists,
+    ) -> None:
         super().__init__(seed, emulator.venue, monotonic)
+        self._candles = candles
         self._emulator = emulator
         self._watchman = watchman
         self._wait: Wait | None = None
@@ -68,7 +81,16 @@ class WireWeather(Weather):
             takes_s = min(blow.request_s + blow.answer_s, CLIENT_WAITS_S)
             takes_s = CLIENT_WAITS_S if blow.broken is Broken.SILENT else takes_s
             self._watchman.judge.hindered(self._symbol(asked), now_s, now_s + takes_s + AGAIN_S)
+        if asked.path == KLINES and self._candles.is_spoilt(asked.symbol):
+            return replace(blow or Blow(), alter=partial(self._listed, asked.symbol))
         return blow
+
+    def _listed(self, symbol: str, answer: Answer) -> Answer:
+        """Candles as they are listed now."""
+        if answer.status != 200 or not isinstance(answer.value, list):
+            return answer
+        rows = self._candles.rows(symbol, answer.value, self._emulator.now_ms)
+        return replace(answer, value=rows)
 
     def _blow(self, asked: Asked) -> Blow | None:
         for armed in self._in_force("outage"):

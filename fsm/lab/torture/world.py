@@ -19,15 +19,19 @@ from fsm.config import Settings
 from fsm.core.records import State
 from fsm.lab.torture.account_judge import AccountJudge
 from fsm.lab.torture.doings import Doings
+from fsm.lab.torture.editor import Editor
 from fsm.lab.torture.front import FRONTS, Front
 from fsm.lab.torture.invariants import Watchman
 from fsm.lab.torture.judge import AGAIN_S, EVERYBODY
 from fsm.lab.torture.machine import Machine
 from fsm.lab.torture.market import Market
+from fsm.lab.torture.moments import Moments
 from fsm.lab.torture.patient import RESTART_S, Patient
 from fsm.lab.torture.plan import HOUR_MS, MINUTE_MS, Disturbance, Plan
+from fsm.lab.torture.surroundings import Surroundings
 from fsm.lab.torture.tortured_port import KillSwitch
 from fsm.live.clock import DrivenClock
+from fsm.live.shared import Shared
 from fsm.live.virtual_time import VirtualLoop
 from rules.yaml_source import SourceError
 from store.database import Store, open_store
@@ -41,7 +45,11 @@ LONG_BUSY_S = 120.0
 LAST_WORDS_S = 60.0
 """A process that has lost its database takes so long at most to end: it still sends the stops that are owed."""
 
+EDIT_LOOKED_AT_S = 8.0
+"""A file that was edited is looked at twice within so long, while the market does not run ahead."""
+
 LONG_STEP_MS, LONG_STEP_S = 60_000, 2.0
+COUNTED_WHEN_THEY_STRIKE = ("fault", "close")
 UNDER_WAY = (State.SIGNALLED, State.EXITING, State.FLATTEN)
 
 
@@ -70,6 +78,11 @@ class World:
         self.patient = Patient(folder, self.front, self.machine, self.watchman, self.kill_switch)
         base = Settings(version=1, symbols={}).plain()
         self.doings = Doings(plan, base, self.venue, self.front, self.patient, self.watchman, self._monotonic)
+        self.editor = Editor(plan, base, self.patient.config_path, self.patient.rules_path, self.watchman.check)
+        self.surroundings = Surroundings(self.venue, self.front, self.patient, self.front.candles)
+        self.moments = Moments(self.venue, self.watchman.quantity, self._do_at_its_moment)
+        self.watchman.never_listed = self.front.candles.blocks
+        self._edited_s = float("-inf")
         self._down_s = 0.0
         self._busy_since_s: float | None = None
         self._fair_since_s = float("inf")
@@ -121,27 +134,12 @@ class World:
             await self.step(at_ms)
 
     async def _do(self, what: Disturbance) -> None:
-        if what.kind != "fault":
+        if what.when:
+            self.moments.await_(what)
+            return
+        if what.kind not in COUNTED_WHEN_THEY_STRIKE:
             self.done[f"{what.kind} {what.what}".strip()] += 1
         match what.kind:
-            case "fault" | "outage" | "trigger" | "stream" | "lag" | "book":
-                self.weather.arm(what)
-            case "clock":
-                self._clock(what)
-            case "disk":
-                self.doings.disk(what.what, what.seconds)
-            case "telegram":
-                self.doings.telegram(what)
-            case "edit":
-                self.doings.edit(what.what, what.count)
-            case "command":
-                self.doings.command(what.what, what.symbol)
-            case "round":
-                self.doings.round()
-            case "money":
-                self.doings.money(what.what, what.amount, what.seconds)
-            case "hand":
-                self.doings.hand(what.what, what.symbol)
             case "kill" if what.what == "now":
                 self._down_s = what.seconds
                 await self._die()
@@ -155,7 +153,55 @@ class World:
             case "freeze":
                 self._freeze(what.seconds)
             case _:
+                self._do_at_once(what)
+
+    def _do_at_its_moment(self, what: Disturbance) -> None:
+        self.log.append((self.venue.now_ms, f"{what.sentence()}: now, in {what.symbol}"))
+        self.done[f"{what.kind} {what.what} when {what.when}"] += 1
+        self._do_at_once(what)
+
+    def _do_at_once(self, what: Disturbance) -> None:
+        """What takes no time of the world."""
+        match what.kind:
+            case "fault" | "outage" | "trigger" | "stream" | "lag" | "book" | "close":
+                self.weather.arm(what)
+            case "clock":
+                self._clock(what)
+            case "disk":
+                self.doings.disk(what.what, what.seconds)
+            case "telegram" if what.what == "writes":
+                self.surroundings.write(what)
+            case "telegram":
+                self.doings.telegram(what)
+            case "edit" if what.what in ("cut-rules", "cut-config", "disabled"):
+                self._edit_badly(what)
+            case "edit":
+                self.doings.edit(what.what, what.count)
+            case "command":
+                self.doings.command(what.what, what.symbol)
+            case "round":
+                self.doings.round()
+            case "money":
+                self.doings.money(what.what, what.amount, what.seconds)
+            case "hand":
+                self.doings.hand(what.what, what.symbol)
+            case "rules":
+                self.done["rules that were as they should be"] += not self.surroundings.rules(what)
+            case "candles":
+                self.surroundings.candles(what)
+            case "task":
+                self.surroundings.task(what)
+            case _:
                 raise AssertionError(f"nobody knows how to do {what.kind!r}")
+
+    def _edit_badly(self, what: Disturbance) -> None:
+        self.watchman.unreliable_until_s = max(self.watchman.unreliable_until_s, self._monotonic() + what.seconds + 10)
+        self.editor.edit(what, self.venue.now_ms, self._shared)
+        self._edited_s = self._monotonic()
+
+    @property
+    def _shared(self) -> Shared | None:
+        return None if self.patient.daemon is None else self.patient.daemon.shared
 
     # --- time ---------------------------------------------------------------------------------
     async def step(self, at_ms: int) -> None:
@@ -198,6 +244,8 @@ class World:
         if not patient.is_alive or daemon is None or not daemon.started.is_set():
             return True
         late_rows = self.venue.state.ledger.hides(self.venue.now_ms)
+        if self._monotonic() < self._edited_s + EDIT_LOOKED_AT_S:
+            return True
         if self.weather.is_brief() or self.doings.disk_is_failing or self.front.is_paused() or late_rows:
             return True
         settle_ms = daemon.shared.in_force.settings.market_data.settle_delay_ms
@@ -319,6 +367,9 @@ class World:
 
     def _look(self) -> None:
         self.doings.passed()
+        self.editor.passed(self.venue.now_ms, self._shared)
+        self.surroundings.passed()
+        self.moments.passed(self.plan.symbols)
         self.machine.passed()
         self.weather.passed()
         now_s = self._monotonic()
@@ -329,6 +380,6 @@ class World:
         elif self._fair_since_s == float("inf"):
             self._fair_since_s = now_s
         self.watchman.look(fair_since_s=self._fair_since_s)
-        if self.patient.daemon is not None:
-            self.limits.look(self.patient.daemon.shared)
+        if self._shared is not None:
+            self.limits.look(self._shared)
         self._on_step(self)

@@ -193,6 +193,20 @@ class TestABrokenMove:
         assert (stage.state, stops(stage)) == (State.PROTECTED, [NEXT_STOP])
         assert stage.exchange.resting(Leg.BRIDGE) == []
 
+    @pytest.mark.parametrize("intents", range(5))
+    def test_that_the_operator_takes_over_with_the_position_keeps_a_stop(self, intents: int) -> None:
+        """R80: `release` leaves the stop; while it moves that may be the bridge alone."""
+        stage = held()
+        stage.killed_after = intents
+        with suppress(Killed):
+            trailed(stage)
+        stage.restart()
+        stage.command("release")
+        stage.settle()
+        assert (stage.state, stage.record.trade) == (State.IDLE, None)
+        assert stage.exchange.covered() >= stage.exchange.position > 0
+        assert min(stage.covered, default=stage.exchange.position) >= stage.exchange.position
+
     @pytest.mark.parametrize("place", range(4))
     @pytest.mark.parametrize("fate", ["lost", "deaf"])
     def test_by_an_unheard_answer_anywhere_is_repaired(self, place: int, fate: str) -> None:
