@@ -6,6 +6,7 @@ last). The numbers of a candle between are calculated again, from the candles, t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,11 +14,13 @@ from typing import Any
 
 import msgspec
 
+from fsm.candle_holes import stored_holes
 from fsm.config import stored_settings
 from fsm.core.move import Guard, failed
 from fsm.core.records import State, SymbolRecord
 from fsm.core.scene import Portfolio
 from indicators.candle import Candle, Timeframe
+from indicators.holes import Hole, flat
 from indicators.series import Series, SeriesError
 from rules.conditions import ConditionTrace
 from rules.explain import Why
@@ -230,6 +233,8 @@ def _seen(store: Store, symbol: str, stretch: Stretch, rules: SymbolRules, candl
     regime, facts = stretch.first.regime, stretch.first.facts
     for index in range(_index(table, stretch.candle_ms) + 1, table.length):
         open_ms = int(table.candle_ms[index])
+        if table.carried[index]:
+            continue
         if open_ms == candle_ms or rules.classifier.is_due(regime, open_ms):
             facts = table.facts_at(index)
             regime = rules.classify(facts, regime, open_ms)
@@ -240,12 +245,13 @@ def _seen(store: Store, symbol: str, stretch: Stretch, rules: SymbolRules, candl
 def _fact_table(store: Store, symbol: str, stretch: Stretch, rules: SymbolRules, candle_ms: int) -> FactTable | None:
     """The facts up to a candle, from the stored candles; None unless they give what the first candle recorded."""
     closed_ms = candle_ms + rules.entry_timeframe.ms
+    holes = stored_holes(store, symbol)
     try:
         series = {
-            timeframe: Series.from_candles(symbol, timeframe, _candles(store, symbol, timeframe, closed_ms))
+            timeframe: Series.from_candles(symbol, timeframe, _candles(store, symbol, timeframe, closed_ms, holes))
             for timeframe in rules.timeframes
         }
-        table = FactTable(rules, series, _candles_min(store, stretch.config_hash))
+        table = FactTable(rules, series, _candles_min(store, stretch.config_hash), holes)
     except (SeriesError, FeedError):
         return None
     if not table.length or int(table.candle_ms[-1]) != candle_ms or int(table.candle_ms[0]) > stretch.candle_ms:
@@ -313,11 +319,19 @@ def _stored(text: str | None, what: str, wanted: str) -> str:
     return text
 
 
-def _candles(store: Store, symbol: str, timeframe: Timeframe, closed_ms: int) -> list[Candle]:
-    """Stored candles that had closed at an instant, from the first that the indicators were fed."""
-    last_open_ms = closed_ms - timeframe.ms
-    rows = store.connection.execute(_CANDLES, (symbol, timeframe.value, last_open_ms))
-    return [Candle(int(at_ms), *map(float, numbers)) for at_ms, *numbers in rows]  # type: ignore[arg-type]
+def _candles(store: Store, symbol: str, timeframe: Timeframe, closed_ms: int, holes: Sequence[Hole]) -> list[Candle]:
+    """Stored candles that had closed at an instant, from the first that the indicators were fed, and flat ones where a
+    hole was too long to be carried: the indicators begin anew behind those."""
+    long = [hole for hole in holes if hole.timeframe is timeframe and hole.restarts]
+    since_ms = 0 if long else queries.series_anchor(store, symbol, timeframe.value) or 0
+    rows = store.connection.execute(_CANDLES, (symbol, timeframe.value, since_ms, closed_ms - timeframe.ms))
+    found = {int(at_ms): Candle(int(at_ms), *map(float, numbers)) for at_ms, *numbers in rows}  # type: ignore[arg-type]
+    for hole in long:
+        before = found.get(hole.first_ms - timeframe.ms)
+        if before is not None:
+            for open_ms in range(hole.first_ms, min(hole.end_ms, closed_ms), timeframe.ms):
+                found.setdefault(open_ms, flat(open_ms, before.close))
+    return [found[open_ms] for open_ms in sorted(found)]
 
 
 def _record(store: Store, symbol: str, at_ms: int) -> SymbolRecord | None:
@@ -342,7 +356,5 @@ _OPEN_STRETCH = """
 _FIRST_DECISION = "SELECT min(at_ms) FROM decisions WHERE symbol = ?"
 _DECIDED_SYMBOLS = "SELECT symbol FROM decisions UNION SELECT symbol FROM decision_stretches ORDER BY symbol"
 _CANDLES = """
-    SELECT open_time_ms, open, high, low, close, volume FROM candles AS candle
-    WHERE symbol = ?1 AND timeframe = ?2 AND open_time_ms <= ?3 AND open_time_ms >= coalesce(
-        (SELECT first_ms FROM series_anchors AS anchor WHERE anchor.symbol = ?1 AND anchor.timeframe = ?2), 0)
-    ORDER BY open_time_ms"""
+    SELECT open_time_ms, open, high, low, close, volume FROM candles
+    WHERE symbol = ? AND timeframe = ? AND open_time_ms >= ? AND open_time_ms <= ? ORDER BY open_time_ms"""

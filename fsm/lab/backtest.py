@@ -25,6 +25,7 @@ from fsm.core.records import AccountRecord, SymbolRecord, Trade
 from fsm.core.scene import EDITION, Setting
 from fsm.lab.history import Anchors, History, Market, build_history, data_hash, read_market
 from fsm.lab.hours import Hours, Progress
+from fsm.lab.kept_candles import kept
 from fsm.lab.recorder import Recorder
 from fsm.lab.summary import grouped, max_drawdown_pct, results, sharpe
 from fsm.ledger import JournalLedger, to_json
@@ -37,7 +38,7 @@ from store.chains import CHAINS
 from store.database import Store, open_store
 from store.errors import JournalError
 from store.journal import Journal
-from store.rows import CandleRow, ConfigVersionRow, RuleVersionRow, SystemEventRow
+from store.rows import ConfigVersionRow, RuleVersionRow, SystemEventRow
 
 FLUSH_EVERY = 20_000
 HOUR_MS = 3_600_000
@@ -309,7 +310,7 @@ class _Bench:
         )
 
     def preamble(self, markets: list[Market], at_ms: int, *, keep_candles: bool) -> None:
-        """Write down what the run is decided with: rules, config, filters, and the candles where they are kept."""
+        """Write down what the run is decided with: rules, config, filters, holes, and the candles if they are kept."""
         request = self._request
         facts = {
             "filters": self._filters,
@@ -334,9 +335,8 @@ class _Bench:
                 system_events=[started],
             )
         )
-        if keep_candles:
-            for market in markets:
-                self._journal.commit(Batch(candles=candle_rows(market)))
+        for market in markets:
+            self._journal.commit(kept(market, at_ms, candles=keep_candles))
 
     def finish(self, journal: Journal, to_ms: int) -> None:
         if self.engine.failures:
@@ -377,21 +377,3 @@ def _heads_hash(journal: Journal) -> str:
 
 def _between(opens_ms: list[int], from_ms: int, to_ms: int) -> int:
     return sum(1 for open_ms in opens_ms if from_ms <= open_ms < to_ms)
-
-
-def candle_rows(market: Market) -> list[CandleRow]:
-    """The market's candles at every timeframe that the rules read."""
-    return [
-        CandleRow(
-            symbol=market.symbol,
-            timeframe=timeframe.value,
-            open_time_ms=candle.open_time_ms,
-            open=candle.open,
-            high=candle.high,
-            low=candle.low,
-            close=candle.close,
-            volume=candle.volume,
-        )
-        for timeframe, series in market.by_timeframe.items()
-        for candle in series.candles()
-    ]

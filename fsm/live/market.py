@@ -11,6 +11,7 @@ import structlog
 
 from exchange.errors import Unreachable
 from exchange.port import Exchange
+from fsm.candle_holes import HOLE, facts, reason, stored_holes
 from fsm.live.books import Books
 from indicators.candle import Candle, Timeframe
 from indicators.holes import Hole, carried_over, holes
@@ -22,14 +23,10 @@ from store.database import Store
 
 log = structlog.get_logger("fsm.market")
 
-HOLE = "CANDLE_HOLE"
-"""Kind of the event that journals a hole, with a Hole as its facts."""
-
 PAGE = 1_500
 """Candles in one answer at most (GET /fapi/v1/klines, checked 2026-11)."""
 
 PAGES_MAX = 100
-HOLES_READ_MAX = 10_000
 CANDLES_A_TURN = 20
 _NEVER_AGAIN_MS = 2**62
 T = TypeVar("T")
@@ -122,11 +119,7 @@ class Market:
 
     def carried(self, store: Store) -> set[tuple[Timeframe, int]]:
         """The stored candles that are carried; what the holes still block is taken up."""
-        found = [
-            msgspec.json.decode(event.facts_json, type=Hole)
-            for event in queries.system_events(store, kind=HOLE, limit=HOLES_READ_MAX)
-            if event.symbol == self.symbol
-        ]
+        found = stored_holes(store, self.symbol)
         self._block(found)
         return {
             (hole.timeframe, open_ms)
@@ -235,8 +228,7 @@ class Market:
             self._anchored.add(timeframe)
         for hole in taken.holes:
             log.error("candles_missing", symbol=self.symbol, reason=HOLE, timeframe=hole.timeframe, count=hole.count)
-            facts = msgspec.to_builtins(hole)
-            books.note(at_ms, HOLE, "RESTARTS" if hole.restarts else "CARRIED", symbol=self.symbol, **facts)
+            books.note(at_ms, HOLE, reason(hole), symbol=self.symbol, **facts(hole))
 
     # --- other rules --------------------------------------------------------------------------
     async def under(self, rules: SymbolRules, store: Store) -> Market:

@@ -18,6 +18,8 @@ from fsm.lab.backtest import Request, Result, run_backtest
 from fsm.lab.rehearsal import HOUR_MS, Rehearsal
 from fsm.lab.replay import replay
 from fsm.lab.small_market import TO_SIGNAL, feed, jump, quiet, triggers
+from fsm.why import Numbers, explain
+from indicators.holes import RESTART_ABOVE
 from rules.load import load_rules
 from store import queries
 from store.database import open_store
@@ -172,6 +174,41 @@ def test_a_backtest_runs_over_holes_counts_them_and_jumping_changes_nothing(hole
     with open_store(db, mode="read") as store:
         reasons = {row.reason for row in queries.each_decision(store)}
     assert sum(reason.startswith("CANDLE_HOLE until") for reason in reasons) >= 2
+
+
+def test_why_behind_a_hole_calculates_what_was_decided(holey: Path, tmp_path: Path) -> None:
+    """It fed the indicators through a hole of 30 candles that had made them begin anew."""
+    db = tmp_path / "out.sqlite"
+    result = backtest(holey, db)
+    [*_, long] = [hole for _, hole in result.holes if hole.timeframe.value == "1h"]
+    assert long.restarts
+    with open_store(db, mode="read") as store:
+        rows = [row for row in queries.each_decision(store) if row.count > 2 and row.outcome == "NO_SIGNAL"]
+        behind = [row for row in rows if row.candle_ms > long.end_ms]
+        assert min(len(behind), len(rows) - len(behind)) > 5
+        for row in rows:
+            found = explain(store, "BTCUSDT", row.candle_ms + 2 * HOUR_MS)
+            assert found.numbers is Numbers.RECOMPUTED, row.candle_ms
+            assert found.rules.signal is not None
+            assert found.rules.signal.reason.value == row.reason
+            assert found.rules.state.regime.value == row.regime
+
+
+def test_why_in_a_running_bot_sees_a_hole_as_the_bot_did(rehearse: Make) -> None:
+    """Candles of before the hole, and the carried ones, which are not classified."""
+    lost = range(TO_SIGNAL + 4, TO_SIGNAL + 4 + RESTART_ABOVE + 2)
+    r = lossy(rehearse, [*quiet(BTC, 12), jump(BTC), *quiet(BTC * 1.01, 60)], lost)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await r.hours(TO_SIGNAL + 50)
+
+    r.run(script)
+    with open_store(r.db, mode="read") as store:
+        rows = [row for row in queries.each_decision(store) if row.count > 2 and row.symbol == "BTCUSDT"]
+        for row in rows:
+            assert explain(store, "BTCUSDT", row.candle_ms + 2 * HOUR_MS).numbers is Numbers.RECOMPUTED, row
+    assert {row.candle_ms < r.start_ms + lost.start * HOUR_MS for row in rows} == {True, False}
 
 
 def test_whole_candles_give_no_hole(tmp_path: Path) -> None:
