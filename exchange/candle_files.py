@@ -8,26 +8,25 @@ but not contradict each other.
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from exchange.unpacking import UnpackingError, blocks_of_lines
 from indicators.candle import Candle, Timeframe
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-_CANDLE_HEADER = "open_time_ms,open,high,low,close,volume"
-_FUNDING_HEADER = "funding_time_ms,funding_rate"
+CANDLE_HEADER = "open_time_ms,open,high,low,close,volume"
+FUNDING_HEADER = "funding_time_ms,funding_rate"
 _CANDLES_NAME = re.compile(r"^([^-]+)-1h\.csv\.gz$")
 _INTRABAR = (Timeframe.M1, Timeframe.M5, Timeframe.M15)
-_TIME_MAX_MS = 10**13  # the year 2286; anything later is not in milliseconds
+TIME_MAX_MS = 10**13  # the year 2286; anything later is not in milliseconds
 
 
 class CandleFileError(ValueError):
@@ -147,7 +146,7 @@ def _read_joined(paths: Sequence[Path], symbol: str, timeframe: Timeframe) -> Ca
 
 def _read_candle_rows(path: Path, timeframe: Timeframe) -> FloatArray:
     """The rows that can be true. One that contradicts itself counts as missing, as from the exchange (R66)."""
-    rows = _read_rows(path, _CANDLE_HEADER)
+    rows = _read_rows(path, CANDLE_HEADER)
     _check_times(path, rows, step_ms=timeframe.ms)
     possible: FloatArray = rows[contradiction_of(rows) == ""]
     if not len(possible):
@@ -169,7 +168,7 @@ def contradiction_of(rows: FloatArray) -> npt.NDArray[np.str_]:
 
 
 def _read_funding(path: Path) -> FloatArray:
-    rows = _read_rows(path, _FUNDING_HEADER)
+    rows = _read_rows(path, FUNDING_HEADER)
     _require(path, np.asarray(np.isfinite(rows).all(axis=1)), "a number is not finite")
     _check_times(path, rows, step_ms=1)
     _require(path, np.abs(rows[:, 1]) < 1, "a funding rate is a fraction, so it is between -1 and 1")
@@ -178,46 +177,72 @@ def _read_funding(path: Path) -> FloatArray:
 
 def _read_rows(path: Path, header: str) -> FloatArray:
     """All numbers of the file. Times are milliseconds below 2^53, so a float holds them exactly."""
-    try:
-        text = gzip.decompress(path.read_bytes()).decode("ascii")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise CandleFileError(
-            f"{path}:1: cannot be read as gzip'ed ASCII text ({error}); fetch the file again"
-        ) from None
-    first, _, body = text.partition("\n")
-    if first.strip() != header:
-        raise CandleFileError(f"{path}:1: the header is {first.strip()[:80]!r}, expected {header!r}")
-    if not body.strip():
-        raise CandleFileError(f"{path}:2: no rows after the header")
     columns = header.count(",") + 1
-    lines = body.split("\n")
-    if not lines[-1]:
-        lines.pop()
+    found, number = [], 2
+    for lines in lines_after_header(path, header):
+        rows = numbers_of(lines, columns)
+        if rows is None:
+            raise _first_bad_line(path, lines, columns, number)
+        found.append(rows)
+        number += len(lines)
+    if not found:
+        raise CandleFileError(f"{path}:2: no rows after the header")
+    return np.concatenate(found)
+
+
+def lines_after_header(path: Path, header: str) -> Iterator[list[str]]:
+    """The lines of a file that begins with this header, some thousands at a time. Raises CandleFileError."""
+    is_first = True
+    try:
+        for lines in blocks_of_lines(path):
+            if is_first and (written := lines.pop(0).strip()) != header:
+                raise CandleFileError(f"{path}:1: the header is {written[:80]!r}, expected {header!r}")
+            is_first = False
+            if lines:
+                yield lines
+    except UnpackingError as error:
+        raise CandleFileError(f"{path}:{error.line}: {error.message}") from None
+    if is_first:
+        raise CandleFileError(f"{path}:1: the header is '', expected {header!r}")
+
+
+def numbers_of(lines: list[str], columns: int) -> FloatArray | None:
+    """A row of so many numbers for each line; None where one of them is no such row."""
+    if not all(lines):
+        return None
     try:
         rows: FloatArray = np.loadtxt(lines, dtype=np.float64, delimiter=",", ndmin=2, comments=None)
     except ValueError:
-        raise _first_bad_line(path, lines, columns) from None
-    if rows.shape != (len(lines), columns):
-        raise _first_bad_line(path, lines, columns)
-    return rows
+        return None
+    return rows if rows.shape == (len(lines), columns) else None
 
 
-def _first_bad_line(path: Path, lines: list[str], columns: int) -> CandleFileError:
-    for number, line in enumerate(lines, start=2):
-        cells = line.split(",")
-        if len(cells) != columns:
-            return CandleFileError(f"{path}:{number}: {len(cells)} values, expected {columns}: {line[:80]!r}")
-        for cell in cells:
-            try:
-                float(cell)
-            except ValueError:
-                return CandleFileError(f"{path}:{number}: {cell[:40]!r} is not a number")
-    return CandleFileError(f"{path}:2: the rows cannot be read as numbers")
+def wrong_in(line: str, columns: int) -> str:
+    """Why a line is no row of so many numbers; empty where it is one."""
+    cells = line.split(",")
+    if len(cells) != columns:
+        return f"{len(cells)} values, expected {columns}: {line[:80]!r}"
+    return next((f"{cell[:40]!r} is not a number" for cell in cells if not _is_number(cell)), "")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def _first_bad_line(path: Path, lines: list[str], columns: int, number: int) -> CandleFileError:
+    for place, line in enumerate(lines, start=number):
+        if what := wrong_in(line, columns):
+            return CandleFileError(f"{path}:{place}: {what}")
+    return CandleFileError(f"{path}:{number}: the rows cannot be read as numbers")
 
 
 def _check_times(path: Path, rows: FloatArray, *, step_ms: int) -> None:
     times = rows[:, 0]
-    _require(path, (times > 0) & (times < _TIME_MAX_MS), "the time is not in milliseconds UTC")
+    _require(path, (times > 0) & (times < TIME_MAX_MS), "the time is not in milliseconds UTC")
     _require(path, times % step_ms == 0, f"the time is not a multiple of {step_ms} ms")
     rising = np.concatenate((np.ones(1, dtype=np.bool_), np.diff(times) > 0))
     _require(path, rising, "the time does not come after the one in the line before")

@@ -47,7 +47,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
 # library → where it may be imported
 DOORS: dict[str, tuple[str, ...]] = {
     "talipp": ("indicators",),
-    "numpy": ("indicators", "rules", "exchange/candle_files.py", "exchange/sim", "fsm/lab"),
+    "numpy": (
+        "indicators",
+        "rules",
+        "exchange/candle_files.py",
+        "exchange/candle_faults.py",
+        "exchange/sim",
+        "fsm/lab",
+    ),
     "yaml": ("rules", "exchange/sim/server/fault_file.py"),
     "prometheus_client": ("web",),
     "jsonschema": ("rules",),

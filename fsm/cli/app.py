@@ -41,6 +41,7 @@ COMMANDS: dict[str, str] = {
     "rules": "fsm.cli.rules:rules",
     "backtest": "fsm.cli.backtest:backtest",
     "backtesting": "fsm.cli.backtest:backtest",
+    "data": "fsm.cli.data:data",
     "parity": "fsm.cli.parity:parity",
     "graph": "fsm.cli.graph:graph",
     "modelcheck": "fsm.cli.modelcheck:modelcheck",

@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "replay": ("replay var/sim.sqlite",),
     "rules check": ("rules check",),
     "backtest": ("backtest --symbols BTCUSDT --from 2024-10-01 --to 2024-12-31",),
+    "data check": ("data check", "data check --symbols BTCUSDT --json"),
     "graph": ("graph",),
     "modelcheck": ("modelcheck --depth 2", "modelcheck --variants"),
     "crashsweep": ("crashsweep --list",),
