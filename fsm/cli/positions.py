@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from fsm.cli import output
 from fsm.cli.options import command, current
 from fsm.cli.times import shown
+
+if TYPE_CHECKING:
+    from store.views import SymbolRow
 
 _NUMBERS = ("size", "entry", "stop", "mark", "uPnL")
 
@@ -17,13 +23,15 @@ def positions() -> None:
 
     options = current()
     with open_store(options.database_path(), mode="read") as store:
-        rows, identity = queries.positions(store), store.identity
+        rows, identity, others = queries.positions(store), store.identity, beside(queries.symbols(store))
     if options.json:
-        output.document({"positions": rows})
+        output.document({"positions": rows, "not_ours": others})
         return
     output.banner(identity.environment if identity else None)
+    for each in others:
+        output.line(beside_in_words(each))
     if not rows:
-        output.line("no position is open")
+        output.line("no position of this bot is open" if others else "no position is open")
         return
     cells = [
         (
@@ -42,3 +50,30 @@ def positions() -> None:
     ]
     columns = ("symbol", "side", *_NUMBERS, "trade", "opened UTC", "protected UTC")
     output.table(columns, cells, right=_NUMBERS)
+
+
+def beside(rows: Sequence[SymbolRow]) -> list[dict[str, Any]]:
+    """What was seen open last that is not ours: signed quantity, price, and whether it was handed over."""
+    import msgspec
+
+    from fsm.core.records import SymbolRecord
+
+    records = [msgspec.json.decode(row.record_json, type=SymbolRecord) for row in rows]
+    return [
+        {
+            "symbol": record.symbol,
+            "quantity": record.foreign.quantity,
+            "price": record.foreign.price,
+            "released": record.released is not None,
+        }
+        for record in records
+        if record.foreign is not None
+    ]
+
+
+def beside_in_words(found: dict[str, Any]) -> str:
+    whose = "yours by release" if found["released"] else "not this bot's"
+    side = "LONG" if found["quantity"] > 0 else "SHORT"
+    return (
+        f"{found['symbol']} {side} {abs(found['quantity']):f}, {whose}: the bot enters nothing there until it is flat"
+    )

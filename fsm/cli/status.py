@@ -13,6 +13,7 @@ from fsm.cli import output
 from fsm.cli.errors import CommandError, Exit
 from fsm.cli.limits import route_in_words
 from fsm.cli.options import command, current
+from fsm.cli.positions import beside, beside_in_words
 from fsm.cli.times import shown
 
 COMMANDS_SHOWN = 5
@@ -97,6 +98,7 @@ def _found(path: Path) -> dict[str, Any]:
         "files_looked_wall_ms": health.files_looked_wall_ms if pid else None,
         "undelivered": undelivered if pid else "",
         "positions": len(positions),
+        "not_ours": beside(list(states.values())),
         "commands": commands,
         "waiting_edits": edits,
         "symbols": [_symbol(name, states.get(name), decisions.get(name)) for name in sorted({*states, *decisions})],
@@ -162,6 +164,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "paused", "by the operator"
     yield from _beside(found)
     yield "open positions", found["positions"]
+    for each in found["not_ours"]:
+        yield "beside them", beside_in_words(each)
     for edit in found["waiting_edits"]:
         yield "waits", edit.told
     for wish in found["commands"]:
@@ -181,7 +185,8 @@ def _beside(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """What goes wrong beside trading."""
     for name, task in found["tasks"].items():
         state = "at work again" if task.is_working else "begins again soon, or is done"
-        yield f"task {name}", f"failed {task.failures} times since the start ({task.last}); {state}"
+        often = "once" if task.failures == 1 else f"{task.failures} times"
+        yield f"task {name}", f"failed {often} since the start ({task.last}); {state}"
     for name, lost in found["output"].items():
         if lost.dropped or lost.errors:
             yield name, f"{lost.dropped} lines were not taken since the start ({lost.errors} errors)"

@@ -12,6 +12,14 @@ from fsm.core.records import ZERO, Flag, Foreign, State, SymbolRecord, Trade
 from fsm.core.scene import Setting
 from fsm.core.states import Trigger
 
+FOREIGN_BARE = "FOREIGN_POSITION CANCEL_STOP"
+"""What was handed over is no trade of ours, and whatever rests of ours beside it goes at the next look."""
+
+
+def cancels_stop(record: SymbolRecord) -> bool:
+    """Whether no order of ours may rest beside what was handed over here."""
+    return record.released is not None and record.released.cause == FOREIGN_BARE
+
 
 def release(record: SymbolRecord, event: Commanded, setting: Setting) -> Move:
     """What is open here belongs to the user from now on, ours or not. Raises Rejected where nothing is open.
@@ -26,8 +34,9 @@ def release(record: SymbolRecord, event: Commanded, setting: Setting) -> Move:
     if trade is None and record.foreign is None:
         raise Rejected("NOTHING_OPEN", f"nothing is open in {record.symbol} that could be released")
     if trade is None:
-        mine = replace(record, released=Flag("FOREIGN_POSITION", event.at_ms), quarantine=None)
-        return move(Trigger.RELEASE, "FOREIGN_POSITION", mine)
+        cause = FOREIGN_BARE if event.cancel_stop else "FOREIGN_POSITION"
+        mine = replace(record, released=Flag(cause, event.at_ms), quarantine=None)
+        return move(Trigger.RELEASE, "FOREIGN_POSITION", mine, intents=(Look(symbol=record.symbol),))
     net = trade.realized_pnl - trade.fees
     booked = replace(
         trade,

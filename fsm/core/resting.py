@@ -13,6 +13,7 @@ from fsm.core.intents import CancelEntry, Intent, Look, SweepOrders
 from fsm.core.legs import entry_id, place_stop, stop_leg
 from fsm.core.move import Move, move
 from fsm.core.records import ZERO, EntryLeg, State, StopLeg, SymbolRecord, Trade, TradeSide
+from fsm.core.releasing import cancels_stop
 from fsm.core.scene import HANDS_EDITION, Setting
 from fsm.core.sight import has_ended, own_open_orders
 from fsm.core.states import Trigger
@@ -70,8 +71,8 @@ def _position_found(record: SymbolRecord, event: SymbolObserved, position: Posit
         return _adopt(record, event, position, evidence, setting)
     own = own_open_orders(event.snapshot, setting.database_id)
     entries = tuple(cid for cid in own if (parts := parse(cid)) is not None and parts.leg is Leg.ENTRY)
-    if entries:
-        return _sweep(record, entries)
+    if entries or (own and cancels_stop(record)):
+        return _sweep(record, own if cancels_stop(record) else entries)
     if not event.persisted:
         return None
     if setting.edition < HANDS_EDITION:

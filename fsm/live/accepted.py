@@ -64,7 +64,7 @@ class Waiting:
         shown = "; ".join(self.changes[:SHOWN_MAX]) + (f"; and {more} more" if more > 0 else "")
         return (
             f"{self.file} allows more than what is in force, so it waits: {shown}. "
-            "`reload confirm` takes it, `reload reject` does not; until then what was accepted last is in force"
+            "`reload confirm` takes it, `reload reject` does not. Until then what was accepted last is in force."
         )
 
 

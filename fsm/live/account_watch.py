@@ -25,8 +25,8 @@ MODE_CODES = frozenset({-4061, -4062, -4168})
 Tell = Callable[[str, str], None]
 
 _WHAT_TO_DO = {
-    "hedge mode": "closes and stops are sent as hedge mode wants them; set one-way mode once nothing is open",
-    "multi-assets mode": "set single-asset mode once nothing is open",
+    "hedge mode": "Closes and stops are sent as hedge mode wants them; set one-way mode once nothing is open.",
+    "multi-assets mode": "Set single-asset mode once nothing is open.",
 }
 
 
@@ -86,7 +86,7 @@ class AccountWatch:
     def _judge_modes(self, modes: AccountModes) -> None:
         if not modes.unsupported:
             if self._blocks.clear(ALL, UNSUPPORTED_ACCOUNT):
-                text = "the account is in one-way, single-asset mode again: entries are allowed"
+                text = "The account is in one-way, single-asset mode again: entries are allowed."
                 self._tell(text, f"modes {self._clock.now_ms()}")
             return
         names = " and ".join(modes.unsupported)
@@ -94,8 +94,9 @@ class AccountWatch:
             return
         log.error("account_modes", reason=UNSUPPORTED_ACCOUNT, modes=names)
         held = ", ".join(self._held()) or "nothing"
-        advice = "; ".join(_WHAT_TO_DO[name] for name in modes.unsupported if name in _WHAT_TO_DO)
-        text = f"the account was switched to {names}: nothing is entered; open: {held}; {advice}"
+        advice = " ".join(_WHAT_TO_DO[name] for name in modes.unsupported if name in _WHAT_TO_DO)
+        text = f"The account was switched to {names}: nothing is entered until it is switched back. Open: {held}."
+        text = f"{text} {advice}".rstrip()
         self._tell(text, f"modes {names} {self._clock.now_ms()}")
 
     def _judge_config(self, found: SymbolConfig) -> None:
@@ -114,7 +115,7 @@ class AccountWatch:
         ]
         log.warning("symbol_config", symbol=found.symbol, reason="CHANGED", changed=changed)
         text = (
-            f"{found.symbol}: somebody changed {' and '.join(changed)} at the exchange while a trade is open: its "
-            "price of liquidation has moved; the stop stays where it is"
+            f"{found.symbol}: somebody changed {' and '.join(changed)} at the exchange while a trade is open. Its "
+            "price of liquidation has moved, and the stop stays where it is: see that it still lies before that price."
         )
         self._tell(text, f"symbol config {found.symbol} {self._clock.now_ms()}")

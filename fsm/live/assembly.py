@@ -27,6 +27,7 @@ from fsm.live.held_up import HeldUp
 from fsm.live.in_force import InForce
 from fsm.live.lifeline import Lifeline
 from fsm.live.meeting import meet
+from fsm.live.news import blocked_at_start_news
 from fsm.live.recovery import stored_account, stored_records
 from fsm.live.shared import Freshness, Shared
 from fsm.live.symbol_desk import SymbolDesk, last_known
@@ -83,7 +84,7 @@ async def assemble(
         older_rules=_older_rules(store, records.values(), rules.hash),
         accepted=Accepted(text=config.text, settings=config.settings, rules=rules),
     )
-    alerts = Alerts(lambda: in_force.settings, run_id, banner)
+    alerts = Alerts(lambda: in_force.settings, run_id, banner, in_force.tick_of)
     books = Books(
         store,
         Journal(store, run_id),
@@ -150,11 +151,11 @@ async def assemble(
     )
     _preamble(shared, config, sorted(set(wanted) - set(world.filters)), alerts)
     desk.begin(world)
-    words = f"the account is in {found.unsupported}, which is not supported" if found.unsupported else ""
+    words = f"The account is in {found.unsupported}, which is not supported." if found.unsupported else ""
     for reason, detail in ((FILES_UNUSABLE, unusable), (UNSUPPORTED_ACCOUNT, words)):
         if detail:
             blocks.set(ALL, reason, found.unsupported if reason == UNSUPPORTED_ACCOUNT else "")
-            tell(f"{detail}; entries are blocked, what is open is managed: {', '.join(held)}", f"{reason} at start")
+            tell(blocked_at_start_news(detail, held), f"{reason} at start")
     return Daemon(
         shared,
         alerts=alerts,
@@ -199,7 +200,7 @@ def _preamble(shared: Shared, config: Config, unknown: list[str], alerts: Alerts
         rules_hash=in_force.rules.hash,
         config_hash=in_force.config_hash,
     )
-    text = f"{', '.join(unknown)}: unknown to the exchange, so not traded"
+    text = f"{', '.join(unknown)}: unknown to the exchange, so not traded. Correct the names in config.yaml."
     told = alerts.row(at_ms, "reconciliation_anomaly", text, key="unknown symbols") if unknown else None
     shared.books.journal.commit(
         Batch(

@@ -19,6 +19,7 @@ from exchange.errors import ExchangeError
 from exchange.types import Income
 from fsm.core.booking import LEDGER_TYPES
 from fsm.core.records import ZERO
+from fsm.live.news import books_differ_news
 from fsm.live.shared import Shared
 from fsm.live.wallet import is_transfer
 from store import queries
@@ -161,7 +162,7 @@ class Bookkeeper:
         log.log(_LEVEL[reason], "bookkeeping", reason=reason, day=day, trades=len(pairs), wrong=len(wrong))
         if wrong:
             told = "; ".join(_told(pair) for pair in wrong)
-            self._on_mismatch(day, f"{day}: our books differ from the exchange's income: {told}")
+            self._on_mismatch(day, books_differ_news(day, told))
 
     def _is_foreign(self, row: Income) -> bool:
         """A row of a fill that is in no book of ours, or of a kind that no trade brings about."""
@@ -192,5 +193,5 @@ def _sum(parts: Iterable[dict[str, Decimal]]) -> dict[str, Decimal]:
 
 def _told(pair: Compared) -> str:
     assets = sorted({*pair.journal, *pair.exchange})
-    amounts = (f"{pair.journal.get(a, ZERO):f} here, {pair.exchange.get(a, ZERO):f} there {a}" for a in assets)
-    return f"{pair.trade_id} {', '.join(amounts)}"
+    amounts = (f"{pair.journal.get(a, ZERO):f} {a} here, {pair.exchange.get(a, ZERO):f} {a} there" for a in assets)
+    return f"{pair.trade_id}: {', '.join(amounts)}"

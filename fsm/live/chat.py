@@ -19,6 +19,7 @@ from fsm.live.answers import HELP, Answers, Unanswerable
 from fsm.live.books import Books
 from fsm.live.clock import Clock
 from fsm.live.messenger import Message, Messenger, NotDelivered, NotHeard, Tally
+from fsm.live.news import conflict_news, stranger_news
 from store import queries
 from store.errors import StoreError
 from store.inbox import Inbox
@@ -185,7 +186,7 @@ class Chat:
             return
         self._in_conflict = True
         self._books.error(self._clock.now_ms(), DOCUMENT, error)
-        self._alarm(f"commands are not heard: another program reads this bot's messages ({error})", "conflict")
+        self._alarm(conflict_news(error), "conflict")
 
     def _alarm(self, text: str, key: str) -> None:
         at_ms = self._clock.now_ms()
@@ -261,7 +262,7 @@ class Chat:
         if self._wall.monotonic() - self._strangers_told_s < STRANGERS_S:
             return
         self._strangers_told_s = self._wall.monotonic()
-        self._alarm(f"a message of another chat ({message.chat_id}) was ignored", "stranger")
+        self._alarm(stranger_news(message.chat_id), "stranger")
 
     async def _say(self, text: str) -> None:
         """An answer is not worth keeping: who asked can ask again."""

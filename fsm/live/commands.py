@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from exchange.errors import ExchangeError
+from fsm.core.deciding import moment
 from fsm.core.events import Commanded
 from fsm.core.move import Rejected
 from fsm.core.records import Flag, HaltCause, State
@@ -224,7 +225,10 @@ class Commands:
         marks += ["paused"] if record.paused else []
         marks += [f"halted by {record.halt.cause}"] if record.halt else []
         marks += [f"quarantined: {record.quarantine.cause}"] if record.quarantine else []
-        return " ".join(marks)
+        marks += ["released to you"] if record.released else []
+        rests = record.cooldown_until_ms > self._shared.clock.now_ms()
+        marks += [f"rests until {moment(record.cooldown_until_ms)} UTC"] if rests else []
+        return f"{marks[0]} {', '.join(marks[1:])}".rstrip()
 
     async def _confirm_flat(self, command: CommandRow, symbols: list[str]) -> None:
         """Done means flat, not asked for."""
@@ -279,7 +283,7 @@ class Commands:
             detail=detail,
             at_ms=at_ms,
         )
-        text = f"{_named(command)}: {result}. {detail}"
+        text = f"{_named(command)}: {result}. {detail[:1].upper()}{detail[1:]}."
         told = self._alerts.row(
             at_ms,
             "command",

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from exchange.errors import CandlesMissing, ExchangeError, MalformedReply, Refusal
-from fsm.core.deciding import Reading, moment
+from fsm.core.deciding import Reading
 from fsm.core.legs import planned_stop
 from fsm.core.move import Step
 from fsm.live import documents
@@ -24,7 +24,16 @@ from fsm.live.commands import Commands
 from fsm.live.fence import Background, Fence
 from fsm.live.lane import Lane
 from fsm.live.market import Market
-from fsm.live.news import holding, in_vain_news, limit_news, started_news
+from fsm.live.news import (
+    ended_news,
+    holding,
+    hole_news,
+    in_vain_news,
+    limit_news,
+    no_candles_news,
+    started_news,
+    unreadable_news,
+)
 from fsm.live.older_journal import OlderJournal
 from fsm.live.own_audit import OwnAudit
 from fsm.live.proof_of_stops import ProofOfStops
@@ -171,7 +180,7 @@ class Daemon:
         """An alert cannot be written down any more, so it goes out at once; the bot ends whether it arrives or not."""
         try:
             async with asyncio.timeout(LAST_WORD_S_MAX):
-                await self.last_word(f"the bot has ended: {why}")
+                await self.last_word(ended_news(why))
         except Exception as error:
             log.warning("last_word_unheard", reason=type(error).__name__, error=str(error))
 
@@ -253,8 +262,7 @@ class Daemon:
                 self.shared.on_trouble(symbol, error)
                 left -= isinstance(error, Refusal | MalformedReply)
                 if left <= 0:
-                    text = f"{symbol} has no candles, so nothing is decided there: {error}; the others go on"
-                    self.say("reconciliation_anomaly", text, key=f"candles {symbol}")
+                    self.say("reconciliation_anomaly", no_candles_news(symbol, error), key=f"candles {symbol}")
                     return
             except StoreError:
                 raise
@@ -321,16 +329,8 @@ class Daemon:
 
     def _hole(self, symbol: str, hole: Hole, until_ms: int) -> None:
         """Candles that the exchange does not have are told once, with what follows (R66)."""
-        first, end, until = (moment(at_ms) for at_ms in (hole.first_ms, hole.end_ms, until_ms))
-        what = f"{symbol}: {hole.count} {hole.timeframe} candles, {first} to {end} UTC, are missing at the exchange"
-        then = (
-            f"its {hole.timeframe} indicators begin anew behind it"
-            if hole.restarts
-            else "the last close stands for them"
-        )
-        if until_ms > self.shared.clock.now_ms():
-            then += f"; no entries before {until} UTC"
-        self.say("no_entries", f"{what}: {then}", key=f"hole {symbol} {hole.timeframe} {hole.first_ms}")
+        text = hole_news(symbol, hole, until_ms if until_ms > self.shared.clock.now_ms() else None)
+        self.say("no_entries", text, key=f"hole {symbol} {hole.timeframe} {hole.first_ms}")
 
     @property
     def signals_in_vain(self) -> int:
@@ -350,11 +350,7 @@ class Daemon:
             lane.nudge()
         if symbol not in self._unreadable:
             self._unreadable.add(symbol)
-            self.say(
-                "reconciliation_anomaly",
-                f"{symbol or 'A row of a list'} cannot be read: {what}. It is looked at by itself; the others go on.",
-                key=f"unreadable {symbol}",
-            )
+            self.say("reconciliation_anomaly", unreadable_news(symbol, what), key=f"unreadable {symbol}")
 
     def _books_differ(self, day: str, text: str) -> None:
         self.say("bookkeeping_mismatch", text, key=f"bookkeeping {day}")

@@ -16,6 +16,7 @@ import structlog
 from fsm.live.alerts import Alerts
 from fsm.live.books import Books
 from fsm.live.clock import Clock
+from fsm.live.news import fault_news
 from store.errors import StoreError
 
 log = structlog.get_logger("fsm.fence")
@@ -81,7 +82,7 @@ class Fence:
                 pause_s = AGAIN_S[min(in_row, len(AGAIN_S) - 1)]
                 tended.failures += 1
                 tended.last, tended.last_wall_ms = _described(error), self._clock.wall_ms()
-                self._failed(name, error, None, f"the task starts again in {pause_s:.0f} s; trading goes on")
+                self._failed(name, error, None, again_s=pause_s)
             finally:
                 tended.is_working = False
             await self._clock.sleep(pause_s)
@@ -89,15 +90,15 @@ class Fence:
 
     def caught(self, component: str, error: Exception, symbol: str | None = None) -> None:
         """Write down a failure inside of a handler, which goes on."""
-        self._failed(component, error, symbol, "what is open stays covered; look into the log, and report it")
+        self._failed(component, error, symbol, again_s=None)
 
-    def _failed(self, component: str, error: Exception, symbol: str | None, then: str) -> None:
+    def _failed(self, component: str, error: Exception, symbol: str | None, *, again_s: float | None) -> None:
         log.error("handler_failed", symbol=symbol, reason=type(error).__name__, component=component, exc_info=error)
         now_s, at_ms = self._clock.monotonic(), self._clock.now_ms()
         key = f"{component} {symbol} {type(error).__name__}"
         if now_s - self._told_s.get(key, float("-inf")) < TELL_EVERY_S:
             return
-        text = f"{f'{symbol}: ' if symbol else ''}{component} failed ({_described(error)}); {then}."
+        text = fault_news(component, _described(error), symbol, again_s)
         try:
             self._books.error(at_ms, component, _described(error), symbol=symbol)
             row = self._alerts.row(at_ms, "quarantine", text, key=f"{key} {at_ms}", symbol=symbol)

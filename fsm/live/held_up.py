@@ -41,7 +41,7 @@ class HeldUp:
         if {trade.id for trade in naked} <= self._named:
             return
         self._named |= {trade.id for trade in naked}
-        self._tell(_text(naked, pause, self._clock.now_ms()), naked)
+        self._tell(told_held_up(naked, pause, self._clock.now_ms()), naked)
 
     def _tell(self, text: str, naked: list[Trade]) -> None:
         at_ms = self._clock.now_ms()
@@ -57,7 +57,7 @@ def _is_naked(trade: Trade) -> bool:
     return trade.open_quantity > 0 and (trade.protected_ms is None or trade.uncovered_ms is not None)
 
 
-def _text(naked: list[Trade], pause: Pause, now_ms: int) -> str:
+def told_held_up(naked: list[Trade], pause: Pause, now_ms: int) -> str:
     held = ", ".join(f"{trade.symbol} {trade.side.value} {trade.open_quantity:f}" for trade in naked)
     until = "it does not say until when"
     if pause.left_s is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from exchange.filters import SymbolFilters
 from exchange.types import Bracket
@@ -59,6 +60,11 @@ class InForce:
                 brackets=self.brackets[symbol],
             )
         return self._made[key]
+
+    def tick_of(self, symbol: str) -> Decimal:
+        """A symbol's price step; 0 where the exchange has never told it."""
+        found = self.filters.get(symbol)
+        return found.tick_size if found is not None else Decimal(0)
 
     def learn(self, filters: Mapping[str, SymbolFilters], brackets: Mapping[str, tuple[Bracket, ...]]) -> None:
         """The exchange changed the rules of its symbols."""

@@ -173,9 +173,9 @@ class OlderJournal:
         named = "".join(f"; {trade}" for trade in lost[:TOLD_MAX])
         more = f"; and {len(lost) - TOLD_MAX} more in the log" if len(lost) > TOLD_MAX else ""
         return (
-            f"this database is older than the exchange: it was last at work {until:%Y-%m-%d %H:%M:%S} UTC, and "
+            f"This database is older than the exchange: it was last at work {until:%Y-%m-%d %H:%M:%S} UTC, and "
             f"{orders} later orders of ours are known there{named}{more}. No entries until you have read this and "
-            "typed `resume` (docs/restoring.md)"
+            "typed `resume` (docs/restoring.md)."
         )
 
     def _begin_anew(self) -> None:
@@ -187,9 +187,9 @@ class OlderJournal:
             lane.tell(msgspec.structs.replace(event, last_fill_id=0, is_over=lane.record.trade is not None))
         books.note(at_ms, DONE, "EXCHANGE_BEGAN_ANEW", epoch=epoch, orders=[], trades=0)
         sentence = (
-            "the exchange knows no order of this database any more: it has begun anew (as the demo exchange does now "
+            "The exchange knows no order of this database any more: it has begun anew (as the demo exchange does now "
             "and then), or the account is another one. What was open is booked as far as it is known. No entries until "
-            "you have read this and typed `resume` (docs/restoring.md)"
+            "you have read this and typed `resume` (docs/restoring.md)."
         )
         self._say("", "EXCHANGE_BEGAN_ANEW", sentence)
 

@@ -74,14 +74,15 @@ class ProofOfStops:
         self._wanted.clear()
         self._attempts = 0
         if self._shared.blocks.clear(ALL, STOPS_UNPROVED):
-            text = f"stops can be placed: entries are allowed again ({detail})"
+            text = f"Stops can be placed, so entries are allowed again ({detail})."
             self._say("reconciliation_anomaly", text, key=f"self-test {self._shared.clock.now_ms()}")
 
     def _owe(self, detail: str) -> None:
         """Told once; what is tried again meanwhile is in the log."""
         self._wanted.set()
         if self._shared.blocks.set(ALL, STOPS_UNPROVED):
-            text = f"stops could not be placed, so nothing is entered until they can; it is tried again: {detail}"
+            text = f"A stop could not be placed on trial ({detail}), so nothing is entered until one can be. "
+            text += "It is tried again by itself."
             self._say("reconciliation_anomaly", text, key=f"self-test {self._shared.clock.now_ms()}")
 
     def _give_up(self, detail: str) -> None:
@@ -89,5 +90,6 @@ class ProofOfStops:
         engine, at_ms = self._shared.engine, self._shared.clock.now_ms()
         halt = engine.account.halt or Flag(HaltCause.PERMISSION.value, at_ms)
         engine.set_account(at_ms, "SELF_TEST_FAILED", paused=engine.account.paused, halt=halt)
-        text = f"stops cannot be placed, so there are no entries: {detail}"
+        text = f"Stops cannot be placed here ({detail}): no entries until you have mended that and typed `resume`. "
+        text += "`doctor` says what is wrong."
         self._say("reconciliation_anomaly", text, key="self-test")

@@ -17,6 +17,7 @@ from exchange.errors import ExchangeError
 from exchange.types import AlgoOrder, Order, Position
 from fsm.core.records import Flag, HaltCause, State
 from fsm.live.lane import Lane
+from fsm.live.news import copy_news, not_ours_news
 from fsm.live.shared import Shared
 from store.errors import JournalGone
 
@@ -77,6 +78,7 @@ class Reconciler:
     def _compare(self, positions: list[Position], orders: list[Order], algos: list[AlgoOrder]) -> Counted:
         """Each position and order is either remembered, or looked at closely, or of a symbol that is not ours."""
         remembered = looked_at = not_ours = 0
+        held = {position.symbol: position for position in positions}
         strange: set[str] = set()
         for symbol in [*(p.symbol for p in positions), *(o.symbol for o in orders), *(a.symbol for a in algos)]:
             lane = self._lanes.get(symbol)
@@ -90,7 +92,7 @@ class Reconciler:
                 lane.nudge()
         self._forgotten(positions)
         for symbol in sorted(strange - self._known_foreign):
-            self._on_anomaly(symbol, "NOT_OURS", f"{symbol}: there is a position or an order, and we do not trade it")
+            self._on_anomaly(symbol, "NOT_OURS", not_ours_news(symbol, held.get(symbol)))
         self._known_foreign = frozenset(strange)
         return Counted(
             positions=len(positions),
@@ -127,5 +129,5 @@ class Reconciler:
             halt = Flag(HaltCause.FOREIGN.value, at_ms)
             engine.set_account(at_ms, "FOREIGN_COPY", paused=engine.account.paused, halt=halt)
             log.error("second_copy", symbol=order.symbol, reason="FOREIGN", client_id=order.client_id)
-            sentence = f"{order.client_id} was placed by another copy of this bot: no new entries until you resume"
+            sentence = copy_news(order.symbol, order.client_id)
             self._on_anomaly(order.symbol, "FOREIGN_COPY", sentence)

@@ -24,6 +24,7 @@ from fsm.live.accepted import (
 )
 from fsm.live.daemon import Daemon
 from fsm.live.entry_blocks import ALL, FILES_UNUSABLE
+from fsm.live.news import new_rules_news, new_settings_news, refused_file_news
 from rules.load import Ruleset, load_rules
 from rules.looseness import Loosening, shown
 from rules.yaml_source import Problem, Source, SourceError, read_source
@@ -82,7 +83,7 @@ class Reload:
         shared = self._daemon.shared
         shared.blocks.clear(ALL, FILES_UNUSABLE)
         at_ms = shared.clock.now_ms()
-        self._daemon.say("rules_changed", "both files can be used again: entries are allowed", key=f"usable {at_ms}")
+        self._daemon.say("rules_changed", "Both files can be used again: entries are allowed.", key=f"usable {at_ms}")
 
     @property
     def waiting(self) -> tuple[Waiting, ...]:
@@ -121,7 +122,7 @@ class Reload:
         try:
             text = file.path.read_bytes().decode("utf-8", "surrogateescape")
         except OSError as error:
-            problem = Problem(str(file.path), 1, 1, f"cannot be read ({error.strerror}): what was accepted last holds")
+            problem = Problem(str(file.path), 1, 1, f"cannot be read ({error.strerror})")
             if file.told != problem.message:
                 file.told = problem.message
                 self._refused(file.path, SourceError([problem]))
@@ -141,7 +142,7 @@ class Reload:
             self._refused(file.path, error)
         except Exception as error:
             log.error("reload_failed", reason=type(error).__name__, file=str(file.path), exc_info=error)
-            told = f"could not be taken up ({type(error).__name__}: {error}): what was accepted last holds"
+            told = f"could not be taken up ({type(error).__name__}: {error})"
             self._refused(file.path, SourceError([Problem(str(file.path), 1, 1, told)]))
         file.settled, file.candidate = text, None
         if had != file.waiting:
@@ -241,7 +242,7 @@ class Reload:
             for symbol, market in markets.items()
             if not market.rules.reads_as(wanted[symbol])
         }
-        text = f"new rules {rules.hash[:8]} in place of {old.hash[:8]}"
+        text = new_rules_news(rules.hash, old.hash)
         async with self._daemon.schedule.turn:
             at_ms = shared.clock.now_ms()
             batch = Batch(rule_versions=[RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)])
@@ -264,8 +265,7 @@ class Reload:
         hashes = dict.fromkeys((settings_hash(partly), settings_hash(wanted)))
         now = [f"{each.path} {shown(each.old)} → {shown(each.new)}" for each in found if each.reloadable]
         later = [f"{each.path} {shown(each.old)} → {shown(each.new)}" for each in found if not each.reloadable]
-        text = f"in force: {_listed(now) or 'nothing new'}"
-        text += f"; after a restart: {_listed(later)}" if later else ""
+        text = new_settings_news(_listed(now), _listed(later))
         at_ms = shared.clock.now_ms()
         versions = [ConfigVersionRow(at_ms=at_ms, config_hash=each, text=source.text) for each in hashes]
         self._commit(Batch(config_versions=versions), at_ms, "CONFIG", text, config_hash=settings_hash(wanted))
@@ -301,7 +301,11 @@ class Reload:
         told = "; ".join(str(problem) for problem in error.problems[:PROBLEMS_TOLD])
         shared.books.note(at_ms, "RELOAD_REFUSED", path.name, problems=told)
         log.error("reload_refused", reason="INVALID", file=str(path), problems=told)
-        self._daemon.say("rules_changed", f"{path.name} was not taken up: {told}", key=f"refused {at_ms} {path.name}")
+        self._daemon.say(
+            "rules_changed",
+            refused_file_news(path.name, told),
+            key=f"refused {at_ms} {path.name}",
+        )
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from fsm.live.lane import Lane
 from fsm.live.proof_of_stops import AGAIN_S, Say
 from fsm.live.selftest import Readiness, self_test
 from fsm.live.shared import Shared
+from fsm.live.wording import because
 
 log = structlog.get_logger("fsm.selftest")
 
@@ -56,8 +57,8 @@ class RouteProof:
         for symbol, lane in self._lanes.items():
             lane.tell(Commanded(symbol=symbol, at_ms=at_ms, command="withdraw", cause=route.UNPROVED))
         text = (
-            f"{doubt.symbol} got no stop ({doubt.reason}): nothing is entered before it is proved again that stops can "
-            "be placed"
+            f"{doubt.symbol} got no stop, because {because(doubt.reason)}. Nothing is entered before it is proved "
+            "again that stops can be placed, which is tested as soon as nothing waits for its stop."
         )
         self._say("reconciliation_anomaly", text, key=f"route {doubt.since_ms}")
 
@@ -66,12 +67,13 @@ class RouteProof:
         if halt is None or halt.cause != HaltCause.PROTECTION or self._told_ms == halt.since_ms:
             return
         self._told_ms = halt.since_ms
-        text = "positions got no stop in time twice, with none confirmed between: nothing is entered until `resume`"
+        text = "Positions got no stop in time twice, with none confirmed between: nothing is entered until `resume`. "
+        text += "`doctor` says whether stops can be placed."
         self._say("kill_switch", text, key=f"route halt {halt.since_ms}")
 
     def _over(self) -> None:
         self._say(
-            "lifecycle", "a stop was confirmed: entries are as before", key=f"route {self._shared.clock.now_ms()}"
+            "lifecycle", "A stop was confirmed: entries are as before.", key=f"route {self._shared.clock.now_ms()}"
         )
 
     async def _test(self) -> None:
@@ -87,7 +89,7 @@ class RouteProof:
             return
         self._shared.engine.prove_route(self._shared.clock.now_ms(), readiness.value)
         how = "of the smallest size in one symbol, until its stop is confirmed" if _is_half(readiness) else "as before"
-        text = f"the way to place stops was tested ({readiness.value}): entries are allowed again, {how}"
+        text = f"It was tested that stops can be placed: entries are allowed again, {how}."
         self._say("reconciliation_anomaly", text, key=f"route {doubt.since_ms} {readiness.value}")
 
     def _flat_symbol(self) -> str | None:

@@ -23,6 +23,7 @@ from fsm.live.books import Books
 from fsm.live.clock import Clock
 from fsm.live.entry_blocks import EntryBlocks
 from fsm.live.in_force import InForce
+from fsm.live.wording import usdt
 from store import queries
 from store.database import Store
 
@@ -220,7 +221,7 @@ class SymbolDesk:
             in_force.learn(filters, brackets)
             text = "; ".join(_told(name, filters[name]) for name in changed)
             log.warning("symbol_rules_changed", reason="CHANGED", symbols=changed)
-            self._tell(f"the exchange changed its rules: {text}", f"rules of symbols {now_ms}")
+            self._tell(f"The exchange changed its rules. {text}.", f"rules of symbols {now_ms}")
         self._heard(world)
         self._remark(world)
 
@@ -247,7 +248,7 @@ class SymbolDesk:
                 news.setdefault(detail, []).append(symbol)
         for detail, symbols in news.items():
             log.warning("entries_blocked", symbols=symbols, reason=reason, detail=detail)
-            text = f"{', '.join(symbols)}: {_SENTENCES[reason].format(detail=detail)}"
+            text = f"{', '.join(symbols)}: {SENTENCES[reason].format(detail=detail)}"
             self._tell(text, f"{reason} {detail} {self._clock.now_ms()} {symbols[0]}")
 
 
@@ -257,20 +258,24 @@ def _not_trading(filters: SymbolFilters) -> str | None:
     return None if filters.status == "TRADING" else filters.status
 
 
-_SENTENCES: Mapping[str, str] = {
-    blocks.SYMBOL_DISABLED: "not among the enabled symbols of config.yaml: nothing is entered; the trade that is open "
-    "there is managed to its end",
-    blocks.SYMBOL_UNKNOWN: "the exchange does not list its rules, or illegibly: nothing is entered; what is open there "
-    "is managed with those known last",
-    blocks.SYMBOL_NOT_TRADING: "it is {detail} at the exchange: nothing is entered; what is open there is managed",
-    blocks.MARGIN_ASSET: "its margin is {detail} and not USDT, in which this bot counts: nothing is entered",
-    blocks.BRACKETS_UNKNOWN: "its leverage table cannot be read: nothing is entered; what is open there is managed",
-    blocks.RULES_STALE: "its rules could not be read for a day: nothing is entered until they can",
+SENTENCES: Mapping[str, str] = {
+    blocks.SYMBOL_DISABLED: "not among the enabled symbols of config.yaml: nothing is entered. The trade that is open "
+    "there is managed to its end.",
+    blocks.SYMBOL_UNKNOWN: "the exchange does not list its rules, or illegibly: nothing is entered until it does, "
+    "which is asked every hour. What is open there is managed with those known last.",
+    blocks.SYMBOL_NOT_TRADING: "the exchange does not trade it now ({detail}): nothing is entered until it does. "
+    "What is open there is managed.",
+    blocks.MARGIN_ASSET: "its margin is {detail} and not USDT, in which this bot counts: nothing is entered. "
+    "Disable it in config.yaml.",
+    blocks.BRACKETS_UNKNOWN: "its leverage table cannot be read: nothing is entered until it can, which is tried "
+    "every hour. What is open there is managed.",
+    blocks.RULES_STALE: "its rules could not be read for a day: nothing is entered until they can. "
+    "What is open is managed.",
 }
 
 
 def _told(name: str, filters: SymbolFilters) -> str:
     return (
-        f"{name}: tick {filters.tick_size:f}, step {filters.step_size:f}, market lot up to "
-        f"{filters.market_quantity_max:f}, at least {filters.notional_min:f} USDT, {filters.status}"
+        f"{name}: price step {filters.tick_size:f}, quantity step {filters.step_size:f}, market orders up to "
+        f"{filters.market_quantity_max:f}, orders of at least {usdt(filters.notional_min)}, status {filters.status}"
     )

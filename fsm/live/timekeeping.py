@@ -25,6 +25,17 @@ INCIDENT_S = 600.0
 """Whoever's clock goes to and fro is told once; each step stands in the journal all the same."""
 
 ASK_AGAIN_S = 1.0
+SENTENCES = {
+    "TIME_CORRECTED": "The exchange's clock was found {span} {where} than the bot had it (two answers agree): this "
+    "machine stood still or runs wrong, or the exchange's was set. The bot goes by the exchange's.",
+    "CLOCK_WRONG": "This machine's clock is {span} {where} the exchange's. The bot goes by the exchange's; set the "
+    "machine's all the same, and keep it set (NTP).",
+    "SUSPENDED": "This machine was suspended for {span}: nothing was watched meanwhile but what rests at the exchange. "
+    "Closes in between were missed; a bot belongs on a machine that does not sleep.",
+    "CLOCK_STEPPED": "This machine's clock was set {where} by {span}. The bot goes by the exchange's clock: closes, "
+    "limits and ages are as before.",
+}
+"""What the operator is told of the clocks, by what happened."""
 
 
 async def first_measured(clock: ExchangeClock) -> None:
@@ -91,46 +102,27 @@ class Timekeeper:
         moved_ms = self._clock.now_ms() - before_ms - int((boot() - began_s) * 1000)
         if abs(moved_ms) > STEP_MS:
             which = "later" if moved_ms > 0 else "earlier"
-            self._tell(
-                "TIME_CORRECTED",
-                f"the exchange's clock was found {span(moved_ms)} {which} than the bot had it (two answers agree): "
-                "this machine stood still or runs wrong, or the exchange's was set. The bot goes by the exchange's",
-                moved_ms=moved_ms,
-            )
+            self._tell("TIME_CORRECTED", span=span(moved_ms), where=which, moved_ms=moved_ms)
 
     def _compare(self) -> None:
         apart_ms = machine_offset_ms(self._clock)
         if apart_ms is not None and abs(apart_ms) > STEP_MS:
             where = "behind" if apart_ms > 0 else "ahead of"
-            self._tell(
-                "CLOCK_WRONG",
-                f"this machine's clock is {span(apart_ms)} {where} the exchange's. The bot goes by the exchange's; set "
-                "the machine's all the same, and keep it set (NTP)",
-                offset_ms=apart_ms,
-            )
+            self._tell("CLOCK_WRONG", span=span(apart_ms), where=where, offset_ms=apart_ms)
 
     def _suspended(self, slept_s: float) -> None:
         self.suspends += 1
         self._measure_s = self._clock.hands.boot()
-        self._tell(
-            "SUSPENDED",
-            f"this machine was suspended for {span(int(slept_s * 1000))}: nothing was watched meanwhile but what rests "
-            "at the exchange. Closes in between were missed; a bot belongs on a machine that does not sleep",
-            suspended_ms=int(slept_s * 1000),
-        )
+        self._tell("SUSPENDED", span=span(int(slept_s * 1000)), suspended_ms=int(slept_s * 1000))
 
     def _stepped(self, stepped_ms: int) -> None:
         self.steps += 1
-        way = "forward" if stepped_ms > 0 else "back"
-        self._tell(
-            "CLOCK_STEPPED",
-            f"this machine's clock was set {way} by {span(stepped_ms)}. The bot goes by the exchange's clock: closes, "
-            "limits and ages are as before",
-            stepped_ms=stepped_ms,
-        )
+        where = "forward" if stepped_ms > 0 else "back"
+        self._tell("CLOCK_STEPPED", span=span(stepped_ms), where=where, stepped_ms=stepped_ms)
 
-    def _tell(self, kind: str, text: str, **facts: Any) -> None:
+    def _tell(self, kind: str, *, span: str, where: str = "", **facts: Any) -> None:
         """In the journal each time, to the operator once an incident."""
+        text = SENTENCES[kind].format(span=span, where=where)
         clock, now_s = self._clock, self._clock.hands.boot()
         at_ms = clock.now_ms()
         log.warning("clock", reason=kind, text=text, **facts)

@@ -14,6 +14,7 @@ import structlog
 from fsm.live.alerts import Alerts
 from fsm.live.books import Books
 from fsm.live.clock import Clock
+from fsm.live.news import failures_news
 
 log = structlog.get_logger("fsm.exchange")
 
@@ -97,10 +98,5 @@ class Troubles:
             kind.written, kind.written_s = kind.count, now_s
         if self._habit is not None:
             (many, last), self._habit = self._habit, None
-            text = (
-                f"{many} calls to the exchange failed within a minute; the last one: {last}. Stops and targets rest at "
-                "the exchange; the bot tries again by itself. If it goes on, look at the network and at the exchange's "
-                "status page."
-            )
-            row = self._alerts.row(at_ms, "api_errors", text, key=f"api_errors {self.total}")
+            row = self._alerts.row(at_ms, "api_errors", failures_news(many, last), key=f"api_errors {self.total}")
             self._books.alert(*([row] if row else []))

@@ -82,8 +82,8 @@ def test_a_symbol_with_two_missing_hours_goes_on_and_opens_nothing_for_a_day(reh
     assert not [reason for _, reason in decisions(r, "ETHUSDT") if "HOLE" in reason], "only its symbol is affected"
     with open_store(r.db, mode="read") as store:
         [told] = [row.text for row in queries.alerts(store, limit=100) if "missing at the exchange" in row.text]
-    assert "BTCUSDT: 2 1h candles" in told
-    assert "no entries before" in told
+    assert "BTCUSDT: 2 candles of 1h" in told
+    assert "No entries there before" in told
     assert replay(r.db).different == 0
     assert verify(r.db).fine
 

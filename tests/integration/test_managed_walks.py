@@ -3,115 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import signal
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from exchange.sim.server.launch import Launched, launched
-from fsm.core.records import State
-from fsm.lab.crashsweep.real_bot import RealBot
-from fsm.lab.replay import replay
-from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, jump, quiet
-from store import queries
-from store.verify import verify
-
-HOUR_MS = 3_600_000
-SYMBOL = "BTCUSDT"
-BTC, TOP, ETH = 60_000.0, 60_600.0, 3_000.0
-NOON_MS = START_MS + QUIET_HOURS * HOUR_MS - HOUR_MS // 2
-HOURS = {SYMBOL: [jump(BTC), *quiet(TOP, 6)], "ETHUSDT": quiet(ETH, 7)}
-CONFIG = "version: 1\nsymbols: {BTCUSDT: {enabled: true}, ETHUSDT: {enabled: true}}\n"
-
-
-class Walk:
-    """One bot in a trade, and what a user types beside it."""
-
-    def __init__(self, exchange: Launched, folder: Path) -> None:
-        self.folder = folder
-        self.config, self.rules = folder / "config.yaml", folder / "rules.yaml"
-        self.config.write_text(CONFIG)
-        self.rules.write_text(RULES)
-        self.bot = RealBot(exchange, folder, config=self.config, rules=self.rules)
-        self.closes = 0
-
-    async def to_trade(self) -> None:
-        """From the start until the position that the first hour brings is covered."""
-        bot = self.bot
-        bot.spawn()
-        await bot.until(bot.is_ready, "get ready")
-        await bot.simulation.advance(HOUR_MS // 2 + 2_000)
-        await self.decided()
-        await self.hour()
-        await bot.until(lambda: bot.records()[SYMBOL].state is State.PROTECTED, "be protected")
-
-    async def hour(self) -> None:
-        await self.bot.simulation.advance(HOUR_MS)
-        self.closes += 1
-        await self.decided()
-
-    async def decided(self) -> None:
-        candle_ms = START_MS + (QUIET_HOURS - 1 + self.closes) * HOUR_MS
-        await self.bot.until(lambda: self.bot.has_decided(candle_ms, 1), "decide")
-
-    async def stop(self) -> None:
-        self.bot.send(signal.SIGTERM)
-        await asyncio.to_thread(self.bot.ended, 60.0)
-
-    async def start(self) -> None:
-        self.bot.spawn()
-        await self.bot.until(self.bot.is_ready, "get ready again")
-
-    async def type(self, *words: str) -> tuple[int, str]:
-        """A command as the user types it: its exit code, and everything it said."""
-        bot = self.bot
-        options = ["--config", str(self.config), "--rules", str(self.rules), "--db", str(bot.db)]
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "fsm", *words, *options],
-            env=bot._environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def alerts(self, *parts: str) -> int:
-        """How many messages say all of this."""
-        return sum(all(part in row.text for part in parts) for row in queries.alerts(self.bot.store))
-
-
-Story = Callable[[Walk], Awaitable[None]]
-
-
-def walk(folder: Path, story: Story) -> None:
-    for symbol, hours in HOURS.items():
-        _write(folder / f"{symbol}-1h.csv.gz", [*quiet(hours[0][0], QUIET_HOURS), *hours])
-
-    async def play() -> None:
-        with launched("--data", str(folder), "--start", str(NOON_MS), "--speed", "0") as exchange:
-            walking = Walk(exchange, folder)
-            try:
-                await story(walking)
-            finally:
-                await walking.bot.close()
-
-    asyncio.run(play())
-    assert verify(folder / "bot.sqlite").fine
-    assert replay(folder / "bot.sqlite").differences == ()
-
-
-def _write(path: Path, hours: list[Hour]) -> None:
-    with gzip.open(path, "wt") as file:
-        file.write("open_time_ms,open,high,low,close,volume\n")
-        for number, hour in enumerate(hours):
-            prices = ",".join(f"{price:.1f}" for price in hour)
-            file.write(f"{START_MS + number * HOUR_MS},{prices},1000.0\n")
+from fsm.lab.small_market import RULES
+from tests.integration.walking import CONFIG, SYMBOL, Walk, walk
 
 
 async def _disable(walking: Walk) -> None:
@@ -186,7 +84,7 @@ def test_a_symbol_that_is_gone_keeps_its_trade_and_flatten_names_it(tmp_path: Pa
         code, text = await walking.type("flatten")
         assert code == 3
         assert SYMBOL in text
-        assert walking.alerts("no entries until", "SYMBOL_GONE") == 1
+        assert walking.alerts("no entries until", "the exchange does not know this symbol any more") == 1
         await walking.bot.simulation.act(action="listing", symbol=SYMBOL, how="listed")
         await walking.bot.until(lambda: walking.bot.is_flat, "close it once the symbol is there again")
         assert (await walking.bot.simulation.shown()).held() == {}

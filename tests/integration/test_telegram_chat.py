@@ -253,7 +253,9 @@ class TestStrangers:
         for text in ("/flatten", "/status", "/pause"):
             assert phone.say(text, chat=STRANGER) == ""
         assert phone.posted == []
-        assert phone.alerts == [f"a message of another chat ({STRANGER}) was ignored"]
+        assert phone.alerts == [
+            f"A message of another chat ({STRANGER}) was ignored. If that is you, set TG_CHAT_ID to it."
+        ]
         phone.clock.passed_s += STRANGERS_S
         phone.say("/pause", chat=STRANGER)
         assert len(phone.alerts) == 2
@@ -280,7 +282,7 @@ class TestDeafness:
         pauses = [phone.listen() for _ in range(3)]
         assert min(pauses) >= 60
         (told,) = phone.alerts
-        assert "commands are not heard: another program reads this bot's messages" in told
+        assert "Commands are not heard: another program reads this bot's messages" in told
         (error,) = queries.errors(phone.store)
         assert error.component == "telegram"
         assert phone.tally.conflicts == 3

@@ -101,12 +101,12 @@ def test_a_trade_is_told_asked_about_and_closed_from_the_phone(server: Messenger
         before = write(f"/confirm {asked.partition('/confirm ')[2][:4]}")
         answer(server, "was handed over", before)
         told = answer(server, "^flatten all: ", before)
-        assert "flatten all: done. flat: " in told
+        assert "flatten all: done. Flat: " in told
         with open_store(tmp_path / "var" / "sim.sqlite", mode="read") as store:
             assert queries.positions(store) == []
             assert {row.state for row in queries.symbols(store)} == {"HALT"}
         before = write("/resume")
-        assert "resume all: done. cleared the halt for OPERATOR" in answer(server, "^resume all", before)
+        assert "resume all: done. Cleared the halt for OPERATOR" in answer(server, "^resume all", before)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0
@@ -121,5 +121,5 @@ def test_r79_the_end_of_a_bot_without_a_journal_is_told_at_once(server: Messenge
     with running(tmp_path, server.url) as process:
         until(process, "Trading on sim")
         shutil.rmtree(tmp_path / "var")
-        assert "docs/restoring.md" in answer(server, "the bot has ended: .*was removed")
+        assert "docs/restoring.md" in answer(server, "The bot has ended: .*was removed")
         assert process.wait(PATIENCE_S) == 1

@@ -115,7 +115,7 @@ def test_r80_a_position_that_a_hand_enlarged_is_told_with_all_that_matters_and_k
         assert await wished(r, "resume", "BTCUSDT") == ("done", None)
 
     r.run(script)
-    [text] = told(r, "not this bot's")
+    [text] = told(r, "is open that is not this bot's")
     for part in ("LONG 0.020", "a stop at", "`release BTCUSDT`", "`flatten BTCUSDT`"):
         assert part in text
     assert told(r, "is closed; `resume BTCUSDT`")
@@ -133,7 +133,7 @@ def test_r80_a_position_that_a_hand_turned_is_told_to_have_no_stop(rehearse: Mak
         assert [each.quantity for each in r.venue.positions()] == [Decimal("-0.030")], "it is not touched"
 
     r.run(script)
-    [text] = told(r, "not this bot's")
+    [text] = told(r, "is open that is not this bot's")
     assert "SHORT 0.030" in text
     assert "NO STOP covers it" in text
     proved(r)

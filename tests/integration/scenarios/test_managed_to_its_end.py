@@ -203,7 +203,7 @@ class TestAnAccountThatIsNotSupported:
             assert latest_reason(r)[1].startswith("UNSUPPORTED_ACCOUNT")
 
         r.run(script)
-        assert sum(name in text and "entries are blocked" in text for text in alerts(r)) == 1
+        assert sum(name in text and "Nothing is entered until that is mended" in text for text in alerts(r)) == 1
         check(r)
 
     def test_r67_symbols_that_are_not_margined_in_usdt_are_refused_by_name(self, rehearse: Make) -> None:
@@ -323,7 +323,7 @@ class TestARefusalThatPasses:
 
         r.run(script)
         assert refused.met > 6
-        assert sum("stops could not be placed" in text for text in alerts(r)) == 1
+        assert sum("A stop could not be placed on trial" in text for text in alerts(r)) == 1
         check(r)
 
     @pytest.mark.parametrize("code", [-4120, -1102, -1022, -1002, -2014, -2015, 451])

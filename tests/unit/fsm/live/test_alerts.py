@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -14,12 +15,15 @@ from fsm.live.alerts import Alerts, held_in_words
 from tests.unit.fsm.core.parts import FILTERS, SYMBOL
 from tests.unit.fsm.core.stage import Stage
 
+CODE_WORD = re.compile(r"\b[A-Z]{2,}_[A-Z_]+\b")
+"""A word of the machine's, which means nothing to a trader."""
+
 SETTINGS = Settings(version=1, symbols={SYMBOL: SymbolSettings()})
 
 
 def messages(stage: Stage) -> list[str]:
     """What the operator hears of all that happened on this stage; the same key is delivered once."""
-    alerts = Alerts(lambda: SETTINGS, "run1")
+    alerts = Alerts(lambda: SETTINGS, "run1", tick_of=lambda symbol: FILTERS.tick_size)
     told = {}
     for number, (before, move, event) in enumerate(stage.ledger.rows):
         for row in alerts.of_transition(number, before, move, event):
@@ -76,10 +80,8 @@ def test_a_stop_that_vanished_is_told_once_and_that_it_is_back() -> None:
     for _ in range(60):
         stage.patient_look(500)
     gone, back = messages(stage)[before:]
-    assert (
-        "its stop is being placed or looked for again (VENUE_CANCELLED). LONG 0.069 of BTCUSDT open, NO STOP." in gone
-    )
-    assert "(STOP_CONFIRMED). LONG 0.069 of BTCUSDT open, stop 59400.00." in back
+    assert "because the exchange cancelled its stop. LONG 0.069 of BTCUSDT open, NO STOP." in gone
+    assert "its stop rests at the exchange again. LONG 0.069 of BTCUSDT open, stop 59400.0." in back
 
 
 def test_every_message_is_a_sentence_that_names_what_is_open_or_what_is_done() -> None:
@@ -94,11 +96,13 @@ def test_every_message_is_a_sentence_that_names_what_is_open_or_what_is_done() -
         assert text.endswith((".", "`")), text
         assert SYMBOL in text
         assert any(sign.isdigit() for sign in text), text
+        assert not CODE_WORD.search(text), text
     (quarantined,) = [text for text in told if "no entries until" in text]
-    assert "LONG 0.069 of BTCUSDT open, stop 59400.00." in quarantined
+    assert "LONG 0.069 of BTCUSDT open, stop 59400.0, and stays managed." in quarantined
 
 
 def test_a_stop_that_is_announced_as_back_names_its_price_and_one_that_is_missing_says_so() -> None:
     stage = Stage().protected()
-    assert held_in_words(stage.trade) == "LONG 0.069 of BTCUSDT open, stop 59400.00"
+    assert held_in_words(stage.trade, FILTERS.tick_size) == "LONG 0.069 of BTCUSDT open, stop 59400.0"
+    assert held_in_words(stage.trade) == "LONG 0.069 of BTCUSDT open, stop 59400"
     assert held_in_words(replace(stage.trade, stop=None)) == "LONG 0.069 of BTCUSDT open, NO STOP"

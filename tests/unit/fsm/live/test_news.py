@@ -33,8 +33,8 @@ def budget(cause: HaltCause) -> Budget:
 )
 def test_a_limit_that_was_hit_names_amounts_and_times(cause: HaltCause, since: str, until: str) -> None:
     text = limit_news("hit", cause.value, SETTINGS, [budget(cause)], SATURDAY_MS)
-    assert f"{cause.value}, the loss limit of the" in text
-    assert f"52.10 of 50.00 USDT are lost {since}." in text
+    period = cause.value.removeprefix("LIMIT_").lower()
+    assert f"The loss limit of the {period} was hit: 52.10 USDT are lost {since}, 50.00 USDT are allowed." in text
     assert f"No entries until {until}, or until `resume`." in text
     assert text.endswith("Open positions keep their stops.")
 
@@ -45,6 +45,6 @@ def test_what_ends_only_by_hand_says_so_and_a_flatten_says_what_it_closes() -> N
     text = limit_news("hit", "LIMIT_DAY", settings, [budget(HaltCause.LIMIT_DAY)], SATURDAY_MS)
     assert "No entries until `resume`. Open positions are being closed at the market." in text
     fall = limit_news("hit", "LIMIT_DRAWDOWN", SETTINGS, [budget(HaltCause.LIMIT_DRAWDOWN)], SATURDAY_MS)
-    assert "equity is 52.10 USDT below its highest, 50.00 are allowed. No entries until `resume`." in fall
+    assert "equity is 52.10 USDT below its highest, 50.00 USDT are allowed. No entries until `resume`." in fall
     lost = limit_news("hit", "EQUITY_STALE", settings, [], SATURDAY_MS)
-    assert lost.startswith("Equity could not be read for 15 minutes (EQUITY_STALE).")
+    assert lost.startswith("Equity could not be read for 15 minutes.")

@@ -1,0 +1,154 @@
+"""Walks of a user with a bot: the bot and the exchange as processes, and commands as they are typed beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+from exchange.sim.server.launch import Launched, launched
+from fsm.core.records import State
+from fsm.lab.crashsweep.real_bot import RealBot
+from fsm.lab.replay import replay
+from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, jump, quiet
+from store import queries
+from store.verify import verify
+
+HOUR_MS = 3_600_000
+SYMBOL = "BTCUSDT"
+BTC, TOP, ETH = 60_000.0, 60_600.0, 3_000.0
+NOON_MS = START_MS + QUIET_HOURS * HOUR_MS - HOUR_MS // 2
+HOURS = {SYMBOL: [jump(BTC), *quiet(TOP, 6)], "ETHUSDT": quiet(ETH, 7)}
+CONFIG = "version: 1\nsymbols: {BTCUSDT: {enabled: true}, ETHUSDT: {enabled: true}}\n"
+
+
+class Walk:
+    """One bot in a trade, and what a user types beside it."""
+
+    def __init__(
+        self,
+        exchange: Launched,
+        folder: Path,
+        *,
+        config: str = CONFIG,
+        options: Sequence[str] = ("--no-web",),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._rest = exchange.rest
+        self.config, self.rules = folder / "config.yaml", folder / "rules.yaml"
+        self.config.write_text(config)
+        self.rules.write_text(RULES)
+        self.bot = RealBot(
+            exchange, folder, config=self.config, rules=self.rules, options=options, environment=environment
+        )
+        self.closes = 0
+
+    async def to_noon(self) -> None:
+        """From the start until the last quiet hour is decided on."""
+        await self.start()
+        await self.bot.simulation.advance(HOUR_MS // 2 + 2_000)
+        await self.decided()
+
+    async def to_trade(self) -> None:
+        """From the start until the position that the first hour brings is covered."""
+        bot = self.bot
+        await self.to_noon()
+        await self.hour()
+        await bot.until(lambda: bot.records()[SYMBOL].state is State.PROTECTED, "be protected")
+
+    async def hour(self) -> None:
+        await self.bot.simulation.advance(HOUR_MS)
+        self.closes += 1
+        await self.decided()
+
+    async def decided(self) -> None:
+        candle_ms = START_MS + (QUIET_HOURS - 1 + self.closes) * HOUR_MS
+        await self.bot.until(lambda: self.bot.has_decided(candle_ms, 1), "decide")
+
+    async def stop(self) -> None:
+        self.bot.send(signal.SIGTERM)
+        await asyncio.to_thread(self.bot.ended, 60.0)
+
+    async def start(self) -> None:
+        self.bot.spawn()
+        await self.bot.until(self.bot.is_ready, "get ready")
+
+    async def type(self, *words: str) -> tuple[int, str]:
+        """A command as the user types it: its exit code, and everything it said."""
+        bot = self.bot
+        options = ["--config", str(self.config), "--rules", str(self.rules), "--db", str(bot.db)]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "fsm", *words, *options],
+            env=bot._environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def alerts(self, *parts: str) -> int:
+        """How many messages say all of this."""
+        return len(self.told(*parts))
+
+    def told(self, *parts: str) -> list[str]:
+        """The messages that say all of this."""
+        return [row.text for row in queries.alerts(self.bot.store) if all(part in row.text for part in parts)]
+
+    async def hears(self, *parts: str) -> str:
+        """The message that says all of this, once it is there."""
+        await self.bot.until(lambda: bool(self.told(*parts)), f"tell {parts}")
+        return self.told(*parts)[0]
+
+    def fault(self, **rule: object) -> None:
+        """The exchange does this from now on (docs/simulator.md)."""
+        answer = httpx.post(f"{self._rest}/sim/v1/faults", json={"rules": [rule]}, trust_env=False)
+        assert answer.status_code == 200, answer.text
+
+    def mend(self) -> None:
+        httpx.delete(f"{self._rest}/sim/v1/faults", trust_env=False)
+
+
+Story = Callable[[Walk], Awaitable[None]]
+
+
+def walk(
+    folder: Path,
+    story: Story,
+    *,
+    hours: Mapping[str, Sequence[Hour]] = HOURS,
+    config: str = CONFIG,
+    options: Sequence[str] = ("--no-web",),
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Play a story on a market of these hours; at its end the journal holds."""
+    for symbol, scripted in hours.items():
+        _write(folder / f"{symbol}-1h.csv.gz", [*quiet(scripted[0][0], QUIET_HOURS), *scripted])
+
+    async def play() -> None:
+        with launched("--data", str(folder), "--start", str(NOON_MS), "--speed", "0") as exchange:
+            walking = Walk(exchange, folder, config=config, options=options, environment=environment)
+            try:
+                await story(walking)
+            finally:
+                await walking.bot.close()
+
+    asyncio.run(play())
+    assert verify(folder / "bot.sqlite").fine
+    assert replay(folder / "bot.sqlite").differences == ()
+
+
+def _write(path: Path, hours: list[Hour]) -> None:
+    with gzip.open(path, "wt") as file:
+        file.write("open_time_ms,open,high,low,close,volume\n")
+        for number, hour in enumerate(hours):
+            prices = ",".join(f"{price:.1f}" for price in hour)
+            file.write(f"{START_MS + number * HOUR_MS},{prices},1000.0\n")
