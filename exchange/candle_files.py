@@ -24,8 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 
 CANDLE_HEADER = "open_time_ms,open,high,low,close,volume"
 FUNDING_HEADER = "funding_time_ms,funding_rate"
-_CANDLES_NAME = re.compile(r"^([^-]+)-1h\.csv\.gz$")
-_INTRABAR = (Timeframe.M1, Timeframe.M5, Timeframe.M15)
+_CANDLES_NAME = re.compile(r"^([^-]+)-(\d+[mh])(?:-[^-]+)?\.csv\.gz$")
+_UP_TO_1H = [timeframe for timeframe in Timeframe if timeframe.ms <= Timeframe.H1.ms]
 TIME_MAX_MS = 10**13  # the year 2286; anything later is not in milliseconds
 
 
@@ -85,29 +85,54 @@ class CandleFolders:
                 raise CandleFileError(f"{folder}: no such folder; --data takes a folder of SYMBOL-1h.csv.gz files")
         self._folders = tuple(folders)
 
-    def symbols(self) -> tuple[str, ...]:
-        """Symbols that have 1h candles, sorted."""
-        names = (_CANDLES_NAME.match(path.name) for folder in self._folders for path in folder.iterdir())
-        return tuple(sorted({match[1] for match in names if match}))
+    def symbols(self, timeframe: Timeframe = Timeframe.H1) -> tuple[str, ...]:
+        """Symbols that have candles of this timeframe or of one that it can be made of, sorted."""
+        names = (_CANDLES_NAME.match(path.name) for place in self._places(timeframe) for path in place.iterdir())
+        parts = {part.value for part in _UP_TO_1H if part.divides(timeframe)}
+        return tuple(sorted({match[1] for match in names if match and match[2] in parts}))
 
     def candles(self, symbol: str, timeframe: Timeframe = Timeframe.H1) -> CandleColumns:
-        """Candles of the last price. 4h and 1d are the exchange's own and come only from files named so."""
-        places = (".", "native") if timeframe in (Timeframe.H4, Timeframe.D1) else (".",)
-        found = self._find(places, f"{symbol}-{timeframe}.csv.gz")
+        """Candles of the last price, from files of this very timeframe. Above 1h they are the exchange's own."""
+        found = self._find_candles(symbol, timeframe)
         if not found:
-            where = ", ".join(str(folder) for folder in self._folders)
-            raise CandleFileError(f"{symbol}-{timeframe}.csv.gz: not found in {where}")
+            raise CandleFileError(f"{symbol}-{timeframe}.csv.gz: not found in {self._where}")
         return _read_joined(found, symbol, timeframe)
+
+    def parts(self, symbol: str, timeframe: Timeframe) -> CandleColumns:
+        """Candles of this timeframe, up to 1h, or the longest shorter ones that it can be made of."""
+        for part in reversed([part for part in _UP_TO_1H if part.divides(timeframe)]):
+            if found := self._find_candles(symbol, part, beside=self._places(timeframe)):
+                return _read_joined(found, symbol, part)
+        raise CandleFileError(
+            f"{symbol}: no candles of {timeframe} or shorter in {self._where}; a file is named "
+            f"{symbol}-{timeframe}.csv.gz"
+        )
+
+    @property
+    def _where(self) -> str:
+        return ", ".join(str(folder) for folder in self._folders)
+
+    def _places(self, timeframe: Timeframe) -> list[Path]:
+        """Where candles of a timeframe may lie: finer ones than 1h in ``intrabar`` as well."""
+        inside = [] if timeframe is Timeframe.H1 else [folder / "intrabar" for folder in self._folders]
+        return [*self._folders, *(place for place in inside if place.is_dir())]
+
+    def _find_candles(self, symbol: str, timeframe: Timeframe, *, beside: Sequence[Path] | None = None) -> list[Path]:
+        if timeframe.ms >= Timeframe.H1.ms:
+            places = (".",) if timeframe is Timeframe.H1 else (".", "native")
+            return self._find(places, f"{symbol}-{timeframe}.csv.gz")
+        return _dated(self._places(timeframe) if beside is None else beside, symbol, timeframe)
 
     def mark(self, symbol: str) -> CandleColumns | None:
         """Candles of the mark price at 1h, or None when no folder has them."""
         found = self._find((".", "mark"), f"{symbol}-mark-1h.csv.gz")
         return _read_joined(found, symbol, Timeframe.H1) if found else None
 
-    def intrabar(self, symbol: str) -> tuple[CandleColumns, ...]:
-        """Candles finer than 1h, the finest timeframe first. They usually cover only some days."""
-        by_timeframe = ((timeframe, self._find_intrabar(symbol, timeframe)) for timeframe in _INTRABAR)
-        return tuple(_read_joined(found, symbol, timeframe) for timeframe, found in by_timeframe if found)
+    def intrabar(self, symbol: str, timeframe: Timeframe = Timeframe.H1) -> tuple[CandleColumns, ...]:
+        """Candles finer than these, the finest timeframe first. They usually cover only some days."""
+        finer = [part for part in _UP_TO_1H if part is not timeframe and part.divides(timeframe)]
+        by_timeframe = ((part, self._find_candles(symbol, part)) for part in finer)
+        return tuple(_read_joined(found, symbol, part) for part, found in by_timeframe if found)
 
     def funding(self, symbol: str) -> FundingColumns | None:
         """Funding rates, or None when no folder has them."""
@@ -122,14 +147,15 @@ class CandleFolders:
         paths = ([folder / place / name for place in places] for folder in self._folders)
         return [found for candidates in paths for found in [p for p in candidates if p.is_file()][:1]]
 
-    def _find_intrabar(self, symbol: str, timeframe: Timeframe) -> list[Path]:
-        places = (place for folder in self._folders for place in (folder, folder / "intrabar"))
-        return [
-            path
-            for place in places
-            for pattern in (f"{symbol}-{timeframe}.csv.gz", f"{symbol}-{timeframe}-*.csv.gz")
-            for path in sorted(place.glob(pattern))
-        ]
+
+def _dated(places: Iterable[Path], symbol: str, timeframe: Timeframe) -> list[Path]:
+    """Files of finer candles: one for all times, or one for each of some stretches of days."""
+    return [
+        path
+        for place in places
+        for pattern in (f"{symbol}-{timeframe}.csv.gz", f"{symbol}-{timeframe}-*.csv.gz")
+        for path in sorted(place.glob(pattern))
+    ]
 
 
 def read_candles(path: Path, symbol: str, timeframe: Timeframe) -> CandleColumns:

@@ -19,6 +19,7 @@ from exchange.sim.server.faults import FaultError
 from exchange.sim.server.saved import StateError
 from exchange.sim.server.serve import Process, serve
 from exchange.sim.server.setting import Setting, SettingError
+from indicators.candle import Timeframe
 
 _USAGE, _REFUSED = 2, 3
 PERCENT_MAX = 100
@@ -80,6 +81,12 @@ def _symbols(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Decides keys and random faults.")
 @click.option("--symbols", callback=_symbols, default="", help="A,B; all that the data has by default.")
+@click.option(
+    "--step",
+    type=click.Choice([timeframe.value for timeframe in Timeframe if timeframe.ms <= Timeframe.H1.ms]),
+    default="1h",
+    help="Length of the bars that prices move in, and of the shortest candles.",
+)
 @click.option("--balance", callback=_balance, default="10000", help="USDT in the account.")
 @click.option("--maker-fee-pct", callback=_percent, default="0.02", help="Fee of orders that rest.")
 @click.option("--taker-fee-pct", callback=_percent, default="0.05", help="Fee of orders that fill at once.")
@@ -95,6 +102,7 @@ def main(
     speed: float,
     seed: int,
     symbols: tuple[str, ...],
+    step: str,
     balance: Decimal,
     maker_fee_pct: Decimal,
     taker_fee_pct: Decimal,
@@ -112,6 +120,7 @@ def main(
     setting = Setting(
         folders=data,
         symbols=symbols,
+        step=Timeframe(step),
         start_ms=start,
         speed=speed,
         seed=seed,

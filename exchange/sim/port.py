@@ -41,7 +41,6 @@ from exchange.types import (
 )
 from indicators.candle import Candle, Timeframe
 
-HOUR_MS = Timeframe.H1.ms
 LEFT_MAX = 10_000
 """So many ids of requests that left are remembered: the newest are those that anybody asks about."""
 
@@ -51,7 +50,7 @@ Nudge = Callable[[str], None]
 
 
 class Stage:
-    """Plays recorded hours through a venue: funding, then the opens, then the way through each candle.
+    """Plays recorded bars through a venue: funding, then the opens, then the way through each candle.
 
     A movement may be left after any batch and taken up again by the next ``advance``.
     """
@@ -60,7 +59,8 @@ class Stage:
         self.venue = venue
         self.feeds = dict(sorted(feeds.items()))
         self._course: Course | None = None
-        self._hour_ms = start_ms - start_ms % HOUR_MS
+        (self.step,) = {feed.step for feed in feeds.values()}
+        self._bar_ms = self.step.floor(start_ms)
 
     @property
     def end_ms(self) -> int:
@@ -70,12 +70,12 @@ class Stage:
     def advance(self, until_ms: int) -> Iterator[Batch]:
         """Let time pass; stops after everything that happened to the account, so that it can be answered there."""
         if self._course is None:
-            yield from self._begin(self._hour_ms)
-        while self._hour_ms + HOUR_MS <= until_ms:
+            yield from self._begin(self._bar_ms)
+        while self._bar_ms + self.step.ms <= until_ms:
             assert self._course is not None
-            yield from self._course.run(self._hour_ms + HOUR_MS)
-            self._hour_ms += HOUR_MS
-            yield from self._begin(self._hour_ms)
+            yield from self._course.run(self._bar_ms + self.step.ms)
+            self._bar_ms += self.step.ms
+            yield from self._begin(self._bar_ms)
         assert self._course is not None
         yield from self._course.run(until_ms)
 

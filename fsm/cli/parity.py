@@ -75,14 +75,14 @@ def _run(
 
     options = current()
     inputs = read_inputs(options, needs_keys=False)
-    hour_ms = 3_600_000
+    entry = inputs.rules.for_symbol("").entry_timeframe
     request = Request(
         config=inputs.config,
         rules=inputs.rules,
         data=data or (shipped_folder(),),
         symbols=tuple(sorted(symbols or inputs.config.settings.enabled_symbols)),
-        from_ms=span_ms[0] - span_ms[0] % hour_ms,
-        to_ms=span_ms[1] - span_ms[1] % hour_ms,
+        from_ms=entry.floor(span_ms[0]),
+        to_ms=entry.floor(span_ms[1]),
         folder=folder,
         stream=stream,
     )

@@ -41,7 +41,6 @@ from store.journal import Journal
 from store.rows import ConfigVersionRow, RuleVersionRow, SystemEventRow
 
 FLUSH_EVERY = 20_000
-HOUR_MS = 3_600_000
 
 
 class BacktestError(Exception):
@@ -80,7 +79,7 @@ class Result:
     curve: tuple[tuple[int, Decimal], ...]
     wallet_change: Decimal
     balance: Decimal
-    position_hours: int
+    position_ms: int
     transitions: int
     journal_hash: str
     rules_hash: str
@@ -93,7 +92,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Money in USDT, percentages in percent, times as ISO dates, durations in seconds."""
-        hours = max(1, (self.to_ms - self.from_ms) // HOUR_MS) * len(self.symbols)
+        covered_ms = max(1, self.to_ms - self.from_ms) * len(self.symbols)
         return {
             "symbols": list(self.symbols),
             "from": _iso(self.from_ms),
@@ -103,7 +102,7 @@ class Result:
             "return_pct": round(float(self.wallet_change / self.balance * 100), 6),
             "max_drawdown_pct": max_drawdown_pct(self.curve),
             "sharpe": sharpe(self.curve),
-            "exposure_pct": round(100 * self.position_hours / hours, 6),
+            "exposure_pct": round(100 * self.position_ms / covered_ms, 6),
             "per_regime": grouped(self.trades, lambda trade: trade.regime),
             "per_strategy": grouped(self.trades, lambda trade: trade.strategy),
             "per_symbol": grouped(self.trades, lambda trade: trade.symbol),
@@ -203,8 +202,8 @@ def _load(request: Request, symbols: tuple[str, ...], progress: Progress) -> lis
         markets = []
         for done, symbol in enumerate(symbols):
             progress("load", done, len(symbols))
-            timeframes = request.rules.for_symbol(symbol).timeframes
-            market = read_market(folders, symbol, timeframes, native=request.native)
+            rules = request.rules.for_symbol(symbol)
+            market = read_market(folders, symbol, rules.timeframes, entry=rules.entry_timeframe, native=request.native)
             markets.append(market if request.anchors is None else market.anchored(request.anchors.get(symbol, {})))
         progress("load", len(symbols), len(symbols))
     except (CandleFileError, SeriesError) as error:
@@ -223,13 +222,19 @@ def _compute(request: Request, markets: list[Market], progress: Progress) -> dic
 
 def _span(request: Request, markets: list[Market]) -> tuple[int, int]:
     """The first and the last close that may be decided on, cut to what the data covers."""
+    short = [market.symbol for market in markets if not market.opens_ms]
+    if short:
+        raise BacktestError(f"the data has no whole candle of {markets[0].series.timeframe} of {', '.join(short)}")
     first = min(market.opens_ms[0] for market in markets)
-    last = max(market.opens_ms[-1] + HOUR_MS for market in markets)
+    entry = markets[0].series.timeframe
+    last = max(market.opens_ms[-1] + entry.ms for market in markets)
     from_ms = max(first, request.from_ms if request.from_ms is not None else first)
     to_ms = min(last, request.to_ms if request.to_ms is not None else last)
     if from_ms >= to_ms:
         raise BacktestError(f"the data covers {_iso(first)} to {_iso(last)}, nothing of what --from and --to ask for")
-    return from_ms - from_ms % HOUR_MS, to_ms - to_ms % HOUR_MS
+    if entry.floor(from_ms) >= entry.floor(to_ms):
+        raise BacktestError(f"no candle of {entry}, at whose close decisions fall, lies whole between --from and --to")
+    return entry.floor(from_ms), entry.floor(to_ms)
 
 
 def _identity(request: Request, symbols: tuple[str, ...], from_ms: int, to_ms: int, digest: str) -> str:
@@ -267,7 +272,8 @@ class _Bench:
         self._filters, self._brackets = filters, brackets
         ledger = JournalLedger(journal, rules_hash=request.rules.hash, config_hash=request.config.hash)
         self._ledger = ledger
-        self.recorder = Recorder(ledger, HOUR_MS)
+        entry = request.rules.for_symbol("").entry_timeframe
+        self.recorder = Recorder(ledger, entry.ms)
         fee = settings.simulation
         self.desk = Desk(
             Venue(
@@ -304,6 +310,7 @@ class _Bench:
             desk=self.desk,
             histories=histories,
             recorder=self.recorder,
+            entry=entry,
             on_step=on_step,
             every_candle=request.every_candle,
             rules_hash=request.rules.hash,
@@ -357,7 +364,7 @@ class _Bench:
             curve=tuple(self.hours.curve),
             wallet_change=account.wallet_balance - balance,
             balance=balance,
-            position_hours=self.hours.position_hours,
+            position_ms=self.hours.position_ms,
             transitions=self.recorder.transitions,
             journal_hash=_heads_hash(self._journal),
             rules_hash=self._request.rules.hash,

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from exchange.candle_files import CandleColumns, CandleFolders, FundingColumns
-from exchange.sim.feed import SymbolFeed, aggregated
+from exchange.sim.feed import SymbolFeed, aggregated, read_step
 from fsm.core.deciding import candle_hole
 from indicators.candle import Timeframe
 from indicators.holes import Hole, holes
@@ -92,22 +92,31 @@ class Market:
         return found.digest()
 
 
-def read_market(folders: CandleFolders, symbol: str, timeframes: frozenset[Timeframe], *, native: bool) -> Market:
+def read_market(
+    folders: CandleFolders, symbol: str, timeframes: frozenset[Timeframe], *, entry: Timeframe, native: bool
+) -> Market:
     """Read and check one symbol's files. Raises CandleFileError or SeriesError."""
-    candles = folders.candles(symbol)
-    wanted = sorted(timeframes | {candles.timeframe}, key=lambda timeframe: timeframe.ms)
+    step = step_of(entry)
+    candles = read_step(folders, symbol, step)
+    wanted = sorted(timeframes | {entry}, key=lambda timeframe: timeframe.ms)
     columns = {timeframe: _columns(folders, candles, timeframe, native=native) for timeframe in wanted}
     by_timeframe = {timeframe: _carried_over(found) for timeframe, found in columns.items()}
     missing = [hole for timeframe in wanted for hole in holes(columns[timeframe].open_time_ms.tolist(), timeframe)]
-    mark, intrabar, funding = folders.mark(symbol), folders.intrabar(symbol), folders.funding(symbol)
+    mark, intrabar, funding = folders.mark(symbol), folders.intrabar(symbol, step), folders.funding(symbol)
+    beside = () if step in columns else (candles,)
     return Market(
         symbol=symbol,
-        series=by_timeframe[candles.timeframe],
+        series=by_timeframe[entry],
         by_timeframe=by_timeframe,
         holes=tuple(missing),
         feed=SymbolFeed(candles=candles, mark=mark, intrabar=intrabar, funding=funding),
-        feed_digest=_feed_digest(mark, intrabar, funding),
+        feed_digest=_feed_digest(mark, (*beside, *intrabar), funding),
     )
+
+
+def step_of(entry: Timeframe) -> Timeframe:
+    """The bars in which prices move between decisions: an hour, or the entry timeframe where that is shorter."""
+    return min(entry, Timeframe.H1, key=lambda timeframe: timeframe.ms)
 
 
 def _carried_over(columns: CandleColumns) -> Series:
@@ -134,7 +143,8 @@ def _carried_over(columns: CandleColumns) -> Series:
 def _columns(folders: CandleFolders, candles: CandleColumns, timeframe: Timeframe, *, native: bool) -> CandleColumns:
     if timeframe is candles.timeframe:
         return candles
-    return folders.candles(candles.symbol, timeframe) if native else aggregated(candles, timeframe)
+    own = native and timeframe.ms > Timeframe.H1.ms
+    return folders.candles(candles.symbol, timeframe) if own else aggregated(candles, timeframe)
 
 
 def _feed_digest(

@@ -1,5 +1,6 @@
-"""Moves a backtest from hour to hour, jumping over those in which nothing can happen.
+"""Moves a backtest from bar to bar, jumping over those in which nothing can happen.
 
+A bar is an hour, or an entry candle where that is shorter; decisions fall where an entry candle closes.
 At one instant T the order is: funding, then triggers at the open of the candle that starts, then the close of the
 candle that ended, then decisions in symbol order on one account snapshot, and last their orders, which fill at
 that same open. Between two instants every symbol that holds or orders something follows its price path, all on
@@ -25,15 +26,15 @@ from fsm.core.policy import LimitAction
 from fsm.core.records import State, SymbolRecord
 from fsm.core.scene import Portfolio
 from fsm.lab.carrier import Carrier
-from fsm.lab.history import SIGNAL, History
+from fsm.lab.history import SIGNAL, History, step_of
 from fsm.lab.recorder import Recorder
+from indicators.candle import Timeframe
 from rules.vector import REGIMES
 
 Progress = Callable[[str, int, int], None]
 """Told of (phase, done, total) while long work goes on."""
 
 DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
 PROGRESS_EVERY = 1_000
 ASK = SIGNAL
 COOLING, HALTED = 20_000, 30_000
@@ -54,6 +55,7 @@ class Hours:
         on_step: Callable[[Step], None],
         rules_hash: str,
         every_candle: bool,
+        entry: Timeframe,
     ) -> None:
         self._engine = engine
         self._desk = desk
@@ -62,17 +64,19 @@ class Hours:
         self._carrier = Carrier(engine, desk, recorder.settle, on_step)
         self._rules_hash = rules_hash
         self._every_candle = every_candle
+        self._entry = entry
+        self._step = step_of(entry)
         self._course: Course | None = None
         self._codes: dict[str, int] = {}
         self._equity_day = -1
         self._booked = 0
         self.curve: list[tuple[int, Decimal]] = []
-        self.position_hours = 0
+        self.position_ms = 0
         self.ambiguous = 0
 
     def run(self, from_ms: int, to_ms: int, progress: Progress) -> None:
         """Decide at every close in (from, to); candles before only warm up. What is open at the end is closed."""
-        instants = range(from_ms + HOUR_MS, to_ms + HOUR_MS, HOUR_MS)
+        instants = range(from_ms + self._step.ms, to_ms + self._step.ms, self._step.ms)
         for done, now_ms in enumerate(instants):
             if done % PROGRESS_EVERY == 0:
                 progress("run", done, len(instants))
@@ -82,10 +86,10 @@ class Hours:
         progress("run", len(instants), len(instants))
 
     def _follow(self, until_ms: int) -> None:
-        """Let the prices of the hour that ends then move."""
+        """Let the prices of the bar that ends then move."""
         if self._course is None:
             return
-        self.position_hours += len(self._engine.active())
+        self.position_ms += len(self._engine.active()) * self._step.ms
         self._answer(self._course.run(until_ms))
         self.ambiguous += len(self._course.ambiguous)
         self._course = None
@@ -105,10 +109,17 @@ class Hours:
         self._desk.venue.drain()
         course = Course(self._desk.venue, self._bars(active, now_ms))
         self._answer(course.open())
+        decides = now_ms % self._entry.ms == 0
         if self._equity_due(now_ms):
-            self._read_equity(now_ms)
+            self._read_equity(now_ms, acts=decides)
         if last:
             return
+        if decides:
+            self._close(active, course, now_ms)
+        self._course = course if self._engine.active() else None
+
+    def _close(self, active: list[str], course: Course, now_ms: int) -> None:
+        """Decide on the entry candles that closed now; what comes of it follows the same prices as the others."""
         deciding = self._deciding(now_ms)
         bars = self._bars([symbol for symbol in deciding if symbol not in active], now_ms)
         self._price(bars, now_ms)
@@ -116,7 +127,6 @@ class Hours:
         for symbol in self._engine.active():
             if symbol in bars:
                 course.add(symbol, bars[symbol], OPENED)
-        self._course = course if self._engine.active() else None
 
     def _bars(self, symbols: list[str], open_ms: int) -> dict[str, Bar]:
         found = {symbol: self._histories[symbol].market.feed.bar(open_ms) for symbol in symbols}
@@ -135,13 +145,18 @@ class Hours:
         self._booked = booked
         return due
 
-    def _read_equity(self, now_ms: int) -> None:
+    def _read_equity(self, now_ms: int, *, acts: bool) -> None:
+        """``acts``: limits are judged by it, as a bot does at each close; else it is a point of the curve."""
         self._equity_day = now_ms // DAY_MS
         account = self._desk.account()
-        step = self._engine.read_equity(EquityRead(at_ms=now_ms, account=account, transfers=self._desk.transfers()))
+        step = None
+        if acts:
+            read = EquityRead(at_ms=now_ms, account=account, transfers=self._desk.transfers())
+            step = self._engine.read_equity(read)
         self._recorder.equity(now_ms, account)
         self.curve.append((now_ms, account.equity))
-        self._apply_limits(step, now_ms)
+        if step is not None:
+            self._apply_limits(step, now_ms)
 
     def _apply_limits(self, step: AccountStep, now_ms: int) -> None:
         """A limit that was hit halts every symbol (or flattens it); one whose period ended lets them go on."""
@@ -160,7 +175,7 @@ class Hours:
         """Symbols at whose close the engine must be asked; the others are idle and their candle brings no signal."""
         found = []
         for symbol, history in self._histories.items():
-            index = history.market.index_at(now_ms - HOUR_MS)
+            index = history.market.index_at(now_ms - self._entry.ms)
             if index is None:
                 continue
             if self._every_candle or self._code(symbol, history, index, now_ms) == ASK:
@@ -186,7 +201,7 @@ class Hours:
         asked = set(deciding)
         steps: list[Step] = []
         for symbol, history in self._histories.items():
-            index = history.market.index_at(now_ms - HOUR_MS)
+            index = history.market.index_at(now_ms - self._entry.ms)
             if index is None:
                 continue
             if symbol in asked:
@@ -247,8 +262,8 @@ class Hours:
         for symbol in self._engine.active():
             event = Commanded(symbol=symbol, at_ms=to_ms, command="exit", cause="END_OF_DATA")
             self._carrier.carry(self._engine.handle(event))
-        self._read_equity(to_ms)
-        self._recorder.finish(to_ms - 2 * HOUR_MS)
+        self._read_equity(to_ms, acts=True)
+        self._recorder.finish(to_ms - 2 * self._entry.ms)
 
 
 def _closed(symbol: str, history: History, index: int, now_ms: int, prices: MarkPrice) -> CandleClosed:

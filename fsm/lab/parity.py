@@ -19,8 +19,9 @@ from fsm.bootstrap import Run
 from fsm.config import Config
 from fsm.core.arithmetic import MONEY
 from fsm.embedded import account_options
-from fsm.lab.backtest import HOUR_MS, BacktestError, run_backtest
+from fsm.lab.backtest import BacktestError, run_backtest
 from fsm.lab.backtest import Request as BacktestRequest
+from fsm.lab.history import step_of
 from fsm.lab.hours import Progress
 from fsm.lab.stepped import stepped_daemon
 from fsm.live.comparison import Difference, compare
@@ -48,6 +49,10 @@ class Request:
     to_ms: int
     folder: Path
     stream: bool = True
+
+    @property
+    def entry(self) -> Timeframe:
+        return self.rules.for_symbol("").entry_timeframe
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +99,7 @@ def run_parity(request: Request, *, progress: Progress) -> Report:
     return Report(
         symbols=list(request.symbols),
         stream=request.stream,
-        hours=(result.to_ms - result.from_ms) // HOUR_MS,
+        hours=(result.to_ms - result.from_ms) // Timeframe.H1.ms,
         compared=compared,
         trades=len(result.trades),
         differences=differences,
@@ -120,7 +125,7 @@ def stepped(config: Config, symbols: tuple[str, ...], *, stream: bool = True) ->
     settings = msgspec.structs.replace(
         settings,
         loops=msgspec.structs.replace(settings.loops, **loops),
-        limits=msgspec.structs.replace(settings.limits, equity_age_ms_max=2**60),
+        limits=msgspec.structs.replace(settings.limits, equity_age_ms_max=NEVER_MS),
         protection=msgspec.structs.replace(settings.protection, deadline_ms=DEADLINE_MS),
     )
     return dataclasses.replace(config, settings=settings)
@@ -138,6 +143,8 @@ def _options(request: Request) -> list[str]:
         "-1",
         "--symbols",
         ",".join(request.symbols),
+        "--step",
+        step_of(request.entry).value,
     ]
     return [*folders, *span, *account_options(simulation)]
 
@@ -153,7 +160,7 @@ def _anchors(rules: Ruleset, store: Store, symbol: str) -> dict[Timeframe, int]:
 
 async def _live(request: Request, config: Config, db: Path, simulator: Launched, progress: Progress) -> None:
     run = Run(config=config, rules=request.rules, db=db, on_step=lambda step: None, stream=request.stream)
-    closes = range(request.from_ms + HOUR_MS, request.to_ms, HOUR_MS)
+    closes = range(request.from_ms + request.entry.ms, request.to_ms, request.entry.ms)
     async with stepped_daemon(run, simulator) as stepper:
         for done, close_ms in enumerate(closes):
             progress("daemon", done, len(closes))

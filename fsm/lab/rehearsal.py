@@ -218,13 +218,14 @@ class Rehearsal:
             await self.clock.sleep(DECIDE_LOOK_S)
 
     async def until(self, at_ms: int) -> None:
-        """Let the market move to this moment, hour by hour, and the daemon decide at every close on the way."""
+        """Let the market move to this moment, and the daemon decide at every close on the way."""
         settle_ms = self.config.settings.market_data.settle_delay_ms
-        close_ms = self.venue.now_ms - self.venue.now_ms % HOUR_MS + HOUR_MS
+        entry = self.rules.for_symbol("").entry_timeframe
+        close_ms = entry.floor(self.venue.now_ms) + entry.ms
         while close_ms + settle_ms <= at_ms:
             await self.port.advance(close_ms + settle_ms, self.answered)
             await self.decided(close_ms)
-            close_ms += HOUR_MS
+            close_ms += entry.ms
         await self.port.advance(at_ms, self.answered)
 
     async def hours(self, count: float) -> None:

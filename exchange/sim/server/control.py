@@ -21,9 +21,9 @@ from exchange.sim.server.fault_file import Conditions, FaultPlan, plan_of
 from exchange.sim.server.faults import FaultError
 from exchange.sim.server.request_log import RequestLog
 from exchange.sim.server.stranger import Stranger
-from exchange.sim.server.world import HOUR_MS
+from indicators.candle import Timeframe
 
-ADVANCE_MS_MAX = 100 * 366 * 24 * HOUR_MS
+ADVANCE_MS_MAX = 100 * 366 * Timeframe.D1.ms
 Json = dict[str, object]
 Model = TypeVar("Model")
 
@@ -84,7 +84,7 @@ class Control:
             return _response(409, {"error": str(refusal), "code": refusal.code})
 
     async def keep_time(self) -> None:
-        """One movement of the clock, to where it should be by now; an hour at a time, so that others get their turn."""
+        """One movement of the clock, to where it should be by now; a bar at a time, so that others get their turn."""
         emulator = self._emulator
         async with self._moving:
             target_ms = emulator.clock.target_ms(emulator.now_ms)
@@ -98,8 +98,8 @@ class Control:
         emulator = self._emulator
         events = []
         while True:
-            hour_ends_ms = emulator.world.hour_ms + HOUR_MS
-            progress = emulator.advance(min(target_ms, hour_ends_ms), until_event=until_event)
+            bar_ends_ms = emulator.world.bar_ms + emulator.world.timeframe.ms
+            progress = emulator.advance(min(target_ms, bar_ends_ms), until_event=until_event)
             events += progress.events
             if not progress.reached or emulator.now_ms >= target_ms or emulator.world.ended:
                 return Progress(events, progress.reached)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from exchange.sim.path import HOLD_MS, Bar, Bias, Mark, Prices, Quote, Stretch
+from exchange.sim.path import Bar, Bias, Mark, Prices, Quote, Stretch, hold_ms
 
 Pick = Callable[[Stretch], Prices]
 
@@ -34,7 +34,7 @@ def _visited(bar: Bar, mark: Mark, pick: Pick) -> Iterator[Decimal]:
     stretch = bar[mark.stretch]
     prices = pick(stretch)
     yield prices.open
-    holds = mark.stretch == 0 and stretch.end_ms - stretch.open_ms > HOLD_MS
+    holds = mark.stretch == 0 and stretch.end_ms - stretch.open_ms > hold_ms(bar)
     extremes = mark.corner - (2 if holds else 1)
     low_first = mark.bias is Bias.LOW_FIRST
     order = (prices.low, prices.high) if low_first else (prices.high, prices.low)

@@ -1,4 +1,4 @@
-"""Candles, day statistics and funding as of now, from the recorded past and the hour that is forming."""
+"""Candles, day statistics and funding as of now, from the recorded past and the bar that is forming."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from exchange.sim.feed import SymbolFeed
 from exchange.sim.path import Prices, Quote
 from exchange.sim.server.forming import forming
 from exchange.sim.server.numerals import Numerals
-from exchange.sim.server.world import HOUR_MS, World
+from exchange.sim.server.world import World
 from indicators.candle import Timeframe
 
-DAY_MS = 24 * HOUR_MS
-FUNDING_MS = 8 * HOUR_MS
+DAY_MS = Timeframe.D1.ms
+FUNDING_MS = Timeframe.H8.ms
 _WEEK_MS, _MONDAY_MS = 7 * DAY_MS, 4 * DAY_MS  # weeks begin on Monday; the epoch was a Thursday
 
-INTERVALS_MS = {"1h": 1, "2h": 2, "4h": 4, "6h": 6, "8h": 8, "12h": 12, "1d": 24, "1w": 7 * 24}
-INTERVALS_MS = {name: hours * HOUR_MS for name, hours in INTERVALS_MS.items()}
-"""What can be made of hourly candles. Shorter ones, 3d and 1M are refused as a wrong interval (-1120)."""
+INTERVALS_MS = {**{timeframe.value: timeframe.ms for timeframe in Timeframe}, "1w": _WEEK_MS}
+"""What can be made of bars, if these are short enough. 3d and 1M are refused as a wrong interval (-1120)."""
 
 
 class Kline(msgspec.Struct, frozen=True, gc=False):
@@ -58,13 +57,13 @@ class Market:
         self, symbol: str, interval: str, *, start_ms: int | None, end_ms: int | None, limit: int
     ) -> list[Kline]:
         """Ascending; closed ones, and last the forming one. Without ``start_ms`` the newest."""
-        step_ms = interval_ms(interval)
+        step_ms = self._length_ms(interval)
         feed, now_ms = self._world.feeds[symbol], self._world.now_ms
         last_open = now_ms if end_ms is None else min(end_ms, now_ms)
         if start_ms is None:
             first = max(floor(last_open, step_ms) - (limit - 1) * step_ms, 0)
             found = self._between(symbol, step_ms, first, last_open)
-            if len(found) < limit and first > feed.start_ms:  # hours are missing: look further back
+            if len(found) < limit and first > feed.start_ms:  # candles are missing: look further back
                 found = self._between(symbol, step_ms, feed.start_ms, last_open)
             return found[-limit:]
         return self._between(symbol, step_ms, start_ms, min(last_open, start_ms + limit * step_ms))[:limit]
@@ -73,19 +72,19 @@ class Market:
         self, symbol: str, interval: str, *, start_ms: int | None, end_ms: int | None, limit: int
     ) -> list[Kline]:
         """The same of the mark price; nothing is traded at it, so its volume is zero."""
-        step_ms = interval_ms(interval)
+        step_ms = self._length_ms(interval)
         now_ms = self._world.now_ms
         last_open = now_ms if end_ms is None else min(end_ms, now_ms)
         if start_ms is None:
             start_ms = floor(last_open, step_ms) - (limit - 1) * step_ms
-        first = -(-start_ms // HOUR_MS) * HOUR_MS
+        bar_ms = self._world.timeframe.ms
         last = min(last_open, start_ms + limit * step_ms)
-        hours = [self._mark_hour(symbol, at_ms) for at_ms in range(max(first, 0), last + 1, HOUR_MS)]
-        return grouped([hour for hour in hours if hour is not None], step_ms, now_ms)[:limit]
+        bars = [self._mark_bar(symbol, at_ms) for at_ms in range(max(_ceil(start_ms, bar_ms), 0), last + 1, bar_ms)]
+        return grouped([bar for bar in bars if bar is not None], step_ms, now_ms)[:limit]
 
     def closed(self, symbol: str, interval: str, end_ms: int) -> Kline | None:
         """The candle that closed at that time."""
-        step_ms = interval_ms(interval)
+        step_ms = self._length_ms(interval)
         if floor(end_ms, step_ms) != end_ms:
             return None
         found = self._between(symbol, step_ms, end_ms - step_ms, end_ms - 1)
@@ -94,8 +93,8 @@ class Market:
     def day(self, symbol: str) -> Kline | None:
         """The last 24 hours as one candle."""
         now_ms = self._world.now_ms
-        hours = self._between(symbol, HOUR_MS, now_ms - DAY_MS, now_ms)
-        return _joined(hours, now_ms - DAY_MS, now_ms) if hours else None
+        bars = self._between(symbol, self._world.timeframe.ms, now_ms - DAY_MS, now_ms)
+        return _joined(bars, now_ms - DAY_MS, now_ms) if bars else None
 
     def next_funding_ms(self) -> int:
         """Every eight hours, at 00, 08 and 16 UTC."""
@@ -116,7 +115,7 @@ class Market:
         return found
 
     def forming_prices(self, symbol: str, *, of_mark: bool = False) -> Prices | None:
-        """The hour under way; None in a gap of the data, or before its first price."""
+        """The bar under way; None in a gap of the data, or before its first price."""
         bar, quote = self._world.bar(symbol), self._world.venue.state.quotes.get(symbol)
         if bar is None or quote is None:
             return None
@@ -128,34 +127,45 @@ class Market:
     def _between(self, symbol: str, step_ms: int, first_ms: int, last_ms: int) -> list[Kline]:
         """Candles that open in [first, last], closed or forming."""
         feed, now_ms = self._world.feeds[symbol], self._world.now_ms
-        direct = _NATIVE.get(step_ms)
+        direct = _DIRECT.get(step_ms)
         if direct is not None:
             found = _recorded(feed, direct, first_ms, min(last_ms + step_ms, now_ms))
         else:
-            hours = _recorded(feed, Timeframe.H1, _ceil(first_ms, step_ms), min(last_ms + step_ms, now_ms))
-            found = [kline for kline in grouped(hours, step_ms, now_ms) if kline.end_ms <= now_ms]
+            days = _recorded(feed, Timeframe.D1, _ceil(first_ms, step_ms), min(last_ms + step_ms, now_ms))
+            found = [kline for kline in grouped(days, step_ms, now_ms) if kline.end_ms <= now_ms]
         opened = floor(now_ms, step_ms)
         if first_ms <= opened <= last_ms:
             forming_now = self._forming(symbol, step_ms, opened)
             found += [forming_now] if forming_now is not None else []
         return [kline for kline in found if first_ms <= kline.open_ms <= last_ms]
 
-    def _forming(self, symbol: str, step_ms: int, opened_ms: int) -> Kline | None:
-        hour = self._forming_hour(symbol)
-        hours = _recorded(self._world.feeds[symbol], Timeframe.H1, opened_ms, self._world.hour_ms)
-        hours += [hour] if hour is not None else []
-        return _joined(hours, opened_ms, opened_ms + step_ms) if hours else None
+    def serves(self, interval: str) -> bool:
+        """Whether candles of an interval can be made of this world's bars."""
+        return interval in INTERVALS_MS and INTERVALS_MS[interval] % self._world.timeframe.ms == 0
 
-    def _forming_hour(self, symbol: str) -> Kline | None:
-        prices, opened = self.forming_prices(symbol), self._world.hour_ms
+    def _length_ms(self, interval: str) -> int:
+        """Length of an interval by its Binance name; -1120 for one that is not served."""
+        if not self.serves(interval):
+            raise Refusal(-1120, "Invalid interval.")
+        return INTERVALS_MS[interval]
+
+    def _forming(self, symbol: str, step_ms: int, opened_ms: int) -> Kline | None:
+        bar = self._forming_bar(symbol)
+        bars = _recorded(self._world.feeds[symbol], self._world.timeframe, opened_ms, self._world.bar_ms)
+        bars += [bar] if bar is not None else []
+        return _joined(bars, opened_ms, opened_ms + step_ms) if bars else None
+
+    def _forming_bar(self, symbol: str) -> Kline | None:
+        prices, opened = self.forming_prices(symbol), self._world.bar_ms
         if prices is None:
             return None
-        whole = self._world.feeds[symbol].candles(Timeframe.H1, start_ms=opened, end_ms=opened + HOUR_MS)
-        traded = whole[0].volume * (self._world.now_ms - opened) / HOUR_MS if whole else 0.0
+        step = self._world.timeframe
+        whole = self._world.feeds[symbol].candles(step, start_ms=opened, end_ms=opened + step.ms)
+        traded = whole[0].volume * (self._world.now_ms - opened) / step.ms if whole else 0.0
         numerals = Numerals.of(self._world.venue.state.filters[symbol])
         return Kline(
             opened,
-            opened + HOUR_MS,
+            opened + step.ms,
             float(numerals.on_tick(prices.open)),
             float(numerals.on_tick(prices.high)),
             float(numerals.on_tick(prices.low)),
@@ -163,29 +173,22 @@ class Market:
             round(traded, 3),
         )
 
-    def _mark_hour(self, symbol: str, at_ms: int) -> Kline | None:
-        if at_ms > self._world.hour_ms:
+    def _mark_bar(self, symbol: str, at_ms: int) -> Kline | None:
+        end_ms = at_ms + self._world.timeframe.ms
+        if at_ms > self._world.bar_ms:
             return None
-        if at_ms == self._world.hour_ms:
+        if at_ms == self._world.bar_ms:
             prices = self.forming_prices(symbol, of_mark=True)
-            return None if prices is None else _flat(at_ms, prices)
+            return None if prices is None else _flat(at_ms, end_ms, prices)
         bar = self._world.feeds[symbol].bar(at_ms)
         if bar is None:
             return None
         marks = [stretch.mark for stretch in bar]
         whole = Prices(marks[0].open, max(m.high for m in marks), min(m.low for m in marks), marks[-1].close)
-        return _flat(at_ms, whole)
+        return _flat(at_ms, end_ms, whole)
 
 
-_NATIVE = {timeframe.ms: timeframe for timeframe in (Timeframe.H1, Timeframe.H4, Timeframe.D1)}
-
-
-def interval_ms(interval: str) -> int:
-    """Length of an interval by its Binance name; -1120 for one that hourly data cannot make."""
-    found = INTERVALS_MS.get(interval)
-    if found is None:
-        raise Refusal(-1120, "Invalid interval.")
-    return found
+_DIRECT = {timeframe.ms: timeframe for timeframe in Timeframe}
 
 
 def floor(at_ms: int, step_ms: int) -> int:
@@ -194,18 +197,15 @@ def floor(at_ms: int, step_ms: int) -> int:
     return at_ms - (at_ms - offset) % step_ms
 
 
-def grouped(hours: Sequence[Kline], step_ms: int, now_ms: int) -> list[Kline]:
-    """Hours joined to longer candles; a closed one only where every hour is there."""
-    if step_ms == HOUR_MS:
-        return list(hours)
+def grouped(parts: Sequence[Kline], step_ms: int, now_ms: int) -> list[Kline]:
+    """Short candles joined to longer ones; a closed one only where every part is there."""
     groups: dict[int, list[Kline]] = {}
-    for hour in hours:
-        groups.setdefault(floor(hour.open_ms, step_ms), []).append(hour)
-    complete = step_ms // HOUR_MS
+    for part in parts:
+        groups.setdefault(floor(part.open_ms, step_ms), []).append(part)
     return [
-        _joined(parts, opened, opened + step_ms)
-        for opened, parts in groups.items()
-        if len(parts) == complete or opened + step_ms > now_ms
+        _joined(found, opened, opened + step_ms)
+        for opened, found in groups.items()
+        if len(found) * (found[0].end_ms - found[0].open_ms) == step_ms or opened + step_ms > now_ms
     ]
 
 
@@ -240,10 +240,10 @@ def _joined(parts: Sequence[Kline], open_ms: int, end_ms: int) -> Kline:
     )
 
 
-def _flat(at_ms: int, prices: Prices) -> Kline:
+def _flat(at_ms: int, end_ms: int, prices: Prices) -> Kline:
     return Kline(
         at_ms,
-        at_ms + HOUR_MS,
+        end_ms,
         float(prices.open),
         float(prices.high),
         float(prices.low),

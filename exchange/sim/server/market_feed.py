@@ -54,7 +54,10 @@ class MarketFeed:
             if name not in self._known:
                 if len(self._known) > 100_000:  # names are the clients' choice; wrong ones must not pile up
                     self._known.clear()
-                self._known[name] = stream_of(name, self._world.feeds)
+                found_now = stream_of(name, self._world.feeds)
+                is_kline = found_now is not None and found_now.kind is Kind.KLINE
+                served = found_now is None or not is_kline or self._market.serves(found_now.detail)
+                self._known[name] = found_now if served else None
             stream = self._known[name]
             if stream is not None:
                 found.append(stream)

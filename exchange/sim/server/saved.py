@@ -17,6 +17,7 @@ from exchange.sim.path import Mark
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.venue import Venue
 from exchange.types import Bracket
+from indicators.candle import Timeframe
 
 _VERSION = 1
 
@@ -26,14 +27,17 @@ class StateError(Exception):
 
 
 class SavedState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the file holds. ``marks`` is how far each symbol's path through the hour has come."""
+    """What the file holds. ``marks`` is how far each symbol's path through its bar has come."""
 
     version: int
     seed: int
     hour_ms: int
+    """When the bar under way opened."""
+
     marks: dict[str, Mark]
     hidden: list[int]
     venue: msgspec.Raw
+    step: Timeframe = Timeframe.H1
 
     def load_venue(self, filters: Mapping[str, SymbolFilters], brackets: Mapping[str, tuple[Bracket, ...]]) -> Venue:
         """The account as it was."""
@@ -45,10 +49,11 @@ def encode(emulator: Emulator) -> bytes:
     saved = SavedState(
         version=_VERSION,
         seed=emulator.seed,
-        hour_ms=emulator.world.hour_ms,
+        hour_ms=emulator.world.bar_ms,
         marks=emulator.world.marks,
         hidden=sorted(emulator.hidden),
         venue=msgspec.Raw(emulator.venue.save()),
+        step=emulator.world.timeframe,
     )
     return msgspec.json.encode(saved, order="deterministic")
 

@@ -18,12 +18,13 @@ from exchange.sim.server.control import arm
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.keys import keys_of
 from exchange.sim.server.saved import SavedState
-from exchange.sim.server.world import HOUR_MS, World
+from exchange.sim.server.world import World
 from exchange.sim.symbols import Row, decoded, symbol_rows
 from exchange.sim.venue import Venue
 from exchange.types import Bracket
+from indicators.candle import Timeframe
 
-DAY_MS = 24 * HOUR_MS
+DAY_MS = Timeframe.D1.ms
 
 
 class SettingError(ValueError):
@@ -45,6 +46,8 @@ class Setting:
     slippage_pct: Decimal = Decimal("0.02")
     faults: Path | None = None
     slack_ms: int = 0
+    step: Timeframe = Timeframe.H1
+    """Length of the bars in which prices move, and of the shortest candles; up to 1h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,14 @@ def build(
         seed = setting.seed
     else:
         venue, seed = saved.load_venue(book.filters, book.brackets), saved.seed
+        if saved.step is not setting.step:
+            raise SettingError(
+                f"the saved simulation moves in steps of {saved.step}, not of {setting.step}: begin afresh"
+            )
         gone = sorted({*venue.state.quotes} - {*feeds})
         if gone:
             raise SettingError(f"the saved simulation has {', '.join(gone)}, and now there are no candles of it")
-        world = World(venue, feeds, hour_ms=saved.hour_ms, marks=saved.marks)
+        world = World(venue, feeds, bar_ms=saved.hour_ms, marks=saved.marks)
     emulator = Emulator(
         world=world,
         clock=SimClock(world.now_ms, setting.speed, monotonic),
@@ -115,7 +122,7 @@ def build(
 
 def _feeds(setting: Setting, book: Rulebook) -> dict[str, SymbolFeed]:
     folders = CandleFolders(setting.folders or (shipped.shipped_folder(),))
-    recorded = folders.symbols()
+    recorded = folders.symbols(setting.step)
     known = [name for name in recorded if name in book.filters and name in book.brackets]
     for name in setting.symbols:
         if name not in recorded:
@@ -124,7 +131,7 @@ def _feeds(setting: Setting, book: Rulebook) -> dict[str, SymbolFeed]:
             raise SettingError(f"{name}: no filters or brackets; put symbols.json and brackets.json beside its candles")
     if not known:
         raise SettingError("the data has no symbol with known filters and brackets")
-    return {name: SymbolFeed.read(folders, name) for name in setting.symbols or known}
+    return {name: SymbolFeed.read(folders, name, setting.step) for name in setting.symbols or known}
 
 
 def _start(setting: Setting, feeds: Mapping[str, SymbolFeed]) -> int:

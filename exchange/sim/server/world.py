@@ -1,6 +1,6 @@
-"""Moves the venue along recorded prices, hour by hour, in the one order that backtests use too.
+"""Moves the venue along recorded prices, bar by bar, in the one order that backtests use too.
 
-At a full hour T: funding, then the jump to the opens of the new candles with the triggers they hit, then the
+At the end of a bar, T: funding, then the jump to the opens of the new candles with the triggers they hit, then the
 candles that ended are announced; decisions of clients come after that (semantics: order within one instant).
 """
 
@@ -14,25 +14,24 @@ from exchange.sim.feed import SymbolFeed
 from exchange.sim.path import Bar, Mark
 from exchange.sim.venue import Venue
 
-HOUR_MS = 3_600_000
-
 
 class World:
-    """Venue and prices. ``on_close`` is told the hour at which candles have just closed."""
+    """Venue and prices. ``on_close`` is told when candles have just closed. All feeds have bars of one length."""
 
     def __init__(
         self,
         venue: Venue,
         feeds: Mapping[str, SymbolFeed],
         *,
-        hour_ms: int,
+        bar_ms: int,
         marks: Mapping[str, Mark] | None = None,
     ) -> None:
         self.venue = venue
         self.feeds = dict(sorted(feeds.items()))
+        (self.timeframe,) = {feed.step for feed in self.feeds.values()}
         self.data_end_ms = max(feed.end_ms for feed in self.feeds.values())
         self.on_close: Callable[[int], None] = lambda _: None
-        self._begin_hour(hour_ms, marks)
+        self._begin_bar(bar_ms, marks)
         self._instant: Iterator[Batch] | None = None
         self._motion: Generator[Batch, None, None] | None = None
         self._target_ms = 0
@@ -40,7 +39,8 @@ class World:
     @classmethod
     def begin(cls, venue: Venue, feeds: Mapping[str, SymbolFeed], start_ms: int) -> World:
         """A world whose prices are those of that moment, before anybody has an order."""
-        world = cls(venue, feeds, hour_ms=start_ms - start_ms % HOUR_MS)
+        step = next(iter(feeds.values())).step
+        world = cls(venue, feeds, bar_ms=step.floor(start_ms))
         for moves in (world._course.open(), world._course.run(start_ms)):
             for _ in moves:
                 raise AssertionError("something happened to an account that has nothing")
@@ -57,7 +57,7 @@ class World:
 
     @property
     def marks(self) -> dict[str, Mark]:
-        """How far each symbol's path through the hour under way has come."""
+        """How far each symbol's path through the bar under way has come."""
         return self._course.marks
 
     def bar(self, symbol: str) -> Bar | None:
@@ -84,7 +84,7 @@ class World:
                 return None
 
     def finish_instant(self) -> Iterator[Batch]:
-        """Complete what an hour's turn still owes, and let go of a movement under way: prices may then be set."""
+        """Complete what a bar's turn still owes, and let go of a movement under way: prices may then be set."""
         self._let_go()
         yield from self._owed()
 
@@ -96,14 +96,14 @@ class World:
     def _moves(self, until_ms: int) -> Generator[Batch, None, None]:
         while True:
             yield from self._owed()
-            end_ms = self.hour_ms + HOUR_MS
+            end_ms = self.bar_ms + self.timeframe.ms
             yield from self._course.run(min(until_ms, end_ms))
             if until_ms < end_ms:
                 return
             self._instant = self._turn(end_ms)
 
     def _owed(self) -> Iterator[Batch]:
-        """The rest of the instant at which an hour turns. It survives a movement that is given up."""
+        """The rest of the instant at which a bar turns. It survives a movement that is given up."""
         if self._instant is not None:
             for batch in self._instant:  # noqa: UP028 - "yield from" would close it together with this generator
                 yield batch
@@ -115,7 +115,7 @@ class World:
             if rate is not None:
                 self.venue.settle_funding(symbol, rate, at_ms)
         funded = self.venue.drain()
-        self._begin_hour(at_ms, None)
+        self._begin_bar(at_ms, None)
         for batch in self._course.open():
             yield (*funded, *batch)
             funded = ()
@@ -123,8 +123,8 @@ class World:
         if funded:
             yield funded
 
-    def _begin_hour(self, hour_ms: int, marks: Mapping[str, Mark] | None) -> None:
-        self.hour_ms = hour_ms
-        bars = {symbol: feed.bar(hour_ms) for symbol, feed in self.feeds.items()}
+    def _begin_bar(self, bar_ms: int, marks: Mapping[str, Mark] | None) -> None:
+        self.bar_ms = bar_ms
+        bars = {symbol: feed.bar(bar_ms) for symbol, feed in self.feeds.items()}
         self._bars = {symbol: bar for symbol, bar in bars.items() if bar is not None}
         self._course = Course(self.venue, self._bars, marks)

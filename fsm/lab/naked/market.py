@@ -19,7 +19,8 @@ from exchange.sim.server.clock import SimClock
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.keys import keys_of
 from exchange.sim.server.limiter import MINUTE_MS, Limiter, Window
-from exchange.sim.server.world import HOUR_MS, World
+from exchange.sim.server.world import World
+from fsm.lab.rehearsal import HOUR_MS
 from exchange.sim.symbols import brackets_of, decoded, filters_of, shipped_exchange_info, shipped_folder, symbol_rows
 from exchange.sim.venue import Venue
 from fsm.config import Config, Settings, read_environment, read_settings

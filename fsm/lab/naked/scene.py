@@ -18,7 +18,7 @@ from exchange.sim.path import Quote
 from exchange.sim.server.gateway import Answer, Gateway
 from exchange.sim.server.memory import Asked, Blow, MemoryTransport
 from exchange.sim.server.request_log import RequestLog
-from exchange.sim.server.world import HOUR_MS
+from fsm.lab.rehearsal import HOUR_MS
 from fsm.core.records import State
 from fsm.lab.naked.acts import Acts
 from fsm.lab.naked.market import BEYOND_TARGETS, config, emulator_of, rules, symbols_of

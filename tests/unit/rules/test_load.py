@@ -115,7 +115,7 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
         "{indicator: rsi, timeframe: 4h",
         "{indicator: rsi, timeframe: 3h",
         "3h",
-        "3h is no timeframe; known are entry, slow, 1m, 5m, 15m, 1h, 4h, 1d",
+        "3h is no timeframe; known are entry, slow, 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d",
     ),
     "a threshold that a symbol misspells": (
         "thresholds: {strong: 30}",

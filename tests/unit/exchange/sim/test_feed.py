@@ -106,7 +106,7 @@ def test_history_holds_only_closed_candles(btc: SymbolFeed) -> None:
     assert len(btc.candles(Timeframe.H1, start_ms=T0, end_ms=T0 + 3 * HOUR - 1)) == 2
     assert len(btc.candles(Timeframe.H4, start_ms=T0, end_ms=T0 + 12 * HOUR)) == 3
     assert btc.candles(Timeframe.D1, start_ms=T0, end_ms=T0 + 24 * HOUR - 1) == []
-    with pytest.raises(ValueError, match="only 1h and longer"):
+    with pytest.raises(ValueError, match="only those made of 1h"):
         btc.candles(Timeframe.M5, start_ms=T0, end_ms=T0 + HOUR)
 
 

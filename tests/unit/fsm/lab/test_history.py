@@ -24,7 +24,7 @@ def rules() -> Ruleset:
 
 @pytest.fixture(scope="module")
 def market() -> Market:
-    return read_market(CandleFolders((shipped_folder(),)), "BTCUSDT", TIMEFRAMES, native=False)
+    return read_market(CandleFolders((shipped_folder(),)), "BTCUSDT", TIMEFRAMES, entry=Timeframe.H1, native=False)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,8 @@ def test_equal_codes_mean_equal_readings(history: History) -> None:
 
 def test_the_data_hash_changes_with_any_number_that_is_read(market: Market) -> None:
     folders = CandleFolders((shipped_folder(),))
-    assert data_hash([market]) == data_hash([read_market(folders, "BTCUSDT", TIMEFRAMES, native=False)])
+    assert data_hash([market]) == data_hash(
+        [read_market(folders, "BTCUSDT", TIMEFRAMES, entry=Timeframe.H1, native=False)]
+    )
     assert data_hash([market]) != data_hash([read_market(folders, "ETHUSDT", TIMEFRAMES, native=False)])
     assert data_hash([market]) != data_hash([read_market(folders, "BTCUSDT", frozenset(), native=False)])

@@ -11,7 +11,7 @@ from exchange.errors import Refusal
 from exchange.sim.course import Course
 from exchange.sim.events import Batch
 from exchange.sim.feed import SymbolFeed
-from exchange.sim.server.world import HOUR_MS, World
+from exchange.sim.server.world import World
 from exchange.sim.symbols import shipped_brackets, shipped_filters, shipped_folder
 from exchange.sim.venue import Venue
 from exchange.types import AlgoRequest, ConditionalType, Fill, OrderRequest, OrderType, Side, WorkingType
@@ -19,6 +19,7 @@ from exchange.types import AlgoRequest, ConditionalType, Fill, OrderRequest, Ord
 SYMBOLS = ("BTCUSDT", "SOLUSDT")
 START_MS = 1_709_251_200_000  # 2024-03-01, a lively month
 HOURS = 24 * 20
+HOUR_MS = 3_600_000
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_without_orders_time_passes_the_same_in_one_step_or_in_many(feeds: dict[
 def test_a_world_begins_in_the_middle_of_an_hour(feeds: dict[str, SymbolFeed]) -> None:
     world = World.begin(new_venue(), feeds, START_MS + 1_500_000)
     assert world.now_ms == START_MS + 1_500_000
-    assert world.hour_ms == START_MS
+    assert world.bar_ms == START_MS
     bar = world.bar("BTCUSDT")
     assert bar is not None
     assert bar[0].last.low <= world.venue.state.quotes["BTCUSDT"].last <= bar[0].last.high

@@ -1,0 +1,158 @@
+"""Every timeframe decides alike everywhere: the daemon, a backtest and the replay of both, at each entry timeframe."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+from pathlib import Path
+from random import Random
+
+import pytest
+import yaml
+
+from exchange.candle_files import CandleFolders
+from exchange.sim.feed import SymbolFeed
+from exchange.sim.symbols import shipped_folder
+from fsm.config import Config, load_config
+from fsm.lab.backtest import Request, run_backtest
+from fsm.lab.history import step_of
+from fsm.lab.parity import stepped
+from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.replay import replay
+from fsm.lab.torture.rules import LIVELY
+from fsm.live.comparison import compare
+from indicators.candle import Timeframe
+from rules.load import Ruleset, parse_rules
+from store import queries
+from store.database import open_store
+
+SYMBOLS = ("BTCUSDT", "XRPUSDT")
+MINUTE_MS = 60_000
+FIRST_MS = 1_717_200_000_000  # 2024-06-01
+DAYS = 20
+CLOSES = 150
+"""So many closes are decided on live."""
+
+LONGER = {
+    "1m": "5m",
+    "3m": "15m",
+    "5m": "15m",
+    "15m": "30m",
+    "30m": "1h",
+    "1h": "4h",
+    "2h": "6h",
+    "4h": "12h",
+    "6h": "8h",  # not a multiple: its candles close between decisions
+    "8h": "12h",
+    "12h": "1d",
+    "1d": "1d",
+}
+
+
+def write_minutes(folder: Path, symbol: str, price: float, seed: int) -> None:
+    """Minutes of a restless market."""
+    chance, lines = Random(seed), ["open_time_ms,open,high,low,close,volume"]
+    for minute in range(DAYS * 24 * 60):
+        close = price * (1 + chance.gauss(0, 0.0012))
+        high, low = (
+            max(price, close) * (1 + chance.random() * 0.0006),
+            min(price, close) * (1 - chance.random() * 0.0006),
+        )
+        prices = ",".join(f"{each:.4f}" for each in (price, high, low, close))
+        lines.append(f"{FIRST_MS + minute * MINUTE_MS},{prices},{chance.randrange(1, 900)}")
+        price = float(f"{close:.4f}")
+    (folder / f"{symbol}-1m.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode() + b"\n", mtime=0))
+
+
+@pytest.fixture(scope="module")
+def minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("minutes")
+    write_minutes(folder, "BTCUSDT", 60_000.0, 1)
+    write_minutes(folder, "XRPUSDT", 0.6, 2)
+    return folder
+
+
+def rules_of(entry: str, longer: str) -> Ruleset:
+    """Lively rules at this entry timeframe, whose regime is read on another."""
+    text = LIVELY.replace("1h", entry).replace(f"regimes:\n  timeframe: {entry}", f"regimes:\n  timeframe: {longer}")
+    if longer != entry:
+        more = f"features:\n  close_{longer}: {{indicator: close, timeframe: {longer}}}"
+        text = text.replace("features:", more).replace(f'when: "close_{entry} > 0"', f'when: "close_{longer} > 0"')
+    assert f"timeframe: {longer}" in text
+    return parse_rules(text, "rules.yaml")
+
+
+def config_of(folder: Path, entry: str, longer: str) -> Config:
+    text = (
+        "version: 1\nsymbols: {BTCUSDT: {}, XRPUSDT: {}}\nmarket_data: {history_candles: 300}\n"
+        f"timeframes: {{entry: {entry}, setup: {longer}, trend: {longer}}}\n"
+        "limits: {daily_loss_pct: 20, weekly_loss_pct: 40, monthly_loss_pct: 60, drawdown_pct: 90}\n"
+        "risk: {stop_distance_pct_min: 0.05, stop_distance_pct_max: 40}\n"
+    )
+    path = folder / "config.yaml"
+    path.write_text(text)
+    config = stepped(load_config(path, None, {"BINANCE_ENV": "sim"}), SYMBOLS)
+    return dataclasses.replace(config, text=yaml.safe_dump(config.settings.plain()))
+
+
+def data_of(entry: Timeframe, minutes: Path) -> Path:
+    return minutes if entry.ms < Timeframe.H1.ms else shipped_folder()
+
+
+def span_of(entry: Timeframe, longer: Timeframe, feeds: dict[str, SymbolFeed]) -> tuple[int, int]:
+    """Where a bot starts that has enough candles of both, and where it ends."""
+    first_ms = max(feed.start_ms for feed in feeds.values())
+    begin_ms = first_ms + 205 * longer.ms
+    begin_ms += -begin_ms % longer.ms
+    return begin_ms, min(begin_ms + CLOSES * entry.ms, min(feed.end_ms for feed in feeds.values()) - entry.ms)
+
+
+def anchors_of(path: Path, rules: Ruleset) -> dict[str, dict[Timeframe, int]]:
+    with open_store(path, mode="read") as store:
+        found = {name: {t: queries.series_anchor(store, name, t.value) for t in rules.timeframes} for name in SYMBOLS}
+    return {name: {t: at for t, at in each.items() if at is not None} for name, each in found.items()}
+
+
+def same(live: Path, lab: Path) -> int:
+    with open_store(live, mode="read") as ours, open_store(lab, mode="read") as theirs:
+        compared, differences = compare(ours, theirs)
+    assert differences == []
+    for path in (live, lab):
+        found = replay(path)
+        assert (found.differences, found.identical > 0) == ((), True), path
+    return compared
+
+
+@pytest.mark.parametrize("name", list(LONGER))
+def test_daemon_and_backtest_and_replay_agree_at_every_entry_timeframe(
+    tmp_path: Path, minutes: Path, name: str
+) -> None:
+    entry, longer = Timeframe(name), Timeframe(LONGER[name])
+    rules, config = rules_of(name, longer), config_of(tmp_path, name, longer)
+    data = data_of(entry, minutes)
+    folders = CandleFolders((data,))
+    feeds = {symbol: SymbolFeed.read(folders, symbol, step_of(entry)) for symbol in SYMBOLS}
+    from_ms, to_ms = span_of(entry, longer, feeds)
+    live, lab = tmp_path / "live.sqlite", tmp_path / "lab.sqlite"
+    r = Rehearsal(config=config, rules=rules, feeds=feeds, db=live, start_ms=from_ms)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await r.until(to_ms)
+
+    r.run(script)
+    result = run_backtest(
+        Request(
+            config=config,
+            rules=rules,
+            data=(data,),
+            symbols=SYMBOLS,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            db=lab,
+            anchors=anchors_of(live, rules),
+        )
+    )
+    assert same(live, lab) > 20
+    assert len(result.trades) >= 4
+    assert 0 < result.to_json()["exposure_pct"] <= 100
