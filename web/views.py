@@ -202,9 +202,13 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EquitySeries(msgspec.Struct, frozen=True, kw_only=True):
-    """``floors`` are the equities at which a loss limit stops entries, by its cause."""
+    """``floors`` are the equities at which a loss limit stops entries, by its cause.
+
+    ``max_drawdown_pct`` is that of every reading in the range, also of those that are not among the points.
+    """
 
     points: list[Point]
+    max_drawdown_pct: float
     floors: dict[str, Decimal]
 
 

@@ -1,7 +1,8 @@
 """The one path that prices take through a candle, for backtest and server alike.
 
 A candle says open, high, low and close, not their order. The path holds the open for 60 s, or a third of a bar that is
-shorter than three minutes (orders that answer the previous close execute there), then visits both extremes and ends at the close, a third of the remaining time each.
+shorter than three minutes (orders that answer the previous close execute there), then visits both extremes and ends at
+the close, a third of the remaining time each.
 Which extreme comes first is asked of the account at that moment, and is the one that hurts: holding long, or about
 to sell, the low; holding short, or about to buy, the high (so a resting buy fills on the way to the low).
 Between candles the price jumps. Finer candles, where they cover the whole bar, are walked one by one.

@@ -30,6 +30,13 @@ def _totals(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "net PnL", f"{result['net_pnl_usdt']:,.2f} USDT ({result['return_pct']:+.2f} %)"
     yield "fees", f"{result['fees_usdt']:,.2f} USDT"
     yield "funding", f"{result['funding_usdt']:,.2f} USDT"
+    if missing := result.get("funding_missing"):
+        due = sum(missing.values()) + result["funding_settlements"]
+        yield (
+            "missing funding",
+            f"{sum(missing.values())} of {due} settlements are not in the data and count as 0: "
+            + (", ".join(f"{symbol} {count}" for symbol, count in missing.items())),
+        )
     yield "largest drawdown", f"{result['max_drawdown_pct']:.2f} %"
     yield "expectancy", f"{result['expectancy_r']:+.3f} R a trade"
     yield "Sharpe ratio", f"{result['sharpe']:.2f} a year"

@@ -87,6 +87,8 @@ class Result:
     data_hash: str
     marks_smoothed: tuple[str, ...]
     ambiguous_candles: int
+    fundings: int = 0
+    fundings_missing: dict[str, int] = field(default_factory=dict)
     holes: tuple[tuple[str, Hole], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -110,6 +112,8 @@ class Result:
             "closed_at_end": sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA"),
             "marks_smoothed": list(self.marks_smoothed),
             "ambiguous_candles": self.ambiguous_candles,
+            "funding_settlements": self.fundings,
+            "funding_missing": self.fundings_missing,
             "candle_holes": [
                 {"symbol": symbol, "timeframe": hole.timeframe, "from": _iso(hole.first_ms), "candles": hole.count}
                 for symbol, hole in self.holes
@@ -120,6 +124,16 @@ class Result:
             "data_hash": self.data_hash,
             "seconds": self.seconds,
         }
+
+
+def funding_words(result: dict[str, Any]) -> str:
+    """How much of the funding that positions were due for is in the figures."""
+    missing = result["funding_missing"]
+    if not missing:
+        return "Every funding rate that a position was due for was recorded."
+    count, whose = sum(missing.values()), ", ".join(f"{symbol} {times}" for symbol, times in missing.items())
+    due = count + result["funding_settlements"]
+    return f"{count} of {due} fundings that positions were due for are not in the data and count as 0: {whose}."
 
 
 def _iso(at_ms: int) -> str:
@@ -372,6 +386,8 @@ class _Bench:
             data_hash=digest,
             marks_smoothed=tuple(market.symbol for market in markets if not market.feed.has_mark),
             ambiguous_candles=self.hours.ambiguous,
+            fundings=self.hours.fundings,
+            fundings_missing=dict(sorted(self.hours.fundings_missing.items())),
             holes=tuple((market.symbol, hole) for market in markets for hole in market.holes),
         )
 

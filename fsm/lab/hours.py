@@ -9,6 +9,7 @@ one clock, and the engine answers each event at the moment it happens.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
@@ -35,6 +36,9 @@ Progress = Callable[[str, int, int], None]
 """Told of (phase, done, total) while long work goes on."""
 
 DAY_MS = 86_400_000
+FUNDING_MS = 8 * 3_600_000
+"""Every eight hours at least; where rates are recorded more often, they are settled as recorded."""
+
 PROGRESS_EVERY = 1_000
 ASK = SIGNAL
 COOLING, HALTED = 20_000, 30_000
@@ -72,6 +76,8 @@ class Hours:
         self._booked = 0
         self.curve: list[tuple[int, Decimal]] = []
         self.position_ms = 0
+        self.fundings = 0
+        self.fundings_missing: Counter[str] = Counter()
         self.ambiguous = 0
 
     def run(self, from_ms: int, to_ms: int, progress: Progress) -> None:
@@ -106,17 +112,27 @@ class Hours:
             rate = self._histories[symbol].market.feed.funding(now_ms)
             if rate is not None:
                 self._desk.venue.settle_funding(symbol, rate, now_ms)
+            self._count_funding(symbol, rate, now_ms)
         self._desk.venue.drain()
         course = Course(self._desk.venue, self._bars(active, now_ms))
         self._answer(course.open())
         decides = now_ms % self._entry.ms == 0
-        if self._equity_due(now_ms):
+        if self._equity_due(now_ms) if decides else active:
             self._read_equity(now_ms, acts=decides)
         if last:
             return
         if decides:
             self._close(active, course, now_ms)
         self._course = course if self._engine.active() else None
+
+    def _count_funding(self, symbol: str, rate: Decimal | None, now_ms: int) -> None:
+        """A position that is held when funding is due pays or gets it; what was not recorded counts as 0, and is told."""
+        if self._desk.venue.state.holding(symbol).quantity == 0:
+            return
+        if rate is not None:
+            self.fundings += 1
+        elif now_ms % FUNDING_MS == 0:
+            self.fundings_missing[symbol] += 1
 
     def _close(self, active: list[str], course: Course, now_ms: int) -> None:
         """Decide on the entry candles that closed now; what comes of it follows the same prices as the others."""
@@ -147,10 +163,10 @@ class Hours:
 
     def _read_equity(self, now_ms: int, *, acts: bool) -> None:
         """``acts``: limits are judged by it, as a bot does at each close; else it is a point of the curve."""
-        self._equity_day = now_ms // DAY_MS
         account = self._desk.account()
         step = None
         if acts:
+            self._equity_day = now_ms // DAY_MS
             read = EquityRead(at_ms=now_ms, account=account, transfers=self._desk.transfers())
             step = self._engine.read_equity(read)
         self._recorder.equity(now_ms, account)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fsm.core.records import Trade
-from fsm.lab.backtest import Result
-from fsm.lab.summary import Curve
+from fsm.lab.backtest import Result, funding_words
+from fsm.lab.summary import Curve, thinned
 
 WIDTH, HEIGHT = 960, 240
 POINTS_MAX = 1_000
@@ -43,7 +43,7 @@ def write_report(result: Result, path: Path) -> None:
         *(_groups(title, summary[key]) for title, key in _GROUPS),
         "<h2>How it fills</h2>",
         f"<p>{HOW_IT_FILLS} {_marks(result)} {summary['ambiguous_candles']} candles were ambiguous.</p>",
-        f"<p>{_missing(summary['candle_holes'])}</p>",
+        f"<p>{_missing(summary['candle_holes'])} {escape(funding_words(summary))}</p>",
         "<h2>Trades</h2>",
         _trades(result.trades),
         f"<p>journal {result.journal_hash}<br>rules {result.rules_hash}<br>config {result.config_hash}</p>",
@@ -113,8 +113,7 @@ def _chart(curve: Curve) -> str:
     """The equity curve, thinned to what a screen can show."""
     if len(curve) < 2:
         return "<p>No equity was recorded.</p>"
-    step = max(1, len(curve) // POINTS_MAX)
-    shown = [*curve[::step], curve[-1]]
+    shown = thinned(curve, POINTS_MAX)
     start, end = shown[0][0], shown[-1][0]
     low, high = min(equity for _, equity in shown), max(equity for _, equity in shown)
     height = (high - low) or Decimal(1)

@@ -52,20 +52,39 @@ def max_drawdown_pct(curve: Curve) -> float:
     return round(float(worst), 6)
 
 
-def sharpe(curve: Curve, day_ms: int = 86_400_000) -> float:
-    """Yearly Sharpe ratio of daily equity returns, without a risk-free rate; 0.0 when it is not defined."""
-    daily: dict[int, float] = {}
-    for at_ms, equity in curve:
-        daily[at_ms // day_ms] = float(equity)
-    if not daily:
-        return 0.0
-    first, last = min(daily), max(daily)
+def daily_returns(curve: Curve, day_ms: int = 86_400_000) -> list[float]:
+    """What equity made of each UTC day as a fraction, the first and the last included.
+
+    A reading at midnight is the close of the day that ends. The first reading is what the first day began with; a day
+    without a reading changed nothing.
+    """
+    if not curve:
+        return []
+    closes = {(at_ms - 1) // day_ms: float(equity) for at_ms, equity in curve[1:]}
     returns: list[float] = []
-    previous = daily[first]
-    for day in range(first + 1, last + 1):
-        now = daily.get(day, previous)
+    previous = float(curve[0][1])
+    for day in range(curve[0][0] // day_ms, (curve[-1][0] - 1) // day_ms + 1):
+        now = closes.get(day, previous)
         returns.append(now / previous - 1 if previous > 0 else 0.0)
         previous = now
+    return returns
+
+
+def thinned(curve: Curve, points: int) -> list[tuple[int, Decimal]]:
+    """At most so many points that keep the lowest, the highest and the last of each span of the curve."""
+    spans = max(1, points // 3)
+    size = -(-len(curve) // spans)
+    kept: list[tuple[int, Decimal]] = []
+    for first in range(0, len(curve), max(1, size)):
+        span = curve[first : first + size]
+        chosen = {span.index(min(span, key=lambda point: point[1])), span.index(max(span, key=lambda point: point[1]))}
+        kept += [span[index] for index in sorted(chosen | {len(span) - 1})]
+    return kept
+
+
+def sharpe(curve: Curve, day_ms: int = 86_400_000) -> float:
+    """Yearly Sharpe ratio of daily equity returns, without a risk-free rate; 0.0 when it is not defined."""
+    returns = daily_returns(curve, day_ms)
     if len(returns) < 2:
         return 0.0
     mean = math.fsum(returns) / len(returns)

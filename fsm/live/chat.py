@@ -230,7 +230,7 @@ class Chat:
         symbol = words[0].upper()[:24] if words else None
         if command in CONFIRMED_WISHES:
             return await self._ask_again(command, symbol)
-        self._inbox.post(command, symbol, "telegram", self._clock.now_ms())
+        self._inbox.post(command, symbol, "telegram", self._clock.wall_ms())
         return ""
 
     async def _ask_again(self, kind: str, symbol: str | None) -> str:
@@ -252,7 +252,7 @@ class Chat:
                 return f"that was not the code; {asked.kind} was dropped"
             return f"that is not the code; {asked.tries} more tries"
         self._asked = None
-        self._inbox.post(asked.kind, asked.symbol, "telegram", self._clock.now_ms())
+        self._inbox.post(asked.kind, asked.symbol, "telegram", self._clock.wall_ms())
         return f"{asked.kind} of {asked.symbol or 'all symbols'} was handed over; what comes of it follows"
 
     def _stranger(self, message: Message) -> None:

@@ -61,9 +61,9 @@ class Commands:
     async def run(self) -> None:
         """Take commands as they come."""
         try:
-            self._welcome([*self._inbox.unfinished(), *self._inbox.take(self._shared.clock.now_ms())])
+            self._welcome([*self._inbox.unfinished(), *self._inbox.take(self._shared.clock.wall_ms())])
             while True:
-                for command in self._inbox.take(self._shared.clock.now_ms()):
+                for command in self._inbox.take(self._shared.clock.wall_ms()):
                     self.carry_out(command)
                 await self._shared.clock.sleep(POLL_S)
         finally:
@@ -274,6 +274,7 @@ class Commands:
         return self._lanes[symbol].record.state in (State.IDLE, State.HALT)
 
     def _finish(self, command: CommandRow, guard: str | None, detail: str) -> None:
+        """The inbox runs on this machine's clock, which whoever posts has too; the message on the exchange's."""
         at_ms = self._shared.clock.now_ms()
         result = "done" if guard is None else "refused"
         ack = CommandAck(
@@ -281,7 +282,7 @@ class Commands:
             result="done" if guard is None else "refused",
             guard=guard,
             detail=detail,
-            at_ms=at_ms,
+            at_ms=self._shared.clock.wall_ms(),
         )
         text = f"{_named(command)}: {result}. {detail[:1].upper()}{detail[1:]}."
         told = self._alerts.row(

@@ -43,7 +43,7 @@ from store.queries.holdings import (
     trades_closed,
     trades_count,
 )
-from store.queries.money import equity, latest_equity, pnl
+from store.queries.money import equity, latest_equity, pnl, worst_fall
 from store.queries.tallies import (
     NewestIds,
     alerts_by_state,
@@ -114,4 +114,5 @@ __all__ = [
     "transitions",
     "transitions_after",
     "triggers_after",
+    "worst_fall",
 ]

@@ -15,9 +15,15 @@ from store.views import EquityPoint, PnlSummary
 
 _DAY_MS = 86_400_000
 _ZERO = Decimal(0)
-_LAST_BETWEEN = (
-    "SELECT at_ms, balance, equity FROM equity_snapshots WHERE at_ms >= ? AND at_ms < ?"
-    " ORDER BY at_ms DESC, id DESC LIMIT 1"
+_INSIDE = " FROM equity_snapshots WHERE at_ms >= ? AND at_ms < ?"
+_VALUE = "CAST(equity AS REAL)"  # to find the extremes by; what is told is the text
+_KEPT = "SELECT MAX({value}), id, at_ms, balance, equity" + _INSIDE + " GROUP BY (at_ms - ?) / ?"
+_KEPT_BY = (f"-{_VALUE}", _VALUE, "id")
+"""With a single MAX, SQLite takes the other columns from the row that has it: the lowest, the highest, the newest."""
+
+_WORST = (
+    "SELECT MAX(1 - value / high) FROM (SELECT value, MAX(value) OVER (ORDER BY at_ms, id) AS high FROM"
+    f" (SELECT id, at_ms, {_VALUE} AS value" + _INSIDE + ")) WHERE high > 0"
 )
 
 
@@ -35,9 +41,9 @@ def latest_equity(store: Store) -> EquityRow | None:
 
 
 def equity(store: Store, *, since_ms: int = 0, until_ms: int | None = None, points: int = 500) -> list[EquityPoint]:
-    """The equity in a range, oldest first, thinned to at most ``points`` by keeping the last of equal spans of time.
+    """The equity in a range, oldest first, thinned to at most ``points``, but one.
 
-    The cost goes with the points and not with the snapshots: one look into the index for each span.
+    The lowest, the highest and the newest of equal spans of time are kept, so that no fall looks smaller than it was.
     """
     snapshot = EquitySnapshot
     inside = snapshot.at_ms >= since_ms
@@ -47,16 +53,28 @@ def equity(store: Store, *, since_ms: int = 0, until_ms: int | None = None, poin
     newest = fetch_one(store, snapshot.select().where(inside).order_by(snapshot.at_ms.desc()), EquityRow)
     if oldest is None or newest is None:
         return []
-    span_ms = (newest.at_ms - oldest.at_ms) // max(1, points) + 1
-    end_ms = newest.at_ms + 1
     with reading(store.path):
-        found = [
-            store.connection.execute(_LAST_BETWEEN, (start_ms, min(start_ms + span_ms, end_ms))).fetchone()
-            for start_ms in range(oldest.at_ms, end_ms, span_ms)
-        ]
+        (count,) = store.connection.execute("SELECT COUNT(*)" + _INSIDE, (oldest.at_ms, newest.at_ms + 1)).fetchone()
+        spans = count if count <= points else max(1, points // len(_KEPT_BY))
+        span_ms = 1 if count <= points else (newest.at_ms - oldest.at_ms) // spans + 1
+        asked = (oldest.at_ms, newest.at_ms + 1, oldest.at_ms, span_ms)
+        found = {
+            row[1]: row[2:]
+            for value in _KEPT_BY
+            for row in store.connection.execute(_KEPT.format(value=value), asked).fetchall()
+        }
+    ordered = sorted((row[0], number, *row[1:]) for number, row in found.items())
     return [
-        EquityPoint(at_ms=row[0], balance=Decimal(row[1]), equity=Decimal(row[2])) for row in found if row is not None
+        EquityPoint(at_ms=at_ms, balance=Decimal(balance), equity=Decimal(equity))
+        for at_ms, _, balance, equity in ordered
     ]
+
+
+def worst_fall(store: Store, *, since_ms: int = 0) -> float:
+    """The largest fall of equity from a high of the range, as a fraction of that high, of all that was read."""
+    with reading(store.path):
+        (worst,) = store.connection.execute(_WORST, (since_ms, 2**62)).fetchone()
+    return float(worst or 0.0)
 
 
 def pnl(store: Store, *, since_ms: int, until_ms: int) -> PnlSummary:

@@ -12,7 +12,7 @@ import pytest
 
 from exchange.sim.symbols import shipped_folder
 from fsm.config import Config, load_config
-from fsm.lab.backtest import BacktestError, Request, Result, run_backtest
+from fsm.lab.backtest import BacktestError, Request, Result, funding_words, run_backtest
 from fsm.lab.replay import replay
 from fsm.lab.report import write_report
 from rules.load import Ruleset, load_rules, parse_rules
@@ -210,3 +210,23 @@ def test_five_years_of_four_symbols_hold_every_promise(config: Config, rules: Ru
     assert [trade.id for trade in result.trades if trade.protected_ms != trade.first_fill_ms] == []
     assert {trade.strategy for trade in result.trades} == set(rules.strategies)
     assert replay(db).different == 0
+
+
+def test_funding_that_was_never_recorded_is_counted_and_said(run: tuple[Result, Path]) -> None:
+    """DOGE and ETH have no funding file in the shipped data: what their positions were due for is missing."""
+    found = run[0].to_json()
+    assert set(found["funding_missing"]) <= {"DOGEUSDT", "ETHUSDT"}
+    assert sum(found["funding_missing"].values()) > 0
+    assert found["funding_settlements"] > 0
+    held = [trade for trade in run[0].trades if trade.symbol == "ETHUSDT" and trade.first_fill_ms is not None]
+    due = sum(marks_between(trade.first_fill_ms or 0, trade.closed_ms or 0) for trade in held)
+    assert found["funding_missing"]["ETHUSDT"] == due
+    due_all = due + found["funding_settlements"] + found["funding_missing"].get("DOGEUSDT", 0)
+    missing = sum(found["funding_missing"].values())
+    assert f"{missing} of {due_all} fundings" in funding_words(found)
+
+
+def marks_between(first_ms: int, last_ms: int) -> int:
+    """Eight-hour marks in (first, last]."""
+    step = 8 * 3_600_000
+    return last_ms // step - first_ms // step

@@ -115,3 +115,22 @@ def test_r82_a_command_can_be_withdrawn_until_a_bot_takes_it(rehearse: Make) -> 
         assert r.running.shared.engine.account.halt is None
 
     r.run(script)
+
+
+def test_a_command_is_posted_taken_and_finished_on_one_clock(rehearse: Make) -> None:
+    """The clock of whoever posts: a simulated exchange's can be years away from it."""
+    r = rehearse(BTCUSDT=quiet(BTC, 3))
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        with open_store(r.db, mode="post") as store:
+            number = Inbox(store).post("pause", None, "cli", r.clock.wall_ms())
+        await r.seconds(2)
+        with open_store(r.db, mode="read") as store:
+            row = Inbox(store).get(number)
+        assert row is not None
+        assert row.taken_ms is not None
+        assert row.finished_ms is not None
+        assert row.posted_ms <= row.taken_ms <= row.finished_ms <= row.posted_ms + 2_000
+
+    r.run(script)

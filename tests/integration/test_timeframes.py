@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+from math import lcm
 from pathlib import Path
 from random import Random
 
@@ -103,7 +104,7 @@ def span_of(entry: Timeframe, longer: Timeframe, feeds: dict[str, SymbolFeed]) -
     """Where a bot starts that has enough candles of both, and where it ends."""
     first_ms = max(feed.start_ms for feed in feeds.values())
     begin_ms = first_ms + 205 * longer.ms
-    begin_ms += -begin_ms % longer.ms
+    begin_ms += -begin_ms % lcm(entry.ms, longer.ms)
     return begin_ms, min(begin_ms + CLOSES * entry.ms, min(feed.end_ms for feed in feeds.values()) - entry.ms)
 
 

@@ -131,7 +131,8 @@ def equity(store: Store, query: EquityQuery, context: Context) -> EquitySeries:
     latest = queries.latest_equity(store)
     losses = documents.limits(store).losses if latest else ()
     floors = {loss.name: latest.equity - loss.left for loss in losses} if latest else {}
-    return EquitySeries(points=points, floors=floors)
+    worst = round(queries.worst_fall(store, since_ms=since_ms) * 100, 4)
+    return EquitySeries(points=points, floors=floors, max_drawdown_pct=worst)
 
 
 def pnl(store: Store, query: PnlQuery, context: Context) -> Pnl:

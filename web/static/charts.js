@@ -72,10 +72,9 @@ export function drawEquity(found, limitsInView) {
   byId("equity-words").textContent = equityWords(found);
 }
 
-function equityWords({ points, floors }) {
+function equityWords({ points, floors, max_drawdown_pct: worst }) {
   if (points.length === 0) return "No equity has been read yet.";
   const [first, last] = [points[0], points.at(-1)];
-  const worst = points.reduce((most, point) => Math.max(most, point.drawdown_pct), 0);
   const limits = Object.entries(floors).map(([cause, floor]) => `${cause.replace("LIMIT_", "").toLowerCase()} at ${money(floor)}`).join(", ");
   return `Equity (blue) from ${money(first.equity)} USDT (${when(first.at_ms)}) to ${money(last.equity)} USDT (${when(last.at_ms)}); `
     + `below it the drawdown (red), ${worst.toFixed(2)} % at most. ${limits ? `Limits (dashed) act at: ${limits}.` : "No limits have been told."}`;

@@ -20,10 +20,10 @@ from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.keys import keys_of
 from exchange.sim.server.limiter import MINUTE_MS, Limiter, Window
 from exchange.sim.server.world import World
-from fsm.lab.rehearsal import HOUR_MS
 from exchange.sim.symbols import brackets_of, decoded, filters_of, shipped_exchange_info, shipped_folder, symbol_rows
 from exchange.sim.venue import Venue
 from fsm.config import Config, Settings, read_environment, read_settings
+from fsm.lab.rehearsal import HOUR_MS
 from fsm.lab.small_market import ALWAYS_TREND, START_MS
 from indicators.candle import Timeframe
 from rules.load import Ruleset, parse_rules

@@ -18,13 +18,13 @@ from exchange.sim.path import Quote
 from exchange.sim.server.gateway import Answer, Gateway
 from exchange.sim.server.memory import Asked, Blow, MemoryTransport
 from exchange.sim.server.request_log import RequestLog
-from fsm.lab.rehearsal import HOUR_MS
 from fsm.core.records import State
 from fsm.lab.naked.acts import Acts
 from fsm.lab.naked.market import BEYOND_TARGETS, config, emulator_of, rules, symbols_of
 from fsm.lab.naked.menu import Row
 from fsm.lab.naked.stroke import ByHand, Stroke, is_close, is_stop
 from fsm.lab.naked.tally import Tally
+from fsm.lab.rehearsal import HOUR_MS
 from fsm.lab.torture.judge import Judge
 from fsm.lab.wire.line import Line
 from fsm.lab.wire.words import answer_tells, event_tells

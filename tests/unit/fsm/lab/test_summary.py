@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from fsm.core.records import EntryLeg, Trade, TradeSide
-from fsm.lab.summary import grouped, max_drawdown_pct, money, results, sharpe
+from fsm.lab.summary import daily_returns, grouped, max_drawdown_pct, money, results, sharpe, thinned
 
 DAY_MS = 86_400_000
 
@@ -86,3 +86,36 @@ def test_days_without_a_reading_count_as_days_without_a_change() -> None:
 @pytest.mark.parametrize("curve", [[], [(0, Decimal(1))], [(0, Decimal(1)), (DAY_MS, Decimal(1))]])
 def test_sharpe_of_too_little_or_no_movement_is_zero(curve: list[tuple[int, Decimal]]) -> None:
     assert sharpe(curve) == 0.0
+
+
+def test_the_first_day_counts_in_the_sharpe_ratio() -> None:
+    """A run that loses 10 % on its first day and gains a little on the others has lost."""
+    hour = 3_600_000
+    curve = [
+        (hour, Decimal(10_000)),
+        (DAY_MS, Decimal(9_000)),
+        (2 * DAY_MS, Decimal(9_100)),
+        (3 * DAY_MS, Decimal(9_150)),
+    ]
+    assert daily_returns(curve) == pytest.approx([-0.1, 100 / 9_000, 50 / 9_100])
+    assert sharpe(curve) < 0
+
+
+def test_a_reading_at_midnight_closes_the_day_that_ends() -> None:
+    curve = [(1, Decimal(100)), (DAY_MS, Decimal(110)), (DAY_MS + 5, Decimal(55))]
+    assert daily_returns(curve) == pytest.approx([0.1, -0.5])
+
+
+def test_returns_of_a_curve_compound_to_its_whole() -> None:
+    curve = [(1 + n * DAY_MS // 3, Decimal(1000 + (n * 37) % 101)) for n in range(40)]
+    product = math.prod(1 + each for each in daily_returns(curve))
+    assert product == pytest.approx(float(curve[-1][1] / curve[0][1]))
+
+
+def test_a_thinned_curve_has_the_drawdown_of_the_whole() -> None:
+    curve = [(n, Decimal(1000 + (n * 7919) % 503 - (500 if n == 777 else 0))) for n in range(2_000)]
+    shown = thinned(curve, 90)
+    assert len(shown) <= 90
+    assert shown == sorted(shown)
+    assert shown[-1] == curve[-1]
+    assert max_drawdown_pct(shown) == max_drawdown_pct(curve)
