@@ -17,7 +17,7 @@ from fsm.cli.summary import print_summary
 from fsm.cli.times import Time
 
 if TYPE_CHECKING:
-    from fsm.lab.backtest import Result
+    from fsm.lab.result import Result
 
 
 @command()

@@ -126,7 +126,7 @@ class Hours:
         self._course = course if self._engine.active() else None
 
     def _count_funding(self, symbol: str, rate: Decimal | None, now_ms: int) -> None:
-        """A position that is held when funding is due pays or gets it; what was not recorded counts as 0, and is told."""
+        """A position that is held when funding is due pays or gets it; what was not recorded counts as 0."""
         if self._desk.venue.state.holding(symbol).quantity == 0:
             return
         if rate is not None:

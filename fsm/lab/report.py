@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fsm.core.records import Trade
-from fsm.lab.backtest import Result, funding_words
+from fsm.lab.result import Result, funding_words
 from fsm.lab.summary import Curve, thinned
 
 WIDTH, HEIGHT = 960, 240

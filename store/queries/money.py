@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -15,15 +16,25 @@ from store.views import EquityPoint, PnlSummary
 
 _DAY_MS = 86_400_000
 _ZERO = Decimal(0)
-_INSIDE = " FROM equity_snapshots WHERE at_ms >= ? AND at_ms < ?"
-_VALUE = "CAST(equity AS REAL)"  # to find the extremes by; what is told is the text
-_KEPT = "SELECT MAX({value}), id, at_ms, balance, equity" + _INSIDE + " GROUP BY (at_ms - ?) / ?"
-_KEPT_BY = (f"-{_VALUE}", _VALUE, "id")
-"""With a single MAX, SQLite takes the other columns from the row that has it: the lowest, the highest, the newest."""
-
+# Extremes are found by the number that the text means; with a single MAX, SQLite takes the other columns from its row.
+_LOWEST = (
+    "SELECT MAX(-CAST(equity AS REAL)), id, at_ms, balance, equity FROM equity_snapshots"
+    " WHERE at_ms >= ? AND at_ms < ? GROUP BY (at_ms - ?) / ?"
+)
+_HIGHEST = (
+    "SELECT MAX(CAST(equity AS REAL)), id, at_ms, balance, equity FROM equity_snapshots"
+    " WHERE at_ms >= ? AND at_ms < ? GROUP BY (at_ms - ?) / ?"
+)
+_NEWEST = (
+    "SELECT MAX(at_ms), id, at_ms, balance, equity FROM equity_snapshots"
+    " WHERE at_ms >= ? AND at_ms < ? GROUP BY (at_ms - ?) / ?"
+)
+_KEPT = (_LOWEST, _HIGHEST, _NEWEST)
+_COUNT = "SELECT COUNT(*) FROM equity_snapshots WHERE at_ms >= ? AND at_ms < ?"
 _WORST = (
-    "SELECT MAX(1 - value / high) FROM (SELECT value, MAX(value) OVER (ORDER BY at_ms, id) AS high FROM"
-    f" (SELECT id, at_ms, {_VALUE} AS value" + _INSIDE + ")) WHERE high > 0"
+    "SELECT MAX(1 - value / high) FROM"
+    " (SELECT value, MAX(value) OVER (ORDER BY at_ms, id) AS high FROM"
+    " (SELECT id, at_ms, CAST(equity AS REAL) AS value FROM equity_snapshots WHERE at_ms >= ?)) WHERE high > 0"
 )
 
 
@@ -54,14 +65,12 @@ def equity(store: Store, *, since_ms: int = 0, until_ms: int | None = None, poin
     if oldest is None or newest is None:
         return []
     with reading(store.path):
-        (count,) = store.connection.execute("SELECT COUNT(*)" + _INSIDE, (oldest.at_ms, newest.at_ms + 1)).fetchone()
-        spans = count if count <= points else max(1, points // len(_KEPT_BY))
+        count = _one(store, _COUNT, (oldest.at_ms, newest.at_ms + 1))
+        spans = count if count <= points else max(1, points // len(_KEPT))
         span_ms = 1 if count <= points else (newest.at_ms - oldest.at_ms) // spans + 1
         asked = (oldest.at_ms, newest.at_ms + 1, oldest.at_ms, span_ms)
-        found = {
-            row[1]: row[2:]
-            for value in _KEPT_BY
-            for row in store.connection.execute(_KEPT.format(value=value), asked).fetchall()
+        found: dict[Any, Any] = {
+            row[1]: row[2:] for kept in _KEPT for row in store.connection.execute(kept, asked).fetchall()
         }
     ordered = sorted((row[0], number, *row[1:]) for number, row in found.items())
     return [
@@ -73,8 +82,13 @@ def equity(store: Store, *, since_ms: int = 0, until_ms: int | None = None, poin
 def worst_fall(store: Store, *, since_ms: int = 0) -> float:
     """The largest fall of equity from a high of the range, as a fraction of that high, of all that was read."""
     with reading(store.path):
-        (worst,) = store.connection.execute(_WORST, (since_ms, 2**62)).fetchone()
-    return float(worst or 0.0)
+        return float(_one(store, _WORST, (since_ms,)) or 0.0)
+
+
+def _one(store: Store, asked: str, values: tuple[int, ...]) -> Any:
+    """The only value of the only row."""
+    row = store.connection.execute(asked, values).fetchone()
+    return None if row is None else row[0]
 
 
 def pnl(store: Store, *, since_ms: int, until_ms: int) -> PnlSummary:

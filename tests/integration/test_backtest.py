@@ -12,9 +12,10 @@ import pytest
 
 from exchange.sim.symbols import shipped_folder
 from fsm.config import Config, load_config
-from fsm.lab.backtest import BacktestError, Request, Result, funding_words, run_backtest
+from fsm.lab.backtest import BacktestError, Request, run_backtest
 from fsm.lab.replay import replay
 from fsm.lab.report import write_report
+from fsm.lab.result import Result, funding_words
 from rules.load import Ruleset, load_rules, parse_rules
 from store.verify import verify
 

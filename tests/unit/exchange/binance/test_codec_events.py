@@ -182,7 +182,7 @@ def test_a_closed_candle_that_cannot_be_true_is_malformed(own_payloads: Path, ch
 
 def test_intervals_that_no_rule_uses_are_data_but_no_candle(own_payloads: Path) -> None:
     frame = _load(own_payloads, "kline_stream_closed")
-    frame["k"]["i"] = "3m"
+    frame["k"]["i"] = "3d"
     seen = market_event(frame)
     assert seen is not None
     assert seen.closed is None

@@ -225,7 +225,11 @@ class TestRefusals:
             ),
             ("account: {position_mode: HEDGE}", '3:26: account.position_mode: must be ONEWAY, found the text "HEDGE"'),
             ("orders: {stop_type: STOP}", '3:21: orders.stop_type: must be STOP_MARKET, found the text "STOP"'),
-            ("timeframes: {entry: 2h}", '3:21: timeframes.entry: must be one of 1h, 4h, 1d; found the text "2h"'),
+            (
+                "timeframes: {entry: 3h}",
+                "3:21: timeframes.entry: must be one of 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d; "
+                'found the text "3h"',
+            ),
             ("market_data: {candles_min: 100}", "3:28: market_data.candles_min: must be at least 200, found 100"),
             ('alerts: {heartbeat: "loud"}', "3:21: alerts.heartbeat: must be one of on, silent, off"),
             ("alerts: {heartbeat: on}", "3:21: on is a truth value to some YAML readers"),
