@@ -73,5 +73,9 @@ def test_the_data_hash_changes_with_any_number_that_is_read(market: Market) -> N
     assert data_hash([market]) == data_hash(
         [read_market(folders, "BTCUSDT", TIMEFRAMES, entry=Timeframe.H1, native=False)]
     )
-    assert data_hash([market]) != data_hash([read_market(folders, "ETHUSDT", TIMEFRAMES, native=False)])
-    assert data_hash([market]) != data_hash([read_market(folders, "BTCUSDT", frozenset(), native=False)])
+    assert data_hash([market]) != data_hash(
+        [read_market(folders, "ETHUSDT", TIMEFRAMES, entry=Timeframe.H1, native=False)]
+    )
+    assert data_hash([market]) != data_hash(
+        [read_market(folders, "BTCUSDT", frozenset(), entry=Timeframe.H1, native=False)]
+    )
