@@ -14,6 +14,7 @@ from fsm.core.events import Commanded
 from fsm.core.move import Rejected
 from fsm.core.records import Flag, HaltCause, State
 from fsm.live.alerts import Alerts
+from fsm.live.command_age import age_ms
 from fsm.live.entry_blocks import CANDLES_DIFFER
 from fsm.live.fence import Background, Fence
 from fsm.live.lane import Lane
@@ -45,12 +46,17 @@ OPERATOR = HaltCause.OPERATOR.value
 class Commands:
     """Reads the inbox. What a daemon took and did not finish before it ended is carried out again; that is harmless."""
 
-    def __init__(self, shared: Shared, lanes: Mapping[str, Lane], alerts: Alerts, fence: Fence) -> None:
+    def __init__(
+        self, shared: Shared, lanes: Mapping[str, Lane], alerts: Alerts, fence: Fence, *, alive_ms: int | None = None
+    ) -> None:
+        """``alive_ms``: the last sign of life of the bot before this one, on the exchange's clock."""
         self._fence = fence
         self._shared = shared
         self._lanes = lanes
         self._alerts = alerts
         self._inbox = Inbox(shared.books.store)
+        self._left = {command.id: command.taken_ms for command in self._inbox.unfinished()}
+        self._left |= {command.id: alive_ms for command in self._inbox.waiting()}
         self._waiting: set[asyncio.Task[None]] = set()
         self._closing: dict[int, frozenset[str]] = {}
         self._meant = {
@@ -88,10 +94,12 @@ class Commands:
     def _outdated(self, command: CommandRow) -> tuple[str, str] | None:
         if command.kind.partition(" ")[0] in KEPT_KINDS:
             return None
-        clock, most_ms = self._shared.clock, self._shared.in_force.settings.loops.command_age_ms_max
-        age_ms = min(abs(clock.now_ms() - command.posted_ms), abs(clock.wall_ms() - command.posted_ms))
-        if age_ms > most_ms:
-            told = f"it was left {age_ms // 60_000} minutes ago, while no bot ran; send it again if you still mean it"
+        most_ms = self._shared.in_force.settings.loops.command_age_ms_max
+        left_ms = 0  # as old as it is known to be: what comes while a bot runs is young, whatever its stamp
+        if command.id in self._left:
+            left_ms = age_ms(command, self._shared.clock, self._left[command.id])
+        if left_ms > most_ms:
+            told = f"it was left {left_ms // 60_000} minutes ago, while no bot ran; send it again if you still mean it"
             return "TOO_OLD", told
         if command.symbol is None or command.kind.startswith("resume") or command.symbol not in self._lanes:
             return None

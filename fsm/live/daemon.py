@@ -123,7 +123,7 @@ class Daemon:
             fence=self.fence,
             data_end_ms=data_end_ms,
         )
-        self.commands = Commands(shared, self.lanes, alerts, self.fence)
+        self.commands = Commands(shared, self.lanes, alerts, self.fence, alive_ms=journal_until_ms)
         self.started = asyncio.Event()
         self._stop = asyncio.Event()
         self._vain = vain

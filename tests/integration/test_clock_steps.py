@@ -152,3 +152,20 @@ def test_a_close_is_decided_on_whatever_the_machines_clock_shows(
             assert abs(status["clock"]["offset_ms"] + later_ms) < 1_500
             doctor = {check["check"]: check for check in machine.asked("doctor")["checks"]}
             assert "behind" in doctor["clock"]["seen"]
+
+
+def test_r82_a_flatten_that_waited_a_moment_is_carried_out_though_the_clock_was_set_meanwhile(tmp_path: Path) -> None:
+    """It was left at a clock two hours slow, which is right again when the bot starts."""
+    with machine_at("2024-08-07T09:00:05", tmp_path) as machine:
+        with machine.running():
+            pass
+        machine.set(-2 * HOUR_MS)
+        assert machine.asked("flatten")["command"]["state"] == "posted"
+        machine.set(0)
+        with machine.running():
+            (command,) = machine.awaited(
+                lambda: [row for row in machine.asked("commands", "list")["commands"] if row["finished_ms"]],
+                "the answer",
+            )
+            assert (command["state"], command["guard"]) == ("done", None)
+            assert machine.status()["account"]["halt_cause"] == "OPERATOR"

@@ -36,6 +36,7 @@ def test_r82_old_commands_that_act_are_refused_and_those_that_stop_entries_are_k
     async def script(r: Rehearsal) -> None:
         await to_position(r)
         await r.kill()
+        await r.hours(1.1)
         numbers = {kind: left(r, kind, None, 60) for kind in ("flatten", "resume", "pause", "halt")}
         await r.start()
         await r.seconds(2)
@@ -58,6 +59,20 @@ def test_r82_a_fresh_flatten_that_waited_is_carried_out(rehearse: Make) -> None:
         await r.start()
         await r.seconds(5)
         assert answer(r, number) == ("done", None)
+        assert r.venue.positions() == []
+
+    r.run(script)
+
+
+def test_r82_what_comes_while_a_bot_runs_is_young_whatever_its_stamp_says(rehearse: Make) -> None:
+    """The stamp is of the clock of whoever left it, which may be days off."""
+    r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 5)])
+
+    async def script(r: Rehearsal) -> None:
+        await to_position(r)
+        numbers = [left(r, "flatten", "BTCUSDT", minutes) for minutes in (3 * 1440, -3 * 1440)]
+        await r.seconds(5)
+        assert [answer(r, number) for number in numbers] == [("done", None)] * 2
         assert r.venue.positions() == []
 
     r.run(script)
