@@ -46,6 +46,7 @@ from fsm.live.meeting import StartRefused
 from fsm.live.messenger import Tally
 from fsm.live.own_audit import block_entries, database_verifier
 from fsm.live.ownership import knows_our_orders
+from fsm.live.presence import Presence
 from fsm.live.pulse import Losses
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
@@ -206,6 +207,8 @@ async def _trade(run: Run, where: Where, lock: ProcessLock) -> bool:
         if isinstance(reached.clock, ExchangeClock):
             await first_measured(reached.clock)
         async with open_bound(run, where, reached.clock, reached.client) as store:
+            if store.identity is not None:  # a copy of this database, with the same ids of orders, has another file
+                lock.claim(f"{where.rest_url} {account_of(where.credentials)} {store.identity.database_id}")
             return await _live(run, where, store, reached, OpenFiles(run.db, lock))
 
 
@@ -312,6 +315,10 @@ async def make_daemon(
         on_accepted=(lambda client_id: None) if stream is None else stream.expect,
     )
     hearers[0].lanes, client.on_unreadable = daemon.lanes, daemon.unreadable
+    if stream is not None:
+        presence = Presence(daemon.shared, daemon.reconciler, daemon.say, run_id=run_id)
+        hearers[0].on_placed = presence.heard
+        daemon.beside.append(partial(presence.run, daemon.started))
     if not tail.fine:
         block_entries(daemon.shared, tail)
     alerts = Alerts(lambda: daemon.shared.in_force.settings, run_id, banner)

@@ -3,14 +3,16 @@
 A database may have many names: relative paths, symbolic links, hard links, the same folder mounted twice. Two files
 are locked, so that none of them leads past: ``<db>.lock`` beside the database that the name leads to, which guards it
 also before it is made and from other containers that see the folder; and one named by the device and inode of the
-database in the folders for locks of this machine, which guards it whatever it is called. The database itself is never
-opened or locked for this: closing any descriptor of it would drop SQLite's own locks on it.
+database in the folders for locks of this machine, which guards it whatever it is called. A copy is another file, so
+``claim`` locks a name of what is in both, too. The database itself is never opened or locked for this: closing any
+descriptor of it would drop SQLite's own locks on it.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 import time
@@ -47,6 +49,7 @@ class ProcessLock:
         self.path = lock_path(database)
         self._database = Path(os.path.realpath(database))
         self._held: dict[Path, int] = {}
+        self._claimed: str | None = None
 
     @property
     def held(self) -> bool:
@@ -78,7 +81,7 @@ class ProcessLock:
         Harmless when it is so already; a file that somebody has removed is made and locked anew. Raises LockHeld when
         another process has the database under another name.
         """
-        for place in _by_identity(self._database):
+        for place in self._places():
             if place in self._held and _is_at(self._held[place], place):
                 continue
             if place in self._held:
@@ -87,10 +90,21 @@ class ProcessLock:
                 fd = _opened(place)
                 if fd is None:
                     break  # not ours to write to: the others must do
-                self._take(place, fd, f"{self._database} is open under another name")
+                self._take(place, fd, f"{self._database} is open under another name, or a copy of this database is,")
                 if not _is_at(fd, place):  # its holder removed it just before this one was locked
                     os.close(self._held.pop(place))
         return self._database.exists()
+
+    def claim(self, name: str) -> None:
+        """Lock this name on the machine, too: what no two writers may share, whatever files they have. Raises LockHeld
+        when another process has it."""
+        self._claimed = hashlib.sha256(name.encode()).hexdigest()[:16]
+        self.identify()
+
+    def _places(self) -> Iterator[Path]:
+        yield from _by_identity(self._database)
+        if self._claimed is not None:
+            yield from _of_machine(self._claimed)
 
     def _take(self, place: Path, fd: int, what: str) -> None:
         try:
@@ -149,9 +163,13 @@ def _by_identity(database: Path) -> Iterator[Path]:
         found = database.stat()
     except OSError:
         return
+    yield from _of_machine(f"{found.st_dev:x}-{found.st_ino:x}")
+
+
+def _of_machine(name: str) -> Iterator[Path]:
     for folder in _MACHINE:
         if folder.is_dir():
-            yield folder / f"fsm-{found.st_dev:x}-{found.st_ino:x}.lock"
+            yield folder / f"fsm-{name}.lock"
 
 
 def _opened(place: Path) -> int | None:

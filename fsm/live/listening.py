@@ -5,12 +5,13 @@ Word of a fill of an entry also lets its stop leave: that can only close, and ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import Resync, StreamAlarm, StreamEvent, filled_client_id, nudged_symbols
+from exchange.binance.events import AlgoChanged, Resync, StreamAlarm, StreamEvent, filled_client_id, nudged_symbols
+from exchange.types import AlgoOrder, AlgoStatus
 from fsm.live.lane import Lane
 from fsm.live.shared import Shared
 
@@ -24,6 +25,8 @@ class Listening:
         self._queue = queue
         self._shared = shared
         self.lanes: Mapping[str, Lane] = {}
+        self.on_placed: Callable[[str], None] = lambda client_id: None
+        """Told the client id of each conditional order that came to rest."""
 
     async def run(self) -> None:
         """Wake the lanes that an event is about; where something may have been missed, all that hold something."""
@@ -38,6 +41,9 @@ class Listening:
             case StreamAlarm(stream=stream, reason=reason):
                 log.warning("stream_deaf", reason=reason, stream=stream)
                 symbols = tuple(self._shared.engine.active())
+            case AlgoChanged(algo_order=AlgoOrder(status=AlgoStatus.NEW, client_id=placed)):
+                self.on_placed(placed)
+                symbols = nudged_symbols(event)
             case _:
                 symbols = nudged_symbols(event)
         for symbol in symbols:

@@ -66,6 +66,10 @@ class Reconciler:
                 "run one of the two, on one database: docs/restoring.md",
             )
 
+    def seen_newer_copy(self, client_id: str) -> None:
+        """An order of a bot that was started later on a copy of this database."""
+        self._newer_copy = client_id
+
     async def round(self) -> Counted:
         """One look at the whole account."""
         exchange = self._shared.exchange
@@ -120,7 +124,7 @@ class Reconciler:
             lane = self._lanes.get(order.symbol)
             known = parts.database_id == in_force.database_id
             if known and parts.epoch > engine.account.epoch:
-                self._newer_copy = order.client_id
+                self.seen_newer_copy(order.client_id)
             if known and (lane is None or parts.trade_number <= lane.record.trades_opened):
                 continue
             if engine.account.halt is not None:

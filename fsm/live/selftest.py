@@ -86,21 +86,38 @@ class Probe:
         return Readiness.PROVED, request.client_id
 
     async def _far_stop(self, attempt: int) -> AlgoRequest:
-        filters, symbol = self.filters, self.filters.symbol
-        mark = (await self.exchange.mark_price(symbol)).mark_price
-        trigger = filters.round_price(mark * (100 - FAR_PCT) / 100, Rounding.DOWN)
-        least = max(filters.market_quantity_min, filters.notional_min / trigger + filters.market_quantity_min)
-        started_s = self.clock.now_ms() // 1000
-        return AlgoRequest(
-            symbol=symbol,
-            side=Side.SELL,
-            type=ConditionalType.STOP_MARKET,
-            trigger_price=trigger,
+        symbol, started_s = self.filters.symbol, self.clock.now_ms() // 1000
+        return await far_stop(
+            self.exchange,
+            self.filters,
             working_type=self.working_type,
             client_id=client_id(self.database_id, symbol, 0, Leg.PROBE, started_s, attempt),
-            quantity=filters.floor_quantity(least, market=True),
-            reduce_only=True,
         )
+
+
+async def far_stop(
+    exchange: Exchange,
+    filters: SymbolFilters,
+    *,
+    working_type: WorkingType,
+    client_id: str,
+    side: Side = Side.SELL,
+) -> AlgoRequest:
+    """A reduce-only stop of the least size, too far from the mark to be hit."""
+    mark = (await exchange.mark_price(filters.symbol)).mark_price
+    away, rounding = (-FAR_PCT, Rounding.DOWN) if side is Side.SELL else (FAR_PCT, Rounding.UP)
+    trigger = filters.round_price(mark * (100 + away) / 100, rounding)
+    least = max(filters.market_quantity_min, filters.notional_min / trigger + filters.market_quantity_min)
+    return AlgoRequest(
+        symbol=filters.symbol,
+        side=side,
+        type=ConditionalType.STOP_MARKET,
+        trigger_price=trigger,
+        working_type=working_type,
+        client_id=client_id,
+        quantity=filters.floor_quantity(least, market=True),
+        reduce_only=True,
+    )
 
 
 def _meaning(code: int) -> Readiness:

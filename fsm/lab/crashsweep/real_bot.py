@@ -140,13 +140,15 @@ class RealBot:
         self._store: Store | None = None
         self._version = -1
 
-    def another(self, folder: Path, *, log: Path) -> RealBot:
-        """A bot with the same files and account, and a database of its own in ``folder``."""
+    def another(self, folder: Path, *, log: Path, program: Sequence[str] = ()) -> RealBot:
+        """A bot with the same files and account, and a database of its own in ``folder``; ``program`` runs it."""
         found = copy(self)
         found.simulation = RemoteSimulation(self._environment["SIM_REST_URL"])
         found.db, found.log = folder / self.db.name, log
         found.exposure, found.ledger = Exposure(), Ledger()
         found._command = [str(found.db) if part == str(self.db) else part for part in self._command]
+        if program:
+            found._command[1:3] = program
         found._process, found._store, found._version = None, None, -1
         return found
 
