@@ -33,6 +33,7 @@ LASTING = {
     "bookkeeper",
     "chat",
     "commands",
+    "presence",
     "daemon.heartbeat",
     "delivery",
     "lifeline.keep_beating",
