@@ -53,7 +53,7 @@ def test_trades_can_be_narrowed_down(fsm, journal) -> None:
 
 def test_no_position_is_open_after_a_backtest(fsm, journal) -> None:
     assert fsm("positions", "--db", journal).stdout == "no position is open\n"
-    assert fsm("positions", "--json", "--db", journal).document == {"positions": []}
+    assert fsm("positions", "--json", "--db", journal).document == {"positions": [], "not_ours": []}
 
 
 def test_status_has_the_account_and_one_reason_for_each_symbol_r55(fsm, journal) -> None:
