@@ -104,10 +104,11 @@ def touched(batch: Batch) -> list[str]:
 
 
 class Lost(StrEnum):
-    """Which half of a call does not arrive."""
+    """Which half of a call does not arrive; CONNECTION: there is none, so that nothing ever left."""
 
     REQUEST = "REQUEST"
     ANSWER = "ANSWER"
+    CONNECTION = "CONNECTION"
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -326,12 +327,17 @@ class SimPort:
 
     # --- the way there and back ---------------------------------------------------------------
     async def _write(self, method: str, symbol: str, client_id: str, act: Callable[[], Outcome]) -> Outcome:
+        left_before = client_id in self._left
         self._left[client_id] = None
         if len(self._left) > LEFT_MAX:
             del self._left[next(iter(self._left))]
         fault = await self._go(method, symbol, client_id, self.latency_s / 2)
         if fault.refuse is not None:
             return Refused(fault.refuse, "refused by a fault")
+        if fault.lost is Lost.CONNECTION:
+            if not left_before:
+                self._left.pop(client_id, None)
+            return Unknown(f"{method}: no connection")
         if fault.lost is Lost.REQUEST:
             return Unknown(f"{method}: time-out")
         if fault.late_s is not None:

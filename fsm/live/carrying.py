@@ -12,11 +12,12 @@ from exchange.errors import ExchangeError
 from exchange.types import Confirmed, MarkPrice, Outcome, Refused, Unknown
 from fsm.core.events import IntentEnded, SetupEnded, SymbolEvent
 from fsm.core.intents import ClosePosition, EnsureSetup, Intent, Look, PlaceEntry, PlaceStop, PlaceTarget
+from fsm.core.legs import close_id
 from fsm.core.move import Step
 from fsm.core.records import ZERO, State
 from fsm.core.refusals import FORM_REFUSED
 from fsm.live.errands import Errands
-from fsm.live.hurry import UNANSWERED_S, passes
+from fsm.live.hurry import AGAIN_S, UNANSWERED_S, passes
 from fsm.live.looking import Looking
 from fsm.live.shared import Shared
 
@@ -75,6 +76,7 @@ class Carrying:
         self._row: deque[Named] = deque()
         self._stop_sent: tuple[str, float] = ("", float("-inf"))
         self._hurrying: tuple[PlaceStop | None, asyncio.Task[Outcome] | None] = (None, None)
+        self._closing: ClosePosition | None = None
         self.unsent: deque[Named] = deque()
 
     async def carry(self, step: Step) -> None:
@@ -138,6 +140,8 @@ class Carrying:
 
     async def _do(self, intent: Intent) -> Outcome:
         """A stop that is being hurried already gets no second row of calls beside the first."""
+        if isinstance(intent, ClosePosition):
+            return await self._close(intent)
         if not isinstance(intent, PlaceStop):
             return await self._shared.executor.do(intent)
         hurried, hurrying = self._hurrying
@@ -159,6 +163,26 @@ class Carrying:
 
         outcome = await self._shared.executor.hurry(intent, is_wanted=is_wanted)
         return Confirmed() if passes(outcome) and self._inbox.has_seen(intent) else outcome
+
+    async def _close(self, intent: ClosePosition) -> Outcome:
+        """One that certainly never left has no fate to be looked up: while nothing protects it is tried again, until
+        another one takes its place."""
+        self._closing = intent
+        while True:
+            outcome = await self._shared.executor.do(intent)
+            if not isinstance(outcome, Unknown) or not self._may_close_again(intent):
+                return outcome
+            await self._shared.clock.sleep(AGAIN_S)
+            if not self._may_close_again(intent):
+                return outcome
+
+    def _may_close_again(self, intent: ClosePosition) -> bool:
+        engine, client_id = self._shared.engine, intent.request.client_id
+        trade = engine.record(self._symbol).trade
+        if self._closing is not intent or not self._inbox.is_naked or trade is None or not trade.piece_pending:
+            return False
+        is_latest = client_id == close_id(engine.setting(self._symbol), trade, trade.exit_attempt)
+        return is_latest and not self._shared.exchange.has_left(client_id)
 
     async def _answer(self, intent: Intent, call: asyncio.Task[Outcome]) -> Outcome | None:
         """What it was answered; None when that is not waited for any longer, or when it failed."""

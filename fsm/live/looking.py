@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 import structlog
@@ -226,14 +227,14 @@ class Looking:
         seen = stop_seen(self._record, sight, began_real_ms)
         if seen is not None or trade is None:
             self.stop_seen = seen
-        self._plan_next(record, snapshot, sight)
+        self._plan_next(record, snapshot, sight, now_s - began_s)
         # what the position is worth, for readers; nothing depends on it
         position = None if trade is None else snapshot.position
         self.mark = None if position is None else position_mark(position)
         self.looked_s = began_s
         self._inbox.looked(sight)
 
-    def _plan_next(self, before: SymbolRecord, snapshot: SymbolSnapshot, sight: Sight | None) -> None:
+    def _plan_next(self, before: SymbolRecord, snapshot: SymbolSnapshot, sight: Sight | None, reading_s: float) -> None:
         record = self._record
         took_ms = self._watch.looked(record, sight, self._shared.clock.monotonic())
         if took_ms is not None:
@@ -243,18 +244,27 @@ class Looking:
             self._pace_s = LOOK_SOON_S
         self.is_waiting = bool(self._searches) or is_unsettled(record, snapshot, sight)
         if self.is_waiting:
-            self.later()
+            self.later(reading_s)
         elif record.trade is not None or record.quarantine is not None or record.released is not None:
             self._pace_s = LOOK_SOON_S
             self._next_s = self._shared.clock.monotonic() + self._shared.reconcile_s
         else:
             self._next_s = None
 
-    def later(self) -> None:
-        """Soon, and less soon each time that it does not help."""
-        pause_s = min(self._pace_s, NAKED_PAUSE_S_MAX) if self.is_hasty() else self._pace_s
+    def later(self, reading_s: float = 0.0) -> None:
+        """Soon, and less soon each time that it does not help. ``reading_s`` is how long the last look took: while
+        nothing protects, the next one is begun so early that it has been read when the next try may leave."""
+        pause_s = self._pace_s
+        if self.is_hasty():
+            pause_s = max(min(pause_s, NAKED_PAUSE_S_MAX, self._try_in_s() - reading_s), 0.0)
         self._next_s = self._shared.clock.monotonic() + pause_s
         self._pace_s = min(self._pace_s * 2, self._shared.reconcile_s)
+
+    def _try_in_s(self) -> float:
+        """Seconds until what was tried last may be tried again; no end where that is so already."""
+        tried = self._record.tried
+        since_s = inf if tried is None else (self._shared.clock.real_ms() - tried.real_ms) / 1000
+        return NAKED_PAUSE_S_MAX - since_s if 0 <= since_s < NAKED_PAUSE_S_MAX else inf
 
     # --- entries of unknown fate --------------------------------------------------------------
     def search(self, name: str, intent: PlaceEntry, *, under_way: bool = False) -> None:

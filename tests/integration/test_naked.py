@@ -40,6 +40,12 @@ def test_a_fault_strikes_positions_while_they_are_naked() -> None:
     assert row["struck_naked"] == 20
 
 
+@pytest.mark.parametrize("row", ["position-lags", "refused-20s"])
+def test_r84_the_next_try_follows_within_half_a_second(row: str) -> None:
+    """After two refusals with -4509 the third stop, and after a route that refused connections for 20 s the close."""
+    assert one(Order(positions=20, rows=(row,)), row).violations == ()
+
+
 def test_every_row_has_a_name_of_its_own_and_says_what_goes_wrong() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
     listed = naked("--list")

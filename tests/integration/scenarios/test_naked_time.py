@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -267,6 +268,49 @@ class TestAStopWithoutAnAnswer:
         witness = played(r, Menu().add(stop, Fault(refuse=-1111)))
         assert witness.endings == ["flat"]
         assert witness.worst_s < 0.3
+
+
+def gaps_s(menu: Menu, condition: Callable[[Call], bool]) -> list[float]:
+    """Seconds between one call of a kind and the next."""
+    at_s = [at_s for at_s, call in menu.calls if condition(call)]
+    return [round(after - before, 3) for before, after in pairwise(at_s)]
+
+
+class TestTheNextTry:
+    """R84: it leaves half a second after the one before, whatever is looked at in between."""
+
+    @pytest.mark.parametrize("latency_s", [0.01, 0.05, 0.2])
+    def test_after_a_look_that_followed_a_refusal(self, rehearse: Make, latency_s: float) -> None:
+        r = rehearse(BTCUSDT=CALM, latency_s=latency_s)
+        menu = Menu().add(nth(stop, 1, 2, 3, 4), Fault(refuse=-4509))
+        witness = played(r, menu)
+        assert witness.endings == ["stop"]
+        first, *others = gaps_s(menu, lambda call: call.method == "place_algo" and stop(call))
+        assert len(others) == 3
+        assert first < max(others) <= 0.5 + latency_s
+        assert "protect STOP_CONFIRMED" in triggers(r)
+
+    def test_of_a_close_that_found_no_connection(self, rehearse: Make) -> None:
+        """It never left, so that nothing has to be looked up before it is tried again: and looks find none either."""
+        r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
+        menu, closes = Menu(), 0
+
+        def away(call: Call) -> bool:
+            return bool(closes)
+
+        def asked(call: Call) -> bool:
+            nonlocal closes
+            closes += close(call)
+            return False
+
+        menu.add(asked, Fault(), for_s=0.0).add(stop, Fault(refuse=-2021))
+        menu.add(away, Fault(lost=Lost.CONNECTION), for_s=12.0)
+        witness = played(r, menu, seconds=40.0)
+        assert witness.endings == ["flat"]
+        assert witness.worst_s < 12.0 + 0.5 + 3 * LATENCY_S
+        assert max(gaps_s(menu, close)) <= 0.5 + LATENCY_S
+        assert triggers(r)[-1] == "flat STOP_WOULD_TRIGGER"
+        assert len(list(r.venue.state.orders)) == 2, "an entry and one close"
 
 
 class TestAStopThatVanishes:
