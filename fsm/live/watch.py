@@ -178,7 +178,11 @@ def is_unsettled(record: SymbolRecord, snapshot: SymbolSnapshot, sight: Sight | 
     if trade is None or sight is None:
         is_open = any(order.status.is_open for order in snapshot.orders)
         is_open = is_open or any(algo.status.is_open for algo in snapshot.algo_orders)
-        return record.quarantine is None and record.released is None and (quantity != 0 or is_open)
+        if record.released is not None:
+            return False
+        named = ZERO if record.foreign is None else record.foreign.quantity
+        is_news = quantity not in (0, named)  # somebody else's, and nobody has been told of it (R80)
+        return is_news or (record.quarantine is None and (quantity != 0 or is_open))
     if record.state in (State.EXITING, State.FLATTEN):
         return True
     if record.state is State.ENTERING and trade.first_fill_ms is None:

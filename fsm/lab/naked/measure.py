@@ -52,6 +52,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One row. Times are milliseconds; ``closest_ms`` is how far the worst stretch stayed under its own bound.
+    ``named``: positions that are somebody else's; their time is that until the alert which says so.
 
     ``in_time_pct`` None: the fault does not end before the deadline. ``speed`` is market time over processor time.
     """
@@ -65,6 +66,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     closest_ms: float
     protected: int
     closed: int
+    named: int
     struck_naked: int
     struck_covered: int
     in_time_pct: float | None
@@ -155,6 +157,7 @@ def _result(scene: Scene, simulated_s: float, cpu_s: float, order: Order) -> Res
         closest_ms=round(min((sample.allowed_ms - sample.naked_ms for sample in samples), default=0.0)),
         protected=sum(sample.ending is Ending.PROTECTED for sample in samples),
         closed=sum(sample.ending is Ending.CLOSED for sample in samples),
+        named=sum(sample.ending is None for sample in samples),
         struck_naked=tally.struck_naked,
         struck_covered=tally.struck_covered,
         in_time_pct=None if share is None else round(share * 100, 2),
@@ -180,6 +183,8 @@ def _violations(scene: Scene, tally: Tally, samples: list[Sample], share: float 
     if tally.late_first:
         worst_s = max(tally.late_first)
         yield f"{len(tally.late_first)} times the first request after a stated end was late, at worst {worst_s} s"
+    if tally.touched:
+        yield f"{len(tally.touched)} orders for a position that is somebody else's, the first {tally.touched[0]}"
     if scene.row.changes_form and tally.same_form_max > SAME_FORM_MAX:
         yield f"a close that did not close was sent {tally.same_form_max} times in the same form"
     if scene.row.rising and tally.stuck_s_max > STUCK_S_MAX:

@@ -40,8 +40,9 @@ def generated(order: Order, summary: Summary) -> str:
 
 def _row(row: Result) -> str:
     held = "yes" if not row.violations else "**no**: " + "; ".join(row.violations)
+    closed = f"{row.closed:,}" + (f" ({row.named:,} named)" if row.named else "")
     return (
         f"| {row.says} (`{row.row}`) | {row.worst_ms / 1000:.2f} s | {row.p99_ms / 1000:.2f} s | "
-        f"{row.allowed_ms / 1000:.2f} s | {row.protected:,} | {row.closed:,} | {row.struck_naked:,} | "
+        f"{row.allowed_ms / 1000:.2f} s | {row.protected:,} | {closed} | {row.struck_naked:,} | "
         f"{row.struck_covered:,} | {held} |"
     )

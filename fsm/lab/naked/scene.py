@@ -13,12 +13,14 @@ from random import Random
 from typing import Any
 
 from exchange.errors import Refusal
-from exchange.sim.nakedness import Naked
+from exchange.sim.nakedness import Cause, Naked
 from exchange.sim.path import Quote
 from exchange.sim.server.gateway import Answer, Gateway
 from exchange.sim.server.memory import Asked, Blow, MemoryTransport
 from exchange.sim.server.request_log import RequestLog
+from fsm.core.move import Step
 from fsm.core.records import State
+from fsm.core.states import Trigger
 from fsm.lab.naked.acts import Acts
 from fsm.lab.naked.market import BEYOND_TARGETS, config, emulator_of, rules, symbols_of
 from fsm.lab.naked.menu import Row
@@ -54,6 +56,7 @@ TARGETS_S = 6.0
 OVER_S_MIN = 60.0
 SYNCHRONOUS_OFF = 0
 DATABASE_ID = "7a4ed000"
+ALERTS = "SELECT text FROM alerts WHERE symbol = ? AND kind = 'quarantine' ORDER BY id DESC"
 
 
 class EqualClock(DrivenClock):
@@ -169,6 +172,8 @@ class Scene:
         """A stretch without a stop begins or ends."""
         if naked.until_s is None:
             self.stroke.filled(naked.symbol)
+            if naked.cause is Cause.FLIPPED:
+                self.tally.turned(naked.symbol, self.now_s())
             return
         self.tally.ended(naked, self.judge.word_s(naked.symbol))
         if self.emulator.state.holding(naked.symbol).quantity:
@@ -186,7 +191,7 @@ class Scene:
             run_id="run1",
             exchange=line.client,
             clock=self.clock,
-            on_step=lambda step: None,
+            on_step=self._stepped,
             background=line.background,
             on_accepted=line.stream.expect,
         )
@@ -195,6 +200,14 @@ class Scene:
         while not self._daemon.started.is_set():
             self._raise_if_dead()
             await asyncio.sleep(STEP_S)
+
+    def _stepped(self, step: Step) -> None:
+        """Has the operator been told of a position that is not the bot's, with its size and that nothing covers it?"""
+        if step.trigger is Trigger.QUARANTINE and self._store is not None:
+            size = f"{abs(self.emulator.state.holding(step.symbol).quantity):f}"
+            told = self._store.connection.execute(ALERTS, (step.symbol,)).fetchone()
+            if told is not None and size in told[0] and "NO STOP covers it" in told[0]:
+                self.tally.named(step.symbol, self.now_s())
 
     def _raise_if_dead(self) -> None:
         if self._task is not None and self._task.done():
@@ -258,11 +271,11 @@ class Scene:
                 self.stroke.due()
             self._look_at_trades()
             waited_s = self.now_s() - began_s
-            if waited_s < ROUND_S_MIN or self.naked():
+            if waited_s < ROUND_S_MIN or (self.naked() and not self.tally.is_all_named):
                 continue
             if self._is_settled() and (self.stroke.is_over() or waited_s > self.row.waits_s):
-                return
-        for symbol in self.naked():  # it has had its time; a hand ends what would last for ever
+                break
+        for symbol in self.naked():  # it has had its time, or is not the bot's: a hand ends what would last for ever
             self.acts.close(symbol)
 
     def _look_at_trades(self) -> None:

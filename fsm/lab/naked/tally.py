@@ -38,18 +38,23 @@ ROUNDS_UNPROVED = 6
 ENTERED_UNPROVED_MAX = 2
 """Rounds with real entries, of so many, where no stop is ever confirmed: the first, and one of the smallest size."""
 
+HEARD_BY_S = 1.0
+"""What leaves within this time after a hand has turned a position may have been on its way."""
+
 STUCK_S_MAX = 6.0
 """A trade whose position is gone is over within a look at what is held, and a moment."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One stretch. ``in_time``: whether it ended protected soon after the fault did, None where that is not asked."""
+    """One stretch. ``ending`` None: the position is somebody else's, and the time is that until an alert names it.
+    ``in_time``: whether it ended protected soon after the fault did, None where that is not asked.
+    """
 
     symbol: str
     cause: Cause
     naked_ms: float
     allowed_ms: float
-    ending: Ending
+    ending: Ending | None
     struck: bool
     in_time: bool | None
 
@@ -72,6 +77,7 @@ class Tally:
         self.stuck_s_max = 0.0
         self.stops_refused_max = 0
         self.entered: list[int] = []
+        self.touched: list[str] = []
         self.begin_round()
 
     def begin_round(self) -> None:
@@ -84,6 +90,8 @@ class Tally:
         self._asked_s: list[float] = []
         self.stops_refused: Counter[str] = Counter()
         self._flat_s: dict[str, float] = {}
+        self._turned_s: dict[str, float] = {}
+        self.named_s: dict[str, float] = {}
 
     # --- what happens -------------------------------------------------------------------------
     def struck(self, symbol: str, naked: list[str], now_s: float) -> None:
@@ -98,13 +106,30 @@ class Tally:
 
     def asked(self, asked: Asked) -> None:
         self._asked_s.append(asked.at_s)
+        turned_s = self._turned_s.get(asked.symbol)
+        if turned_s is not None and asked.method == "POST" and asked.at_s > turned_s + HEARD_BY_S:
+            self.touched.append(f"{asked.what} {asked.client_id}")
+
+    def turned(self, symbol: str, now_s: float) -> None:
+        """From now on the position is none of the bot's, until a hand closes it."""
+        self._turned_s[symbol] = now_s
+
+    def named(self, symbol: str, now_s: float) -> None:
+        """An alert says what is open there, and that nothing covers it."""
+        self.named_s.setdefault(symbol, now_s)
+
+    @property
+    def is_all_named(self) -> bool:
+        return bool(self._turned_s) and self._turned_s.keys() <= self.named_s.keys()
 
     def closed(self, asked: Asked, answer: Answer | None, now_s: float) -> None:
-        """A close that did not close everything it was sent for."""
+        """A close that did not close everything it was sent for. Only where the exchange says so itself it may cost a
+        round trip: what was lost, or never left, is part of the fault."""
         value: Any = {} if answer is None else answer.value
         filled = answer is not None and answer.status == 200 and value.get("executedQty") == value.get("origQty")
         if not filled:
-            self._closes.append((asked.symbol, now_s))
+            if answer is not None and answer.status in (200, 400):
+                self._closes.append((asked.symbol, now_s))
             form = tuple(asked.params.get(name, "") for name in ("symbol", "type", "quantity", "price"))
             self._forms[form] += 1
 
@@ -136,8 +161,11 @@ class Tally:
         self._check_first_after(stroke)
 
     def _sample(self, row: Row, stroke: Stroke, step_s: float, naked: Naked, word_s: float | None) -> Sample:
+        ending = naked.ending
+        if naked.cause is Cause.FLIPPED:  # somebody else's: the bot owes it a word, and no stop
+            until_s, ending = self.named_s.get(naked.symbol, naked.until_s), None
+            naked = msgspec.structs.replace(naked, until_s=until_s)
         assert naked.until_s is not None
-        assert naked.ending is not None
         word_s = naked.until_s if word_s is None else word_s
         trip_s = self._round_trip_s + row.round_trip_s
         closes = sum(symbol == naked.symbol and naked.from_s <= at_s <= naked.until_s for symbol, at_s in self._closes)
@@ -156,7 +184,7 @@ class Tally:
             cause=naked.cause,
             naked_ms=naked.naked_ms(),
             allowed_ms=allowed_s * 1000,
-            ending=naked.ending,
+            ending=ending,
             struck=struck,
             in_time=self._in_time(row, stroke, step_s, naked, word_s, still_s),
         )

@@ -10,14 +10,17 @@ import msgspec
 
 from exchange.binance import pausing
 from exchange.types import Outcome, Refused, Unknown
-from fsm.core import closing
+from fsm.core import closing, route
 from fsm.core.intents import ClosePosition, Intent, PlaceStop
+from fsm.core.records import SymbolRecord
 from fsm.lab.variants import Replaced, Variant
+from fsm.live import looking
 from fsm.live.audience import Unfelt
 from fsm.live.executor import Executor
 from fsm.live.lifeline import Lifeline
 from fsm.live.listening import Listening
 from fsm.live.virtual_time import VirtualLoop
+from fsm.live.watch import is_unsettled
 
 FOR_EVER_S = 300.0
 THROWN_AWAY, THROWN_AWAY_S = 12, 4.0
@@ -71,6 +74,20 @@ def _retries_multiply() -> list[Replaced]:
     return [(Executor, "hurry", at_once)]
 
 
+def _route_not_doubted() -> list[Replaced]:
+    return [(route, "failed", lambda before, made: False)]
+
+
+def _hand_unnamed() -> list[Replaced]:
+    """Once a hand's doing is flagged nobody looks there any sooner than elsewhere."""
+    real: Callable[..., bool] = is_unsettled
+
+    def instead(record: SymbolRecord, *seen: Any) -> bool:
+        return (record.trade is not None or record.quarantine is None) and real(record, *seen)
+
+    return [(looking, "is_unsettled", instead)]
+
+
 def _same_form() -> list[Replaced]:
     return [(closing, "failed", lambda trade, code, asked: trade)]
 
@@ -113,6 +130,10 @@ VARIANTS: dict[str, Caught] = {
         Caught(Variant("fill-unheard", "the stream's word of a fill starts nothing", _fill_unheard), "unknown-entry"),
         Caught(Variant("retries-multiply", "a refused stop is sent again and again", _retries_multiply),
                "closed-while-moving"),
+        Caught(Variant("route-not-doubted", "a route that never confirms is tried with real entries again and again",
+                       _route_not_doubted), "route-gone"),
+        Caught(Variant("hand-unnamed", "whoever turned a position round by hand hears of it late", _hand_unnamed),
+               "flipped"),
         Caught(Variant("same-form", "a close that failed is repeated in the same form", _same_form), "close-too-large"),
         Caught(Variant("observer-blocks", "whoever watches holds up what it watches", _observer_blocks), "none"),
         Caught(Variant("commit-waited-for", "a stop waits for a commit that stalls", _commit_waited_for), "commit-30s"),

@@ -139,6 +139,25 @@ def test_r80_a_position_that_a_hand_turned_is_told_to_have_no_stop(rehearse: Mak
     proved(r)
 
 
+def test_r80_a_position_that_a_hand_turned_is_named_within_the_deadline(rehearse: Make) -> None:
+    """It is not the bot's to protect or to close, so whoever turned it must hear of it as soon as a stop would rest."""
+    r = rehearse(BTCUSDT=CALM, latency_s=0.05)
+
+    async def script(r: Rehearsal) -> None:
+        await to_trade(r)
+        (position,) = r.venue.positions()
+        by_hand(r, Side.SELL, 2 * position.quantity)
+        await r.seconds(5)
+        [text] = told(r, "NO STOP covers it")
+        assert f"SHORT {position.quantity}" in text
+        await r.seconds(60)
+        assert [p.quantity for p in r.venue.positions()] == [-position.quantity], "and it is left alone"
+
+    r.run(script)
+    assert len(told(r, "NO STOP covers it")) == 1
+    proved(r)
+
+
 @pytest.mark.parametrize("cancel_stop", [False, True])
 def test_a_position_that_is_released_is_the_users_until_it_is_flat(rehearse: Make, cancel_stop: bool) -> None:
     r = rehearse(BTCUSDT=AGAIN)
