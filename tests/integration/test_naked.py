@@ -45,9 +45,9 @@ def test_a_fault_strikes_positions_while_they_are_naked_and_the_next_try_follows
 
 def test_r80_a_position_that_a_hand_turned_round_is_named_in_time_and_left_alone() -> None:
     """It is not the bot's to protect: what is measured is the time until the alert with its size and what to do."""
-    result = naked("--positions", "10", "--only", "flipped", "--json")
+    result = naked("--positions", "20", "--only", "flipped", "--json")
     (row,) = json.loads(result.stdout)["rows"]
-    assert (row["named"], row["closed"], row["violations"]) == (10, 0, [])
+    assert (row["named"], row["closed"], row["violations"]) == (20, 0, [])
 
 
 def test_every_row_has_a_name_of_its_own_and_says_what_goes_wrong() -> None:
