@@ -243,7 +243,7 @@ ROWS: tuple[Row, ...] = (
     Row(name="stop-vanishes", says="a resting stop vanishes", make=lambda scene, acts: ByHand(scene, acts.cancel_stop)),
     Row(name="stop-vanishes-deaf", says="a resting stop vanishes, and the stream is silent",
         make=lambda scene, acts: ByHand(scene, acts.cancel_stop, stream_late_s=-1.0)),
-    Row(name="flipped", says="somebody turns the position round by hand: not the bot's any more, so until an alert names it",
+    Row(name="flipped", says="a hand turns the position round: it is not the bot's then, so until an alert names it",
         make=lambda scene, acts: ByHand(scene, acts.flip)),
     Row(name="added", says="somebody adds to the position by hand", make=lambda scene, acts: ByHand(scene, acts.add)),
     Row(name="closed-while-moving", says="somebody closes the position by hand while its stop moves",
