@@ -162,7 +162,7 @@ class SimPort:
         self.modes = AccountModes()
         self.calls = 0
         self.naked: set[str] = set()
-        self._left: dict[str, None] = {}
+        self._left: dict[str, int] = {}
         self._sleep = sleep
         self._late: set[asyncio.Task[None]] = set()
 
@@ -181,7 +181,7 @@ class SimPort:
         (self.naked.add if naked else self.naked.discard)(symbol)
 
     def has_left(self, client_id: str) -> bool:
-        return client_id in self._left
+        return self._left.get(client_id, 0) > 0
 
     def pause(self) -> Pause | None:
         """This exchange has no limits."""
@@ -327,21 +327,17 @@ class SimPort:
 
     # --- the way there and back ---------------------------------------------------------------
     async def _write(self, method: str, symbol: str, client_id: str, act: Callable[[], Outcome]) -> Outcome:
-        left_before = client_id in self._left
-        self._left[client_id] = None
+        self._left[client_id] = self._left.get(client_id, 0) + 1
         if len(self._left) > LEFT_MAX:
             del self._left[next(iter(self._left))]
         fault = await self._go(method, symbol, client_id, self.latency_s / 2)
         if fault.refuse is not None:
             return Refused(fault.refuse, "refused by a fault")
         if fault.lost is Lost.CONNECTION:
-            if not left_before:
-                self._left.pop(client_id, None)
-            return Unknown(f"{method}: no connection")
-        if fault.lost is Lost.REQUEST:
-            return Unknown(f"{method}: time-out")
-        if fault.late_s is not None:
+            self._left[client_id] -= 1
+        elif fault.lost is not Lost.REQUEST and fault.late_s is not None:
             self._under_way(self._later(act, fault.late_s))
+        if fault.lost in (Lost.REQUEST, Lost.CONNECTION) or fault.late_s is not None:
             return Unknown(f"{method}: time-out")
         outcome = _outcome(act)
         await self._sleep(fault.answer_delay_s + self.latency_s / 2)

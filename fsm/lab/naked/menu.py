@@ -45,16 +45,15 @@ Making = Callable[[Scene, Acts], Stroke]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault. ``is_pause``: it asks for a wait without saying how long, so a probe may be waited for; ``says_ban``:
-    that pause is a ban's. ``round_trip_s`` is what an answer takes under it; ``is_out``: nothing is answered while it
-    lasts. ``must_protect``: it ends before the deadline, so that positions are to end protected."""
+    """One fault. ``is_pause``: it asks for a wait without saying how long, so a probe may be waited for; ``is_ban``:
+    that pause is a ban's. ``is_out``: nothing is answered while it lasts. ``must_protect``: it ends before the
+    deadline, so that positions are to end protected."""
 
     name: str
     says: str
     make: Making
     is_pause: bool = False
     is_ban: bool = False
-    round_trip_s: float = 0.0
     is_out: bool = False
     must_protect: bool = False
     rising: bool = False
@@ -206,7 +205,7 @@ ROWS: tuple[Row, ...] = (
     Row(name="late-answers", says="for 4 s, answers come later than anybody waits for them",
         make=_span(lambda chance, asked: Blow(answer_s=TIMED_OUT), 4.0), must_protect=True),
     Row(name="slow", says="for 20 s, any of the requests and answers take up to a second and a half longer",
-        make=_span(_slow, 20.0), round_trip_s=2.6),
+        make=_span(_slow, 20.0)),
     Row(name="dropped-3s", says="connections are dropped for 3 s, requests done or not",
         make=_span(_dropped, 3.0), must_protect=True),
     Row(name="refused-3s", says="no connection can be made for 3 s",
@@ -229,8 +228,7 @@ ROWS: tuple[Row, ...] = (
     Row(name="position-lags", says="the position lags behind its fill: two stops are refused with -4509",
         make=_each(_instead(NEEDS_POSITION), is_stop, count=2), must_protect=True),
     Row(name="stop-refused", says="every stop is refused with -2021, and reads take up to four seconds longer",
-        make=lambda scene, acts: HardToClose(scene, WOULD_TRIGGER, read_s=scene.chance.uniform(0.8, 4.0)),
-        round_trip_s=4.0),
+        make=lambda scene, acts: HardToClose(scene, WOULD_TRIGGER, read_s=scene.chance.uniform(0.8, 4.0))),
     Row(name="close-expires", says="every stop is refused, and the first three closes expire unfilled",
         make=lambda scene, acts: HardToClose(scene, WOULD_TRIGGER, unfilled=3), changes_form=True),
     Row(name="close-too-large", says="every stop is refused, and closes above a lowered largest lot are too",
@@ -256,5 +254,5 @@ ROWS: tuple[Row, ...] = (
         make=lambda scene, acts: Standstill(scene, 10.0, after_s=0.0)),
     Row(name="route-gone", says="no request for a stop is answered any more, for hours", make=_route_gone,
         stays_halted=True),
-    Row(name="mixed", says="two faults of the others at once, by chance", make=_mixed, is_pause=True, round_trip_s=2.6),
+    Row(name="mixed", says="two faults of the others at once, by chance", make=_mixed, is_pause=True),
 )  # fmt: skip

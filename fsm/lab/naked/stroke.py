@@ -87,7 +87,7 @@ class Stroke:
         self.began_s: float | None = None
         self.over_s: float | None = None
         self.stated_end_s: float | None = None
-        self.pausing_answers = 0
+        self.refusals = 0
 
     def befalls(self, asked: Asked) -> Blow | None:
         return None
@@ -187,7 +187,7 @@ class Ban(Stroke):
         super().__init__(scene)
         self._says, self._seconds, self._stated, self._which, self._grows = says, seconds, stated, which, grows
         self._is_moment = MOMENTS[moment]
-        self.first_after_s: float | None = None
+        self._refused_s = -math.inf
 
     def befalls(self, asked: Asked) -> Blow | None:
         now_s = self.scene.now_s()
@@ -196,8 +196,6 @@ class Ban(Stroke):
                 return None
             self.began_s, self.over_s = now_s, now_s + self._seconds
         elif self.over_s is not None and now_s >= self.over_s:
-            if self.first_after_s is None:
-                self.first_after_s = now_s
             return None
         elif self._which(asked) and self.over_s is not None and self._grows and now_s > self.began_s + HEARD_S:
             longest_s = self.began_s + self._seconds + self.LONGEST_S
@@ -206,7 +204,8 @@ class Ban(Stroke):
             return None
         assert self.over_s is not None
         self.scene.struck("")
-        self.pausing_answers += 1
+        if not self._stated and now_s > self._refused_s + HEARD_S:  # what left together is one step of the ladder
+            self.refusals, self._refused_s = self.refusals + 1, now_s
         left_s = self.over_s - now_s
         if self._stated:
             left_s = math.ceil(left_s)
@@ -368,7 +367,7 @@ class Both(Stroke):
         self.over_s = max((part.over_s or 0.0 for part in self.parts), default=None)
         ends = [part.stated_end_s for part in self.parts if part.stated_end_s is not None]
         self.stated_end_s = max(ends, default=None)
-        self.pausing_answers = sum(part.pausing_answers for part in self.parts)
+        self.refusals = sum(part.refusals for part in self.parts)
 
     def stream_late_s(self) -> float:
         return next((late_s for part in self.parts if (late_s := part.stream_late_s())), 0.0)

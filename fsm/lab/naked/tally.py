@@ -167,13 +167,13 @@ class Tally:
             naked = msgspec.structs.replace(naked, until_s=until_s)
         assert naked.until_s is not None
         word_s = naked.until_s if word_s is None else word_s
-        trip_s = self._round_trip_s + row.round_trip_s
+        trip_s = self._round_trip_s
         closes = sum(symbol == naked.symbol and naked.from_s <= at_s <= naked.until_s for symbol, at_s in self._closes)
         still_s = sum(max(0.0, min(until, naked.until_s) - max(since, word_s)) for since, until in self._still)
         acts_s = word_s + DEADLINE_S + still_s
         over_s = stroke.over_s if row.is_out and stroke.over_s is not None else 0.0
-        if over_s > acts_s:  # nothing was answered until then; the next attempt is under way
-            acts_s = over_s + AGAIN_S
+        if over_s > acts_s:  # nothing was answered until then; the next attempt is half a second or a probe away
+            acts_s = over_s + (0.0 if row.is_pause else AGAIN_S)
         allowed_s = acts_s - naked.from_s + trip_s * (1 + closes) + step_s
         if stroke.stated_end_s is not None and stroke.stated_end_s > naked.from_s:
             after_s = stroke.stated_end_s - naked.from_s + FIRST_AFTER_S + trip_s * (2 + closes)
@@ -198,8 +198,7 @@ class Tally:
         ends_s = max(word_s + still_s, over_s + step_s)
         if not row.must_protect or ends_s - word_s > DEADLINE_S - AT_LAST_S:
             return None
-        trip_s = self._round_trip_s + row.round_trip_s
-        return naked.ending is Ending.PROTECTED and naked.until_s <= ends_s + AT_LAST_S + trip_s
+        return naked.ending is Ending.PROTECTED and naked.until_s <= ends_s + AT_LAST_S + self._round_trip_s
 
     def _check_first_after(self, stroke: Stroke) -> None:
         end_s = stroke.stated_end_s
@@ -213,7 +212,7 @@ class Tally:
 
 def probe_step_s(row: Row, stroke: Stroke) -> float:
     """The step of the ladder that the answers so far have led to: 1, 2, 4 … 10 s; for a ban minutes, doubling."""
-    if not row.is_pause or stroke.pausing_answers == 0:
+    if not row.is_pause or stroke.refusals == 0:
         return 0.0
-    doubled = 2.0 ** (stroke.pausing_answers - 1)
+    doubled = 2.0 ** (stroke.refusals - 1)
     return BAN_PROBE_S * doubled if row.is_ban else min(doubled, PROBE_S_MAX)
