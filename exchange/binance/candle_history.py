@@ -5,13 +5,13 @@ read before the candle was read again, is past its close (GET /fapi/v1/klines: t
 candle; a new interval without trades may have no row yet; checked 2026-11).
 
 A hole is believed when two complete answers, a minute apart, have shown candles on both sides of it. A row that
-contradicts itself or does not fit its timeframe counts as missing.
+contradicts itself, or another one of the same time, or does not fit its timeframe counts as missing.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from msgspec.structs import replace
 
@@ -96,15 +96,18 @@ class CandleHistory:
         return rows
 
     async def _page(self, symbol: str, timeframe: Timeframe, size: int, params: dict[str, str]) -> list[CandleRow]:
-        """One request, its rows ascending and none twice; one that does not fit the timeframe has no candle."""
+        """One request, its rows ascending; one that does not fit the timeframe, or comes twice and differs, has no
+        candle."""
         payload = await self._http.call(
             endpoints.KLINES,
             {"symbol": symbol, "interval": timeframe.value, "limit": str(size), **params},
             weight=klines_weight(size),
         )
         rows = codec_market.candle_rows(payload)
-        if len(rows) > size or any(b.open_time_ms <= a.open_time_ms for a, b in pairwise(rows)):
+        opened = [row.open_time_ms for row in rows]
+        if len(set(opened)) > size or opened != sorted(opened):
             raise MalformedReply(f"klines {symbol} {timeframe}: rows are not ascending, or more than asked for")
+        rows = _each_once(rows)
         fitting = [row if _fits(row, timeframe) else replace(row, candle=None) for row in rows]
         if rows and not any(_fits(row, timeframe) for row in rows):
             raise MalformedReply(f"klines {symbol} {timeframe}: no row is aligned to the timeframe")
@@ -166,6 +169,17 @@ class CandleHistory:
             f" after {len(REPAIRS_S)} more requests; nothing is decided on a gap before it is confirmed",
             again_ms=max(seen) + HOLE_CONFIRMED_MS,
         )
+
+
+def _each_once(rows: list[CandleRow]) -> list[CandleRow]:
+    """The same row twice is one candle. Two that differ contradict each other, so neither counts (R66)."""
+    found: list[CandleRow] = []
+    for _, group in groupby(rows, key=lambda row: row.open_time_ms):
+        first, *others = group
+        differ = any(other != first for other in others)
+        found.append(replace(first, candle=None) if differ else first)
+        found += [replace(other, candle=None) for other in others]
+    return found
 
 
 def _fits(row: CandleRow, timeframe: Timeframe) -> bool:

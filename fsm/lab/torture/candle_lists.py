@@ -55,6 +55,13 @@ class CandleLists:
                 return True
         return False
 
+    def newest_ms(self, symbol: str, now_ms: int) -> int:
+        """Open time of the newest closed candle that is listed as it should be."""
+        open_ms = now_ms - now_ms % HOUR_MS - HOUR_MS
+        while self._spot(symbol, open_ms, now_ms) is not None:
+            open_ms -= HOUR_MS
+        return open_ms
+
     def is_spoilt(self, symbol: str) -> bool:
         return any(spot.symbol == symbol for spot in self._spots)
 

@@ -157,18 +157,22 @@ class Doings:
                         self._venue.cancel_algo(algo_id=algo.algo_id)
 
     def _market(self, symbol: str, side: Side, quantity: Decimal, *, reduce_only: bool = False) -> None:
+        """In as many orders as the largest lot asks for; what is less than the smallest is ordered as that."""
         filters = self._venue.state.filters[symbol]
         floored = filters.floor_quantity(quantity, market=True)
-        self._hands += 1
-        request = OrderRequest(
-            symbol=symbol,
-            side=side,
-            type=OrderType.MARKET,
-            quantity=floored or filters.market_quantity_min,
-            client_id=f"hand-{self._hands}",
-            reduce_only=reduce_only,
-        )
-        self._venue.place_order(request)
+        left = floored or filters.market_quantity_min
+        while left > 0:
+            self._hands += 1
+            request = OrderRequest(
+                symbol=symbol,
+                side=side,
+                type=OrderType.MARKET,
+                quantity=min(left, filters.market_quantity_max),
+                client_id=f"hand-{self._hands}",
+                reduce_only=reduce_only,
+            )
+            self._venue.place_order(request)
+            left -= request.quantity
 
     def _foreign_stop(self, symbol: str, held: Decimal) -> None:
         """A stop of somebody else's, with closePosition where there is a position."""

@@ -23,6 +23,7 @@ LOOK_MS = MINUTE_MS
 PAUSE_S_MAX = 6 * 3600
 """What the exchange has asked for before is waited out while the market stands still."""
 
+CONFIRMED_MS_MAX = 3 * MINUTE_MS
 QUIET_S = 5.0
 FOUND_MAX = 400
 MONEY_TOLERANCE = Decimal("1e-8")
@@ -44,6 +45,7 @@ async def come_to_rest(world: World) -> None:
     if await _rest(world, "after the operator's flatten"):
         await _start_again_at_rest(world)
         await _start_again_at_rest(world)
+        await _candles_go_on(world)
 
 
 def _mend_everything(world: World) -> None:
@@ -58,6 +60,17 @@ def _mend_everything(world: World) -> None:
     world.doings.write_files()
     world.kill_switch.clear()
     world.log.append((world.venue.now_ms, "nothing goes wrong any more"))
+
+
+async def _candles_go_on(world: World) -> None:
+    """At the next close, and once whatever is missing there can have been confirmed: has every symbol its candles?"""
+    now_ms = world.venue.now_ms
+    await world.until(now_ms - now_ms % HOUR_MS + HOUR_MS + CONFIRMED_MS_MAX)
+    daemon = world.patient.daemon
+    for symbol, market in {} if daemon is None or world.failed else daemon.markets.items():
+        newest_ms, fed_ms = world.front.candles.newest_ms(symbol, world.venue.now_ms), market.candle_ms or 0
+        found = f"{symbol}: the candle that opened at {newest_ms} is listed, the newest that was taken at {fed_ms}"
+        world.watchman.check("CANDLES_GO_ON", fed_ms >= newest_ms, found)
 
 
 async def _tasks_go_on(world: World) -> None:

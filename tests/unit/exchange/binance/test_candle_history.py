@@ -215,6 +215,27 @@ async def test_r66_a_row_that_cannot_be_true_counts_as_missing(
     assert _opens(found) == [NOW - n * HOUR for n in (5, 4, 2, 1)]
 
 
+@pytest.mark.parametrize("values", [["1", "3", "1", "1.5", "10"], ["1", "0.5", "1", "2", "10"]])
+async def test_r66_a_candle_that_is_listed_twice_with_other_values_counts_as_missing(
+    exchange: Any, client: BinanceClient, clock: Any, values: list[str]
+) -> None:
+    """Nobody can say which of them is true; one such pair must not stop a symbol for ever."""
+    rows = [[NOW - n * HOUR, *ROW, NOW - (n - 1) * HOUR - 1] for n in (5, 4, 3, 2, 1, 0)]
+    rows.insert(3, [NOW - 3 * HOUR, *values, NOW - 2 * HOUR - 1])
+    exchange.on(KLINES, rows)
+    with pytest.raises(CandlesMissing):
+        await client.candles("BTCUSDT", Timeframe.H1, limit=5)
+    clock.seconds += 61
+    found = await client.candles("BTCUSDT", Timeframe.H1, limit=5)
+    assert _opens(found) == [NOW - n * HOUR for n in (5, 4, 2, 1)]
+
+
+async def test_a_candle_that_is_listed_twice_alike_is_one(exchange: Any, client: BinanceClient) -> None:
+    rows = [[NOW - n * HOUR, *ROW, NOW - (n - 1) * HOUR - 1] for n in (3, 3, 2, 1, 1, 0)]
+    exchange.on(KLINES, rows)
+    assert _opens(await client.candles("BTCUSDT", Timeframe.H1, limit=3)) == [NOW - n * HOUR for n in (3, 2, 1)]
+
+
 async def test_r33_repairs_that_bring_other_candles_repair_nothing(
     exchange: Any, client: BinanceClient, market: Market
 ) -> None:
@@ -234,7 +255,6 @@ ROW = ["1", "3", "1", "2", "10"]
         [[NOW, *ROW, NOW + HOUR]],
         [[NOW, *ROW]],
         [[NOW, *ROW, NOW + HOUR - 1], [NOW - HOUR, *ROW, NOW - 1]],
-        [[NOW, *ROW, NOW + HOUR - 1], [NOW, *ROW, NOW + HOUR - 1]],
         [[NOW + n * HOUR, *ROW, NOW + (n + 1) * HOUR - 1] for n in range(9)],
     ],
 )

@@ -1,0 +1,29 @@
+"""Torture of what is around the bot, one thing at a time: candles that are missing or contradict themselves (R66)."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from exchange.sim.symbols import shipped_folder
+from fsm.lab.torture.market import market_of
+from fsm.lab.torture.plan import HOUR_MS, Disturbance, plan_of
+from fsm.lab.torture.run import run
+
+MARKET = market_of((shipped_folder(),), 3)
+
+
+@pytest.mark.parametrize("client", ["port", "real"])
+@pytest.mark.parametrize("what", ["hole", "contradiction", "duplicate"])
+def test_r66_candles_that_are_never_listed_as_they_should_be_stop_no_symbol(client: str, what: str) -> None:
+    """A pair of rows of one hour made the whole answer illegible, and its symbol undecidable for ever."""
+    plan = plan_of(1, MARKET.symbols, MARKET.first_ms, MARKET.last_ms, 1, client)
+    at_ms = plan.start_ms + 5 * HOUR_MS
+    spoilt = [
+        Disturbance(number=number, at_ms=at_ms, kind="candles", what=what, symbol=symbol, count=2)
+        for number, symbol in enumerate(plan.symbols, start=1)
+    ]
+    outcome = run(replace(plan, disturbances=tuple(spoilt)), MARKET)
+    assert outcome.violations == ()
+    assert outcome.faults[f"candles {what}"] == len(plan.symbols)
+    assert outcome.checks["CANDLES_GO_ON"] == len(plan.symbols)
