@@ -10,8 +10,11 @@ from pathlib import Path
 import msgspec
 
 from exchange.client_ids import Leg, parse
+from exchange.sim.events import AlgoUpdated, VenueEvent
 from exchange.sim.feed import SymbolFeed
+from exchange.sim.orders import OrderState
 from exchange.sim.port import Call, Fault
+from exchange.sim.state import VenueState
 from exchange.types import OrderRequest, OrderType, Side, TimeInForce
 from fsm.config import Config, read_environment, read_settings
 from fsm.lab.crashsweep.points import Reaper
@@ -76,6 +79,59 @@ async def _lose_stop(r: CrashRehearsal) -> None:
     await r.seconds(QUIET_S)
 
 
+def _without_slippage(r: CrashRehearsal) -> VenueState:
+    """A close then has the same price in whatever forms and pieces it gets through."""
+    state = r.venue.state
+    state.settings = msgspec.structs.replace(state.settings, slippage=Decimal(0))
+    return state
+
+
+async def _flatten_unfilled(r: CrashRehearsal) -> None:
+    """The first two closes are accepted, and end EXPIRED with nothing filled (R60)."""
+    state, closes = _without_slippage(r), set[str]()
+
+    def fails(order: OrderState) -> bool:
+        parts = parse(order.client_id)
+        if parts is None or parts.leg is not Leg.CLOSE or len(closes) >= UNFILLED_CLOSES:
+            return False
+        closes.add(order.client_id)
+        return True
+
+    state.fails_to_fill = fails
+    await _flatten(r)
+
+
+async def _flatten_in_pieces(r: CrashRehearsal) -> None:
+    """One market order may be for less than half of the position from now on: -4005 for its close (R60, R65)."""
+    state = _without_slippage(r)
+    filters, held = state.filters[OURS], state.holding(OURS).quantity
+    most = filters.floor_quantity(held * Decimal("0.4"), market=True)
+    state.filters[OURS] = msgspec.structs.replace(filters, market_quantity_max=most or filters.market_quantity_min)
+    await _flatten(r)
+
+
+async def _release_as_the_stop_moves(r: CrashRehearsal) -> None:
+    """The operator takes the position over just as the bridge between two stops comes to rest."""
+    asked = False
+
+    def heard(event: VenueEvent) -> None:
+        nonlocal asked
+        parts = parse(event.algo.client_id) if isinstance(event, AlgoUpdated) else None
+        if asked or parts is None or parts.leg is not Leg.BRIDGE:
+            return
+        asked = True
+        with open_store(r.db, mode="post") as store:
+            Inbox(store).post("release", OURS, "cli", r.venue.now_ms)
+
+    r.venue.state.witnesses.append(heard)
+    for _ in range(MOVES_WITHIN_HOURS):
+        if not asked:
+            await r.hours(1)
+    await r.seconds(QUIET_S)
+
+
+UNFILLED_CLOSES = 2
+MOVES_WITHIN_HOURS = 4
 STOPPED = [jump(BTC), *quiet(TOP, 1), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 2)]
 LIMITS = "orders: {entry_type: LIMIT, limit_offset_pct: 0.1, limit_expiry_candles: 1}"
 
@@ -137,6 +193,27 @@ SCRIPTS: dict[str, Script] = {
             markets={OURS: [jump(BTC), *quiet(TOP, 3)]},
             hours=1,
             act=_flatten,
+        ),
+        Script(
+            name="unfilled",
+            about="the operator flattens, and the first two closes expire unfilled",
+            markets={OURS: [jump(BTC), *quiet(TOP, 3)]},
+            hours=1,
+            act=_flatten_unfilled,
+        ),
+        Script(
+            name="in-pieces",
+            about="the largest market lot is lowered under a position, then the operator flattens",
+            markets={OURS: [jump(BTC), *[(TOP, TOP, TOP, TOP)] * 3]},
+            hours=1,
+            act=_flatten_in_pieces,
+        ),
+        Script(
+            name="released",
+            about="the operator takes the position over just as its stop moves; later the stop is hit",
+            markets={OURS: [jump(BTC), *rising(3), (RISEN, RISEN, TOP, RISEN), *quiet(RISEN, 2)]},
+            hours=6,
+            act=_release_as_the_stop_moves,
         ),
         Script(
             name="refused",
