@@ -19,7 +19,7 @@ from exchange.types import (
     WorkingType,
 )
 from fsm.lab.torture.front import Front
-from fsm.lab.torture.invariants import Watchman
+from fsm.lab.torture.invariants import Watchman, record_of
 from fsm.lab.torture.patient import BUSY_MS, Patient
 from fsm.lab.torture.plan import Disturbance, Plan, config_text, rules_text, wrong_text
 from store.database import Store, open_store
@@ -209,7 +209,7 @@ class Doings:
 
     def _is_traded(self, symbol: str) -> bool:
         daemon = self._patient.daemon
-        return daemon is not None and daemon.shared.engine.record(symbol).trade is not None
+        return daemon is not None and record_of(daemon.shared, symbol).trade is not None
 
     # --- disk, messages ----------------------------------------------------------------------
     def disk(self, what: str, seconds: float) -> None:

@@ -9,7 +9,7 @@ from exchange.client_ids import Leg, parse
 from exchange.sim.ledger import IncomeType
 from fsm.core.records import State
 from fsm.lab.replay import ReplayError, replay
-from fsm.lab.torture.invariants import same_records
+from fsm.lab.torture.invariants import record_of, same_records
 from fsm.lab.torture.plan import HOUR_MS, MINUTE_MS
 from fsm.lab.torture.world import World
 from fsm.live.fence import AGAIN_S
@@ -65,7 +65,11 @@ def _mend_everything(world: World) -> None:
 async def _candles_go_on(world: World) -> None:
     """At the next close, and once whatever is missing there can have been confirmed: has every symbol its candles?"""
     now_ms = world.venue.now_ms
-    await world.until(now_ms - now_ms % HOUR_MS + HOUR_MS + CONFIRMED_MS_MAX)
+    close_ms = now_ms - now_ms % HOUR_MS + HOUR_MS
+    await world.until(close_ms)
+    world.vigil = True
+    await world.until(close_ms + CONFIRMED_MS_MAX)
+    world.vigil = False
     daemon = world.patient.daemon
     for symbol, market in {} if daemon is None or world.failed else daemon.markets.items():
         newest_ms, fed_ms = world.front.candles.newest_ms(symbol, world.venue.now_ms), market.candle_ms or 0
@@ -107,9 +111,9 @@ def _unrest(world: World) -> str:
     daemon = world.patient.daemon
     if daemon is None or not daemon.started.is_set():
         return "the bot has not started"
-    engine, state = daemon.shared.engine, world.venue.state
+    state = world.venue.state
     for symbol in world.plan.symbols:
-        record, held = engine.record(symbol), world.watchman.quantity(symbol)
+        record, held = record_of(daemon.shared, symbol), world.watchman.quantity(symbol)
         names = [order.client_id for order in state.orders.open(symbol)]
         names += [algo.client_id for algo in state.algos.open(symbol)]
         ours = [name for name in names if parse(name) is not None]
@@ -131,7 +135,7 @@ def _unrest(world: World) -> str:
 async def _start_again_at_rest(world: World) -> None:
     patient, daemon = world.patient, world.patient.daemon
     assert daemon is not None
-    before = {record.symbol: record for record in daemon.shared.engine.machines.records()}
+    before = patient.records(daemon)
     sent = _sent(world)
     await patient.kill()
     patient.start()
@@ -144,7 +148,7 @@ async def _start_again_at_rest(world: World) -> None:
     world.watchman.check("RECOVERY_IDEMPOTENT", started, "the bot does not start again")
     if not started or patient.daemon is None:
         return
-    after = {record.symbol: record for record in patient.daemon.shared.engine.machines.records()}
+    after = patient.records(patient.daemon)
     difference = same_records(before, after)
     world.watchman.check("RECOVERY_IDEMPOTENT", not difference, difference)
     world.watchman.check("RECOVERY_IDEMPOTENT", _sent(world) == sent, "a start at rest sent an order")

@@ -315,10 +315,10 @@ class Watchman:
                 self._check_naked(verdict, fair_since_s)
         if shared is not None:
             for symbol in list(self.touched):
-                self._forget_touch(symbol, shared.engine.record(symbol))
+                self._forget_touch(symbol, record_of(shared, symbol))
 
     def _check_naked(self, verdict: Verdict, fair_since_s: float) -> None:
-        state = "no process" if self._shared is None else self._shared.engine.record(verdict.naked.symbol).state
+        state = "no process" if self._shared is None else record_of(self._shared, verdict.naked.symbol).state
         found = f"{verdict.in_words}, {self.quantity(verdict.naked.symbol)} in {state}"
         if verdict.told:
             self.check("NAKED_TOO_LONG", verdict.blamed_s <= self._deadline_s + SLACK_S, found)
@@ -350,6 +350,12 @@ def _against(filters: SymbolFilters, request: OrderRequest, mark: Decimal) -> st
     if not request.reduce_only and notional < filters.notional_min * Decimal("0.98"):
         return f"{notional:f} is under the least notional"
     return ""
+
+
+def record_of(shared: Shared, symbol: str) -> SymbolRecord:
+    """An empty one where this process knows nothing of the symbol: disabled, and nothing of ours open there."""
+    known = {record.symbol: record for record in shared.engine.machines.records()}
+    return known.get(symbol, SymbolRecord(symbol=symbol))
 
 
 def same_records(before: Mapping[str, SymbolRecord], after: Mapping[str, SymbolRecord]) -> str:

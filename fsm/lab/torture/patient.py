@@ -26,6 +26,7 @@ from fsm.live.daemon import Daemon
 from fsm.live.delivery import Delivery
 from fsm.live.fence import Background
 from fsm.live.messenger import Tally
+from fsm.live.recovery import stored_records
 from fsm.live.reload import Reload
 from fsm.live.shared import Shared
 from fsm.live.timekeeping import Timekeeper, first_measured
@@ -138,10 +139,14 @@ class Patient:
             return
         records, account = self._left
         engine = daemon.shared.engine
-        now = {record.symbol: record for record in engine.machines.records()}
-        difference = same_records(records, now)
+        difference = same_records(records, self.records(daemon))
         self._watchman.check("SURVIVES_RESTART", not difference, difference)
         self._watchman.check("SURVIVES_RESTART", engine.account == account, "the account's record differs")
+
+    def records(self, daemon: Daemon) -> dict[str, SymbolRecord]:
+        """Of every symbol; one that is disabled and flat is no concern of this process, but is not forgotten."""
+        known = {record.symbol: record for record in daemon.shared.engine.machines.records()}
+        return {**stored_records(daemon.shared.books.store), **known}
 
     def nudge(self, symbol: str) -> None:
         lane = self.daemon.lanes.get(symbol) if self.daemon is not None else None
@@ -161,7 +166,7 @@ class Patient:
         """As kill -9: every task is dropped where it stands, nothing is written any more, the lock is free."""
         if self.daemon is not None:
             engine = self.daemon.shared.engine
-            self._left = ({record.symbol: record for record in engine.machines.records()}, engine.account)
+            self._left = (self.records(self.daemon), engine.account)
         if isinstance(self.failure(), StoreError):
             self._left = None  # it ended because its memory was ahead of the disk
         self._watchman.follow(None)

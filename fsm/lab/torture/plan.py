@@ -265,7 +265,7 @@ _MAKERS: dict[str, tuple[float, Any]] = {
 
 def config_text(base: dict[str, Any], plan: Plan, edit: int = 0) -> str:
     """config.yaml of this run (JSON is YAML too); ``edit`` numbers what a trader may have changed in the meantime."""
-    return json.dumps(config_of(base, plan, edit), indent=1)
+    return json.dumps(config_of(base, plan, edit), indent=1) + "\n"
 
 
 def config_of(base: dict[str, Any], plan: Plan, edit: int = 0) -> dict[str, Any]:

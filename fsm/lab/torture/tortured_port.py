@@ -115,11 +115,11 @@ class TorturedPort(SimPort):
         return outcome
 
     def _heard(self, symbol: str, client_id: str, outcome: Outcome, began_s: float) -> None:
-        """Fills are word of a position; a close that is refused or fills in part is worth one round trip."""
+        """Fills are word of a position; a close that is refused or leaves some of it open is worth one round trip."""
         order = outcome.order if isinstance(outcome, Confirmed) else None
         if order is not None and order.executed_quantity > 0:
             self._watchman.judge.word(symbol)
-        if leg_of_id(client_id) is Leg.CLOSE and (order is None or order.executed_quantity < order.quantity):
+        if leg_of_id(client_id) is Leg.CLOSE and (order is None or self._watchman.quantity(symbol) != 0):
             now_s = asyncio.get_running_loop().time()
             self._watchman.judge.hindered(symbol, began_s, now_s + AGAIN_S)
 

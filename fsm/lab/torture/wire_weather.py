@@ -147,10 +147,11 @@ class WireWeather(Weather):
             self._closed(asked, answer)
 
     def _closed(self, asked: Asked, answer: Answer | None) -> None:
-        """A close that is refused or fills in part is worth one round trip."""
+        """A close that is refused, or leaves some of the position open, is worth one round trip (R84): pieces that
+        the largest lot asks for are filled whole, each of them, and there must still be a next one."""
         parts = parse(asked.client_id)
         value = answer.value if answer is not None else None
-        whole = isinstance(value, dict) and value.get("executedQty") == value.get("origQty") is not None
+        whole = isinstance(value, dict) and "orderId" in value and self._watchman.quantity(asked.symbol) == 0
         if parts is not None and parts.leg.name == "CLOSE" and not whole:
             self._watchman.judge.hindered(asked.symbol, asked.at_s, self._monotonic() + AGAIN_S)
 
