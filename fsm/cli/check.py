@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from fsm.cli import output
@@ -9,13 +13,27 @@ from fsm.cli.inputs import Inputs, read_inputs
 from fsm.cli.options import Options, command, current
 from rules.yaml_source import Problem, read_source
 
+if TYPE_CHECKING:
+    from fsm.lab.tried import Trial
+
 
 @command()
-def check() -> None:
-    """Check .env, config.yaml and rules.yaml. All problems come at once, each with its place."""
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="folder of candles to try the rules on; may be repeated (default: the shipped candles)",
+)
+def check(data: tuple[Path, ...]) -> None:
+    """Check .env, config.yaml and rules.yaml. All problems come at once, each with its place.
+
+    The rules are also tried on candles: a regime or a strategy that they never enter is a warning.
+    """
     options = current()
     inputs = read_inputs(options, needs_keys=True)
-    warnings = (*inputs.warnings, *_unknown_symbols(options, inputs))
+    trial = _tried(inputs, data)
+    warnings = (*inputs.warnings, *_unknown_symbols(options, inputs), *_never_entered(options, inputs, trial))
     if options.json:
         output.document(
             {
@@ -26,6 +44,7 @@ def check() -> None:
                 ],
                 "environment": inputs.config.environment.name,
                 "symbols": inputs.config.settings.enabled_symbols,
+                "tried_on": [entered.symbol for entered in trial.symbols],
                 "strategies": list(inputs.rules.strategies),
                 "config_hash": inputs.config.hash,
                 "rules_hash": inputs.rules.hash,
@@ -34,7 +53,43 @@ def check() -> None:
         return
     for warning in warnings:
         click.echo(f"{warning} (a warning)", err=True)
-    output.pairs(_fine(options, inputs))
+    output.pairs((*_fine(options, inputs), ("candles:", _tried_on(trial))))
+
+
+def _tried(inputs: Inputs, data: tuple[Path, ...]) -> Trial:
+    from exchange.candle_files import CandleFolders
+    from exchange.sim.symbols import shipped_folder
+    from fsm.lab.tried import try_rules
+
+    settings = inputs.config.settings
+    folders = CandleFolders(data or (shipped_folder(),))
+    return try_rules(folders, settings.enabled_symbols, inputs.rules, settings.market_data.candles_min)
+
+
+def _never_entered(options: Options, inputs: Inputs, trial: Trial) -> Iterator[Problem]:
+    """Regimes and strategies that no candle at hand enters, of all symbols, or of one that has values of its own."""
+    if not trial.symbols:
+        return
+    source = read_source(options.rules_path)
+    regimes, strategies = trial.never_entered(), trial.never_signalled()
+    for regime in regimes:
+        yield source.problem(("regimes", regime), f"{regime} was entered 0 times in {trial.span}", key=True)
+    for name in strategies:
+        yield source.problem(("strategies", name), f"{name} signalled 0 times in {trial.span}", key=True)
+    for own in (trial.alone(symbol) for symbol in inputs.rules.definition.symbols):
+        path = ("symbols", own.symbols[0].symbol) if own.symbols else ()
+        for regime in own.never_entered() if path else ():
+            if regime not in regimes:
+                yield source.problem(path, f"{regime} was entered 0 times in {own.span}, by these values", key=True)
+        for name in own.never_signalled():
+            if name not in strategies:
+                yield source.problem(path, f"{name} signalled 0 times in {own.span}, by these values", key=True)
+
+
+def _tried_on(trial: Trial) -> str:
+    if trial.symbols:
+        return f"the rules were tried on {trial.span}"
+    return "the rules were tried on none: --data names a folder with 1h candles of your symbols"
 
 
 def _unknown_symbols(options: Options, inputs: Inputs) -> list[Problem]:

@@ -93,16 +93,27 @@ class Market:
 
 
 def read_market(
-    folders: CandleFolders, symbol: str, timeframes: frozenset[Timeframe], *, entry: Timeframe, native: bool
+    folders: CandleFolders,
+    symbol: str,
+    timeframes: frozenset[Timeframe],
+    *,
+    entry: Timeframe,
+    native: bool = False,
+    candles_only: bool = False,
 ) -> Market:
-    """Read and check one symbol's files. Raises CandleFileError or SeriesError."""
+    """Read and check one symbol's files. Raises CandleFileError or SeriesError.
+
+    ``candles_only``: without what only the exchange reads, where nothing is traded.
+    """
     step = step_of(entry)
     candles = read_step(folders, symbol, step)
     wanted = sorted(timeframes | {entry}, key=lambda timeframe: timeframe.ms)
     columns = {timeframe: _columns(folders, candles, timeframe, native=native) for timeframe in wanted}
     by_timeframe = {timeframe: _carried_over(found) for timeframe, found in columns.items()}
     missing = [hole for timeframe in wanted for hole in holes(columns[timeframe].open_time_ms.tolist(), timeframe)]
-    mark, intrabar, funding = folders.mark(symbol), folders.intrabar(symbol, step), folders.funding(symbol)
+    mark = None if candles_only else folders.mark(symbol)
+    intrabar = () if candles_only else folders.intrabar(symbol, step)
+    funding = None if candles_only else folders.funding(symbol)
     beside = () if step in columns else (candles,)
     return Market(
         symbol=symbol,

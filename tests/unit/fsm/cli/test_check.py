@@ -201,7 +201,12 @@ def test_a_timeframe_that_no_rule_reads_is_a_warning(fsm, project) -> None:
 def test_what_is_fine_is_said_of_each_file(fsm) -> None:
     ended = fsm("check")
     assert ended.code == 0
-    assert [line.split(":")[0] for line in ended.stdout.splitlines()] == ["environment", "config.yaml", "rules.yaml"]
+    assert [line.split(":")[0] for line in ended.stdout.splitlines()] == [
+        "environment",
+        "config.yaml",
+        "rules.yaml",
+        "candles",
+    ]
     assert "BINANCE_ENV=sim" in ended.stdout
 
 

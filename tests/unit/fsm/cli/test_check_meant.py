@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,66 @@ def test_what_can_never_be_meant_is_refused_at_its_place(fsm, project, old, new,
     ended = fsm("check")
     assert ended.code == 2
     assert [line for line in ended.stderr.splitlines() if line.startswith(place) and message in line], ended.stderr
+
+
+# what stands in rules.yaml, what takes its place, where the warning is, what it says
+NEVER_ENTERED: dict[str, tuple[str, str, str, str]] = {
+    "a regime": (
+        '- {id: adx_weak, when: "adx_4h <= adx_range"}',
+        '- {id: adx_weak, when: "adx_4h <= adx_range / 40"}',
+        "  RANGE:\n    enter",
+        "RANGE was entered 0 times in 18 months of BTCUSDT, DOGEUSDT, SOLUSDT, ETHUSDT, XRPUSDT",
+    ),
+    "a strategy": (
+        "\n  squeeze_expansion: ",
+        "\n  squeeze_expansion: 9",
+        "  squeeze_breakout:\n    reward",
+        "squeeze_breakout signalled 0 times in 18 months of",
+    ),
+    "a regime, by a symbol's own values": (
+        "    thresholds: {bandwidth_range: 6, bandwidth_range_stay: 8}",
+        "    thresholds: {bandwidth_range: 0.06, bandwidth_range_stay: 0.08}",
+        "  BTCUSDT:\n    thresholds",
+        "RANGE was entered 0 times in 18 months of BTCUSDT, by these values",
+    ),
+    "a strategy, by a symbol's own values": (
+        "    thresholds: {bandwidth_range: 11,",
+        "    thresholds: {squeeze_expansion: 900, bandwidth_range: 11,",
+        "  DOGEUSDT:\n    thresholds",
+        "squeeze_breakout signalled 0 times in 18 months of DOGEUSDT, by these values",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "where", "message"), NEVER_ENTERED.values(), ids=NEVER_ENTERED)
+def test_what_the_candles_at_hand_never_enter_is_warned_of(fsm, project, old, new, where, message) -> None:
+    path = project / "rules.yaml"
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+    ended = fsm("check")
+    line = text[: text.index(where)].count("\n") + 1
+    (told,) = ended.stderr.splitlines()
+    assert told.startswith(f"rules.yaml:{line}:3: {message}")
+    assert ended.code == 0
+    (warning,) = fsm("check", "--json").document["warnings"]
+    assert message in warning["message"]
+
+
+def test_candles_of_your_own_are_tried_and_where_there_are_none_nothing_is_said(fsm, project) -> None:
+    days = project / "candles"
+    days.mkdir()
+    rows = "".join(f"{1_704_067_200_000 + n * 3_600_000},100,101,99,100,1\n" for n in range(70 * 24))
+    header = "open_time_ms,open,high,low,close,volume\n"
+    (days / "BTCUSDT-1h.csv.gz").write_bytes(gzip.compress((header + rows).encode()))
+    warned = fsm("check", "--data", days).stderr
+    assert "TREND was entered 0 times in 2 months of BTCUSDT (a warning)" in warned
+    (days / "BTCUSDT-1h.csv.gz").unlink()
+    ended = fsm("check", "--data", days)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert "the rules were tried on none: --data names a folder" in ended.stdout
+    assert fsm("check", "--data", days / "nowhere").code == 2
 
 
 def test_exposure_may_exceed_100_percent(fsm, project) -> None:
