@@ -3,23 +3,28 @@
 Each comparison is brought into the form *expression within an interval*, where an expression is a sum of parts with
 factors (``a > 1.02 * b`` becomes ``a - 1.02 * b`` above 0), the conditions are spread out into alternatives, and an
 alternative is impossible when two of its intervals for the same expression do not meet, or leave the expression
-nothing of what it can be at all. ``min``, ``max`` and ``abs`` are spread out into their cases. What is proved is true;
-what is not proved may still be true, as parts are not related to each other beyond that.
+nothing of what it can be at all, or when its inequalities, with what each part can be, have no solution (linear.py).
+``min``, ``max`` and ``abs`` are spread out into their cases. What is proved is true; what is not proved may still be
+true: products of two parts, for instance, are not related to the parts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 
-from rules.reach import Domain, Interval, cases, cases_in, reach
+from rules.linear import Inequality, exact, may_hold
+from rules.reach import ANYTHING, Domain, Interval, cases, cases_in, reach
 from rules.syntax import And, Arithmetic, Call, Comparison, Name, Negative, Node, Not, Number, Or
 
 ALTERNATIVES_MAX = 4096
 CASES_MAX = 16
 """Of one comparison; with more of them it is looked at only as it stands."""
+SOLVED_MAX = 64
+"""Of so many alternatives the inequalities are solved, which takes a millisecond each; then nothing more is proved."""
 ROUNDING = 1e-12
 """What is left of sums that cancel out, as 0.1 + 0.2 - 0.3."""
 
@@ -48,6 +53,7 @@ Witness = Mapping[Sum, Interval]
 def possible(conditions: Sequence[Node], domain: Domain) -> Witness | None:
     """One way in which all conditions may hold, or None if that is impossible. Raises TooComplex."""
     reached: dict[Sum, Interval] = {}
+    solved = 0
     for alternative in _alternatives(And(tuple(conditions)), wanted=True):
         intervals: dict[Sum, Interval] = {}
         for fact in alternative:
@@ -58,8 +64,27 @@ def possible(conditions: Sequence[Node], domain: Domain) -> Witness | None:
             if intervals[fact.subject].is_empty:
                 break
         else:
-            return intervals
+            solved += 1
+            if solved > SOLVED_MAX or may_hold(_inequalities(intervals, domain)):
+                return intervals
     return None
+
+
+def _inequalities(intervals: Witness, domain: Domain) -> Iterator[Inequality]:
+    """The intervals of the sums, and what each of their parts can be."""
+    parts = {part: index for index, part in enumerate({part for subject in intervals for part, _ in subject})}
+    bounded = dict(intervals)
+    for part in parts:
+        bounded.setdefault(((part, 1.0),), reach(part, domain))
+    for subject, interval in bounded.items():
+        if interval == ANYTHING:
+            continue
+        factors: dict[Hashable, Fraction] = {parts[part]: exact(factor) for part, factor in subject}
+        if math.isfinite(interval.upper):
+            yield factors, exact(interval.upper), interval.upper_open
+        if math.isfinite(interval.lower):
+            opposite: dict[Hashable, Fraction] = {part: -factor for part, factor in factors.items()}
+            yield opposite, -exact(interval.lower), interval.lower_open
 
 
 def implies(premises: Sequence[Node], conclusion: Node, domain: Domain) -> bool:

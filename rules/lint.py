@@ -18,7 +18,7 @@ from rules.intervals import TooComplex, describe, implies, possible, single_boun
 from rules.outline import KeyPath, dotted, slots
 from rules.reach import Interval, reach
 from rules.regime import RegimeRule
-from rules.sides import wrong_sides
+from rules.sides import Plan, wrong_sides
 from rules.strategy import SideRules
 from rules.symbol_rules import SymbolRules, compile_rules, entry_feature
 from rules.syntax import Comparison, ExpressionError, Node, names_in, parse, walk
@@ -40,11 +40,12 @@ class Finding:
 
 def lint(source: Source, definition: Definition) -> list[Problem]:
     """What is wrong with the definition, for all symbols and for each that has values of its own."""
-    general = list(_findings(definition.for_symbol("")))
+    judged: set[Plan] = set()
+    general = list(_findings(definition.for_symbol(""), judged))
     problems = [source.problem(finding.path, finding.message, key=finding.at_key) for finding in general]
     known = {finding.path for finding in general}
     for symbol in definition.symbols:
-        for finding in _findings(definition.for_symbol(symbol)):
+        for finding in _findings(definition.for_symbol(symbol), judged):
             if finding.path not in known:
                 message = f"with the values of {symbol}, in {dotted(finding.path)}: {finding.message}"
                 problems.append(source.problem(("symbols", symbol), message, key=True))
@@ -57,7 +58,7 @@ def warnings(source: Source, definition: Definition) -> list[Problem]:
     return [source.problem(finding.path, finding.message, key=finding.at_key) for finding in findings]
 
 
-def _findings(definition: Definition) -> Iterator[Finding]:
+def _findings(definition: Definition, judged: set[Plan]) -> Iterator[Finding]:
     yield from _degenerate_ramps(definition)
     yield from _unrouted(definition)
     for name, strategy in definition.strategies.items():
@@ -68,7 +69,7 @@ def _findings(definition: Definition) -> Iterator[Finding]:
     checking = _Logic(rules)
     yield from checking.regimes(definition.regimes.exclusive)
     yield from checking.strategies()
-    yield from (Finding(path, message) for path, message in wrong_sides(rules, checking.domain))
+    yield from (Finding(path, message) for path, message in wrong_sides(rules, checking.domain, judged))
     for name, compiled in rules.strategies.items():
         for side in compiled.sides:
             yield from _reward(("strategies", name, side.side.lower()), side, compiled.reward_risk_min)

@@ -41,6 +41,21 @@ NEVER_MEANT: dict[str, tuple[str, str, str]] = {
         '      stop: "entry + 0.1 * atr_1h + 0.2 * atr_1h - 0.3 * atr_1h"\n',
         "has its stop below its entry",
     ),
+    "a stop that the setup puts above by way of another price": (
+        '"close_1h > close_1h[1]"}\n        - {id: strong_candle, when: up_1h}\n      stop: low_1h - 0.5 * atr_1h',
+        '"close_1h < low_1h[1]"}\n      stop: "low_1h[1] + 0.5 * atr_1h"',
+        "has its stop below its entry",
+    ),
+    "a stop at the close before, which the setup has the low of above": (
+        '"close_1h > close_1h[1]"}\n        - {id: strong_candle, when: up_1h}\n      stop: low_1h - 0.5 * atr_1h',
+        '"close_1h < low_1h[1]"}\n      stop: "high_1h[1]"',
+        "has its stop below its entry",
+    ),
+    "targets of which one is nearer by way of the stop": (
+        "price: entry + 4 * risk,",
+        'price: "entry + 0.5 * (entry - (low_1h - 0.5 * atr_1h))",',
+        "the nearest target comes first",
+    ),
     "a stop below zero": (STOP, "      stop: entry - 2 * entry\n", "has its stop below its entry"),
     "a target below the entry": (FIRST, "price: entry - 2 * risk,", "has its targets above its entry"),
     "a target at the stop": (FIRST, "price: stop,", "has its targets above its entry"),
