@@ -81,7 +81,11 @@ def enter(folders: CandleFolders, symbol: str, rules: Ruleset, candles_min: int)
     """What the candles of a symbol enter; None where there are none that its rules could be tried on."""
     own = rules.for_symbol(symbol)
     try:
-        history = build_history(read_market(folders, symbol, own.timeframes, entry=own.entry_timeframe, candles_only=True), rules, candles_min)
+        history = build_history(
+            read_market(folders, symbol, own.timeframes, entry=own.entry_timeframe, candles_only=True),
+            rules,
+            candles_min,
+        )
     except (CandleFileError, SeriesError):
         return None
     opens_ms = history.market.opens_ms
