@@ -48,7 +48,7 @@ BROKEN: dict[str, tuple[str, str | None, str, str]] = {
         "  heartbeat_interval_ms: «1e6",
         "write 1000000",
     ),
-    "timeframe that is not offered": ("config.yaml", "  setup: 4h  ", "  setup: «2h  ", "must be one of 1h, 4h, 1d"),
+    "timeframe that is not offered": ("config.yaml", "  setup: 4h  ", "  setup: «7h  ", "must be one of"),
     "version of another program": ("config.yaml", "version: 1", "version: «2", "version"),
     "symbol in small letters": ("config.yaml", "  BTCUSDT: {", "  «btcusdt: {", "capital letters"),
     "no symbol enabled": ("config.yaml", None, "version: 1\nsymbols: «{BTCUSDT: {enabled: false}}\n", "no symbol is"),
