@@ -130,6 +130,10 @@ class RemoteSimulation:
         """Somebody else's hand on the account (POST /sim/v1/account); what is open afterwards."""
         return await self._ask("POST", "/sim/v1/account", Shown, deed, TIMEOUT_S)
 
+    async def fault(self, **rule: object) -> None:
+        """Let something go wrong from now on (POST /sim/v1/faults)."""
+        await self._ask("POST", "/sim/v1/faults", object, {"rules": [rule]}, TIMEOUT_S)
+
     async def _ask(self, method: str, path: str, kind: type[_Answer], body: object, timeout_s: float) -> _Answer:
         try:
             answer = await self._http.request(method, path, json=body, timeout=timeout_s)

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 import msgspec
 from msgspec.structs import replace
 
+from exchange.sim.server.lost_candles import LostCandles
 from exchange.sim.server.presets import IMPLIED, PRESETS
 
 Facts = Mapping[str, str | int | bool | None]
@@ -40,7 +41,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What goes wrong. The first group is for requests, the second for events, the third for triggers.
 
     ``limit_ms``, ``ban_ms``, ``firewall_ms`` and ``orders_ms`` refuse everything of their kind for so long: with 429,
-    418, 403 and -1015. Each refusal makes it longer by ``grow_ms``; ``silent`` ones do not say until when.
+    418, 403 and -1015. Each refusal makes it longer by ``grow_ms``; ``silent`` ones do not say until when. ``candles``
+    are lost from answers of klines.
     """
 
     status: int | None = None
@@ -50,6 +52,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drop: bool = False
     late_ms: int | None = None
     merge: dict[str, object] = {}
+    candles: LostCandles | None = None
     previous_position: bool = False
     clock_jump_ms: int = 0
     limit_ms: int = 0
@@ -80,8 +83,9 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 _ALLOWED = {
     About.REQUEST: frozenset(
-        {"status", "body", "headers", "latency_ms", "drop", "late_ms", "merge", "previous_position", "clock_jump_ms",
-         "limit_ms", "ban_ms", "firewall_ms", "orders_ms", "grow_ms", "silent", "expire_listen_key", "cut_streams"}
+        {"status", "body", "headers", "latency_ms", "drop", "late_ms", "merge", "candles", "previous_position",
+         "clock_jump_ms", "limit_ms", "ban_ms", "firewall_ms", "orders_ms", "grow_ms", "silent", "expire_listen_key",
+         "cut_streams"}
     ),
     About.EVENT: frozenset({"drop", "duplicate", "hold", "merge", "clock_jump_ms", "expire_listen_key", "cut_streams"}),
     About.TRIGGER: frozenset({"reject", "unfilled"}),
@@ -243,6 +247,8 @@ def _check_sense(rule: Rule, effect: Effect) -> None:
         if rule.when is not When.INSTEAD:
             raise FaultError(f"when: only requests have a before and an after, not about: {rule.about}")
         return
+    if effect.candles is not None and effect.candles.from_ms >= effect.candles.until_ms:
+        raise FaultError("candles: from_ms must be before until_ms")
     if rule.when is When.BEFORE and effect.answers and effect.late_ms is None:
         raise FaultError("when: before, with an answer of its own, needs late_ms: how much later it happens after all")
     if effect.late_ms is not None and (rule.when is not When.BEFORE or not effect.answers):

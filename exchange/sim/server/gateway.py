@@ -229,6 +229,7 @@ def _changed(answer: Answer, effect: Effect) -> Answer:
     if effect.status is not None:
         return Answer(effect.status, effect.body, effect.headers)
     value = merged(answer.value, effect.merge) if effect.merge and answer.status == 200 else answer.value
+    value = value if effect.candles is None else effect.candles.applied(value)
     return Answer(answer.status, value, effect.headers)
 
 

@@ -41,5 +41,5 @@ def test_the_example_plan_can_be_used() -> None:
     yaml = pytest.importorskip("yaml")
     example = TEXT[TEXT.index("```yaml") + 7 : TEXT.index("```\n\n| field")]
     plan = plan_of(yaml.safe_load(example))
-    assert len(plan.rules) == 6
+    assert len(plan.rules) == 7
     assert msgspec.to_builtins(plan.settings)["retry_after"] is False
