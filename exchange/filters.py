@@ -13,6 +13,9 @@ import msgspec
 
 from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType, Refused, Side
 
+FUNDING_HOURS = 8
+"""Between two fundings, where the exchange says nothing else (GET /fapi/v1/fundingInfo, checked 2026-11)."""
+
 
 class Rounding(StrEnum):
     """Direction of a rounding; there is no default, because each use must choose."""
@@ -50,6 +53,7 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
     market_take_bound: Decimal
     trigger_protect: Decimal
     liquidation_fee: Decimal
+    funding_interval_hours: int = FUNDING_HOURS
 
     @property
     def tradable(self) -> bool:

@@ -19,6 +19,7 @@ from exchange.binance.candle_history import CandleHistory
 from exchange.binance.clock import Clock
 from exchange.binance.endpoints import Endpoint
 from exchange.binance.fields import OnUnreadable
+from exchange.binance.funding_intervals import FundingIntervals
 from exchange.binance.http import Http
 from exchange.binance.ledger import Ledger
 from exchange.binance.limits import Budget, Priority
@@ -89,6 +90,7 @@ class BinanceClient:
             steady=steady,
         )
         self._filters: dict[str, SymbolFilters] = {}
+        self._funding = FundingIntervals(self.http)
         self._clock = clock
         self._unlisted_s: dict[str, float] = {}
         self.on_unreadable: OnUnreadable = lambda symbol, what: None
@@ -160,10 +162,11 @@ class BinanceClient:
 
     async def filters(self) -> dict[str, SymbolFilters]:
         """Filters of every symbol we can read, of any contract type; the stated rate limits take effect."""
-        info = codec_market.exchange_info(await self.http.call(endpoints.EXCHANGE_INFO))
+        payload = await self._funding.beside(self.http.call(endpoints.EXCHANGE_INFO))
+        info = codec_market.exchange_info(payload)
         self.http.budget.windows.learn(info.rate_limits)
-        self._filters = info.filters
-        return info.filters
+        self._filters = self._funding.put_into(info.filters)
+        return self._filters
 
     async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
         return codec_market.brackets(await self.http.call(endpoints.LEVERAGE_BRACKET, {"symbol": symbol}), symbol)

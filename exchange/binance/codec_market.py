@@ -81,6 +81,18 @@ def exchange_info(payload: object) -> ExchangeInfo:
     return ExchangeInfo(filters=known, skipped=tuple(skipped), rate_limits=rate_limits(top.get("rateLimits")))
 
 
+def funding_intervals(payload: object) -> dict[str, int]:
+    """Hours between fundings by symbol (GET /fapi/v1/fundingInfo): only those with other than the usual settings are
+    listed, and rows that cannot be read are left out."""
+    found: dict[str, int] = {}
+    for item in fields.items(payload, "GET /fapi/v1/fundingInfo"):
+        if isinstance(item, dict):
+            hours = fields.whole_or(item, "fundingIntervalHours", 0)
+            if 0 < hours <= 24:
+                found[fields.text_or(item, "symbol", "")] = hours
+    return found
+
+
 def rate_limits(payload: object) -> tuple[RateLimit, ...]:
     """Rows that cannot be read are dropped: the built-in limits stay in force for them."""
     found: list[RateLimit] = []

@@ -277,5 +277,6 @@ SENTENCES: Mapping[str, str] = {
 def _told(name: str, filters: SymbolFilters) -> str:
     return (
         f"{name}: price step {filters.tick_size:f}, quantity step {filters.step_size:f}, market orders up to "
-        f"{filters.market_quantity_max:f}, orders of at least {usdt(filters.notional_min)}, status {filters.status}"
+        f"{filters.market_quantity_max:f}, orders of at least {usdt(filters.notional_min)}, funding every "
+        f"{filters.funding_interval_hours} h, status {filters.status}"
     )

@@ -143,7 +143,7 @@ def test_rules_that_change_in_mid_trade_are_read_again(tmp_path: Path) -> None:
         await walking.to_trade()
         simulation = walking.bot.simulation
         tick = {"PRICE_FILTER": {"tickSize": "50", "minPrice": "0"}}
-        await simulation.act(action="rules", symbol=SYMBOL, filters=tick)
+        await simulation.act(action="rules", symbol=SYMBOL, filters=tick, fundingIntervalHours=4)
         (stop,) = [algo for algo in (await simulation.shown()).algo_orders if algo.type == "STOP_MARKET"]
         await simulation.act(action="vanish", clientAlgoId=stop.client_id)
         for _ in range(600):
@@ -156,6 +156,6 @@ def test_rules_that_change_in_mid_trade_are_read_again(tmp_path: Path) -> None:
         assert trade is not None
         assert trade.stop is not None
         assert trade.stop.trigger_price == 59_900
-        assert walking.alerts("changed its rules") == 1
+        assert walking.alerts("changed its rules", "price step 50", "funding every 4 h") == 1
 
     walk(tmp_path, story)

@@ -28,6 +28,7 @@ class Listing:
         self._info = exchange_info
         self._told: dict[str, Told] = {}
         self._changed: dict[str, Row] = {}
+        self.funding_hours: dict[str, int] = {}
 
     def tell(self, symbol: str, how: Told) -> None:
         self._told[symbol] = how

@@ -76,9 +76,18 @@ def funding_rate(emulator: Emulator, params: Params) -> object:
     return rows[:limit] if start_ms is not None else rows[-limit:]
 
 
-def funding_info(_: Emulator, __: Params) -> object:
-    """Only symbols with other than the usual settings are listed; here none has."""
-    return []
+def funding_info(emulator: Emulator, _: Params) -> object:
+    """Only symbols with other than the usual settings are listed."""
+    return [
+        {
+            "symbol": symbol,
+            "adjustedFundingRateCap": "0.02000000",
+            "adjustedFundingRateFloor": "-0.02000000",
+            "fundingIntervalHours": hours,
+            "disclaimer": False,
+        }
+        for symbol, hours in emulator.listing.funding_hours.items()
+    ]
 
 
 def book_ticker(emulator: Emulator, params: Params) -> object:

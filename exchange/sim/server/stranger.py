@@ -25,8 +25,9 @@ Json = dict[str, object]
 class Deed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``action``: deposit, withdraw (amount); order, algo (params as of the exchange's own calls); close, liquidate,
     settle (symbol): delisted, and its position closed; listing (symbol, how): what is told of it from now on; rules
-    (symbol, filters by type, status): other rules; vanish (clientOrderId, clientAlgoId, orderId or algoId): the order
-    is gone, and no event tells it; modes: the account and its key are set up like this from now on."""
+    (symbol, filters by type, status, fundingIntervalHours, which is told and no more): other rules; vanish
+    (clientOrderId, clientAlgoId, orderId or algoId): the order is gone, and no event tells it; modes: the account and
+    its key are set up like this from now on."""
 
     action: str
     amount: Decimal | None = None
@@ -37,6 +38,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     filters: dict[str, dict[str, str]] = {}
     status: str | None = None
     marginAsset: str | None = None  # noqa: N815 - Binance's names
+    fundingIntervalHours: int | None = None  # noqa: N815
     clientOrderId: str | None = None  # noqa: N815 - Binance's names
     clientAlgoId: str | None = None  # noqa: N815
     orderId: int | None = None  # noqa: N815
@@ -167,6 +169,8 @@ class Stranger:
         filters = emulator.listing.change(symbol, deed.filters, status=deed.status, marginAsset=deed.marginAsset)
         emulator.state.filters[symbol] = filters
         emulator.numerals[symbol] = Numerals.of(filters)
+        if deed.fundingIntervalHours is not None:
+            emulator.listing.funding_hours[symbol] = deed.fundingIntervalHours
 
     def _settle(self, deed: Deed) -> None:
         symbol = self._known(deed)

@@ -190,6 +190,26 @@ async def test_filters_teach_the_budget_the_stated_limits(
     }  # fmt: skip
 
 
+async def test_funding_intervals_come_with_the_filters_which_never_wait_for_them(
+    exchange: Any, client: BinanceClient, answer: Any
+) -> None:
+    """R65: and the last known ones stay where the exchange does not answer."""
+
+    async def hours() -> int:
+        async with asyncio.timeout(5):
+            return (await client.filters())["BTCUSDT"].funding_interval_hours
+
+    assert await hours() == 8
+    rows = [{"symbol": "BTCUSDT", "fundingIntervalHours": 4}, {"symbol": "ETHUSDT", "fundingIntervalHours": "?"}, 5]
+    exchange.on("GET /fapi/v1/fundingInfo", rows)
+    assert await hours() == 4
+    for silent in (answer(hang=True), answer({"code": -1121, "msg": "no"}, status=400), "x"):
+        exchange.on("GET /fapi/v1/fundingInfo", silent)
+        assert await hours() == 4
+    exchange.on("GET /fapi/v1/fundingInfo", [])
+    assert await hours() == 8
+
+
 async def test_brackets_and_rates_are_read_per_symbol(exchange: Any, client: BinanceClient, own_payloads: Path) -> None:
     exchange.on("GET /fapi/v1/leverageBracket", json.loads((own_payloads / "leverage_bracket.json").read_bytes())[0])
     exchange.on("GET /fapi/v1/commissionRate", {"makerCommissionRate": "0.0002", "takerCommissionRate": "0.0005"})
