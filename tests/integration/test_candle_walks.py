@@ -7,7 +7,7 @@ from pathlib import Path
 from fsm.core.records import State
 from fsm.lab.small_market import QUIET_HOURS, START_MS
 from store import queries
-from tests.integration.test_managed_walks import HOUR_MS, SYMBOL, Walk, walk
+from tests.integration.walking import HOUR_MS, SYMBOL, Walk, walk
 
 OTHER = "ETHUSDT"
 FIRST_MS = START_MS + QUIET_HOURS * HOUR_MS
