@@ -224,7 +224,7 @@ def count_fills(trade: Trade, snapshot: SymbolSnapshot, setting: Setting) -> Tra
             realized_pnl=trade.realized_pnl + fill.realized_pnl,
             flagged=trade.flagged or ("FEES_ESTIMATED" if estimated else None),
         )
-        if fill.side is trade.side.exit_side:
+        if fill.side is trade.side.exit_side and fill.quantity > 0:
             closed = trade.closed_quantity + fill.quantity
             paid = (trade.exit_price or ZERO) * trade.closed_quantity + fill.price * fill.quantity
             trade = replace(trade, closed_quantity=closed, exit_price=paid / closed)

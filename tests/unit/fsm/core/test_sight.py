@@ -134,6 +134,19 @@ class TestWhatALookShows:
         assert count_fills(trade, snapshot, stage.setting).fees == fill.commission
 
 
+    def test_a_closing_fill_of_nothing_counts_for_nothing(self) -> None:
+        """R64: an exchange that had changed its lots wrote 0 for what it closed, and the symbol was lost to it."""
+        stage = Stage().protected()
+        trade = stage.trade
+        stage.exchange.trigger(STOP)
+        seen = stage.observe().snapshot
+        (fill,) = (fill for fill in seen.fills if fill.side is trade.side.exit_side)
+        empty = replace(seen, fills=(replace(fill, quantity=ZERO),))
+        counted = count_fills(trade, empty, stage.setting)
+        assert (counted.closed_quantity, counted.exit_price) == (ZERO, None)
+        assert counted.last_fill_id == fill.fill_id
+
+
 class TestWhyAPositionIsGone:
     @pytest.mark.parametrize(
         ("client_id", "reason"), [(STOP, "STOP_HIT"), (LAST, "TARGET_HIT"), ("web_1", "EXTERNAL_CLOSE")]
