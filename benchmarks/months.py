@@ -141,7 +141,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         months = Months(Path(folder) / "sim.sqlite", options.days, options.symbols, options.every, options.top)
         months.rehearsal.run(months.live)
-    rows = [row for row in months.rows if row.day >= options.from_day]
+    rows = [row for row in months.rows if row.day >= options.from_day] or months.rows
     result = {
         "days": options.days,
         "symbols": options.symbols,

@@ -41,7 +41,7 @@ def test_two_hours_that_were_never_recorded(tmp_path: Path) -> None:
         await bot.simulation.advance(HOUR_MS)
         await bot.until(lambda: decided(walking, SYMBOL, FIRST_MS + 3 * HOUR_MS), "carry the hole and decide")
         assert bot.records()[SYMBOL].state is State.PROTECTED
-        assert walking.alerts(SYMBOL, "2 candles of 1h", "No entries there before") == 1
+        await walking.hears(SYMBOL, "2 candles of 1h", "No entries there before")
         code, text = await walking.type("why", SYMBOL)
         assert code == 0, text
         assert "in trade" in text, "the trade goes on"
@@ -69,7 +69,7 @@ def test_a_candle_that_contradicts_itself_while_the_bot_was_stopped(tmp_path: Pa
         await walking.type("resume", SYMBOL)
         await bot.simulation.advance(HOUR_MS)
         await bot.until(lambda: decided(walking, SYMBOL, FIRST_MS + 3 * HOUR_MS), "decide")
-        assert walking.alerts(SYMBOL, "1 candles of 1h", "No entries there before") == 1
+        await walking.hears(SYMBOL, "1 candles of 1h", "No entries there before")
         code, text = await walking.type("why", SYMBOL)
         assert (code, "CANDLE_HOLE until" in text) == (0, True), text
         await walking.stop()

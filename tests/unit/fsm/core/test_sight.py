@@ -133,7 +133,6 @@ class TestWhatALookShows:
         snapshot = replace(seen, fills=(older, early), orders=(replace(entry, update_time_ms=early.time_ms),))
         assert count_fills(trade, snapshot, stage.setting).fees == fill.commission
 
-
     def test_a_closing_fill_of_nothing_counts_for_nothing(self) -> None:
         """R64: an exchange that had changed its lots wrote 0 for what it closed, and the symbol was lost to it."""
         stage = Stage().protected()
