@@ -53,7 +53,7 @@ async def meet(exchange: Exchange, clock: Clock, symbols: Sequence[str], held: S
     while True:
         try:
             async with asyncio.timeout(PATIENCE_S if held else None):
-                modes, world = await exchange.account_modes(), await read_world(exchange, symbols, known)
+                modes, world = await exchange.account_modes(), await read_world(exchange, symbols, known, symbols)
         except (ExchangeError, TimeoutError) as error:
             log.warning("exchange_failed", reason=type(error).__name__, error=str(error))
             if held:

@@ -51,12 +51,14 @@ Tell = Callable[[str, str], None]
 
 @dataclass(slots=True)
 class World:
-    """Rules of symbols by name. ``unlisted`` are those that the exchange did not tell (legibly) at the last reading."""
+    """Rules of symbols by name. ``unlisted`` are those that the exchange did not tell (legibly) at the last reading,
+    ``unbracketed`` those whose leverage table was asked for in vain; ``asked`` were asked for it."""
 
     filters: dict[str, SymbolFilters] = field(default_factory=dict)
     brackets: dict[str, tuple[Bracket, ...]] = field(default_factory=dict)
     unlisted: set[str] = field(default_factory=set)
     unbracketed: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -79,12 +81,12 @@ def last_known(store: Store) -> World:
     return found
 
 
-async def read_world(exchange: Exchange, symbols: Iterable[str], known: World) -> World:
-    """Ask for everything; where the exchange says nothing of a symbol, what was known of it stays. Raises
-    ExchangeError when it says nothing at all."""
+async def read_world(exchange: Exchange, symbols: Iterable[str], known: World, asked: Iterable[str]) -> World:
+    """The filters of all these symbols, which come in one answer, and the brackets of those ``asked`` for. Where the
+    exchange says nothing of a symbol, what was known of it stays. Raises ExchangeError when it says nothing at all."""
     wanted = list(symbols)
     everything = await exchange.filters()
-    listed = [name for name in wanted if name in everything]
+    listed = [name for name in asked if name in everything]
     told = await asyncio.gather(*(exchange.brackets(name) for name in listed), return_exceptions=True)
     brackets: dict[str, tuple[Bracket, ...]] = {}
     for name, answer in zip(listed, told, strict=True):
@@ -97,8 +99,9 @@ async def read_world(exchange: Exchange, symbols: Iterable[str], known: World) -
     return World(
         filters={name: everything.get(name) or known.filters.get(name) or unknown_filters(name) for name in wanted},
         brackets={name: brackets.get(name) or known.brackets.get(name, ()) for name in wanted},
-        unlisted=set(wanted) - set(listed),
-        unbracketed=set(wanted) - set(brackets),
+        unlisted=set(wanted) - set(everything),
+        unbracketed=set(asked) - set(brackets),
+        asked=set(asked),
     )
 
 
@@ -110,6 +113,7 @@ def unread_world(symbols: Iterable[str], known: World) -> World:
         brackets={name: known.brackets.get(name, ()) for name in wanted},
         unlisted=set(wanted),
         unbracketed=set(wanted),
+        asked=set(wanted),
     )
 
 
@@ -148,8 +152,8 @@ class SymbolDesk:
         self._remark(world)
 
     def _heard(self, world: World) -> None:
-        self._asked_ms.update(dict.fromkeys(world.filters, self._clock.now_ms()))
-        self._missing = (self._missing - set(world.filters)) | world.unlisted | world.unbracketed
+        self._asked_ms.update(dict.fromkeys(world.asked, self._clock.now_ms()))
+        self._missing = (self._missing - world.asked) | world.unlisted | world.unbracketed
 
     async def run(self) -> None:
         """Read again what is a day old, and every hour what could not be read."""
@@ -193,10 +197,10 @@ class SymbolDesk:
 
     async def _try_reading(self, symbols: Iterable[str]) -> bool:
         """Filters of all, brackets of these. False when the exchange did not answer."""
-        wanted = [name for name in symbols if name in self._in_force.filters]
+        asked = [name for name in symbols if name in self._in_force.filters]
         known = World(filters=dict(self._in_force.filters), brackets=dict(self._in_force.brackets))
         try:
-            world = await read_world(self._exchange, wanted, known)
+            world = await read_world(self._exchange, known.filters, known, asked)
         except ExchangeError as error:
             self._on_trouble("", error)
             return False
@@ -232,7 +236,7 @@ class SymbolDesk:
         unbracketed = world.unbracketed - world.unlisted
         self._block(blocks.SYMBOL_DISABLED, {name: None if name in enabled else "" for name in rules})
         self._block(blocks.SYMBOL_UNKNOWN, {name: "" if name in world.unlisted else None for name in rules})
-        self._block(blocks.BRACKETS_UNKNOWN, {name: "" if name in unbracketed else None for name in rules})
+        self._block(blocks.BRACKETS_UNKNOWN, {name: "" if name in unbracketed else None for name in world.asked})
         self._block(blocks.SYMBOL_NOT_TRADING, {name: _not_trading(filters) for name, filters in rules.items()})
         assets = {name: None if name in unread else filters.margin_asset for name, filters in rules.items()}
         foreign = {name: None if asset == MARGIN_ASSET else asset for name, asset in assets.items()}

@@ -283,6 +283,21 @@ class TestRulesOfASymbolThatChange:
         assert "drop SYMBOL_RULES_CHANGED" in triggers(r)
         check(r)
 
+    def test_r65_whatever_symbol_is_read_for_an_entry_the_rules_of_all_are_taken(self, rehearse: Make) -> None:
+        """They come in one answer; a close of another symbol would leave in a size that we were told is wrong."""
+        r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
+
+        async def script(r: Rehearsal) -> None:
+            await r.start()
+            set_rules(r, step_size=Decimal("0.01"), market_step_size=Decimal("0.01"))
+            await r.hours(1.1)
+            assert await r.running.shared.symbols.before_entry("ETHUSDT") == ""
+            assert r.running.shared.in_force.filters[BTCUSDT].step_size == Decimal("0.01")
+            assert r.running.shared.in_force.filters[BTCUSDT].tick_size == r.venue.state.filters[BTCUSDT].tick_size
+
+        r.run(script)
+        check(r)
+
     def test_r65_a_symbol_that_stops_trading_is_not_entered_and_says_so(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM)
 
