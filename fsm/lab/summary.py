@@ -10,6 +10,9 @@ from typing import Any
 from fsm.core.records import ZERO, Trade
 
 DAYS_A_YEAR = 365
+EQUAL = 1e-9
+"""Returns that differ by less, as a part of their mean, differ by rounding alone."""
+
 Curve = Sequence[tuple[int, Decimal]]
 """(time in ms, equity in USDT), ascending."""
 
@@ -89,4 +92,7 @@ def sharpe(curve: Curve, day_ms: int = 86_400_000) -> float:
         return 0.0
     mean = math.fsum(returns) / len(returns)
     variance = math.fsum((value - mean) ** 2 for value in returns) / (len(returns) - 1)
-    return round(mean / math.sqrt(variance) * math.sqrt(DAYS_A_YEAR), 6) if variance > 0 else 0.0
+    deviation = math.sqrt(variance)
+    if deviation <= EQUAL * abs(mean):
+        return 0.0
+    return round(mean / deviation * math.sqrt(DAYS_A_YEAR), 6)

@@ -119,3 +119,10 @@ def test_a_thinned_curve_has_the_drawdown_of_the_whole() -> None:
     assert shown == sorted(shown)
     assert shown[-1] == curve[-1]
     assert max_drawdown_pct(shown) == max_drawdown_pct(curve)
+
+
+def test_steady_growth_has_no_sharpe_ratio_rather_than_an_enormous_one() -> None:
+    """Returns of 1 % a day differ in their last binary digit; divided by that, they gave 1e15."""
+    curve = [(day * DAY_MS, Decimal(100) * Decimal("1.01") ** day) for day in range(30)]
+    assert sharpe(curve) == 0.0
+    assert sharpe([(at_ms, 200 - equity / 2) for at_ms, equity in curve]) < 0
