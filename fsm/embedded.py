@@ -43,5 +43,6 @@ def account_options(simulation: Simulation) -> list[str]:
         "--maker-fee-pct": simulation.maker_fee_pct,
         "--taker-fee-pct": simulation.taker_fee_pct,
         "--slippage-pct": simulation.slippage_pct,
+        "--stop-depth-share": simulation.stop_depth_share,
     }
     return [text for option, value in values.items() for text in (option, str(value))]

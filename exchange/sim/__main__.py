@@ -91,6 +91,12 @@ def _symbols(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
 @click.option("--maker-fee-pct", callback=_percent, default="0.02", help="Fee of orders that rest.")
 @click.option("--taker-fee-pct", callback=_percent, default="0.05", help="Fee of orders that fill at once.")
 @click.option("--slippage-pct", callback=_percent, default="0.02", help="How much worse market orders fill.")
+@click.option(
+    "--stop-depth-share",
+    type=click.FloatRange(0, 1),
+    default=0.25,
+    help="How far stops fill between trigger and worst price of a candle of one minute; of longer ones less.",
+)
 @click.option("--faults", type=click.Path(path_type=Path), help="YAML file of fault rules.")
 @click.option("--clock-slack-ms", type=click.IntRange(-1), default=0, help="More room for time stamps; -1 = no check.")
 @click.option("--state", type=click.Path(path_type=Path), help="Save account and clock here, and go on from there.")
@@ -107,6 +113,7 @@ def main(
     maker_fee_pct: Decimal,
     taker_fee_pct: Decimal,
     slippage_pct: Decimal,
+    stop_depth_share: float,
     faults: Path | None,
     clock_slack_ms: int,
     state: Path | None,
@@ -128,6 +135,7 @@ def main(
         maker_fee_pct=maker_fee_pct,
         taker_fee_pct=taker_fee_pct,
         slippage_pct=slippage_pct,
+        stop_depth=Decimal(str(stop_depth_share)),
         faults=faults,
         slack_ms=clock_slack_ms,
     )

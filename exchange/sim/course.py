@@ -49,6 +49,7 @@ class Course:
             walk.step()
         if corners:
             at_ms = max(self._venue.now_ms, *(corner.at_ms for corner in corners.values()))
+            self._under_way()
             yield from self._venue.jump(at_ms, {symbol: corner.quote for symbol, corner in corners.items()})
 
     def run(self, until_ms: int) -> Iterator[Batch]:
@@ -56,6 +57,7 @@ class Course:
         self._skip(until_ms)
         while self._venue.now_ms < until_ms:
             corners = {symbol: corner for symbol, walk in self._walks.items() if (corner := walk.peek()) is not None}
+            self._under_way()
             at_ms = max(self._venue.now_ms, min((until_ms, *(corner.at_ms for corner in corners.values()))))
             straight = {
                 symbol: corner.quote if corner.at_ms <= at_ms else self._walks[symbol].quote_at(at_ms)
@@ -73,6 +75,12 @@ class Course:
             for symbol, corner in corners.items():
                 if corner.at_ms <= at_ms:
                     self._walks[symbol].step()
+
+    def _under_way(self) -> None:
+        """The exchange knows how far the candle under way goes: a stop that triggers in it fills accordingly."""
+        for symbol, walk in self._walks.items():
+            if (stretch := walk.stretch) is not None:
+                self._venue.state.candles[symbol] = stretch
 
     def _skip(self, until_ms: int) -> None:
         """Go straight to the end where nothing can happen on any path: the same result for a part of the work."""

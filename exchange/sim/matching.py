@@ -19,7 +19,7 @@ from exchange.sim.holding import money_up
 from exchange.sim.ledger import ASSET, FEE_COIN, IncomeType
 from exchange.sim.orders import AlgoState, OrderState
 from exchange.sim.state import TriggerFault, VenueState
-from exchange.types import AlgoStatus, Fill, MarginType, OrderStatus, OrderType, TimeInForce
+from exchange.types import AlgoStatus, ConditionalType, Fill, MarginType, OrderStatus, OrderType, TimeInForce
 
 LEVEL_REFILL_MS = 60_000  # how long a level of limited depth stays eaten
 
@@ -85,7 +85,8 @@ class Matching:
         order = self._order_of(algo, quantity)
         algo = self.update_algo(replace(algo, status=AlgoStatus.TRIGGERED, actual_order_id=order.order_id))
         self._put(order, Execution.NEW)
-        for price, here in self._taking(order) if fault is None else ():
+        last = self._stop_price(algo)
+        for price, here in self._taking(order, last) if fault is None else ():
             order = self._execute(order, price, here, maker=False)
         order = self._rest_or_expire(order)
         if order.executed:
@@ -133,14 +134,26 @@ class Matching:
             self._tell_position(symbol)
         self._expire_close_position(symbol)
 
-    def _taking(self, order: OrderState) -> Iterator[tuple[Decimal, Decimal]]:
+    def _stop_price(self, algo: AlgoState) -> Decimal:
+        """A stop fills where the market lets it, inside the bounds of its price; a target where it was touched."""
+        state, symbol = self._state, algo.symbol
+        quote = state.quotes[symbol]
+        if algo.type is not ConditionalType.STOP_MARKET:
+            return quote.last
+        price = pricing.stop_price(algo.side, quote.last, state.candles.get(symbol), state.settings.stop_depth)
+        bound = state.filters[symbol].market_price_limit(algo.side, quote.mark)
+        if bound is None or not pricing.is_beyond(price, bound, algo.side):
+            return price
+        return quote.last if pricing.is_beyond(quote.last, bound, algo.side) else bound
+
+    def _taking(self, order: OrderState, last: Decimal | None = None) -> Iterator[tuple[Decimal, Decimal]]:
         state = self._state
         filters, quote = state.filters[order.symbol], state.quotes[order.symbol]
         worst = filters.market_price_limit(order.side, quote.mark) if order.price is None else order.price
         return pricing.executions(
             order.side,
             self._allowed(order),
-            quote.last,
+            quote.last if last is None else last,
             worst=worst,
             clip=order.price is not None,
             filters=filters,

@@ -10,15 +10,36 @@ from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from exchange.filters import Rounding, SymbolFilters
+from exchange.sim.path import Stretch
 from exchange.sim.state import Settings
 from exchange.types import Side
 
+MINUTE_MS = 60_000
+_SHARE = Decimal("0.000001")
 _LEVELS_MAX = 200  # the whole book; with any slippage worth its name the price bounds end it long before
 
 
 def adverse(price: Decimal, side: Side, filters: SymbolFilters) -> Decimal:
     """The price on the tick, rounded against an order of this side."""
     return filters.round_price(price, Rounding.UP if side is Side.BUY else Rounding.DOWN)
+
+
+def depth_share(stop_depth: Decimal, length_ms: int) -> Decimal:
+    """The share of the way to a candle's worst price at which a stop that triggered in it fills (docs/fill-model.md).
+
+    A longer candle goes on for longer after the trigger, so less of its way is the stop's: by the cube root of length.
+    """
+    return (stop_depth * Decimal(str(round((MINUTE_MS / length_ms) ** (1 / 3), 4)))).quantize(_SHARE)
+
+
+def stop_price(side: Side, last: Decimal, candle: Stretch | None, stop_depth: Decimal) -> Decimal:
+    """From which price a stop that triggers at ``last`` takes the levels, inside the candle under way."""
+    if candle is None or stop_depth == 0:
+        return last
+    worst = candle.last.low if side is Side.SELL else candle.last.high
+    if not is_beyond(worst, last, side):
+        return last
+    return last + (worst - last) * depth_share(stop_depth, candle.end_ms - candle.open_ms)
 
 
 def nearest(price: Decimal, tick: Decimal) -> Decimal:

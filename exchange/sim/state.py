@@ -15,7 +15,7 @@ from exchange.sim.events import AccountUpdated, Batch, HoldingView, VenueEvent
 from exchange.sim.holding import Holding
 from exchange.sim.ledger import Ledger
 from exchange.sim.orders import AlgoState, OrderState, Register
-from exchange.sim.path import Quote
+from exchange.sim.path import Quote, Stretch
 from exchange.types import Bracket, Fill, MarginType, Side, SymbolConfig
 
 ZERO = Decimal(0)
@@ -36,7 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``slippage`` is a fraction of the price, always against us. ``depth_usdt`` is the notional that one price level
     holds; None means that any quantity is filled at the first level. A new account is CROSSED at 20×, as on Binance.
     With ``bnb_price`` (USDT) commission is paid in BNB. The ledger shows a transfer ``transfer_delay_ms`` after the
-    balance does.
+    balance does. ``stop_depth`` is how far a triggered stop fills between the price at its trigger and the worst one of
+    a candle of one minute; of longer candles the share is smaller (``pricing.depth_share``). 0: at its trigger.
     """
 
     maker_rate: Decimal
@@ -47,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     margin_type: MarginType = MarginType.CROSSED
     bnb_price: Decimal | None = None
     transfer_delay_ms: int = 0
+    stop_depth: Decimal = ZERO
 
 
 class VenueState:
@@ -66,6 +68,9 @@ class VenueState:
         self.ledger = ledger
         self.now_ms = 0
         self.quotes: dict[str, Quote] = {}
+        self.candles: dict[str, Stretch] = {}
+        """The finest candles that prices are on their way through; nobody else moves them."""
+
         self.orders: Register[OrderState] = Register()
         self.algos: Register[AlgoState] = Register()
         self.holdings: dict[str, Holding] = {}

@@ -53,8 +53,15 @@ class Venue(Reads):
         taker_rate: Decimal = Decimal("0.0005"),
         slippage: Decimal = Decimal("0.0002"),
         depth_usdt: Decimal | None = None,
+        stop_depth: Decimal = Decimal(0),
     ) -> None:
-        settings = Settings(maker_rate=maker_rate, taker_rate=taker_rate, slippage=slippage, depth_usdt=depth_usdt)
+        settings = Settings(
+            maker_rate=maker_rate,
+            taker_rate=taker_rate,
+            slippage=slippage,
+            depth_usdt=depth_usdt,
+            stop_depth=stop_depth,
+        )
         super().__init__(VenueState(settings=settings, filters=filters, brackets=brackets, ledger=Ledger(balance)))
         self._matching = Matching(self.state)
         self._moving = False

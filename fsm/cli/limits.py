@@ -11,6 +11,7 @@ from fsm.cli import output
 from fsm.cli.inputs import read_config
 from fsm.cli.options import Options, command, current
 from fsm.cli.times import shown
+from fsm.config.unusual import FALL_R, fall_loss_pct
 
 if TYPE_CHECKING:
     from store.database import Store
@@ -72,6 +73,7 @@ def _stored(path: Path) -> dict[str, Any]:
         "at_ms": document.at_ms if document else None,
         "equity": Decimal(body["equity"]) if "equity" in body else (equity.equity if equity else None),
         "budgets": budgets,
+        "fast_fall": _fast_fall(budgets),
         "action": body.get("action"),
         "unexplained": body.get("unexplained"),
         **account,
@@ -120,6 +122,15 @@ def _budget(name: str, given: Mapping[str, Any], period: str) -> dict[str, Any]:
     }
 
 
+def _fast_fall(budgets: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """What the stops that rest now would lose if all were hit in a fast fall, and what as many as allowed would."""
+    risk = next((each for each in budgets if each["name"] == "open_risk"), None)
+    if risk is None:
+        return None
+    lost, most = risk["used"] * FALL_R, risk["allowed"] * FALL_R
+    return {"r": FALL_R, "unit": "USDT", "lost": lost, "lost_at_most": most}
+
+
 def _configured(options: Options) -> dict[str, Any]:
     """Before the first start: what config.yaml allows, in percent of an equity that nobody has read yet."""
     config = read_config(options, needs_keys=False)
@@ -137,6 +148,7 @@ def _configured(options: Options) -> dict[str, Any]:
         "at_ms": None,
         "equity": None,
         "budgets": [{**budget, "left": None, "used_pct": None, "exceeded": False} for budget in budgets],
+        "fast_fall": {"r": FALL_R, "unit": "% of equity", "lost": None, "lost_at_most": fall_loss_pct(config.settings)},
         "action": config.settings.limits.action.value,
         "unexplained": None,
         "halt": None,
@@ -179,6 +191,12 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "database", f"{found['database']} ({found['environment'] or 'no environment yet'}, {state}{told})"
     if found["equity"] is not None:
         yield "equity", f"{found['equity']:,.2f} USDT"
+    if (fall := found["fast_fall"]) is not None:
+        now = "" if fall["lost"] is None else f"{fall['lost']:,.2f} now, "
+        yield (
+            "all stops in a fast fall",
+            f"{now}{fall['lost_at_most']:,.2f} {fall['unit']} at most ({fall['r']} R each)",
+        )
     if found["action"] is not None:
         yield "when a loss limit is hit", _ACTIONS.get(found["action"], found["action"])
     yield "entries", "; ".join(_obstacles(found)) or "allowed"

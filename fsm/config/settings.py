@@ -83,7 +83,7 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    daily_loss_pct: Decimal = Decimal("2")
+    daily_loss_pct: Decimal = Decimal("3")
     weekly_loss_pct: Decimal = Decimal("5")
     monthly_loss_pct: Decimal = Decimal("10")
     drawdown_pct: Decimal = Decimal("25")
@@ -142,6 +142,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     maker_fee_pct: Decimal = Decimal("0.02")
     taker_fee_pct: Decimal = Decimal("0.05")
     slippage_pct: Decimal = Decimal("0.02")
+    stop_depth_share: Decimal = Decimal("0.25")
     seed: int = 1
     speed: Decimal = Decimal("600")
 

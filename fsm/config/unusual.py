@@ -14,6 +14,9 @@ Path = tuple[str, ...]
 Finding = tuple[Path, str]
 
 LEVERAGE_USUAL = 20
+FALL_R = Decimal("1.8")
+"""What a stop that is hit in a fast fall loses, in units of what it was to lose (measured: docs/fill-model.md)."""
+
 LOSS_PCT_USUAL = 20
 DRAWDOWN_PCT_USUAL = 30
 """A drawdown is counted from the highest equity ever, over months, so it is wider than the limit of any period."""
@@ -69,6 +72,24 @@ def _open_risk(settings: Settings) -> Iterator[Finding]:
         yield ("risk", "max_open_risk_pct"), message
 
 
+def _fast_fall(settings: Settings) -> Iterator[Finding]:
+    loss, daily = fall_loss_pct(settings), settings.limits.daily_loss_pct
+    if loss > daily:
+        message = (
+            f"limits.daily_loss_pct {daily} is less than {loss:f} %, which the stops of as many positions lose in a "
+            f"fast fall ({FALL_R} R each, docs/fill-model.md): raise it, or lower risk_per_trade_pct or this"
+        )
+        yield ("risk", "max_open_positions"), message
+
+
+def fall_loss_pct(settings: Settings) -> Decimal:
+    """Percent of equity that is lost when the stops of as many positions as may be open are hit in a fast fall."""
+    usual, most = settings.risk.risk_per_trade_pct, settings.risk.max_open_positions
+    risks = [usual if own.risk_per_trade_pct is None else own.risk_per_trade_pct for own in settings.symbols.values()]
+    together = sum(sorted(risks, reverse=True)[:most], Decimal(0))
+    return (min(together, settings.risk.max_open_risk_pct) * FALL_R).normalize()
+
+
 def _fractions(settings: Settings) -> Iterator[Finding]:
     plain = settings.plain()
     for path, default in _percentages():
@@ -98,7 +119,14 @@ def _free(settings: Settings) -> Iterator[Finding]:
             yield path, "0: nobody trades for nothing, so results would look better than they can be"
 
 
-_CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_leverage, _losses, _open_risk, _fractions, _free)
+_CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _leverage,
+    _losses,
+    _open_risk,
+    _fast_fall,
+    _fractions,
+    _free,
+)
 
 
 def _percentages() -> Iterator[tuple[Path, Decimal]]:

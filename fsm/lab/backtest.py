@@ -222,6 +222,7 @@ class _Bench:
                 maker_rate=fee.maker_fee_pct / 100,
                 taker_rate=fee.taker_fee_pct / 100,
                 slippage=fee.slippage_pct / 100,
+                stop_depth=fee.stop_depth_share,
             )
         )
         cells = {

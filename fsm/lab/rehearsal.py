@@ -76,6 +76,7 @@ class Rehearsal:
             maker_rate=fees.maker_fee_pct / 100,
             taker_rate=fees.taker_fee_pct / 100,
             slippage=fees.slippage_pct / 100,
+            stop_depth=fees.stop_depth_share,
         )
         self.stage = Stage(self.venue, feeds, start_ms)
         for _ in self.stage.advance(start_ms):

@@ -26,7 +26,8 @@ svg { width: 100%; height: auto; border: 1px solid #8884; } polyline { fill: non
 """
 
 HOW_IT_FILLS = (
-    "Orders fill at the open of the next candle, worse by config.yaml's slippage, and pay its fees. Inside a candle "
+    "Orders fill at the open of the next candle, worse by config.yaml's slippage, and pay its fees. Stops fill on the "
+    "way from their trigger to the worst price of their candle, by its stop_depth_share. Inside a candle "
     "the path visits first the extreme that hurts: a stop that lies in the same candle as a target is hit first."
 )
 

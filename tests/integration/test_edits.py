@@ -30,7 +30,7 @@ ALWAYS = SHIPPED.replace("confirm_looser: mainnet ", "confirm_looser: always ")
 STRICT = (
     ALWAYS.replace("max_open_positions: 3 ", "max_open_positions: 1 ")
     .replace("risk_per_trade_pct: 0.5 ", "risk_per_trade_pct: 0.2 ")
-    .replace("daily_loss_pct: 2.0 ", "daily_loss_pct: 1.0 ")
+    .replace("daily_loss_pct: 3.0 ", "daily_loss_pct: 1.0 ")
     .replace("drawdown_pct: 25.0 ", "drawdown_pct: 12.5 ")
     .replace("action: BLOCK_ENTRIES ", "action: FLATTEN ")
 )
@@ -154,13 +154,13 @@ def test_what_was_rejected_does_not_wait_any_more_and_changes_nothing(rehearse: 
         reload = watching(r, files)
         files["config"].write_text(ALWAYS)
         await taken_up(reload)
-        files["config"].write_text(ALWAYS.replace("daily_loss_pct: 2.0", "daily_loss_pct: 3.0"))
+        files["config"].write_text(ALWAYS.replace("daily_loss_pct: 3.0", "daily_loss_pct: 4.0"))
         await taken_up(reload)
         [edit] = reload.waiting
         assert "done" in await wished(r, f"reload reject {edit.digest}")
         await taken_up(reload)
         assert reload.waiting == ()
-        assert r.running.shared.engine.policy.daily_loss_pct == 2
+        assert r.running.shared.engine.policy.daily_loss_pct == 3
 
     r.run(script)
 

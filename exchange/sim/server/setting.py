@@ -44,6 +44,7 @@ class Setting:
     maker_fee_pct: Decimal = Decimal("0.02")
     taker_fee_pct: Decimal = Decimal("0.05")
     slippage_pct: Decimal = Decimal("0.02")
+    stop_depth: Decimal = Decimal(0)
     faults: Path | None = None
     slack_ms: int = 0
     step: Timeframe = Timeframe.H1
@@ -92,6 +93,7 @@ def build(
             maker_rate=setting.maker_fee_pct / 100,
             taker_rate=setting.taker_fee_pct / 100,
             slippage=setting.slippage_pct / 100,
+            stop_depth=setting.stop_depth,
         )
         world = World.begin(venue, feeds, _start(setting, feeds))
         seed = setting.seed

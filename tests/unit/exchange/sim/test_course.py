@@ -265,3 +265,39 @@ def test_a_quiet_bar_ends_where_the_walked_one_does(make_desk, side: Side) -> No
         play(course.run(now + HOUR))
         results.append(desk.venue.save())
     assert results[0] == results[1]
+
+
+def test_a_stop_fills_on_its_way_to_the_worst_price_of_the_candle_by_the_share(make_desk) -> None:
+    """An hour that falls 1,000 below a stop: 0.06385 of it with a share of 0.25, long and short alike."""
+    for side, stop, candle, filled in (
+        (BUY, "59500", "60000 60000 58500 59000", "59436.1"),
+        (SELL, "60500", "60000 61500 60000 61000", "60563.9"),
+    ):
+        desk = make_desk(slippage=D(0), stop_depth=D("0.25"))
+        now = desk.venue.now_ms
+        course = Course(desk.venue, {"BTCUSDT": hour(now, candle)})
+        play(course.open())
+        desk.market(side, "0.010")
+        desk.stop(side.opposite, stop, client_id="stop")
+        play(course.run(now + HOUR))
+        assert desk.venue.state.fills[-1].price == D(filled)
+
+
+def test_a_gap_over_a_stop_fills_from_the_open_on(make_desk) -> None:
+    desk = make_desk(slippage=D(0), stop_depth=D("0.25"))
+    now = desk.venue.now_ms
+    desk.market(BUY, "0.010")
+    desk.stop(SELL, "59500", client_id="stop")
+    play(Course(desk.venue, {"BTCUSDT": hour(now, "59000 59200 58000 58500")}).open())
+    assert desk.venue.state.fills[-1].price == D("58936.1")  # 59,000 less 0.06385 of 1,000, down to the tick
+
+
+def test_a_target_fills_where_it_was_touched(make_desk) -> None:
+    desk = make_desk(slippage=D(0), stop_depth=D("0.25"))
+    now = desk.venue.now_ms
+    course = Course(desk.venue, {"BTCUSDT": hour(now, "60000 61500 59900 61000")})
+    play(course.open())
+    desk.market(BUY, "0.010")
+    desk.target(SELL, "61000", client_id="target")
+    play(course.run(now + HOUR))
+    assert desk.venue.state.fills[-1].price == D("61000")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -134,3 +135,41 @@ def test_aggregated_candles_equal_the_exchange_s_own() -> None:
     different = np.flatnonzero(own.close[left] != made.close[right])
     assert len(left) == own.length
     assert len(different) <= 1  # 2024-10-28 20:00 is irregular at the exchange itself
+
+
+def hour_mark(low: float, high: float) -> CandleColumns:
+    return CandleColumns(
+        symbol="X",
+        timeframe=Timeframe.H1,
+        open_time_ms=np.array([T0], dtype=np.int64),
+        open=np.array([100.0]),
+        high=np.array([high]),
+        low=np.array([low]),
+        close=np.array([101.0]),
+        volume=np.array([0.0]),
+    )
+
+
+def test_finer_candles_never_overrule_the_recorded_mark() -> None:
+    """The last price had a wick to 80 that the mark never had: with minutes at hand it still has not."""
+    hours, minutes = columns([T0]), columns([T0 + n * 60_000 for n in range(60)], Timeframe.M1)
+    minutes = replace(minutes, open=np.full(60, 100.0), close=np.full(60, 100.0), high=np.full(60, 101.5))
+    minutes = replace(minutes, low=np.where(np.arange(60) == 30, 80.0, 99.5))
+    feed = SymbolFeed(candles=hours, mark=hour_mark(97.0, 102.0), intrabar=(minutes,))
+    found = feed.bar(T0)
+    assert found is not None
+    assert len(found) == 59
+    marks = [part.mark for part in found]
+    assert (min(mark.low for mark in marks), max(mark.high for mark in marks)) == (D("97"), D("102"))
+    assert (marks[0].open, marks[-1].close) == (D("100"), D("101"))
+    assert [index for index, part in enumerate(found) if part.mark.low == D("97")] == [29]
+    assert all(mark.low <= min(mark.open, mark.close) <= max(mark.open, mark.close) <= mark.high for mark in marks)
+
+
+def test_bars_shorter_than_an_hour_together_have_the_hours_mark() -> None:
+    quarters = columns([T0 + n * 900_000 for n in range(4)], Timeframe.M15)
+    feed = SymbolFeed(candles=quarters, mark=hour_mark(0.7, 102.0))
+    found = [feed.bar(T0 + n * 900_000) for n in range(4)]
+    marks = [part.mark for each in found if each is not None for part in each]
+    assert (marks[0].open, marks[-1].close) == (D("100"), D("101"))
+    assert (min(mark.low for mark in marks), max(mark.high for mark in marks)) == (D("0.7"), D("102"))

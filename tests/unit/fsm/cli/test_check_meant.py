@@ -24,7 +24,12 @@ UNUSUAL: dict[str, tuple[str, str, str]] = {
     ),
     "a loss limit over 20 %": ("  monthly_loss_pct: 10.0", "  monthly_loss_pct: «21", "21 % of equity may be lost"),
     "a drawdown over 30 %": ("  drawdown_pct: 25.0", "  drawdown_pct: «60", "60 % of equity may be lost"),
-    "open risk above the daily limit": ("  max_open_risk_pct: 2.0", "  max_open_risk_pct: «2.5", "open risk 2.5 % is"),
+    "open risk above the daily limit": ("  max_open_risk_pct: 2.0", "  max_open_risk_pct: «3.5", "open risk 3.5 % is"),
+    "stops that a fast fall takes below the daily limit": (
+        "  max_open_positions: 3 ",
+        "  max_open_positions: «4 ",
+        "limits.daily_loss_pct 3.0 is less than 3.6 %, which the stops of as many positions lose in a fast fall",
+    ),
     "a risk that looks like a fraction": (
         "  risk_per_trade_pct: 0.5 ",
         "  risk_per_trade_pct: «0.005 ",
@@ -59,7 +64,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "a deadline above 30 s": ("  deadline_ms: 5000", "  deadline_ms: «30001", "at most 30000"),
     "a risk above 100 %": ("  max_open_risk_pct: 2.0", "  max_open_risk_pct: «101", "at most"),
     "a loss limit above 100 %": ("  drawdown_pct: 25.0", "  drawdown_pct: «101", "at most 100"),
-    "a loss limit below 0": ("  daily_loss_pct: 2.0", "  daily_loss_pct: «-1", "greater than 0"),
+    "a loss limit below 0": ("  daily_loss_pct: 3.0", "  daily_loss_pct: «-1", "greater than 0"),
 }
 
 

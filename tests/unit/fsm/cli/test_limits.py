@@ -14,7 +14,7 @@ def test_before_the_first_start_it_says_what_config_allows(fsm, project) -> None
     assert found["database"] is None
     allowed = {row["name"]: float(row["allowed"]) for row in found["budgets"]}
     assert allowed == {
-        "LIMIT_DAY": 2.0,
+        "LIMIT_DAY": 3.0,
         "LIMIT_WEEK": 5.0,
         "LIMIT_MONTH": 10.0,
         "LIMIT_DRAWDOWN": 25.0,
@@ -25,6 +25,8 @@ def test_before_the_first_start_it_says_what_config_allows(fsm, project) -> None
     text = fsm("limits").stdout
     assert "no bot has run on sim" in text
     assert "% of equity" in text
+    assert found["fast_fall"]["lost_at_most"] == "2.7"
+    assert "2.70 % of equity at most (1.8 R each)" in text
 
 
 def test_a_database_that_was_named_must_be_there(fsm, project) -> None:
