@@ -29,6 +29,7 @@ from fsm.core.intents import CancelAlgo
 from fsm.core.legs import planned_stop
 from fsm.core.move import Step
 from fsm.core.records import ZERO, SymbolRecord
+from fsm.core.releasing import cancels_stop
 from fsm.core.states import Trigger
 from fsm.lab.torture.judge import SLACK_S, UNSEEN_S_MAX, Judge, Verdict
 from fsm.lab.torture.known_rules import KnownRules
@@ -283,7 +284,9 @@ class Watchman:
         elif step.trigger is Trigger.RELEASE and step.reason != "FOREIGN_GONE":
             self.touched.add(step.symbol)
             self.ever_taken_over.add(step.symbol)
-            cancels = (intent.client_id for _, intent in step.intents if isinstance(intent, CancelAlgo))
+            cancels = {intent.client_id for _, intent in step.intents if isinstance(intent, CancelAlgo)}
+            if cancels_stop(record):
+                cancels |= {algo.client_id for algo in self._venue.state.algos.open(step.symbol)}
             self.taken_over[step.symbol] = frozenset(cancels)
         elif step.trigger is Trigger.FLAT and step.symbol not in self.touched:
             left = self.quantity(step.symbol)
