@@ -27,3 +27,15 @@ def test_r66_candles_that_are_never_listed_as_they_should_be_stop_no_symbol(clie
     assert outcome.violations == ()
     assert outcome.faults[f"candles {what}"] == len(plan.symbols)
     assert outcome.checks["CANDLES_GO_ON"] == len(plan.symbols)
+
+
+def test_r27_a_start_that_is_refused_in_hedge_mode_is_tried_again_until_it_is_not() -> None:
+    """As the service manager does it, which starts the bot again whenever it ended."""
+    plan = plan_of(1, MARKET.symbols, MARKET.first_ms, MARKET.last_ms, 1)
+    at_ms = plan.start_ms + 10_000
+    switched = Disturbance(number=1, at_ms=at_ms, kind="fault", what="mode-switched", count=1_000, seconds=20.0)
+    killed = Disturbance(number=2, at_ms=at_ms, kind="kill", what="now")
+    outcome = run(replace(plan, disturbances=(switched, killed)), MARKET)
+    assert outcome.violations == ()
+    assert outcome.deaths >= 2
+    assert outcome.starts == outcome.deaths + 4

@@ -25,6 +25,8 @@ from fsm.live.chat import Chat
 from fsm.live.daemon import Daemon
 from fsm.live.delivery import Delivery
 from fsm.live.fence import Background
+from fsm.live.held import symbols_in_trade
+from fsm.live.meeting import StartRefused
 from fsm.live.messenger import Tally
 from fsm.live.recovery import stored_records
 from fsm.live.reload import Reload
@@ -161,6 +163,11 @@ class Patient:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         return error
+
+    def may_be_refused(self, error: BaseException | None) -> bool:
+        """While the account is in hedge mode a start with nothing open is refused; whoever runs it tries it again."""
+        refused = isinstance(error, StartRefused) and "hedge mode" in str(error)
+        return refused and self.store is not None and not symbols_in_trade(self.store)
 
     async def kill(self) -> None:
         """As kill -9: every task is dropped where it stands, nothing is written any more, the lock is free."""

@@ -86,6 +86,7 @@ class World:
         self._down_s = 0.0
         self._busy_since_s: float | None = None
         self._fair_since_s = float("inf")
+        self._switched = 0
         self.deaths = 0
         self.done: Counter[str] = Counter()
         self.vigil = False
@@ -327,6 +328,7 @@ class World:
 
     # --- life and death -----------------------------------------------------------------------
     def _start(self) -> None:
+        self._switched = self.weather.fired["mode-switched"]
         try:
             self.patient.start()
         except SourceError:
@@ -356,6 +358,8 @@ class World:
         error = self.patient.failure()
         lately = self.doings.disk_is_failing or self._monotonic() - self.doings.disk_mended_s < LAST_WORDS_S
         excused = lately and isinstance(error, (JournalError, StoreError))
+        switched = self.weather.fired["mode-switched"] > self._switched
+        excused = excused or (switched and self.patient.may_be_refused(error))
         self.watchman.check("NO_EXCEPTION", excused, f"the daemon ended: {type(error).__name__}: {error}")
         self.deaths += 1
         self.log.append((self.venue.now_ms, f"the process ended by itself: {type(error).__name__}: {error}"))
