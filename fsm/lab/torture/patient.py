@@ -176,7 +176,6 @@ class Patient:
             self._left = (self.records(self.daemon), engine.account)
         if isinstance(self.failure(), StoreError):
             self._left = None  # it ended because its memory was ahead of the disk
-        self._watchman.follow(None)
         if self.store is not None:
             self.store.close()
             self.store = None
@@ -186,6 +185,7 @@ class Patient:
             if not self._task.cancelled():
                 self._task.exception()
             self._task = None
+        self._watchman.follow(None)  # what was just leaving as it was killed still follows from what it knew
         self.daemon = None
         self._kill.clear()
         self._lock.release()
