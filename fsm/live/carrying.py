@@ -89,7 +89,7 @@ class Carrying:
             name, intent = row[0]
             if isinstance(intent, Look):
                 await self._take_look(row, row[0], covered)
-            elif broken:
+            elif broken or self._is_too_late(intent):
                 self.unsent.append(row.popleft())
             elif covered and isinstance(intent, PlaceTarget) and (look := _look_in(row)) is not None:
                 await self._take_look(row, look, covered)
@@ -100,6 +100,10 @@ class Carrying:
                 if isinstance(intent, PlaceStop):
                     covered = isinstance(outcome, Confirmed)
                 broken = outcome is None or (isinstance(intent, PlaceStop) and not covered)
+
+    def _is_too_late(self, intent: Intent) -> bool:
+        """A target of what is being closed, or belongs to the user by now, though its row was begun before."""
+        return isinstance(intent, PlaceTarget) and self._shared.engine.record(self._symbol).state not in HOLDING
 
     async def _take_look(self, row: deque[Named], look: Named, in_haste: bool) -> None:
         if not self._inbox.has_steps():

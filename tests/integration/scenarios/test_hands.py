@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from exchange.client_ids import Leg, parse
+from exchange.sim.port import Call, Fault
 from exchange.types import Side
 from fsm.core.policy import AfterExternalClose
 from fsm.core.records import State
@@ -190,6 +192,29 @@ def test_a_position_that_is_released_is_the_users_until_it_is_flat(rehearse: Mak
     assert (trade.exit_reason, trade.flagged) == ("RELEASED", "RELEASED")
     assert [row for row in triggers(r) if row.startswith("release")] == ["release RELEASED", "release FOREIGN_GONE"]
     assert sum(row.startswith("signal") for row in triggers(r)) == 1
+    proved(r)
+
+
+def test_no_target_leaves_for_a_position_that_was_released_while_its_targets_were_being_placed(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=CALM)
+    asked: list[str] = []
+
+    def released_at_the_first_target(call: Call) -> Fault | None:
+        parts = parse(call.client_id)
+        if call.method != "place_algo" or parts is None or parts.leg is not Leg.TARGET:
+            return None
+        asked.append(call.client_id)
+        if len(asked) == 1:
+            post(r, "release", "BTCUSDT")
+        return Fault(answer_delay_s=0.7)
+
+    async def script(r: Rehearsal) -> None:
+        await to_trade(r, released_at_the_first_target)
+        assert [row for row in triggers(r) if row.startswith("release")] == ["release RELEASED"]
+        assert len(asked) == 1
+        assert [algo.type for algo in r.venue.open_algos("BTCUSDT")] == ["STOP_MARKET"]
+
+    r.run(script)
     proved(r)
 
 
