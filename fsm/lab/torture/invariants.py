@@ -288,6 +288,8 @@ class Watchman:
             if cancels_stop(record):
                 cancels |= {algo.client_id for algo in self._venue.state.algos.open(step.symbol)}
             self.taken_over[step.symbol] = frozenset(cancels)
+        elif step.trigger is Trigger.RELEASE and self.quantity(step.symbol) == 0:
+            self.taken_over.pop(step.symbol, None)  # what he took over is closed: what comes now is ours again
         elif step.trigger is Trigger.FLAT and step.symbol not in self.touched:
             left = self.quantity(step.symbol)
             self.check("FLAT_IS_FLAT", left == 0, f"{step.symbol} was booked as flat with {left} open")
@@ -333,8 +335,9 @@ class Watchman:
     def _forget_touch(self, symbol: str, record: SymbolRecord) -> None:
         """What a person did by hand is over once nothing is open any more."""
         if self.quantity(symbol) == 0 and record.trade is None:
-            open_orders = self._venue.state.orders.open(symbol) or self._venue.state.algos.open(symbol)
-            if not open_orders:
+            names = [order.client_id for order in self._venue.state.orders.open(symbol)]
+            names += [algo.client_id for algo in self._venue.state.algos.open(symbol)]
+            if all((parts := parse(name)) is not None and parts.leg is Leg.PROBE for name in names):
                 self.touched.discard(symbol)
                 self.taken_over.pop(symbol, None)
 
