@@ -301,7 +301,9 @@ def _close_refused(
 ) -> Move | None:
     assert isinstance(event.intent, ClosePosition)
     facts, reason = {"message": refused.message}, f"CLOSE_REFUSED {refused.code}"
-    trade = failed(replace(trade, exit_refused=trade.exit_attempt), refused.code, event.intent.request.quantity)
+    smallest = max(setting.filters.market_quantity_min, setting.filters.market_step_size)
+    refused_piece = replace(trade, exit_refused=trade.exit_attempt)
+    trade = failed(refused_piece, refused.code, event.intent.request.quantity, smallest)
     record = refused_for_good(replace(record, trade=trade), event.at_ms, refused.code, setting)
     at_once = refused.code in FORM_REFUSED and trade.close_failed <= FORMS
     if not at_once or event.prices is None or trade.open_quantity == 0:

@@ -31,11 +31,16 @@ FINENESS_LOST_MAX = 8
 """So many decimals are left out one after the other; coins have no more."""
 
 
-def failed(trade: Trade, code: int | None, asked: Decimal) -> Trade:
-    """The trade after a piece of so much was refused with this code, or ended (None) without closing anything."""
+def failed(trade: Trade, code: int | None, asked: Decimal, smallest: Decimal = Decimal(0)) -> Trade:
+    """The trade after a piece of so much was refused with this code, or ended (None) without closing anything.
+
+    What is refused as too large at the ``smallest`` lot is not: another form begins with the whole quantity again.
+    """
     if code in TEMPORARY:
         return trade
     trade = replace(trade, close_failed=trade.close_failed + 1)
+    if code in TOO_LARGE and asked <= smallest:
+        return replace(trade, close_form=trade.close_form + 1, close_lot=None)
     if code in TOO_LARGE:
         return replace(trade, close_lot=asked / 2, close_least=None)
     if code in TOO_SMALL:
@@ -51,8 +56,11 @@ def failed(trade: Trade, code: int | None, asked: Decimal) -> Trade:
 
 
 def got_through(trade: Trade) -> Trade:
-    """Something was closed: the form that did it is kept."""
-    return replace(trade, close_failed=0) if trade.close_failed else trade
+    """Something was closed: the form that did it is kept. A lot that was halved because nobody took more grows again;
+    one that was refused as too large (-4005) does not."""
+    halved_unfilled = trade.close_form >= FORMS and trade.close_lot is not None
+    lot = trade.close_lot * 2 if halved_unfilled and trade.close_lot is not None else trade.close_lot
+    return replace(trade, close_failed=0, close_lot=lot)
 
 
 def next_piece(trade: Trade, quantity: Decimal, mark: Decimal | None, setting: Setting) -> tuple[Trade, ClosePosition]:

@@ -30,7 +30,7 @@ from fsm.core.records import State, SymbolRecord, Trade
 from fsm.core.resting import look_resting
 from fsm.core.restoring import restored
 from fsm.core.scene import Portfolio, Setting
-from fsm.core.sight import foreign_open_orders, see
+from fsm.core.sight import covering_stops, foreign_open_orders, see
 from fsm.core.states import Trigger
 from fsm.core.targets import target_ended
 
@@ -41,7 +41,8 @@ def judge(record: SymbolRecord, event: SymbolEvent, portfolio: Portfolio, settin
         case CandleClosed():
             return read_candle(record, event, portfolio, setting).move
         case SymbolObserved():
-            return paced(record, _judge_look(record, event, setting), real_ms(event), setting)
+            made = _judge_look(record, event, setting)
+            return paced(record, made, real_ms(event), setting, closes_naked=_closes_naked(record, event))
         case IntentEnded():
             return paced(record, _judge_outcome(record, event, setting), real_ms(event), setting)
         case SetupEnded():
@@ -54,6 +55,15 @@ def judge(record: SymbolRecord, event: SymbolEvent, portfolio: Portfolio, settin
             return restored(record, event, setting)
         case Commanded():
             return command(record, event, portfolio.blocked, setting)
+
+
+def _closes_naked(record: SymbolRecord, event: SymbolObserved) -> bool:
+    """A position is on its way out, and the look shows no stop that would close it."""
+    trade, position = record.trade, event.snapshot.position
+    if trade is None or position is None or record.state not in (State.EXITING, State.FLATTEN):
+        return False
+    held = position.quantity * trade.side.sign
+    return held > 0 and not covering_stops(event.snapshot, trade.side, held)
 
 
 def _judge_outcome(record: SymbolRecord, event: IntentEnded, setting: Setting) -> Move | None:

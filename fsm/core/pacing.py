@@ -21,14 +21,20 @@ PAUSE_FLAT_MS_MAX = 60_000
 NAKED_TRIES = 10
 """So often what protects is tried at one pace while nothing does, then ever more slowly: as long as a deadline is."""
 
+PAUSE_CLOSING_MS_MAX = 700
+"""What is to be closed and has no stop is tried at least once a second for as long as it takes: one order and one look
+a second are far within every budget."""
+
 FORGET_MS = 600_000
 """After so long without a retry the next one is a first one again."""
 
 
-def paced(record: SymbolRecord, made: Move | None, real_ms: int, setting: Setting) -> Move | None:
+def paced(
+    record: SymbolRecord, made: Move | None, real_ms: int, setting: Setting, *, closes_naked: bool = False
+) -> Move | None:
     """The move, or None where it would repeat a retry too soon. Progress is another state or another open quantity.
 
-    A missing stop waits only for earlier attempts at a stop, and that it is missing is noted also while it waits.
+    ``closes_naked``: a look shows a position that is to be closed, and no stop. A missing stop waits only for earlier attempts at a stop, and that it is missing is noted also while it waits.
     A clock that was set back makes no retry wait.
     """
     if made is None or made.trigger not in RETRIES or not made.intents or _is_news(record, made):
@@ -43,6 +49,8 @@ def paced(record: SymbolRecord, made: Move | None, real_ms: int, setting: Settin
     elapsed = FORGET_MS if tried is None or tried.at != at else real_ms - tried.real_ms
     count = tries = tried.count if tried is not None and elapsed < FORGET_MS else 0
     longest = PAUSE_OPEN_MS_MAX if open_quantity else PAUSE_FLAT_MS_MAX
+    if closes_naked and setting.edition >= 2:
+        longest = PAUSE_CLOSING_MS_MAX
     first = PAUSE_FIRST_MS
     if uncovered_ms is not None and setting.edition >= 2:  # one pace while nothing protects
         first = PAUSE_NAKED_MS if count <= NAKED_TRIES else first

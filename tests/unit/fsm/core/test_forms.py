@@ -61,17 +61,34 @@ class TestMarketOrdersThatExpireUnfilled:
         assert {request.time_in_force for request in sent(stage)[1:4]} == {TimeInForce.IOC}
         assert all(request.reduce_only for request in sent(stage))
 
-    def test_then_with_half_the_quantity(self) -> None:
+    def test_then_with_half_the_quantity_which_grows_again_once_something_is_taken(self) -> None:
         stage = held()
         stage.exchange.expires = lambda request: request.quantity > Decimal("0.040")
         stage.command("exit")
         assert is_over(watched(stage, range(0, 20_000, 250)))
-        assert [request.quantity for request in sent(stage)][-4:] == [
-            HELD,
-            Decimal("0.034"),
-            Decimal("0.034"),
-            Decimal("0.001"),
-        ]
+        assert [request.quantity for request in sent(stage)][-3:] == [HELD, Decimal("0.034"), Decimal("0.035")]
+
+    def test_for_a_while_do_not_leave_a_naked_position_to_be_closed_in_crumbs(self) -> None:
+        """R62: after a minute in which nothing was taken 96 orders of the smallest lot would have followed."""
+        stage = naked(held())
+        stage.exchange.expires = lambda request: True
+        stage.deadline()
+        watched(stage, range(0, 15_000, 250))
+        crumb = sent(stage)[-1].quantity
+        stage.exchange.expires = lambda request: False
+        before = len(sent(stage))
+        assert is_over(watched(stage, range(0, 5_000, 250)))
+        assert crumb <= Decimal("0.002")
+        assert len(sent(stage)) - before <= 8
+
+    def test_are_tried_once_a_second_for_as_long_as_nothing_protects(self) -> None:
+        """R5: found by torture; between two tries a position without a stop had waited for four seconds."""
+        stage = naked(held())
+        stage.exchange.expires = lambda request: True
+        stage.deadline()
+        before = len(sent(stage))
+        watched(stage)
+        assert 60 <= len(sent(stage)) - before <= 120
 
     def test_are_through_with_the_first_limit_that_fills(self) -> None:
         stage = held()
@@ -117,6 +134,15 @@ class TestALargestLotThatWasLowered:
         asked = [request.quantity for request in sent(stage)]
         assert asked[:4] == [HELD, Decimal("0.034"), Decimal("0.017"), Decimal("0.008")]
         assert set(asked[4:]) <= {Decimal("0.008"), Decimal("0.005")}
+
+    def test_is_not_what_a_refusal_of_the_smallest_lot_means(self) -> None:
+        """Found by torture: a position without a stop was closed in crumbs after five refusals that meant nothing."""
+        stage, codes = held(), ["-4005"] * 7
+        stage.fate = lambda intent: codes.pop() if isinstance(intent, ClosePosition) and codes else "ok"
+        stage.command("exit")
+        assert is_over(watched(stage, range(0, 20_000, 250)))
+        assert sent(stage)[-2].quantity == FILTERS.market_quantity_min
+        assert (sent(stage)[-1].type, sent(stage)[-1].quantity) == (OrderType.LIMIT, HELD)
 
     def test_loses_no_time_between_them(self) -> None:
         stage = self.lowered()
