@@ -34,7 +34,8 @@ def paced(
 ) -> Move | None:
     """The move, or None where it would repeat a retry too soon. Progress is another state or another open quantity.
 
-    ``closes_naked``: a look shows a position that is to be closed, and no stop. A missing stop waits only for earlier attempts at a stop, and that it is missing is noted also while it waits.
+    ``closes_naked``: a look shows a position that is to be closed, and no stop. A missing stop waits only for earlier
+    attempts at a stop, and that it is missing is noted also while it waits.
     A clock that was set back makes no retry wait.
     """
     if made is None or made.trigger not in RETRIES or not made.intents or _is_news(record, made):
