@@ -140,7 +140,7 @@ class TestALossLimit:
             told = [row.text for row in AlertBox(store).due(2**60) if row.kind == "kill_switch"]
         assert limits is not None
         assert action.value in limits.body_json
-        assert any("LIMIT_DAY" in text for text in told)
+        assert any(text.startswith("The loss limit of the day was hit: ") for text in told)
 
     def test_of_a_day_ends_at_midnight_utc_and_not_before(self, rehearse: Make) -> None:
         """R35: the trade is of 14:00 on a Wednesday; the week and the month go on counting."""
@@ -320,7 +320,7 @@ class TestSignalsInVain:
         with open_store(r.db, mode="read") as store:
             told = [row.text for row in AlertBox(store).due(2**60) if row.kind == "no_entries"]
         (text,) = told
-        assert text.startswith("20 signals in a row led to no position; last reason: SETUP_REFUSED -4067. ")
+        assert text.startswith("20 signals in a row led to no position. What stopped the last one: setup refused -4067. ")
 
     def test_every_blocked_signal_has_a_row_that_says_why(self, rehearse: Make) -> None:
         """R44: with the guard's name, what it found and what it asks for."""
