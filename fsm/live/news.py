@@ -179,7 +179,7 @@ def limit_news(what: str, about: str, settings: Settings, budgets: Sequence[Budg
         begin, end = _bounds(period, at_ms)
         what = f"The loss limit of the {period} was hit: {usdt(budget.used)} are lost since {begin} UTC, "
         what += f"{usdt(budget.allowed)} are allowed."
-        until = f"{end} UTC, or until `resume`" if limits.auto_resume else "`resume`"
+        until = f"{end} UTC" if limits.auto_resume else f"`resume`, which is refused before {end} UTC"
     else:
         what = (
             f"The drawdown limit was hit: equity is {usdt(budget.used)} below its highest, {usdt(budget.allowed)} are "

@@ -35,7 +35,7 @@ def test_a_limit_that_was_hit_names_amounts_and_times(cause: HaltCause, since: s
     text = limit_news("hit", cause.value, SETTINGS, [budget(cause)], SATURDAY_MS)
     period = cause.value.removeprefix("LIMIT_").lower()
     assert f"The loss limit of the {period} was hit: 52.10 USDT are lost {since}, 50.00 USDT are allowed." in text
-    assert f"No entries until {until}, or until `resume`." in text
+    assert f"No entries until {until}. " in text
     assert text.endswith("Open positions keep their stops.")
 
 
@@ -43,7 +43,7 @@ def test_what_ends_only_by_hand_says_so_and_a_flatten_says_what_it_closes() -> N
     limits = replace(SETTINGS.limits, action=LimitAction.FLATTEN, auto_resume=False)
     settings = replace(SETTINGS, limits=limits)
     text = limit_news("hit", "LIMIT_DAY", settings, [budget(HaltCause.LIMIT_DAY)], SATURDAY_MS)
-    assert "No entries until `resume`. Open positions are being closed at the market." in text
+    assert "No entries until `resume`, which is refused before 2026-12-06 00:00 UTC. Open positions are being" in text
     fall = limit_news("hit", "LIMIT_DRAWDOWN", SETTINGS, [budget(HaltCause.LIMIT_DRAWDOWN)], SATURDAY_MS)
     assert "equity is 52.10 USDT below its highest, 50.00 USDT are allowed. No entries until `resume`." in fall
     lost = limit_news("hit", "EQUITY_STALE", settings, [], SATURDAY_MS)
