@@ -320,7 +320,9 @@ class TestSignalsInVain:
         with open_store(r.db, mode="read") as store:
             told = [row.text for row in AlertBox(store).due(2**60) if row.kind == "no_entries"]
         (text,) = told
-        assert text.startswith("20 signals in a row led to no position. What stopped the last one: setup refused -4067. ")
+        assert text.startswith(
+            "20 signals in a row led to no position. What stopped the last one: setup refused -4067. "
+        )
 
     def test_every_blocked_signal_has_a_row_that_says_why(self, rehearse: Make) -> None:
         """R44: with the guard's name, what it found and what it asks for."""
