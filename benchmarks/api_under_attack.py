@@ -1,6 +1,6 @@
 """Measures what misbehaving callers of the window cost a bot that trades: how late its loop is without and with them.
 
-The bot is ``python -m fsm run`` on the embedded exchange, window and all in one process. Its own pulse says how late
+The bot is ``python -m fsm run`` on the embedded exchange, its window beside it. Its own pulse says how late
 its event loop was at most in each five seconds, commits included. The callers: streams that are opened, hear their
 first event and are left (RECONNECTS times), bodies of 1 MB, and connections that never finish their request.
 """

@@ -28,7 +28,7 @@ def main(db: Path | None, host: str, port: int) -> None:
     token = os.environ.get("DASHBOARD_TOKEN") or None
     try:
         check_binding(host, token)
-        server = WebServer(create_app(database, token=token), host=host, port=port, token=token)
+        server = WebServer.on(create_app(database, token=token), host=host, port=port, token=token)
     except CannotServe as error:
         click.echo(f"web: {error}: {error.hint}", err=True)
         sys.exit(EXIT_REFUSED)

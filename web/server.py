@@ -1,4 +1,4 @@
-"""Serves the window: on a socket of its own, in a thread of its own, so that no reader ever waits in trading's loop."""
+"""Serves the window on a socket: in this thread, or in one of its own."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ SHUTDOWN_S = 2
 START_S = 10.0
 SWITCH_S = 0.0005
 """How long a thread that computes may keep the others waiting; Python's own 5 ms add up when several readers work
-beside trading's loop. With it that loop was late by a quarter less beside busy callers, and they were answered sooner
-(benchmarks/api_under_attack.py, 2026-11-27)."""
+beside the loop that talks to all callers, and commands are answered by it."""
 
 
 class CannotServe(Exception):
@@ -72,15 +71,20 @@ def address(listening: socket.socket) -> str:
 
 
 class WebServer:
-    """A window that is open from ``start`` to ``stop``, or within a ``with`` block."""
+    """A window on a listening socket, open from ``start`` to ``stop``, or within a ``with`` block."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, token: str | None) -> None:
-        check_binding(host, token)
-        self._socket = bound(host, port)
+    def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
+        self._socket = listening
         self.url = address(self._socket)
         self._server = uvicorn.Server(_config(app))
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._ready = threading.Event()
+
+    @classmethod
+    def on(cls, app: ASGIApp, *, host: str, port: int, token: str | None) -> Self:
+        """On a socket of its own. Raises CannotServe."""
+        check_binding(host, token)
+        return cls(app, bound(host, port))
 
     @property
     def is_alive(self) -> bool:

@@ -45,7 +45,7 @@ def show(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sh
 @pytest.fixture(scope="session")
 def url(show: Show) -> Iterator[str]:
     app = create_app(show.store.path, token=TOKEN)
-    with WebServer(app, host="127.0.0.1", port=0, token=TOKEN) as server:
+    with WebServer.on(app, host="127.0.0.1", port=0, token=TOKEN) as server:
         yield server.url
 
 

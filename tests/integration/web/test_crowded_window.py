@@ -40,7 +40,7 @@ FLATTEN = f"POST /api/bot/flatten HTTP/1.1\r\n{BROWSER}Content-Length: 2\r\nConn
 @pytest.fixture
 def server(journal: Path, tmp_path: Path) -> Iterator[WebServer]:
     app = create_app(copied(journal, tmp_path), token=TOKEN)
-    with WebServer(app, host="127.0.0.1", port=0, token=TOKEN) as server:
+    with WebServer.on(app, host="127.0.0.1", port=0, token=TOKEN) as server:
         yield server
 
 

@@ -51,7 +51,7 @@ def traded(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def window(traded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(throttle, "FAILURES_MAX", 10_000)
     monkeypatch.setattr(throttle, "ALL_FAILURES_MAX", 10_000)
-    with WebServer(create_app(traded, token=TOKEN), host="127.0.0.1", port=0, token=TOKEN) as server:
+    with WebServer.on(create_app(traded, token=TOKEN), host="127.0.0.1", port=0, token=TOKEN) as server:
         yield server.url
 
 

@@ -77,7 +77,7 @@ def bot(tmp_path: Path) -> Iterator[Bot]:
 
 @pytest.fixture
 def url(bot: Bot) -> Iterator[str]:
-    with WebServer(create_app(bot.store.path, token=TOKEN), host="127.0.0.1", port=0, token=TOKEN) as server:
+    with WebServer.on(create_app(bot.store.path, token=TOKEN), host="127.0.0.1", port=0, token=TOKEN) as server:
         yield server.url
 
 
@@ -266,7 +266,7 @@ class TestBinding:
 
     def test_a_port_that_is_taken_is_told_in_words(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CannotServe, match="cannot listen"):
-            WebServer(
+            WebServer.on(
                 create_app(tmp_path / "x.sqlite", token=None), host="127.0.0.1", port=taken.getsockname()[1], token=None
             )
 
