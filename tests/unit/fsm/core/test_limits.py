@@ -21,7 +21,7 @@ from tests.unit.fsm.core.parts import HOUR_MS, T0, policy_with
 from tests.unit.fsm.core.stage import Stage
 
 DAY_MS = 86_400_000
-POLICY = policy_with()  # 2 % a day, 5 % a week, 10 % a month, and a drawdown
+POLICY = policy_with(daily_loss_pct=Decimal(2))  # 5 % a week, 10 % a month and a drawdown are shipped
 
 
 def ms(text: str) -> int:
