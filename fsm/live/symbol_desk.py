@@ -156,7 +156,14 @@ class SymbolDesk:
         self._missing = (self._missing - world.asked) | world.unlisted | world.unbracketed
 
     async def run(self) -> None:
-        """Read again what is a day old, and every hour what could not be read."""
+        """Read again what is a day old, and every hour what could not be read. Nothing is read once this has ended."""
+        try:
+            await self._keep_fresh()
+        finally:
+            if self._reading is not None:
+                self._reading.cancel()
+
+    async def _keep_fresh(self) -> None:
         while True:
             await self._clock.sleep(CHECK_S)
             now_ms = self._clock.now_ms()
@@ -192,7 +199,7 @@ class SymbolDesk:
             log.warning("symbol_rules_doubted", symbol=symbol, reason=str(code))
             self._reading = asyncio.create_task(self._try_reading([symbol]))
         await asyncio.wait({self._reading}, timeout=RENEW_WAIT_S)
-        if self._reading.done():
+        if self._reading.done() and not self._reading.cancelled():
             self._reading.result()  # a journal that cannot be written is no secret
 
     async def _try_reading(self, symbols: Iterable[str]) -> bool:

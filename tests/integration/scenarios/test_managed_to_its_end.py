@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from decimal import Decimal
@@ -243,6 +244,22 @@ class TestRulesOfASymbolThatChange:
         assert r.times.late == 0
         assert any("changed its rules" in text for text in alerts(r))
         check(r)
+
+    def test_r65_rules_that_are_still_being_read_are_read_no_more_once_the_bot_has_ended(self, rehearse: Make) -> None:
+        """Found by torture: that task went on by itself, and wrote into a database that was closed."""
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: Rehearsal) -> None:
+            before = asyncio.all_tasks()
+            await r.start()
+            refused, slow = Once(stop, Fault(refuse=-4014)), Fault(answer_delay_s=60.0)
+            r.faults = lambda call: slow if call.method == "filters" and refused.met else refused(call)
+            await r.hours(TO_SIGNAL + 0.5)
+            assert refused.met
+            await r.kill()
+            assert asyncio.all_tasks() == before
+
+        r.run(script)
 
     def test_r65_a_stop_that_is_refused_for_its_decimals_goes_coarser_where_the_rules_cannot_be_read(
         self, rehearse: Make
