@@ -23,6 +23,9 @@ from fsm.core.states import Trigger
 GOOD_TILL_MS_MIN = 610_000
 """An expiry must lie 600 s ahead when the order arrives (POST /fapi/v1/order goodTillDate, checked 2026-11)."""
 
+CAPS_SLACK = Decimal("1.05")
+"""Caps were judged at the signal; equity and prices may have moved a little since."""
+
 OVERDUE_MS = 60_000
 """How long after its expiry the exchange may still show a LIMIT entry as open."""
 
@@ -62,7 +65,22 @@ def _still_good(
         at_most("PRICE_MOVED", moved_pct, policy.price_moved_pct_max),
         Guard("STOP_SIDE", beyond, str(trade.stop_price_initial), f"beyond {nearest}"),
         *in_time,
+        *_outgrown(portfolio, setting),
     )
+
+
+def _outgrown(portfolio: Portfolio, setting: Setting) -> tuple[Guard, ...]:
+    """Caps that what happened since the signal has outgrown, counting this trade: a position that was handed over risks
+    more from then on, and another hand may have opened one."""
+    policy, equity = setting.policy, portfolio.equity * CAPS_SLACK
+    if setting.edition < 2:
+        return ()
+    caps = (
+        at_most("MAX_OPEN_POSITIONS", portfolio.open_positions, policy.max_open_positions),
+        at_most("MAX_OPEN_RISK", portfolio.open_risk, equity * policy.max_open_risk_pct / 100),
+        at_most("MAX_EXPOSURE", portfolio.exposure, equity * policy.max_exposure_pct / 100),
+    )
+    return tuple(guard for guard in caps if not guard.passed)
 
 
 def signal_age_ms(trade: Trade, at_ms: int, setting: Setting) -> int:

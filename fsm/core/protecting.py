@@ -12,7 +12,7 @@ from fsm.core.legs import bridge_id, next_stop_attempt, place_bridge, place_stop
 from fsm.core.move import Move, move
 from fsm.core.records import SymbolRecord, Trade
 from fsm.core.refusals import ALREADY_THERE, NO_POSITION, TEMPORARY, WOULD_TRIGGER, refused_again
-from fsm.core.rounding_anew import OFF_TICK, rounded_anew
+from fsm.core.rounding_anew import OFF_TICK, on_known_tick, rounded_anew
 from fsm.core.scene import Setting
 from fsm.core.sight import FIRING, STUCK_TRIGGER_MS, Sight
 from fsm.core.states import Trigger
@@ -169,6 +169,7 @@ def place_stop_again(record: SymbolRecord, at_ms: int, reason: str, setting: Set
         return begin_flatten(record, "STOP_KEEPS_VANISHING", setting)
     if new_id:
         stop = next_stop_attempt(trade, stop, setting)
+        stop = replace(stop, trigger_price=on_known_tick(stop.trigger_price, trade.side, setting))
     trade = replace(trade, stop=stop, uncovered_ms=trade.uncovered_ms or at_ms, no_position_ms=None)
     intents = (place_stop(trade, stop), Look(symbol=record.symbol))
     return move(Trigger.REPROTECT, reason, replace(record, trade=trade), intents=intents)

@@ -1,9 +1,10 @@
-"""A stop that was refused for its tick: the exchange changed the symbol's rules, and the price is rounded anew."""
+"""The exchange changed the symbol's tick: what is placed again is rounded anew, also where it was refused for that."""
 
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
+from exchange.filters import Rounding
 from fsm.core.records import ZERO, TradeSide
 from fsm.core.scene import Setting
 
@@ -13,6 +14,14 @@ OFF_TICK = frozenset({-1111, -4014})
 COARSER_MAX = 6
 MOVED_PCT_MAX = Decimal("0.5")
 """A stop that would lie further off than this for its rounding is another stop."""
+
+
+def on_known_tick(price: Decimal, side: TradeSide, setting: Setting) -> Decimal:
+    """The price on the tick known now: a stop away from the entry, a target towards it."""
+    filters = setting.filters
+    if setting.edition < 2 or not filters.tick_size or (price - filters.price_min) % filters.tick_size == 0:
+        return price
+    return filters.round_price(price, Rounding.DOWN if side is TradeSide.LONG else Rounding.UP)
 
 
 def rounded_anew(price: Decimal, side: TradeSide, setting: Setting) -> Decimal | None:

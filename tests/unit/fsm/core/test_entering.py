@@ -13,7 +13,7 @@ from exchange.types import Confirmed, OrderStatus, OrderType, Refused, Side, Sym
 from fsm.core.entering import OVERDUE_MS
 from fsm.core.events import EntryShownAbsent, SetupEnded
 from fsm.core.intents import EnsureSetup, Intent, PlaceEntry, PlaceStop
-from fsm.core.records import ZERO, Flag, State
+from fsm.core.records import ZERO, Flag, Foreign, State, SymbolRecord
 from fsm.core.refusals import REFUSALS_BEFORE_COOLDOWN, REFUSALS_BEFORE_HALT
 from tests.unit.fsm.core.parts import HOUR_MS, SYMBOL, candle, prices_at
 from tests.unit.fsm.core.stage import Killed, Stage, with_position, without
@@ -168,6 +168,15 @@ class TestTheSetup:
         setup_answers(stage, last="60300")
         planned, entry = Decimal("0.069"), next(i for i in stage.sent if isinstance(i, PlaceEntry))
         assert entry.request.quantity == Decimal("0.048") < planned
+
+    def test_a_risk_that_outgrew_its_cap_meanwhile_drops_the_signal(self) -> None:
+        """Found by torture: a position handed over between a signal and its entry risks more than when it was ours."""
+        stage = signalled()
+        handed_over = SymbolRecord(symbol="ETHUSDT", foreign=Foreign(quantity=Decimal(2), price=Decimal(3_000)))
+        stage.engine._track(handed_over)
+        setup_answers(stage)
+        assert stage.reasons[-1] == "drop MAX_OPEN_RISK"
+        assert not stage.exchange.orders
 
     def test_a_limit_entry_whose_expiry_is_too_near_for_the_exchange_is_dropped(self) -> None:
         """goodTillDate must lie 600 s ahead."""

@@ -15,7 +15,7 @@ from fsm.core.protecting import STOP_ATTEMPTS_MAX
 from fsm.core.records import Flag, State
 from fsm.core.sight import STUCK_TRIGGER_MS
 from fsm.core.targets import TARGET_SENT_MAX
-from tests.unit.fsm.core.parts import HOUR_MS, candle
+from tests.unit.fsm.core.parts import FILTERS, HOUR_MS, candle, setting_with
 from tests.unit.fsm.core.stage import Stage, truth, with_position, without
 
 STOP = "f0123abcd-19aa16-1-S1.1"
@@ -191,6 +191,15 @@ class TestAStopThatIsMissing:
         stage.look()
         assert stage.sent[-1] == CancelEntry(symbol="BTCUSDT", client_id=late.client_id)
 
+    def test_is_placed_again_on_the_tick_that_is_known_by_now(self) -> None:
+        """R65: at its old price it would be refused, and the position stand without it for longer."""
+        stage = held()
+        stage.setting = setting_with(filters=replace(FILTERS, tick_size=Decimal(500), price_min=Decimal(500)))
+        stage.exchange.end_algo(STOP, AlgoStatus.CANCELED)
+        stage.look()
+        assert stage.exchange.resting(Leg.STOP)[-1].trigger_price == Decimal(59_000)
+        assert stage.settle().state is State.PROTECTED
+
 
 class TestTheRulesEndIt:
     def test_when_their_exit_condition_holds(self) -> None:
@@ -281,6 +290,31 @@ class TestTargets:
         assert stage.kinds().count("PlaceTarget") == 2
         stage.wait(5_000).look(persisted=True)
         assert [i.request.client_id for i in stage.sent if isinstance(i, PlaceTarget)][2:] == [FIRST_TARGET]
+
+    def test_one_that_is_placed_again_lies_on_the_tick_that_is_known_by_now(self) -> None:
+        """R65: found by torture; it had gone out at its old price as often as it may be sent, and was given up."""
+        coarser = replace(FILTERS, tick_size=Decimal(500), price_min=Decimal(500))
+        stage = held()
+        stage.setting = setting_with(filters=coarser)
+        stage.exchange.end_algo(FIRST_TARGET, AlgoStatus.CANCELED)
+        stage.wait(5_000).look()
+        assert stage.exchange.resting(Leg.TARGET)[-1].trigger_price == Decimal(60_500)
+        assert stage.trade.targets[0].trigger_price == Decimal(60_500)
+        stage.view = without(LAST_TARGET)
+        stage.wait(10_000).look(persisted=True)
+        sent = [intent.request for intent in stage.sent if isinstance(intent, PlaceTarget)][-1]
+        assert (sent.trigger_price, sent.client_id) == (Decimal(61_500), LAST_TARGET[:-1] + "2")
+
+    def test_one_that_is_refused_for_its_tick_goes_out_on_a_coarser_one(self) -> None:
+        """R65: the tick has changed, and nobody has told us to what."""
+        stage = Stage().price("60037")
+        stage.fate = lambda intent: (
+            "-4014" if isinstance(intent, PlaceTarget) and intent.request.trigger_price % 10 else "ok"
+        )
+        stage.signal()
+        stage.settle()
+        sent = [i.request.trigger_price for i in stage.sent if isinstance(i, PlaceTarget) and i.index == 0]
+        assert sent == [Decimal(60_637), Decimal(60_630)]
 
     def test_one_that_is_refused_for_now_is_asked_for_later_and_never_given_up(self) -> None:
         stage = Stage()
