@@ -27,8 +27,14 @@ from store.inbox import Inbox
 log = structlog.get_logger("fsm.chat")
 
 DOCUMENT = "telegram"
-WISHES = ("pause", "resume", "flatten", "halt")
-CONFIRMED_WISHES = ("flatten", "halt")
+WISHES = ("pause", "resume", "flatten", "halt", "release")
+CONFIRMED_WISHES = {
+    "flatten": "closes at the market, and halts",
+    "halt": "stops entries, and halts once flat",
+    "release": "leaves the position to you: its stop stays, and the bot does nothing there until it is flat",
+}
+"""What each means, as it is asked back."""
+
 CODE_S = 60.0
 CODE_TRIES = 3
 AGE_MS_MAX = 300_000
@@ -228,6 +234,8 @@ class Chat:
         if command not in WISHES:
             raise Unanswerable(f"there is no /{command[:20]}; /help lists what there is")
         symbol = words[0].upper()[:24] if words else None
+        if command == "release" and symbol is None:
+            raise Unanswerable("which one? Write /release SYMBOL")
         if command in CONFIRMED_WISHES:
             return await self._ask_again(command, symbol)
         self._inbox.post(command, symbol, "telegram", self._clock.wall_ms())
@@ -237,8 +245,8 @@ class Chat:
         at_stake = await asyncio.to_thread(self._answers.at_stake, symbol)
         code = f"{secrets.randbelow(10_000):04d}"
         self._asked = _Asked(kind, symbol, code, self._wall.monotonic() + CODE_S)
-        meaning = "closes at the market, and halts" if kind == "flatten" else "stops entries, and halts once flat"
-        return f"{kind} of {symbol or 'all symbols'} {meaning}:\n{at_stake}\n/confirm {code}  within {CODE_S:.0f} s"
+        what = f"{kind} of {symbol or 'all symbols'} {CONFIRMED_WISHES[kind]}"
+        return f"{what}:\n{at_stake}\n/confirm {code}  within {CODE_S:.0f} s"
 
     def _confirm(self, words: tuple[str, ...]) -> str:
         asked = self._asked

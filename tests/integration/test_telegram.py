@@ -48,6 +48,9 @@ class ToldClock(MachineClock):
     def now_ms(self) -> int:
         return NOW_MS + int(self.passed_s * 1000)
 
+    def wall_ms(self) -> int:
+        return self.now_ms()
+
     def monotonic(self) -> float:
         return self.passed_s
 

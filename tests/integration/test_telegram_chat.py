@@ -181,12 +181,20 @@ class TestWishes:
         assert phone.say("/resume btcusdt") == ""
         assert phone.posted == [("pause", None, "telegram"), ("resume", "BTCUSDT", "telegram")]
 
-    @pytest.mark.parametrize("kind", ["flatten", "halt"])
+    @pytest.mark.parametrize("kind", ["flatten", "halt", "release"])
     def test_what_is_dangerous_needs_a_code(self, kind: str, phone: Phone) -> None:
         asked = phone.say(f"/{kind} BTCUSDT")
         assert phone.posted == []
         assert "was handed over" in phone.say(f"/confirm {phone.code(asked)}")
         assert phone.posted == [(kind, "BTCUSDT", "telegram")]
+
+    def test_what_is_released_is_named(self, phone: Phone) -> None:
+        """A position is handed over, never all of them; messages say `release SYMBOL`, and here it can be typed."""
+        assert "/release SYMBOL" in phone.say("/release")
+        asked = phone.say("/release btcusdt")
+        assert "release of BTCUSDT leaves the position to you" in asked
+        assert "its stop stays" in asked
+        assert phone.posted == []
 
     def test_a_code_holds_once(self, phone: Phone) -> None:
         code = phone.code(phone.say("/flatten"))
