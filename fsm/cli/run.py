@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fsm.bootstrap import Run
     from fsm.config.environment import Environment
     from fsm.core.move import Step
+    from store.views import PositionRow
 
 
 @command()
@@ -116,15 +117,36 @@ def _sum_up(path: Path, ended: bool, options: Options) -> None:
 
     with open_store(path, mode="read") as store:
         trades = queries.trades(store, status="CLOSED", limit=1_000_000)
+        held = queries.positions(store)
     won = sum(1 for trade in trades if (trade.net_pnl or 0) > 0)
     net = float(sum(trade.net_pnl or 0 for trade in trades))
     found: dict[str, Any] = {"database": str(path), "finished": ended, "trades": len(trades), "net_pnl_usdt": net}
+    found["open"] = [
+        {"symbol": row.symbol, "side": row.side, "size": f"{row.size:f}", "stop": _stop(row)} for row in held
+    ]
     if options.json:
         output.document(found)
         return
     output.heading("The recorded candles have ended" if ended else "Stopped")
     output.pairs([("trades", f"{len(trades)} ({won} won)"), ("net PnL", f"{net:+,.2f} USDT")])
+    for row in held:
+        output.line(f"  stays open: {row.symbol} {row.side} {row.size:f}, {_in_words(_stop(row))}")
+    if held:
+        output.line(
+            "  Until the bot runs again only its stop and targets close it: nobody follows the rules meanwhile."
+        )
     print_next_steps(path)
+
+
+def _stop(row: PositionRow) -> str | None:
+    """Where its stop rests, if that was confirmed."""
+    return None if row.protected_ms is None or row.stop_price is None else f"{row.stop_price:f}"
+
+
+def _in_words(stop: str | None) -> str:
+    if stop is None:
+        return "and NO STOP of it is confirmed: look at the exchange, and start the bot again"
+    return f"its stop at {stop} rests at the exchange"
 
 
 def _stay_up() -> None:

@@ -268,3 +268,21 @@ def test_the_right_token_always_passes(tmp_path: Path) -> None:
         await walking.bot.until(lambda: not is_in_trade(walking), "close")
 
     walk(tmp_path, story, config=ONE, hours=AGAIN, options=("--port", "0"), environment={"DASHBOARD_TOKEN": SECRET})
+
+
+# --- what a stop of the bot leaves ------------------------------------------------------------
+def test_a_bot_that_is_stopped_says_what_stays_open_and_with_which_stop(tmp_path: Path) -> None:
+    """Before, the last words were the number of trades, as if nothing was open."""
+
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
+        (row,) = queries.positions(walking.bot.store)
+        await walking.stop()
+        last_words = walking.bot.log.read_text().rpartition("\nStopped\n")[2]
+        stays = f"BTCUSDT {row.side} {row.size:f}, its stop at {row.stop_price:f} rests at the exchange"
+        assert stays in last_words, last_words
+        assert "Until the bot runs again only its stop and targets close it" in " ".join(last_words.split())
+        _, resting = await held(walking)
+        assert resting
+
+    walk(tmp_path, story)
