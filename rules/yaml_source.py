@@ -7,7 +7,10 @@ Everything has a limit, so that a hostile or broken file is answered at once.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,8 +135,7 @@ def read_source(path: str | Path) -> Source:
     """Reads and parses a file. Raises SourceError, also when the file cannot be read."""
     name = str(path)
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(BYTES_MAX + 1)
+        content = contents(Path(path))
     except FileNotFoundError:
         raise SourceError([Problem(name, 1, 1, "there is no such file")]) from None
     except IsADirectoryError:
@@ -151,6 +153,16 @@ def read_source(path: str | Path) -> Source:
         message = f"not UTF-8 (byte 0x{content[error.start]:02x}): save the file as UTF-8"
         raise SourceError([Problem(name, *place, message)]) from None
     return parse_source(text, name)
+
+
+def contents(path: Path) -> bytes:
+    """As much as may count. Whoever reads a pipe or a device may wait for ever, and everything would wait with it: they
+    are refused unread. Raises OSError."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a file")
+        return file.read(BYTES_MAX + 1)
 
 
 def parse_source(text: str, name: str) -> Source:

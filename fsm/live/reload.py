@@ -6,9 +6,6 @@ trades keep the rules that they were opened under.
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +27,7 @@ from fsm.live.entry_blocks import ALL, FILES_UNUSABLE
 from fsm.live.news import new_rules_news, new_settings_news, refused_file_news
 from rules.load import Ruleset, load_rules
 from rules.looseness import Loosening, shown
-from rules.yaml_source import BYTES_MAX, Problem, Source, SourceError, read_source
+from rules.yaml_source import Problem, Source, SourceError, contents, read_source
 from store.batch import Batch
 from store.errors import StoreError
 from store.rows import ConfigVersionRow, RuleVersionRow
@@ -123,7 +120,7 @@ class Reload:
     def _read(self, file: _Watched) -> str | None:
         """The text as bytes stand in it, or None after saying once why there is none."""
         try:
-            text = _contents(file.path).decode("utf-8", "surrogateescape")
+            text = contents(file.path).decode("utf-8", "surrogateescape")
         except OSError as error:
             problem = Problem(str(file.path), 1, 1, f"cannot be read ({error.strerror})")
             if file.told != problem.message:
@@ -309,18 +306,6 @@ class Reload:
             refused_file_news(path.name, told),
             key=f"refused {at_ms} {path.name}",
         )
-
-
-def _contents(path: Path) -> bytes:
-    """As much as may count. Whoever reads a pipe or a device may wait for ever, and everything would wait with it: they
-    are refused unread. Raises OSError."""
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(errno.EINVAL, "it is not a file")
-        return os.read(number, BYTES_MAX + 1)
-    finally:
-        os.close(number)
 
 
 def _listed(parts: Sequence[str]) -> str:
