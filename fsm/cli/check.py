@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ from rules.yaml_source import Problem, read_source
 
 if TYPE_CHECKING:
     from fsm.lab.tried import Trial
+
+
+_PLACED = re.compile(r"(.+?):([0-9]+): (.+)", re.DOTALL)
 
 
 @command()
@@ -32,8 +36,14 @@ def check(data: tuple[Path, ...]) -> None:
     """
     options = current()
     inputs = read_inputs(options, needs_keys=True)
+    _refuse_unusable_database(options.db or inputs.config.environment.database_path)
     trial = _tried(inputs, data)
-    warnings = (*inputs.warnings, *_unknown_symbols(options, inputs), *_never_entered(options, inputs, trial))
+    warnings = (
+        *inputs.warnings,
+        *_unknown_symbols(options, inputs),
+        *map(_unusable, trial.unusable),
+        *_never_entered(options, inputs, trial),
+    )
     if options.json:
         output.document(
             {
@@ -54,6 +64,20 @@ def check(data: tuple[Path, ...]) -> None:
     for warning in warnings:
         click.echo(f"{warning} (a warning)", err=True)
     output.pairs((*_fine(options, inputs), ("candles:", _tried_on(trial))))
+
+
+def _refuse_unusable_database(path: Path) -> None:
+    """As every command would that reads it. Raises StoreError. One that is not there is made by a start."""
+    from store.database import open_store
+
+    if path.exists():
+        open_store(path, mode="read").close()
+
+
+def _unusable(message: str) -> Problem:
+    """A candle file that cannot be used, at its place (CandleFileError)."""
+    placed = _PLACED.fullmatch(message)
+    return Problem(placed[1], int(placed[2]), 1, placed[3]) if placed else Problem("candles", 1, 1, message)
 
 
 def _tried(inputs: Inputs, data: tuple[Path, ...]) -> Trial:
@@ -89,6 +113,8 @@ def _never_entered(options: Options, inputs: Inputs, trial: Trial) -> Iterator[P
 def _tried_on(trial: Trial) -> str:
     if trial.symbols:
         return f"the rules were tried on {trial.span}"
+    if trial.unusable:
+        return "the rules were tried on none: no candle file of your symbols can be used"
     return "the rules were tried on none: --data names a folder with 1h candles of your symbols"
 
 

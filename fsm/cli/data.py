@@ -71,7 +71,7 @@ def _print(reports: list[Findings], faults: list[Fault], counts: dict[str, int])
         rows = [(f"{fault.file}:{fault.line}", fault.kind.value, fault.message) for fault in faults]
         output.table(("file:line", "kind", "what"), rows)
         output.line()
-    looked = f"{len(reports)} files, {sum(found.rows for found in reports):,} rows"
+    looked = f"{output.counted(len(reports), 'file')}, {output.counted(sum(found.rows for found in reports), 'row')}"
     if not faults:
         output.line(f"{looked}: fine")
         return

@@ -70,6 +70,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     click.echo("\n".join(text.rstrip() for text in captured.get().rstrip("\n").split("\n")))
 
 
+def counted(number: int, noun: str) -> str:
+    """1 file, 12 files."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def pairs(rows: Iterable[tuple[str, object]]) -> None:
     """Print names with their values, one a line, the values below one another."""
     listed = [(name, cell_text(value)) for name, value in rows]

@@ -51,7 +51,7 @@ class Teller:
         self._latest_ms = close.at_ms
         idle = Counter(r.reason for r in close.readings.values() if r.outcome not in ("SIGNAL", "IN_TRADE"))
         held = [symbol for symbol, reading in close.readings.items() if reading.outcome == "IN_TRADE"]
-        parts = [f"candles of {len(close.readings)} symbols"]
+        parts = [f"candles of {output.counted(len(close.readings), 'symbol')}"]
         parts += ["no entry: " + ", ".join(f"{reason} {count}" for reason, count in idle.most_common())] if idle else []
         parts += [f"in a trade: {', '.join(held)}"] if held else []
         parts += [f"MISSING: {', '.join(close.missing)}"] if close.missing else []

@@ -52,7 +52,8 @@ def _print(rows: list[TradeRow], total: int) -> None:
     net = sum((row.net_pnl for row in closed if row.net_pnl is not None), Decimal(0))
     won = sum(1 for row in closed if row.net_pnl is not None and row.net_pnl > 0)
     output.line()
-    shown_of = f"{len(rows)} of {total} trades" if len(rows) < total else f"{total} trades"
+    all_of_them = output.counted(total, "trade")
+    shown_of = f"{len(rows)} of {all_of_them}" if len(rows) < total else all_of_them
     output.line(f"{shown_of}; of {len(closed)} closed {won} won; net {net:,.2f} USDT")
 
 

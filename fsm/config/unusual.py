@@ -18,6 +18,17 @@ FALL_R = Decimal("1.8")
 """What a stop that is hit in a fast fall loses, in units of what it was to lose (measured: docs/fill-model.md)."""
 
 LOSS_PCT_USUAL = 20
+SLIPPAGE_PCT_USUAL = Decimal(1)
+FEE_PCT_USUAL = Decimal("0.2")
+"""Twice what Binance takes from whoever has no discount at all; most pay a quarter of it."""
+
+OFFSET_PCT_USUAL = 1
+COMMAND_AGE_MS_USUAL = 86_400_000
+"""Who stopped the bot a day ago has looked at the market since."""
+
+SETTLE_DELAY_MS_USUAL = 500
+"""Candles that are asked for sooner after their close may still be told as they were a moment before it."""
+
 DRAWDOWN_PCT_USUAL = 30
 """A drawdown is counted from the highest equity ever, over months, so it is wider than the limit of any period."""
 
@@ -119,6 +130,37 @@ def _free(settings: Settings) -> Iterator[Finding]:
             yield path, "0: nobody trades for nothing, so results would look better than they can be"
 
 
+def _dear(settings: Settings) -> Iterator[Finding]:
+    """Costs that make every result look worse than it is, and every position smaller than it may be."""
+    costs: dict[Path, tuple[Decimal, Decimal]] = {
+        ("risk", "taker_fee_pct"): (settings.risk.taker_fee_pct, FEE_PCT_USUAL),
+        ("risk", "slippage_pct"): (settings.risk.slippage_pct, SLIPPAGE_PCT_USUAL),
+        ("simulation", "maker_fee_pct"): (settings.simulation.maker_fee_pct, FEE_PCT_USUAL),
+        ("simulation", "taker_fee_pct"): (settings.simulation.taker_fee_pct, FEE_PCT_USUAL),
+        ("simulation", "slippage_pct"): (settings.simulation.slippage_pct, SLIPPAGE_PCT_USUAL),
+    }
+    for path, (cost, most) in costs.items():
+        if cost > most:
+            yield path, f"{cost} % of the price for each order: more than {most} % is unusual"
+
+
+def _late(settings: Settings) -> Iterator[Finding]:
+    """What comes, or is taken, at another time than is usual."""
+    offset, age_ms = settings.orders.limit_offset_pct, settings.loops.command_age_ms_max
+    delay_ms = settings.market_data.settle_delay_ms
+    if offset > OFFSET_PCT_USUAL:
+        yield (
+            ("orders", "limit_offset_pct"),
+            f"an entry that waits {offset} % away from the price is hardly ever filled",
+        )
+    if age_ms > COMMAND_AGE_MS_USUAL:
+        message = f"a flatten, resume or release would be carried out {age_ms // 3_600_000} hours after it was typed"
+        yield ("loops", "command_age_ms_max"), message
+    if delay_ms < SETTLE_DELAY_MS_USUAL:
+        message = f"a candle is read {delay_ms} ms after its close: the exchange may not have finished it"
+        yield ("market_data", "settle_delay_ms"), message
+
+
 _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _leverage,
     _losses,
@@ -126,6 +168,8 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _fast_fall,
     _fractions,
     _free,
+    _dear,
+    _late,
 )
 
 

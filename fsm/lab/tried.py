@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from exchange.candle_files import CandleFileError, CandleFolders
-from fsm.lab.history import SIGNAL, History, build_history, read_market
+from fsm.lab.history import SIGNAL, History, build_history, read_market, step_of
 from indicators.series import SeriesError
 from rules.load import Ruleset
 from rules.regime import Regime
@@ -34,10 +34,10 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Symbols in the order in which they were read. ``unread``: those without candles that can be used."""
+    """Symbols in the order in which they were read. ``unusable``: what is wrong with the candle files of others."""
 
     symbols: tuple[Entered, ...]
-    unread: tuple[str, ...]
+    unusable: tuple[str, ...]
 
     @property
     def span(self) -> str:
@@ -64,30 +64,25 @@ class Trial:
 def try_rules(folders: CandleFolders, symbols: Sequence[str], rules: Ruleset, candles_min: int) -> Trial:
     """Symbols with values of their own, and then as many others as it takes until everything was entered."""
     found: list[Entered] = []
-    unread: list[str] = []
+    unusable: list[str] = []
     for symbol in sorted(symbols, key=lambda symbol: symbol not in rules.definition.symbols):
         trial = Trial(tuple(found), ())
         if found and symbol not in rules.definition.symbols and not (trial.never_entered() or trial.never_signalled()):
             break
-        entered = enter(folders, symbol, rules, candles_min)
-        if entered is None:
-            unread.append(symbol)
-        else:
-            found.append(entered)
-    return Trial(tuple(found), tuple(unread))
+        if symbol not in folders.symbols(step_of(rules.for_symbol(symbol).entry_timeframe)):
+            continue
+        try:
+            found.append(enter(folders, symbol, rules, candles_min))
+        except (CandleFileError, SeriesError) as error:
+            unusable.append(str(error))
+    return Trial(tuple(found), tuple(unusable))
 
 
-def enter(folders: CandleFolders, symbol: str, rules: Ruleset, candles_min: int) -> Entered | None:
-    """What the candles of a symbol enter; None where there are none that its rules could be tried on."""
+def enter(folders: CandleFolders, symbol: str, rules: Ruleset, candles_min: int) -> Entered:
+    """What the candles of a symbol enter. Raises CandleFileError or SeriesError."""
     own = rules.for_symbol(symbol)
-    try:
-        history = build_history(
-            read_market(folders, symbol, own.timeframes, entry=own.entry_timeframe, candles_only=True),
-            rules,
-            candles_min,
-        )
-    except (CandleFileError, SeriesError):
-        return None
+    market = read_market(folders, symbol, own.timeframes, entry=own.entry_timeframe, candles_only=True)
+    history = build_history(market, rules, candles_min)
     opens_ms = history.market.opens_ms
     return Entered(
         symbol=symbol,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -237,3 +238,32 @@ def test_secrets_are_never_repeated_in_a_problem(fsm, project) -> None:
     assert ended.code == 2
     assert "abc" not in ended.stderr
     assert "klmnop" not in ended.stderr
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def emptied(path: Path) -> None:
+    path.touch()
+
+
+def notes(path: Path) -> None:
+    path.write_text("these are notes of somebody else, not a database\n" * 100)
+
+
+@pytest.mark.parametrize("make", [folder, emptied, notes])
+def test_a_database_that_no_command_would_take_is_refused_as_the_others_refuse_it(fsm, project, make) -> None:
+    make(project / "bot.sqlite")
+    checked, asked = fsm("check", "--db", "bot.sqlite"), fsm("status", "--db", "bot.sqlite")
+    assert checked.code == asked.code != 0
+    assert (checked.stdout, checked.stderr) == ("", asked.stderr)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "rules.yaml"])
+def test_a_pipe_in_place_of_a_file_is_refused_unread(fsm_process, project, name) -> None:
+    """Before, whoever started the bot waited for ever for somebody to write into it."""
+    (project / name).unlink()
+    os.mkfifo(project / name)
+    ended = fsm_process("check")
+    assert (ended.code, ended.stderr) == (2, f"{name}:1:1: cannot be read: it is not a file\n")

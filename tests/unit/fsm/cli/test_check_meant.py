@@ -53,6 +53,20 @@ UNUSUAL: dict[str, tuple[str, str, str]] = {
     "slippage of 0": ("  slippage_pct: 0.05 ", "  slippage_pct: «0 ", "for nothing"),
     "a simulated fee of 0": ("  maker_fee_pct: 0.02", "  maker_fee_pct: «0", "for nothing"),
     "simulated slippage of 0": ("  slippage_pct: 0.02 ", "  slippage_pct: «0 ", "for nothing"),
+    "slippage that no liquid market has": ("  slippage_pct: 0.05 ", "  slippage_pct: «2 ", "2 % of the price"),
+    "simulated slippage that no liquid market has": (
+        "  slippage_pct: 0.02 ",
+        "  slippage_pct: «5 ",
+        "5 % of the price",
+    ),
+    "fees that nobody pays": (
+        "  taker_fee_pct: 0.05            # assumed",
+        "  taker_fee_pct: «0.9            # assumed",
+        "0.9 % of the price",
+    ),
+    "a limit order far away": ("  limit_offset_pct: 0.05 ", "  limit_offset_pct: «5 ", "waits 5 % away"),
+    "a command that is a week old": ("  command_age_ms_max: 600000 ", "  command_age_ms_max: «604800000 ", "168 hours"),
+    "candles that are read at once": ("  settle_delay_ms: 2000 ", "  settle_delay_ms: «0 ", "0 ms after its close"),
     "a symbol that no list knows": (
         "  XRPUSDT: {enabled: true}",
         "  XRPUSDT: {enabled: true}\n  «XRPUSDC: {enabled: true}",
@@ -160,6 +174,24 @@ def test_candles_of_your_own_are_tried_and_where_there_are_none_nothing_is_said(
     assert (ended.code, ended.stderr) == (0, "")
     assert "the rules were tried on none: --data names a folder" in ended.stdout
     assert fsm("check", "--data", days / "nowhere").code == 2
+
+
+def test_candle_files_that_cannot_be_used_are_named(fsm, project) -> None:
+    """Before, it said that the rules were tried on none, as where there is no file at all."""
+    days = project / "candles"
+    days.mkdir()
+    header = "open_time_ms,open,high,low,close,volume\n"
+    rows = "1704067200000,100,101,99,100,1\n1704070800000,100,ninety,99,100,1\n"
+    broken, cut = days / "BTCUSDT-1h.csv.gz", days / "ETHUSDT-1h.csv.gz"
+    broken.write_bytes(gzip.compress((header + rows).encode()))
+    cut.write_bytes(gzip.compress((header + rows).encode())[:-12])
+    ended = fsm("check", "--data", days)
+    assert ended.code == 0
+    told = [line for line in ended.stderr.splitlines() if line.endswith("(a warning)")]
+    assert [line.partition(": ")[0] for line in told] == [f"{broken}:3:1", f"{cut}:1:1"], ended.stderr
+    assert "the rules were tried on none: no candle file of your symbols can be used" in ended.stdout
+    found = fsm("check", "--data", days, "--json").document["warnings"]
+    assert [(each["file"], each["line"]) for each in found] == [(str(broken), 3), (str(cut), 1)]
 
 
 def test_exposure_may_exceed_100_percent(fsm, project) -> None:

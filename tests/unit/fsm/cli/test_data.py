@@ -60,3 +60,8 @@ def test_a_symbol_without_a_file_and_a_folder_that_is_none_are_wrong_usage(fsm, 
     ended = fsm("data", "check", "--data", folder, "--symbols", "BTCUSDT,XRPUSDT")
     assert (ended.code, "XRPUSDT-1h.csv.gz: not found in" in ended.stderr) == (2, True)
     assert fsm("data", "check", "--data", folder / "nowhere").code == 2
+
+
+def test_one_file_is_one_file(fsm, folder: Path) -> None:
+    ended = fsm("data", "check", "--data", folder, "--symbols", "ETHUSDT")
+    assert ended.stdout.splitlines()[-1] == "1 file, 11 rows: fine"
