@@ -18,7 +18,7 @@ Make = Callable[..., Rehearsal]
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "config.yaml").read_text("utf-8")
 STRICT = SHIPPED.replace("max_open_positions: 3 ", "max_open_positions: 1 ").replace(
-    "daily_loss_pct: 2.0 ", "daily_loss_pct: 1.0 "
+    "daily_loss_pct: 3.0 ", "daily_loss_pct: 1.0 "
 )
 MARKET = [jump(60_000.0), *quiet(60_600.0, 6)]
 Deed = Callable[[Path], None]
