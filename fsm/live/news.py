@@ -91,9 +91,8 @@ def unreadable_news(symbol: str, what: str) -> str:
 
 def hole_news(symbol: str, hole: Hole, until_ms: int | None) -> str:
     """``until_ms`` is until when nothing is entered because of it."""
-    what = (
-        f"{symbol}: {hole.count} candles of {hole.timeframe} are missing at the exchange, {moment(hole.first_ms)} to "
-    )
+    missing = f"1 candle of {hole.timeframe} is" if hole.count == 1 else f"{hole.count} candles of {hole.timeframe} are"
+    what = f"{symbol}: {missing} missing at the exchange, {moment(hole.first_ms)} to "
     what += f"{moment(hole.end_ms)} UTC. "
     anew = f"The {hole.timeframe} indicators begin anew behind them."
     then = anew if hole.restarts else "The last close stands for them."

@@ -69,7 +69,7 @@ def test_a_candle_that_contradicts_itself_while_the_bot_was_stopped(tmp_path: Pa
         await walking.type("resume", SYMBOL)
         await bot.simulation.advance(HOUR_MS)
         await bot.until(lambda: decided(walking, SYMBOL, FIRST_MS + 3 * HOUR_MS), "decide")
-        await walking.hears(SYMBOL, "1 candles of 1h", "No entries there before")
+        await walking.hears(SYMBOL, "1 candle of 1h is missing", "No entries there before")
         code, text = await walking.type("why", SYMBOL)
         assert (code, "CANDLE_HOLE until" in text) == (0, True), text
         await walking.stop()
