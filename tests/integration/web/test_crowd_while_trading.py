@@ -30,9 +30,9 @@ SPEED = 720
 SAMPLES, ROUNDS = 3, 3
 ANSWER_S_MAX = 1.0
 LAG_MORE_MS_MAX = 30.0
-"""What the trading loop may be later by, in the median of the longest of a hundred lags: on a machine that others use such
-a median moves by 15 ms by itself. While the window was part of the bot's process it was 35 to 110 ms later than beside a crowd
-elsewhere."""
+"""What the trading loop may be later by, in the median of the longest of a hundred lags. On a machine that others use
+such a median moves by 15 ms by itself. While the window was part of the bot's process it was 35 to 110 ms later than
+beside a crowd elsewhere."""
 
 LIMITS = "limits: {daily_loss_pct: 99, weekly_loss_pct: 99, monthly_loss_pct: 99, drawdown_pct: 99}\n"
 
