@@ -106,6 +106,8 @@ class Stream:
             began = self._clock.monotonic()
             reason, next_address = await self._session()
             self.is_open = False
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # it failed while it was being closed
             self._turn += 1 if next_address else 0
             log.warning("%s stream ended: %s", self._channel.name, reason)
             self._sink(Resync(stream=self._channel.name, reason=reason))

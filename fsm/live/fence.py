@@ -78,6 +78,9 @@ class Fence:
             except Exception as error:
                 if isinstance(error, fatal):
                     raise
+                if _is_ending():
+                    self.caught(name, error)
+                    return
                 in_row = 0 if self._clock.monotonic() - began_s >= WELL_S else in_row
                 pause_s = AGAIN_S[min(in_row, len(AGAIN_S) - 1)]
                 tended.failures += 1
@@ -109,6 +112,12 @@ class Fence:
         except Exception as second:
             self._told_s[key] = now_s
             log.error("alert_failed", reason=type(second).__name__, exc_info=second)
+
+
+def _is_ending() -> bool:
+    """The task was cancelled, and failed on its way out: nothing begins again."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _described(error: Exception) -> str:

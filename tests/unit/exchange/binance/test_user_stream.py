@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +240,33 @@ async def test_a_key_can_be_given_back(exchange: Any, keys: ListenKeys) -> None:
     exchange.on("DELETE /fapi/v1/listenKey", {})
     await keys.close()
     assert len(exchange.calls("DELETE /fapi/v1/listenKey")) == 1
+
+
+async def test_a_connection_that_fails_while_it_is_being_closed_does_not_begin_again(
+    keys: ListenKeys, clock: Any, queue: EventQueue
+) -> None:
+    opened = []
+
+    @asynccontextmanager
+    async def connect(url: str) -> AsyncIterator[AsyncIterator[str]]:
+        opened.append(url)
+        try:
+            yield forever()
+        finally:
+            if len(opened) == 1:
+                raise OSError("reset by peer")
+
+    async def forever() -> AsyncIterator[str]:
+        await asyncio.Event().wait()
+        yield ""
+
+    user = UserStream(keys=keys, base_urls=("ws://127.0.0.1:1",), clock=clock, sink=queue.put, connect_to=connect)
+    listening = asyncio.create_task(user.run())
+    while not user.is_open:
+        await asyncio.sleep(0)
+    listening.cancel()
+    done, _ = await asyncio.wait({listening}, timeout=2.0)
+    listening.cancel()
+    assert done
+    assert listening.cancelled()
+    assert len(opened) == 1

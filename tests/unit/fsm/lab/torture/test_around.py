@@ -206,6 +206,32 @@ def test_a_task_that_is_struck_raises_where_it_waits_and_is_at_work_again() -> N
     assert len(turns) >= 4
 
 
+def test_r72_a_task_that_fails_while_it_is_ended_is_not_begun_again() -> None:
+    """Found by torture: the bot was told to end, its private stream failed on the way out, began again and never ended."""
+    ledger, began = Ledger(), []
+    fence = Fence(ledger, ledger, ledger)  # type: ignore[arg-type]
+
+    async def work() -> None:
+        began.append(ledger.monotonic())
+        try:
+            await asyncio.sleep(1_000.0)
+        finally:
+            if len(began) == 1:
+                raise OSError("the connection broke off as it was closed")
+
+    async def script() -> None:
+        fence.open(asyncio.get_running_loop())  # type: ignore[arg-type]
+        task = fence.begin(work, "work")
+        await asyncio.sleep(1.0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=60.0)
+        assert task.done()
+
+    virtually(script())
+    assert len(began) == 1
+    assert ledger.errors == ["work: OSError: the connection broke off as it was closed"]
+
+
 def test_a_rule_that_was_told_is_known_and_the_one_before_for_a_moment() -> None:
     from exchange.sim.venue import Venue
     from fsm.lab.torture.known_rules import KnownRules
