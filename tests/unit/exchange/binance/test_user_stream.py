@@ -245,7 +245,7 @@ async def test_a_key_can_be_given_back(exchange: Any, keys: ListenKeys) -> None:
 async def test_a_connection_that_fails_while_it_is_being_closed_does_not_begin_again(
     keys: ListenKeys, clock: Any, queue: EventQueue
 ) -> None:
-    opened = []
+    opened, listens = [], asyncio.Event()
 
     @asynccontextmanager
     async def connect(url: str) -> AsyncIterator[AsyncIterator[str]]:
@@ -257,13 +257,13 @@ async def test_a_connection_that_fails_while_it_is_being_closed_does_not_begin_a
                 raise OSError("reset by peer")
 
     async def forever() -> AsyncIterator[str]:
+        listens.set()
         await asyncio.Event().wait()
         yield ""
 
     user = UserStream(keys=keys, base_urls=("ws://127.0.0.1:1",), clock=clock, sink=queue.put, connect_to=connect)
     listening = asyncio.create_task(user.run())
-    while not user.is_open:
-        await asyncio.sleep(0)
+    await listens.wait()
     listening.cancel()
     done, _ = await asyncio.wait({listening}, timeout=2.0)
     listening.cancel()

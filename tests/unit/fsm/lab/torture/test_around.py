@@ -207,7 +207,7 @@ def test_a_task_that_is_struck_raises_where_it_waits_and_is_at_work_again() -> N
 
 
 def test_r72_a_task_that_fails_while_it_is_ended_is_not_begun_again() -> None:
-    """Found by torture: the bot was told to end, its private stream failed on the way out, began again and never ended."""
+    """Found by torture: the private stream of a bot that was to end failed on its way out, and began again."""
     ledger, began = Ledger(), []
     fence = Fence(ledger, ledger, ledger)  # type: ignore[arg-type]
 
