@@ -38,6 +38,7 @@ class Editor:
         self._check = check
         self._later: list[tuple[int, Path, str]] = []
         self._most: tuple[Decimal, ...] | None = None
+        self._left_of_config = b""
 
     def edit(self, what: Disturbance, now_ms: int, shared: Shared | None) -> None:
         whole_ms = now_ms + int(what.seconds * 1000)
@@ -56,13 +57,21 @@ class Editor:
 
     def _cut(self, path: Path, text: str, amount: float, whole_ms: int) -> None:
         data = text.encode()
-        path.write_bytes(data[: int(amount * len(data))])
+        left = data[: int(amount * len(data))]
+        path.write_bytes(left)
+        if path == self._config:
+            self._left_of_config = left
         self._later.append((whole_ms, path, text))
 
     def passed(self, now_ms: int, shared: Shared | None) -> None:
-        """Save what is due, and see that nothing in force is looser than it was, or than the whole file says."""
+        """Save what is due, and see that nothing in force is looser than it was, or than the whole file says.
+
+        Where another hand has saved a whole file meanwhile, that one counts, and nothing is watched any more.
+        """
         if not self._later:
             return
+        if self._most is not None and self._config.read_bytes() != self._left_of_config:
+            self._most = None
         if self._most is not None and shared is not None:
             found = watched(shared.in_force.settings.plain())
             names = [".".join(name) for name in WATCHED]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,6 +96,14 @@ class TestRules:
         assert found.market_quantity_min >= found.market_step_size or what.startswith("tick")
 
 
+def in_force(risk_pct: str) -> Any:
+    """As much of what a daemon shares as the editor looks at."""
+    plain = Settings(version=1, symbols={}).plain()
+    plain["risk"]["risk_per_trade_pct"] = risk_pct
+    settings = SimpleNamespace(plain=lambda: plain)
+    return SimpleNamespace(in_force=SimpleNamespace(settings=settings, accepted=SimpleNamespace(settings=settings)))
+
+
 class TestFiles:
     BASE = Settings(version=1, symbols={}).plain()
     PLAN = plan_of(1, (SYMBOL, "ETHUSDT"), 0, 400 * DAY_MS, 10)
@@ -131,6 +140,20 @@ class TestFiles:
         assert enabled() == ("ETHUSDT",)
         editor.passed(60_000, None)
         assert enabled() == (SYMBOL, "ETHUSDT")
+
+    @pytest.mark.parametrize(("saved", "looser"), [(False, ["NEVER_LOOSER"]), (True, [])])
+    def test_what_a_cut_file_allows_is_not_what_a_whole_one_allows_that_was_saved_meanwhile(
+        self, tmp_path: Path, saved: bool, looser: list[str]
+    ) -> None:
+        found: list[str] = []
+        editor, strict = self.editor(tmp_path, found), in_force("0.2")
+        cut = Disturbance(number=1, at_ms=0, kind="edit", what="cut-config", count=8, amount=0.9, seconds=3_600.0)
+        editor.edit(cut, 0, strict)
+        editor.passed(1_000, strict)
+        if saved:
+            (tmp_path / "config.yaml").write_text("whole", encoding="utf-8")
+        editor.passed(2_000, in_force("0.9"))
+        assert found == looser
 
     def test_most_beginnings_of_the_blocks_can_be_read(self) -> None:
         text = in_blocks({**self.BASE, "symbols": {SYMBOL: {"enabled": True}}})
