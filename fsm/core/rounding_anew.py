@@ -1,4 +1,4 @@
-"""The exchange changed the symbol's tick: what is placed again is rounded anew, also where it was refused for that."""
+"""The exchange changed a tick or lot: what is placed again is rounded anew, also where it was refused for that."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ def on_known_tick(price: Decimal, side: TradeSide, setting: Setting) -> Decimal:
     if setting.edition < 2 or not filters.tick_size or (price - filters.price_min) % filters.tick_size == 0:
         return price
     return filters.round_price(price, Rounding.DOWN if side is TradeSide.LONG else Rounding.UP)
+
+
+def on_known_lot(quantity: Decimal | None, setting: Setting) -> Decimal | None:
+    """The quantity of a market order in the lots known now; less than one lot stays as it is. None is all of it."""
+    if setting.edition < 2 or quantity is None:
+        return quantity
+    return setting.filters.floor_quantity(quantity, market=True) or quantity
 
 
 def rounded_anew(price: Decimal, side: TradeSide, setting: Setting) -> Decimal | None:

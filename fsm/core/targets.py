@@ -13,7 +13,7 @@ from fsm.core.legs import leg_id, place_target
 from fsm.core.move import Move, move
 from fsm.core.records import SymbolRecord, TargetLeg, Trade
 from fsm.core.refusals import ALREADY_THERE, TEMPORARY, WOULD_TRIGGER, refused_for_good
-from fsm.core.rounding_anew import OFF_TICK, on_known_tick, rounded_anew
+from fsm.core.rounding_anew import OFF_TICK, on_known_lot, on_known_tick, rounded_anew
 from fsm.core.scene import Setting
 from fsm.core.sight import Sight
 from fsm.core.states import Trigger
@@ -23,11 +23,12 @@ TARGET_SENT_MAX = 3
 
 
 def next_target(target: TargetLeg, trade: Trade, setting: Setting) -> TargetLeg:
-    """The same target under a new id, on the tick known now: the one before has definitely ended."""
+    """The same target under a new id, on the tick and in the lots known now: the one before has definitely ended."""
     attempt = target.attempt + 1
     cid = leg_id(setting, trade.symbol, trade.number, Leg.TARGET, target.index, attempt)
     price = on_known_tick(target.trigger_price, trade.side, setting)
-    return replace(target, client_id=cid, attempt=attempt, trigger_price=price)
+    lots = on_known_lot(target.quantity, setting)
+    return replace(target, client_id=cid, attempt=attempt, trigger_price=price, quantity=lots)
 
 
 def target_ended(record: SymbolRecord, event: IntentEnded, intent: PlaceTarget, setting: Setting) -> Move | None:
@@ -49,9 +50,8 @@ def target_ended(record: SymbolRecord, event: IntentEnded, intent: PlaceTarget, 
         return None
     again = next_target(target, trade, setting)
     if setting.edition >= 2 and outcome.code in OFF_TICK and again.trigger_price == target.trigger_price:
-        price = rounded_anew(
-            target.trigger_price, trade.side, setting
-        )  # the tick has changed, and we do not know to what
+        # The tick has changed, and we do not know to what.
+        price = rounded_anew(target.trigger_price, trade.side, setting)
         again = again if price is None else replace(again, trigger_price=price)
     return _send_again(record, trade, (again,), f"TARGET_REFUSED {outcome.code}", setting)
 
@@ -66,8 +66,9 @@ def mend_targets(record: SymbolRecord, event: SymbolObserved, sight: Sight, sett
         if target.done or target.sent >= TARGET_SENT_MAX:
             continue
         if algo is None and event.persisted:
-            on_tick = on_known_tick(target.trigger_price, trade.side, setting) == target.trigger_price
-            again.append(target if on_tick else next_target(target, trade, setting))
+            anew = next_target(target, trade, setting)
+            fits = (anew.trigger_price, anew.quantity) == (target.trigger_price, target.quantity)
+            again.append(target if fits else anew)
         elif algo is not None and _ended_in_vain(algo, persisted=event.persisted):
             again.append(next_target(target, trade, setting))
     return _send_again(record, trade, tuple(again), "TARGET_MISSING", setting) if again else None

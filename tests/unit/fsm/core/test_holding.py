@@ -305,6 +305,20 @@ class TestTargets:
         sent = [intent.request for intent in stage.sent if isinstance(intent, PlaceTarget)][-1]
         assert (sent.trigger_price, sent.client_id) == (Decimal(61_500), LAST_TARGET[:-1] + "2")
 
+    def test_one_that_is_placed_again_is_in_the_lots_that_are_known_by_now(self) -> None:
+        """R65: found by torture; nothing of it is lost, as the last target closes what is left."""
+        stage = held()
+        first = stage.trade.targets[0]
+        lot = Decimal("0.02")
+        assert first.quantity is not None
+        assert first.quantity % lot != 0
+        stage.setting = setting_with(filters=replace(FILTERS, step_size=lot, market_step_size=lot))
+        stage.view = without(FIRST_TARGET)
+        stage.wait(5_000).look()
+        stage.wait(5_000).look(persisted=True)
+        sent = [intent.request for intent in stage.sent if isinstance(intent, PlaceTarget)][-1]
+        assert (sent.quantity, sent.client_id) == (first.quantity // lot * lot, FIRST_TARGET[:-1] + "2")
+
     def test_one_that_is_refused_for_its_tick_goes_out_on_a_coarser_one(self) -> None:
         """R65: the tick has changed, and nobody has told us to what."""
         stage = Stage().price("60037")
