@@ -140,9 +140,10 @@ def read_source(path: str | Path) -> Source:
         raise SourceError([Problem(name, 1, 1, "there is no such file")]) from None
     except IsADirectoryError:
         raise SourceError([Problem(name, 1, 1, "this is a directory; name a file")]) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SourceError([Problem(name, 1, 1, f"cannot be read: {reason}")]) from None
+    except ValueError:
+        raise SourceError([Problem(name, 1, 1, "cannot be read: its name holds a null character")]) from None
+    except OSError as error:
+        raise SourceError([Problem(name, 1, 1, f"cannot be read: {error.strerror or error}")]) from None
     if len(content) > BYTES_MAX:
         raise SourceError([_too_large(name)])
     try:
@@ -158,11 +159,17 @@ def read_source(path: str | Path) -> Source:
 def contents(path: Path) -> bytes:
     """As much as may count. Whoever reads a pipe or a device may wait for ever, and everything would wait with it: they
     are refused unread. Raises OSError."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(opened).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "it is a directory")
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is not a file")
-        return file.read(BYTES_MAX + 1)
+        with open(opened, "rb", closefd=False) as file:
+            return file.read(BYTES_MAX + 1)
+    finally:
+        os.close(opened)
 
 
 def parse_source(text: str, name: str) -> Source:

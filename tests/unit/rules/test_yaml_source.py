@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.yaml_source import BYTES_MAX, Problem, Source, SourceError, parse_source, read_source
+from rules.yaml_source import BYTES_MAX, Problem, Source, SourceError, contents, parse_source, read_source
 
 ROOT = Path(__file__).parents[3]
 
@@ -138,11 +139,19 @@ class TestLimitsAndFiles:
             (tmp_path / "none.yaml", "1:1: there is no such file"),
             (tmp_path, "1:1: this is a directory; name a file"),
             (empty, "2:1: the file is empty"),
-            (tmp_path / "none.yaml" / "\0", "1:1: cannot be read: embedded null byte"),
+            (tmp_path / "none.yaml" / "\0", "1:1: cannot be read: its name holds a null character"),
         ]:
             with pytest.raises(SourceError) as caught:
                 read_source(path)
             assert str(caught.value) == f"{path}:{told}"
+
+    def test_what_is_refused_unread_is_closed_again(self, tmp_path: Path) -> None:
+        """A running bot looks every second; a folder in place of its file must not use up what it may open."""
+        before = len(os.listdir("/dev/fd"))
+        for _ in range(20):
+            with pytest.raises(IsADirectoryError):
+                contents(tmp_path)
+        assert len(os.listdir("/dev/fd")) == before
 
     def test_bytes_that_are_not_utf_8_are_placed(self, tmp_path: Path) -> None:
         path = tmp_path / "latin.yaml"
