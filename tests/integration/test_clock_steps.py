@@ -24,7 +24,10 @@ ROOT = Path(__file__).parents[2]
 LAUNCHER = Path(__file__).with_name("faked_clock.py")
 PATIENCE_S = 120.0
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
-CONFIG = "version: 1\nsymbols: {BTCUSDT: {}}\nloops: {equity_interval_ms: 1000}\nmarket_data: {history_candles: 400}\n"
+CONFIG = (
+    "version: 1\nsymbols: {BTCUSDT: {}}\nlimits: {daily_loss_pct: 2.0}\nloops: {equity_interval_ms: 1000}\n"
+    "market_data: {history_candles: 400}\n"
+)
 Found = TypeVar("Found")
 
 

@@ -24,7 +24,7 @@ Make = Callable[..., Rehearsal]
 BTC = 60_000.0
 TOP = BTC * 1.01
 OPEN = [jump(BTC), *quiet(TOP, 20)]
-FLATTEN: dict[str, Any] = {"action": LimitAction.FLATTEN}
+FLATTEN: dict[str, Any] = {"action": LimitAction.FLATTEN, "daily_loss_pct": Decimal(2)}
 DAY_MS = 86_400_000
 DELAYS_MS = [0, 1, 4_000, 15_000, 60_000]
 
