@@ -35,6 +35,8 @@ from store.rows import ConfigVersionRow, RuleVersionRow
 log = structlog.get_logger("fsm.reload")
 
 POLL_S = 2.0
+LOOKS_TO_JUDGE = 2
+"""A file is judged once it was the same at so many looks."""
 PROBLEMS_TOLD = 5
 CHANGES_TOLD = 12
 CONFIG, RULES = "config", "rules"
@@ -189,13 +191,23 @@ class Reload:
 
     async def decide(self, verb: str, digests: Sequence[str]) -> str:
         """The operator's word on the edits of these digests. Raises Rejected when one does not wait any more."""
-        waiting = {each.waiting.digest: name for name, each in self._watched.items() if each.waiting is not None}
+        waiting = self._waiting_by_digest()
+        for _ in range(
+            LOOKS_TO_JUDGE
+        ):  # just after a start nothing has been judged yet; the digest says what was meant
+            if all(digest in waiting for digest in digests):
+                break
+            await self.look()
+            waiting = self._waiting_by_digest()
         gone = [digest for digest in digests if digest not in waiting]
         if gone or not digests:
             raise Rejected("NOTHING_WAITS", f"no edit {', '.join(gone)} waits: the file was changed again, or taken")
         told = [await self._decided(verb, waiting[digest]) for digest in digests]
         self._leave_document()
         return "; ".join(told)
+
+    def _waiting_by_digest(self) -> dict[str, str]:
+        return {each.waiting.digest: name for name, each in self._watched.items() if each.waiting is not None}
 
     async def _decided(self, verb: str, name: str) -> str:
         file = self._watched[name]
