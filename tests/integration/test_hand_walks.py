@@ -200,8 +200,13 @@ def test_r69_what_somebody_can_mend_drops_no_alert_and_failures_are_counted(tmp_
             assert "messages wait: BadRequest: Not enough rights" in status
             (row,) = [row for row in queries.alerts(bot.store) if row.text.startswith("BTCUSDT: LONG")]
             assert row.sent_ms is None, "it waits"
-            rows = queries.errors(bot.store, limit=100)
-            assert any(row.component == "telegram" and "rights" in row.error for row in rows)
+            await bot.until(
+                lambda: any(
+                    row.component == "telegram" and "rights" in row.error
+                    for row in queries.errors(bot.store, limit=100)
+                ),
+                "write down that Telegram refused",
+            )
             assert counted(walking) >= 2, "one row for calls that fail alike, with their count"
             async with web(walking) as client:
                 metrics = (await client.get("/metrics")).text

@@ -88,9 +88,10 @@ def test_the_window_comes_back_when_killed_and_goes_when_the_bot_is_killed(tmp_p
                 (before,) = windows_of(bot.pid)
                 bot.kill()
                 bot.spawn()
+                await bot.until(lambda: len(windows_of(bot.pid)) == 1, "start a window after a kill -9")
+                await bot.until(lambda: not is_there(before), "be rid of the window of the bot that was killed")
                 await bot.until(lambda: status(port) == 200, "serve its dashboard after a kill -9")
                 (last,) = windows_of(bot.pid)
-                assert not is_there(before)
                 bot.send(signal.SIGTERM)
                 assert bot.ended(30) == 0
                 assert not is_there(last)
