@@ -175,7 +175,8 @@ def test_a_trade_is_covered_and_ends_whatever_becomes_of_those_who_watch_it(
                 assert bot.exposure.late == 0
                 assert bot.exposure.longest_s < DEADLINE_S
                 rows = bot.store.connection.execute("SELECT trigger, reason FROM transitions ORDER BY id")
-                made = [f"{trigger} {reason}" for trigger, reason in rows]
+                # A sign of life that the bot leaves at the exchange may be met by a look, and is swept then.
+                made = [f"{trigger} {reason}" for trigger, reason in rows if reason != "STRAY_ORDERS"]
                 assert made[: len(LIFE)] == LIFE
             finally:
                 await bot.close()
