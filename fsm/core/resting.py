@@ -63,16 +63,16 @@ def _sweep(record: SymbolRecord, client_ids: tuple[str, ...]) -> Move | None:
 
 
 def _position_found(record: SymbolRecord, event: SymbolObserved, position: Position, setting: Setting) -> Move | None:
-    """Ours if an order of a trade that is not booked explains it. Otherwise only entries of ours are cancelled beside
-    it: a stop may be what protects it."""
+    """Ours if an order of a trade that is not booked explains it. Otherwise only what protects nobody is cancelled
+    beside it: a stop may be what protects it."""
     side = TradeSide.LONG if position.quantity > 0 else TradeSide.SHORT
     evidence = _Evidence(record, event.snapshot, side, setting)
     if evidence.number is not None:
         return _adopt(record, event, position, evidence, setting)
     own = own_open_orders(event.snapshot, setting.database_id)
-    entries = tuple(cid for cid in own if (parts := parse(cid)) is not None and parts.leg is Leg.ENTRY)
-    if entries or (own and cancels_stop(record)):
-        return _sweep(record, own if cancels_stop(record) else entries)
+    unwanted = own if cancels_stop(record) else _no_protection(own, event, setting)
+    if unwanted:
+        return _sweep(record, unwanted)
     if not event.persisted:
         return None
     if setting.edition < HANDS_EDITION:
@@ -82,6 +82,13 @@ def _position_found(record: SymbolRecord, event: SymbolObserved, position: Posit
         return None
     reason = "FOREIGN_POSITION" if record.foreign is None else "FOREIGN_CHANGED"
     return move(Trigger.QUARANTINE, reason, record.beside(position.quantity, position.mark_price, event.at_ms))
+
+
+def _no_protection(own: tuple[str, ...], event: SymbolObserved, setting: Setting) -> tuple[str, ...]:
+    """What protects nobody: entries, and a probe that is still there, which would close a little of it one day."""
+    probes = event.persisted and setting.edition >= HANDS_EDITION
+    legs = (Leg.ENTRY, Leg.PROBE) if probes else (Leg.ENTRY,)
+    return tuple(cid for cid in own if (parts := parse(cid)) is not None and parts.leg in legs)
 
 
 class _Evidence:

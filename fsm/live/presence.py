@@ -120,10 +120,11 @@ class Presence:
             await exchange.cancel_algo(symbol, mark)
 
     def _symbol(self) -> tuple[str, Side] | None:
-        """A flat one, or one whose position such a stop would reduce."""
+        """A flat one, or one of whose trade such a stop would close a little: never beside what is not ours."""
         engine, filters = self._shared.engine, self._shared.in_force.filters
-        usable = {name: engine.record(name).trade for name, found in filters.items() if found.tradable}
-        flat = next((name for name, trade in usable.items() if trade is None), None)
+        records = [engine.record(name) for name, found in filters.items() if found.tradable]
+        ours = [record for record in records if record.foreign is None and record.released is None]
+        flat = next((record.symbol for record in ours if record.trade is None), None)
         if flat is not None:
             return flat, Side.SELL
-        return next(((name, trade.side.exit_side) for name, trade in usable.items() if trade is not None), None)
+        return next(((record.symbol, record.trade.side.exit_side) for record in ours if record.trade is not None), None)

@@ -1,0 +1,105 @@
+"""Marks by which bots on copies of one database know each other: deaths beside them, and positions of others (R23)."""
+
+from __future__ import annotations
+
+from exchange.client_ids import Leg, parse
+from exchange.sim.port import Call, Fault, Lost
+from exchange.types import Side
+from fsm.core.records import State
+from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.replay import replay
+from fsm.lab.small_market import quiet
+from fsm.live.presence import Presence
+from store.verify import verify
+from tests.integration.scenarios.acting import BTC, CALM, ETH, Make, by_hand, no_fault, record, to_trade
+
+
+def presence(r: Rehearsal) -> Presence:
+    return Presence(r.running.shared, r.running.reconciler, r.running.say, run_id="a run")
+
+
+def resting(r: Rehearsal, symbol: str = "BTCUSDT") -> list[str]:
+    found = [(algo.client_id, parse(algo.client_id)) for algo in r.venue.state.algos.open(symbol)]
+    return [name for name, parts in found if parts is not None and parts.leg is Leg.PROBE]
+
+
+def cancels_are_lost(call: Call) -> Fault | None:
+    return Fault(lost=Lost.REQUEST) if call.method == "cancel_algo" else None
+
+
+async def left_behind(r: Rehearsal) -> None:
+    """A process died after its mark had come to rest and before it was cancelled."""
+    r.faults = cancels_are_lost
+    await presence(r)._place_mark()
+    assert len(resting(r)) == 1
+    await r.kill()
+    r.faults = no_fault
+
+
+def proved(r: Rehearsal) -> None:
+    assert verify(r.db).fine
+    assert replay(r.db).differences == ()
+
+
+def test_one_that_a_death_left_behind_is_swept_by_the_next_start(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await left_behind(r)
+        await r.start()
+        await r.seconds(30)
+        assert resting(r) == []
+
+    r.run(script)
+    proved(r)
+
+
+def test_one_that_a_death_left_behind_in_a_trade_is_swept_and_the_stop_stays(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: Rehearsal) -> None:
+        await to_trade(r)
+        await left_behind(r)
+        await r.start()
+        await r.seconds(30)
+        assert resting(r) == []
+        assert record(r).state is State.PROTECTED
+        assert r.times.late == 0
+
+    r.run(script)
+    proved(r)
+
+
+def test_one_that_was_left_behind_does_not_stay_beside_a_position_of_another_hand(rehearse: Make) -> None:
+    """It would close a little of it, should the market fall that far."""
+    r = rehearse(BTCUSDT=quiet(BTC, 6))
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        await left_behind(r)
+        by_hand(r, Side.BUY, r.venue.state.filters["BTCUSDT"].market_quantity_min * 10)
+        await r.start()
+        await r.seconds(60)
+        assert resting(r) == []
+        (position,) = r.venue.positions()
+        assert position.quantity == r.venue.state.filters["BTCUSDT"].market_quantity_min * 10
+
+    r.run(script)
+    proved(r)
+
+
+def test_none_is_placed_beside_a_position_of_another_hand(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=quiet(BTC, 6), ETHUSDT=ETH)
+
+    async def script(r: Rehearsal) -> None:
+        by_hand(r, Side.BUY, r.venue.state.filters["BTCUSDT"].market_quantity_min * 10)
+        await r.start()
+        await r.seconds(60)
+        assert record(r).foreign is not None
+        r.faults = cancels_are_lost
+        await presence(r)._place_mark()
+        assert (resting(r), len(resting(r, "ETHUSDT"))) == ([], 1)
+
+    r.run(script)
+    proved(r)
