@@ -65,6 +65,7 @@ class Reload:
         self._watched = {name: _Watched(path) for name, path in paths.items() if path is not None}
         self._begin()
         self.looked_ms: int | None = None
+        self._looks = 0
         daemon.commands.on_edit = self.decide
         daemon.files_looked_ms = lambda: self.looked_ms
 
@@ -113,6 +114,7 @@ class Reload:
                 continue
             await self._judge(name, file, text)
         self._unblock()
+        self._looks += 1
         self.looked_ms = self._daemon.shared.clock.wall_ms()
 
     def _accepted_text(self, name: str) -> str:
@@ -191,14 +193,8 @@ class Reload:
 
     async def decide(self, verb: str, digests: Sequence[str]) -> str:
         """The operator's word on the edits of these digests. Raises Rejected when one does not wait any more."""
-        waiting = self._waiting_by_digest()
-        for _ in range(
-            LOOKS_TO_JUDGE
-        ):  # just after a start nothing has been judged yet; the digest says what was meant
-            if all(digest in waiting for digest in digests):
-                break
-            await self.look()
-            waiting = self._waiting_by_digest()
+        await self._until_judged()
+        waiting = {each.waiting.digest: name for name, each in self._watched.items() if each.waiting is not None}
         gone = [digest for digest in digests if digest not in waiting]
         if gone or not digests:
             raise Rejected("NOTHING_WAITS", f"no edit {', '.join(gone)} waits: the file was changed again, or taken")
@@ -206,8 +202,13 @@ class Reload:
         self._leave_document()
         return "; ".join(told)
 
-    def _waiting_by_digest(self) -> dict[str, str]:
-        return {each.waiting.digest: name for name, each in self._watched.items() if each.waiting is not None}
+    async def _until_judged(self) -> None:
+        """Just after a start no file has been. It is waited for and not hurried: a file that is being written is the
+        same at two looks in a row."""
+        for _ in range(2 * LOOKS_TO_JUDGE):
+            if self._looks >= LOOKS_TO_JUDGE:
+                return
+            await self._daemon.shared.clock.sleep(POLL_S / 2)
 
     async def _decided(self, verb: str, name: str) -> str:
         file = self._watched[name]

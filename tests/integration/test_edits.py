@@ -118,6 +118,23 @@ def test_a_section_that_is_cut_off_waits_everywhere_and_its_limits_stay(rehearse
     r.run(script)
 
 
+def test_a_confirmation_waits_for_the_looks_of_a_start_and_makes_none_itself(
+    rehearse: Make, files: dict[str, Path]
+) -> None:
+    """Two looks in a row would take the other file for whole in the middle of its being written."""
+    r = rehearse(BTCUSDT=MARKET)
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        reload = watching(r, files)
+        assert "refused" not in await wished(r, "reload confirm 12345678"), "nothing has been looked at yet"
+        assert reload.looked_ms is None
+        await taken_up(reload)
+        assert "refused NOTHING_WAITS" in await wished(r, "reload confirm 12345678")
+
+    r.run(script)
+
+
 def test_the_operator_confirms_exactly_what_waits(rehearse: Make, files: dict[str, Path]) -> None:
     r = rehearse(BTCUSDT=MARKET)
     looser = ALWAYS.replace("max_open_positions: 3 ", "max_open_positions: 4 ")
