@@ -20,14 +20,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from exchange.sim.symbols import shipped_folder
 from fsm.cli import reference
 from fsm.cli.app import app
-from fsm.config import load_config
 from fsm.core.records import HaltCause
 from fsm.core.states import mermaid
-from fsm.lab.backtest import Request, run_backtest
-from rules.load import load_rules
+from tests.recorded import recorded
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -82,17 +79,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("config.yaml", "rules.yaml", ".env.example"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "var").mkdir()
-    run_backtest(
-        Request(
-            config=load_config(ROOT / "config.yaml", None, {}),
-            rules=load_rules(ROOT / "rules.yaml"),
-            data=(shipped_folder(),),
-            symbols=("BTCUSDT",),
-            from_ms=FROM_MS,
-            to_ms=TO_MS,
-            db=folder / "var" / "sim.sqlite",
-        )
-    )
+    recorded(folder / "var" / "sim.sqlite", from_ms=FROM_MS, to_ms=TO_MS)
     return folder
 
 

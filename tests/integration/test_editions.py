@@ -8,12 +8,9 @@ import apsw
 import msgspec
 import pytest
 
-from exchange.sim.symbols import shipped_folder
-from fsm.config import load_config
 from fsm.core.scene import EDITION
-from fsm.lab.backtest import Request, run_backtest
 from fsm.lab.replay import _World, replay
-from rules.load import load_rules
+from tests.recorded import recorded
 
 ROOT = Path(__file__).parents[2]
 FROM_MS, TO_MS = 1_725_148_800_000, 1_725_753_600_000  # a week
@@ -21,19 +18,7 @@ FROM_MS, TO_MS = 1_725_148_800_000, 1_725_753_600_000  # a week
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    db = tmp_path_factory.mktemp("own") / "out.sqlite"
-    run_backtest(
-        Request(
-            config=load_config(ROOT / "config.yaml", None, {}),
-            rules=load_rules(ROOT / "rules.yaml"),
-            data=(shipped_folder(),),
-            symbols=("BTCUSDT",),
-            from_ms=FROM_MS,
-            to_ms=TO_MS,
-            db=db,
-        )
-    )
-    return db
+    return recorded(tmp_path_factory.mktemp("own") / "out.sqlite", from_ms=FROM_MS, to_ms=TO_MS)
 
 
 def test_a_run_writes_down_which_machine_decides_it(own: Path) -> None:

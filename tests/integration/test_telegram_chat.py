@@ -13,21 +13,19 @@ from typing import Any
 
 import pytest
 
-from exchange.sim.symbols import shipped_folder
 from fsm.config import load_config
-from fsm.lab.backtest import Request, run_backtest
 from fsm.live.alerts import Alerts
 from fsm.live.answers import HELP, Answers
 from fsm.live.books import Books
 from fsm.live.chat import AGE_MS_MAX, CODE_S, OFFSET_MS_MAX, STRANGERS_S, Chat
 from fsm.live.messenger import Tally
-from rules.load import load_rules
 from store import queries
 from store.database import Store, open_store
 from store.inbox import Inbox
 from store.journal import Journal
 from tests.integration.messenger_server import STRANGER, MessengerServer, messenger_server
 from tests.integration.test_telegram import NOW_MS, ToldClock, telegram
+from tests.recorded import recorded
 
 ROOT = Path(__file__).parents[2]
 FROM_MS, TO_MS = 1_725_148_800_000, 1_730_419_200_000
@@ -36,19 +34,7 @@ FROM_MS, TO_MS = 1_725_148_800_000, 1_730_419_200_000
 @pytest.fixture(scope="module")
 def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with two months of one symbol."""
-    path = tmp_path_factory.mktemp("chat") / "sim.sqlite"
-    run_backtest(
-        Request(
-            config=load_config(ROOT / "config.yaml", None, {}),
-            rules=load_rules(ROOT / "rules.yaml"),
-            data=(shipped_folder(),),
-            symbols=("BTCUSDT",),
-            from_ms=FROM_MS,
-            to_ms=TO_MS,
-            db=path,
-        )
-    )
-    return path
+    return recorded(tmp_path_factory.mktemp("chat") / "sim.sqlite", from_ms=FROM_MS, to_ms=TO_MS)
 
 
 class Phone:

@@ -15,11 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from exchange.sim.symbols import shipped_folder
 from fsm.cli.app import app
-from fsm.config import load_config
-from fsm.lab.backtest import Request, run_backtest
-from rules.load import load_rules
+from tests.recorded import recorded
 
 ROOT = Path(__file__).parents[4]
 FROM_MS, TO_MS = 1_722_470_400_000, 1_727_740_800_000  # 2024-08-01 to 2024-10-01
@@ -88,19 +85,7 @@ def fsm_process(project: Path) -> Call:
 @pytest.fixture(scope="session")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of a backtest over two months of the shipped BTCUSDT candles. For reading only."""
-    path = tmp_path_factory.mktemp("journal") / "backtest.sqlite"
-    run_backtest(
-        Request(
-            config=load_config(ROOT / "config.yaml", None, {}),
-            rules=load_rules(ROOT / "rules.yaml"),
-            data=(shipped_folder(),),
-            symbols=("BTCUSDT",),
-            from_ms=FROM_MS,
-            to_ms=TO_MS,
-            db=path,
-        )
-    )
-    return path
+    return recorded(tmp_path_factory.mktemp("journal") / "backtest.sqlite", from_ms=FROM_MS, to_ms=TO_MS)
 
 
 @pytest.fixture
