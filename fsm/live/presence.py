@@ -21,6 +21,7 @@ from fsm.core.records import Flag, HaltCause
 from fsm.live.reconcile import Reconciler
 from fsm.live.selftest import far_stop
 from fsm.live.shared import Shared
+from store import queries
 
 log = structlog.get_logger("fsm.presence")
 
@@ -32,6 +33,10 @@ POLL_S = 0.2
 NAMES = 1_000
 """Marks of one bot that began in a certain second are told from another's by this many names; attempts of self-tests
 are fewer than a hundred, those of marks never are."""
+
+KIND = "PRESENCE"
+WRITTEN_MAX = 1_000
+"""Marks of so many earlier starts and more: word of one does not come later than that."""
 
 _MARKS = 100
 
@@ -67,12 +72,17 @@ class Presence:
         if parts is None or parts.database_id != self._shared.in_force.database_id or parts.leg is not Leg.PROBE:
             return
         began = parts.index, parts.attempt // _MARKS
-        if not began[1] or began == self._self:
+        if not began[1] or began == self._self or self._is_of_an_earlier_run(placed):
             return
         self._halt(placed)
         if began > self._self:
             self._newer = placed
             self._heard.set()
+
+    def _is_of_an_earlier_run(self, placed: str) -> bool:
+        """Word of it may come late, and twice: what stands in this journal is no other bot's."""
+        written = queries.system_events(self._shared.books.store, kind=KIND, limit=WRITTEN_MAX)
+        return any(row.reason == placed for row in written)
 
     def _halt(self, placed: str) -> None:
         engine, at_ms = self._shared.engine, self._shared.clock.now_ms()
@@ -82,8 +92,8 @@ class Presence:
         halt = Flag(HaltCause.FOREIGN.value, at_ms)
         engine.set_account(at_ms, "FOREIGN_COPY", paused=engine.account.paused, halt=halt)
         text = (
-            f"another bot runs on a copy of this database: it has placed {placed}. The one that was started last "
-            "manages what is open, the other one ends, and neither enters until you `resume` (docs/restoring.md)"
+            f"Another bot runs on a copy of this database: it has placed {placed}. The one that was started last "
+            "manages what is open, the other one ends, and neither enters until you `resume` (docs/restoring.md)."
         )
         self._say("reconciliation_anomaly", text, key=f"copy {at_ms}")
 
@@ -113,7 +123,7 @@ class Presence:
         request = await far_stop(
             exchange, in_force.filters[symbol], working_type=in_force.policy.working_type, client_id=mark, side=side
         )
-        shared.books.note(shared.clock.now_ms(), "PRESENCE", mark, symbol=symbol)
+        shared.books.note(shared.clock.now_ms(), KIND, mark, symbol=symbol)
         outcome = await exchange.place_algo(request)
         log.info("mark", symbol=symbol, reason=type(outcome).__name__, client_id=mark)
         if isinstance(outcome, Confirmed):

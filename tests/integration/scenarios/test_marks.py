@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from exchange.client_ids import Leg, parse
+from exchange.client_ids import Leg, client_id, parse
 from exchange.sim.port import Call, Fault, Lost
 from exchange.types import Side
 from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
+from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
 from fsm.lab.replay import replay
 from fsm.lab.small_market import quiet
 from fsm.live.presence import Presence
@@ -100,6 +100,33 @@ def test_none_is_placed_beside_a_position_of_another_hand(rehearse: Make) -> Non
         r.faults = cancels_are_lost
         await presence(r)._place_mark()
         assert (resting(r), len(resting(r, "ETHUSDT"))) == ([], 1)
+
+    r.run(script)
+    proved(r)
+
+
+def test_late_word_of_a_mark_of_an_earlier_run_halts_nobody_and_that_of_a_copy_does(rehearse: Make) -> None:
+    """R78, R23: the stream may tell late, and twice; the journal knows which marks are its own."""
+    r = rehearse(BTCUSDT=quiet(BTC, 6))
+
+    async def script(r: Rehearsal) -> None:
+        await r.start()
+        r.faults = cancels_are_lost
+        await presence(r)._place_mark()
+        (mark,) = resting(r)
+        await r.kill()
+        r.faults = no_fault
+        await r.start()
+        now = Presence(r.running.shared, r.running.reconciler, r.running.say, run_id="a later run")
+        now.heard(mark)
+        now.heard(mark)
+        assert r.running.shared.engine.account.halt is None
+        number = parse(mark)
+        assert number is not None
+        now.heard(client_id(DATABASE_ID, "BTCUSDT", 0, Leg.PROBE, number.index, number.attempt + 100))
+        halt = r.running.shared.engine.account.halt
+        assert halt is not None
+        assert halt.cause == "FOREIGN"
 
     r.run(script)
     proved(r)
