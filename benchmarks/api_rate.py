@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx
 from msgspec.structs import replace
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
 from store import queries
 from store.batch import Batch
 from store.database import Store, open_store

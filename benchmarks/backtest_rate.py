@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
 
 LONG = ("BTCUSDT", "ETHUSDT", "XRPUSDT", "ADAUSDT", "SOLUSDT", "BNBUSDT", "DOGEUSDT", "LINKUSDT", "TRXUSDT")
 SHIPPED = ("BTCUSDT", "ETHUSDT", "XRPUSDT", "DOGEUSDT", "SOLUSDT")

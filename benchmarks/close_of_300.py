@@ -30,12 +30,12 @@ import httpx
 import msgspec
 import structlog
 
+from exchange.sim.playback.symbols import shipped_exchange_info, shipped_folder
 from exchange.sim.server.launch import launched
-from exchange.sim.symbols import shipped_exchange_info, shipped_folder
 from fsm.bootstrap import Run, run_daemon
 from fsm.config import load_config
-from fsm.live.books import Books
-from fsm.live.schedule import Schedule
+from fsm.journal.writer import JournalWriter
+from fsm.live.trading.schedule import Schedule
 from rules.load import load_rules
 
 ROOT = Path(__file__).parents[1]
@@ -111,9 +111,9 @@ class Measured:
 
     def around_writing(self, together: Callable[..., Any]) -> Callable[..., Any]:
         @contextmanager
-        def measured(books: Books) -> Iterator[None]:
+        def measured(journal: JournalWriter) -> Iterator[None]:
             began_s = time.monotonic()
-            with together(books):
+            with together(journal):
                 yield
                 self.decided_s.append(time.monotonic() - began_s)
             self.written.append((began_s, time.monotonic()))
@@ -173,7 +173,7 @@ def measure(symbols: int, closes: int) -> dict[str, Any]:
     measured = Measured(closes)
     asyncio.run(measured.probe_idle())
     Schedule.close = measured.around_close(Schedule.close)  # type: ignore[method-assign]
-    Books.together = measured.around_writing(Books.together)  # type: ignore[method-assign]
+    JournalWriter.together = measured.around_writing(JournalWriter.together)  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         names = tuple(write_crowd(folder, symbols))

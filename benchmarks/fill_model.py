@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exchange.candle_files import CandleFolders
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
 from exchange.types import Side
-from fsm.lab.fill_model import measured, page, paths
+from fsm.backtest.fill_model import measured, page, paths
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 The real daemon trades simulated months on the shipped candles (symbols beyond those are the same candles, shifted).
 The simulated exchange lives in the same process and never forgets an order, so resident memory says little: what counts
-is what Python has allocated and not freed for the bot, everything but the exchange and the rehearsal itself.
+is what Python has allocated and not freed for the bot, everything but the exchange and the in-process bot itself.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from types import FunctionType, MethodType, ModuleType
 
 import structlog
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
 from fsm.config import load_config
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import adapted
-from fsm.lab.torture.market import Market
-from fsm.lab.torture.rules import LIVELY
-from fsm.lab.torture.soak import memory_mb
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import adapted
+from fsm.proofs.torture.market import Market
+from fsm.proofs.torture.rules import LIVELY
+from fsm.proofs.torture.soak import memory_mb
 from rules.load import parse_rules
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ class Months:
         days_at_hand = (market.last_ms - market.first_ms) // DAY_MS
         assert days <= days_at_hand, f"the candles have {days_at_hand} days"
         config = load_config(ROOT / "config.yaml", None, {"BINANCE_ENV": "sim"})
-        self.rehearsal = Rehearsal(
+        self.bot = InProcessBot(
             config=adapted(config, market.symbols, GENTLE),
             rules=parse_rules(LIVELY, "rules that trade often"),
             feeds=market.feeds,
@@ -73,11 +73,11 @@ class Months:
         self._days, self._every, self._top = days, every, top
         self._first: tracemalloc.Snapshot | None = None
 
-    async def live(self, rehearsal: Rehearsal) -> None:
-        await rehearsal.start()
+    async def live(self, bot: InProcessBot) -> None:
+        await bot.start()
         for day in range(1, self._days + 1):
-            await rehearsal.hours(24)
-            rehearsal.steps.clear()
+            await bot.hours(24)
+            bot.steps.clear()
             if day % self._every == 0:
                 self._look(day)
         await asyncio.sleep(0)
@@ -85,8 +85,8 @@ class Months:
     def _look(self, day: int) -> None:
         gc.collect()
         taken = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(False, name) for name in NOT_THE_BOT])
-        bot_kb = (sum(trace.size for trace in taken.traces) - held_by_exchange(self.rehearsal)) / 1024
-        store = self.rehearsal.store
+        bot_kb = (sum(trace.size for trace in taken.traces) - held_by_exchange(self.bot)) / 1024
+        store = self.bot.store
         assert store is not None
         ((trades,),) = store.connection.execute("SELECT count(*) FROM trades WHERE status = 'CLOSED'")
         ((pages,),) = store.connection.execute("PRAGMA page_count")
@@ -101,10 +101,10 @@ class Months:
                 print(difference, flush=True)
 
 
-def held_by_exchange(rehearsal: Rehearsal) -> int:
+def held_by_exchange(bot: InProcessBot) -> int:
     """Bytes of ids and amounts that the bot made and sent, and that the exchange keeps in its orders for ever."""
     seen: set[int] = set()
-    waiting: list[object] = [rehearsal.venue.state]
+    waiting: list[object] = [bot.venue.state]
     size = 0
     while waiting:
         held = waiting.pop()
@@ -140,7 +140,7 @@ def main() -> None:
     tracemalloc.start()
     with tempfile.TemporaryDirectory() as folder:
         months = Months(Path(folder) / "sim.sqlite", options.days, options.symbols, options.every, options.top)
-        months.rehearsal.run(months.live)
+        months.bot.run(months.live)
     rows = [row for row in months.rows if row.day >= options.from_day] or months.rows
     result = {
         "days": options.days,

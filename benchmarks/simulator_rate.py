@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from exchange.binance.signing import Secret, query, signed
+from exchange.sim.playback.symbols import shipped_exchange_info, shipped_folder
 from exchange.sim.server.launch import Launched, launched
-from exchange.sim.symbols import shipped_exchange_info, shipped_folder
 
 CONNECTIONS = 4
 PARDON_EVERY = 50  # requests of a connection between two that clear the rate limits

@@ -30,12 +30,12 @@ import structlog
 from exchange.sim.server.launch import launched
 from fsm.bootstrap import Run
 from fsm.config import load_config
-from fsm.core.arithmetic import MONEY
-from fsm.embedded import account_options
-from fsm.lab.parity import stepped
-from fsm.lab.small_market import LIVE_FROM, QUIET_HOURS, RULES, START_MS, Hour, adapted, quiet
-from fsm.lab.stepped import Stepper, stepped_daemon
-from fsm.live.watch import ProtectionTimes
+from fsm.core.model.money import MONEY
+from fsm.live.process.embedded import account_options
+from fsm.live.trading.protection_timer import ProtectionTimes
+from fsm.proofs.parity.run import stepped
+from fsm.proofs.parity.stepped import Stepper, stepped_daemon
+from fsm.proofs.testkit.scripted_market import LIVE_FROM, QUIET_HOURS, RULES, START_MS, Hour, adapted, quiet
 from rules.load import parse_rules
 from store.lock import ProcessLock
 
@@ -141,16 +141,16 @@ async def measure(trades: int, latency_ms: int) -> dict[str, Any]:
 
 async def _until(stepper: Stepper, last_ms: int) -> None:
     """The quiet hours before the first trade."""
-    close_ms = stepper.daemon.shared.clock.now_ms() // HOUR_MS * HOUR_MS
+    close_ms = stepper.daemon.live.clock.now_ms() // HOUR_MS * HOUR_MS
     while close_ms < last_ms:
         close_ms += HOUR_MS
         await stepper.close(close_ms)
 
 
 async def _traded(stepper: Stepper, commits: Commits, close_ms: int, trades: int) -> dict[str, Any]:
-    shared = stepper.daemon.shared
-    shared.books.journal.commit = commits.timed(shared.books.journal.commit)  # type: ignore[method-assign]
-    times, began_s, round_trips = shared.times.times_ms, time.monotonic(), list[float]()
+    live = stepper.daemon.live
+    live.journal.journal.commit = commits.timed(live.journal.journal.commit)  # type: ignore[method-assign]
+    times, began_s, round_trips = live.times.times_ms, time.monotonic(), list[float]()
     last_ms = close_ms + (trades // len(PRICES) + 1) * len(cycle(1.0)) * HOUR_MS
     while len(times) < trades:
         close_ms += HOUR_MS
@@ -158,13 +158,13 @@ async def _traded(stepper: Stepper, commits: Commits, close_ms: int, trades: int
             raise SystemExit(f"the candles are over after {len(times)} of {trades} trades: some signals were not taken")
         await stepper.close(close_ms)
         asked_s = time.monotonic()
-        await shared.exchange.symbol_config(next(iter(PRICES)))
+        await live.exchange.symbol_config(next(iter(PRICES)))
         round_trips.append((time.monotonic() - asked_s) * 1000)
     found, shares = sorted(times), sorted(commits.shares_ms)
     return {
         "trades": len(found),
         **{name: round(_at(found, share), 1) for name, share in (("p50_ms", 0.5), ("p99_ms", 0.99), ("max_ms", 1.0))},
-        "late": shared.times.late,
+        "late": live.times.late,
         "round_trip_p50_ms": round(_at(sorted(round_trips), 0.5), 1),
         "processor_p50_ms": round(_at(sorted(commits.processor_ms), 0.5), 1),
         "commits_p50_ms": round(_at(shares, 0.5), 1),

@@ -24,34 +24,34 @@ from exchange.binance.user_stream import UserStream
 from exchange.environment import Network, resolve
 from exchange.errors import ExchangeError
 from exchange.port import Exchange
-from exchange.sim.remote import RemoteSimulation
 from exchange.sim.server import launch
+from exchange.sim.server.remote import RemoteSimulation
 from fsm.config import Config
-from fsm.core.arithmetic import MONEY
-from fsm.core.move import Step
-from fsm.embedded import start_options
-from fsm.live.alerts import Alerts
-from fsm.live.answers import Answers
-from fsm.live.assembly import assemble
-from fsm.live.audience import Audience
-from fsm.live.chat import Chat
-from fsm.live.clock import Clock, ExchangeClock, MachineClock, PacedClock
-from fsm.live.daemon import Daemon
-from fsm.live.delivery import Delivery
-from fsm.live.fence import Background
-from fsm.live.garbage import set_aside
-from fsm.live.lifeline import watched_by_a_thread
-from fsm.live.listening import Listening
-from fsm.live.meeting import StartRefused
-from fsm.live.messenger import Tally
-from fsm.live.own_audit import block_entries, database_verifier
-from fsm.live.ownership import knows_our_orders
-from fsm.live.presence import Presence
-from fsm.live.pulse import Losses
-from fsm.live.reload import Reload
-from fsm.live.shared import Shared
-from fsm.live.timekeeping import Timekeeper, first_measured
-from fsm.live.watch import ProtectionTimes
+from fsm.core.model.decision import Step
+from fsm.core.model.money import MONEY
+from fsm.live.context.clock import Clock, ExchangeClock, MachineClock, PacedClock
+from fsm.live.context.live_context import LiveContext
+from fsm.live.context.observer import Observer
+from fsm.live.operator.alerts import Alerts
+from fsm.live.operator.answers import Answers
+from fsm.live.operator.chat import Chat
+from fsm.live.operator.delivery import Delivery
+from fsm.live.operator.messenger import Tally
+from fsm.live.operator.reload import Reload
+from fsm.live.preflight.meeting import StartRefused
+from fsm.live.preflight.ownership import knows_our_orders
+from fsm.live.process.assembly import assemble
+from fsm.live.process.daemon import Daemon
+from fsm.live.process.embedded import start_options
+from fsm.live.process.gc_tuning import set_aside
+from fsm.live.process.loop_lag import Losses
+from fsm.live.process.own_audit import block_entries, database_verifier
+from fsm.live.process.presence import Presence
+from fsm.live.process.supervisor import Background
+from fsm.live.process.timekeeping import Timekeeper, first_measured
+from fsm.live.trading.lifeline import watched_by_a_thread
+from fsm.live.trading.protection_timer import ProtectionTimes
+from fsm.live.trading.stream_listener import StreamListener
 from rules.load import Ruleset
 from store.alerts import AlertBox
 from store.database import Store, open_store
@@ -80,7 +80,7 @@ class Run:
     rules: Ruleset
     db: Path
     on_step: Callable[[Step], None]
-    audience: Audience | None = None
+    observer: Observer | None = None
     config_path: Path | None = None
     rules_path: Path | None = None
     on_ready: Callable[[str, str, Sequence[str]], None] = lambda network, address, blocked: None
@@ -233,7 +233,7 @@ async def open_bound(run: Run, where: Where, clock: Clock, exchange: Exchange) -
 
 async def _live(run: Run, where: Where, store: Store, reached: Reached, files: OpenFiles) -> bool:
     made = await make_daemon(run, where, store, reached.client, reached.clock, check_files=files.check)
-    lifeline = made.daemon.shared.lifeline
+    lifeline = made.daemon.live.lifeline
 
     def is_allowed() -> bool:
         pause = reached.client.pause()
@@ -281,18 +281,18 @@ async def make_daemon(
     if run.stream and where.ws_urls:
         stream = UserStream(keys=ListenKeys(client.http), base_urls=where.ws_urls, clock=clock, sink=queue.put)
     tail = verify(run.db, tail_only=True)
-    hearers: list[Listening] = []
+    hearers: list[StreamListener] = []
     run_id, banner = secrets.token_hex(4), "MAINNET " if where.network is Network.MAINNET else ""
 
-    def background(shared: Shared) -> list[Background]:
-        shared.pulse.losses = run.losses
-        hearers.append(Listening(queue, shared))
+    def background(live: LiveContext) -> list[Background]:
+        live.loop_lag.losses = run.losses
+        hearers.append(StreamListener(queue, live))
         beside: list[Background] = [hearers[0].run, *run.further]
         if isinstance(clock, ExchangeClock):
-            alerts = Alerts(lambda: shared.in_force.settings, run_id, banner)
-            beside.append(Timekeeper(clock, shared.books, alerts).run)
+            alerts = Alerts(lambda: live.active.settings, run_id, banner)
+            beside.append(Timekeeper(clock, live.journal, alerts).run)
         if stream is not None:
-            shared.pulse.hears = lambda: stream.is_open
+            live.loop_lag.hears = lambda: stream.is_open
             beside.append(stream.run)
         return beside
 
@@ -304,7 +304,7 @@ async def make_daemon(
         exchange=client,
         clock=clock,
         on_step=run.on_step,
-        audience=run.audience,
+        observer=run.observer,
         banner=banner,
         data_end_ms=where.data_end_ms,
         verify=database_verifier(run.db),
@@ -314,48 +314,48 @@ async def make_daemon(
         check_files=check_files,
         on_accepted=(lambda client_id: None) if stream is None else stream.expect,
     )
-    hearers[0].lanes, client.on_unreadable = daemon.lanes, daemon.unreadable
+    hearers[0].workers, client.on_unreadable = daemon.workers, daemon.unreadable
     if stream is not None:
-        presence = Presence(daemon.shared, daemon.reconciler, daemon.say, run_id=run_id)
+        presence = Presence(daemon.live, daemon.reconciler, daemon.say, run_id=run_id)
         hearers[0].on_placed = presence.heard
         daemon.beside.append(partial(presence.run, daemon.started))
     if not tail.fine:
-        block_entries(daemon.shared, tail)
-    alerts = Alerts(lambda: daemon.shared.in_force.settings, run_id, banner)
+        block_entries(daemon.live, tail)
+    alerts = Alerts(lambda: daemon.live.active.settings, run_id, banner)
     return Made(daemon=daemon, queue=queue, stream=stream, alerts=alerts, banner=banner)
 
 
 @asynccontextmanager
 async def _telegram_of(run: Run, store: Store, made: Made) -> AsyncIterator[Sequence[Background]]:
     """What delivers alerts and hears commands, where there is a token; its library is loaded only then."""
-    shared = made.daemon.shared
+    live = made.daemon.live
     environment, tally = run.config.environment, Tally()
-    wall = shared.clock if isinstance(shared.clock, ExchangeClock) else MachineClock()  # Telegram lives in real time
+    wall = live.clock if isinstance(live.clock, ExchangeClock) else MachineClock()  # Telegram lives in real time
     token, chat = environment.secrets.tg_bot_token, environment.secrets.tg_chat_id
     if token is None or chat is None:
         yield ()
         return
-    from fsm.live.telegram import Telegram
+    from fsm.live.operator.telegram import Telegram
 
     async def last_word(text: str) -> None:
         await telegram.send(f"{made.banner}{text}", silent=False)
 
-    box, answers = AlertBox(store), Answers(run.db, shared.clock.now_ms)
-    box.expire(shared.clock.now_ms() - ALERT_AGE_MS_MAX, "older than three days when Telegram was there again")
+    box, answers = AlertBox(store), Answers(run.db, live.clock.now_ms)
+    box.expire(live.clock.now_ms() - ALERT_AGE_MS_MAX, "older than three days when Telegram was there again")
     telegram = Telegram(environment.tg_base_url, token=token, chat=chat, secrets=environment.secrets, clock=wall)
     made.daemon.last_word = last_word
     heard = Chat(
         messenger=telegram,
         answers=answers,
-        books=shared.books,
+        journal=live.journal,
         alerts=made.alerts,
-        clock=shared.clock,
+        clock=live.clock,
         wall=wall,
         tally=tally,
         banner=made.banner,
     )
     try:
-        yield (Delivery(box, telegram, shared.in_force, wall, tally, made.daemon.troubles.count).run, heard.run)
+        yield (Delivery(box, telegram, live.active, wall, tally, made.daemon.troubles.count).run, heard.run)
     finally:
         await telegram.aclose()
 
@@ -367,7 +367,7 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
             continue  # nohup: the bot outlives its terminal
         loop.add_signal_handler(number, daemon.stop)
     reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
-    daemon.beside += [*keepers, reload.run, partial(daemon.shared.pulse.feel, daemon.shared.clock)]
+    daemon.beside += [*keepers, reload.run, partial(daemon.live.loop_lag.feel, daemon.live.clock)]
     daemon.beside += [partial(set_aside, daemon.started, MachineClock()), partial(_announce, run, where, daemon)]
     if where.is_embedded:
         daemon.beside.append(partial(_hurry, run, where, daemon))
@@ -381,12 +381,12 @@ async def _hurry(run: Run, where: Where, daemon: Daemon) -> None:
     simulation = RemoteSimulation(where.rest_url)
     try:
         await simulation.set_speed(float(run.config.settings.simulation.speed))
-        if isinstance(daemon.shared.clock, PacedClock):
-            await daemon.shared.clock.try_synchronise()
+        if isinstance(daemon.live.clock, PacedClock):
+            await daemon.live.clock.try_synchronise()
     finally:
         await simulation.aclose()
 
 
 async def _announce(run: Run, where: Where, daemon: Daemon) -> None:
     await daemon.started.wait()
-    run.on_ready(where.network.value, where.rest_url, daemon.shared.blocks.told())
+    run.on_ready(where.network.value, where.rest_url, daemon.live.blocks.told())

@@ -8,10 +8,10 @@ from functools import reduce
 import msgspec
 import numpy as np
 
-from rules.arrays import Columns, TruthArray, truths
-from rules.scalar import Facts, Logical, Numeric, known, logical, numeric
-from rules.syntax import Comparison, Name, Node, Or, children, names_in
-from rules.truth import Truth, all_of, any_of
+from rules.language.arrays import Columns, TruthArray, truths
+from rules.language.scalar import Facts, Logical, Numeric, known, logical, numeric
+from rules.language.syntax import Comparison, Name, Node, Or, children, names_in
+from rules.language.truth import Truth, all_of, any_of
 
 
 class ComparisonTrace(msgspec.Struct, frozen=True):

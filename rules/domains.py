@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from indicators.catalog import Unit
 from rules.features import Feature
-from rules.reach import ANYTHING, NOT_NEGATIVE, POSITIVE, Interval
-from rules.syntax import Name, Node
+from rules.language.reach import ANYTHING, NOT_NEGATIVE, POSITIVE, Interval
+from rules.language.syntax import Name, Node
 
 INDEX = Interval(0.0, 100.0)
 PORTION = Interval(0.0, 1.0)

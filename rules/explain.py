@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from rules.compiled_rules import CompiledRules, Route
 from rules.conditions import ComparisonTrace, ConditionTrace
+from rules.language.scalar import Facts
+from rules.language.truth import Truth
 from rules.regime import RegimeState, RegimeTrace
-from rules.scalar import Facts
 from rules.strategy import Reason, SideTrace, SignalReading
-from rules.symbol_rules import Route, SymbolRules
-from rules.truth import Truth
 
 _ANSWERS = {Truth.TRUE: "yes", Truth.FALSE: "no", Truth.UNKNOWN: "unknown"}
 
@@ -48,7 +48,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     signal: SignalReading | None
 
 
-def why(rules: SymbolRules, facts: Facts, state: RegimeState) -> Why:
+def why(rules: CompiledRules, facts: Facts, state: RegimeState) -> Why:
     """What the rules say to these facts in this regime, and why."""
     route = rules.route(state.regime)
     signal = rules.seek_signal(route.strategy, facts) if route.strategy is not None else None
@@ -73,7 +73,7 @@ def summary(state: RegimeState, route: Route, signal: SignalReading | None) -> s
     return f"{regime}, {signal.strategy}: {_signal_sentence(signal)}"
 
 
-def hysteresis(rules: SymbolRules, state: RegimeState) -> str:
+def hysteresis(rules: CompiledRules, state: RegimeState) -> str:
     """How the regime stands against a change."""
     classifier = rules.classifier
     lasted = f"{state.regime} for {_count(state.candles_in_regime, 'candle')} of {classifier.timeframe}"

@@ -19,10 +19,10 @@ from indicators.candle import Candle, Timeframe
 from indicators.catalog import Stream, Workspace
 from indicators.holes import Hole
 from indicators.series import Series
-from rules.arrays import FloatArray, finite
+from rules.compiled_rules import CompiledRules, feature_name, feature_offset
 from rules.features import Feature
-from rules.scalar import known
-from rules.symbol_rules import SymbolRules, feature_name, feature_offset
+from rules.language.arrays import FloatArray, finite
+from rules.language.scalar import known
 
 Facts = dict[str, float | None]
 
@@ -36,7 +36,7 @@ class FeedError(ValueError):
 class FactStream:
     """The live form. Feed each timeframe its closed candles, oldest first; within one instant in any order."""
 
-    def __init__(self, symbol_rules: SymbolRules, candles_min: int = CANDLES_MIN) -> None:
+    def __init__(self, symbol_rules: CompiledRules, candles_min: int = CANDLES_MIN) -> None:
         self._rules = symbol_rules
         self._reads = [_Read(key, symbol_rules, candles_min) for key in symbol_rules.fact_keys]
         self._feeds = {timeframe: self._feed(timeframe) for timeframe in symbol_rules.timeframes}
@@ -82,7 +82,7 @@ class FactTable:
 
     def __init__(
         self,
-        symbol_rules: SymbolRules,
+        symbol_rules: CompiledRules,
         series_by_timeframe: Mapping[Timeframe, Series],
         candles_min: int = CANDLES_MIN,
         holes: Sequence[Hole] = (),
@@ -168,7 +168,7 @@ def _carried(series: Series, holes: Sequence[Hole]) -> npt.NDArray[np.bool_]:
 class _Read:
     """One fact: which feature, how far back, and how many candles must have been seen for it."""
 
-    def __init__(self, key: str, rules: SymbolRules, candles_min: int) -> None:
+    def __init__(self, key: str, rules: CompiledRules, candles_min: int) -> None:
         self.key = key
         self.feature: Feature = rules.features[feature_name(key)]
         self.offset = feature_offset(key)
@@ -205,6 +205,6 @@ class _Feed:
         self.closed_ms = candle.open_time_ms + self.timeframe.ms
 
 
-def _used_features(rules: SymbolRules) -> list[Feature]:
+def _used_features(rules: CompiledRules) -> list[Feature]:
     names = sorted({feature_name(key) for key in rules.fact_keys})
     return [rules.features[name] for name in names]

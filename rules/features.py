@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from indicators.candle import Timeframe
 from indicators.catalog import IndicatorError, ResolvedIndicator, Unit, resolve
-from rules.kinds import Kind
+from rules.language.units import ValueUnit
 
 CANDLE_CLOSED = "candle_closed"
 """The one value that no indicator of the catalog gives, as it is about the moment and not about the market: 1 when a
@@ -27,8 +27,8 @@ class Feature:
         return self.indicator.unit if self.indicator else Unit.FLAG
 
     @property
-    def kind(self) -> Kind:
-        return Kind.of(self.unit)
+    def kind(self) -> ValueUnit:
+        return ValueUnit.of(self.unit)
 
     @property
     def warmup(self) -> int:

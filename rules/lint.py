@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from indicators.candle import Timeframe
+from rules.compiled_rules import CompiledRules, compile_rules, entry_feature
 from rules.conditions import Conditions
 from rules.definition import Definition, StrategyDefinition
 from rules.domains import domains
-from rules.intervals import TooComplex, describe, implies, possible, single_bound, text_of
-from rules.outline import KeyPath, dotted, slots
-from rules.reach import Interval, reach
+from rules.language.intervals import TooComplex, describe, implies, possible, single_bound, text_of
+from rules.language.reach import Interval, reach
+from rules.language.syntax import Comparison, ExpressionError, Node, names_in, parse, walk
 from rules.regime import RegimeRule
 from rules.sides import Plan, wrong_sides
+from rules.source.outline import KeyPath, dotted, slots
+from rules.source.yaml_source import Problem, Source
 from rules.strategy import SideRules
-from rules.symbol_rules import SymbolRules, compile_rules, entry_feature
-from rules.syntax import Comparison, ExpressionError, Node, names_in, parse, walk
-from rules.yaml_source import Problem, Source
 
 _TIMEFRAME_AT_END = re.compile(r"_([0-9]+[mhd])$")
 _PORTION_TOLERANCE = 1e-9
@@ -75,7 +75,7 @@ def _findings(definition: Definition, judged: set[Plan]) -> Iterator[Finding]:
             yield from _reward(("strategies", name, side.side.lower()), side, compiled.reward_risk_min)
 
 
-def _misnamed(rules: SymbolRules) -> Iterator[Finding]:
+def _misnamed(rules: CompiledRules) -> Iterator[Finding]:
     """A name that ends with a timeframe is read as one, in every expression that uses it."""
     known = {timeframe.value for timeframe in Timeframe}
     for name, feature in rules.features.items():
@@ -147,7 +147,7 @@ def _reward(path: KeyPath, side: SideRules, reward_risk_min: float) -> Iterator[
 class _Logic:
     """What can be proved about the conditions of one symbol's rules."""
 
-    def __init__(self, rules: SymbolRules) -> None:
+    def __init__(self, rules: CompiledRules) -> None:
         self._rules = rules
         self.domain = domains(rules.features)
 

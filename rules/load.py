@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from indicators.candle import Timeframe
+from rules.compiled_rules import CompiledRules, compile_rules
 from rules.definition import Definition, StrategyDefinition
 from rules.lint import lint, warnings
-from rules.meaning import check_meaning
-from rules.schema import SCHEMA
-from rules.symbol_rules import SymbolRules, compile_rules
-from rules.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
+from rules.semantic_checks import check_semantics
+from rules.source.schema import SCHEMA
+from rules.source.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
 
-__all__ = ["Ruleset", "SourceError", "SymbolRules", "load_rules", "parse_rules", "stored_rules"]
+__all__ = ["CompiledRules", "Ruleset", "SourceError", "load_rules", "parse_rules", "stored_rules"]
 
 
 class Ruleset:
@@ -30,9 +30,9 @@ class Ruleset:
         self.hash = definition.hash
         self.warnings: tuple[Problem, ...] = tuple(_sorted(warnings(source, definition)))
         self._general = compile_rules(definition.for_symbol(""))
-        self._own: dict[str, SymbolRules] = {}
+        self._own: dict[str, CompiledRules] = {}
 
-    def for_symbol(self, symbol: str) -> SymbolRules:
+    def for_symbol(self, symbol: str) -> CompiledRules:
         """The rules as they hold for a symbol, with its own values filled in; the same object at every call."""
         if symbol not in self.definition.symbols:
             return self._general
@@ -79,7 +79,7 @@ def _offered(source: Source) -> Ruleset:
 
 def _read(source: Source) -> Definition:
     """What it says, if it can be read. Raises SourceError."""
-    problems = [*validate(source, SCHEMA), *check_meaning(source)]
+    problems = [*validate(source, SCHEMA), *check_semantics(source)]
     if problems:
         raise SourceError(_sorted(problems))
     return Definition.of(source.data)

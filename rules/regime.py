@@ -22,9 +22,9 @@ import msgspec
 
 from indicators.candle import Timeframe
 from rules.conditions import Conditions, ConditionTrace
-from rules.scalar import Facts, Numeric, known, numeric
-from rules.syntax import Node, names_in
-from rules.truth import Truth
+from rules.language.scalar import Facts, Numeric, known, numeric
+from rules.language.syntax import Node, names_in
+from rules.language.truth import Truth
 
 
 class Regime(StrEnum):
@@ -87,7 +87,7 @@ class RegimeTrace(msgspec.Struct, frozen=True):
     ramps: tuple[RampTrace, ...]
 
 
-class Reading(msgspec.Struct, frozen=True):
+class RegimeReading(msgspec.Struct, frozen=True):
     """What one regime says at one candle."""
 
     enter: Truth
@@ -125,8 +125,8 @@ class RegimeRule:
     stay: Conditions
     ramps: tuple[Ramp, ...]
 
-    def read(self, facts: Facts) -> Reading:
-        return Reading(self.enter.truth(facts), self.stay.truth(facts), self.confidence(facts))
+    def read(self, facts: Facts) -> RegimeReading:
+        return RegimeReading(self.enter.truth(facts), self.stay.truth(facts), self.confidence(facts))
 
     def confidence(self, facts: Facts) -> float:
         total = 0.0
@@ -172,13 +172,15 @@ class Classifier:
         """The state after the entry candle that opened at ``candle_ms``; the same state where no run is due."""
         return self.advance(state, self.read(facts), candle_ms) if self.is_due(state, candle_ms) else state
 
-    def read(self, facts: Facts) -> Mapping[Regime, Reading] | None:
+    def read(self, facts: Facts) -> Mapping[Regime, RegimeReading] | None:
         """What each regime says; None when a fact that the classifier reads is UNKNOWN."""
         if any(known(facts.get(key)) is None for key in self.fact_keys):
             return None
         return {rule.regime: rule.read(facts) for rule in self.rules}
 
-    def advance(self, state: RegimeState, readings: Mapping[Regime, Reading] | None, candle_ms: int) -> RegimeState:
+    def advance(
+        self, state: RegimeState, readings: Mapping[Regime, RegimeReading] | None, candle_ms: int
+    ) -> RegimeState:
         """Steps 2 and 3 of a run, given the readings of step 1."""
         candidate = _candidate(state.regime, readings)
         confidence = _confidence(candidate, readings)
@@ -211,7 +213,7 @@ class Classifier:
         return self.timeframe.floor(candle_ms + self.entry_timeframe.ms)
 
 
-def _candidate(current: Regime, readings: Mapping[Regime, Reading] | None) -> Regime:
+def _candidate(current: Regime, readings: Mapping[Regime, RegimeReading] | None) -> Regime:
     if readings is None:
         return Regime.NO_TRADE
     order = sorted(PRIORITY, key=lambda regime: regime is not current)
@@ -223,5 +225,5 @@ def _candidate(current: Regime, readings: Mapping[Regime, Reading] | None) -> Re
     return Regime.NO_TRADE
 
 
-def _confidence(regime: Regime, readings: Mapping[Regime, Reading] | None) -> float:
+def _confidence(regime: Regime, readings: Mapping[Regime, RegimeReading] | None) -> float:
     return 0.0 if readings is None or regime is Regime.NO_TRADE else readings[regime].confidence

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import permutations
 
 from rules.features import Feature
-from rules.syntax import Comparison, Name, Node, walk
+from rules.language.syntax import Comparison, Name, Node, walk
 
 _BANDS = ("bb_lower", "bb_middle", "bb_upper")
 

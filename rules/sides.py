@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-from rules.intervals import CASES_MAX, TooComplex, possible
-from rules.outline import KeyPath
-from rules.reach import Domain, cases, cases_in
+from rules.compiled_rules import CompiledRules
+from rules.language.intervals import CASES_MAX, TooComplex, possible
+from rules.language.reach import Domain, cases, cases_in
+from rules.language.syntax import And, Arithmetic, Comparison, Name, Node, Number, Or, rewritten
 from rules.relations import relations
+from rules.source.outline import KeyPath
 from rules.strategy import SideRules
-from rules.symbol_rules import SymbolRules
-from rules.syntax import And, Arithmetic, Comparison, Name, Node, Number, Or, rewritten
 
 Complaint = tuple[KeyPath, str]
 Plan = tuple[str, str, Node, tuple[Node, ...]]
@@ -24,7 +24,7 @@ _ENTRY, _STOP, _RISK, _ZERO = Name("entry"), Name("stop"), Name("risk"), Number(
 _ABOVE, _BELOW = ("high", "recent_high"), ("low", "recent_low")
 
 
-def wrong_sides(rules: SymbolRules, domain: Domain, judged: set[Plan]) -> Iterator[Complaint]:
+def wrong_sides(rules: CompiledRules, domain: Domain, judged: set[Plan]) -> Iterator[Complaint]:
     """Stops and targets of all strategies that are on the wrong side, or in reverse, whatever the candle.
 
     ``judged``: those of other symbols, which need no second look where a symbol has the same; grows by these.
@@ -41,7 +41,7 @@ def wrong_sides(rules: SymbolRules, domain: Domain, judged: set[Plan]) -> Iterat
             yield from _Side(side, ("strategies", name, side.side.lower()), anchored, domain, known).complaints()
 
 
-def _anchored(rules: SymbolRules) -> Callable[[Node], Node]:
+def _anchored(rules: CompiledRules) -> Callable[[Node], Node]:
     """Says with the entry price what is bound to it: the close of the entry candle, its high, its low."""
 
     def change(node: Name) -> Node:

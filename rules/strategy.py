@@ -11,9 +11,9 @@ from typing import Literal
 import msgspec
 
 from rules.conditions import Conditions, ConditionTrace
-from rules.scalar import Facts, Numeric, known, numeric
-from rules.syntax import Node, names_in
-from rules.truth import Truth
+from rules.language.scalar import Facts, Numeric, known, numeric
+from rules.language.syntax import Node, names_in
+from rules.language.truth import Truth
 
 SideName = Literal["LONG", "SHORT"]
 

@@ -20,12 +20,12 @@ from store import models, statements
 from store.batch import Batch
 from store.chains import CHAINS, EMPTY, Chain, Head
 from store.database import Store
+from store.decision_runs import DecisionRunRow, advance
 from store.errors import JournalError
 from store.models import ChainHead, DecisionStretch
 from store.projections import Change, project, project_account
 from store.rows import ConfigVersionRow, DecisionRow, FillRow, RuleVersionRow, SystemEventRow, TransitionRow
 from store.sqlite import reading
-from store.stretches import StretchRow, advance
 from store.tables import TABLES
 from store.writes import Writes
 
@@ -36,7 +36,9 @@ class _Memory:
     A batch works on a copy that reads through to the original, which is only replaced when the batch stands.
     """
 
-    def __init__(self, heads: dict[type[Model], Head], stretches: dict[str, StretchRow], versions: set[str]) -> None:
+    def __init__(
+        self, heads: dict[type[Model], Head], stretches: dict[str, DecisionRunRow], versions: set[str]
+    ) -> None:
         self.heads = heads
         self.stretches = stretches
         self.versions = versions
@@ -60,12 +62,12 @@ class _Step:
         self._memory = memory
         self._run_id = run_id
         self.heads: dict[type[Model], Head] = {}
-        self.stretches: dict[str, StretchRow | None] = {}
+        self.stretches: dict[str, DecisionRunRow | None] = {}
         self.versions: set[str] = set()
         self.fills: set[tuple[str, int]] = set()
         self.writes = Writes()
 
-    def stretch(self, symbol: str) -> StretchRow | None:
+    def stretch(self, symbol: str) -> DecisionRunRow | None:
         return self.stretches[symbol] if symbol in self.stretches else self._memory.stretches.get(symbol)
 
     def knows_version(self, key: str) -> bool:
@@ -210,7 +212,7 @@ class Journal:
             step.writes.put(change)
         step.append(CHAINS[type(row)], [row])
 
-    def _hold(self, step: _Step, symbol: str, stretch: StretchRow | None) -> None:
+    def _hold(self, step: _Step, symbol: str, stretch: DecisionRunRow | None) -> None:
         step.stretches[symbol] = stretch
         values = None if stretch is None else msgspec.structs.astuple(stretch)
         step.writes.put(Change(DecisionStretch, symbol, values))
@@ -239,7 +241,7 @@ def _remembered(store: Store) -> _Memory:
         columns = ", ".join(TABLES[DecisionStretch].derived)
         found: list[tuple[Any, ...]]
         found = store.connection.execute(f"SELECT {columns} FROM decision_stretches").fetchall()
-        stretches = [StretchRow(**dict(zip(StretchRow.__struct_fields__, row, strict=True))) for row in found]
+        stretches = [DecisionRunRow(**dict(zip(DecisionRunRow.__struct_fields__, row, strict=True))) for row in found]
         versions = {f"rules {key}" for (key,) in store.connection.execute("SELECT rules_hash FROM rule_versions")}
         versions |= {f"config {key}" for (key,) in store.connection.execute("SELECT config_hash FROM config_versions")}
     return _Memory(heads, {stretch.symbol: stretch for stretch in stretches}, versions)

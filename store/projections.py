@@ -2,7 +2,7 @@
 
 ``project`` and ``project_account`` are pure functions of a row's JSON. The journal applies what they return
 in the row's own transaction; ``audit verify`` applies it to empty tables and compares. The store does not
-import the engine: the shapes below are the parts of its records (fsm/core/records.py, intents.py) that it reads.
+import the engine: the shapes below are the parts of its records (fsm/core/model/records.py, intents.py) that it reads.
 """
 
 from __future__ import annotations

@@ -12,14 +12,15 @@ from msgspec.structs import replace
 from exchange.types import AlgoStatus, Pause, Position, Side
 from fsm.config.settings import Alerts as Kinds
 from fsm.config.settings import Settings, SymbolSettings
-from fsm.core.intents import ClosePosition, PlaceStop
 from fsm.core.limits import Budget
-from fsm.core.policy import AfterExternalClose, LimitAction
-from fsm.core.records import HaltCause
-from fsm.live.accepted import Waiting
-from fsm.live.alerts import Alerts
-from fsm.live.held_up import told_held_up
-from fsm.live.news import (
+from fsm.core.model.intents import ClosePosition, PlaceStop
+from fsm.core.model.policy import AfterExternalClose, LimitAction
+from fsm.core.model.records import HaltCause
+from fsm.live.context.symbol_catalog import SENTENCES
+from fsm.live.operator.accepted import Waiting
+from fsm.live.operator.alerts import Alerts
+from fsm.live.operator.held_up import told_held_up
+from fsm.live.operator.news import (
     VERIFICATION_NEWS,
     blocked_at_start_news,
     books_differ_news,
@@ -41,8 +42,7 @@ from fsm.live.news import (
     stranger_news,
     unreadable_news,
 )
-from fsm.live.symbol_desk import SENTENCES
-from fsm.live.timekeeping import SENTENCES as CLOCKS
+from fsm.live.process.timekeeping import SENTENCES as CLOCKS
 from indicators.candle import Timeframe
 from indicators.holes import Hole
 from store.errors import JournalGone
@@ -89,8 +89,8 @@ def told(stage: Stage, *, since: int = 0) -> Iterator[tuple[str, str]]:
     """Kind and text of every message that the rows of this stage are worth; the same incident once."""
     alerts = Alerts(lambda: SETTINGS, "run1", tick_of=lambda symbol: FILTERS.tick_size)
     seen = set()
-    for number, (before, move, event) in list(enumerate(stage.ledger.rows))[since:]:
-        for row in alerts.of_transition(number, before, move, event):
+    for number, (before, decision, event) in list(enumerate(stage.ledger.rows))[since:]:
+        for row in alerts.of_transition(number, before, decision, event):
             if row.dedupe_key not in seen:
                 seen.add(row.dedupe_key)
                 yield row.kind, row.text

@@ -41,14 +41,14 @@ ROOMS = {
     "fsm/core": Room(
         tests=("tests/unit/fsm/core",),
         left_out=("tests/unit/fsm/core/test_any_exchange.py", "tests/unit/fsm/core/test_any_broken_engine.py"),
-        first="fsm.core.move.x_failed*",
+        first="fsm.core.model.decision.x_failed*",
         needless_plugins=("hypothesispytest", "anyio"),
     ),
     "exchange/sim": Room(
         tests=("tests/unit/exchange/sim", "tests/contract", "-k=not http and not recorded"),
-        unchanged=("exchange/sim/server/*", "exchange/sim/__main__.py", "exchange/sim/remote.py"),
+        unchanged=("exchange/sim/server/*", "exchange/sim/__main__.py", "exchange/sim/server/remote.py"),
         left_out=("tests/unit/exchange/sim/server", "tests/unit/exchange/sim/test_any_account.py"),
-        first="exchange.sim.pricing.x_*",
+        first="exchange.sim.core.pricing.x_*",
     ),
 }
 

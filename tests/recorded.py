@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.backtest.run import Request, run_backtest
 from fsm.config import load_config
-from fsm.lab.backtest import Request, run_backtest
 from rules.load import load_rules
 
 ROOT = Path(__file__).parents[1]

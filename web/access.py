@@ -19,7 +19,7 @@ from enum import StrEnum
 from starlette.requests import Request
 
 from web.errors import ApiError
-from web.throttle import Throttle
+from web.token_throttle import TokenThrottle
 from web.tokens import TOKEN_LENGTH_MIN, weakness
 
 COOKIE = "fsm_session"
@@ -53,7 +53,7 @@ class Gate:
         self._digest = None if token is None else _digest(token)
         self._clock = clock
         self._sessions: dict[bytes, Session] = {}
-        self.throttle = Throttle(clock)
+        self.throttle = TokenThrottle(clock)
 
     @property
     def has_token(self) -> bool:

@@ -21,9 +21,9 @@ from starlette.types import ASGIApp
 from store.errors import StoreError
 from web import commanding
 from web.access import COOKIE, SESSION_S, Access, Gate, address_of
+from web.bot_database import BotDatabase
 from web.commanding import BODY_MAX, KINDS, Kind, Login, Wish
 from web.crowd import Crowd
-from web.desk import Desk
 from web.endpoint import Context, Endpoint, parameters
 from web.errors import ApiError, ErrorAnswer, Problem, of_store
 from web.events import EventStream, Watch
@@ -31,7 +31,7 @@ from web.metrics import Metrics
 from web.openapi import document
 from web.page import FILES, PageFile
 from web.routes import READS
-from web.shield import Shield
+from web.security_headers import SecurityHeaders
 from web.views import Accepted, SessionView
 
 BODY_S = 10.0
@@ -55,19 +55,19 @@ def create_app(
     ``wall_ms`` is real time in milliseconds, ``clock`` counts seconds and never goes back. The database need not be
     there yet. Raises ValueError for a token that is too short.
     """
-    return Shield(Crowd(_Window(Path(store_path), token, wall_ms, clock).app()))
+    return SecurityHeaders(Crowd(_Dashboard(Path(store_path), token, wall_ms, clock).app()))
 
 
-class _Window:
+class _Dashboard:
     def __init__(self, path: Path, token: str | None, wall_ms: Callable[[], int], clock: Callable[[], float]) -> None:
-        self._desk = Desk(path)
+        self._database = BotDatabase(path)
         self._gate = Gate(token, clock)
-        self._watch = Watch(self._desk)
+        self._watch = Watch(self._database)
         self._metrics = Metrics(
-            self._desk, wall_ms, lambda: self._watch.listeners, lambda: self._gate.throttle.failures
+            self._database, wall_ms, lambda: self._watch.listeners, lambda: self._gate.throttle.failures
         )
         self._wall_ms = wall_ms
-        self._context = Context(desk=self._desk, wall_ms=wall_ms)
+        self._context = Context(database=self._database, wall_ms=wall_ms)
         self._openapi = _encode(document())
 
     def app(self) -> Starlette:
@@ -94,7 +94,7 @@ class _Window:
             yield
         finally:
             self._watch.close()
-            self._desk.close()
+            self._database.close()
 
     def _route(self, path: str, access: Access, handler: Handler, method: str = "GET") -> Route:
         async def guarded(request: Request) -> Response:
@@ -122,7 +122,7 @@ class _Window:
     def _answering(self, endpoint: Endpoint) -> Handler:
         async def answer(request: Request) -> Response:
             query = parameters(request, endpoint.query)
-            found = await self._desk.ask(lambda store: _encode(endpoint.read(store, query, self._context)))
+            found = await self._database.ask(lambda store: _encode(endpoint.read(store, query, self._context)))
             return _json(found)
 
         return answer
@@ -132,11 +132,11 @@ class _Window:
 
     async def _scrape(self, request: Request) -> Response:
         accept = request.headers.get("accept", "")
-        body, media_type = await self._desk.run(lambda: self._metrics.text(accept))
+        body, media_type = await self._database.run(lambda: self._metrics.text(accept))
         return Response(body, headers={"Content-Type": media_type})
 
     async def _events(self, request: Request) -> Response:
-        return EventStream(self._desk, self._watch, self._watch.take_place(), request.headers.get("last-event-id"))
+        return EventStream(self._database, self._watch, self._watch.take_place(), request.headers.get("last-event-id"))
 
     async def _session(self, request: Request) -> Response:
         return _json(_encode(self._session_view(request)))
@@ -170,8 +170,8 @@ class _Window:
     def _commanding(self, kind: Kind) -> Handler:
         async def command(request: Request) -> Response:
             wish = commanding.parsed(await _body(request), Wish)
-            row_id = await self._desk.act(lambda: self._leave(kind, wish.symbol))
-            running = self._desk.daemon_running()
+            row_id = await self._database.act(lambda: self._leave(kind, wish.symbol))
+            running = self._database.daemon_running()
             _note(_log.info, "command", id=row_id, kind=kind, symbol=wish.symbol, address=address_of(request))
             url = f"/api/commands/{row_id}"
             accepted = Accepted(
@@ -182,8 +182,8 @@ class _Window:
         return command
 
     def _leave(self, kind: Kind, symbol: str | None) -> int:
-        commanding.check(self._desk.store(), kind, symbol)
-        return self._desk.post(kind, symbol, self._wall_ms())
+        commanding.check(self._database.store(), kind, symbol)
+        return self._database.post(kind, symbol, self._wall_ms())
 
 
 def _serving(file: PageFile) -> Handler:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from store.database import Store
 from web.access import Access
-from web.desk import Desk
+from web.bot_database import BotDatabase
 from web.errors import unprocessable
 
 MS_MAX = 2**53
@@ -46,7 +46,7 @@ class BySymbol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Context:
     """What an answer may need beside the database. ``wall_ms`` is real time."""
 
-    desk: Desk
+    database: BotDatabase
     wall_ms: Callable[[], int]
 
 

@@ -25,7 +25,7 @@ from store.database import Store
 from store.errors import StoreError
 from store.inbox import Inbox
 from web import documents
-from web.desk import Desk
+from web.bot_database import BotDatabase
 from web.errors import ApiError
 from web.routes.journal import TransitionView
 
@@ -124,8 +124,8 @@ def _event(name: str, body: object, position: Position) -> bytes:
 class Watch:
     """Notices commits while somebody listens, by one cheap question at the database in a thread of its own."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, database: BotDatabase) -> None:
+        self._database = database
         self._committed = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="web-watch")
         self._task: asyncio.Task[None] | None = None
@@ -166,7 +166,7 @@ class Watch:
         """None while the database cannot be asked. Whatever fails here must not end the watching: nobody would see it,
         and every open page would stand still (R72)."""
         try:
-            store = self._desk.store()
+            store = self._database.store()
             return id(store), store.data_version()
         except StoreError:
             return None
@@ -199,10 +199,10 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, desk: Desk, watch: Watch, place: Place, last_event_id: str | None) -> None:
+    def __init__(self, database: BotDatabase, watch: Watch, place: Place, last_event_id: str | None) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._desk = desk
+        self._database = database
         self._watch = watch
         self._place = place
         self._last = last_event_id
@@ -227,7 +227,7 @@ class EventStream(Response):
             next_commit = self._watch.next_commit
             try:
                 if position is None:
-                    position = await self._desk.ask(Position.at_end)
+                    position = await self._database.ask(Position.at_end)
                     await self._write(send, b"event: hello\nid: %b\ndata: {}\n\n" % str(position).encode())
                 events, more = await self._news(position)
                 if events:
@@ -238,7 +238,7 @@ class EventStream(Response):
                 await self._write(send, b": still here\n\n")
 
     async def _news(self, position: Position) -> tuple[list[bytes], bool]:
-        return await self._desk.ask(lambda store: news(store, position))
+        return await self._database.ask(lambda store: news(store, position))
 
     async def _write(self, send: Send, body: bytes) -> None:
         async with asyncio.timeout(SEND_S):

@@ -20,8 +20,8 @@ from store import queries
 from store.database import Store
 from store.errors import StoreError
 from web import documents
+from web.bot_database import BotDatabase
 from web.catalogue import CATALOGUE, STATES
-from web.desk import Desk
 from web.routes.account import newest_ms
 from web.routes.holdings import PROTECTION_BUCKETS_MS, PROTECTION_TRADES_MAX, protection_ms
 
@@ -35,14 +35,18 @@ class Metrics:
     """One window's registry."""
 
     def __init__(
-        self, desk: Desk, wall_ms: Callable[[], int], listeners: Callable[[], int], failures: Callable[[], int]
+        self,
+        database: BotDatabase,
+        wall_ms: Callable[[], int],
+        listeners: Callable[[], int],
+        failures: Callable[[], int],
     ) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(*_named("fsm_http_requests"), registry=self._registry)
         self.seconds = Histogram(*_named("fsm_http_request_seconds"), registry=self._registry)
         Gauge(*_named("fsm_http_listeners"), registry=self._registry).set_function(listeners)
         self._registry.register(_Failures(failures))
-        self._registry.register(_FromDatabase(desk, wall_ms))
+        self._registry.register(_FromDatabase(database, wall_ms))
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """The exposition in the format that is asked for, and its media type: OpenMetrics, or plain text.
@@ -67,8 +71,8 @@ class _Failures(Collector):
 class _FromDatabase(Collector):
     """Asks at each scrape. Transitions are counted on from the last scrape; the first one counts them all."""
 
-    def __init__(self, desk: Desk, wall_ms: Callable[[], int]) -> None:
-        self._desk = desk
+    def __init__(self, database: BotDatabase, wall_ms: Callable[[], int]) -> None:
+        self._database = database
         self._wall_ms = wall_ms
         self._counted: dict[Labels, int] = {}
         self._counted_to = 0
@@ -79,7 +83,7 @@ class _FromDatabase(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            store = self._desk.store()
+            store = self._database.store()
             with self._turn:
                 found = [*self._daemon(store), *self._money(store), *_symbols(store), *self._holdings(store)]
                 found += [self._transitions(store), *_tables(store)]
@@ -93,7 +97,7 @@ class _FromDatabase(Collector):
         identity, pulse = store.identity, documents.health(store)
         if identity is not None:
             yield _gauge("fsm_info", {(identity.environment, identity.database_id): 1})
-        yield _gauge("fsm_daemon_running", {(): self._desk.daemon_running()})
+        yield _gauge("fsm_daemon_running", {(): self._database.daemon_running()})
         if pulse.wall_ms is not None:
             yield _gauge("fsm_daemon_pulse_age_seconds", {(): max(0, self._wall_ms() - pulse.wall_ms) / 1000})
         if pulse.loop_lag_ms is not None:

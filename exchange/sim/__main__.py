@@ -18,7 +18,7 @@ from exchange.errors import MalformedReply
 from exchange.sim.server.faults import FaultError
 from exchange.sim.server.saved import StateError
 from exchange.sim.server.serve import Process, serve
-from exchange.sim.server.setting import Setting, SettingError
+from exchange.sim.server.setup import SettingError, SimulationSetup
 from indicators.candle import Timeframe
 
 _USAGE, _REFUSED = 2, 3
@@ -124,7 +124,7 @@ def main(
     The first line on stdout is JSON with addresses and keys.
     """
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    setting = Setting(
+    setting = SimulationSetup(
         folders=data,
         symbols=symbols,
         step=Timeframe(step),

@@ -13,8 +13,8 @@ from fsm.cli.options import Group, current
 from fsm.cli.progress import reporting
 from fsm.cli.times import Time, shown
 from fsm.cli.transition import print_transition, transition_document
-from fsm.core.records import State
-from fsm.core.states import Trigger
+from fsm.core.model.records import State
+from fsm.core.model.transition_table import Trigger
 
 if TYPE_CHECKING:
     from store.queries import TransitionFilter

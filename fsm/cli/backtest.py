@@ -17,7 +17,7 @@ from fsm.cli.summary import print_summary
 from fsm.cli.times import Time
 
 if TYPE_CHECKING:
-    from fsm.lab.result import Result
+    from fsm.backtest.result import Result
 
 
 @command()
@@ -37,8 +37,8 @@ def backtest(
     native: bool,
 ) -> None:
     """Run the engine over recorded candles. With --db the whole journal is kept, for audit, why and replay."""
-    from exchange.sim.symbols import shipped_folder
-    from fsm.lab.backtest import Request, run_backtest
+    from exchange.sim.playback.symbols import shipped_folder
+    from fsm.backtest.run import Request, run_backtest
 
     options = current()
     inputs = read_inputs(options, needs_keys=False)
@@ -67,7 +67,7 @@ def backtest(
 
 
 def _write_report(result: Result, path: Path) -> None:
-    from fsm.lab.report import write_report
+    from fsm.backtest.report import write_report
 
     write_report(result, path)
 

@@ -12,10 +12,10 @@ import click
 from fsm.cli import output
 from fsm.cli.inputs import Inputs, read_inputs
 from fsm.cli.options import Options, command, current
-from rules.yaml_source import Problem, read_source
+from rules.source.yaml_source import Problem, read_source
 
 if TYPE_CHECKING:
-    from fsm.lab.tried import Trial
+    from fsm.backtest.tried import Trial
 
 
 _PLACED = re.compile(r"(.+?):([0-9]+): (.+)", re.DOTALL)
@@ -82,8 +82,8 @@ def _unusable(message: str) -> Problem:
 
 def _tried(inputs: Inputs, data: tuple[Path, ...]) -> Trial:
     from exchange.candle_files import CandleFolders
-    from exchange.sim.symbols import shipped_folder
-    from fsm.lab.tried import try_rules
+    from exchange.sim.playback.symbols import shipped_folder
+    from fsm.backtest.tried import try_rules
 
     settings = inputs.config.settings
     folders = CandleFolders(data or (shipped_folder(),))
@@ -119,9 +119,9 @@ def _tried_on(trial: Trial) -> str:
 
 
 def _unknown_symbols(options: Options, inputs: Inputs) -> list[Problem]:
-    from exchange.sim.symbols import shipped_filters
+    from exchange.sim.playback.symbols import shipped_filters
     from fsm.config.unusual import unknown_symbols
-    from fsm.live.held import known_symbols
+    from fsm.live.context.held import known_symbols
 
     database = options.db or inputs.config.environment.database_path
     known = {*shipped_filters(), *known_symbols(database)}

@@ -32,7 +32,7 @@ def check(data: tuple[Path, ...], symbols: tuple[str, ...]) -> None:
     from collections import Counter
 
     from exchange.candle_faults import files_in, look_through
-    from exchange.sim.symbols import shipped_folder
+    from exchange.sim.playback.symbols import shipped_folder
 
     reports = list(look_through(files_in(data or (shipped_folder(),), symbols)))
     counts: Counter[str] = Counter()

@@ -15,7 +15,7 @@ from fsm.cli.logs import configure_logs
 from fsm.cli.options import Options, command, current
 
 if TYPE_CHECKING:
-    from fsm.live.findings import Finding
+    from fsm.live.preflight.findings import Finding
 
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "red", "skip": None}
 
@@ -27,7 +27,7 @@ def doctor() -> None:
     Changes nothing, but for one far stop on a flat symbol that is placed, read back and cancelled.
     """
     from fsm.bootstrap import Run
-    from fsm.examination import examine
+    from fsm.live.preflight.preflight import examine
 
     options = current()
     inputs = read_inputs(options, needs_keys=False)
@@ -47,7 +47,7 @@ def doctor() -> None:
 
 
 def _of_secrets(options: Options) -> Iterator[Finding]:
-    from fsm.live.findings import ok, warn
+    from fsm.live.preflight.findings import ok, warn
 
     loose = loose_secrets(options.env_path)
     if loose is not None:

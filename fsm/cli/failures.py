@@ -22,9 +22,9 @@ _STORE_ERRORS = (
     ("StoreError", Exit.UNEXPECTED),
 )
 _LAB_ERRORS = (
-    ("fsm.lab.backtest", "BacktestError", Exit.USAGE),
+    ("fsm.backtest.run", "BacktestError", Exit.USAGE),
     ("exchange.candle_files", "CandleFileError", Exit.USAGE),
-    ("fsm.lab.replay", "ReplayError", Exit.VERIFICATION),
+    ("fsm.journal.replay", "ReplayError", Exit.VERIFICATION),
 )
 
 
@@ -73,7 +73,7 @@ def _judged(error: BaseException) -> Failure:
     if isinstance(error, click.ClickException):
         hint = f"{error.ctx.command_path} --help says more" if isinstance(error, click.UsageError) and error.ctx else ""
         return Failure(Exit.USAGE, "USAGE", error.format_message(), hint)
-    if _is(error, "rules.yaml_source", "SourceError"):
+    if _is(error, "rules.source.yaml_source", "SourceError"):
         return Failure(Exit.USAGE, "PROBLEMS", problems=getattr(error, "problems", ()))
     for name, exit_code in _STORE_ERRORS:
         if _is(error, "store.errors", name):

@@ -11,7 +11,7 @@ from fsm.cli.options import command, current
 @command()
 def graph() -> None:
     """Print the state machine as a Mermaid diagram."""
-    from fsm.core.states import mermaid
+    from fsm.core.model.transition_table import mermaid
 
     drawing = mermaid()
     if current().json:

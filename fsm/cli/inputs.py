@@ -14,7 +14,7 @@ from fsm.cli.options import Options
 if TYPE_CHECKING:
     from fsm.config import Config
     from rules.load import Ruleset
-    from rules.yaml_source import Problem
+    from rules.source.yaml_source import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Inputs:
 def read_inputs(options: Options, *, needs_keys: bool) -> Inputs:
     """Read all three. Raises SourceError with every problem of all of them."""
     from rules.load import load_rules
-    from rules.yaml_source import SourceError
+    from rules.source.yaml_source import SourceError
 
     problems: list[Problem] = []
     config: Config | None = None
@@ -60,8 +60,8 @@ def inputs_to_run(options: Options) -> Inputs:
     While a trade of ours is open a start never depends on them: both files' last accepted versions are in force then.
     """
     from fsm.config import Config, read_environment
-    from fsm.live.held import accepted_for_open_trades
-    from rules.yaml_source import SourceError
+    from fsm.live.context.held import accepted_for_open_trades
+    from rules.source.yaml_source import SourceError
 
     try:
         return read_inputs(options, needs_keys=True)
@@ -94,7 +94,7 @@ def read_config(options: Options, *, needs_keys: bool) -> Config:
 
 def _contradictions(options: Options, config: Config, rules: Ruleset) -> Iterator[Problem]:
     """What is right in each file and wrong in both together."""
-    from rules.yaml_source import read_source
+    from rules.source.yaml_source import read_source
 
     wanted, written = config.settings.timeframes.entry, rules.for_symbol("").entry_timeframe
     if wanted is not written:
@@ -108,7 +108,7 @@ def _contradictions(options: Options, config: Config, rules: Ruleset) -> Iterato
 
 def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Problem]:
     from fsm.config.unusual import unusual
-    from rules.yaml_source import Problem, read_source
+    from rules.source.yaml_source import Problem, read_source
 
     source = read_source(options.rules_path)
     for symbol in rules.definition.symbols:

@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from fsm.live.pulse import Losses
+    from fsm.live.process.loop_lag import Losses
 
 LINES_WAITING_MAX = 4_000
 """Minutes of a busy bot. What comes while so many wait is dropped: memory has an end, also where nobody reads."""

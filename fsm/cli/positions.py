@@ -56,7 +56,7 @@ def beside(rows: Sequence[SymbolRow]) -> list[dict[str, Any]]:
     """What was seen open last that is not ours: signed quantity, price, and whether it was handed over."""
     import msgspec
 
-    from fsm.core.records import SymbolRecord
+    from fsm.core.model.records import SymbolRecord
 
     records = [msgspec.json.decode(row.record_json, type=SymbolRecord) for row in rows]
     return [

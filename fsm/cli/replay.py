@@ -21,8 +21,8 @@ _PART_MAX = 120
 @click.argument("database", type=click.Path(path_type=Path), required=False, metavar="[DB]")
 def replay(database: Path | None) -> None:
     """Decide everything in DB again. Exit code 4 if anything comes out differently."""
-    from fsm.lab.replay import replay as decide_again
-    from rules.yaml_source import SourceError
+    from fsm.journal.replay import replay as decide_again
+    from rules.source.yaml_source import SourceError
 
     options = current()
     path = database or options.database_path()

@@ -40,6 +40,6 @@ def check() -> None:
 @rules.command()
 def schema() -> None:
     """Print the JSON Schema of rules files."""
-    from rules.schema import text
+    from rules.source.schema import text
 
     click.echo(text().rstrip())

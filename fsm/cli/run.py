@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fsm.cli import output
+from fsm.cli.dashboard import Dashboard
 from fsm.cli.errors import CommandError, Exit
 from fsm.cli.inputs import inputs_to_run
 from fsm.cli.logs import configure_logs
@@ -18,12 +19,11 @@ from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import Options, command, current
 from fsm.cli.outlet import open_outlets
 from fsm.cli.telling import Teller
-from fsm.cli.window import Window
 
 if TYPE_CHECKING:
     from fsm.bootstrap import Run
     from fsm.config.environment import Environment
-    from fsm.core.move import Step
+    from fsm.core.model.decision import Step
     from store.views import PositionRow
 
 
@@ -51,7 +51,7 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
         click.echo(f"warning: {inputs.unusable}", err=True)
         click.echo("warning: a trade is open: it is managed to its end, and nothing is entered", err=True)
     with ExitStack() as windows:
-        window = None if no_web else Window(windows, inputs, path, port, is_told=not options.json)
+        window = None if no_web else Dashboard(windows, inputs, path, port, is_told=not options.json)
 
         def on_ready(network: str, address: str, blocked: Sequence[str]) -> None:
             if not options.json:
@@ -67,7 +67,7 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
                 rules=inputs.rules,
                 db=path,
                 on_step=teller.step if teller else _ignore,
-                audience=teller,
+                observer=teller,
                 config_path=options.config_path,
                 rules_path=options.rules_path,
                 on_ready=on_ready,
@@ -87,7 +87,7 @@ def _run(run: Run) -> bool:
     from exchange.environment import UnusableEnvironment
     from exchange.sim.server.launch import LaunchError
     from fsm.bootstrap import run_daemon
-    from fsm.live.meeting import StartRefused
+    from fsm.live.preflight.meeting import StartRefused
 
     try:
         return run_daemon(run)

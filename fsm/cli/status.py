@@ -61,7 +61,7 @@ def _require_alive(path: Path) -> None:
 def _found(path: Path) -> dict[str, Any]:
     import msgspec
 
-    from fsm.live.accepted import waiting
+    from fsm.live.operator.accepted import waiting
     from store import queries
     from store.database import open_store
     from store.inbox import Inbox

@@ -11,8 +11,8 @@ from fsm.cli import output
 from fsm.cli.times import shown
 
 if TYPE_CHECKING:
-    from fsm.core.move import Step
-    from fsm.live.audience import Close
+    from fsm.core.model.decision import Step
+    from fsm.live.context.observer import Close
 
 _COLORS = {"PROTECTED": "green", "EXITING": "cyan", "FLATTEN": "red", "HALT": "red"}
 _TIME_WIDTH, _SYMBOL_WIDTH, _STATES_WIDTH, _TRIGGER_WIDTH = 19, 12, 22, 10
@@ -49,9 +49,9 @@ class Teller:
     def closed(self, close: Close) -> None:
         """The candles that came, in short why nothing was entered, and what is held; then each new regime."""
         self._latest_ms = close.at_ms
-        idle = Counter(r.reason for r in close.readings.values() if r.outcome not in ("SIGNAL", "IN_TRADE"))
-        held = [symbol for symbol, reading in close.readings.items() if reading.outcome == "IN_TRADE"]
-        parts = [f"candles of {output.counted(len(close.readings), 'symbol')}"]
+        idle = Counter(r.reason for r in close.verdicts.values() if r.outcome not in ("SIGNAL", "IN_TRADE"))
+        held = [symbol for symbol, verdict in close.verdicts.items() if verdict.outcome == "IN_TRADE"]
+        parts = [f"candles of {output.counted(len(close.verdicts), 'symbol')}"]
         parts += ["no entry: " + ", ".join(f"{reason} {count}" for reason, count in idle.most_common())] if idle else []
         parts += [f"in a trade: {', '.join(held)}"] if held else []
         parts += [f"MISSING: {', '.join(close.missing)}"] if close.missing else []

@@ -13,7 +13,7 @@ from fsm.cli.options import command, current
 from fsm.cli.times import Time, shown
 
 if TYPE_CHECKING:
-    from fsm.why import Explanation
+    from fsm.journal.explain import Explanation
     from rules.conditions import ConditionTrace
 
 _CONDITION_COLUMNS = ("condition", "holds", "as written", "numbers", "distance")
@@ -24,7 +24,7 @@ _CONDITION_COLUMNS = ("condition", "holds", "as written", "numbers", "distance")
 @click.option("--at", "at_ms", type=Time(), metavar="TIME", help="the candle that had closed by then (default: newest)")
 def why(symbol: str, at_ms: int | None) -> None:
     """Say why SYMBOL did, or did not, trade. Each condition with its numbers and its distance from the threshold."""
-    from fsm.why import NothingDecided, explain
+    from fsm.journal.explain import NothingDecided, explain
     from store.database import open_store
 
     options = current()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from fsm.config.settings import Settings
-from rules.yaml_source import Problem, Source
+from rules.source.yaml_source import Problem, Source
 
 Path = tuple[str | int, ...]
 Finding = tuple[Path, str]

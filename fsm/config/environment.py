@@ -19,7 +19,7 @@ from dotenv.parser import Binding, parse_stream
 from exchange.binance.signing import Secret
 from exchange.environment import Network, UnusableEnvironment, resolve, simulator
 from fsm.config.secrets import Secrets
-from rules.yaml_source import Problem, SourceError
+from rules.source.yaml_source import Problem, SourceError
 from web.tokens import HINT, weakness
 
 TG_BASE_URL_DEFAULT = "https://api.telegram.org"

@@ -16,7 +16,7 @@ import msgspec
 from fsm.config.checks import cross_problems
 from fsm.config.environment import Environment, read_environment
 from fsm.config.settings import Settings
-from rules.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
+from rules.source.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

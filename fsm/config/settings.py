@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from exchange.types import MarginType, OrderType, WorkingType
-from fsm.core.policy import AfterExternalClose, LimitAction, MarginShort, MissingProtection
+from fsm.core.model.policy import AfterExternalClose, LimitAction, MarginShort, MissingProtection
 from indicators.candle import Timeframe
 
 

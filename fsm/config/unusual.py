@@ -8,7 +8,7 @@ from typing import Any
 
 from fsm.config.loading import config_schema
 from fsm.config.settings import Risk, Settings
-from rules.yaml_source import Problem, Source
+from rules.source.yaml_source import Problem, Source
 
 Path = tuple[str, ...]
 Finding = tuple[Path, str]

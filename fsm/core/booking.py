@@ -5,14 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from exchange.types import SymbolSnapshot
-from fsm.core.events import JournalFoundOld, SymbolObserved
-from fsm.core.forced import ADL, LIQUIDATED, SETTLED, forced_close
-from fsm.core.move import Move, move
-from fsm.core.policy import AfterExternalClose
-from fsm.core.records import ZERO, HaltCause, SymbolRecord, Trade
-from fsm.core.scene import HANDS_EDITION, Setting
-from fsm.core.sight import average_learned, count_fills, exit_reason, see
-from fsm.core.states import Trigger
+from fsm.core.forced_ends import ADL, LIQUIDATED, SETTLED, forced_close
+from fsm.core.model.decision import Decision, decision
+from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext
+from fsm.core.model.events import JournalFoundOld, SymbolObserved
+from fsm.core.model.policy import AfterExternalClose
+from fsm.core.model.records import ZERO, HaltCause, SymbolRecord, Trade
+from fsm.core.model.transition_table import Trigger
+from fsm.core.observation import average_learned, count_fills, exit_reason, observe
 
 BY_OUR_ORDERS = ("STOP_HIT", "TARGET_HIT")
 
@@ -24,16 +24,21 @@ LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
 
 
 def book(
-    record: SymbolRecord, trade: Trade, event: SymbolObserved | JournalFoundOld, *, complete: bool, setting: Setting
-) -> Move:
+    record: SymbolRecord,
+    trade: Trade,
+    event: SymbolObserved | JournalFoundOld,
+    *,
+    complete: bool,
+    context: DecisionContext,
+) -> Decision:
     """Net = realised PnL - fees + funding and other ledger rows since the trade began.
 
     ``complete``: the fills account for the whole position. Where they do not, the ledger tells what they made, and the
     trade is flagged.
     """
     snapshot = event.snapshot
-    sight = see(trade, snapshot, setting)
-    trade = average_learned(count_fills(trade, snapshot, setting), sight, snapshot, setting)
+    view = observe(trade, snapshot, context)
+    trade = average_learned(count_fills(trade, snapshot, context), view, snapshot, context)
     if not complete:
         trade = _with_what_fills_do_not_show(trade, snapshot)
     since = (row for row in snapshot.income if row.time_ms > trade.opened_ms and row.income_type in LEDGER_TYPES)
@@ -41,10 +46,10 @@ def book(
     net = trade.realized_pnl - trade.fees + funding
     reason = trade.exit_reason or "CLOSED"
     not_by_us = complete and not trade.piece_pending and reason not in (*BY_OUR_ORDERS, ADL, LIQUIDATED, SETTLED)
-    if reason == "EXTERNAL_CLOSE" or (setting.edition > 1 and not_by_us):
+    if reason == "EXTERNAL_CLOSE" or (context.edition > 1 and not_by_us):
         # the fill may be told before the order of ours that it is of (R32), or something was faster than we (R59)
-        reason = exit_reason(trade, sight, snapshot, setting)
-    elif setting.edition > 1 and reason not in BY_OUR_ORDERS:  # it was ended by the exchange while we were closing it
+        reason = exit_reason(trade, view, snapshot, context)
+    elif context.edition > 1 and reason not in BY_OUR_ORDERS:  # it was ended by the exchange while we were closing it
         reason = forced_close(trade, snapshot) or reason
     missing = None if complete and snapshot.income else "LEDGER_MISSING" if complete else "FILLS_MISSING"
     trade = replace(
@@ -58,7 +63,7 @@ def book(
         closed_ms=event.at_ms,
         flagged=trade.flagged or missing,
     )
-    return move(Trigger.FLAT, reason, _after_booking(record, trade, event.at_ms, setting), booked=trade)
+    return decision(Trigger.FLAT, reason, _after_booking(record, trade, event.at_ms, context), booked=trade)
 
 
 def _with_what_fills_do_not_show(trade: Trade, snapshot: SymbolSnapshot) -> Trade:
@@ -78,14 +83,14 @@ def _with_what_fills_do_not_show(trade: Trade, snapshot: SymbolSnapshot) -> Trad
     return replace(trade, realized_pnl=trade.realized_pnl + made, fees=trade.fees + paid)
 
 
-def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, setting: Setting) -> SymbolRecord:
+def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, context: DecisionContext) -> SymbolRecord:
     """Loss streak, cooldown, and the halt that a liquidation asks for."""
     assert trade.net_pnl is not None
     streak = record.loss_streak + 1 if trade.net_pnl < 0 else 0
     cooldown = record.cooldown_until_ms
-    rule = setting.rules.cooldown
+    rule = context.rules.cooldown
     if rule is not None and streak >= rule.losses:
-        cooldown = max(cooldown, at_ms + rule.candles * setting.rules.entry_timeframe.ms)
+        cooldown = max(cooldown, at_ms + rule.candles * context.rules.entry_timeframe.ms)
         streak = 0
     record = replace(
         record,
@@ -97,13 +102,13 @@ def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, setting: Sett
     )
     if trade.exit_reason == "LIQUIDATED":
         return record.halted(HaltCause.LIQUIDATED, at_ms)
-    return _after_a_hand(record, trade, at_ms, setting)
+    return _after_a_hand(record, trade, at_ms, context)
 
 
-def _after_a_hand(record: SymbolRecord, trade: Trade, at_ms: int, setting: Setting) -> SymbolRecord:
+def _after_a_hand(record: SymbolRecord, trade: Trade, at_ms: int, context: DecisionContext) -> SymbolRecord:
     """Whoever closed the position, or took its stop away, had a reason: the symbol rests, or waits for the operator."""
-    policy = setting.policy
-    if setting.edition < HANDS_EDITION or (trade.exit_reason or "").split(" ")[0] not in NOT_OURS:
+    policy = context.policy
+    if context.edition < HANDS_EDITION or (trade.exit_reason or "").split(" ")[0] not in NOT_OURS:
         return record
     match policy.after_external_close:
         case AfterExternalClose.CONTINUE:
@@ -111,7 +116,7 @@ def _after_a_hand(record: SymbolRecord, trade: Trade, at_ms: int, setting: Setti
         case AfterExternalClose.QUARANTINE:
             return record.quarantined("EXTERNAL_CLOSE", at_ms)
         case AfterExternalClose.REST:
-            until_ms = at_ms + policy.rest_candles * setting.rules.entry_timeframe.ms
+            until_ms = at_ms + policy.rest_candles * context.rules.entry_timeframe.ms
             return replace(record, cooldown_until_ms=max(record.cooldown_until_ms, until_ms))
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from fsm.core.closing import begin_exit, begin_flatten
-from fsm.core.events import Commanded
-from fsm.core.intents import CancelEntry, Intent, Look
-from fsm.core.move import Guard, Move, Rejected, move
-from fsm.core.records import LIMIT_CAUSES, State, SymbolRecord
+from fsm.core.model.decision import Decision, Guard, Rejected, decision
+from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext
+from fsm.core.model.events import Commanded
+from fsm.core.model.intents import CancelEntry, Intent, Look
+from fsm.core.model.records import LIMIT_CAUSES, State, SymbolRecord
+from fsm.core.model.transition_table import TABLE, Cell, Trigger
 from fsm.core.releasing import release
-from fsm.core.scene import HANDS_EDITION, Setting
-from fsm.core.states import TABLE, Cell, Trigger
+from fsm.core.states.closing import begin_exit, begin_flatten
 
 
-def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setting) -> Move | None:
+def command(record: SymbolRecord, event: Commanded, blocked: str, context: DecisionContext) -> Decision | None:
     """Carry out a wish. ``blocked`` names the account-wide halt that still holds (empty: none).
 
     Returns None when it is so already; raises Rejected when it must not be.
@@ -23,39 +23,39 @@ def command(record: SymbolRecord, event: Commanded, blocked: str, setting: Setti
         case "pause":
             return _pause(record, event)
         case "resume":
-            return _resume(record, event, blocked, setting)
+            return _resume(record, event, blocked, context)
         case "halt":
             return _halt(record, event)
         case "flatten":
-            return _flatten(record, event, setting)
+            return _flatten(record, event, context)
         case "exit":
-            return _exit(record, event, setting)
+            return _exit(record, event, context)
         case "release":
-            return release(record, event, setting)
+            return release(record, event, context)
         case "withdraw":
             return _withdraw(record, event)
         case "quarantine":
             if record.quarantine is not None:
                 return None
-            return move(Trigger.QUARANTINE, event.cause, record.quarantined(event.cause, event.at_ms))
+            return decision(Trigger.QUARANTINE, event.cause, record.quarantined(event.cause, event.at_ms))
     raise Rejected(
         "COMMAND",
         f"there is no command {event.command!r}; use pause, resume, flatten, release, exit, halt or quarantine",
     )
 
 
-def _resume(record: SymbolRecord, event: Commanded, blocked: str, setting: Setting) -> Move | None:
+def _resume(record: SymbolRecord, event: Commanded, blocked: str, context: DecisionContext) -> Decision | None:
     """Clears pause, halt and quarantine, unless the cause still lasts. A limit's own resume clears only its halt."""
     rejects = TABLE[record.state][Trigger.RESUME] is Cell.REJECT
     if event.cause in LIMIT_CAUSES:
         if rejects or record.halt is None or record.halt.cause != event.cause:
             return None
-        return move(Trigger.RESUME, event.cause, replace(record, halt=None))
+        return decision(Trigger.RESUME, event.cause, replace(record, halt=None))
     if rejects:
         raise Rejected("STATE", f"{record.symbol} is in {record.state}: it resumes when the emergency close is done")
     if blocked in LIMIT_CAUSES:
         raise Rejected(blocked, f"{record.symbol} stays halted: the loss limit {blocked} is still exceeded")
-    if setting.edition >= HANDS_EDITION:
+    if context.edition >= HANDS_EDITION:
         _refuse_unexplained(record)
     if not (record.paused or record.halt or record.quarantine):
         return None
@@ -65,7 +65,7 @@ def _resume(record: SymbolRecord, event: Commanded, blocked: str, setting: Setti
         if flag is not None
     )
     cleared = replace(record, paused=False, halt=None, quarantine=None, refusal=None)
-    return move(Trigger.RESUME, event.cause, cleared, guards=guards)
+    return decision(Trigger.RESUME, event.cause, cleared, guards=guards)
 
 
 def _refuse_unexplained(record: SymbolRecord) -> None:
@@ -80,13 +80,13 @@ def _refuse_unexplained(record: SymbolRecord) -> None:
         raise Rejected("UNRESOLVED_ORDER", f"{symbol} stays quarantined: nobody knows yet what became of its entry")
 
 
-def _pause(record: SymbolRecord, event: Commanded) -> Move | None:
+def _pause(record: SymbolRecord, event: Commanded) -> Decision | None:
     if record.paused:
         return None
-    return move(Trigger.PAUSE, event.cause, replace(record, paused=True), intents=_stop_entering(record))
+    return decision(Trigger.PAUSE, event.cause, replace(record, paused=True), intents=_stop_entering(record))
 
 
-def _halt(record: SymbolRecord, event: Commanded) -> Move | None:
+def _halt(record: SymbolRecord, event: Commanded) -> Decision | None:
     """No entries from now on; a position stays managed and the symbol is in HALT once flat. The first cause stands,
     except that an operator's halt replaces a limit's, which would end by itself."""
     after = record.halted(event.cause, event.at_ms)
@@ -94,13 +94,13 @@ def _halt(record: SymbolRecord, event: Commanded) -> Move | None:
         return None
     if record.state is State.SIGNALLED:
         after = replace(after, trade=None)
-    return move(Trigger.HALT, event.cause, after, intents=_stop_entering(record))
+    return decision(Trigger.HALT, event.cause, after, intents=_stop_entering(record))
 
 
-def _withdraw(record: SymbolRecord, event: Commanded) -> Move | None:
+def _withdraw(record: SymbolRecord, event: Commanded) -> Decision | None:
     """A LIMIT entry that waits is taken back; nothing else changes."""
     intents = _stop_entering(record)
-    return move(Trigger.SWEEP, event.cause, record, intents=intents) if intents else None
+    return decision(Trigger.SWEEP, event.cause, record, intents=intents) if intents else None
 
 
 def _stop_entering(record: SymbolRecord) -> tuple[Intent, ...]:
@@ -112,17 +112,17 @@ def _stop_entering(record: SymbolRecord) -> tuple[Intent, ...]:
     return cancel, Look(symbol=record.symbol)
 
 
-def _exit(record: SymbolRecord, event: Commanded, setting: Setting) -> Move | None:
+def _exit(record: SymbolRecord, event: Commanded, context: DecisionContext) -> Decision | None:
     """End the trade at market, flagged with the cause; the symbol stays free to trade."""
     if record.trade is None or record.state not in (State.ENTERING, State.PROTECTED):
         return None
     flagged = replace(record, trade=replace(record.trade, flagged=event.cause))
-    return begin_exit(flagged, event.cause, setting)
+    return begin_exit(flagged, event.cause, context)
 
 
-def _flatten(record: SymbolRecord, event: Commanded, setting: Setting) -> Move | None:
+def _flatten(record: SymbolRecord, event: Commanded, context: DecisionContext) -> Decision | None:
     """Halted first, so that nothing re-enters; then closed if there is anything to close."""
     after = record.halted(event.cause, event.at_ms)
     if record.state in (State.IDLE, State.HALT, State.FLATTEN):
-        return None if after is record else move(Trigger.HALT, event.cause, after)
-    return begin_flatten(after, event.cause, setting)
+        return None if after is record else decision(Trigger.HALT, event.cause, after)
+    return begin_flatten(after, event.cause, context)

@@ -9,10 +9,14 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from fsm.core import route
-from fsm.core.closing import begin_flatten
-from fsm.core.deciding import Reading, read_candle
-from fsm.core.events import (
+from fsm.core import stop_route
+from fsm.core.candle_close import CandleVerdict, decide_candle
+from fsm.core.decide import decide
+from fsm.core.limits import AccountStep, holding_limit, is_over, read_equity, resumed, trade_booked
+from fsm.core.machine import SymbolMachines
+from fsm.core.model.decision import Decision, Rejected, Step, decision
+from fsm.core.model.decision_context import Commitment, DecisionContext, Portfolio, commitment, foreign_commitment
+from fsm.core.model.events import (
     CandleClosed,
     Commanded,
     EquityRead,
@@ -21,15 +25,11 @@ from fsm.core.events import (
     SymbolEvent,
     SymbolObserved,
 )
-from fsm.core.judge import judge
-from fsm.core.legs import planned_stop
-from fsm.core.limits import AccountStep, holding_limit, is_over, read_equity, resumed, trade_booked
-from fsm.core.machine import SymbolMachines
-from fsm.core.move import Move, Rejected, Step, move
-from fsm.core.policy import LimitAction, Policy
-from fsm.core.records import ZERO, AccountRecord, Flag, HaltCause, State, SymbolRecord
-from fsm.core.scene import Commitment, Portfolio, Setting, commitment, foreign_commitment
-from fsm.core.states import Trigger
+from fsm.core.model.policy import LimitAction, Policy
+from fsm.core.model.records import ZERO, AccountRecord, Flag, HaltCause, State, SymbolRecord
+from fsm.core.model.transition_table import Trigger
+from fsm.core.order_requests import planned_stop
+from fsm.core.states.closing import begin_flatten
 
 LOOKS_PER_SNAPSHOT = 6
 """A snapshot is judged again while moves ask nothing of the exchange; more rounds than this is a fault of ours."""
@@ -37,10 +37,10 @@ LOOKS_PER_SNAPSHOT = 6
 FAILURES_KEPT = 100
 
 
-class Ledger(Protocol):
+class EngineJournal(Protocol):
     """The durable side of the engine: each call is committed when it returns, or raises and nothing happened."""
 
-    def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step: ...
+    def commit(self, before: SymbolRecord, decision: Decision, event: SymbolEvent) -> Step: ...
 
     def commit_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None: ...
 
@@ -53,17 +53,17 @@ class Failure(msgspec.Struct, frozen=True):
     error: str
 
 
-class Considered(msgspec.Struct, frozen=True):
+class Precomputed(msgspec.Struct, frozen=True):
     """What was read of one candle, and what it was read from: it stands for as long as nothing of that has changed."""
 
     event: CandleClosed
     record: SymbolRecord
     portfolio: Portfolio
-    setting: Setting
-    reading: Reading
+    context: DecisionContext
+    verdict: CandleVerdict
 
-    def stands(self, event: CandleClosed, record: SymbolRecord, portfolio: Portfolio, setting: Setting) -> bool:
-        same = self.event is event and self.record is record and self.setting == setting
+    def stands(self, event: CandleClosed, record: SymbolRecord, portfolio: Portfolio, context: DecisionContext) -> bool:
+        same = self.event is event and self.record is record and self.context == context
         return same and self.portfolio == portfolio
 
 
@@ -73,8 +73,8 @@ class Engine:
     def __init__(
         self,
         *,
-        ledger: Ledger,
-        setting_of: Callable[[str, str | None], Setting],
+        ledger: EngineJournal,
+        setting_of: Callable[[str, str | None], DecisionContext],
         policy: Policy,
         records: Iterable[SymbolRecord],
         account: AccountRecord,
@@ -108,7 +108,7 @@ class Engine:
         """Symbols with a trade under way, in symbol order."""
         return sorted(self._active)
 
-    def setting(self, symbol: str) -> Setting:
+    def context(self, symbol: str) -> DecisionContext:
         """The settings this symbol is decided with: a trade keeps the rules that it was opened under."""
         record = self.record(symbol)
         found = self._setting_of(symbol, record.trade.rules_hash if record.trade else None)
@@ -129,7 +129,7 @@ class Engine:
             open_risk=sum((held.risk for held in committed), ZERO),
             exposure=sum((held.notional for held in committed), ZERO),
             blocked=self._blocked(symbol),
-            trial=route.is_trial(self.account),
+            trial=stop_route.is_trial(self.account),
         )
 
     def _blocked(self, symbol: str) -> str:
@@ -137,7 +137,7 @@ class Engine:
             return self.account.halt.cause
         if self.account.paused:
             return "PAUSED"
-        doubted = route.blocked(self.account, self._awaits_stop(symbol))
+        doubted = stop_route.blocked(self.account, self._awaits_stop(symbol))
         if doubted:
             return doubted
         if self._blocked_for(symbol):
@@ -146,40 +146,40 @@ class Engine:
             return "EQUITY_UNKNOWN"
         return "EQUITY_UNEXPLAINED" if self.equity.is_doubtful else ""
 
-    def consider(self, event: CandleClosed, *, equity_age_ms: int = 0) -> Considered | None:
+    def precompute(self, event: CandleClosed, *, equity_age_ms: int = 0) -> Precomputed | None:
         """Read a candle and decide nothing, so that other work may go on between many symbols of one close.
 
         None when it cannot be read: ``close_candle`` meets the same fault, and knows what to do about it.
         """
-        record, setting = self.record(event.symbol), self.setting(event.symbol)
+        record, context = self.record(event.symbol), self.context(event.symbol)
         portfolio = self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
         try:
-            return Considered(event, record, portfolio, setting, read_candle(record, event, portfolio, setting))
+            return Precomputed(event, record, portfolio, context, decide_candle(record, event, portfolio, context))
         except Exception:
             return None
 
     def close_candle(
-        self, event: CandleClosed, *, equity_age_ms: int = 0, considered: Considered | None = None
-    ) -> tuple[Reading, Portfolio, list[Step]]:
+        self, event: CandleClosed, *, equity_age_ms: int = 0, precomputed: Precomputed | None = None
+    ) -> tuple[CandleVerdict, Portfolio, list[Step]]:
         """Decide at a candle's close; the reading says why, also when nothing happens.
 
         What was ``considered`` is taken if it still stands, else the candle is read again.
         """
-        record, setting = self.record(event.symbol), self.setting(event.symbol)
+        record, context = self.record(event.symbol), self.context(event.symbol)
         portfolio = self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
         try:
-            if considered is not None and considered.stands(event, record, portfolio, setting):
-                reading = considered.reading
+            if precomputed is not None and precomputed.stands(event, record, portfolio, context):
+                verdict = precomputed.verdict
             else:
-                reading = read_candle(record, event, portfolio, setting)
-            made = reading.move
+                verdict = decide_candle(record, event, portfolio, context)
+            made = verdict.decision
             steps = [] if made is None else self._fire(event.symbol, with_portfolio(made, portfolio), event)
         except self._fatal:
             raise
         except Exception as error:
             steps = self._quarantine(event, error)
-            reading = Reading(outcome="BLOCKED", reason="EXCEPTION")
-        return reading, portfolio, steps
+            verdict = CandleVerdict(outcome="BLOCKED", reason="EXCEPTION")
+        return verdict, portfolio, steps
 
     def handle(self, event: SymbolEvent, *, equity_age_ms: int = 0) -> list[Step]:
         """Everything but candles. Raises Rejected for a command that the state or a guard forbids."""
@@ -190,7 +190,7 @@ class Engine:
         rounds = LOOKS_PER_SNAPSHOT if isinstance(event, SymbolObserved | JournalFoundOld) else 1
         try:
             for _ in range(rounds):
-                made = judge(self.record(event.symbol), event, portfolio, self.setting(event.symbol))
+                made = decide(self.record(event.symbol), event, portfolio, self.context(event.symbol))
                 if made is None:
                     break
                 if isinstance(event, SetupEnded):
@@ -216,15 +216,17 @@ class Engine:
         held = holding_limit(self.account, self.equity.settled, self.policy) if self.equity else ""
         return replace(portfolio, blocked=held)
 
-    def _fire(self, symbol: str, made: Move, event: SymbolEvent) -> list[Step]:
-        if route.failed(self.record(symbol), made) and self.setting(symbol).edition >= 2:  # first: no death forgets it
-            after, kind = route.doubted(self.account, self.record(symbol), made.reason, event.at_ms)
+    def _fire(self, symbol: str, made: Decision, event: SymbolEvent) -> list[Step]:
+        if (
+            stop_route.failed(self.record(symbol), made) and self.context(symbol).edition >= 2
+        ):  # first: no death forgets it
+            after, kind = stop_route.doubted(self.account, self.record(symbol), made.reason, event.at_ms)
             self._change_account(event.at_ms, (kind,), after)
         step = self.machines.fire(symbol, made, event)
         if step is None:
             return []
         self._track(self.record(symbol))
-        if route.confirmed(self.account, made):
+        if stop_route.confirmed(self.account, made):
             self._change_account(event.at_ms, ("ROUTE_CONFIRMED",), replace(self.account, route=None))
         if made.booked is not None:
             equity = self.equity.settled if self.equity else None
@@ -261,14 +263,14 @@ class Engine:
                 self.failures.append(Failure(event.symbol, "begin_flatten", f"{type(second).__name__}: {second}"))
         if flagged is record:
             return []
-        return self._fire(event.symbol, move(Trigger.QUARANTINE, "EXCEPTION", flagged), event)
+        return self._fire(event.symbol, decision(Trigger.QUARANTINE, "EXCEPTION", flagged), event)
 
-    def _close_and_cover(self, record: SymbolRecord) -> Move:
+    def _close_and_cover(self, record: SymbolRecord) -> Decision:
         """The stop comes last before the look: where the close has succeeded it is refused, which harms nobody."""
-        setting = self.setting(record.symbol)
-        made = begin_flatten(record, "EXCEPTION", setting)
+        context = self.context(record.symbol)
+        made = begin_flatten(record, "EXCEPTION", context)
         assert record.trade is not None
-        return replace(made, intents=(*made.intents[:-1], planned_stop(record.trade, setting), made.intents[-1]))
+        return replace(made, intents=(*made.intents[:-1], planned_stop(record.trade, context), made.intents[-1]))
 
     def read_equity(self, event: EquityRead) -> AccountStep:
         """Judge the account. The caller carries the step out: symbols are halted, flattened or resumed by commands.
@@ -329,7 +331,7 @@ class Engine:
         """
         after = replace(self.account, paused=paused, halt=halt)
         if self.account.halt is not None and halt is None:
-            after = route.resumed(self._resumed(after), at_ms)
+            after = stop_route.resumed(self._resumed(after), at_ms)
         self._change_account(at_ms, (kind,), after)
 
     def prove_route(self, at_ms: int, proof: str) -> None:
@@ -361,7 +363,7 @@ class Engine:
         self.account = after
 
 
-def with_portfolio(made: Move, portfolio: Portfolio) -> Move:
+def with_portfolio(made: Decision, portfolio: Portfolio) -> Decision:
     """Keep the portfolio that the decision read among its facts."""
     return replace(made, facts={**made.facts, "portfolio": msgspec.to_builtins(portfolio)})
 

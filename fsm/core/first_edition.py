@@ -8,15 +8,15 @@ from msgspec.structs import replace
 
 from exchange.filters import Rounding
 from exchange.types import OrderStatus, Refused
-from fsm.core.events import IntentEnded, SymbolObserved
-from fsm.core.intents import Intent, Look
-from fsm.core.legs import close_piece
-from fsm.core.move import Move, move
-from fsm.core.records import ZERO, SymbolRecord, Trade
+from fsm.core.model.decision import Decision, decision
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.events import IntentEnded, SymbolObserved
+from fsm.core.model.intents import Intent, Look
+from fsm.core.model.records import ZERO, SymbolRecord, Trade
+from fsm.core.model.transition_table import Trigger
+from fsm.core.observation import TradeView, count_fills
+from fsm.core.order_requests import close_piece
 from fsm.core.refusals import NO_COUNTERPARTY, refused_for_good
-from fsm.core.scene import Setting
-from fsm.core.sight import Sight, count_fills
-from fsm.core.states import Trigger
 
 LIMIT_DISTANCE = Decimal("0.05")
 
@@ -24,12 +24,12 @@ LIMIT_DISTANCE = Decimal("0.05")
 def close_more(
     record: SymbolRecord,
     event: SymbolObserved,
-    sight: Sight,
+    view: TradeView,
     quantity: Decimal,
     competing: tuple[Intent, ...],
-    setting: Setting,
-) -> Move | None:
-    trade, close = record.trade, sight.close
+    context: DecisionContext,
+) -> Decision | None:
+    trade, close = record.trade, view.close
     assert trade is not None
     if close is not None and (
         close.status.is_open or (close.status is OrderStatus.UNRECOGNISED and not event.persisted)
@@ -38,41 +38,41 @@ def close_more(
     if trade.piece_pending and close is None:
         if not event.persisted:
             return None
-        again = close_piece(trade, quantity, trade.exit_attempt, setting)
-        return move(
+        again = close_piece(trade, quantity, trade.exit_attempt, context)
+        return decision(
             Trigger.REPROTECT, "CLOSE_NOT_FOUND", record, intents=(*competing, again, Look(symbol=record.symbol))
         )
     done = close.executed_quantity if close is not None else ZERO
     if done >= trade.open_quantity > 0 and not event.persisted:
         return None
-    trade = count_fills(trade, event.snapshot, setting)
+    trade = count_fills(trade, event.snapshot, context)
     trade = replace(trade, open_quantity=quantity, closed_by_us=trade.closed_by_us + done)
-    trade, piece = _next_piece(trade, quantity, setting)
+    trade, piece = _next_piece(trade, quantity, context)
     intents = (*competing, piece, Look(symbol=record.symbol))
-    return move(Trigger.REPROTECT, "CLOSE_AGAIN", replace(record, trade=trade), intents=intents)
+    return decision(Trigger.REPROTECT, "CLOSE_AGAIN", replace(record, trade=trade), intents=intents)
 
 
 def close_refused(
-    record: SymbolRecord, trade: Trade, event: IntentEnded, refused: Refused, setting: Setting
-) -> Move | None:
+    record: SymbolRecord, trade: Trade, event: IntentEnded, refused: Refused, context: DecisionContext
+) -> Decision | None:
     if refused.code == NO_COUNTERPARTY and event.prices is not None and trade.open_quantity > 0:
-        limit = _closing_limit(trade, event.prices.mark_price, setting)
-        trade, piece = _next_piece(trade, trade.open_quantity, setting, limit=limit)
+        limit = _closing_limit(trade, event.prices.mark_price, context)
+        trade, piece = _next_piece(trade, trade.open_quantity, context, limit=limit)
         intents = (piece, Look(symbol=record.symbol))
-        return move(Trigger.REPROTECT, "CLOSE_WITH_LIMIT", replace(record, trade=trade), intents=intents)
+        return decision(Trigger.REPROTECT, "CLOSE_WITH_LIMIT", replace(record, trade=trade), intents=intents)
     record = replace(record, trade=replace(trade, exit_refused=trade.exit_attempt))
-    record = refused_for_good(record, event.at_ms, refused.code, setting)
-    return move(Trigger.REPROTECT, f"CLOSE_REFUSED {refused.code}", record, facts={"message": refused.message})
+    record = refused_for_good(record, event.at_ms, refused.code, context)
+    return decision(Trigger.REPROTECT, f"CLOSE_REFUSED {refused.code}", record, facts={"message": refused.message})
 
 
 def _next_piece(
-    trade: Trade, quantity: Decimal, setting: Setting, *, limit: Decimal | None = None
+    trade: Trade, quantity: Decimal, context: DecisionContext, *, limit: Decimal | None = None
 ) -> tuple[Trade, Intent]:
     attempt = trade.exit_attempt + 1
-    return replace(trade, exit_attempt=attempt), close_piece(trade, quantity, attempt, setting, limit=limit)
+    return replace(trade, exit_attempt=attempt), close_piece(trade, quantity, attempt, context, limit=limit)
 
 
-def _closing_limit(trade: Trade, mark: Decimal, setting: Setting) -> Decimal:
-    bound = setting.filters.market_price_limit(trade.side.exit_side, mark)
+def _closing_limit(trade: Trade, mark: Decimal, context: DecisionContext) -> Decimal:
+    bound = context.filters.market_price_limit(trade.side.exit_side, mark)
     price = bound if bound is not None else mark * (1 - trade.side.sign * LIMIT_DISTANCE)
-    return setting.filters.round_price(price, Rounding.UP if trade.side.sign > 0 else Rounding.DOWN)
+    return context.filters.round_price(price, Rounding.UP if trade.side.sign > 0 else Rounding.DOWN)

@@ -11,9 +11,9 @@ from types import MappingProxyType
 import msgspec
 from msgspec.structs import replace
 
-from fsm.core.events import EquityRead
-from fsm.core.policy import Policy
-from fsm.core.records import ZERO, AccountRecord, Flag, HaltCause, Period, Trade
+from fsm.core.model.events import EquityRead
+from fsm.core.model.policy import Policy
+from fsm.core.model.records import ZERO, AccountRecord, Flag, HaltCause, Period, Trade
 
 DAY_MS = 86_400_000
 PERIOD_CAUSES = {"day": HaltCause.LIMIT_DAY, "week": HaltCause.LIMIT_WEEK, "month": HaltCause.LIMIT_MONTH}

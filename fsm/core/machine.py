@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from transitions import EventData, Machine
 
-from fsm.core.events import SymbolEvent
-from fsm.core.move import Guard, Move, Step, failed
-from fsm.core.records import State, SymbolRecord
-from fsm.core.states import TABLE, Cell, destinations
+from fsm.core.model.decision import Decision, Guard, Step, failed
+from fsm.core.model.events import SymbolEvent
+from fsm.core.model.records import State, SymbolRecord
+from fsm.core.model.transition_table import TABLE, Cell, destinations
 
-Commit = Callable[[SymbolRecord, Move, SymbolEvent], Step]
+Commit = Callable[[SymbolRecord, Decision, SymbolEvent], Step]
 """Writes the transition down durably and numbers its intents; when it raises, nothing has happened."""
 
 
@@ -81,31 +81,31 @@ class SymbolMachines:
         """All records, in symbol order."""
         return [self._symbols[name].record for name in sorted(self._symbols)]
 
-    def fire(self, symbol: str, move: Move, event: SymbolEvent) -> Step | None:
+    def fire(self, symbol: str, decision: Decision, event: SymbolEvent) -> Step | None:
         """Pull the trigger. None where the table ignores it; raises GuardRefused, Impossible, or what commit raised."""
         model = self._symbols[symbol]
-        cell = TABLE[model.record.state][move.trigger]
+        cell = TABLE[model.record.state][decision.trigger]
         if cell is Cell.IGNORE:
             return None
-        if move.record.state not in destinations(model.record.state, move.trigger):
+        if decision.record.state not in destinations(model.record.state, decision.trigger):
             raise Impossible(
-                f"{symbol}: {move.trigger} ({move.reason}) cannot happen in {model.record.state}, nor lead to "
-                f"{move.record.state}; this is a mistake in the engine, please report it with the journal"
+                f"{symbol}: {decision.trigger} ({decision.reason}) cannot happen in {model.record.state}, nor lead to "
+                f"{decision.record.state}; this is a mistake in the engine, please report it with the journal"
             )
-        if not self._machine.events[move.trigger.value].trigger(model, move=move, cause=event):
-            raise GuardRefused(failed(move.guards) or Guard("FLAT_HOME", False))
-        model.record = move.record
+        if not self._machine.events[decision.trigger.value].trigger(model, decision=decision, cause=event):
+            raise GuardRefused(failed(decision.guards) or Guard("FLAT_HOME", False))
+        model.record = decision.record
         return model.step
 
     def _allowed(self, event: EventData) -> bool:
-        return failed(event.kwargs["move"].guards) is None
+        return failed(event.kwargs["decision"].guards) is None
 
     def _is_halted(self, event: EventData) -> bool:
-        return event.kwargs["move"].record.halt is not None
+        return event.kwargs["decision"].record.halt is not None
 
     def _is_not_halted(self, event: EventData) -> bool:
         return not self._is_halted(event)
 
     def _write(self, event: EventData) -> None:
-        model = self._symbols[event.kwargs["move"].record.symbol]
-        model.step = self._commit(model.record, event.kwargs["move"], event.kwargs["cause"])
+        model = self._symbols[event.kwargs["decision"].record.symbol]
+        model.step = self._commit(model.record, event.kwargs["decision"], event.kwargs["cause"])

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg
 from exchange.filters import Rounding, decimal_of
 from exchange.types import MarkPrice, OrderType
-from fsm.core.events import CandleClosed
-from fsm.core.legs import entry_id, leg_id, place_entry, place_stop, place_target, stop_leg
-from fsm.core.move import Guard, at_least, at_most
-from fsm.core.records import EntryLeg, SymbolRecord, TargetLeg, Trade, TradeSide
-from fsm.core.route import smallest
-from fsm.core.scene import Portfolio, Setting, loss_per_unit
+from fsm.core.model.decision import Guard, at_least, at_most
+from fsm.core.model.decision_context import DecisionContext, Portfolio, loss_per_unit
+from fsm.core.model.events import CandleClosed
+from fsm.core.model.records import EntryLeg, SymbolRecord, TargetLeg, Trade, TradeSide
+from fsm.core.order_requests import entry_id, leg_id, place_entry, place_stop, place_target, stop_leg
 from fsm.core.sizing import quantity_guard, size_entry, stop_inside_liquidation, tradable_quantity
+from fsm.core.stop_route import smallest
 from rules.strategy import SignalReading
 
 
@@ -24,30 +24,30 @@ def plan_trade(
     event: CandleClosed,
     reading: SignalReading,
     portfolio: Portfolio,
-    setting: Setting,
+    context: DecisionContext,
 ) -> tuple[Trade, tuple[Guard, ...]]:
     """The trade as it would be opened, with every guard that it must pass."""
     assert reading.side is not None
     assert reading.stop is not None
     side = TradeSide(reading.side)
-    entry, limit = _entry_price(side, event, setting)
-    stop = setting.filters.round_price(decimal_of(reading.stop), _adverse(side))
+    entry, limit = _entry_price(side, event, context)
+    stop = context.filters.round_price(decimal_of(reading.stop), _adverse(side))
     size = size_entry(
         side=side,
         symbol=record.symbol,
         entry=entry,
         stop=stop,
         portfolio=portfolio,
-        setting=setting,
-        most=_on_trial(reading, entry, stop, setting) if portfolio.trial else None,
+        context=context,
+        most=_on_trial(reading, entry, stop, context) if portfolio.trial else None,
     )
     number = record.trades_opened + 1
     entry_leg = EntryLeg(
-        client_id=entry_id(setting, record.symbol, number),
-        type=setting.policy.entry_type.value,
+        client_id=entry_id(context, record.symbol, number),
+        type=context.policy.entry_type.value,
         quantity=size.quantity,
         price=limit,
-        expires_ms=_expiry(event, setting) if limit is not None else None,
+        expires_ms=_expiry(event, context) if limit is not None else None,
     )
     trade = Trade(
         id=f"{record.symbol}-{number}",
@@ -56,8 +56,8 @@ def plan_trade(
         side=side,
         strategy=reading.strategy,
         regime=event.regime.regime.value,
-        rules_hash=setting.rules_hash,
-        config_hash=setting.config_hash,
+        rules_hash=context.rules_hash,
+        config_hash=context.config_hash,
         signal_candle_ms=event.candle_ms,
         opened_ms=event.at_ms,
         quantity=size.quantity,
@@ -66,23 +66,23 @@ def plan_trade(
         risk_usdt=size.risk,
         entry=entry_leg,
         last_fill_id=record.last_fill_id,
-        targets=_targets(side, reading, record.symbol, number, setting),
+        targets=_targets(side, reading, record.symbol, number, context),
     )
     guards = (
         Guard("CANDLE_NEW", _is_new(record, event), str(event.candle_ms), f"> {record.signal_candle_ms}"),
-        *_portfolio_guards(event, portfolio, setting),
-        *_stop_guards(side, entry, stop, event, setting),
+        *_portfolio_guards(event, portfolio, context),
+        *_stop_guards(side, entry, stop, event, context),
         *size.guards,
-        *_target_guards(trade, event.prices, setting),
-        *_filter_guards(trade, event.prices, setting),
+        *_target_guards(trade, event.prices, context),
+        *_filter_guards(trade, event.prices, context),
     )
     return trade, guards
 
 
-def _on_trial(reading: SignalReading, entry: Decimal, stop: Decimal, setting: Setting) -> Decimal:
+def _on_trial(reading: SignalReading, entry: Decimal, stop: Decimal, context: DecisionContext) -> Decimal:
     """The smallest quantity that can be traded with these targets (R60)."""
     prices = (entry, stop, *(decimal_of(price) for price, _ in reading.targets))
-    return smallest(prices, tuple(decimal_of(portion) for _, portion in reading.targets[:-1]), setting.filters)
+    return smallest(prices, tuple(decimal_of(portion) for _, portion in reading.targets[:-1]), context.filters)
 
 
 def _is_new(record: SymbolRecord, event: CandleClosed) -> bool:
@@ -90,7 +90,7 @@ def _is_new(record: SymbolRecord, event: CandleClosed) -> bool:
     return record.signal_candle_ms is None or event.candle_ms > record.signal_candle_ms
 
 
-def shrunk_to(trade: Trade, prices: MarkPrice, setting: Setting) -> tuple[Trade, tuple[Guard, ...]]:
+def shrunk_to(trade: Trade, prices: MarkPrice, context: DecisionContext) -> tuple[Trade, tuple[Guard, ...]]:
     """The trade at the present prices: never more risk or notional than was planned, also where the market moved away.
 
     A LIMIT entry has its price, and stays as it is. Returns the guards that a smaller trade must pass.
@@ -98,19 +98,19 @@ def shrunk_to(trade: Trade, prices: MarkPrice, setting: Setting) -> tuple[Trade,
     price, planned = prices.last_price, trade.entry_price_planned
     if trade.entry.price is not None or price == planned or price <= 0:
         return trade, ()
-    per_unit = loss_per_unit(trade.side.sign, price, trade.stop_price_initial, setting.policy)
+    per_unit = loss_per_unit(trade.side.sign, price, trade.stop_price_initial, context.policy)
     if per_unit <= 0:
         return trade, ()  # the stop is on the wrong side now, which STOP_SIDE says
     capped = min(trade.quantity, trade.risk_usdt / per_unit, trade.quantity * planned / price)
-    quantity = trade.quantity if capped == trade.quantity else tradable_quantity(capped, setting)
+    quantity = trade.quantity if capped == trade.quantity else tradable_quantity(capped, context)
     risk = min(trade.risk_usdt, quantity * per_unit)
     trade = replace(trade, quantity=quantity, risk_usdt=risk, entry=replace(trade.entry, quantity=quantity))
-    leverage = setting.policy.leverage_of(trade.symbol)
+    leverage = context.policy.leverage_of(trade.symbol)
     return trade, (
-        quantity_guard(quantity, capped, setting),
-        stop_inside_liquidation(trade.side, quantity, price, trade.stop_price_initial, leverage, setting),
-        *_target_guards(trade, prices, setting),
-        *_filter_guards(trade, prices, setting),
+        quantity_guard(quantity, capped, context),
+        stop_inside_liquidation(trade.side, quantity, price, trade.stop_price_initial, leverage, context),
+        *_target_guards(trade, prices, context),
+        *_filter_guards(trade, prices, context),
     )
 
 
@@ -119,28 +119,28 @@ def _adverse(side: TradeSide) -> Rounding:
     return Rounding.DOWN if side is TradeSide.LONG else Rounding.UP
 
 
-def _entry_price(side: TradeSide, event: CandleClosed, setting: Setting) -> tuple[Decimal, Decimal | None]:
+def _entry_price(side: TradeSide, event: CandleClosed, context: DecisionContext) -> tuple[Decimal, Decimal | None]:
     """(expected price, limit price or None). A LIMIT rests ``limit_offset_pct`` on the favourable side."""
     last = event.prices.last_price
-    if setting.policy.entry_type is OrderType.MARKET:
+    if context.policy.entry_type is OrderType.MARKET:
         return last, None
-    offset = last * setting.policy.limit_offset_pct / 100
-    limit = setting.filters.round_price(last - side.sign * offset, _adverse(side))
+    offset = last * context.policy.limit_offset_pct / 100
+    limit = context.filters.round_price(last - side.sign * offset, _adverse(side))
     return limit, limit
 
 
-def _expiry(event: CandleClosed, setting: Setting) -> int:
-    return event.at_ms + setting.policy.limit_expiry_candles * setting.rules.entry_timeframe.ms
+def _expiry(event: CandleClosed, context: DecisionContext) -> int:
+    return event.at_ms + context.policy.limit_expiry_candles * context.rules.entry_timeframe.ms
 
 
 def _targets(
-    side: TradeSide, reading: SignalReading, symbol: str, number: int, setting: Setting
+    side: TradeSide, reading: SignalReading, symbol: str, number: int, context: DecisionContext
 ) -> tuple[TargetLeg, ...]:
     return tuple(
         TargetLeg(
             index=index,
-            client_id=leg_id(setting, symbol, number, Leg.TARGET, index, 1),
-            trigger_price=setting.filters.round_price(decimal_of(price), _adverse(side)),
+            client_id=leg_id(context, symbol, number, Leg.TARGET, index, 1),
+            trigger_price=context.filters.round_price(decimal_of(price), _adverse(side)),
             portion=decimal_of(portion),
             quantity=None,
         )
@@ -148,37 +148,37 @@ def _targets(
     )
 
 
-def sized_targets(trade: Trade, quantity: Decimal, setting: Setting) -> tuple[TargetLeg, ...]:
+def sized_targets(trade: Trade, quantity: Decimal, context: DecisionContext) -> tuple[TargetLeg, ...]:
     """Targets for a position of ``quantity``: all but the last get their share, the last closes what is left.
 
     A share that is less than the smallest lot is left to the last one.
     """
     last = len(trade.targets) - 1
-    return tuple(_sized(target, quantity, setting) if target.index != last else target for target in trade.targets)
+    return tuple(_sized(target, quantity, context) if target.index != last else target for target in trade.targets)
 
 
-def _sized(target: TargetLeg, quantity: Decimal, setting: Setting) -> TargetLeg:
-    share = setting.filters.floor_quantity(quantity * target.portion, market=True)
+def _sized(target: TargetLeg, quantity: Decimal, context: DecisionContext) -> TargetLeg:
+    share = context.filters.floor_quantity(quantity * target.portion, market=True)
     return replace(target, quantity=share, done=target.done or share == 0)
 
 
-def _portfolio_guards(event: CandleClosed, portfolio: Portfolio, setting: Setting) -> tuple[Guard, ...]:
-    policy = setting.policy
+def _portfolio_guards(event: CandleClosed, portfolio: Portfolio, context: DecisionContext) -> tuple[Guard, ...]:
+    policy = context.policy
     return (
         Guard("ACCOUNT_OPEN", portfolio.blocked == "", portfolio.blocked, "no halt, no pause"),
         at_most("EQUITY_FRESH", portfolio.equity_age_ms, policy.equity_age_ms_max),
         at_most(
-            "CANDLE_AGE", event.at_ms - event.candle_ms - setting.rules.entry_timeframe.ms, policy.candle_age_ms_max
+            "CANDLE_AGE", event.at_ms - event.candle_ms - context.rules.entry_timeframe.ms, policy.candle_age_ms_max
         ),
         at_most("MAX_OPEN_POSITIONS", portfolio.open_positions + 1, policy.max_open_positions),
     )
 
 
 def _stop_guards(
-    side: TradeSide, entry: Decimal, stop: Decimal, event: CandleClosed, setting: Setting
+    side: TradeSide, entry: Decimal, stop: Decimal, event: CandleClosed, context: DecisionContext
 ) -> tuple[Guard, ...]:
     """The stop must lie on the losing side of the entry and of both present prices (R4), at a sane distance."""
-    policy, filters, prices = setting.policy, setting.filters, event.prices
+    policy, filters, prices = context.policy, context.filters, event.prices
     nearest = min(entry, prices.mark_price, prices.last_price, key=lambda price: side.sign * price)
     distance_pct = side.sign * (entry - stop) / entry * 100
     return (
@@ -188,9 +188,9 @@ def _stop_guards(
     )
 
 
-def _target_guards(trade: Trade, prices: MarkPrice, setting: Setting) -> tuple[Guard, ...]:
+def _target_guards(trade: Trade, prices: MarkPrice, context: DecisionContext) -> tuple[Guard, ...]:
     """Every partial target must be tradable by itself (R41), and every target lie on the winning side."""
-    sign, legs = trade.side.sign, sized_targets(trade, trade.quantity, setting)
+    sign, legs = trade.side.sign, sized_targets(trade, trade.quantity, context)
     present = (trade.entry_price_planned, prices.mark_price, prices.last_price)
     farthest = max(present, key=lambda price: sign * price)
     right_side = all(sign * (leg.trigger_price - farthest) > 0 for leg in legs)
@@ -199,16 +199,16 @@ def _target_guards(trade: Trade, prices: MarkPrice, setting: Setting) -> tuple[G
     smallest = min((leg.quantity * leg.trigger_price for leg in legs if leg.quantity is not None), default=None)
     if smallest is None:
         return guards
-    return (*guards, at_least("TARGET_LEG_MIN", smallest, setting.filters.notional_min))
+    return (*guards, at_least("TARGET_LEG_MIN", smallest, context.filters.notional_min))
 
 
-def _filter_guards(trade: Trade, prices: MarkPrice, setting: Setting) -> tuple[Guard, ...]:
+def _filter_guards(trade: Trade, prices: MarkPrice, context: DecisionContext) -> tuple[Guard, ...]:
     """What the exchange's filters would refuse is not planned: neither the entry nor what protects it (R4)."""
-    filters, mark = setting.filters, prices.mark_price
+    filters, mark = context.filters, prices.mark_price
     entry = filters.check_order(place_entry(trade).request, mark)
-    stop = place_stop(trade, stop_leg(trade, trade.stop_price_initial, 1, setting))
+    stop = place_stop(trade, stop_leg(trade, trade.stop_price_initial, 1, context))
     targets = [
-        place_target(trade, leg, setting) for leg in sized_targets(trade, trade.quantity, setting) if not leg.done
+        place_target(trade, leg, context) for leg in sized_targets(trade, trade.quantity, context) if not leg.done
     ]
     refusals = [filters.check_algo(target.request, mark) for target in targets]
     found = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from fsm.core.records import HaltCause, Refusals, SymbolRecord
-from fsm.core.scene import Setting
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.records import HaltCause, Refusals, SymbolRecord
 
 PERMISSION = frozenset({-1002, -1022, -1102, -2014, -2015, -4120, 451})
 """Lasting by their nature: no retry mends a key, a signature, a route or a region that does not allow trading. They end
@@ -52,23 +52,23 @@ REFUSALS_BEFORE_HALT = 4
 REFUSAL_COOLDOWN_CANDLES = 6
 
 
-def refused_for_good(record: SymbolRecord, at_ms: int, code: int, setting: Setting) -> SymbolRecord:
+def refused_for_good(record: SymbolRecord, at_ms: int, code: int, context: DecisionContext) -> SymbolRecord:
     """Halted if the refusal says that trading is not allowed (R1)."""
-    lasting = PERMISSION if setting.edition > 1 else PERMISSION_AT_FIRST
+    lasting = PERMISSION if context.edition > 1 else PERMISSION_AT_FIRST
     return record.halted(HaltCause.PERMISSION, at_ms) if code in lasting else record
 
 
-def refused_again(record: SymbolRecord, at_ms: int, code: int, setting: Setting) -> SymbolRecord:
+def refused_again(record: SymbolRecord, at_ms: int, code: int, context: DecisionContext) -> SymbolRecord:
     """The same refusal again and again cools the symbol down, then halts it (R45). What says nothing of the request
     does neither: it is over when the exchange, our budget or our clock is right again."""
-    if setting.edition > 1 and code in TEMPORARY:
+    if context.edition > 1 and code in TEMPORARY:
         return record
     before = record.refusal
     count = before.count + 1 if before is not None and before.code == code else 1
-    record = refused_for_good(replace(record, refusal=Refusals(code, count)), at_ms, code, setting)
+    record = refused_for_good(replace(record, refusal=Refusals(code, count)), at_ms, code, context)
     if count >= REFUSALS_BEFORE_HALT:
         return record.halted(HaltCause.REFUSALS, at_ms)
     if count >= REFUSALS_BEFORE_COOLDOWN:
-        until = at_ms + REFUSAL_COOLDOWN_CANDLES * setting.rules.entry_timeframe.ms
+        until = at_ms + REFUSAL_COOLDOWN_CANDLES * context.rules.entry_timeframe.ms
         return replace(record, cooldown_until_ms=max(record.cooldown_until_ms, until))
     return record

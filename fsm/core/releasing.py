@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from fsm.core.events import Commanded
-from fsm.core.intents import CancelAlgo, CancelEntry, Intent, Look
-from fsm.core.legs import bridge_id
-from fsm.core.move import Move, Rejected, move
-from fsm.core.records import ZERO, Flag, Foreign, State, SymbolRecord, Trade
-from fsm.core.scene import Setting
-from fsm.core.states import Trigger
+from fsm.core.model.decision import Decision, Rejected, decision
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.events import Commanded
+from fsm.core.model.intents import CancelAlgo, CancelEntry, Intent, Look
+from fsm.core.model.records import ZERO, Flag, Foreign, State, SymbolRecord, Trade
+from fsm.core.model.transition_table import Trigger
+from fsm.core.order_requests import bridge_id
 
 FOREIGN_BARE = "FOREIGN_POSITION CANCEL_STOP"
 """What was handed over is no trade of ours, and whatever rests of ours beside it goes at the next look."""
@@ -21,7 +21,7 @@ def cancels_stop(record: SymbolRecord) -> bool:
     return record.released is not None and record.released.cause == FOREIGN_BARE
 
 
-def release(record: SymbolRecord, event: Commanded, setting: Setting) -> Move:
+def release(record: SymbolRecord, event: Commanded, context: DecisionContext) -> Decision:
     """What is open here belongs to the user from now on, ours or not. Raises Rejected where nothing is open.
 
     The entry and the targets are cancelled, the stop only with ``cancel_stop``. While it is being moved the bridge
@@ -36,7 +36,7 @@ def release(record: SymbolRecord, event: Commanded, setting: Setting) -> Move:
     if trade is None:
         cause = FOREIGN_BARE if event.cancel_stop else "FOREIGN_POSITION"
         mine = replace(record, released=Flag(cause, event.at_ms), quarantine=None)
-        return move(Trigger.RELEASE, "FOREIGN_POSITION", mine, intents=(Look(symbol=record.symbol),))
+        return decision(Trigger.RELEASE, "FOREIGN_POSITION", mine, intents=(Look(symbol=record.symbol),))
     net = trade.realized_pnl - trade.fees
     booked = replace(
         trade,
@@ -59,17 +59,17 @@ def release(record: SymbolRecord, event: Commanded, setting: Setting) -> Move:
         foreign=Foreign(quantity=trade.side.sign * trade.open_quantity, price=price),
         last_fill_id=trade.last_fill_id if trade.last_fill_id is not None else record.last_fill_id,
     )
-    intents = (*_cancels(trade, setting, cancel_stop=event.cancel_stop), Look(symbol=record.symbol))
-    return move(Trigger.RELEASE, "RELEASED", after, intents=intents, booked=booked)
+    intents = (*_cancels(trade, context, cancel_stop=event.cancel_stop), Look(symbol=record.symbol))
+    return decision(Trigger.RELEASE, "RELEASED", after, intents=intents, booked=booked)
 
 
-def _cancels(trade: Trade, setting: Setting, *, cancel_stop: bool) -> tuple[Intent, ...]:
+def _cancels(trade: Trade, context: DecisionContext, *, cancel_stop: bool) -> tuple[Intent, ...]:
     symbol = trade.symbol
     ids = [target.client_id for target in trade.targets if trade.targets_sent and not target.done]
     if trade.stop is not None and cancel_stop:
         ids.append(trade.stop.client_id)
         if trade.stop_before is not None:
-            ids += [trade.stop_before.client_id, bridge_id(setting, trade, trade.stop)]
+            ids += [trade.stop_before.client_id, bridge_id(context, trade, trade.stop)]
     entry: tuple[Intent, ...] = ()
     if not trade.entry.finished:
         entry = (CancelEntry(symbol=symbol, client_id=trade.entry.client_id),)

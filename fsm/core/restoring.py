@@ -11,34 +11,34 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg, parse
 from exchange.types import AlgoOrder, AlgoStatus, ConditionalType, Order
 from fsm.core.booking import book
-from fsm.core.entering import drop
-from fsm.core.events import JournalFoundOld
-from fsm.core.move import Move, move
-from fsm.core.records import ZERO, State, StopLeg, SymbolRecord, Trade
-from fsm.core.scene import Setting
-from fsm.core.states import Trigger
+from fsm.core.model.decision import Decision, decision
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.events import JournalFoundOld
+from fsm.core.model.records import ZERO, State, StopLeg, SymbolRecord, Trade
+from fsm.core.model.transition_table import Trigger
+from fsm.core.states.entering import drop
 
 LOST_JOURNAL = "LOST_JOURNAL"
 """Why a trade ended that a journal saw to its end which is lost; also flags its books."""
 
 
-def restored(record: SymbolRecord, event: JournalFoundOld, setting: Setting) -> Move | None:
+def restored(record: SymbolRecord, event: JournalFoundOld, context: DecisionContext) -> Decision | None:
     """First the new epoch and what is kept; then, where the trade of the record is over, its end, as far as its orders
     tell. Nothing is asked of the exchange: looks go on from here."""
     if record.epoch != event.epoch:
-        return move(Trigger.RESTORE, "OLDER_THAN_EXCHANGE", _in_new_epoch(record, event))
+        return decision(Trigger.RESTORE, "OLDER_THAN_EXCHANGE", _in_new_epoch(record, event))
     trade = record.trade
     if trade is None or not event.is_over:
         return None
     if record.state is State.SIGNALLED:
         return drop(record, LOST_JOURNAL)
     if record.state in (State.EXITING, State.FLATTEN):
-        return _booked(record, trade, event, setting)
+        return _booked(record, trade, event, context)
     trade = _as_entered(trade, event)
     if trade.entry.filled == 0 and record.state is State.ENTERING:
-        return move(Trigger.ABANDON, LOST_JOURNAL, replace(record, trade=None))
+        return decision(Trigger.ABANDON, LOST_JOURNAL, replace(record, trade=None))
     trade = replace(trade, exit_reason=None, open_quantity=ZERO, swept=True)
-    return move(Trigger.EXIT, LOST_JOURNAL, replace(record, trade=trade))
+    return decision(Trigger.EXIT, LOST_JOURNAL, replace(record, trade=trade))
 
 
 def _in_new_epoch(record: SymbolRecord, event: JournalFoundOld) -> SymbolRecord:
@@ -100,15 +100,15 @@ def _entry(trade: Trade, event: JournalFoundOld) -> Order | None:
     return next((order for order in orders if order.client_id == trade.entry.client_id), None)
 
 
-def _booked(record: SymbolRecord, trade: Trade, event: JournalFoundOld, setting: Setting) -> Move:
+def _booked(record: SymbolRecord, trade: Trade, event: JournalFoundOld, context: DecisionContext) -> Decision:
     """Its books are closed with its own fills alone; where they do not account for all of it, they are flagged."""
     trade = _as_entered(trade, event)
     if trade.first_fill_ms is None:
-        return move(Trigger.FLAT, LOST_JOURNAL, replace(record, trade=None, tried=None))
+        return decision(Trigger.FLAT, LOST_JOURNAL, replace(record, trade=None, tried=None))
     newest = record.last_fill_id
     trade = replace(trade, exit_reason=trade.exit_reason or "EXTERNAL_CLOSE", flagged=trade.flagged or LOST_JOURNAL)
     complete = trade.closed_quantity + _exits(trade, event) >= trade.entry.filled
-    made = book(record, trade, event, complete=complete, setting=setting)
+    made = book(record, trade, event, complete=complete, context=context)
     ended_ms = max((fill.time_ms for fill in event.snapshot.fills), default=event.at_ms)
     booked = None if made.booked is None else replace(made.booked, closed_ms=ended_ms)
     return replace(made, record=replace(made.record, last_fill_id=newest), booked=booked)

@@ -8,10 +8,10 @@ import msgspec
 
 from exchange.filters import SymbolFilters
 from exchange.types import Bracket, OrderType
-from fsm.core.move import Guard, at_least, at_most
-from fsm.core.policy import MarginShort, Policy
-from fsm.core.records import ZERO, TradeSide
-from fsm.core.scene import Portfolio, Setting, loss_per_unit
+from fsm.core.model.decision import Guard, at_least, at_most
+from fsm.core.model.decision_context import DecisionContext, Portfolio, loss_per_unit
+from fsm.core.model.policy import MarginShort, Policy
+from fsm.core.model.records import ZERO, TradeSide
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,47 +29,47 @@ def size_entry(
     entry: Decimal,
     stop: Decimal,
     portfolio: Portfolio,
-    setting: Setting,
+    context: DecisionContext,
     most: Decimal | None = None,
 ) -> Size:
     """Quantity from the rounded stop, taker fees and slippage; rounded down; below a minimum it is a failed guard.
 
     ``most``: no more than this, whatever may be risked.
     """
-    policy, filters = setting.policy, setting.filters
+    policy, filters = context.policy, context.filters
     per_unit = loss_per_unit(side.sign, entry, stop, policy)
     if entry <= 0 or per_unit <= 0:
         return Size(quantity=ZERO, risk=ZERO, guards=(Guard("STOP_SIDE", False, str(stop), f"entry {entry}"),))
     wanted = portfolio.equity * policy.risk_pct_of(symbol) / 100 / per_unit
     by_margin = _margin_cap(symbol, entry, portfolio, policy)
-    capped = min(wanted, by_margin, _exposure_cap(entry, portfolio, policy), _venue_cap(symbol, entry, setting))
+    capped = min(wanted, by_margin, _exposure_cap(entry, portfolio, policy), _venue_cap(symbol, entry, context))
     capped = capped if most is None else min(capped, most)
-    quantity = tradable_quantity(max(capped, ZERO), setting)
+    quantity = tradable_quantity(max(capped, ZERO), context)
     risk = quantity * per_unit
     guards = (
         Guard(
             "MARGIN", policy.margin_short is MarginShort.SHRINK or by_margin >= wanted, str(by_margin), f">= {wanted}"
         ),
-        quantity_guard(quantity, capped, setting),
+        quantity_guard(quantity, capped, context),
         at_least("NOTIONAL_MIN", quantity * min(entry, stop), filters.notional_min),
         at_most("MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * policy.max_open_risk_pct / 100),
-        stop_inside_liquidation(side, quantity, entry, stop, policy.leverage_of(symbol), setting),
+        stop_inside_liquidation(side, quantity, entry, stop, policy.leverage_of(symbol), context),
     )
     return Size(quantity=quantity, risk=risk, guards=guards)
 
 
-def tradable_quantity(quantity: Decimal, setting: Setting) -> Decimal:
+def tradable_quantity(quantity: Decimal, context: DecisionContext) -> Decimal:
     """Rounded down to what can be entered, and be closed again: exits and stops are market orders."""
-    filters = setting.filters
+    filters = context.filters
     lot = filters.floor_quantity(quantity, market=True)
-    if setting.policy.entry_type is OrderType.MARKET:
+    if context.policy.entry_type is OrderType.MARKET:
         return lot
     step = max(filters.step_size, filters.market_step_size)
     return filters.floor_quantity(lot - lot % step if step else lot, market=False)
 
 
-def quantity_guard(quantity: Decimal, wanted: Decimal, setting: Setting) -> Guard:
-    least = max(setting.filters.market_quantity_min, setting.filters.market_step_size)
+def quantity_guard(quantity: Decimal, wanted: Decimal, context: DecisionContext) -> Guard:
+    least = max(context.filters.market_quantity_min, context.filters.market_step_size)
     return Guard("QUANTITY_MIN", quantity > 0, str(quantity if quantity else wanted), f">= {least}")
 
 
@@ -86,21 +86,21 @@ def _exposure_cap(entry: Decimal, portfolio: Portfolio, policy: Policy) -> Decim
     return max(min(room, symbol_room), ZERO) / entry
 
 
-def _venue_cap(symbol: str, entry: Decimal, setting: Setting) -> Decimal:
+def _venue_cap(symbol: str, entry: Decimal, context: DecisionContext) -> Decimal:
     """The largest lots (zero is no bound), and the notional up to which the bracket table allows our leverage."""
-    leverage = setting.policy.leverage_of(symbol)
-    allowed = [b.notional_cap for b in setting.brackets if b.initial_leverage >= leverage]
+    leverage = context.policy.leverage_of(symbol)
+    allowed = [b.notional_cap for b in context.brackets if b.initial_leverage >= leverage]
     by_bracket = (max(allowed) if allowed else ZERO) / entry
-    filters: SymbolFilters = setting.filters
+    filters: SymbolFilters = context.filters
     return min((by_bracket, *(most for most in (filters.market_quantity_max, filters.quantity_max) if most)))
 
 
 def stop_inside_liquidation(
-    side: TradeSide, quantity: Decimal, entry: Decimal, stop: Decimal, leverage: int, setting: Setting
+    side: TradeSide, quantity: Decimal, entry: Decimal, stop: Decimal, leverage: int, context: DecisionContext
 ) -> Guard:
     """The stop must be reached well before the exchange liquidates: within ``factor`` of that distance (R6)."""
-    liquidation = liquidation_price(side, quantity, entry, entry * quantity / leverage, setting.brackets)
-    room = abs(entry - liquidation) * setting.policy.liquidation_distance_factor
+    liquidation = liquidation_price(side, quantity, entry, entry * quantity / leverage, context.brackets)
+    room = abs(entry - liquidation) * context.policy.liquidation_distance_factor
     return at_most("STOP_BEYOND_LIQ", abs(entry - stop), room)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from peewee import Model
 
-from store.models.desk import Alert, Candle, Command, Document, SchemaVersion, Seal, SeriesAnchor
 from store.models.journal import (
     ConfigVersion,
     Decision,
@@ -31,6 +30,7 @@ from store.models.projections import (
     SymbolState,
     Trade,
 )
+from store.models.remaining import Alert, Candle, Command, Document, SchemaVersion, Seal, SeriesAnchor
 
 CHAINED: tuple[type[Model], ...] = (
     Transition,

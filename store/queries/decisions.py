@@ -8,16 +8,16 @@ from typing import Any
 from peewee import ModelSelect, fn
 
 from store.database import Store
+from store.decision_runs import DecisionRunRow
 from store.models import ConfigVersion, Decision, DecisionStretch, Regime, RuleVersion
 from store.queries.fetching import fetch, fetch_each, fetch_one
 from store.rows import ConfigVersionRow, DecisionRow, RegimeRow, RuleVersionRow
-from store.stretches import StretchRow
 from store.views import CurrentDecision
 
 
 def latest_decisions(store: Store) -> list[CurrentDecision]:
     """The newest decision of every symbol that has one, in symbol order: one row each (R55)."""
-    found = {row.symbol: _of_stretch(row) for row in fetch(store, DecisionStretch.select(), StretchRow)}
+    found = {row.symbol: _of_stretch(row) for row in fetch(store, DecisionStretch.select(), DecisionRunRow)}
     newest = Decision.select(fn.MAX(Decision.id)).group_by(Decision.symbol)
     for row in fetch(store, Decision.select().where(Decision.id.in_(newest)), DecisionRow):
         found.setdefault(row.symbol, _of_row(row))
@@ -26,7 +26,7 @@ def latest_decisions(store: Store) -> list[CurrentDecision]:
 
 def decision_at(store: Store, symbol: str, candle_ms: int | None = None) -> CurrentDecision | None:
     """The decision on the candle that opened at ``candle_ms``, or the last before it; None: the newest of all."""
-    stretch = fetch_one(store, DecisionStretch.select().where(DecisionStretch.symbol == symbol), StretchRow)
+    stretch = fetch_one(store, DecisionStretch.select().where(DecisionStretch.symbol == symbol), DecisionRunRow)
     if stretch is not None and (candle_ms is None or stretch.candle_ms <= candle_ms):
         return _of_stretch(stretch)
     query = Decision.select().where(Decision.symbol == symbol)
@@ -62,7 +62,7 @@ def each_decision(store: Store) -> Iterator[DecisionRow]:
     """Every decision of the journal in order, one at a time; open stretches come last."""
     yield from fetch_each(store, Decision.select().order_by(Decision.id), DecisionRow)
     query = DecisionStretch.select().order_by(DecisionStretch.symbol)
-    for stretch in fetch_each(store, query, StretchRow):
+    for stretch in fetch_each(store, query, DecisionRunRow):
         yield stretch.closed()
 
 
@@ -104,7 +104,7 @@ def _newest_first(model: type[RuleVersion] | type[ConfigVersion]) -> ModelSelect
     return model.select().order_by(model.id.desc())
 
 
-def _of_stretch(row: StretchRow) -> CurrentDecision:
+def _of_stretch(row: DecisionRunRow) -> CurrentDecision:
     return CurrentDecision(
         symbol=row.symbol,
         open=True,

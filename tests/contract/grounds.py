@@ -20,11 +20,11 @@ from exchange.binance.client import BinanceClient
 from exchange.binance.signing import Credentials, Secret
 from exchange.candle_files import CandleFolders
 from exchange.port import Exchange
-from exchange.sim.feed import SymbolFeed
-from exchange.sim.port import Call, Fault, Lost, SimPort, Stage
+from exchange.sim.core.venue import Venue
+from exchange.sim.in_process import Call, Fault, Lost, SimPort, Stage
+from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from exchange.sim.server.launch import Launched
-from exchange.sim.symbols import shipped_brackets, shipped_filters
-from exchange.sim.venue import Venue
 
 HOUR_MS = 3_600_000
 BEGIN_MS = 1_704_067_200_000  # 2024-01-01 00:00 UTC, a Monday

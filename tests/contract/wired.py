@@ -14,7 +14,7 @@ from exchange.binance.signing import Credentials, Secret
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.gateway import Gateway
 from exchange.sim.server.request_log import RequestLog
-from exchange.sim.server.setting import Setting, build
+from exchange.sim.server.setup import SimulationSetup, build
 from tests.contract.grounds import BALANCE, START_MS
 
 Breaks = Callable[[], httpx.TransportError]
@@ -77,7 +77,7 @@ class Wired:
     """One simulation and one client of it."""
 
     def __init__(self, folder: Path) -> None:
-        setting = Setting(folders=(folder,), start_ms=START_MS, speed=0.0, balance=BALANCE)
+        setting = SimulationSetup(folders=(folder,), start_ms=START_MS, speed=0.0, balance=BALANCE)
         self.emulator = build(setting)
         self.log = RequestLog()
         self.clock = SimulatedClock(self.emulator)

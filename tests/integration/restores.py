@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 
 from exchange.client_ids import Leg, parse
-from exchange.sim.port import Call, Fault
+from exchange.sim.in_process import Call, Fault
 from exchange.types import ConditionalType
-from fsm.core.records import HaltCause
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import Hour
+from fsm.core.model.records import HaltCause
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import Hour
 from store import queries
 from store.inbox import Inbox
 
@@ -60,7 +60,7 @@ class Figures:
 class Restores:
     """One market and one account that go on, and a database that is put back now and then."""
 
-    def __init__(self, r: Rehearsal, rng: random.Random, folder: Path) -> None:
+    def __init__(self, r: InProcessBot, rng: random.Random, folder: Path) -> None:
         self.r, self.rng, self.folder = r, rng, folder
         self.figures = Figures()
         self.sent: list[str] = []
@@ -121,7 +121,7 @@ class Restores:
         self._before = set()
 
     async def _wait_for_resume(self, stops: dict[str, Decimal]) -> None:
-        is_old = self.r.running.shared.engine.account.halt is not None
+        is_old = self.r.running.live.engine.account.halt is not None
         self._entries_allowed = not is_old
         self._compare_stops(stops)
         if is_old:
@@ -130,8 +130,8 @@ class Restores:
             assert self.r.store is not None
             Inbox(self.r.store).post("resume", None, "cli", self.r.venue.now_ms)
             await self.r.seconds(2)
-            if self.r.running.shared.engine.account.halt is not None:
-                self._problem(f"`resume` left {self.r.running.shared.engine.account.halt}")
+            if self.r.running.live.engine.account.halt is not None:
+                self._problem(f"`resume` left {self.r.running.live.engine.account.halt}")
 
     # --- judging ------------------------------------------------------------------------------
     def _entries(self) -> int:
@@ -143,7 +143,7 @@ class Restores:
 
     def _judge_start(self) -> None:
         """Halted where something of ours is known there that the journal did not know, and only there."""
-        account, store = self.r.running.shared.engine.account, self.r.store
+        account, store = self.r.running.live.engine.account, self.r.store
         assert store is not None
         done = queries.system_events(store, kind="RESTORED", limit=1)
         halted = account.halt is not None and account.halt.cause == HaltCause.RESTORED
@@ -169,8 +169,8 @@ class Restores:
         named: set[int] = set()
         for row in queries.system_events(store, kind="LOST_TRADE", limit=10_000):
             named |= set(msgspec.json.decode(row.facts_json)["trade"]["fill_ids"])
-        for symbol, lane in self.r.running.lanes.items():
-            record = lane.record
+        for symbol, worker in self.r.running.workers.items():
+            record = worker.record
             cursor = record.trade.last_fill_id if record.trade is not None else None
             for fill in self.r.venue.fills(symbol, start_ms=0):
                 is_open = record.trade is not None and (cursor is None or fill.fill_id > cursor)

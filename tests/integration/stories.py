@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from exchange.sim.server.launch import launched
-from fsm.core.records import State
-from fsm.lab.crashsweep.real_bot import RealBot
-from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, quiet
+from fsm.core.model.records import State
+from fsm.proofs.crashsweep.real_bot import RealBot
+from fsm.proofs.testkit.scripted_market import QUIET_HOURS, RULES, START_MS, Hour, quiet
 
 HOUR_MS = 3_600_000
 SYMBOL = "BTCUSDT"

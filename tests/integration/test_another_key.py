@@ -14,12 +14,12 @@ from exchange.binance.signing import Credentials, Secret
 from exchange.sim.server.launch import Launched, launched
 from fsm.bootstrap import Run, account_of
 from fsm.config import load_config
-from fsm.core.arithmetic import MONEY
-from fsm.core.records import State
-from fsm.lab.parity import stepped
-from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, jump, quiet
-from fsm.lab.stepped import stepped_daemon
-from fsm.live.meeting import StartRefused
+from fsm.core.model.money import MONEY
+from fsm.core.model.records import State
+from fsm.live.preflight.meeting import StartRefused
+from fsm.proofs.parity.run import stepped
+from fsm.proofs.parity.stepped import stepped_daemon
+from fsm.proofs.testkit.scripted_market import QUIET_HOURS, RULES, START_MS, jump, quiet
 from rules.load import parse_rules
 from store.database import open_store
 from store.errors import WrongDatabase
@@ -53,13 +53,13 @@ async def to_trade(run: Run, simulator: Launched) -> None:
     async with stepped_daemon(run, simulator) as stepper:
         await stepper.close(FIRST_MS)
         await stepper.close(FIRST_MS + HOUR_MS)
-        assert stepper.daemon.shared.engine.record(SYMBOL).state is State.PROTECTED
+        assert stepper.daemon.live.engine.record(SYMBOL).state is State.PROTECTED
 
 
 async def state_of_trade(run: Run, simulator: Launched) -> State:
     async with stepped_daemon(run, simulator) as stepper:
         await stepper.close(FIRST_MS + 2 * HOUR_MS)
-        return stepper.daemon.shared.engine.record(SYMBOL).state
+        return stepper.daemon.live.engine.record(SYMBOL).state
 
 
 def test_a_new_key_of_the_same_account_goes_on_and_a_stranger_s_is_refused(tmp_path: Path) -> None:

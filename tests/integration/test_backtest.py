@@ -10,12 +10,12 @@ from pathlib import Path
 import apsw
 import pytest
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.backtest.report import write_report
+from fsm.backtest.result import Result, funding_words
+from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import Config, load_config
-from fsm.lab.backtest import BacktestError, Request, run_backtest
-from fsm.lab.replay import replay
-from fsm.lab.report import write_report
-from fsm.lab.result import Result, funding_words
+from fsm.journal.replay import replay
 from rules.load import Ruleset, load_rules, parse_rules
 from store.verify import verify
 

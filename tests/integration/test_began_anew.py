@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from fsm.core.records import HaltCause, State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.replay import replay
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet
+from fsm.core.model.records import HaltCause, State
+from fsm.journal.replay import replay
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet
 from store import queries
 from store.inbox import Inbox
 from store.verify import verify
 from tests.integration.scenarios.acting import answer
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 TOP = BTC * 1.01
 FALLEN = (TOP, TOP, BTC * 0.998, TOP * 0.999)
@@ -33,15 +33,15 @@ AFTER = [
 """The same market as the fresh exchange has it, with one more trade a day after any close by hand."""
 
 
-def told(r: Rehearsal) -> list[str]:
+def told(r: InProcessBot) -> list[str]:
     assert r.store is not None
     return [row.reason for row in queries.system_events(r.store, kind="RECONCILIATION", limit=100)]
 
 
-def live_until(r: Rehearsal, hours: float) -> int:
+def live_until(r: InProcessBot, hours: float) -> int:
     """Some hours of trading, and a process that dies; returns the time then."""
 
-    async def script(r: Rehearsal) -> int:
+    async def script(r: InProcessBot) -> int:
         await r.start()
         await r.hours(hours)
         await r.seconds(5)
@@ -57,11 +57,11 @@ def test_r75_it_is_noticed_and_said_and_nothing_is_entered_before_resume(rehears
     until_ms = live_until(rehearse(BTCUSDT=BEFORE), TO_SIGNAL + (7.5 if is_open else 3.5))
     fresh = rehearse(BTCUSDT=AFTER)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.until(until_ms + 2 * 3_600_000)
         daemon = await r.start()
         await r.seconds(5)
-        lane, account = daemon.lanes["BTCUSDT"], daemon.shared.engine.account
+        worker, account = daemon.workers["BTCUSDT"], daemon.live.engine.account
         assert account.halt is not None
         assert account.halt.cause == HaltCause.RESTORED.value
         assert account.epoch != ""
@@ -69,7 +69,7 @@ def test_r75_it_is_noticed_and_said_and_nothing_is_entered_before_resume(rehears
         assert r.store is not None
         (alert,) = [row for row in queries.alerts(r.store, limit=50) if "begun anew" in row.text]
         assert "resume" in alert.text
-        assert (lane.record.state, lane.record.trade) in ((State.IDLE, None), (State.HALT, None))
+        assert (worker.record.state, worker.record.trade) in ((State.IDLE, None), (State.HALT, None))
         trades = queries.trades(r.store)
         assert all(trade.status == "CLOSED" for trade in trades)
         assert len(trades) == (2 if is_open else 1)
@@ -90,7 +90,7 @@ def test_r75_it_is_noticed_and_said_and_nothing_is_entered_before_resume(rehears
         await r.start()
         await r.seconds(5)
         assert len([reason for reason in told(r) if reason == "EXCHANGE_BEGAN_ANEW"]) == 1, "it is said once"
-        assert r.running.shared.engine.account.halt is None
+        assert r.running.live.engine.account.halt is None
 
     fresh.run(script)
     assert verify(fresh.db).fine

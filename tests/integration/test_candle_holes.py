@@ -11,26 +11,26 @@ import numpy as np
 import pytest
 
 from exchange.candle_files import CandleColumns
-from exchange.sim.feed import SymbolFeed
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.backtest.run import Request, Result, run_backtest
 from fsm.config import load_config
-from fsm.lab.backtest import Request, Result, run_backtest
-from fsm.lab.rehearsal import HOUR_MS, Rehearsal
-from fsm.lab.replay import replay
-from fsm.lab.small_market import TO_SIGNAL, feed, jump, quiet, triggers
-from fsm.why import Numbers, explain
+from fsm.journal.explain import Numbers, explain
+from fsm.journal.replay import replay
+from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, feed, jump, quiet, triggers
 from indicators.holes import RESTART_ABOVE
 from rules.load import load_rules
 from store import queries
 from store.database import open_store
 from store.verify import verify
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 ROOT = Path(__file__).parents[2]
 BTC = 60_000.0
 FROM_MS, TO_MS = 1_725_148_800_000, 1_730_419_200_000  # 2024-09-01 to 2024-11-01
 LOST = range(TO_SIGNAL + 4, TO_SIGNAL + 6)
-"""Hours after the start of the rehearsal that are missing: two of them."""
+"""Hours after the start of the in-process bot that are missing: two of them."""
 
 
 def without(made: SymbolFeed, hours: set[int]) -> SymbolFeed:
@@ -42,20 +42,20 @@ def without(made: SymbolFeed, hours: set[int]) -> SymbolFeed:
     return SymbolFeed(candles=CandleColumns(symbol=columns.symbol, timeframe=columns.timeframe, **parts))
 
 
-def lossy(rehearse: Make, market: list[tuple[float, float, float, float]], lost: range) -> Rehearsal:
+def lossy(rehearse: Make, market: list[tuple[float, float, float, float]], lost: range) -> InProcessBot:
     r = rehearse(BTCUSDT=market, ETHUSDT=market)
     gone = {r.start_ms + hour * HOUR_MS for hour in lost}
     r.stage.feeds = {**r.stage.feeds, "BTCUSDT": without(feed("BTCUSDT", market), gone)}  # type: ignore[misc]
     return r
 
 
-def decisions(r: Rehearsal, symbol: str) -> list[tuple[str, str]]:
+def decisions(r: InProcessBot, symbol: str) -> list[tuple[str, str]]:
     with open_store(r.db, mode="read") as store:
         rows = list(queries.each_decision(store))
     return [(row.outcome, row.reason) for row in rows if row.symbol == symbol]
 
 
-def holes_of(r: Rehearsal) -> list[str]:
+def holes_of(r: InProcessBot) -> list[str]:
     with open_store(r.db, mode="read") as store:
         return [row.facts_json for row in queries.system_events(store, kind="CANDLE_HOLE", limit=100)]
 
@@ -68,7 +68,7 @@ def test_a_symbol_with_two_missing_hours_goes_on_and_opens_nothing_for_a_day(reh
     market = [*quiet(BTC, 8), jump(BTC), *quiet(BTC * 1.01, 60)]
     r = lossy(rehearse, market, LOST)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 50)
 
@@ -91,7 +91,7 @@ def test_a_symbol_with_two_missing_hours_goes_on_and_opens_nothing_for_a_day(reh
 def test_a_restart_reads_the_hole_from_the_journal(rehearse: Make) -> None:
     r = lossy(rehearse, QUIET, LOST)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(LOST.stop + 5.5)
         before = r.running.markets["BTCUSDT"]
@@ -109,7 +109,7 @@ def test_a_restart_reads_the_hole_from_the_journal(rehearse: Make) -> None:
 def test_a_hole_in_the_history_of_a_first_start_is_carried_too(rehearse: Make) -> None:
     r = lossy(rehearse, QUIET, range(-40, -38))
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(2)
         assert r.running.markets["BTCUSDT"].candle_ms is not None
@@ -124,10 +124,10 @@ def test_a_trade_keeps_its_stop_through_a_hole_and_is_managed_behind_it(rehearse
     market = [jump(BTC), *quiet(BTC * 1.01, 5), fall, *quiet(BTC * 1.005, 10)]
     r = lossy(rehearse, market, range(TO_SIGNAL + 1, TO_SIGNAL + 3))
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 2.5)
-        assert r.running.lanes["BTCUSDT"].looking.stop_seen is not None
+        assert r.running.workers["BTCUSDT"].looking.stop_seen is not None
         await r.hours(10)
 
     r.run(script)
@@ -199,7 +199,7 @@ def test_why_in_a_running_bot_sees_a_hole_as_the_bot_did(rehearse: Make) -> None
     lost = range(TO_SIGNAL + 4, TO_SIGNAL + 4 + RESTART_ABOVE + 2)
     r = lossy(rehearse, [*quiet(BTC, 12), jump(BTC), *quiet(BTC * 1.01, 60)], lost)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 50)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fsm.core.records import State
-from fsm.lab.small_market import QUIET_HOURS, START_MS
+from fsm.core.model.records import State
+from fsm.proofs.testkit.scripted_market import QUIET_HOURS, START_MS
 from store import queries
 from tests.integration.walking import HOUR_MS, SYMBOL, Walk, walk
 

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from exchange.sim.playback.symbols import shipped_folder
 from exchange.sim.server.launch import Launched, launched
-from exchange.sim.symbols import shipped_folder
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = Path(__file__).with_name("faked_clock.py")

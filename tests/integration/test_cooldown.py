@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exchange.sim.port import Fault
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import RULES, TO_SIGNAL, jump, quiet, triggers
+from exchange.sim.in_process import Fault
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, jump, quiet, triggers
 from rules.load import parse_rules
 from store import queries
 from store.database import open_store
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 TOP = BTC * 1.01
 
 
-def outcome(r: Rehearsal) -> tuple[str, str]:
+def outcome(r: InProcessBot) -> tuple[str, str]:
     with open_store(r.db, mode="read") as store:
         (last,) = queries.latest_decisions(store)
     return last.outcome, last.reason
@@ -29,7 +29,7 @@ def test_after_a_streak_of_losses_a_symbol_rests_also_across_a_restart(rehearse:
     )
     r.rules = parse_rules(f"{RULES}  cooldown: {{losses: 1, candles: 6}}\n", "rules with a rest")
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 2.5)
         assert triggers(r)[-1].startswith("flat")
@@ -49,7 +49,7 @@ def test_signals_in_vain_are_counted_across_restarts(rehearse: Make) -> None:
     prices = [BTC * 1.01**n for n in range(24)]
     r = rehearse(BTCUSDT=[*map(jump, prices), *quiet(prices[-1], 2)])
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         r.faults = lambda call: Fault(refuse=-4067) if call.method == "ensure_margin_type" else None
         await r.hours(TO_SIGNAL + 11)
@@ -67,16 +67,16 @@ def test_a_fill_ends_the_count_also_for_the_next_run(rehearse: Make) -> None:
     prices = [BTC * 1.01**n for n in range(6)]
     r = rehearse(BTCUSDT=[*map(jump, prices), *quiet(prices[-1], 2)], risk={"max_open_positions": 1})
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         r.faults = lambda call: Fault(refuse=-4067) if call.method == "ensure_margin_type" else None
         await r.hours(TO_SIGNAL + 1)
-        assert r.running.signals_in_vain == 1
+        assert r.running.fruitless_signals == 1
         r.faults = lambda call: None
         await r.hours(2)
-        assert r.running.signals_in_vain == 0
+        assert r.running.fruitless_signals == 0
         await r.seconds(2)  # it is written down beside the marks, so that nothing is between a step and its stop
         await r.restart()
-        assert r.running.signals_in_vain == 0
+        assert r.running.fruitless_signals == 0
 
     r.run(script)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fsm.lab.crashsweep.claims import CLAIMS
-from fsm.lab.crashsweep.points import Death, Fate, Side
-from fsm.lab.crashsweep.scripts import SCRIPTS
-from fsm.lab.crashsweep.sweep import Case, Report, cases_of, play_case, sweep
-from fsm.lab.crashsweep.variants import VARIANTS, broken
+from fsm.proofs.crashsweep.broken_bots import VARIANTS, broken
+from fsm.proofs.crashsweep.invariants import CLAIMS
+from fsm.proofs.crashsweep.points import Death, Fate, Side
+from fsm.proofs.crashsweep.scripts import SCRIPTS
+from fsm.proofs.crashsweep.sweep import Case, Report, cases_of, play_case, sweep
 
 
 def told(report: Report) -> list[str]:

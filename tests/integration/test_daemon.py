@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.sim.port import Call, Fault, Lost
+from exchange.sim.in_process import Call, Fault, Lost
 from exchange.types import Side
-from fsm.core.records import State
-from fsm.lab.rehearsal import HOUR_MS, Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.core.model.records import State
+from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
 from store.errors import JournalError
@@ -30,9 +30,9 @@ class TestALife:
     def test_a_signal_becomes_a_covered_position_and_its_stop_ends_it(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=STOPPED, latency_s=0.05)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
-            assert r.running.shared.engine.record("BTCUSDT").state is State.PROTECTED
+            assert r.running.live.engine.record("BTCUSDT").state is State.PROTECTED
             await r.hours(4)
 
         r.run(script)
@@ -63,10 +63,10 @@ class TestALife:
             assert found is not None
             return msgspec.json.decode(found.body_json)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.seconds(30)
-            pulse, trade = health(), r.running.shared.engine.record("BTCUSDT").trade
+            pulse, trade = health(), r.running.live.engine.record("BTCUSDT").trade
             assert trade is not None
             assert trade.stop is not None
             seen = pulse["stops"]["BTCUSDT"]
@@ -86,12 +86,12 @@ class TestALife:
         """R23: found by torture; a task that waited went on to write when the database was closed."""
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             r.faults = lambda call: Fault(lost=Lost.REQUEST)
             post(r, "flatten")
             await r.clock.sleep(2.0)
-            assert r.running.shared.engine.record("BTCUSDT").state is State.FLATTEN
+            assert r.running.live.engine.record("BTCUSDT").state is State.FLATTEN
             await r.stop()
             left = asyncio.all_tasks() - {asyncio.current_task()}
             assert left == set()
@@ -113,7 +113,7 @@ class TestALife:
                 by_hand(r, Side.SELL, Decimal("0.01"))
             return Fault(lost=Lost.REQUEST) if call.method == "positions" and reason == "SETUP_UNKNOWN" else None
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.faults = interfere
             await r.hours(TO_SIGNAL + 0.1)
@@ -125,7 +125,7 @@ class TestALife:
     def test_every_hour_leaves_a_point_of_the_equity_curve_however_fast_the_market_runs(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 6)])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.until(r.start_ms + 2 * HOUR_MS)
             calm, r.faults = r.faults, lambda call: Fault(lost=Lost.REQUEST) if call.method == "account" else None
@@ -147,10 +147,10 @@ class TestALife:
         r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 6)], ETHUSDT=[jump(ETH), *quiet(ETH * 1.01, 6)])
         written: list[list[str]] = []
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL + 0.5)
-            marks = r.running.shared.books.marks
+            marks = r.running.live.journal.marks
 
             def watched(rows: list[PositionMark]) -> None:
                 written.append([row.symbol for row in rows])
@@ -159,7 +159,7 @@ class TestALife:
                 marks(rows)
 
             await r.seconds(10)
-            monkeypatch.setattr(r.running.shared.books, "marks", watched)
+            monkeypatch.setattr(r.running.live.journal, "marks", watched)
             await r.hours(0.1)
             await r.seconds(30)
             with open_store(r.db, mode="read") as store:
@@ -176,7 +176,7 @@ class TestALife:
     def test_targets_take_the_profit_and_the_books_agree_with_the_exchange(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=WON)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.hours(4)
 
@@ -190,7 +190,7 @@ class TestALife:
     def test_an_orderly_end_leaves_the_position_with_its_stop(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.stop()
             assert [algo.close_position for algo in r.venue.open_algos("BTCUSDT")].count(True) == 2
@@ -209,7 +209,7 @@ class TestALife:
 
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             with pytest.raises(LockHeld):
                 ProcessLock(r.db).acquire()
@@ -221,7 +221,7 @@ class TestCommands:
     def test_a_symbol_that_is_not_traded_is_refused_by_name(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             number = post(r, "halt", "NOPEUSDT")
             await r.seconds(1)
@@ -232,12 +232,12 @@ class TestCommands:
     def test_a_halt_of_one_symbol_keeps_its_position_managed(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             post(r, "halt", "BTCUSDT")
             await r.seconds(1)
-            assert r.running.shared.engine.record("BTCUSDT").state is State.PROTECTED
+            assert r.running.live.engine.record("BTCUSDT").state is State.PROTECTED
             await r.hours(4)
-            assert r.running.shared.engine.record("BTCUSDT").state is State.HALT
+            assert r.running.live.engine.record("BTCUSDT").state is State.HALT
 
         r.run(script)

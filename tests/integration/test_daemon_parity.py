@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from exchange.candle_files import CandleFolders
-from exchange.sim.feed import SymbolFeed
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.backtest.run import Request, run_backtest
 from fsm.config import Config, load_config
-from fsm.lab.backtest import Request, run_backtest
-from fsm.lab.rehearsal import HOUR_MS, Rehearsal
-from fsm.live.comparison import compare
+from fsm.proofs.parity.comparison import compare
+from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot
 from rules.load import load_rules
 from store.database import open_store
 from store.verify import verify
@@ -43,9 +43,9 @@ def check(tmp_path: Path, symbols: tuple[str, ...], hours: int) -> int:
     feeds = {name: SymbolFeed.read(folders, name) for name in symbols}
     start_ms = min(found.start_ms for found in feeds.values())
     live, lab = tmp_path / "live.sqlite", tmp_path / "lab.sqlite"
-    r = Rehearsal(config=config, rules=rules, feeds=feeds, db=live, start_ms=start_ms)
+    r = InProcessBot(config=config, rules=rules, feeds=feeds, db=live, start_ms=start_ms)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.until(start_ms + hours * HOUR_MS)
 

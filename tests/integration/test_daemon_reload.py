@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from fsm.core.engine import Engine
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import RULES, TO_SIGNAL, jump, quiet, triggers
-from fsm.live.reload import Reload
+from fsm.live.operator.reload import Reload
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, jump, quiet, triggers
 from rules.load import parse_rules
 from store import queries
 from store.database import open_store
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 ROOT = Path(__file__).parents[2]
 BTC = 60_000.0
 TOP = BTC * 1.01
@@ -33,7 +33,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return paths
 
 
-def watching(r: Rehearsal, files: dict[str, Path]) -> Reload:
+def watching(r: InProcessBot, files: dict[str, Path]) -> Reload:
     return Reload(r.running, config=r.config, config_path=files["config"], rules_path=files["rules"])
 
 
@@ -43,7 +43,7 @@ async def looked_twice(reload: Reload) -> None:
     await reload.look()
 
 
-def notes(r: Rehearsal) -> list[tuple[str, str]]:
+def notes(r: InProcessBot) -> list[tuple[str, str]]:
     with open_store(r.db, mode="read") as store:
         rows = queries.system_events(store, limit=1000)
     return [(row.kind, row.reason) for row in rows if row.kind.startswith("RELOAD")]
@@ -54,17 +54,17 @@ def test_new_rules_hold_from_the_next_close_and_an_open_trade_keeps_its_own(
 ) -> None:
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         reload = watching(r, files)
         await r.hours(TO_SIGNAL + 0.5)
         files["rules"].write_text(DEAF)
         await looked_twice(reload)
-        shared = r.running.shared
-        assert shared.in_force.rules.hash == parse_rules(DEAF, "x").hash
-        assert shared.engine.setting("BTCUSDT").rules_hash == r.rules.hash, "the trade keeps its rules"
+        live = r.running.live
+        assert live.active.rules.hash == parse_rules(DEAF, "x").hash
+        assert live.engine.context("BTCUSDT").rules_hash == r.rules.hash, "the trade keeps its rules"
         await r.hours(8)
-        assert shared.engine.setting("BTCUSDT").rules_hash == shared.in_force.rules.hash
+        assert live.engine.context("BTCUSDT").rules_hash == live.active.rules.hash
 
     r.run(script)
     assert notes(r) == [("RELOAD", "RULES")]
@@ -76,13 +76,13 @@ def test_new_rules_hold_from_the_next_close_and_an_open_trade_keeps_its_own(
 def test_a_bad_file_changes_nothing_and_says_so(rehearse: Make, files: dict[str, Path]) -> None:
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         reload = watching(r, files)
         files["rules"].write_text("version: 1\nnonsense")
         await looked_twice(reload)
         await looked_twice(reload)
-        assert r.running.shared.in_force.rules.hash == r.rules.hash
+        assert r.running.live.active.rules.hash == r.rules.hash
         await r.hours(TO_SIGNAL + 0.5)
 
     r.run(script)
@@ -93,17 +93,17 @@ def test_a_bad_file_changes_nothing_and_says_so(rehearse: Make, files: dict[str,
 def test_settings_that_may_change_do_and_the_others_wait(rehearse: Make, files: dict[str, Path]) -> None:
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         reload = watching(r, files)
         text = files["config"].read_text("utf-8")
         files["config"].write_text(text.replace("risk_per_trade_pct: 0.5  ", "risk_per_trade_pct: 0.25  "), "utf-8")
         await looked_twice(reload)
-        shared = r.running.shared
-        assert str(shared.engine.policy.risk_per_trade_pct) == "0.25"
-        assert shared.in_force.symbols == ("BTCUSDT",), "symbols wait for a restart"
+        live = r.running.live
+        assert str(live.engine.policy.risk_per_trade_pct) == "0.25"
+        assert live.active.symbols == ("BTCUSDT",), "symbols wait for a restart"
         await r.hours(TO_SIGNAL + 0.5)
-        trade = shared.engine.record("BTCUSDT").trade
+        trade = live.engine.record("BTCUSDT").trade
         assert trade is not None
         assert trade.risk_usdt <= 25
 
@@ -117,15 +117,15 @@ def test_rules_are_exchanged_between_two_closes_and_never_within_one(
     """R53: facts that the old rules read must not be decided on by the new ones."""
     r = rehearse(BTCUSDT=MARKET)
     held: list[bool] = []
-    consider = Engine.consider
+    consider = Engine.precompute
 
     def seen(engine: Engine, *given: Any, **named: Any) -> Any:
         held.append(r.running.schedule.turn.locked())
         return consider(engine, *given, **named)
 
-    monkeypatch.setattr(Engine, "consider", seen)
+    monkeypatch.setattr(Engine, "precompute", seen)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         reload = watching(r, files)
         await r.hours(2)
@@ -133,9 +133,9 @@ def test_rules_are_exchanged_between_two_closes_and_never_within_one(
         async with r.running.schedule.turn:  # as a close holds it
             taking = asyncio.create_task(looked_twice(reload))
             await r.seconds(5)
-            assert r.running.shared.in_force.rules.hash == r.rules.hash
+            assert r.running.live.active.rules.hash == r.rules.hash
         await taking
-        assert r.running.shared.in_force.rules.hash == parse_rules(DEAF, "x").hash
+        assert r.running.live.active.rules.hash == parse_rules(DEAF, "x").hash
 
     r.run(script)
     assert held

@@ -22,8 +22,8 @@ from click.testing import CliRunner
 
 from fsm.cli import reference
 from fsm.cli.app import app
-from fsm.core.records import HaltCause
-from fsm.core.states import mermaid
+from fsm.core.model.records import HaltCause
+from fsm.core.model.transition_table import mermaid
 from tests.recorded import recorded
 
 ROOT = Path(__file__).parents[2]

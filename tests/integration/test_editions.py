@@ -8,8 +8,8 @@ import apsw
 import msgspec
 import pytest
 
-from fsm.core.scene import EDITION
-from fsm.lab.replay import _World, replay
+from fsm.core.model.decision_context import EDITION
+from fsm.journal.replay import _World, replay
 from tests.recorded import recorded
 
 ROOT = Path(__file__).parents[2]

@@ -11,18 +11,18 @@ import pytest
 from exchange.types import Order
 from fsm.config import Settings, read_settings
 from fsm.config.looseness import loosenings
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import RULES, TO_SIGNAL, jump, quiet
-from fsm.live.accepted import last_accepted, waiting
-from fsm.live.reload import Reload
+from fsm.live.operator.accepted import last_accepted, waiting
+from fsm.live.operator.reload import Reload
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, jump, quiet
 from rules.load import parse_rules
 from rules.looseness import loosenings as of_rules
-from rules.yaml_source import parse_source
+from rules.source.yaml_source import parse_source
 from store import queries
 from store.database import open_store
 from store.inbox import Inbox
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "config.yaml").read_text("utf-8")
 SHIPPED_RULES = (ROOT / "rules.yaml").read_text("utf-8")
@@ -46,7 +46,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return paths
 
 
-def watching(r: Rehearsal, files: dict[str, Path]) -> Reload:
+def watching(r: InProcessBot, files: dict[str, Path]) -> Reload:
     return Reload(r.running, config=r.config, config_path=files["config"], rules_path=files["rules"])
 
 
@@ -55,7 +55,7 @@ async def taken_up(reload: Reload) -> None:
     await reload.look()
 
 
-async def wished(r: Rehearsal, kind: str) -> str:
+async def wished(r: InProcessBot, kind: str) -> str:
     """Post a command as the command line does, and give what became of it."""
     assert r.store is not None
     number = Inbox(r.store).post(kind, None, "cli", 0)
@@ -65,7 +65,7 @@ async def wished(r: Rehearsal, kind: str) -> str:
     return f"{found.state} {found.guard or ''} {found.detail}"
 
 
-def events(r: Rehearsal, kind: str) -> list[str]:
+def events(r: InProcessBot, kind: str) -> list[str]:
     with open_store(r.db, mode="read") as store:
         return [row.facts_json for row in queries.system_events(store, kind=kind, limit=1000)]
 
@@ -77,9 +77,9 @@ def settings_of(text: str) -> Settings:
 def test_an_edit_is_taken_when_two_looks_have_shown_the_same(rehearse: Make, files: dict[str, Path]) -> None:
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
-        reload, policy = watching(r, files), r.running.shared.engine
+        reload, policy = watching(r, files), r.running.live.engine
         await taken_up(reload)
         files["config"].write_text(SHIPPED.replace("max_open_positions: 3 ", "max_open_positions: 2 "))
         await reload.look()
@@ -98,9 +98,9 @@ def test_a_section_that_is_cut_off_waits_everywhere_and_its_limits_stay(rehearse
     r = rehearse(BTCUSDT=MARKET)
     strict = SHIPPED.replace("max_open_positions: 3 ", "max_open_positions: 1 ")
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
-        reload, engine = watching(r, files), r.running.shared.engine
+        reload, engine = watching(r, files), r.running.live.engine
         files["config"].write_text(strict)
         await taken_up(reload)
         files["config"].write_text(strict[: strict.index("# [live] What one trade")])
@@ -124,7 +124,7 @@ def test_a_confirmation_waits_for_the_looks_of_a_start_and_makes_none_itself(
     """Two looks in a row would take the other file for whole in the middle of its being written."""
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         reload = watching(r, files)
         assert "refused" not in await wished(r, "reload confirm 12345678"), "nothing has been looked at yet"
@@ -139,9 +139,9 @@ def test_the_operator_confirms_exactly_what_waits(rehearse: Make, files: dict[st
     r = rehearse(BTCUSDT=MARKET)
     looser = ALWAYS.replace("max_open_positions: 3 ", "max_open_positions: 4 ")
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
-        reload, engine = watching(r, files), r.running.shared.engine
+        reload, engine = watching(r, files), r.running.live.engine
         files["config"].write_text(ALWAYS)
         await taken_up(reload)
         files["config"].write_text(looser)
@@ -166,7 +166,7 @@ def test_the_operator_confirms_exactly_what_waits(rehearse: Make, files: dict[st
 def test_what_was_rejected_does_not_wait_any_more_and_changes_nothing(rehearse: Make, files: dict[str, Path]) -> None:
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         reload = watching(r, files)
         files["config"].write_text(ALWAYS)
@@ -177,7 +177,7 @@ def test_what_was_rejected_does_not_wait_any_more_and_changes_nothing(rehearse: 
         assert "done" in await wished(r, f"reload reject {edit.digest}")
         await taken_up(reload)
         assert reload.waiting == ()
-        assert r.running.shared.engine.policy.daily_loss_pct == 3
+        assert r.running.live.engine.policy.daily_loss_pct == 3
 
     r.run(script)
 
@@ -188,7 +188,7 @@ def test_a_start_does_not_take_what_waits_either(rehearse: Make, files: dict[str
     strict = SHIPPED.replace("max_open_positions: 3 ", "max_open_positions: 1 ")
     cut = strict[: strict.index("# [live] What one trade")]
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         files["config"].write_text(strict)
         await taken_up(watching(r, files))
@@ -196,15 +196,15 @@ def test_a_start_does_not_take_what_waits_either(rehearse: Make, files: dict[str
         await r.kill()
         r.config = type(r.config)(settings=settings_of(cut), environment=r.config.environment, text=cut)
         await r.start()
-        assert r.running.shared.engine.policy.max_open_positions == 1
+        assert r.running.live.engine.policy.max_open_positions == 1
         reload = watching(r, files)
         await taken_up(reload)
         [edit] = reload.waiting
         assert "done" in await wished(r, f"reload confirm {edit.digest}")
-        assert r.running.shared.engine.policy.max_open_positions == 3
+        assert r.running.live.engine.policy.max_open_positions == 3
         await r.kill()
         await r.start()
-        assert r.running.shared.engine.policy.max_open_positions == 3, "what was confirmed stays"
+        assert r.running.live.engine.policy.max_open_positions == 3, "what was confirmed stays"
 
     r.run(script)
 
@@ -213,11 +213,11 @@ def test_settings_that_wait_for_a_restart_are_accepted_before_it(rehearse: Make,
     r = rehearse(BTCUSDT=MARKET)
     wanted = SHIPPED.replace("leverage: 2 ", "leverage: 1 ")
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         files["config"].write_text(wanted)
         await taken_up(watching(r, files))
-        assert r.running.shared.in_force.settings.account.leverage == 2
+        assert r.running.live.active.settings.account.leverage == 2
         assert r.store is not None
         accepted = last_accepted(r.store)
         assert accepted is not None
@@ -232,12 +232,12 @@ def test_rules_that_lose_a_condition_or_an_exit_wait(rehearse: Make, files: dict
     condition = '{id: jumps, when: "close_1h > 1.008 * open_1h"}'
     more = RULES.replace(f"[{condition}]", f'[{condition}, {{id: far, when: "high_1h > 0"}}]')
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
-        reload, in_force = watching(r, files), r.running.shared.in_force
+        reload, active = watching(r, files), r.running.live.active
         files["rules"].write_text(more)
         await taken_up(reload)
-        held = in_force.rules.hash
+        held = active.rules.hash
         assert held == parse_rules(more, "x").hash
         for less, gone in (
             (RULES, "setup.far high_1h > 0 → not in the file"),
@@ -245,7 +245,7 @@ def test_rules_that_lose_a_condition_or_an_exit_wait(rehearse: Make, files: dict
         ):
             files["rules"].write_text(less)
             await taken_up(reload)
-            assert in_force.rules.hash == held
+            assert active.rules.hash == held
             [edit] = reload.waiting
             assert len(edit.changes) == 1
             assert gone in edit.changes[0]
@@ -256,11 +256,11 @@ def test_rules_that_lose_a_condition_or_an_exit_wait(rehearse: Make, files: dict
 def test_a_file_that_is_gone_is_told_once_and_nothing_changes(rehearse: Make, files: dict[str, Path]) -> None:
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         reload = watching(r, files)
         await taken_up(reload)
-        before = r.running.shared.in_force.settings
+        before = r.running.live.active.settings
         text = files["config"].read_text()
         files["config"].unlink()
         for _ in range(5):
@@ -268,7 +268,7 @@ def test_a_file_that_is_gone_is_told_once_and_nothing_changes(rehearse: Make, fi
         assert len([told for told in events(r, "RELOAD_REFUSED") if "cannot be read" in told]) == 1
         files["config"].write_text(text)
         await taken_up(reload)
-        assert r.running.shared.in_force.settings == before
+        assert r.running.live.active.settings == before
 
     r.run(script)
 
@@ -276,14 +276,14 @@ def test_a_file_that_is_gone_is_told_once_and_nothing_changes(rehearse: Make, fi
 def test_a_trade_is_managed_while_files_change_under_it(rehearse: Make, files: dict[str, Path]) -> None:
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         reload = watching(r, files)
         await r.hours(TO_SIGNAL + 0.5)
         files["config"].write_text("version: 1")
         files["rules"].write_text("")
         await taken_up(reload)
-        assert r.running.lanes["BTCUSDT"].looking.stop_seen is not None
+        assert r.running.workers["BTCUSDT"].looking.stop_seen is not None
         algos: list[Order] = list(await r.port.open_algos("BTCUSDT"))  # type: ignore[arg-type]
         assert algos
 
@@ -326,30 +326,30 @@ def mutations(text: str, count: int, seed: int) -> Iterator[str]:
         yield "".join(lines)
 
 
-def hammer(r: Rehearsal, files: dict[str, Path], texts: dict[str, Iterator[str]]) -> int:
+def hammer(r: InProcessBot, files: dict[str, Path], texts: dict[str, Iterator[str]]) -> int:
     """Save each text under the running bot: what is in force never allows more than before; how many were taken."""
     taken = 0
     r.config = type(r.config)(settings=settings_of(STRICT), environment=r.config.environment, text=STRICT)
     files["config"].write_text(STRICT)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         nonlocal taken
         await r.start()
-        reload, in_force = watching(r, files), r.running.shared.in_force
+        reload, active = watching(r, files), r.running.live.active
         files["rules"].write_text(SHIPPED_RULES)
         await taken_up(reload)
         for edit in reload.waiting:
             await reload.decide("confirm", [edit.digest])
-        assert in_force.rules.hash == parse_rules(SHIPPED_RULES, "x").hash
+        assert active.rules.hash == parse_rules(SHIPPED_RULES, "x").hash
         for name, edits in texts.items():
             for text in edits:
-                settings, rules, accepted = in_force.settings, in_force.rules, in_force.accepted
+                settings, rules, accepted = active.settings, active.rules, active.accepted
                 files[name].write_text(text)
                 await taken_up(reload)
-                more = loosenings(settings, in_force.settings, was_given={}, is_given={})
+                more = loosenings(settings, active.settings, was_given={}, is_given={})
                 assert more == (), (text, more)
-                assert of_rules(rules.definition, in_force.rules.definition) == ()
-                if in_force.accepted is not accepted:
+                assert of_rules(rules.definition, active.rules.definition) == ()
+                if active.accepted is not accepted:
                     taken += 1
                     files[name].write_text(STRICT if name == "config" else SHIPPED_RULES)
                     await taken_up(reload)

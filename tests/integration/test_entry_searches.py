@@ -7,13 +7,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from exchange.sim.port import Call, Fault, Lost
-from fsm.core.legs import place_entry
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from exchange.sim.in_process import Call, Fault, Lost
+from fsm.core.model.records import State
+from fsm.core.order_requests import place_entry
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 
 
@@ -23,18 +23,18 @@ def test_r16_a_second_search_does_not_make_the_first_one_forgotten(rehearse: Mak
     def lost_entry(call: Call) -> Fault | None:
         return Fault(lost=Lost.REQUEST) if call.method == "place_order" else None
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         r.faults = lost_entry
         await r.until(r.start_ms + TO_SIGNAL * 3_600_000 + 5_000)
-        lane = r.running.lanes["BTCUSDT"]
-        trade: Any = lane.record.trade
-        assert lane.record.state is State.ENTERING
+        worker = r.running.workers["BTCUSDT"]
+        trade: Any = worker.record.trade
+        assert worker.record.state is State.ENTERING
         intent = place_entry(trade)
         other = replace(intent, request=replace(intent.request, client_id=f"{intent.request.client_id[:-1]}9"))
-        lane.search("", other)
+        worker.search("", other)
         await r.seconds(15.0)
         assert "abandon ENTRY_SHOWN_ABSENT" in triggers(r)
-        assert lane.record.state is State.IDLE
+        assert worker.record.state is State.IDLE
 
     r.run(script)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from exchange.errors import RateLimited, Unreachable
-from exchange.sim.port import Call, Fault
-from fsm.lab.rehearsal import Rehearsal
+from exchange.sim.in_process import Call, Fault
+from fsm.proofs.testkit.in_process_bot import InProcessBot
 from store import queries
 from store.database import open_store
 from store.rows import ErrorRow
@@ -31,7 +31,7 @@ def test_each_kind_of_failed_call_has_a_row_with_its_count(rehearse: Make) -> No
     """86 failures of three kinds left one row."""
     r = rehearse(BTCUSDT=CALM)
 
-    async def script(r: Rehearsal) -> int:
+    async def script(r: InProcessBot) -> int:
         await to_trade(r)
         before = r.running.troubles.total
         r.faults = failing

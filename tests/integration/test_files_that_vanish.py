@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fsm.lab.crashsweep.real_bot import ANSWER_S_MAX, RealBot
-from fsm.lab.small_market import jump, quiet
+from fsm.proofs.crashsweep.real_bot import ANSWER_S_MAX, RealBot
+from fsm.proofs.testkit.scripted_market import jump, quiet
 from store.migrations.backup import backup
 from tests.integration.stories import BTC, HOUR_MS, SYMBOL, TOP, tell, to_protected
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from exchange.candle_files import CandleFolders
-from exchange.sim.pricing import depth_share, stop_price
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.core.pricing import depth_share, stop_price
+from exchange.sim.playback.symbols import shipped_folder
 from exchange.types import Side
+from fsm.backtest.fill_model import Stop, measured, page
 from fsm.config.settings import Settings, SymbolSettings
 from fsm.config.unusual import FALL_R, fall_loss_pct
-from fsm.lab.fill_model import Stop, measured, page
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "klines"

@@ -12,8 +12,8 @@ import httpx
 import msgspec
 import pytest
 
-from fsm.core.records import State
-from fsm.lab.small_market import jump, quiet
+from fsm.core.model.records import State
+from fsm.proofs.testkit.scripted_market import jump, quiet
 from store import queries
 from tests.integration.messenger_server import CHAT, TOKEN, messenger_server
 from tests.integration.walking import BTC, HOUR_MS, SYMBOL, TOP, Walk, walk
@@ -28,7 +28,7 @@ NO_RIGHTS = {"ok": False, "error_code": 400, "description": "Bad Request: not en
 NO_TEXT = {"ok": False, "error_code": 400, "description": "Bad Request: can't parse entities"}
 FAILS_ONCE = """
 import sys
-from fsm.live.reload import Reload
+from fsm.live.operator.reload import Reload
 look = Reload.look
 async def fails(self):
     Reload.look = look

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet
+from fsm.core.model.records import State
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet
 from store.database import open_store
 from store.inbox import Inbox
 from tests.integration.scenarios.acting import answer, post
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 TOP = BTC * 1.01
 FALLEN = (TOP, TOP, BTC * 0.998, BTC)
 MINUTE_MS = 60_000
 
 
-async def to_position(r: Rehearsal) -> None:
+async def to_position(r: InProcessBot) -> None:
     await r.start()
     await r.hours(TO_SIGNAL + 0.1)
-    assert r.running.lanes["BTCUSDT"].record.state is State.PROTECTED
+    assert r.running.workers["BTCUSDT"].record.state is State.PROTECTED
 
 
-def left(r: Rehearsal, kind: str, symbol: str | None, minutes: float) -> int:
+def left(r: InProcessBot, kind: str, symbol: str | None, minutes: float) -> int:
     """A command that somebody left so many minutes ago."""
     with open_store(r.db, mode="post") as store:
         return Inbox(store).post(kind, symbol, "test", r.venue.now_ms - int(minutes * MINUTE_MS))
@@ -33,7 +33,7 @@ def left(r: Rehearsal, kind: str, symbol: str | None, minutes: float) -> int:
 def test_r82_old_commands_that_act_are_refused_and_those_that_stop_entries_are_kept(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 5)])
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_position(r)
         await r.kill()
         await r.hours(1.1)
@@ -43,8 +43,8 @@ def test_r82_old_commands_that_act_are_refused_and_those_that_stop_entries_are_k
         assert answer(r, numbers["flatten"]) == ("refused", "TOO_OLD")
         assert answer(r, numbers["resume"]) == ("refused", "TOO_OLD")
         assert answer(r, numbers["pause"]) == answer(r, numbers["halt"]) == ("done", None)
-        assert r.running.lanes["BTCUSDT"].record.state is State.PROTECTED
-        assert r.running.shared.engine.account.paused
+        assert r.running.workers["BTCUSDT"].record.state is State.PROTECTED
+        assert r.running.live.engine.account.paused
 
     r.run(script)
 
@@ -52,7 +52,7 @@ def test_r82_old_commands_that_act_are_refused_and_those_that_stop_entries_are_k
 def test_r82_a_fresh_flatten_that_waited_is_carried_out(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 5)])
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_position(r)
         await r.kill()
         number = left(r, "flatten", "BTCUSDT", 5)
@@ -68,7 +68,7 @@ def test_r82_what_comes_while_a_bot_runs_is_young_whatever_its_stamp_says(rehear
     """The stamp is of the clock of whoever left it, which may be days off."""
     r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 5)])
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_position(r)
         numbers = [left(r, "flatten", "BTCUSDT", minutes) for minutes in (3 * 1440, -3 * 1440)]
         await r.seconds(5)
@@ -82,7 +82,7 @@ def test_r82_a_command_about_a_trade_is_not_carried_out_on_another_one(rehearse:
     """The stop was hit while no bot ran: the flatten was meant for that trade, and must not halt the symbol."""
     r = rehearse(BTCUSDT=[jump(BTC), FALLEN, *quiet(BTC, 4)])
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_position(r)
         await r.kill()
         await r.until(r.venue.now_ms + 2 * 3_600_000)
@@ -91,7 +91,7 @@ def test_r82_a_command_about_a_trade_is_not_carried_out_on_another_one(rehearse:
         await r.start()
         await r.seconds(5)
         assert answer(r, number) == ("refused", "TRADE_OVER")
-        assert r.running.lanes["BTCUSDT"].record.halt is None
+        assert r.running.workers["BTCUSDT"].record.halt is None
 
     r.run(script)
 
@@ -99,15 +99,15 @@ def test_r82_a_command_about_a_trade_is_not_carried_out_on_another_one(rehearse:
 def test_r82_a_resume_does_not_overtake_the_flatten_before_it(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 5)])
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_position(r)
         flatten, resume = post(r, "flatten"), post(r, "resume")
         await r.seconds(20)
         assert answer(r, flatten) == ("done", None)
         assert answer(r, resume) == ("done", None)
         assert r.venue.positions() == []
-        assert r.running.lanes["BTCUSDT"].record.state is State.IDLE
-        assert r.running.shared.engine.account.halt is None
+        assert r.running.workers["BTCUSDT"].record.state is State.IDLE
+        assert r.running.live.engine.account.halt is None
 
     r.run(script)
 
@@ -115,7 +115,7 @@ def test_r82_a_resume_does_not_overtake_the_flatten_before_it(rehearse: Make) ->
 def test_r82_a_command_can_be_withdrawn_until_a_bot_takes_it(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=[*quiet(BTC, 5)])
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.kill()
         number, kept = left(r, "halt", None, 1), left(r, "pause", None, 1)
@@ -127,7 +127,7 @@ def test_r82_a_command_can_be_withdrawn_until_a_bot_takes_it(rehearse: Make) -> 
         await r.seconds(2)
         assert answer(r, number) == ("refused", "CANCELLED")
         assert answer(r, kept) == ("done", None)
-        assert r.running.shared.engine.account.halt is None
+        assert r.running.live.engine.account.halt is None
 
     r.run(script)
 
@@ -136,7 +136,7 @@ def test_a_command_is_posted_taken_and_finished_on_one_clock(rehearse: Make) -> 
     """The clock of whoever posts: a simulated exchange's can be years away from it."""
     r = rehearse(BTCUSDT=quiet(BTC, 3))
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         with open_store(r.db, mode="post") as store:
             number = Inbox(store).post("pause", None, "cli", r.clock.wall_ms())

@@ -10,36 +10,36 @@ from typing import Any
 from click.testing import CliRunner
 
 from fsm.cli.app import app
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet
 from store.database import open_store
 from store.inbox import Inbox
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 TOP = BTC * 1.01
 STOPPED = [jump(BTC), *quiet(TOP, 2), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 4)]
 
 
-def shown(r: Rehearsal, *args: str) -> str:
+def shown(r: InProcessBot, *args: str) -> str:
     ended = CliRunner().invoke(app, ["limits", "--db", str(r.db), *args])
     assert ended.exit_code == 0, ended.stderr
     return ended.stdout
 
 
-def budgets(r: Rehearsal) -> dict[str, Any]:
+def budgets(r: InProcessBot) -> dict[str, Any]:
     return {row["name"]: row for row in json.loads(shown(r, "--json"))["budgets"]}
 
 
 def test_each_budget_is_shown_with_what_a_position_and_its_loss_take_from_it(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=STOPPED)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 0.5)
         await r.seconds(10)
         held = budgets(r)
-        portfolio = r.running.shared.engine.portfolio()
+        portfolio = r.running.live.engine.portfolio()
         assert held["open_positions"]["used"] == "1"
         assert Decimal(held["open_risk"]["used"]) == portfolio.open_risk > 0
         await r.hours(4)
@@ -63,7 +63,7 @@ def test_a_limit_that_was_hit_and_a_pause_are_named_with_how_they_end(rehearse: 
     """R34."""
     r = rehearse(BTCUSDT=STOPPED, limits={"daily_loss_pct": Decimal("0.1")})
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 4.5)
         with open_store(r.db, mode="post") as store:

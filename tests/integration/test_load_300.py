@@ -15,12 +15,12 @@ import pytest
 
 from exchange.binance.client import BinanceClient
 from exchange.errors import RateLimited
+from exchange.sim.playback.symbols import shipped_folder
 from exchange.sim.server.faults import Match, Rule, When
 from exchange.sim.server.gateway import ENDPOINTS
 from exchange.sim.server.params import Params
-from exchange.sim.symbols import shipped_folder
 from exchange.types import Confirmed, LookRequest, Refused, Side
-from fsm.live.market import Market
+from fsm.live.trading.market import Market
 from indicators.candle import Timeframe
 from rules.load import load_rules
 from tests.contract.conftest import anyio_backend, candles  # noqa: F401 - fixtures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm.lab.small_market import RULES
+from fsm.proofs.testkit.scripted_market import RULES
 from tests.integration.walking import CONFIG, SYMBOL, Walk, walk
 
 

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fsm.cli.app import app
-from fsm.lab.naked.measure import Order, one
-from fsm.lab.naked.menu import ROWS
-from fsm.lab.naked.page import BEGIN, END
-from fsm.lab.naked.variants import VARIANTS
+from fsm.proofs.naked.broken_bots import VARIANTS
+from fsm.proofs.naked.fault_catalog import ROWS
+from fsm.proofs.naked.measure import MeasureOrder, one
+from fsm.proofs.naked.page import BEGIN, END
 
 
 def naked(*args: str) -> Result:
@@ -62,6 +62,6 @@ def test_every_row_has_a_name_of_its_own_and_says_what_goes_wrong() -> None:
 def test_each_broken_bot_is_caught_by_its_row_and_the_whole_one_is_not(name: str) -> None:
     """A thermometer that cannot rise measures nothing."""
     row = VARIANTS[name].row
-    order = Order(positions=15, rows=(row,), symbols=5)
+    order = MeasureOrder(positions=15, rows=(row,), symbols=5)
     assert one(order, row).violations == ()
-    assert one(Order(positions=15, rows=(row,), symbols=5, variant=name), row).violations
+    assert one(MeasureOrder(positions=15, rows=(row,), symbols=5, variant=name), row).violations

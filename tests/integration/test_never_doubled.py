@@ -21,9 +21,9 @@ from exchange.binance.resolution import Absent, Found, StillUnknown
 from exchange.sim.server.faults import Match, Rule, When
 from exchange.sim.server.launch import Launched
 from exchange.types import AlgoOrder, Confirmed, OrderRequest, Outcome, Refused, Side, Unknown
-from fsm.core.intents import ClosePosition, PlaceEntry, PlaceStop
-from fsm.live.clock import Clock
-from fsm.live.executor import Executor
+from fsm.core.model.intents import ClosePosition, PlaceEntry, PlaceStop
+from fsm.live.context.clock import Clock
+from fsm.live.trading.executor import Executor
 from tests.contract.conftest import anyio_backend, candles, simulator  # noqa: F401 - fixtures
 from tests.contract.grounds import BTC, OverHttp, cleared
 from tests.contract.requests import market, new_id, stop

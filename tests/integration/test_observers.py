@@ -21,10 +21,10 @@ import pytest
 
 from exchange.client_ids import Leg, parse
 from exchange.sim.server.launch import launched
-from fsm.core.records import State
-from fsm.lab.crashsweep.real_bot import ANSWER_S_MAX, RealBot
-from fsm.lab.replay import replay
-from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, jump, quiet
+from fsm.core.model.records import State
+from fsm.journal.replay import replay
+from fsm.proofs.crashsweep.real_bot import ANSWER_S_MAX, RealBot
+from fsm.proofs.testkit.scripted_market import QUIET_HOURS, RULES, START_MS, jump, quiet
 from store import queries
 from store.verify import verify
 from tests.integration.scenarios.acting import OPENED

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import RULES, jump, quiet
-from fsm.live.reload import Reload
+from fsm.live.operator.reload import Reload
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import RULES, jump, quiet
 from store import queries
 from store.database import open_store
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "config.yaml").read_text("utf-8")
 STRICT = SHIPPED.replace("max_open_positions: 3 ", "max_open_positions: 1 ").replace(
@@ -105,25 +105,25 @@ ODD: dict[str, Deed] = {
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("name", ["config", "rules"])
 def test_whatever_stands_in_place_of_a_file_limits_stay_and_it_is_told_once(
-    rehearse: Callable[..., Rehearsal], tmp_path: Path, odd: str, name: str
+    rehearse: Callable[..., InProcessBot], tmp_path: Path, odd: str, name: str
 ) -> None:
     paths = {"rules": tmp_path / "rules.yaml", "config": tmp_path / "config.yaml"}
     paths["rules"].write_text(RULES)
     paths["config"].write_text(STRICT)
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         reload = Reload(r.running, config=r.config, config_path=paths["config"], rules_path=paths["rules"])
         for _ in range(2):
             await reload.look()
-        in_force = r.running.shared.in_force
-        before = in_force.settings, in_force.rules.hash
-        assert r.running.shared.engine.policy.max_open_positions == 1
+        active = r.running.live.active
+        before = active.settings, active.rules.hash
+        assert r.running.live.engine.policy.max_open_positions == 1
         ODD[odd](paths[name])
         for _ in range(6):
             await reload.look()
-        assert (in_force.settings, in_force.rules.hash) == before
+        assert (active.settings, active.rules.hash) == before
         assert r.is_alive
 
     r.run(script)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm.lab.replay import replay
+from fsm.journal.replay import replay
 from store.migrations import upgrade
 from store.verify import verify
 

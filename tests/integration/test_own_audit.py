@@ -10,15 +10,15 @@ from pathlib import Path
 import apsw
 import pytest
 
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
 from store.inbox import Inbox
 from store.migrations.m0002_seals import apply as seal_anew
 from store.verify import verify
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 MARKET = [*quiet(BTC, 8), jump(BTC), *quiet(BTC * 1.01, 60)]
 
@@ -44,7 +44,7 @@ def tamper(path: Path, *, seals_too: bool) -> None:
     raw.close()
 
 
-def told_reasons(r: Rehearsal) -> list[tuple[str | None, str]]:
+def told_reasons(r: InProcessBot) -> list[tuple[str | None, str]]:
     with open_store(r.db, mode="read") as store:
         return [(row.symbol, row.reason) for row in queries.system_events(store, kind="CANDLES_DIFFER", limit=100)]
 
@@ -54,7 +54,7 @@ def test_r74_candles_that_were_changed_in_the_database_open_nothing(rehearse: Ma
     """They were times 1.25, the audit said fine, and the bot decided on them."""
     r = rehearse(BTCUSDT=MARKET, ETHUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 5)
         await r.kill()
@@ -62,13 +62,13 @@ def test_r74_candles_that_were_changed_in_the_database_open_nothing(rehearse: Ma
         found = {problem.table for problem in verify(r.db).problems}
         assert found == (set() if seals_too else {"candles"})
         await r.start()
-        assert set(r.running.shared.blocks.all()) == {"BTCUSDT"}
+        assert set(r.running.live.blocks.all()) == {"BTCUSDT"}
         await r.hours(6)
         assert [step for step in triggers(r, "BTCUSDT") if step.startswith("signal")] == []
         assert [step for step in triggers(r, "ETHUSDT") if step.startswith("signal")] == ["signal jump LONG"]
-        Inbox(r.running.shared.books.store).post("resume", "BTCUSDT", "cli", r.venue.now_ms)
+        Inbox(r.running.live.journal.store).post("resume", "BTCUSDT", "cli", r.venue.now_ms)
         await r.seconds(2)
-        assert r.running.shared.blocks.all() == {}
+        assert r.running.live.blocks.all() == {}
 
     r.run(script)
     wanted = {("BTCUSDT", "EXCHANGE"), ("BTCUSDT", "ACCEPTED")} | (set() if seals_too else {("BTCUSDT", "SEAL")})
@@ -81,11 +81,11 @@ def test_r74_candles_that_were_changed_in_the_database_open_nothing(rehearse: Ma
 def test_r74_candles_that_are_the_exchanges_block_nothing_at_a_start(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=MARKET)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(4)
         await r.restart()
-        assert r.running.shared.blocks.all() == {}
+        assert r.running.live.blocks.all() == {}
         await r.hours(1)
 
     r.run(script)
@@ -100,7 +100,7 @@ def test_r74_a_head_goes_out_every_day_and_shows_a_tail_that_was_cut_off_consist
     r = rehearse(BTCUSDT=quiet(BTC, 70), alerts={"heartbeat": "off"})
     earlier = tmp_path / "earlier.sqlite"
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(26)
         await r.kill()
@@ -130,7 +130,7 @@ def test_r74_a_head_goes_out_every_day_and_shows_a_tail_that_was_cut_off_consist
 def test_r74_one_chain_cannot_be_cut_behind_a_head_that_is_journalled(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=quiet(BTC, 40))
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(26)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
 from fsm.config import load_config
-from fsm.lab.parity import Report, Request, run_parity
+from fsm.proofs.parity.run import Report, Request, run_parity
 from rules.load import load_rules
 from store.verify import verify
 

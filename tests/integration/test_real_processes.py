@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fsm.core.records import State
-from fsm.lab.crashsweep.kill_loop import KillReport, Outcome, Plan, Traded, compared, kill_loop, planned
-from fsm.lab.crashsweep.real_bot import RealBot
-from fsm.lab.replay import replay
-from fsm.lab.small_market import jump, quiet
+from fsm.core.model.records import State
+from fsm.journal.replay import replay
+from fsm.proofs.crashsweep.kill_loop import KillReport, Outcome, Plan, Traded, compared, kill_loop, planned
+from fsm.proofs.crashsweep.real_bot import RealBot
+from fsm.proofs.testkit.scripted_market import jump, quiet
 from store import queries
 from store.verify import verify
 from tests.integration.stories import BTC, HOUR_MS, LOW, NOON_MS, SYMBOL, TOP, tell, to_protected, until_state

@@ -7,22 +7,22 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from exchange.client_ids import Leg, client_id
-from exchange.sim.port import Fault
+from exchange.sim.in_process import Fault
 from exchange.types import OrderRequest, OrderType, Side
-from fsm.core.records import State
-from fsm.lab.rehearsal import DATABASE_ID, HOUR_MS, Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.core.model.records import State
+from fsm.proofs.testkit.in_process_bot import DATABASE_ID, HOUR_MS, InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
 from tests.integration.scenarios.acting import record
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 TOP = BTC * 1.01
 STOPPED = [jump(BTC), *quiet(TOP, 2), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 2)]
 
 
-def outcome(r: Rehearsal) -> list[tuple[object, ...]]:
+def outcome(r: InProcessBot) -> list[tuple[object, ...]]:
     with open_store(r.db, mode="read") as store:
         return [
             (t.side, t.quantity, t.entry_price, t.exit_price, t.exit_reason, t.net_pnl) for t in queries.trades(store)
@@ -34,7 +34,7 @@ class TestStarting:
         """R24."""
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL + 0.5)
             rows, resting = len(r.steps), r.venue.open_algos()
@@ -50,7 +50,7 @@ class TestStarting:
         """R40: also where nothing was ever decided, the database says since when a bot has been meant to decide."""
         r = rehearse(BTCUSDT=quiet(BTC, 4))
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.kill()
             close_ms = r.venue.now_ms + HOUR_MS
@@ -66,7 +66,7 @@ class TestStarting:
         r = rehearse(BTCUSDT=STOPPED, latency_s=0.05)
         order: list[str] = []
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL + 0.5)
             await r.kill()
@@ -86,7 +86,7 @@ class TestStarting:
         """The start took 30 s after a kill while SIGNALLED, waiting for a stop that nothing needs."""
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.faults = lambda call: Fault(delay_s=3600) if call.method == "ensure_margin_type" else None
             advancing = asyncio.create_task(r.hours(TO_SIGNAL + 0.5))
@@ -106,14 +106,14 @@ class TestStarting:
         """R9, R43."""
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL + 0.5)
             await r.kill()
             await r.port.advance(r.venue.now_ms + 3 * HOUR_MS, _nobody)
             await r.start()
             await r.seconds(5)
-            assert r.running.shared.engine.record("BTCUSDT").state is State.IDLE
+            assert r.running.live.engine.record("BTCUSDT").state is State.IDLE
 
         r.run(script)
         assert triggers(r)[-1] == "flat STOP_HIT"
@@ -127,15 +127,15 @@ class TestStarting:
             orders={"entry_type": OrderType.LIMIT, "limit_offset_pct": Decimal("0.1"), "limit_expiry_candles": 3},
         )
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL + 0.5)
-            assert r.running.shared.engine.record("BTCUSDT").state is State.ENTERING
+            assert r.running.live.engine.record("BTCUSDT").state is State.ENTERING
             await r.restart()
             await r.seconds(20)
-            assert r.running.shared.engine.record("BTCUSDT").state is State.ENTERING
+            assert r.running.live.engine.record("BTCUSDT").state is State.ENTERING
             await r.hours(2)
-            assert r.running.shared.engine.record("BTCUSDT").state is State.PROTECTED
+            assert r.running.live.engine.record("BTCUSDT").state is State.PROTECTED
 
         r.run(script)
         assert len([fill for fill in r.venue.fills("BTCUSDT") if fill.side is Side.BUY]) == 1
@@ -144,7 +144,7 @@ class TestStarting:
         """R25, R28: the exchange is the truth."""
         r = rehearse(BTCUSDT=quiet(BTC, 4))
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             entry_id = client_id(DATABASE_ID, "BTCUSDT", 1, Leg.ENTRY, 0, 1)
             r.venue.place_order(
                 OrderRequest(
@@ -153,7 +153,7 @@ class TestStarting:
             )
             await r.start()
             await r.seconds(10)
-            assert r.running.shared.engine.record("BTCUSDT").state is State.PROTECTED
+            assert r.running.live.engine.record("BTCUSDT").state is State.PROTECTED
 
         r.run(script)
         assert triggers(r)[0] == "adopt OWN_POSITION_FOUND"

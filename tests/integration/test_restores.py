@@ -12,16 +12,16 @@ import pytest
 
 from exchange.client_ids import Leg, client_id
 from exchange.types import AlgoRequest, ConditionalType, Confirmed, Side, WorkingType
-from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
-from fsm.lab.replay import replay
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet
+from fsm.journal.replay import replay
+from fsm.proofs.testkit.in_process_bot import DATABASE_ID, InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet
 from store.verify import verify
 from tests.integration.restores import PRICES, Figures, Restores, restless
 
 WIDE = {name: Decimal(99) for name in ("daily_loss_pct", "weekly_loss_pct", "monthly_loss_pct", "drawdown_pct")}
 """A loss limit would hold `resume` back, rightly; here it is to let the trading go on."""
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 
 
@@ -31,7 +31,7 @@ def play(rehearse: Make, folder: Path, *, points: int, seed: int) -> Figures:
     r = rehearse(limits=WIDE, **{symbol: restless(symbol, hours, rng) for symbol in PRICES})
     restores = Restores(r, rng, folder)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(24)
         for _ in range(points):
@@ -67,7 +67,7 @@ def test_r78_of_two_bots_on_copies_the_older_one_ends_when_it_sees_the_newer_ids
     r = rehearse(BTCUSDT=[jump(BTC), *quiet(BTC * 1.01, 5)])
     ended: list[BaseException] = []
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 0.1)
         newer = client_id(DATABASE_ID, "BTCUSDT", 1, Leg.TARGET, 0, 7, epoch="zzzzz")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exchange.sim.port import Call, Fault, Lost
-from fsm.core.policy import LimitAction
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from exchange.sim.in_process import Call, Fault, Lost
+from fsm.core.model.policy import LimitAction
+from fsm.core.model.records import State
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
 from store.inbox import Inbox
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 TOP = BTC * 1.01
 OPEN = [jump(BTC), *quiet(TOP, 20)]
@@ -24,16 +24,16 @@ def no_account(call: Call) -> Fault | None:
     return Fault(lost=Lost.REQUEST) if call.method == "account" else None
 
 
-async def to_open_trade(r: Rehearsal) -> None:
+async def to_open_trade(r: InProcessBot) -> None:
     await r.start()
     await r.hours(TO_SIGNAL + 0.5)
 
 
-def state(r: Rehearsal) -> State:
-    return r.running.shared.engine.record("BTCUSDT").state
+def state(r: InProcessBot) -> State:
+    return r.running.live.engine.record("BTCUSDT").state
 
 
-def told(r: Rehearsal) -> list[str]:
+def told(r: InProcessBot) -> list[str]:
     with open_store(r.db, mode="read") as store:
         return [row.text for row in queries.alerts(store, limit=100) if row.kind == "kill_switch"]
 
@@ -41,7 +41,7 @@ def told(r: Rehearsal) -> list[str]:
 def test_flatten_waits_for_the_deferral_and_then_closes_and_halts(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=OPEN, limits={"action": LimitAction.FLATTEN})
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_open_trade(r)
         r.faults = no_account
         await r.seconds(DEFER_S - 30)
@@ -49,7 +49,7 @@ def test_flatten_waits_for_the_deferral_and_then_closes_and_halts(rehearse: Make
         await r.seconds(60)
         assert state(r) is State.HALT
         assert r.venue.positions() == []
-        assert r.running.shared.engine.account.halt.cause == "EQUITY_STALE"  # type: ignore[union-attr]
+        assert r.running.live.engine.account.halt.cause == "EQUITY_STALE"  # type: ignore[union-attr]
 
     r.run(script)
     assert "flatten EQUITY_STALE" in triggers(r)
@@ -59,7 +59,7 @@ def test_flatten_waits_for_the_deferral_and_then_closes_and_halts(rehearse: Make
 def test_equity_that_comes_back_in_time_changes_nothing(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=OPEN, limits={"action": LimitAction.FLATTEN})
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_open_trade(r)
         for _ in range(3):
             r.faults = no_account
@@ -67,7 +67,7 @@ def test_equity_that_comes_back_in_time_changes_nothing(rehearse: Make) -> None:
             r.faults = lambda call: None
             await r.seconds(60)
         assert state(r) is State.PROTECTED
-        assert r.running.shared.engine.account.halt is None
+        assert r.running.live.engine.account.halt is None
 
     r.run(script)
 
@@ -76,12 +76,12 @@ def test_block_entries_leaves_the_position_to_its_stop(rehearse: Make) -> None:
     """R34."""
     r = rehearse(BTCUSDT=OPEN)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_open_trade(r)
         r.faults = no_account
         await r.seconds(3 * DEFER_S)
         assert state(r) is State.PROTECTED
-        assert r.running.shared.engine.account.halt is None
+        assert r.running.live.engine.account.halt is None
 
     r.run(script)
 
@@ -89,11 +89,11 @@ def test_block_entries_leaves_the_position_to_its_stop(rehearse: Make) -> None:
 def test_without_a_position_there_is_nothing_to_flatten(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=OPEN, limits={"action": LimitAction.FLATTEN})
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         r.faults = no_account
         await r.seconds(3 * DEFER_S)
-        assert r.running.shared.engine.account.halt is None
+        assert r.running.live.engine.account.halt is None
 
     r.run(script)
 
@@ -110,7 +110,7 @@ def test_resume_is_refused_while_equity_is_still_stale(rehearse: Make) -> None:
         assert found is not None
         return found.state, found.guard
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_open_trade(r)
         r.faults = no_account
         await r.seconds(DEFER_S + 30)
@@ -118,6 +118,6 @@ def test_resume_is_refused_while_equity_is_still_stale(rehearse: Make) -> None:
         r.faults = lambda call: None
         await r.seconds(60)
         assert await answered() == ("done", None)
-        assert r.running.shared.engine.account.halt is None
+        assert r.running.live.engine.account.halt is None
 
     r.run(script)

@@ -15,11 +15,11 @@ import pytest
 
 from exchange.sim.server.launch import launched
 from fsm.bootstrap import Run, run_daemon
+from fsm.cli.dashboard import Dashboard
 from fsm.cli.inputs import Inputs
-from fsm.cli.window import Window
 from fsm.config import load_config
-from fsm.lab.small_market import RULES, jump
-from fsm.live.fence import Fence, name_of
+from fsm.live.process.supervisor import Supervisor, name_of
+from fsm.proofs.testkit.scripted_market import RULES, jump
 from rules.load import load_rules
 from store import queries
 from store.database import open_store
@@ -72,15 +72,15 @@ class RaisesOnce:
 def test_each_task_that_fails_is_begun_again_counted_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R72: a bare future that failed was gone for good, without a line."""
     raised: set[str] = set()
-    begin = Fence.begin
+    begin = Supervisor.begin
 
     def begun(
-        fence: Fence, work: Callable[[], Awaitable[None]], name: str = "", *, needs_journal: bool = False
+        supervisor: Supervisor, work: Callable[[], Awaitable[None]], name: str = "", *, needs_journal: bool = False
     ) -> asyncio.Task[None]:
         name = name or name_of(work)
-        return begin(fence, RaisesOnce(work, raised, name), name, needs_journal=needs_journal)
+        return begin(supervisor, RaisesOnce(work, raised, name), name, needs_journal=needs_journal)
 
-    monkeypatch.setattr(Fence, "begin", begun)
+    monkeypatch.setattr(Supervisor, "begin", begun)
     db = tmp_path / "bot.sqlite"
     seen: dict[str, Any] = {}
 
@@ -113,7 +113,7 @@ def test_each_task_that_fails_is_begun_again_counted_and_told(tmp_path: Path, mo
             "TG_BASE_URL": chat.url,
         }
         inputs = Inputs(load_config(tmp_path / "config.yaml", None, given), load_rules(tmp_path / "rules.yaml"), ())
-        window = Window(windows, inputs, db, 0, is_told=False)
+        window = Dashboard(windows, inputs, db, 0, is_told=False)
         run_daemon(
             Run(
                 config=inputs.config,

@@ -16,15 +16,15 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.binance.signing import Secret
-from exchange.sim.symbols import shipped_brackets, shipped_filters
+from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from fsm.config import AlertLevel, Secrets, Settings, load_config
-from fsm.live.accepted import Accepted
-from fsm.live.alerts import Alerts
-from fsm.live.clock import MachineClock
-from fsm.live.delivery import Delivery
-from fsm.live.in_force import InForce
-from fsm.live.messenger import TEXT_MAX, NotDelivered, Tally, fitted
-from fsm.live.telegram import Telegram
+from fsm.live.context.active_settings import ActiveSettings
+from fsm.live.context.clock import MachineClock
+from fsm.live.operator.accepted import Accepted
+from fsm.live.operator.alerts import Alerts
+from fsm.live.operator.delivery import Delivery
+from fsm.live.operator.messenger import TEXT_MAX, NotDelivered, Tally, fitted
+from fsm.live.operator.telegram import Telegram
 from rules.load import load_rules
 from store import queries
 from store.alerts import AlertBox
@@ -78,9 +78,9 @@ def clock() -> ToldClock:
 
 
 @cache
-def in_force() -> InForce:
+def in_force() -> ActiveSettings:
     config, rules = load_config(ROOT / "config.yaml", None, {}), load_rules(ROOT / "rules.yaml")
-    return InForce(
+    return ActiveSettings(
         database_id="5eed0001",
         settings=config.settings,
         rules=rules,

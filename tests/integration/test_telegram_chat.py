@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from fsm.config import load_config
-from fsm.live.alerts import Alerts
-from fsm.live.answers import HELP, Answers
-from fsm.live.books import Books
-from fsm.live.chat import AGE_MS_MAX, CODE_S, OFFSET_MS_MAX, STRANGERS_S, Chat
-from fsm.live.messenger import Tally
+from fsm.journal.writer import JournalWriter
+from fsm.live.operator.alerts import Alerts
+from fsm.live.operator.answers import HELP, Answers
+from fsm.live.operator.chat import AGE_MS_MAX, CODE_S, OFFSET_MS_MAX, STRANGERS_S, Chat
+from fsm.live.operator.messenger import Tally
 from store import queries
 from store.database import Store, open_store
 from store.inbox import Inbox
@@ -52,7 +52,7 @@ class Phone:
     def bot(self) -> Chat:
         settings = load_config(ROOT / "config.yaml", None, {}).settings
         alerts = Alerts(lambda: settings, "run1", self.banner)
-        books = Books(
+        journal = JournalWriter(
             self.store,
             Journal(self.store, "run1"),
             rules_hash="",
@@ -62,7 +62,7 @@ class Phone:
         self.chat = Chat(
             messenger=telegram(self.server.url, self.clock),
             answers=Answers(self.reads, lambda: TO_MS),
-            books=books,
+            journal=journal,
             alerts=alerts,
             clock=self.clock,
             wall=self.clock,

@@ -12,16 +12,16 @@ import pytest
 import yaml
 
 from exchange.candle_files import CandleFolders
-from exchange.sim.feed import SymbolFeed
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.backtest.history import step_of
+from fsm.backtest.run import Request, run_backtest
 from fsm.config import Config, load_config
-from fsm.lab.backtest import Request, run_backtest
-from fsm.lab.history import step_of
-from fsm.lab.parity import stepped
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.replay import replay
-from fsm.lab.torture.rules import LIVELY
-from fsm.live.comparison import compare
+from fsm.journal.replay import replay
+from fsm.proofs.parity.comparison import compare
+from fsm.proofs.parity.run import stepped
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.torture.rules import LIVELY
 from indicators.candle import Timeframe
 from rules.load import Ruleset, parse_rules
 from store import queries
@@ -135,9 +135,9 @@ def test_daemon_and_backtest_and_replay_agree_at_every_entry_timeframe(
     feeds = {symbol: SymbolFeed.read(folders, symbol, step_of(entry)) for symbol in SYMBOLS}
     from_ms, to_ms = span_of(entry, longer, feeds)
     live, lab = tmp_path / "live.sqlite", tmp_path / "lab.sqlite"
-    r = Rehearsal(config=config, rules=rules, feeds=feeds, db=live, start_ms=from_ms)
+    r = InProcessBot(config=config, rules=rules, feeds=feeds, db=live, start_ms=from_ms)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.until(to_ms)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
 from fsm.cli.app import app
-from fsm.cli.torture import Seeds
-from fsm.lab.torture.invariants import CLAIMS
-from fsm.lab.torture.market import market_of
-from fsm.lab.torture.page import BEGIN, CAUGHT, END
-from fsm.lab.torture.plan import plan_of
-from fsm.lab.torture.run import run
-from fsm.lab.variants import VARIANTS
+from fsm.cli.proofs.torture import Seeds
+from fsm.proofs.testkit.broken_engines import VARIANTS
+from fsm.proofs.torture.checkers import CLAIMS
+from fsm.proofs.torture.market import market_of
+from fsm.proofs.torture.page import BEGIN, CAUGHT, END
+from fsm.proofs.torture.plan import plan_of
+from fsm.proofs.torture.run import run
 
 
 def torture(*args: str) -> Result:

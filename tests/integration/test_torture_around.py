@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from exchange.sim.symbols import shipped_folder
-from fsm.lab.torture.market import market_of
-from fsm.lab.torture.plan import HOUR_MS, Disturbance, plan_of
-from fsm.lab.torture.run import run
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.proofs.torture.market import market_of
+from fsm.proofs.torture.plan import HOUR_MS, Disturbance, plan_of
+from fsm.proofs.torture.run import run
 
 MARKET = market_of((shipped_folder(),), 3)
 

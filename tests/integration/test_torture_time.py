@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.sim.symbols import shipped_folder
-from fsm.lab.torture.broken import BROKEN
-from fsm.lab.torture.market import market_of
-from fsm.lab.torture.plan import DAY_MS, HOUR_MS, Disturbance, Plan, _clock, plan_of
-from fsm.lab.torture.run import Outcome, run
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.proofs.torture.broken import BROKEN
+from fsm.proofs.torture.market import market_of
+from fsm.proofs.torture.plan import DAY_MS, HOUR_MS, Disturbance, Plan, _clock, plan_of
+from fsm.proofs.torture.run import Outcome, run
 
 DAYS = 6
 MARKET = market_of((shipped_folder(),), 3)

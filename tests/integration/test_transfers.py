@@ -10,17 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.sim.port import Call, Fault
+from exchange.sim.in_process import Call, Fault
 from exchange.types import Income, OrderRequest, OrderType, Side
-from fsm.core.policy import LimitAction
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
-from fsm.live.wallet import UNEXPLAINED_MS_MAX
+from fsm.core.model.policy import LimitAction
+from fsm.core.model.records import State
+from fsm.live.trading.wallet import UNEXPLAINED_MS_MAX
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
 
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 TOP = BTC * 1.01
 OPEN = [jump(BTC), *quiet(TOP, 20)]
@@ -29,34 +29,34 @@ DAY_MS = 86_400_000
 DELAYS_MS = [0, 1, 4_000, 15_000, 60_000]
 
 
-async def to_open_trade(r: Rehearsal) -> None:
+async def to_open_trade(r: InProcessBot) -> None:
     await r.start()
     await r.hours(TO_SIGNAL + 0.5)
     await passing(r, 20)
     assert state(r) is State.PROTECTED
 
 
-async def passing(r: Rehearsal, seconds: int) -> None:
+async def passing(r: InProcessBot, seconds: int) -> None:
     """Market and real time go on together, as they do."""
     for _ in range(seconds):
         await r.port.advance(r.venue.now_ms + 1_000, r.answered)
         await r.seconds(1)
 
 
-def state(r: Rehearsal) -> State:
-    return r.running.shared.engine.record("BTCUSDT").state
+def state(r: InProcessBot) -> State:
+    return r.running.live.engine.record("BTCUSDT").state
 
 
-def account(r: Rehearsal) -> Any:
-    return r.running.shared.engine.account
+def account(r: InProcessBot) -> Any:
+    return r.running.live.engine.account
 
 
-def told(r: Rehearsal) -> list[str]:
+def told(r: InProcessBot) -> list[str]:
     with open_store(r.db, mode="read") as store:
         return [row.text for row in queries.alerts(store, limit=100) if row.kind == "kill_switch"]
 
 
-def events(r: Rehearsal) -> list[tuple[str, str]]:
+def events(r: InProcessBot) -> list[tuple[str, str]]:
     with open_store(r.db, mode="read") as store:
         return list(store.connection.execute("SELECT kind, reason FROM system_events ORDER BY id"))
 
@@ -66,7 +66,7 @@ class TestAWithdrawal:
     def test_hits_no_limit_however_late_the_ledger_shows_it(self, rehearse: Make, delay_ms: int) -> None:
         r = rehearse(BTCUSDT=OPEN, limits=FLATTEN)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_open_trade(r)
             high, start = account(r).equity_high, account(r).day.start_equity
             r.venue.withdraw(Decimal(1_000), shown_after_ms=delay_ms)
@@ -82,14 +82,14 @@ class TestAWithdrawal:
     def test_blocks_entries_while_it_is_not_explained_and_says_so(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=OPEN, limits=FLATTEN)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_open_trade(r)
             r.venue.withdraw(Decimal(1_000), shown_after_ms=60_000)
             r.venue.drain()
             await passing(r, 20)
-            assert r.running.shared.engine.portfolio().blocked == "EQUITY_UNEXPLAINED"
+            assert r.running.live.engine.portfolio().blocked == "EQUITY_UNEXPLAINED"
             await passing(r, 70)
-            assert r.running.shared.engine.portfolio().blocked == ""
+            assert r.running.live.engine.portfolio().blocked == ""
 
         r.run(script)
         assert [event for event in events(r) if event[0].startswith(("EQUITY_UN", "EQUITY_EX"))] == [
@@ -102,7 +102,7 @@ class TestAWithdrawal:
     def test_is_still_looked_up_by_the_next_process(self, rehearse: Make, at_s: int) -> None:
         r = rehearse(BTCUSDT=OPEN, limits=FLATTEN)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_open_trade(r)
             r.venue.withdraw(Decimal(1_000), shown_after_ms=60_000)
             r.venue.drain()
@@ -116,7 +116,7 @@ class TestAWithdrawal:
     def test_over_midnight_lowers_the_new_days_start_too(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=[*quiet(BTC, 40)], limits=FLATTEN)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.until(r.venue.now_ms // DAY_MS * DAY_MS + DAY_MS - 20_000)
             r.venue.withdraw(Decimal(5_000), shown_after_ms=55_000)
@@ -132,7 +132,7 @@ class TestWhatNobodyExplains:
     def test_counts_as_a_loss_after_two_minutes_and_is_said(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=OPEN, limits=FLATTEN)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_open_trade(r)
             r.venue.withdraw(Decimal(1_000), shown_after_ms=10 * 86_400_000)
             r.venue.drain()
@@ -147,7 +147,7 @@ class TestWhatNobodyExplains:
     def test_counts_in_the_day_in_which_it_fell_however_long_nothing_had_changed_before(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=quiet(BTC, 60))
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(50)
             r.venue.withdraw(Decimal(1_000), shown_after_ms=10 * DAY_MS)
@@ -161,7 +161,7 @@ class TestWhatNobodyExplains:
     def test_before_midnight_is_no_loss_of_the_new_day(self, rehearse: Make, restarts: bool) -> None:
         r = rehearse(BTCUSDT=quiet(BTC, 60))
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.until(r.venue.now_ms // DAY_MS * DAY_MS + 2 * DAY_MS - 20_000)
             r.venue.withdraw(Decimal(1_000), shown_after_ms=300_000)
@@ -181,7 +181,7 @@ class TestWhatNobodyExplains:
     def test_and_is_explained_after_all_takes_the_limit_back(self, rehearse: Make, action: LimitAction) -> None:
         r = rehearse(BTCUSDT=OPEN, limits={"action": action})
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_open_trade(r)
             start, week = account(r).day.start_equity, account(r).week.start_equity
             r.venue.withdraw(Decimal(1_000), shown_after_ms=300_000)
@@ -191,7 +191,7 @@ class TestWhatNobodyExplains:
             await passing(r, 130)
             assert (account(r).halt, account(r).breach, account(r).transfers) == (None, None, -1_000)
             assert (account(r).day.start_equity, account(r).week.start_equity) == (start - 1_000, week - 1_000)
-            assert r.running.shared.engine.record("BTCUSDT").halt is None
+            assert r.running.live.engine.record("BTCUSDT").halt is None
             flattened = action is LimitAction.FLATTEN
             assert state(r) is (State.IDLE if flattened else State.PROTECTED)
 
@@ -204,7 +204,7 @@ class TestWhatNobodyExplains:
         """Cautious both ways: it is no profit that losses may be set against, and no new peak."""
         r = rehearse(BTCUSDT=OPEN)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_open_trade(r)
             high = account(r).equity_high
             r.venue.deposit(Decimal(500), shown_after_ms=300_000)
@@ -223,7 +223,7 @@ def test_two_readings_at_once_count_a_transfer_once(rehearse: Make) -> None:
     """A close reads the account too, at any moment; torture found a deposit counted twice."""
     r = rehearse(BTCUSDT=quiet(BTC, 20), latency_s=0.2)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         r.venue.deposit(Decimal(1_000))
         r.venue.drain()
@@ -238,7 +238,7 @@ class TestADeposit:
     def test_is_never_a_profit_nor_a_peak(self, rehearse: Make, delay_ms: int) -> None:
         r = rehearse(BTCUSDT=OPEN)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_open_trade(r)
             high = account(r).equity_high
             r.venue.deposit(Decimal(1_000), shown_after_ms=delay_ms)
@@ -262,7 +262,7 @@ class TestARealLoss:
             BTCUSDT=[jump(BTC), *fallen, *quiet(TOP, 20)], limits={**FLATTEN, "daily_loss_pct": Decimal("0.01")}
         )
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL)
             await passing(r, 12)
@@ -281,7 +281,7 @@ class TestARealLoss:
 
             return Fault(alter=shown) if call.method == "income" else None
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL + 0.01)
             r.faults = late_ledger
@@ -295,7 +295,7 @@ class TestARealLoss:
     def test_by_another_hand_acts_as_soon_as_the_ledger_shows_it(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=quiet(BTC, 20), limits=FLATTEN)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(1)
             for side in (Side.BUY, Side.SELL):
@@ -306,7 +306,7 @@ class TestARealLoss:
         r.run(script)
 
 
-def by_hand(r: Rehearsal, side: Side, quantity: str) -> None:
+def by_hand(r: InProcessBot, side: Side, quantity: str) -> None:
     """Fees and slippage of a round trip of 480,000 USDT cost more than a day may lose."""
     state = r.venue.state
     state.settings = msgspec.structs.replace(state.settings, taker_rate=Decimal("0.001"))
@@ -333,7 +333,7 @@ def test_rows_of_one_number_and_different_kinds_are_told_apart(rehearse: Make) -
 
         return Fault(alter=shown) if call.method == "income" else None
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         r.faults = renumbered
         r.venue.withdraw(Decimal(1_000), shown_after_ms=0)
@@ -363,7 +363,7 @@ def test_every_kind_of_income_is_a_transfer_or_a_result(rehearse: Make, kind: st
 
         return Fault(alter=shown) if call.method == "income" else None
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         r.faults = renamed
         r.venue.withdraw(Decimal(400))

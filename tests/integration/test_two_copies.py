@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from fsm.lab.crashsweep.real_bot import RealBot
-from fsm.lab.small_market import START_MS, jump, quiet
-from fsm.live.presence import PAUSES_S
+from fsm.live.process.presence import PAUSES_S
+from fsm.proofs.crashsweep.real_bot import RealBot
+from fsm.proofs.testkit.scripted_market import START_MS, jump, quiet
 from store.database import open_store
 from tests.integration.stories import BTC, HOUR_MS, TOP, tell
 

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fsm.core.records import State
-from fsm.lab.crashsweep.real_bot import RealBot
-from fsm.lab.replay import replay
-from fsm.lab.small_market import jump, quiet
+from fsm.core.model.records import State
+from fsm.journal.replay import replay
+from fsm.proofs.crashsweep.real_bot import RealBot
+from fsm.proofs.testkit.scripted_market import jump, quiet
 from store.verify import verify
 from tests.integration.stories import BTC, CONFIG, HOUR_MS, SYMBOL, TOP, tell, to_protected, until_state
 

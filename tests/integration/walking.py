@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 
 from exchange.sim.server.launch import Launched, launched
-from fsm.core.records import State
-from fsm.lab.crashsweep.real_bot import RealBot
-from fsm.lab.replay import replay
-from fsm.lab.small_market import QUIET_HOURS, RULES, START_MS, Hour, jump, quiet
+from fsm.core.model.records import State
+from fsm.journal.replay import replay
+from fsm.proofs.crashsweep.real_bot import RealBot
+from fsm.proofs.testkit.scripted_market import QUIET_HOURS, RULES, START_MS, Hour, jump, quiet
 from store import queries
 from store.verify import verify
 

@@ -10,7 +10,7 @@ import pytest
 from exchange import environment
 from exchange.binance.client import BinanceClient
 from exchange.environment import Network, UnusableEnvironment
-from fsm.live.clock import MachineClock
+from fsm.live.context.clock import MachineClock
 
 HOW = (
     "set BINANCE_ENV=testnet, BINANCE_API_KEY and BINANCE_API_SECRET (keys of demo.binance.com),"

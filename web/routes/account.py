@@ -52,7 +52,7 @@ def newest_ms(store: Store) -> int:
 
 
 def health(store: Store, query: NoQuery, context: Context) -> Health:
-    running = context.desk.daemon_running()
+    running = context.database.daemon_running()
     pulse = documents.health(store)
     age_ms, clock, looked_ms = _pulse_age_ms(pulse, context), pulse.clock, pulse.files_looked_wall_ms
     stale = running and age_ms is not None and age_ms > STALE_MS
@@ -78,7 +78,7 @@ def summary(store: Store, query: NoQuery, context: Context) -> Summary:
     result = queries.pnl(store, since_ms=0, until_ms=as_of_ms + 1)
     positions = queries.positions(store)
     risks = (queries.trade(store, position.trade_id) for position in positions)
-    running = context.desk.daemon_running()
+    running = context.database.daemon_running()
     return Summary(
         as_of_ms=as_of_ms,
         environment=identity.environment if identity else "unknown",

@@ -17,10 +17,10 @@ from starlette.responses import Response
 
 from exchange.errors import Refusal
 from exchange.sim.server.emulator import Emulator, Progress
+from exchange.sim.server.external_trader import ExternalTrader
 from exchange.sim.server.fault_file import Conditions, FaultPlan, plan_of
 from exchange.sim.server.faults import FaultError
 from exchange.sim.server.request_log import RequestLog
-from exchange.sim.server.stranger import Stranger
 from indicators.candle import Timeframe
 
 ADVANCE_MS_MAX = 100 * 366 * Timeframe.D1.ms
@@ -53,7 +53,7 @@ class Control:
     def __init__(self, emulator: Emulator, requests: RequestLog) -> None:
         self._emulator = emulator
         self._requests = requests
-        self._stranger = Stranger(emulator)
+        self._trader = ExternalTrader(emulator)
         self._moving = asyncio.Lock()
         self._routes: Mapping[tuple[str, str], Callable[[Request], Awaitable[object]]] = {
             ("GET", "/sim/v1/clock"): self._clock,
@@ -156,13 +156,13 @@ class Control:
 
     # --- account, prices, streams, log ----------------------------------------------------------
     async def _account(self, _: Request) -> Json:
-        return self._stranger.account()
+        return self._trader.account()
 
     async def _act(self, request: Request) -> Json:
-        return self._stranger.act(msgspec.json.decode(await request.body()))
+        return self._trader.act(msgspec.json.decode(await request.body()))
 
     async def _price(self, request: Request) -> Json:
-        return self._stranger.set_price(msgspec.json.decode(await request.body()))
+        return self._trader.set_price(msgspec.json.decode(await request.body()))
 
     async def _streams(self, _: Request) -> Json:
         rows = [

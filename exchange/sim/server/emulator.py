@@ -12,9 +12,11 @@ from typing import TypeVar
 import msgspec
 
 from exchange.errors import Refusal
-from exchange.sim.events import AccountUpdated, Batch
-from exchange.sim.holding import Holding
-from exchange.sim.orders import AlgoState
+from exchange.sim.core.events import AccountUpdated, Batch
+from exchange.sim.core.holding import Holding
+from exchange.sim.core.orders import AlgoState
+from exchange.sim.core.state import TriggerFault, VenueState
+from exchange.sim.core.venue import Venue
 from exchange.sim.server.auth import Gatekeeper
 from exchange.sim.server.clock import SimClock
 from exchange.sim.server.faults import About, Effect, Faults
@@ -31,8 +33,6 @@ from exchange.sim.server.params import Params
 from exchange.sim.server.user_events import Message, listen_key_expired, messages
 from exchange.sim.server.user_feed import UserFeed
 from exchange.sim.server.world import World
-from exchange.sim.state import TriggerFault, VenueState
-from exchange.sim.venue import Venue
 
 Row = Mapping[str, object]
 Result = TypeVar("Result")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from exchange.sim.path import Bar, Bias, Mark, Prices, Quote, Stretch, hold_ms
+from exchange.sim.playback.candle_path import Bar, Bias, Mark, Prices, Quote, Stretch, hold_ms
 
 Pick = Callable[[Stretch], Prices]
 

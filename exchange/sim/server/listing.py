@@ -9,7 +9,7 @@ import msgspec
 
 from exchange.errors import Refusal
 from exchange.filters import SymbolFilters
-from exchange.sim.symbols import Row, filters_of, symbol_rows
+from exchange.sim.playback.symbols import Row, filters_of, symbol_rows
 
 
 class Told(StrEnum):

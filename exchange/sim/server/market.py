@@ -10,8 +10,8 @@ from operator import add
 import msgspec
 
 from exchange.errors import Refusal
-from exchange.sim.feed import SymbolFeed
-from exchange.sim.path import Prices, Quote
+from exchange.sim.playback.candle_path import Prices, Quote
+from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.server.forming import forming
 from exchange.sim.server.numerals import Numerals
 from exchange.sim.server.world import World

@@ -73,7 +73,7 @@ class Blow(msgspec.Struct, frozen=True, kw_only=True):
 _NOTHING = Blow()
 
 
-class Weather(Protocol):
+class WireFaults(Protocol):
     """Whoever decides what goes wrong, and sees what comes and goes."""
 
     def befalls(self, asked: Asked) -> Blow | None:
@@ -99,7 +99,7 @@ class MemoryTransport(httpx.AsyncBaseTransport):
     def __init__(
         self,
         gateway: Gateway,
-        weather: Weather,
+        weather: WireFaults,
         *,
         round_trip_s: float = 0.0,
         moment: Callable[[], None] = lambda: None,
@@ -187,7 +187,7 @@ class MemoryTransport(httpx.AsyncBaseTransport):
 class MemoryStreams:
     """Connects to an emulator's hub as a WebSocket client would, and hears what it would hear."""
 
-    def __init__(self, hub: Hub, weather: Weather) -> None:
+    def __init__(self, hub: Hub, weather: WireFaults) -> None:
         self._hub = hub
         self._weather = weather
 

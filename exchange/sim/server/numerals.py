@@ -7,7 +7,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 import msgspec
 
 from exchange.filters import SymbolFilters
-from exchange.sim.pricing import nearest
+from exchange.sim.core.pricing import nearest
 
 _CENT = Decimal("1E-8")
 

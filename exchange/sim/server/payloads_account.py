@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import msgspec
 
-from exchange.sim import margin
-from exchange.sim.holding import Holding
+from exchange.sim.core import margin
+from exchange.sim.core.holding import Holding
+from exchange.sim.core.state import VenueState
 from exchange.sim.server.numerals import money, plain
-from exchange.sim.state import VenueState
 from exchange.types import Bracket, Income, MarginType, Side, SymbolConfig
 
 Json = dict[str, object]

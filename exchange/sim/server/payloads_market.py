@@ -8,11 +8,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from exchange.filters import SymbolFilters, decimal_of
-from exchange.sim.path import Quote
-from exchange.sim.pricing import adverse
+from exchange.sim.core.pricing import adverse
+from exchange.sim.core.state import Settings
+from exchange.sim.playback.candle_path import Quote
 from exchange.sim.server.market import Kline
 from exchange.sim.server.numerals import Numerals, exact
-from exchange.sim.state import Settings
 from exchange.types import Side
 
 Json = dict[str, object]

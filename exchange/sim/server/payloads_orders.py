@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from exchange.sim.orders import AlgoState, OrderState
+from exchange.sim.core.orders import AlgoState, OrderState
 from exchange.sim.server.numerals import Numerals, money
 from exchange.types import AlgoStatus, Fill, OrderStatus, OrderType, Side, WorkingType
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from exchange.errors import Refusal
-from exchange.sim.orders import AlgoState
+from exchange.sim.core.orders import AlgoState
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.endpoint import Endpoint, signed
 from exchange.sim.server.params import Params

@@ -8,8 +8,8 @@ from enum import StrEnum
 import msgspec
 
 from exchange.errors import Refusal
-from exchange.sim import admission
-from exchange.sim.orders import OrderState
+from exchange.sim.core import admission
+from exchange.sim.core.orders import OrderState
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.endpoint import Endpoint, signed
 from exchange.sim.server.params import Params

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from exchange.errors import Refusal
-from exchange.sim import margin
+from exchange.sim.core import margin
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.endpoint import Endpoint, signed
 from exchange.sim.server.numerals import plain

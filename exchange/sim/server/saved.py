@@ -13,9 +13,9 @@ from typing import IO
 import msgspec
 
 from exchange.filters import SymbolFilters
-from exchange.sim.path import Mark
+from exchange.sim.core.venue import Venue
+from exchange.sim.playback.candle_path import Mark
 from exchange.sim.server.emulator import Emulator
-from exchange.sim.venue import Venue
 from exchange.types import Bracket
 from indicators.candle import Timeframe
 

@@ -19,7 +19,7 @@ import uvicorn
 from exchange.sim.server.app import App
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.saved import StateFile, encode
-from exchange.sim.server.setting import Setting, build
+from exchange.sim.server.setup import SimulationSetup, build
 from exchange.sim.server.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(setting: Setting, process: Process) -> None:
+async def serve(setting: SimulationSetup, process: Process) -> None:
     """Until SIGTERM or SIGINT. Raises what ``build`` does, StateError, and OSError for a port that is taken."""
     file = None if process.state is None else StateFile(process.state)
     if file is not None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from exchange.filters import SymbolFilters
-from exchange.sim.events import (
+from exchange.sim.core.events import (
     AccountUpdated,
     AlgoUpdated,
     Execution,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 
-from exchange.sim.course import Course
-from exchange.sim.events import Batch
-from exchange.sim.feed import SymbolFeed
-from exchange.sim.path import Bar, Mark
-from exchange.sim.venue import Venue
+from exchange.sim.core.events import Batch
+from exchange.sim.core.venue import Venue
+from exchange.sim.playback.candle_path import Bar, Mark
+from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.playback.price_walk import PriceWalk
 
 
 class World:
@@ -41,7 +41,7 @@ class World:
         """A world whose prices are those of that moment, before anybody has an order."""
         step = next(iter(feeds.values())).step
         world = cls(venue, feeds, bar_ms=step.floor(start_ms))
-        for moves in (world._course.open(), world._course.run(start_ms)):
+        for moves in (world._walk.open(), world._walk.run(start_ms)):
             for _ in moves:
                 raise AssertionError("something happened to an account that has nothing")
         return world
@@ -58,7 +58,7 @@ class World:
     @property
     def marks(self) -> dict[str, Mark]:
         """How far each symbol's path through the bar under way has come."""
-        return self._course.marks
+        return self._walk.marks
 
     def bar(self, symbol: str) -> Bar | None:
         """The candle under way; None between two that were recorded with a gap."""
@@ -97,7 +97,7 @@ class World:
         while True:
             yield from self._owed()
             end_ms = self.bar_ms + self.timeframe.ms
-            yield from self._course.run(min(until_ms, end_ms))
+            yield from self._walk.run(min(until_ms, end_ms))
             if until_ms < end_ms:
                 return
             self._instant = self._turn(end_ms)
@@ -116,7 +116,7 @@ class World:
                 self.venue.settle_funding(symbol, rate, at_ms)
         funded = self.venue.drain()
         self._begin_bar(at_ms, None)
-        for batch in self._course.open():
+        for batch in self._walk.open():
             yield (*funded, *batch)
             funded = ()
         self.on_close(at_ms)
@@ -127,4 +127,4 @@ class World:
         self.bar_ms = bar_ms
         bars = {symbol: feed.bar(bar_ms) for symbol, feed in self.feeds.items()}
         self._bars = {symbol: bar for symbol, bar in bars.items() if bar is not None}
-        self._course = Course(self.venue, self._bars, marks)
+        self._walk = PriceWalk(self.venue, self._bars, marks)

@@ -10,11 +10,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg, parse
-from exchange.sim.port import Call, Fault, Faults
+from exchange.sim.in_process import Call, Fault, Faults
 from exchange.types import ConditionalType, OrderRequest, OrderType, Side, SymbolSnapshot
 from fsm.config import load_config
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import RULES, TO_SIGNAL, Hour, jump, quiet, rehearsal_of
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, Hour, in_process_bot_of, jump, quiet
 from rules.load import parse_rules
 from store import queries
 from store.database import open_store
@@ -22,7 +22,7 @@ from store.inbox import Inbox
 from store.views import CommandRow, TradeRow
 
 ROOT = Path(__file__).parents[3]
-Make = Callable[..., Rehearsal]
+Make = Callable[..., InProcessBot]
 BTC = 60_000.0
 TOP = BTC * 1.01
 CALM = [jump(BTC), *quiet(TOP, 6)]
@@ -66,7 +66,7 @@ def no_fault(call: Call) -> None:
     del call
 
 
-async def to_trade(r: Rehearsal, faults: Faults | None = None) -> None:
+async def to_trade(r: InProcessBot, faults: Faults | None = None) -> None:
     """Start, and go on until half an hour after the first scripted hour, which asks for a trade, has closed."""
     await r.start()
     if faults is not None:
@@ -74,11 +74,11 @@ async def to_trade(r: Rehearsal, faults: Faults | None = None) -> None:
     await r.hours(TO_SIGNAL + 0.5)
 
 
-def record(r: Rehearsal, symbol: str = "BTCUSDT") -> Any:
-    return r.running.shared.engine.record(symbol)
+def record(r: InProcessBot, symbol: str = "BTCUSDT") -> Any:
+    return r.running.live.engine.record(symbol)
 
 
-def resting_stops(r: Rehearsal, symbol: str = "BTCUSDT") -> list[str]:
+def resting_stops(r: InProcessBot, symbol: str = "BTCUSDT") -> list[str]:
     algos = r.venue.open_algos(symbol)
     return [algo.client_id for algo in algos if algo.type == ConditionalType.STOP_MARKET.value]
 
@@ -99,25 +99,25 @@ def broken(answer: object) -> object:
     raise RuntimeError("an answer that breaks us")
 
 
-def trades(r: Rehearsal) -> list[TradeRow]:
+def trades(r: InProcessBot) -> list[TradeRow]:
     with open_store(r.db, mode="read") as store:
         return queries.trades(store)
 
 
-def latest_reason(r: Rehearsal, symbol: str = "BTCUSDT") -> tuple[str, str]:
+def latest_reason(r: InProcessBot, symbol: str = "BTCUSDT") -> tuple[str, str]:
     """Outcome and reason of the symbol's newest decision."""
     with open_store(r.db, mode="read") as store:
         (found,) = [row for row in queries.latest_decisions(store) if row.symbol == symbol]
     return found.outcome, found.reason
 
 
-def post(r: Rehearsal, kind: str, symbol: str | None = None) -> int:
+def post(r: InProcessBot, kind: str, symbol: str | None = None) -> int:
     """Ask the daemon for something, as the command line does."""
     with open_store(r.db, mode="post") as store:
         return Inbox(store).post(kind, symbol, "test", r.venue.now_ms)
 
 
-def answer(r: Rehearsal, number: int) -> tuple[str, str | None]:
+def answer(r: InProcessBot, number: int) -> tuple[str, str | None]:
     """What became of a command, and the guard that refused it."""
     found: CommandRow | None
     with open_store(r.db, mode="read") as store:
@@ -126,25 +126,27 @@ def answer(r: Rehearsal, number: int) -> tuple[str, str | None]:
     return found.state, found.guard
 
 
-def by_hand(r: Rehearsal, side: Side, quantity: Decimal, symbol: str = "BTCUSDT", client_id: str = "by-hand") -> None:
+def by_hand(
+    r: InProcessBot, side: Side, quantity: Decimal, symbol: str = "BTCUSDT", client_id: str = "by-hand"
+) -> None:
     """The owner trades at the exchange, and nobody tells the bot."""
     order = OrderRequest(symbol=symbol, side=side, type=OrderType.MARKET, quantity=quantity, client_id=client_id)
     r.venue.place_order(order)
     r.venue.drain()
 
 
-def rehearsal_with(folder: Path, hours: list[Hour], *, rules: str = RULES, latency_s: float = 0.02) -> Rehearsal:
-    """A rehearsal outside of the fixture, which hypothesis needs, under rules of its own."""
+def rehearsal_with(folder: Path, hours: list[Hour], *, rules: str = RULES, latency_s: float = 0.02) -> InProcessBot:
+    """A in-process bot outside of the fixture, which hypothesis needs, under rules of its own."""
     config = load_config(ROOT / "config.yaml", None, {"BINANCE_ENV": "sim"})
-    r = rehearsal_of(config, folder / "sim.sqlite", {"BTCUSDT": hours}, latency_s=latency_s)
+    r = in_process_bot_of(config, folder / "sim.sqlite", {"BTCUSDT": hours}, latency_s=latency_s)
     r.rules = parse_rules(rules, "rules of a scenario")
     return r
 
 
-def wick(r: Rehearsal, *, last: float, mark: float | None = None, symbol: str = "BTCUSDT") -> None:
+def wick(r: InProcessBot, *, last: float, mark: float | None = None, symbol: str = "BTCUSDT") -> None:
     """Both prices jump at this instant, and the bot may notice."""
     prices = Decimal(str(round(last, 1))), Decimal(str(round(last if mark is None else mark, 1)))
     for _ in r.venue.tick(symbol, last=prices[0], mark=prices[1], at_ms=r.venue.now_ms):
         pass
     r.venue.drain()
-    r.running.lanes[symbol].nudge()
+    r.running.workers[symbol].request_check()

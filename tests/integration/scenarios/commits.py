@@ -13,9 +13,9 @@ from typing import Any
 import apsw
 from msgspec import json
 
-from exchange.sim.port import Call
-from fsm.core.records import SymbolRecord
-from fsm.lab.rehearsal import Rehearsal
+from exchange.sim.in_process import Call
+from fsm.core.model.records import SymbolRecord
+from fsm.proofs.testkit.in_process_bot import InProcessBot
 from store import queries
 from store.database import open_store
 
@@ -66,7 +66,7 @@ class Failing:
 
 
 @contextmanager
-def failing_commits(r: Rehearsal, kind: Trouble, *, first: int, times: int) -> Iterator[Failing]:
+def failing_commits(r: InProcessBot, kind: Trouble, *, first: int, times: int) -> Iterator[Failing]:
     """From the ``first`` transaction on, so many of the daemon's fail. A lock is not waited for."""
     assert r.store is not None
     connection = r.store.connection
@@ -83,7 +83,7 @@ def failing_commits(r: Rehearsal, kind: Trouble, *, first: int, times: int) -> I
 class Durable:
     """A witness that at each order reads the database from outside: its intent must be there, or the plan it is of."""
 
-    def __init__(self, r: Rehearsal) -> None:
+    def __init__(self, r: InProcessBot) -> None:
         self._r = r
         self.sent = 0
         self.undurable: list[Call] = []

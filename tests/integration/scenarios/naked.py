@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from exchange.sim.port import Call, Fault, Lost
+from exchange.sim.in_process import Call, Fault, Lost
 from exchange.types import ConditionalType
-from fsm.lab.rehearsal import Rehearsal
+from fsm.proofs.testkit.in_process_bot import InProcessBot
 
 SAMPLE_S = 0.01
 READS = frozenset({"look", "positions", "open_orders", "open_algos", "order", "algo", "fills", "income", "mark_price"})
@@ -32,13 +32,13 @@ class Stretch:
 class Witness:
     """Looks at the exchange a hundred times a second, past every fault."""
 
-    r: Rehearsal
+    r: InProcessBot
     stretches: list[Stretch] = field(default_factory=list)
     _open: dict[str, Stretch] = field(default_factory=dict)
     _watching: asyncio.Task[None] | None = None
 
     @classmethod
-    def of(cls, r: Rehearsal) -> Witness:
+    def of(cls, r: InProcessBot) -> Witness:
         witness = cls(r)
         witness._watching = asyncio.create_task(witness._watch())
         return witness

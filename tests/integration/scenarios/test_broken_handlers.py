@@ -8,26 +8,25 @@ from typing import Any
 
 import pytest
 
-from exchange.sim import port
+from exchange.sim import in_process
 from exchange.types import ConditionalType
-from fsm.core import engine, judge
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import quiet, triggers
-from fsm.live import (
+from fsm.core import decide, engine
+from fsm.core.model.records import State
+from fsm.journal import writer
+from fsm.live.operator import alerts, commands
+from fsm.live.trading import (
     account,
-    alerts,
-    books,
-    carrying,
-    commands,
     executor,
-    lane,
     looking,
     market,
+    protection_timer,
     reconcile,
     schedule,
-    watch,
+    step_runner,
+    symbol_worker,
 )
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import quiet, triggers
 from store import queries
 from store.database import open_store
 from store.verify import verify
@@ -35,18 +34,18 @@ from tests.integration.scenarios.acting import STOPPED, Make, post, record, to_t
 
 ETH_STOPPED = [(3000.0, 3031.5, 2997.0, 3030.0), *quiet(3030.0, 2), (3030.0, 3030.0, 2994.0, 3030.0), *quiet(3030.0, 4)]
 DECISIONS = [
-    (judge, "setup_ended"),
-    (judge, "entry_ended"),
-    (judge, "look_entering"),
-    (judge, "look_holding"),
-    (judge, "look_closing"),
-    (judge, "look_resting"),
-    (judge, "see"),
-    (judge, "foreign_open_orders"),
-    (judge, "paced"),
-    (judge, "command"),
-    (engine, "read_candle"),
-    (engine, "judge"),
+    (decide, "setup_ended"),
+    (decide, "entry_ended"),
+    (decide, "look_entering"),
+    (decide, "look_holding"),
+    (decide, "look_closing"),
+    (decide, "look_resting"),
+    (decide, "observe"),
+    (decide, "foreign_open_orders"),
+    (decide, "backed_off"),
+    (decide, "command"),
+    (engine, "decide_candle"),
+    (engine, "decide"),
 ]
 SHELL = [
     (looking, "look_request"),
@@ -55,32 +54,32 @@ SHELL = [
     (looking, "is_unsettled"),
     (looking.Looking, "look"),
     (looking.Looking, "entry_ended"),
-    (lane.Lane, "looked"),
-    (watch.Watch, "persists"),
-    (watch.Watch, "looked"),
-    (carrying.Carrying, "carry"),
-    (carrying.Carrying, "send"),
-    (carrying.Carrying, "_errand"),
-    (carrying.Carrying, "_answer"),
-    (carrying.Carrying, "_prices"),
+    (symbol_worker.SymbolWorker, "looked"),
+    (protection_timer.ProtectionTimer, "persists"),
+    (protection_timer.ProtectionTimer, "looked"),
+    (step_runner.StepRunner, "run"),
+    (step_runner.StepRunner, "send"),
+    (step_runner.StepRunner, "_errand"),
+    (step_runner.StepRunner, "_answer"),
+    (step_runner.StepRunner, "_prices"),
     (executor.Executor, "do"),
     (executor.Executor, "hurry"),
     (market.Market, "fetch"),
     (market.Market, "take"),
     (market.Market, "facts"),
     (schedule.Schedule, "_ask"),
-    (port.SimPort, "mark_price"),
-    (port.SimPort, "candles"),
-    (port.SimPort, "look"),
-    (port.SimPort, "place_algo"),
-    (books.Books, "decision_row"),
+    (in_process.SimPort, "mark_price"),
+    (in_process.SimPort, "candles"),
+    (in_process.SimPort, "look"),
+    (in_process.SimPort, "place_algo"),
+    (writer.JournalWriter, "decision_row"),
 ]
 WHOLE_ACCOUNT = [
-    (account.AccountDesk, "read"),
-    (account.AccountDesk, "_apply"),
+    (account.AccountMonitor, "read"),
+    (account.AccountMonitor, "_apply"),
     (reconcile.Reconciler, "_compare"),
     (reconcile.Reconciler, "round"),
-    (port.SimPort, "mark_prices"),
+    (in_process.SimPort, "mark_prices"),
     (commands.Commands, "_do"),
     (alerts.Alerts, "row"),
 ]
@@ -122,7 +121,7 @@ def taken_out(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, symbol: st
     return broken
 
 
-def is_covered_or_closed(r: Rehearsal, symbol: str) -> bool:
+def is_covered_or_closed(r: InProcessBot, symbol: str) -> bool:
     stops = [algo for algo in r.venue.open_algos(symbol) if algo.type == ConditionalType.STOP_MARKET.value]
     return not r.venue.positions(symbol) or any(algo.close_position for algo in stops)
 
@@ -139,7 +138,7 @@ class TestAHandlerOfOneSymbol:
         """R53: from shortly before the signal on, until both trades are over."""
         r = rehearse(BTCUSDT=STOPPED, ETHUSDT=ETH_STOPPED, latency_s=0.02)
 
-        async def script(r: Rehearsal) -> Broken:
+        async def script(r: InProcessBot) -> Broken:
             broken = taken_out(monkeypatch, place, name, "BTCUSDT")
             await to_trade(r) if name in AFTER_THE_ENTRY else await before_the_signal(r)
             broken.armed = True
@@ -176,7 +175,7 @@ LIFE = (
 )
 
 
-async def before_the_signal(r: Rehearsal) -> None:
+async def before_the_signal(r: InProcessBot) -> None:
     await r.start()
     await r.hours(20.5)
 
@@ -186,7 +185,7 @@ class TestWhatIsToldOfIt:
         """R53: no transition waits for somebody who finds words for it."""
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> Broken:
+        async def script(r: InProcessBot) -> Broken:
             broken = taken_out(monkeypatch, alerts.Alerts, "of_transition", None)
             broken.armed = True
             await to_trade(r)
@@ -210,7 +209,7 @@ class TestWhoeverWatches:
 
         r.steps = Gone()
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.hours(4)
 
@@ -226,7 +225,7 @@ class TestAHandlerOfTheWholeAccount:
         """R53: what is open goes on to its end; the failure stands among the errors."""
         r = rehearse(BTCUSDT=STOPPED, latency_s=0.02)
 
-        async def script(r: Rehearsal) -> Broken:
+        async def script(r: InProcessBot) -> Broken:
             broken = taken_out(monkeypatch, place, name, None)
             await to_trade(r)
             broken.armed = True

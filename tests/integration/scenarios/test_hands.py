@@ -7,13 +7,13 @@ from decimal import Decimal
 import pytest
 
 from exchange.client_ids import Leg, parse
-from exchange.sim.port import Call, Fault
+from exchange.sim.in_process import Call, Fault
 from exchange.types import Side
-from fsm.core.policy import AfterExternalClose
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.replay import replay
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.core.model.policy import AfterExternalClose
+from fsm.core.model.records import State
+from fsm.journal.replay import replay
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
 from store.verify import verify
@@ -34,28 +34,28 @@ AGAIN = [jump(BTC), *quiet(TOP, 3), jump(TOP), *quiet(TOP * 1.01, 40), jump(TOP 
 """A signal, another four hours later, and one that comes after a rest of a day."""
 
 
-def told(r: Rehearsal, word: str) -> list[str]:
+def told(r: InProcessBot, word: str) -> list[str]:
     with open_store(r.db, mode="read") as store:
         return [row.text for row in queries.alerts(store, limit=200) if word in row.text]
 
 
-async def wished(r: Rehearsal, kind: str, symbol: str | None) -> tuple[str, str | None]:
+async def wished(r: InProcessBot, kind: str, symbol: str | None) -> tuple[str, str | None]:
     """Ask, wait as long as the command line does, and give what came of it."""
     number = post(r, kind, symbol)
     await r.seconds(30)
     return answer(r, number)
 
 
-def signals(r: Rehearsal) -> int:
+def signals(r: InProcessBot) -> int:
     return sum(row.startswith("signal") for row in triggers(r))
 
 
-def proved(r: Rehearsal) -> None:
+def proved(r: InProcessBot) -> None:
     assert replay(r.db).different == 0
     assert verify(r.db).fine
 
 
-async def closed_by_hand(r: Rehearsal) -> None:
+async def closed_by_hand(r: InProcessBot) -> None:
     await to_trade(r)
     (position,) = r.venue.positions()
     by_hand(r, Side.SELL, position.quantity)
@@ -72,7 +72,7 @@ def test_r70_after_a_close_by_hand_the_symbol_does_what_config_says(
     """``soon`` and ``later``: how many signals there were half a day after the close, and two days after it."""
     r = rehearse(BTCUSDT=AGAIN, protection={"after_external_close": AfterExternalClose(after)})
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await closed_by_hand(r)
         await r.hours(12)
         assert signals(r) == soon
@@ -86,7 +86,7 @@ def test_r70_a_stop_of_ours_that_was_hit_is_no_hand(rehearse: Make) -> None:
     fall = (TOP, TOP, BTC * 0.998, TOP)
     r = rehearse(BTCUSDT=[jump(BTC), fall, *quiet(TOP, 2), jump(TOP), *quiet(TOP * 1.01, 4)])
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL + 7)
 
@@ -98,14 +98,14 @@ def test_r80_a_position_that_a_hand_enlarged_is_told_with_all_that_matters_and_k
     """Ours is closed, the rest is somebody else's: our stop, which covers it too, stays as long as it is open."""
     r = rehearse(BTCUSDT=CALM)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_trade(r)
         by_hand(r, Side.BUY, Decimal("0.020"), client_id="web_1")
         await r.seconds(120)
         assert record(r).state is State.IDLE
         assert [position.quantity for position in r.venue.positions()] == [Decimal("0.020")]
         assert len(resting_stops(r)) == 1, "the rest is not left naked by us"
-        portfolio = r.running.shared.engine.portfolio()
+        portfolio = r.running.live.engine.portfolio()
         assert portfolio.open_positions == 1, "it counts in every cap"
         assert portfolio.exposure > 1_000
         assert portfolio.open_risk > 0
@@ -113,7 +113,7 @@ def test_r80_a_position_that_a_hand_enlarged_is_told_with_all_that_matters_and_k
         by_hand(r, Side.SELL, Decimal("0.020"), client_id="web_2")
         await r.seconds(60)
         assert resting_stops(r) == []
-        assert r.running.shared.engine.portfolio().open_positions == 0
+        assert r.running.live.engine.portfolio().open_positions == 0
         assert await wished(r, "resume", "BTCUSDT") == ("done", None)
 
     r.run(script)
@@ -127,7 +127,7 @@ def test_r80_a_position_that_a_hand_enlarged_is_told_with_all_that_matters_and_k
 def test_r80_a_position_that_a_hand_turned_is_told_to_have_no_stop(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=CALM)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_trade(r)
         (position,) = r.venue.positions()
         by_hand(r, Side.SELL, position.quantity + Decimal("0.030"), client_id="web_1")
@@ -145,7 +145,7 @@ def test_r80_a_position_that_a_hand_turned_is_named_within_the_deadline(rehearse
     """It is not the bot's to protect or to close, so whoever turned it must hear of it as soon as a stop would rest."""
     r = rehearse(BTCUSDT=CALM, latency_s=0.05)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_trade(r)
         (position,) = r.venue.positions()
         by_hand(r, Side.SELL, 2 * position.quantity)
@@ -164,7 +164,7 @@ def test_r80_a_position_that_a_hand_turned_is_named_within_the_deadline(rehearse
 def test_a_position_that_is_released_is_the_users_until_it_is_flat(rehearse: Make, cancel_stop: bool) -> None:
     r = rehearse(BTCUSDT=AGAIN)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_trade(r)
         (before,) = r.venue.positions()
         kind = "release cancel-stop" if cancel_stop else "release"
@@ -208,7 +208,7 @@ def test_no_target_leaves_for_a_position_that_was_released_while_its_targets_wer
             post(r, "release", "BTCUSDT")
         return Fault(answer_delay_s=0.7)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_trade(r, released_at_the_first_target)
         assert [row for row in triggers(r) if row.startswith("release")] == ["release RELEASED"]
         assert len(asked) == 1
@@ -221,7 +221,7 @@ def test_no_target_leaves_for_a_position_that_was_released_while_its_targets_wer
 def test_what_is_not_open_cannot_be_released(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=CALM)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         assert await wished(r, "release", "BTCUSDT") == ("refused", "NOTHING_OPEN")
         assert await wished(r, "release", None) == ("refused", "SYMBOL")
@@ -232,7 +232,7 @@ def test_what_is_not_open_cannot_be_released(rehearse: Make) -> None:
 def test_somebody_elses_position_can_be_released_and_then_does_not_alarm(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=CALM)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         by_hand(r, Side.BUY, Decimal("0.010"), client_id="mine")
         await r.seconds(120)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.sim.port import Fault, SimPort
+from exchange.sim.in_process import Fault, SimPort
 from exchange.types import Pause
-from fsm.lab.rehearsal import Rehearsal
+from fsm.proofs.testkit.in_process_bot import InProcessBot
 from store import queries
 from store.database import open_store
 from tests.integration.scenarios.acting import CALM, Make
@@ -16,7 +16,7 @@ from tests.integration.scenarios.test_naked_time import LATENCY_S, played, stop
 BAN = Pause(cause="HTTP 418 banned", left_s=115.0, banned=True)
 
 
-def _told(r: Rehearsal) -> list[str]:
+def _told(r: InProcessBot) -> list[str]:
     with open_store(r.db, mode="read") as store:
         return [row.text for row in queries.alerts(store) if "Close by hand" in row.text]
 

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from exchange.sim.port import Call, Fault
+from exchange.sim.in_process import Call, Fault
 from exchange.types import AccountModes, MarginType, Side
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.replay import replay
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
-from fsm.live.meeting import StartRefused
+from fsm.core.model.records import State
+from fsm.journal.replay import replay
+from fsm.live.preflight.meeting import StartRefused
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
 from store.verify import verify
@@ -47,7 +47,7 @@ FALLS = [jump(BTC), *quiet(TOP, 2), (TOP, TOP, TOP * 0.996, TOP * 0.996), *quiet
 BTCUSDT = "BTCUSDT"
 
 
-def disabled(r: Rehearsal, symbol: str) -> None:
+def disabled(r: InProcessBot, symbol: str) -> None:
     """As in config.yaml before the next start."""
     settings = r.config.settings
     symbols = {**settings.symbols, symbol: replace(settings.symbols[symbol], enabled=False)}
@@ -60,12 +60,12 @@ def without(symbol: str) -> Callable[[Call], Fault | None]:
     return lambda call: gone if call.method == "filters" else None
 
 
-def alerts(r: Rehearsal) -> list[str]:
+def alerts(r: InProcessBot) -> list[str]:
     with open_store(r.db, mode="read") as store:
         return [row.text for row in queries.alerts(store)]
 
 
-def check(r: Rehearsal) -> None:
+def check(r: InProcessBot) -> None:
     """The journal is as it was written, and decides again as it did."""
     assert verify(r.db).fine
     assert replay(r.db).differences == ()
@@ -75,7 +75,7 @@ class TestASymbolWithATrade:
     def test_r63_is_decided_on_to_its_end_when_config_has_disabled_it(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=FALLS, ETHUSDT=ETH)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             assert record(r).state is State.PROTECTED
             await r.kill()
@@ -99,7 +99,7 @@ class TestASymbolWithATrade:
         refuse = Fault(refuse=-1121)
         faults = {"gone": without(BTCUSDT), "brackets": lambda call: refuse if _is_brackets(call) else None}[how]
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.kill()
             for algo in r.venue.open_algos(BTCUSDT):
@@ -131,7 +131,7 @@ class TestASymbolWithATrade:
         """A database that lost its rows, an exchange that tells nothing: a close needs no filter."""
         r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.kill()
             r.faults = without(BTCUSDT)
@@ -155,7 +155,7 @@ class TestASymbolWithATrade:
         r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
         refused = Fault(refuse=-1121)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             r.faults = lambda call: refused if call.method == "candles" and call.symbol == "ETHUSDT" else None
             await to_trade(r)
             assert record(r).state is State.PROTECTED
@@ -188,7 +188,7 @@ class TestAnAccountThatIsNotSupported:
     ) -> None:
         r = rehearse(BTCUSDT=FALLS, ETHUSDT=[ETH[0], *ETH[1:]])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             r.port.modes = modes
             with pytest.raises(StartRefused, match=name.split(" ")[0]):
                 await r.start()
@@ -211,7 +211,7 @@ class TestAnAccountThatIsNotSupported:
         r = rehearse(BTCUSDT=CALM)
         usdc = Fault(alter=lambda filters: {n: replace(f, margin_asset="USDC") for n, f in filters.items()})
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             r.faults = lambda call: usdc if call.method == "filters" else None
             with pytest.raises(StartRefused, match=r"BTCUSDT \(USDC\)"):
                 await r.start()
@@ -223,7 +223,7 @@ class TestRulesOfASymbolThatChange:
     def test_r65_a_stop_that_is_refused_for_its_tick_is_rounded_anew_within_the_deadline(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL - 0.5)
             refused = Once(stop, Fault(refuse=-4014))
@@ -249,7 +249,7 @@ class TestRulesOfASymbolThatChange:
         """Found by torture: that task went on by itself, and wrote into a database that was closed."""
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             before = asyncio.all_tasks()
             await r.start()
             refused, slow = Once(stop, Fault(refuse=-4014)), Fault(answer_delay_s=60.0)
@@ -266,7 +266,7 @@ class TestRulesOfASymbolThatChange:
     ) -> None:
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL - 0.5)
             refused = Once(stop, Fault(refuse=-1111))
@@ -285,7 +285,7 @@ class TestRulesOfASymbolThatChange:
     ) -> None:
         r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 2), jump(TOP), *quiet(TOP * 1.01, 3)])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL - 0.5)
             set_rules(r, step_size=Decimal("0.01"), market_step_size=Decimal("0.01"))
@@ -304,13 +304,13 @@ class TestRulesOfASymbolThatChange:
         """They come in one answer; a close of another symbol would leave in a size that we were told is wrong."""
         r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             set_rules(r, step_size=Decimal("0.01"), market_step_size=Decimal("0.01"))
             await r.hours(1.1)
-            assert await r.running.shared.symbols.before_entry("ETHUSDT") == ""
-            assert r.running.shared.in_force.filters[BTCUSDT].step_size == Decimal("0.01")
-            assert r.running.shared.in_force.filters[BTCUSDT].tick_size == r.venue.state.filters[BTCUSDT].tick_size
+            assert await r.running.live.symbols.before_entry("ETHUSDT") == ""
+            assert r.running.live.active.filters[BTCUSDT].step_size == Decimal("0.01")
+            assert r.running.live.active.filters[BTCUSDT].tick_size == r.venue.state.filters[BTCUSDT].tick_size
 
         r.run(script)
         check(r)
@@ -318,10 +318,10 @@ class TestRulesOfASymbolThatChange:
     def test_r65_a_symbol_that_stops_trading_is_not_entered_and_says_so(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             set_rules(r, status="SETTLING")
-            r.running.shared.symbols._asked_ms.clear()
+            r.running.live.symbols._asked_ms.clear()
             await r.seconds(60)
             await r.hours(TO_SIGNAL + 0.5)
             assert latest_reason(r) == ("BLOCKED", "SYMBOL_NOT_TRADING SETTLING")
@@ -331,7 +331,7 @@ class TestRulesOfASymbolThatChange:
         check(r)
 
 
-def set_rules(r: Rehearsal, **changed: Any) -> None:
+def set_rules(r: InProcessBot, **changed: Any) -> None:
     """The exchange's own rules of the symbol, from now on."""
     filters = r.venue.state.filters
     filters[BTCUSDT] = replace(filters[BTCUSDT], **changed)
@@ -343,7 +343,7 @@ class TestARefusalThatPasses:
         r = rehearse(BTCUSDT=CALM)
         refused = Once(lambda call: call.method == "place_algo", Fault(refuse=code), times=6)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             r.faults = refused
             await r.start()
             assert account_halt(r) is None
@@ -362,7 +362,7 @@ class TestARefusalThatPasses:
     def test_r61_only_what_is_lasting_by_its_nature_halts(self, rehearse: Make, code: int) -> None:
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             r.faults = Once(lambda call: call.method == "place_algo", Fault(refuse=code))
             await r.start()
             assert account_halt(r) == "PERMISSION"
@@ -375,7 +375,7 @@ class TestFlattenOfAll:
         """A position that is not ours is not touched; that it is there is said."""
         r = rehearse(BTCUSDT=CALM, ETHUSDT=quiet(3_000.0, 6))
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             by_hand(r, Side.BUY, Decimal("0.5"), "ETHUSDT")
             asked = post(r, "flatten", None)
@@ -391,7 +391,7 @@ class TestAnAccountThatIsSwitchedInMidTrade:
     def test_r81_is_named_once_within_a_minute_and_entries_wait(self, rehearse: Make, name: str) -> None:
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             r.port.modes = AccountModes(hedge=name == "hedge mode", multi_assets=name != "hedge mode")
             await r.seconds(60)
@@ -399,10 +399,10 @@ class TestAnAccountThatIsSwitchedInMidTrade:
             await r.seconds(120)
             assert sum(name in text for text in alerts(r)) == 1
             assert record(r).state is State.PROTECTED
-            assert r.running.shared.blocks.of(BTCUSDT) == f"UNSUPPORTED_ACCOUNT {name}"
+            assert r.running.live.blocks.of(BTCUSDT) == f"UNSUPPORTED_ACCOUNT {name}"
             r.port.modes = AccountModes()
             await r.seconds(60)
-            assert r.running.shared.blocks.of(BTCUSDT) == ""
+            assert r.running.live.blocks.of(BTCUSDT) == ""
 
         r.run(script)
         check(r)
@@ -419,7 +419,7 @@ class TestAnAccountThatIsSwitchedInMidTrade:
     ) -> None:
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.seconds(60)
             other = Fault(alter=lambda config: replace(config, **changed))
@@ -436,7 +436,7 @@ class TestAListWithARowThatNobodyCanRead:
     def test_r64_costs_its_symbol_one_alert_and_no_other_anything(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             for _ in range(3):
                 r.running.unreadable("ETHUSDT", "a row of positionRisk")
@@ -447,13 +447,13 @@ class TestAListWithARowThatNobodyCanRead:
         r.run(script)
 
 
-def account_halt(r: Rehearsal) -> str | None:
-    halt = r.running.shared.engine.account.halt
+def account_halt(r: InProcessBot) -> str | None:
+    halt = r.running.live.engine.account.halt
     return None if halt is None else halt.cause
 
 
 def test_what_blocks_entries_is_named_once_until_it_is_over() -> None:
-    from fsm.live.entry_blocks import ALL, EntryBlocks
+    from fsm.live.context.entry_blocks import ALL, EntryBlocks
 
     blocks = EntryBlocks()
     assert blocks.of("A") == ""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from exchange.client_ids import Leg, client_id, parse
-from exchange.sim.port import Call, Fault, Lost
+from exchange.sim.in_process import Call, Fault, Lost
 from exchange.types import Side
-from fsm.core.records import State
-from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
-from fsm.lab.replay import replay
-from fsm.lab.small_market import quiet
-from fsm.live.presence import Presence
+from fsm.core.model.records import State
+from fsm.journal.replay import replay
+from fsm.live.process.presence import Presence
+from fsm.proofs.testkit.in_process_bot import DATABASE_ID, InProcessBot
+from fsm.proofs.testkit.scripted_market import quiet
 from store.verify import verify
 from tests.integration.scenarios.acting import BTC, CALM, ETH, Make, by_hand, no_fault, record, to_trade
 
 
-def presence(r: Rehearsal) -> Presence:
-    return Presence(r.running.shared, r.running.reconciler, r.running.say, run_id="a run")
+def presence(r: InProcessBot) -> Presence:
+    return Presence(r.running.live, r.running.reconciler, r.running.say, run_id="a run")
 
 
-def resting(r: Rehearsal, symbol: str = "BTCUSDT") -> list[str]:
+def resting(r: InProcessBot, symbol: str = "BTCUSDT") -> list[str]:
     found = [(algo.client_id, parse(algo.client_id)) for algo in r.venue.state.algos.open(symbol)]
     return [name for name, parts in found if parts is not None and parts.leg is Leg.PROBE]
 
@@ -27,7 +27,7 @@ def cancels_are_lost(call: Call) -> Fault | None:
     return Fault(lost=Lost.REQUEST) if call.method == "cancel_algo" else None
 
 
-async def left_behind(r: Rehearsal) -> None:
+async def left_behind(r: InProcessBot) -> None:
     """A process died after its mark had come to rest and before it was cancelled."""
     r.faults = cancels_are_lost
     await presence(r)._place_mark()
@@ -36,7 +36,7 @@ async def left_behind(r: Rehearsal) -> None:
     r.faults = no_fault
 
 
-def proved(r: Rehearsal) -> None:
+def proved(r: InProcessBot) -> None:
     assert verify(r.db).fine
     assert replay(r.db).differences == ()
 
@@ -44,7 +44,7 @@ def proved(r: Rehearsal) -> None:
 def test_one_that_a_death_left_behind_is_swept_by_the_next_start(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=CALM)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await left_behind(r)
         await r.start()
@@ -58,7 +58,7 @@ def test_one_that_a_death_left_behind_is_swept_by_the_next_start(rehearse: Make)
 def test_one_that_a_death_left_behind_in_a_trade_is_swept_and_the_stop_stays(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=CALM)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await to_trade(r)
         await left_behind(r)
         await r.start()
@@ -75,7 +75,7 @@ def test_one_that_was_left_behind_does_not_stay_beside_a_position_of_another_han
     """It would close a little of it, should the market fall that far."""
     r = rehearse(BTCUSDT=quiet(BTC, 6))
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await left_behind(r)
         by_hand(r, Side.BUY, r.venue.state.filters["BTCUSDT"].market_quantity_min * 10)
@@ -92,7 +92,7 @@ def test_one_that_was_left_behind_does_not_stay_beside_a_position_of_another_han
 def test_none_is_placed_beside_a_position_of_another_hand(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=quiet(BTC, 6), ETHUSDT=ETH)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         by_hand(r, Side.BUY, r.venue.state.filters["BTCUSDT"].market_quantity_min * 10)
         await r.start()
         await r.seconds(60)
@@ -109,7 +109,7 @@ def test_late_word_of_a_mark_of_an_earlier_run_halts_nobody_and_that_of_a_copy_d
     """R78, R23: the stream may tell late, and twice; the journal knows which marks are its own."""
     r = rehearse(BTCUSDT=quiet(BTC, 6))
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         r.faults = cancels_are_lost
         await presence(r)._place_mark()
@@ -117,14 +117,14 @@ def test_late_word_of_a_mark_of_an_earlier_run_halts_nobody_and_that_of_a_copy_d
         await r.kill()
         r.faults = no_fault
         await r.start()
-        now = Presence(r.running.shared, r.running.reconciler, r.running.say, run_id="a later run")
+        now = Presence(r.running.live, r.running.reconciler, r.running.say, run_id="a later run")
         now.heard(mark)
         now.heard(mark)
-        assert r.running.shared.engine.account.halt is None
+        assert r.running.live.engine.account.halt is None
         number = parse(mark)
         assert number is not None
         now.heard(client_id(DATABASE_ID, "BTCUSDT", 0, Leg.PROBE, number.index, number.attempt + 100))
-        halt = r.running.shared.engine.account.halt
+        halt = r.running.live.engine.account.halt
         assert halt is not None
         assert halt.cause == "FOREIGN"
 

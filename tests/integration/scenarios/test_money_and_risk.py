@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from exchange.sim.port import Call, Fault, Lost
+from exchange.sim.in_process import Call, Fault, Lost
 from exchange.types import Side
-from fsm.core.policy import LimitAction
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.core.model.policy import LimitAction
+from fsm.core.model.records import State
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.alerts import AlertBox
 from store.database import open_store
@@ -44,20 +44,20 @@ class TestMoneyFromOutside:
         """R37."""
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(2)
             r.venue.withdraw(Decimal(3000))
             await r.hours(2)
-            account = r.running.shared.engine.account
+            account = r.running.live.engine.account
             assert account.halt is None
             assert account.equity_high == Decimal(7000)
             assert account.transfers == Decimal(-3000)
             r.venue.deposit(Decimal(500))
             await r.restart()
             await r.hours(1)
-            assert r.running.shared.engine.account.transfers == Decimal(-2500)
-            assert r.running.shared.engine.account.equity_high == Decimal(7500)
+            assert r.running.live.engine.account.transfers == Decimal(-2500)
+            assert r.running.live.engine.account.equity_high == Decimal(7500)
 
         r.run(script)
 
@@ -70,7 +70,7 @@ class TestStaleEquity:
         def no_account(call: Call) -> Fault | None:
             return Fault(lost=Lost.REQUEST) if call.method == "account" else None
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.faults = no_account
             await r.seconds(120)
@@ -89,7 +89,7 @@ class TestRefusals:
         hours = [jump(BTC), jump(TOP), jump(TOP * 1.01), jump(TOP * 1.0201), *quiet(TOP * 1.0303, 2)]
         r = rehearse(BTCUSDT=hours)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, lambda call: Fault(refuse=-2019) if entry(call) else None)
             await r.hours(4)
 
@@ -100,7 +100,7 @@ class TestRefusals:
     def test_a_missing_permission_halts(self, rehearse: Make, code: int) -> None:
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, lambda call: Fault(refuse=code) if entry(call) else None)
             assert record(r).state is State.HALT
 
@@ -121,11 +121,11 @@ class TestALossLimit:
         hours = [jump(BTC), *quiet(TOP, 2), jump(TOP), *quiet(TOP * 1.01, 3)]
         r = rehearse(BTCUSDT=hours, limits={**TIGHT, "action": action})
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             wick(r, last=UNDER_WATER)
             await r.seconds(30)
-            halt = r.running.shared.engine.account.halt
+            halt = r.running.live.engine.account.halt
             assert halt is not None
             assert halt.cause == "LIMIT_DAY"
             assert bool(r.venue.positions()) == (action is LimitAction.BLOCK_ENTRIES)
@@ -147,7 +147,7 @@ class TestALossLimit:
         hours = [jump(BTC), *quiet(TOP, 10), jump(TOP), *quiet(TOP * 1.01, 3)]
         r = rehearse(BTCUSDT=hours, limits=TIGHT)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             wick(r, last=UNDER_WATER)
             wick(r, last=59_900)
@@ -156,12 +156,12 @@ class TestALossLimit:
             await r.until(midnight_ms - 60_000)
             await r.seconds(30)
             assert record(r).state is State.HALT
-            week = r.running.shared.engine.account.week
+            week = r.running.live.engine.account.week
             await r.until(midnight_ms + 60_000)
             await r.seconds(30)
             assert record(r).state is State.IDLE
-            assert r.running.shared.engine.account.halt is None
-            assert r.running.shared.engine.account.week == week
+            assert r.running.live.engine.account.halt is None
+            assert r.running.live.engine.account.week == week
             await r.hours(3)
 
         r.run(script)
@@ -172,21 +172,21 @@ class TestALossLimit:
         limits = {"daily_loss_pct": Decimal(50), "weekly_loss_pct": Decimal(50), "monthly_loss_pct": Decimal(50)}
         r = rehearse(BTCUSDT=CALM, limits={**limits, "drawdown_pct": Decimal("0.3")})
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
-            before = r.running.shared.engine.account
+            before = r.running.live.engine.account
             wick(r, last=TOP - 330)
             await r.seconds(30)
-            assert r.running.shared.engine.account.halt is None
+            assert r.running.live.engine.account.halt is None
             await r.restart()
-            assert r.running.shared.engine.account.equity_high == before.equity_high
+            assert r.running.live.engine.account.equity_high == before.equity_high
             wick(r, last=TOP - 560)
             await r.seconds(30)
-            assert r.running.shared.engine.account.halt.cause == "LIMIT_DRAWDOWN"
+            assert r.running.live.engine.account.halt.cause == "LIMIT_DRAWDOWN"
             await r.restart()
             await r.seconds(30)
-            assert r.running.shared.engine.account.halt.cause == "LIMIT_DRAWDOWN"
-            assert r.running.shared.engine.account.equity_high == before.equity_high
+            assert r.running.live.engine.account.halt.cause == "LIMIT_DRAWDOWN"
+            assert r.running.live.engine.account.equity_high == before.equity_high
 
         r.run(script)
 
@@ -204,13 +204,13 @@ class TestMoneyThatComesAndGoes:
         r = rehearse(BTCUSDT=CALM)
 
         def lost_today() -> Decimal:
-            account = r.running.shared.engine.account
-            return account.day.start_equity - r.running.shared.engine.equity.account.equity
+            account = r.running.live.engine.account
+            return account.day.start_equity - r.running.live.engine.equity.account.equity
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.seconds(20)
-            before, high = lost_today(), r.running.shared.engine.account.equity_high
+            before, high = lost_today(), r.running.live.engine.account.equity_high
             if deposit:
                 r.venue.deposit(Decimal(deposit))
             if withdrawn:
@@ -218,7 +218,7 @@ class TestMoneyThatComesAndGoes:
             r.venue.settle_funding("BTCUSDT", Decimal(funding_rate), r.venue.now_ms)
             r.venue.drain()
             await r.seconds(20)
-            account = r.running.shared.engine.account
+            account = r.running.live.engine.account
             assert account.transfers == deposit - withdrawn
             assert account.equity_high == high + deposit - withdrawn
             assert round(lost_today() - before) == loss
@@ -239,9 +239,9 @@ class TestAnyHistory:
             ten_years(r)
         wallet = r.venue.account().wallet_balance
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
-            account = r.running.shared.engine.account
+            account = r.running.live.engine.account
             assert (account.halt, account.breach, account.transfers) == (None, None, 0)
             assert account.equity_high == wallet
             await r.hours(TO_SIGNAL + 4.5)
@@ -255,7 +255,7 @@ class TestAnyHistory:
         r = rehearse(BTCUSDT=CALM, latency_s=0.05)
         ten_years(r)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.kill()
             for algo in r.venue.open_algos():
@@ -270,7 +270,7 @@ class TestAnyHistory:
         r.run(script)
 
 
-def ten_years(r: Rehearsal) -> None:
+def ten_years(r: InProcessBot) -> None:
     """Thousands of rows: trades by hand, deposits, withdrawals."""
     for number in range(300):
         by_hand(r, Side.BUY, Decimal("0.001"), client_id=f"b{number}")
@@ -292,7 +292,7 @@ class TestSmallAccounts:
         """R41: worth less than the smallest order; reduce-only and closePosition orders are exempt from that."""
         r = rehearse(ETHUSDT=[*ETH[:4], (3030.0, 3030.0, 2990.0, 3030.0), *quiet(3030.0, 3)])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             (position,) = r.venue.positions()
             by_hand(r, Side.SELL, position.quantity - Decimal("0.002"), "ETHUSDT")
@@ -310,7 +310,7 @@ class TestSignalsInVain:
         prices = [BTC * 1.01**n for n in range(23)]
         r = rehearse(BTCUSDT=[*map(jump, prices), *quiet(prices[-1], 2)])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.faults = lambda call: Fault(refuse=-4067) if call.method == "ensure_margin_type" else None
             await r.hours(TO_SIGNAL + 22)
@@ -331,7 +331,7 @@ class TestSignalsInVain:
             BTCUSDT=[*map(jump, prices), *quiet(prices[-1] * 1.01, 2)], risk={"stop_distance_pct_max": Decimal(1)}
         )
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL + 4)
 
@@ -347,7 +347,7 @@ class TestSignalsInVain:
         falls = (TOP, TOP, BTC * 0.998, TOP)
         r = WiredRehearsal(tmp_path, [jump(BTC), *quiet(TOP, 1), falls, jump(TOP), *quiet(TOP * 1.01, 2)])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.hours(4)
 
@@ -384,7 +384,7 @@ class TestTheRateLimit:
         """R45: 418 for two minutes, in which the stop vanishes; it is asked for all the same and rests in the end."""
         r = WiredRehearsal(tmp_path, CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             assert isinstance(r, WiredRehearsal)
             r.venue.cancel_algo(client_id=resting_stops(r)[0])

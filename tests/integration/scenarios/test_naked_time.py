@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from exchange.binance.event_queue import EventQueue
 from exchange.binance.events import TradeTold
 from exchange.client_ids import Leg
-from exchange.sim.port import Call, Fault, Lost
+from exchange.sim.in_process import Call, Fault, Lost
 from exchange.types import AlgoOrder, SymbolSnapshot
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
-from fsm.live.listening import Listening
-from fsm.live.virtual_time import VirtualLoop
+from fsm.core.model.records import State
+from fsm.live.trading.stream_listener import StreamListener
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.proofs.testkit.virtual_time import VirtualLoop
 from tests.integration.scenarios.acting import (
     BTC,
     CALM,
@@ -64,10 +64,10 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.005)
 
 
-def played(r: Rehearsal, menu: Menu, *, seconds: float = 20.0) -> Witness:
+def played(r: InProcessBot, menu: Menu, *, seconds: float = 20.0) -> Witness:
     """A trade is opened under these faults; what stood uncovered, and for how long."""
 
-    async def script(r: Rehearsal) -> Witness:
+    async def script(r: InProcessBot) -> Witness:
         await r.start()
         witness, r.faults = Witness.of(r), menu
         await r.hours(TO_SIGNAL + 0.5)
@@ -123,10 +123,10 @@ class TestAnyWordOfAFill:
     """R58."""
 
     @staticmethod
-    def told_by_the_stream(r: Rehearsal, menu: Menu) -> Menu:
+    def told_by_the_stream(r: InProcessBot, menu: Menu) -> Menu:
         def asked(call: Call) -> bool:
             if entry(call):
-                asyncio.get_running_loop().call_later(0.1, lambda: r.running.lanes[call.symbol].nudge())
+                asyncio.get_running_loop().call_later(0.1, lambda: r.running.workers[call.symbol].request_check())
             return False
 
         menu.rules.insert(0, (asked, Fault(), 0.0))
@@ -155,8 +155,8 @@ class TestAnyWordOfAFill:
         def asked(call: Call) -> bool:
             if entry(call):
                 entered.append(call)
-                hearing = Listening(EventQueue(), r.running.shared)
-                hearing.lanes = r.running.lanes
+                hearing = StreamListener(EventQueue(), r.running.live)
+                hearing.workers = r.running.workers
                 told = TradeTold(symbol=call.symbol, client_id=call.client_id, order_id=1, fill_id=1, time_ms=0)
                 for after_s in (0.1, 0.2):
                     asyncio.get_running_loop().call_later(after_s, hearing.hear, told)
@@ -188,7 +188,7 @@ class TestAnyWordOfAFill:
         hours = [jump(BTC), (TOP, again, TOP * 0.999, again), *quiet(again, 4)]
         r = rehearse(BTCUSDT=hours, latency_s=LATENCY_S)
 
-        async def script(r: Rehearsal) -> Witness:
+        async def script(r: InProcessBot) -> Witness:
             await r.start()
             menu = r.faults = Menu().add(nth(entry, 1), Fault(late_s=14.0))
             await r.hours(TO_SIGNAL + 0.01)
@@ -199,7 +199,7 @@ class TestAnyWordOfAFill:
             moving = asyncio.create_task(r.hours(1))
             await until(r.venue.positions)
             assert record(r).state is State.SIGNALLED
-            r.running.lanes["BTCUSDT"].nudge()
+            r.running.workers["BTCUSDT"].request_check()
             await moving
             await r.seconds(10)
             return witness
@@ -233,7 +233,7 @@ class TestAStopWithoutAnAnswer:
     def test_what_passes_before_the_deadline_ends_protected(self, rehearse: Make, fault: Fault) -> None:
         r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
 
-        async def script(r: Rehearsal) -> Witness:
+        async def script(r: InProcessBot) -> Witness:
             await r.start()
             witness, r.faults = Witness.of(r), Menu().add(stop, fault, for_s=4.0)
             await r.hours(TO_SIGNAL + 0.5)
@@ -316,15 +316,15 @@ class TestTheNextTry:
 class TestAStopThatVanishes:
     """R57, R84: from the first look that does not show it, with the same hurry."""
 
-    def vanished(self, r: Rehearsal, menu: Menu) -> Witness:
-        async def script(r: Rehearsal) -> Witness:
+    def vanished(self, r: InProcessBot, menu: Menu) -> Witness:
+        async def script(r: InProcessBot) -> Witness:
             await to_trade(r)
             await r.seconds(2)
             assert record(r).state is State.PROTECTED
             witness, r.faults = Witness.of(r), menu
             r.venue.cancel_algo(client_id=resting_stops(r)[0])
             r.venue.drain()
-            r.running.lanes["BTCUSDT"].nudge()
+            r.running.workers["BTCUSDT"].request_check()
             await r.seconds(20)
             return witness
 
@@ -371,7 +371,7 @@ class TestNobodyRan:
     def test_when_the_process_goes_on_the_first_thing_is_the_stop(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
 
-        async def script(r: Rehearsal) -> tuple[Witness, float]:
+        async def script(r: InProcessBot) -> tuple[Witness, float]:
             await r.start()
             menu = r.faults = Menu().add(nth(stop, 1), lost())
             witness = Witness.of(r)
@@ -391,7 +391,7 @@ class TestNobodyRan:
     def test_a_naked_position_found_at_the_start_gets_its_stop_before_anything_is_read(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
 
-        async def script(r: Rehearsal) -> tuple[Witness, float]:
+        async def script(r: InProcessBot) -> tuple[Witness, float]:
             await r.start()
             witness = Witness.of(r)
             r.faults = Menu().add(stop, lost())
@@ -419,7 +419,7 @@ class TestACommitThatStalls:
         r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
         menu = Menu()
 
-        async def script(r: Rehearsal) -> Witness:
+        async def script(r: InProcessBot) -> Witness:
             await r.start()
             witness, r.faults = Witness.of(r), menu
             left = 1 if which == "the fill's" else 2
@@ -451,7 +451,7 @@ class TestACommitThatStalls:
         """Without a position the exchange refuses the stop, and nothing is left of it."""
         r = rehearse(BTCUSDT=CALM, latency_s=LATENCY_S)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.faults = Menu().add(entry, lost())
             moving = asyncio.create_task(r.hours(TO_SIGNAL + 0.5))

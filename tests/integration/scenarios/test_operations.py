@@ -11,12 +11,12 @@ import apsw
 import pytest
 from click.testing import CliRunner
 
-from exchange.sim.port import Fault
+from exchange.sim.in_process import Fault
 from exchange.types import OrderRequest, OrderType, Side
 from fsm.cli.app import app
-from fsm.core.records import State
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.core.model.records import State
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
 from store.verify import verify
@@ -42,7 +42,7 @@ class TestModesSurvive:
         """R50."""
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             number = post(r, "pause")
             await r.seconds(1)
@@ -53,7 +53,7 @@ class TestModesSurvive:
             number = post(r, "resume")
             await r.seconds(1)
             assert answer(r, number) == ("done", None)
-            assert not r.running.shared.engine.account.paused
+            assert not r.running.live.engine.account.paused
 
         r.run(script)
 
@@ -64,7 +64,7 @@ class TestFaultsOfOurOwn:
         eth = [(3000.0, 3031.5, 2997.0, 3030.0), *quiet(3030.0, 6)]
         r = rehearse(BTCUSDT=CALM, ETHUSDT=eth)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             r.faults = lambda call: Fault(alter=broken) if (call.method, call.symbol) == ("look", "BTCUSDT") else None
             await r.seconds(30)
@@ -89,7 +89,7 @@ class TestAModeThatWasAskedFor:
         hours = [jump(BTC), *quiet(TOP, 2), jump(TOP), *quiet(TOP * 1.01, 2)]
         r = rehearse(BTCUSDT=hours)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             number = post(r, kind, symbol)
             await r.seconds(1)
@@ -135,7 +135,7 @@ class TestWhyItWasNotTraded:
         quiet_eth, doge = quiet(3000.0, 6), [(0.1, 0.102, 0.0999, 0.1015), *quiet(0.1015, 5)]
         r = rehearse(BTCUSDT=CALM, ETHUSDT=quiet_eth, DOGEUSDT=doge)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             post(r, "pause", "DOGEUSDT")
             await r.hours(TO_SIGNAL + 1.5)
@@ -160,7 +160,7 @@ class TestWhyItWasNotTraded:
         """R55: nothing is written each hour that says the same as the hour before."""
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(8.5)
             post(r, "pause")
@@ -185,7 +185,7 @@ class TestThatWhichIsNotOurs:
             client_id="theirs",
         )
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             by_hand(r, Side.BUY, Decimal("0.5"), "ETHUSDT")
             r.venue.place_order(theirs)
             r.venue.drain()

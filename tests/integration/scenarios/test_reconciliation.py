@@ -15,15 +15,15 @@ from msgspec.structs import replace
 from exchange.binance.event_queue import EventQueue
 from exchange.binance.events import Resync, StreamAlarm, StreamEvent
 from exchange.client_ids import Leg, client_id
-from exchange.sim.port import Call, Fault
+from exchange.sim.in_process import Call, Fault
 from exchange.types import OrderRequest, OrderType, Side, SymbolSnapshot
-from fsm.core.records import State
-from fsm.core.sight import look_request
-from fsm.lab.rehearsal import DATABASE_ID, Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, quiet, triggers
-from fsm.live.listening import Listening
-from fsm.live.meeting import StartRefused
-from fsm.live.reconcile import Counted
+from fsm.core.model.records import State
+from fsm.core.observation import look_request
+from fsm.live.preflight.meeting import StartRefused
+from fsm.live.trading.reconcile import Counted
+from fsm.live.trading.stream_listener import StreamListener
+from fsm.proofs.testkit.in_process_bot import DATABASE_ID, InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, quiet, triggers
 from indicators.candle import Timeframe
 from store import queries
 from store.database import open_store
@@ -54,7 +54,7 @@ class TestOtherHands:
         """R30."""
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             (position,) = r.venue.positions()
             r.venue.place_order(
@@ -80,7 +80,7 @@ class TestOtherHands:
         """R54, R29."""
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.venue.place_order(
                 OrderRequest(
@@ -98,7 +98,7 @@ class TestOtherHands:
     def test_an_orphan_of_ours_is_cancelled(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.hours(1)
             r.venue.place_order(
@@ -133,7 +133,7 @@ class TestHowAPositionEnded:
         """R30: nobody tells of it; the books have the price that was paid."""
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             (position,) = r.venue.positions()
             by_hand(r, Side.SELL, position.quantity, client_id=client_id)
@@ -153,7 +153,7 @@ class TestHowAPositionEnded:
         """R30: an order that was not ours is in no list; its name is asked for by the id that the fill carries."""
         r = WiredRehearsal(tmp_path, CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             (position,) = r.venue.positions()
             by_hand(r, Side.SELL, position.quantity, client_id=client_id)
@@ -166,7 +166,7 @@ class TestHowAPositionEnded:
         """R30: its stop had been cancelled by hand; the mark goes to where the exchange closes by force."""
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.kill()
             r.venue.cancel_all_algos("BTCUSDT")
@@ -184,7 +184,7 @@ class TestHowAPositionEnded:
         check_booked(r, "LIQUIDATED")
 
 
-def check_booked(r: Rehearsal, reason: str) -> None:
+def check_booked(r: InProcessBot, reason: str) -> None:
     (trade,) = trades(r)
     assert (trade.exit_reason, trade.status) == (reason, "CLOSED")
     sold = [fill for fill in r.venue.fills("BTCUSDT") if fill.side is Side.SELL]
@@ -203,7 +203,7 @@ class TestHistoryThatIsMissing:
             hit = call.symbol == "BTCUSDT" and call.method in ("look", "fills")
             return Fault(alter=_without_fills) if hit else None
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, forgetful)
             assert record(r).state is State.PROTECTED
             await r.restart()
@@ -230,7 +230,7 @@ class TestAStopWithoutAQuantity:
         fields = {"quantity": quantity, "totalQty": quantity, "executedQty": quantity, "price": ""}
         r.fault(match={"path": "/fapi/v1/openAlgoOrders"}, effect={"merge": fields}, when="after")
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             assert isinstance(r, WiredRehearsal)
             asked = len(r.asked(ALGO))
@@ -254,7 +254,7 @@ class TestAHedgeAccount:
             leg = {"merge": {"positionSide": "LONG"}}
             r.fault(match={"path": "/fapi/v3/positionRisk"}, effect=leg, when="after")
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             with pytest.raises(StartRefused, match="hedge mode") as refused:
                 await r.start()
             assert "one-way mode" in refused.value.hint
@@ -266,7 +266,7 @@ class TestAHedgeAccount:
         """R27: what cannot be understood is not taken for flat; our stop stays."""
         r = WiredRehearsal(tmp_path, CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             assert isinstance(r, WiredRehearsal)
             leg = {"merge": {"positionSide": "LONG"}}
@@ -285,7 +285,7 @@ class TestARound:
         r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH, DOGEUSDT=quiet(0.1, 7))
         r.config = dataclasses.replace(r.config, settings=r.config.settings.with_symbols(("BTCUSDT", "ETHUSDT")))
 
-        async def script(r: Rehearsal) -> Counted:
+        async def script(r: InProcessBot) -> Counted:
             await r.start()
             by_hand(r, Side.BUY, Decimal(100), "DOGEUSDT")
             await r.hours(TO_SIGNAL + 0.5)
@@ -314,7 +314,7 @@ class TestAnAdoptedPosition:
         """R28: found without its trade; protected; and `flatten` closes it."""
         r = rehearse(BTCUSDT=quiet(BTC, 4))
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             ours = client_id(DATABASE_ID, "BTCUSDT", 1, Leg.ENTRY, 0, 1)
             by_hand(r, Side.BUY, Decimal("0.010"), client_id=ours)
             await r.start()
@@ -343,7 +343,7 @@ class TestAStreamThatWasDeaf:
         """R31: polling is an hour apart and nothing told of the stop; the end of the silence leads to a look."""
         r = rehearse(BTCUSDT=STOPPED, loops={"reconcile_interval_ms": 3_600_000, "lists_interval_ms": 3_600_000})
 
-        async def deaf(r: Rehearsal) -> None:
+        async def deaf(r: InProcessBot) -> None:
             await to_trade(r)
             await r.seconds(10)  # its targets, placed behind the look that showed its stop, are looked at too
             for _ in r.venue.tick("BTCUSDT", last=Decimal(59_800), mark=Decimal(59_800), at_ms=r.venue.now_ms):
@@ -351,8 +351,8 @@ class TestAStreamThatWasDeaf:
             r.venue.drain()
             await r.seconds(60)
             assert record(r).state is State.PROTECTED, "nobody has looked"
-            hearing = Listening(EventQueue(), r.running.shared)
-            hearing.lanes = r.running.lanes
+            hearing = StreamListener(EventQueue(), r.running.live)
+            hearing.workers = r.running.workers
             hearing.hear(news)
             await r.seconds(10)
             assert record(r).state is State.IDLE
@@ -369,7 +369,7 @@ class TestTheOrderOfEvidence:
         """R32: all twenty-four."""
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             before = r.port.desk.look("BTCUSDT", look_request(record(r), setting_of(r)))
             wick(r, last=59_900)
@@ -378,7 +378,7 @@ class TestTheOrderOfEvidence:
             r.faults = lambda call: partly if call.method == "look" else None
             for part in order:
                 shown.append(part)
-                r.running.lanes["BTCUSDT"].nudge()
+                r.running.workers["BTCUSDT"].request_check()
                 await r.seconds(0.3)
             r.faults = no_fault
             await r.seconds(20)
@@ -401,16 +401,16 @@ class TestTheOrderOfEvidence:
                 return Fault(answer_delay_s=0.3 * (order.index("answer") + 1))
             return Fault(alter=lambda now: _entry_so_far(now, shown)) if call.method == "look" else None
 
-        async def reveal(r: Rehearsal) -> None:
+        async def reveal(r: InProcessBot) -> None:
             while not r.venue.positions():
                 await r.clock.sleep(0.05)
             for part in order:
                 shown.append(part)
-                r.running.lanes["BTCUSDT"].nudge()
+                r.running.workers["BTCUSDT"].request_check()
                 await r.clock.sleep(0.3)
             r.faults = no_fault
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.faults = faults
             revealing = asyncio.create_task(reveal(r))
@@ -426,8 +426,8 @@ class TestTheOrderOfEvidence:
         assert r.times.late == 0
 
 
-def setting_of(r: Rehearsal) -> Any:
-    return r.running.shared.engine.setting("BTCUSDT")
+def setting_of(r: InProcessBot) -> Any:
+    return r.running.live.engine.context("BTCUSDT")
 
 
 def _so_far(before: SymbolSnapshot, now: SymbolSnapshot, shown: list[str]) -> SymbolSnapshot:
@@ -458,7 +458,7 @@ class TestALateCandle:
         r = rehearse(BTCUSDT=CALM)
         late = Once(lambda call: call.method == "candles", Fault(alter=lambda candles: candles[:-1]), times=asked)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             await r.hours(TO_SIGNAL - 1)
             r.faults = late

@@ -11,11 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg, client_id, parse
-from exchange.sim.port import Call, Fault, Lost
+from exchange.sim.in_process import Call, Fault, Lost
 from exchange.types import OrderRequest, OrderType, Side, SymbolSnapshot
-from fsm.core.records import State, TradeSide
-from fsm.lab.rehearsal import HOUR_MS, Rehearsal
-from fsm.lab.small_market import TO_SIGNAL, jump, quiet, triggers
+from fsm.core.model.records import State, TradeSide
+from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store.verify import verify
 from tests.integration.scenarios.acting import (
     BTC,
@@ -53,7 +53,7 @@ class TestTheEntrysFateIsUnknown:
         r = rehearse(BTCUSDT=CALM, latency_s=0.05)
         faults = Once(entry, Fault(lost=Lost.REQUEST))
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, faults)
             await r.seconds(20)
             assert record(r).state is State.IDLE
@@ -72,7 +72,7 @@ class TestTheEntrysFateIsUnknown:
                 return Fault(lost=Lost.ANSWER)
             return Fault(alter=NOTHING_THERE[call.method]) if call.method in NOTHING_THERE and deaf else None
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             nonlocal deaf
             await to_trade(r, faults)
             await r.seconds(6)
@@ -96,7 +96,7 @@ class TestTheEntrysFateIsUnknown:
                 return Fault(lost=Lost.ANSWER)
             return Fault(lost=Lost.REQUEST) if call.method in NOTHING_THERE and down else None
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             nonlocal down
             await to_trade(r, faults)
             await r.seconds(60)
@@ -113,7 +113,7 @@ class TestTheEntrysFateIsUnknown:
         r = rehearse(BTCUSDT=CALM, latency_s=0.05)
         sent: list[OrderRequest] = []
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, Once(entry, Fault(lost=Lost.REQUEST)))
             plan = record(r).trade
             await r.seconds(20)
@@ -128,7 +128,7 @@ class TestTheEntrysFateIsUnknown:
                 )
             )
             r.venue.place_order(sent[0])
-            r.running.lanes["BTCUSDT"].nudge()
+            r.running.workers["BTCUSDT"].request_check()
             await r.seconds(10)
             assert record(r).state is State.PROTECTED
 
@@ -141,7 +141,7 @@ class TestASecondCopy:
         """R23."""
         r = rehearse(BTCUSDT=CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.venue.place_order(
                 OrderRequest(
@@ -154,7 +154,7 @@ class TestASecondCopy:
                 )
             )
             await r.seconds(70)
-            assert r.running.shared.engine.account.halt.cause == "FOREIGN"
+            assert r.running.live.engine.account.halt.cause == "FOREIGN"
 
         r.run(script)
 
@@ -175,7 +175,7 @@ class TestEveryBodyOnTheWire:
         r = WiredRehearsal(tmp_path, CALM)
         r.fault(match={"method": "POST", "path": ORDER}, effect=body, when="after" if executed else "instead")
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             await r.seconds(30)
             assert record(r).state is (State.PROTECTED if executed else State.IDLE)
@@ -217,7 +217,7 @@ class TestEveryBodyOnTheWire:
         """R16: the emergency close was executed and nobody said so."""
         r = WiredRehearsal(tmp_path, CALM)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             r.fault(match={"method": "POST", "path": ORDER, "side": "SELL"}, effect=body, when="after", times=1)
             number = post(r, "flatten")
@@ -242,7 +242,7 @@ class TestAnOrderThatExistsAlready:
             by_hand(r, Side.BUY, record(r).trade.quantity, client_id=call.client_id)
             return Fault(refuse=-4116)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, already_there)
             await r.seconds(10)
             assert record(r).state is State.PROTECTED
@@ -258,7 +258,7 @@ class TestIntentsAreDurable:
         r = rehearse(BTCUSDT=STOPPED, latency_s=0.02)
         witness = Durable(r)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, witness)
             await r.hours(5)
 
@@ -295,7 +295,7 @@ class TestIntentsAreDurable:
 
         failing: list[bool] = []
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.faults = unlucky
             moving = asyncio.create_task(r.hours(TO_SIGNAL + 0.5))
@@ -315,7 +315,7 @@ class TestIntentsAreDurable:
         """R19: a whole trade is opened and closed beside an open read transaction, which keeps its picture."""
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             assert r.store is not None
             r.store.connection.set_busy_timeout(0)
@@ -334,7 +334,7 @@ def check_commits(rehearse: Make, kind: Trouble, number: int, *, times: int) -> 
     r = rehearse(BTCUSDT=STOPPED, latency_s=0.02)
     witness = Durable(r)
 
-    async def script(r: Rehearsal) -> None:
+    async def script(r: InProcessBot) -> None:
         await r.start()
         await r.hours(TO_SIGNAL - 1)
         r.faults = witness
@@ -359,7 +359,7 @@ def check_commits(rehearse: Make, kind: Trouble, number: int, *, times: int) -> 
     assert len([trade for trade in trades(r) if trade.status == "CLOSED"]) == len(entries)
 
 
-async def until_dead(r: Rehearsal, hours: float) -> None:
+async def until_dead(r: InProcessBot, hours: float) -> None:
     """Let the market go on, a quarter of an hour at a time, as long as the daemon lives."""
     end_ms = r.start_ms + int(hours * HOUR_MS)
     while r.is_alive and r.venue.now_ms < end_ms:
@@ -378,7 +378,7 @@ class TestTheSymbolIsQuarantined:
                 return Fault(lost=Lost.ANSWER)
             return Fault(alter=_shows_a_position_only) if call.method == "look" and deaf else None
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             nonlocal deaf
             await to_trade(r, faults)
             await r.seconds(120)
@@ -400,7 +400,7 @@ class TestTheSymbolIsQuarantined:
         orders = {"entry_type": OrderType.LIMIT, "limit_offset_pct": Decimal("0.2"), "limit_expiry_candles": 1_000}
         r = rehearse(BTCUSDT=hours, orders=orders)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             assert record(r).state is State.ENTERING
             await r.kill()
@@ -440,7 +440,7 @@ class TestStoppedAndTurnedAround:
         ]
         r = rehearse(BTCUSDT=[*hours, *quiet(BTC * 0.995, 2)])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             r.port.nudge = lambda symbol: None
             await r.hours(2)

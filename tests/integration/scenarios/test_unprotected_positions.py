@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg
-from exchange.sim.port import Call, Fault, Lost
-from exchange.sim.state import TriggerFault
+from exchange.sim.core.state import TriggerFault
+from exchange.sim.in_process import Call, Fault, Lost
 from exchange.types import ConditionalType, Side, SymbolSnapshot, WorkingType
 from fsm.config import load_config
-from fsm.core.records import State
-from fsm.core.sight import STUCK_TRIGGER_MS
-from fsm.lab.rehearsal import Rehearsal
-from fsm.lab.small_market import RULES, TO_SIGNAL, jump, quiet, triggers
+from fsm.core.model.records import State
+from fsm.core.observation import STUCK_TRIGGER_MS
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, jump, quiet, triggers
 from rules.load import parse_rules
-from rules.yaml_source import SourceError
+from rules.source.yaml_source import SourceError
 from store import queries
 from store.database import open_store
 from tests.integration.scenarios.acting import (
@@ -55,7 +55,7 @@ class TestTheStop:
         r = rehearse(BTCUSDT=CALM, latency_s=0.05)
         faults = Once(stop, Fault(lost=Lost.ANSWER))
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, faults)
             assert len(resting_stops(r)) == 1
 
@@ -67,7 +67,7 @@ class TestTheStop:
         r = rehearse(BTCUSDT=CALM, latency_s=0.02)
         faults = Once(stop, Fault(refuse=-4509), times=3)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, faults)
             await r.seconds(2)
             assert len(resting_stops(r)) == 1
@@ -88,7 +88,7 @@ class TestTheStop:
         """R5."""
         r = rehearse(BTCUSDT=CALM, latency_s=0.02)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, lambda call: Fault(lost=Lost.REQUEST) if stop(call) else None)
             await r.seconds(15)
             assert record(r).state is State.IDLE
@@ -103,7 +103,7 @@ class TestTheStop:
         """R5."""
         r = rehearse(BTCUSDT=CALM, latency_s=0.02)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await r.start()
             r.faults = Once(stop, Fault(delay_s=3_600), times=99)
             task_steps = len(r.steps)
@@ -135,7 +135,7 @@ class TestTheStop:
         """R12."""
         r = rehearse(BTCUSDT=CALM, latency_s=0.02)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             r.venue.cancel_algo(client_id=resting_stops(r)[0])
             r.venue.drain()
@@ -153,7 +153,7 @@ class TestTheStop:
         def forget(snapshot: SymbolSnapshot) -> SymbolSnapshot:
             return replace(snapshot, algo_orders=())
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             r.faults = lambda call: Fault(alter=forget) if call.method == "look" else None
             await r.seconds(30)
@@ -180,7 +180,7 @@ class TestTheStop:
                 naked.append(call)
             return None
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, look_at)
             await r.hours(6)
 
@@ -207,7 +207,7 @@ class TestTargets:
         def target(call: Call) -> bool:
             return call.method == "place_algo" and is_leg(call, Leg.TARGET)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, Once(target, Fault(refuse=-1111)))
             await r.seconds(6)
             assert record(r).state is State.PROTECTED
@@ -222,14 +222,14 @@ class TestFlatten:
         """R14, R34: it closes with targets resting, and nothing re-enters."""
         r = rehearse(BTCUSDT=STOPPED)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             number = post(r, "flatten")
             await r.seconds(3)
             assert answer(r, number) == ("done", None)
             assert r.venue.positions() == []
             assert r.venue.open_algos() == []
-            assert r.running.shared.engine.record("BTCUSDT").state is State.HALT
+            assert r.running.live.engine.record("BTCUSDT").state is State.HALT
 
         r.run(script)
         assert "flatten OPERATOR" in triggers(r)
@@ -242,7 +242,7 @@ TRAILING = RULES.replace(
 """The small market's rules with a stop that follows every close at 1.2 %."""
 
 
-def covered_quantity(r: Rehearsal, symbol: str = "BTCUSDT") -> Decimal:
+def covered_quantity(r: InProcessBot, symbol: str = "BTCUSDT") -> Decimal:
     """How much of a long position the stops that rest at the exchange would close."""
     position = sum((row.quantity for row in r.venue.positions(symbol)), Decimal(0))
     stops = [algo for algo in r.venue.open_algos(symbol) if algo.type == ConditionalType.STOP_MARKET.value]
@@ -255,7 +255,7 @@ def covered_quantity(r: Rehearsal, symbol: str = "BTCUSDT") -> Decimal:
 class Coverage:
     """Faults by number, and a witness that at each call compares what is held with what stops would close."""
 
-    def __init__(self, r: Rehearsal, faults: dict[int, Fault], kills: frozenset[int] = frozenset()) -> None:
+    def __init__(self, r: InProcessBot, faults: dict[int, Fault], kills: frozenset[int] = frozenset()) -> None:
         self.r = r
         self.naked: list[Call] = []
         self.looked = 0
@@ -305,7 +305,7 @@ class TestAMovingStop:
         hours = [jump(BTC), *[(a, max(a, b), min(a, b), b) for a, b in pairwise(prices)], *quiet(prices[-1], 2)]
         r = rehearsal_with(tmp_path_factory.mktemp("moving"), hours, rules=TRAILING)
 
-        async def script(r: Rehearsal) -> Coverage:
+        async def script(r: InProcessBot) -> Coverage:
             await to_trade(r)
             assert record(r).state is State.PROTECTED
             coverage = r.faults = Coverage(r, faults, kills)
@@ -325,7 +325,7 @@ class TestAMovingStop:
         hours = [jump(BTC), *[(a, b, a, b) for a, b in pairwise(rise)], *quiet(rise[-1], 2)]
         r = rehearsal_with(tmp_path, hours, rules=TRAILING)
 
-        async def script(r: Rehearsal) -> int:
+        async def script(r: InProcessBot) -> int:
             await to_trade(r)
             coverage = r.faults = Coverage(r, {})
             await r.hours(3)
@@ -346,7 +346,7 @@ class TestTheTrigger:
         """R11: triggered is not closed; the watchdog closes within seconds, while the market stands still."""
         r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 1), (TOP, TOP, BTC * 0.995, BTC * 0.995), *quiet(BTC * 0.995, 4)])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             r.venue.state.trigger_fault = lambda algo: fault if algo.type is ConditionalType.STOP_MARKET else None
             fired_ms = await until_fired(r)
@@ -364,7 +364,7 @@ class TestTheTrigger:
         """R11: the book is too thin for all of it within the exchange's bound."""
         r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 1), (TOP, TOP, BTC * 0.995, BTC * 0.995), *quiet(BTC * 0.995, 4)])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             usual = r.venue.state.settings
             r.venue.state.settings = replace(usual, depth_usdt=Decimal(300), slippage=Decimal("0.02"))
@@ -392,12 +392,12 @@ class TestTheTrigger:
             parse_rules(RULES.replace('stop: "low_1h"', f'stop: "low_1h"\n      {key}: "low_1h"'), "rules")
 
 
-async def until_fired(r: Rehearsal) -> int:
+async def until_fired(r: InProcessBot) -> int:
     """Let the market move until the stop has been triggered; gives the moment."""
     names = resting_stops(r)
     while resting_stops(r) == names:
         await r.port.advance(r.venue.now_ms + 60_000, nobody)
-    r.running.lanes["BTCUSDT"].nudge()
+    r.running.workers["BTCUSDT"].request_check()
     return r.venue.now_ms
 
 
@@ -411,7 +411,7 @@ class TestWhatTheStopIsComparedWith:
         """R13: the last price falls through the stop for a moment, the mark does not: the configured one counts."""
         r = rehearse(BTCUSDT=CALM, orders={"working_type": working_type})
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             stops = [algo for algo in r.venue.open_algos() if algo.client_id in resting_stops(r)]
             assert {algo.working_type for algo in stops} == {working_type}
@@ -458,7 +458,7 @@ class TestLiquidation:
         near = (BTC, BTC * 1.0105, BTC * 0.995, BTC * 1.01)
         r = rehearse(BTCUSDT=[near, *quiet(TOP, 3)], account={"leverage": 20})
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             (position,) = r.venue.positions()
             assert position.liquidation_price is not None
@@ -475,7 +475,7 @@ class TestReduceOnly:
         r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 2), (TOP, BTC * 1.06, TOP, TOP), *quiet(TOP, 2)])
         lowest = Decimal(1)
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             nonlocal lowest
             await to_trade(r)
             (position,) = r.venue.positions()
@@ -500,7 +500,7 @@ class TestReduceOnly:
         falls = (TOP, TOP, TOP * 0.9965, TOP * 0.9965)
         r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 1), falls, *quiet(TOP * 0.9965, 2)])
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r)
             assert len(r.venue.open_algos()) == 3
             await r.hours(3)
@@ -525,7 +525,7 @@ class TestTargetsBehindTheReadBack:
                 for _ in r.venue.tick("BTCUSDT", last=fallen, mark=fallen, at_ms=r.venue.now_ms):
                     pass
 
-        async def script(r: Rehearsal) -> None:
+        async def script(r: InProcessBot) -> None:
             await to_trade(r, falls)
             assert record(r).state is State.IDLE
 

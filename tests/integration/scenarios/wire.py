@@ -17,11 +17,11 @@ from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.faults import Rule
 from exchange.sim.server.gateway import Gateway
 from exchange.sim.server.request_log import RequestLog
-from exchange.sim.server.setting import Setting, build
+from exchange.sim.server.setup import SimulationSetup, build
 from fsm.config import load_config
-from fsm.lab.rehearsal import HOUR_MS, Rehearsal
-from fsm.lab.small_market import LIVE_FROM, QUIET_HOURS, START_MS, Hour, quiet, rehearsal_of
-from fsm.live.clock import DrivenClock
+from fsm.live.context.clock import DrivenClock
+from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot
+from fsm.proofs.testkit.scripted_market import LIVE_FROM, QUIET_HOURS, START_MS, Hour, in_process_bot_of, quiet
 from tests.contract.wired import WiredTransport, credentials_of
 from tests.integration.scenarios.acting import ROOT
 
@@ -60,15 +60,15 @@ class WirePort:
                 await answered()
 
 
-class WiredRehearsal(Rehearsal):
-    """A rehearsal whose exchange is the emulator, spoken to in Binance's own words."""
+class WiredRehearsal(InProcessBot):
+    """A in-process bot whose exchange is the emulator, spoken to in Binance's own words."""
 
     def __init__(self, folder: Path, hours: list[Hour], **sections: dict[str, Any]) -> None:
         config = load_config(ROOT / "config.yaml", None, {"BINANCE_ENV": "sim"})
-        small = rehearsal_of(config, folder / "sim.sqlite", {"BTCUSDT": hours}, sections=sections)
+        small = in_process_bot_of(config, folder / "sim.sqlite", {"BTCUSDT": hours}, sections=sections)
         vars(self).update(vars(small))
         write_hours(folder, "BTCUSDT", hours)
-        setting = Setting(folders=(folder,), start_ms=START_MS + LIVE_FROM * HOUR_MS, speed=0.0, slack_ms=0)
+        setting = SimulationSetup(folders=(folder,), start_ms=START_MS + LIVE_FROM * HOUR_MS, speed=0.0, slack_ms=0)
         self.emulator = build(setting)
         self.requests = RequestLog()
         self.venue = self.emulator.venue

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.backtest.run import Request, run_backtest
 from fsm.config import load_config
-from fsm.lab.backtest import Request, run_backtest
-from fsm.live import documents
+from fsm.live.process import documents
 from rules.load import load_rules
 from store import queries
 from store.batch import Batch

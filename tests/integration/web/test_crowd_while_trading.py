@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from exchange.sim.server.launch import launched
-from fsm.lab.crashsweep.real_bot import RealBot
-from fsm.lab.small_market import RULES, Hour, jump, quiet
+from fsm.proofs.crashsweep.real_bot import RealBot
+from fsm.proofs.testkit.scripted_market import RULES, Hour, jump, quiet
 from store import queries
 from store.inbox import Inbox
 from tests.integration.stories import BTC, CONFIG, NOON_MS, TOP, write_market

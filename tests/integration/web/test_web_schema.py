@@ -19,7 +19,7 @@ from store.database import open_store
 from tests.integration.web.chromium import TOKEN
 from tests.integration.web.conftest import copied
 from tests.integration.web.show import TO_MS, Show
-from web import throttle
+from web import token_throttle
 from web.app import create_app
 from web.endpoint import MS_MAX
 from web.openapi import document
@@ -49,8 +49,8 @@ def traded(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def window(traded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(throttle, "FAILURES_MAX", 10_000)
-    monkeypatch.setattr(throttle, "ALL_FAILURES_MAX", 10_000)
+    monkeypatch.setattr(token_throttle, "FAILURES_MAX", 10_000)
+    monkeypatch.setattr(token_throttle, "ALL_FAILURES_MAX", 10_000)
     with WebServer.on(create_app(traded, token=TOKEN), host="127.0.0.1", port=0, token=TOKEN) as server:
         yield server.url
 

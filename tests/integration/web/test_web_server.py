@@ -17,9 +17,9 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.backtest.run import Request, run_backtest
 from fsm.config import load_config
-from fsm.lab.backtest import Request, run_backtest
 from rules.load import load_rules
 from store import queries
 from store.batch import Batch

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from exchange.sim.server.launch import launched
-from fsm.lab.crashsweep.real_bot import RealBot
-from fsm.lab.small_market import RULES, jump
+from fsm.proofs.crashsweep.real_bot import RealBot
+from fsm.proofs.testkit.scripted_market import RULES, jump
 from tests.integration.stories import BTC, CONFIG, NOON_MS, write_market
 
 TOKEN = "a-token-that-nobody-guesses-7Q"

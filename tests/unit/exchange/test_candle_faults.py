@@ -9,7 +9,7 @@ import pytest
 
 from exchange.candle_faults import LISTED_MAX, FaultKind, files_in, look_through
 from exchange.candle_files import CandleFileError
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
 
 HOUR = 3_600_000
 T0 = 1_704_067_200_000  # 2024-01-01 00:00

@@ -11,9 +11,9 @@ import pytest
 
 from indicators.candle import Candle, Timeframe
 from indicators.series import Series, aggregate
+from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.load import Ruleset, load_rules, parse_rules
-from rules.symbol_rules import SymbolRules
 
 ROOT = Path(__file__).parents[3]
 DATA = (ROOT / "exchange" / "sim" / "data", ROOT.parent / "shared" / "data" / "klines" / "sample")
@@ -184,7 +184,7 @@ def hours() -> Callable[[Sequence[Sequence[float]]], Series]:
 def table_of() -> Callable[..., FactTable]:
     """The facts of rules over candles of 1h."""
 
-    def build(rules: SymbolRules, series: Series, candles_min: int = 1) -> FactTable:
+    def build(rules: CompiledRules, series: Series, candles_min: int = 1) -> FactTable:
         return FactTable(
             rules, {timeframe: aggregate(series, timeframe) for timeframe in rules.timeframes}, candles_min
         )

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 
 from rules.conditions import ComparisonTrace, Condition, Conditions, ConditionTrace
-from rules.syntax import Number, fill, parse
-from rules.truth import Truth
+from rules.language.syntax import Number, fill, parse
+from rules.language.truth import Truth
 
 
 def condition(name: str, text: str) -> Condition:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from rules.compiled_rules import CompiledRules, Route
 from rules.explain import Row, Why, hysteresis, number, render, rows, summary, why
 from rules.load import Ruleset, parse_rules
 from rules.regime import Regime, RegimeState
-from rules.symbol_rules import Route, SymbolRules
 
 TREND = RegimeState(regime=Regime.TREND, confidence=0.5, candles_in_regime=7)
 FACTS = {
@@ -20,7 +20,7 @@ FACTS = {
 
 
 @pytest.fixture(scope="module")
-def rules(small: Ruleset) -> SymbolRules:
+def rules(small: Ruleset) -> CompiledRules:
     return small.for_symbol("ETHUSDT")
 
 
@@ -36,7 +36,7 @@ def rules(small: Ruleset) -> SymbolRules:
         ({"close_1h[1]": 99.0, "low_1h": 100.2, "atr_1h": 1.0}, "LONG setup, but the plan is not accepted"),
     ],
 )  # fmt: skip
-def test_one_sentence_says_why_r55(rules: SymbolRules, facts: dict[str, float | None], sentence: str) -> None:
+def test_one_sentence_says_why_r55(rules: CompiledRules, facts: dict[str, float | None], sentence: str) -> None:
     assert why(rules, FACTS | facts, TREND).summary == f"TREND (confidence 0.50), follow: {sentence}"
 
 
@@ -46,7 +46,7 @@ def test_too_little_reward_is_told_with_its_size(changed: Callable[[str, str], s
     assert found.endswith("SHORT setup, but the reward is too small for the risk (0.67 R)")
 
 
-def test_without_a_strategy_the_sentence_says_so(rules: SymbolRules) -> None:
+def test_without_a_strategy_the_sentence_says_so(rules: CompiledRules) -> None:
     nothing = Route(None, "NO_TRADE_REGIME")
     assert summary(RegimeState(), nothing, None) == "NO_TRADE: nothing is traded; no regime can be told"
     pending = RegimeState(pending=Regime.RANGE, pending_count=1)
@@ -67,7 +67,7 @@ def test_of_alternatives_that_all_fail_the_first_is_named(changed: Callable[[str
     assert "LONG lacks rising (by 0); SHORT" in why(rules, none_held | {"up_1h": 1.0}, TREND).summary
 
 
-def test_hysteresis_is_told_with_what_is_still_needed(rules: SymbolRules) -> None:
+def test_hysteresis_is_told_with_what_is_still_needed(rules: CompiledRules) -> None:
     assert hysteresis(rules, TREND) == "TREND for 7 candles of 4h, and nothing else asks to follow"
     asked = RegimeState(
         regime=Regime.TREND, candles_in_regime=1, pending=Regime.RANGE, pending_count=1, candidate_confidence=0.42
@@ -78,7 +78,7 @@ def test_hysteresis_is_told_with_what_is_still_needed(rules: SymbolRules) -> Non
     )
 
 
-def test_a_table_has_each_condition_with_numbers_and_distance(rules: SymbolRules) -> None:
+def test_a_table_has_each_condition_with_numbers_and_distance(rules: CompiledRules) -> None:
     traces = why(rules, FACTS | {"rsi_4h": None}, TREND)
     assert rows(traces.regimes[0].enter_conditions) == [
         Row("strong", "adx_4h >= strong", "yes", "27.25 against 25", "+2.25")
@@ -93,7 +93,7 @@ def test_a_table_has_each_condition_with_numbers_and_distance(rules: SymbolRules
     assert rows(traces.signal.traces[0].setup)[1] == Row("strong_candle", "up_1h", "yes", "1", "")
 
 
-def test_the_text_shows_everything(rules: SymbolRules) -> None:
+def test_the_text_shows_everything(rules: CompiledRules) -> None:
     text = render(why(rules, FACTS | {"close_1h[1]": 99.0}, TREND))
     lines = text.splitlines()
     assert lines[0].startswith("TREND (confidence 0.50), follow: LONG signal")
@@ -105,7 +105,7 @@ def test_the_text_shows_everything(rules: SymbolRules) -> None:
     assert "SHORT  setup: no" in lines
 
 
-def test_the_text_of_a_regime_without_a_strategy_ends_with_the_regimes(rules: SymbolRules) -> None:
+def test_the_text_of_a_regime_without_a_strategy_ends_with_the_regimes(rules: CompiledRules) -> None:
     assert "setup" not in render(why(rules, {}, RegimeState()))
 
 
@@ -114,6 +114,6 @@ def test_numbers_are_shown_with_ten_digits_and_unknown_as_a_question_mark() -> N
     assert {value: number(value) for value in shown} == shown
 
 
-def test_an_explanation_travels_as_json_without_loss(rules: SymbolRules) -> None:
+def test_an_explanation_travels_as_json_without_loss(rules: CompiledRules) -> None:
     reasons = why(rules, FACTS, TREND)
     assert msgspec.json.decode(msgspec.json.encode(reasons), type=Why) == reasons

@@ -10,9 +10,9 @@ import pytest
 from indicators.candle import Candle, Timeframe
 from indicators.holes import carried_over, flat, holes
 from indicators.series import Series, aggregate
+from rules.compiled_rules import CompiledRules
 from rules.facts import CANDLES_MIN, FactStream, FactTable, FeedError
 from rules.load import Ruleset, parse_rules
-from rules.symbol_rules import SymbolRules
 
 H1, H4 = Timeframe.H1, Timeframe.H4
 
@@ -22,7 +22,7 @@ TableOf = Callable[..., FactTable]
 
 
 @pytest.fixture(scope="module")
-def rules(changed: Callable[[str, str], str]) -> SymbolRules:
+def rules(changed: Callable[[str, str], str]) -> CompiledRules:
     """The small rules, reading also whether a candle of 4h closed, and its close two candles ago."""
     text = changed("  close_1h: {indicator", "  closed_4h: {indicator: candle_closed, timeframe: slow}\n"
                    "  close_4h: {indicator: close, timeframe: slow}\n  close_1h: {indicator")  # fmt: skip
@@ -37,7 +37,7 @@ def wave(hours: Hours) -> Series:
 
 
 def test_a_value_is_unknown_until_its_timeframe_has_seen_enough_candles(
-    rules: SymbolRules, wave: Series, table_of: TableOf
+    rules: CompiledRules, wave: Series, table_of: TableOf
 ) -> None:
     table = table_of(rules, wave, 1)
     known_from = {key: int(np.argmin(np.isnan(table.column(key)))) for key in rules.fact_keys}
@@ -51,7 +51,7 @@ def test_a_value_is_unknown_until_its_timeframe_has_seen_enough_candles(
 
 
 def test_nothing_is_known_before_the_minimum_of_candles_whatever_the_indicator(
-    rules: SymbolRules, wave: Series, table_of: TableOf
+    rules: CompiledRules, wave: Series, table_of: TableOf
 ) -> None:
     table = table_of(rules, wave, 10)
     known_from = {key: int(np.argmin(np.isnan(table.column(key)))) for key in rules.fact_keys}
@@ -63,7 +63,7 @@ def test_nothing_is_known_before_the_minimum_of_candles_whatever_the_indicator(
 
 
 def test_a_value_is_that_of_the_last_closed_candle_of_its_timeframe(
-    rules: SymbolRules, wave: Series, table_of: TableOf
+    rules: CompiledRules, wave: Series, table_of: TableOf
 ) -> None:
     table, closes = table_of(rules, wave), aggregate(wave, H4).close
     assert table.column("close_4h")[3:12].tolist() == [closes[0]] * 4 + [closes[1]] * 4 + [closes[2]]
@@ -73,7 +73,7 @@ def test_a_value_is_that_of_the_last_closed_candle_of_its_timeframe(
 
 @pytest.mark.parametrize("candles_min", [1, 7])
 def test_the_stream_gives_what_the_table_gives(
-    rules: SymbolRules, wave: Series, table_of: TableOf, feed_of: Feed, candles_min: int
+    rules: CompiledRules, wave: Series, table_of: TableOf, feed_of: Feed, candles_min: int
 ) -> None:
     table, stream = table_of(rules, wave, candles_min), FactStream(rules, candles_min)
     for index, candles in enumerate(feed_of(wave, rules.timeframes)):
@@ -82,12 +82,12 @@ def test_the_stream_gives_what_the_table_gives(
         assert stream.facts() == table.facts_at(index)
 
 
-def test_before_any_candle_everything_is_unknown(rules: SymbolRules) -> None:
+def test_before_any_candle_everything_is_unknown(rules: CompiledRules) -> None:
     assert set(FactStream(rules, 1).facts().values()) == {None}
 
 
 def test_a_timeframe_that_has_fallen_behind_is_unknown_and_not_stale(
-    rules: SymbolRules, wave: Series, feed_of: Feed
+    rules: CompiledRules, wave: Series, feed_of: Feed
 ) -> None:
     stream = FactStream(rules, 1)
     late: list[Candle] = []
@@ -106,13 +106,13 @@ def test_a_timeframe_that_has_fallen_behind_is_unknown_and_not_stale(
     assert stream.facts()["closed_4h"] == 1.0
 
 
-def test_a_table_whose_longer_candles_end_early_is_unknown_from_there(rules: SymbolRules, wave: Series) -> None:
+def test_a_table_whose_longer_candles_end_early_is_unknown_from_there(rules: CompiledRules, wave: Series) -> None:
     table = FactTable(rules, {H1: wave, H4: aggregate(wave.until(20), H4)}, 1)
     assert table.facts_at(22)["close_4h"] is not None
     assert table.facts_at(23)["close_4h"] is None
 
 
-def test_a_gap_or_a_repeated_candle_is_refused(rules: SymbolRules, wave: Series) -> None:
+def test_a_gap_or_a_repeated_candle_is_refused(rules: CompiledRules, wave: Series) -> None:
     stream = FactStream(rules, 1)
     stream.update(H1, wave.candle(0))
     with pytest.raises(FeedError, match="does not follow the one before"):
@@ -123,19 +123,19 @@ def test_a_gap_or_a_repeated_candle_is_refused(rules: SymbolRules, wave: Series)
     assert stream.facts()["close_1h"] == wave.candle(1).close
 
 
-def test_timeframes_that_no_rule_reads_are_passed_over(rules: SymbolRules, wave: Series) -> None:
+def test_timeframes_that_no_rule_reads_are_passed_over(rules: CompiledRules, wave: Series) -> None:
     stream = FactStream(rules, 1)
     stream.update(Timeframe.D1, wave.candle(0))
     stream.update(Timeframe.D1, wave.candle(0))
 
 
-def test_a_table_needs_every_timeframe(rules: SymbolRules, wave: Series) -> None:
+def test_a_table_needs_every_timeframe(rules: CompiledRules, wave: Series) -> None:
     with pytest.raises(FeedError, match="candles of 4h are missing"):
         FactTable(rules, {H1: wave}, 1)
 
 
 def test_a_column_is_read_only_and_only_of_declared_features(
-    rules: SymbolRules, wave: Series, table_of: TableOf
+    rules: CompiledRules, wave: Series, table_of: TableOf
 ) -> None:
     table = table_of(rules, wave)
     with pytest.raises(ValueError, match="read-only"):
@@ -159,7 +159,7 @@ def test_over_real_candles_the_shipped_rules_see_the_same_in_both_forms(
 
 @pytest.mark.parametrize("missing", [2, 24, 30])
 def test_r66_behind_a_hole_stream_and_table_stay_equal_and_only_its_series_begins_anew(
-    rules: SymbolRules, hours: Hours, missing: int
+    rules: CompiledRules, hours: Hours, missing: int
 ) -> None:
     rows = [(100 + i, 100 + i + 2, 100 + i - 2, 100 + i + 1) for i in (n % 7 for n in range(140))]
     whole = hours(rows).candles()

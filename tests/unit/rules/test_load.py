@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.load import Ruleset, load_rules, parse_rules
-from rules.yaml_source import SourceError
+from rules.source.yaml_source import SourceError
 
 ROOT = Path(__file__).parents[3]
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indicators.candle import Timeframe
+from rules.language.truth import Truth
 from rules.load import Ruleset, parse_rules
-from rules.regime import PRIORITY, Classifier, Reading, Regime, RegimeState
-from rules.truth import Truth
+from rules.regime import PRIORITY, Classifier, Regime, RegimeReading, RegimeState
 
 TREND, RANGE, BREAKOUT, NO_TRADE = Regime.TREND, Regime.RANGE, Regime.BREAKOUT, Regime.NO_TRADE
 H1, H4 = Timeframe.H1.ms, Timeframe.H4.ms
@@ -83,12 +83,12 @@ def test_enough_confidence_needs_no_confirmations(run: Run) -> None:
 def test_the_confidence_that_suffices_is_the_override_itself(classifier: Classifier) -> None:
     present = RegimeState(candles_in_regime=9, candle_ms=H4)
     for confidence, regime in ((0.9, TREND), (0.899, NO_TRADE)):
-        readings = {one: Reading(Truth.of(one is TREND), Truth.FALSE, confidence) for one in PRIORITY}
+        readings = {one: RegimeReading(Truth.of(one is TREND), Truth.FALSE, confidence) for one in PRIORITY}
         assert classifier.advance(present, readings, 2 * H4).regime is regime
 
 
 def test_what_is_unknown_neither_begins_nor_keeps_a_regime(classifier: Classifier) -> None:
-    unknown = {one: Reading(Truth.UNKNOWN, Truth.UNKNOWN, 1.0) for one in PRIORITY}
+    unknown = {one: RegimeReading(Truth.UNKNOWN, Truth.UNKNOWN, 1.0) for one in PRIORITY}
     present = RegimeState(regime=TREND, candles_in_regime=9, candle_ms=H4)
     assert classifier.advance(present, unknown, 2 * H4).candidate is NO_TRADE
 
@@ -129,7 +129,7 @@ def test_of_several_regimes_the_most_confident_is_the_candidate(run: Run) -> Non
 
 
 def test_equals_go_to_the_present_regime_and_then_to_the_rarest(classifier: Classifier) -> None:
-    alike = {regime: Reading(Truth.TRUE, Truth.TRUE, 0.5) for regime in PRIORITY}
+    alike = {regime: RegimeReading(Truth.TRUE, Truth.TRUE, 0.5) for regime in PRIORITY}
     for present in PRIORITY:
         state = RegimeState(regime=present, candles_in_regime=9)
         assert classifier.advance(state, alike, H4).candidate is present

@@ -12,12 +12,12 @@ import pytest
 
 from indicators.candle import Timeframe
 from indicators.series import Series
+from rules.batch import REASONS, REGIMES, regimes, signals
+from rules.compiled_rules import Route
 from rules.facts import FactTable
 from rules.load import Ruleset, parse_rules
 from rules.regime import Regime
 from rules.strategy import Reason, SignalReading
-from rules.symbol_rules import Route
-from rules.vector import REASONS, REGIMES, regimes, signals
 
 Row = tuple[float, float, float, float]
 Rows = list[Row]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from rules.language.truth import Truth
 from rules.load import Ruleset, parse_rules
 from rules.strategy import Management, Reason, SignalReading, Strategy
-from rules.truth import Truth
 
 Facts = dict[str, float | None]
 

@@ -18,8 +18,8 @@ from exchange.types import (
     OrderRequest,
     WorkingType,
 )
-from fsm.core import intents
-from fsm.core.records import (
+from fsm.core.model import intents
+from fsm.core.model.records import (
     AccountRecord,
     EntryLeg,
     Flag,

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from exchange.types import Confirmed, Outcome, Refused, Unknown
-from fsm.core.intents import CancelAlgo, CancelEntry, Intent, SweepOrders
-from fsm.core.records import Flag, State, SymbolRecord
-from fsm.ledger import JournalLedger
+from fsm.core.model.intents import CancelAlgo, CancelEntry, Intent, SweepOrders
+from fsm.core.model.records import Flag, State, SymbolRecord
+from fsm.journal.engine_journal import StoredEngineJournal
 from store import queries
 from store.batch import Batch
 from store.database import Store, open_store
@@ -154,7 +154,7 @@ def test_an_order_whose_end_follows_from_an_answer_is_no_longer_told_as_open(
     }
     (asked,) = (i for i in queries.intents(store, order.transition_id) if i.client_id == order.client_order_id)
     intent = cancels.get(kind) or msgspec.json.decode(asked.payload_json, type=Intent)
-    JournalLedger(journal, rules_hash="r", config_hash="c").settle(asked.id, intent, outcome, 99)
+    StoredEngineJournal(journal, rules_hash="r", config_hash="c").settle(asked.id, intent, outcome, 99)
     (found,) = [each for each in queries.orders(store) if each.client_order_id == order.client_order_id]
     assert found.status == status
     assert (found in queries.open_orders(store)) is (status == "INTENDED")

@@ -12,10 +12,10 @@ from store import rows, views
 from store.canonical import digest
 from store.chains import CHAINS
 from store.database import Store
+from store.decision_runs import DecisionRunRow
 from store.inbox import Inbox
 from store.models import CHAINED, DESK, PROJECTIONS, AccountState, DecisionStretch, Identity, SchemaVersion
 from store.queries.fetching import fetch
-from store.stretches import StretchRow
 from store.tables import TABLES, row_hash
 
 MODELS = (*CHAINED, *PROJECTIONS, *DESK)
@@ -67,7 +67,7 @@ def test_times_are_integers_and_amounts_are_text(model: Any) -> None:
 
 ROW_TYPES: list[tuple[Any, tuple[str, ...]]] = [
     *((chain.row_type, chain.table.columns) for chain in CHAINS.values()),
-    (StretchRow, TABLES[DecisionStretch].hashed),
+    (DecisionRunRow, TABLES[DecisionStretch].hashed),
     *(
         (row_type, next(table.columns for table in TABLES.values() if table.name == name))
         for row_type, name in (

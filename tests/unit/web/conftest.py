@@ -14,10 +14,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
+from fsm.backtest.run import Request, run_backtest
 from fsm.config import load_config
-from fsm.lab.backtest import Request, run_backtest
-from fsm.live import documents
+from fsm.live.process import documents
 from rules.load import load_rules
 from store import queries
 from store.batch import Batch
@@ -85,7 +85,7 @@ class Daemon:
 
 
 def limits_document() -> dict[str, Any]:
-    """In the shape of fsm.live.documents.limits."""
+    """In the shape of fsm.live.process.documents.limits."""
     losses = [
         {"name": name, "period": period, "allowed": allowed, "used": "35.5", "left": left}
         for name, period, allowed, left in (

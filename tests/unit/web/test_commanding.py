@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from exchange.sim.symbols import shipped_brackets, shipped_filters
+from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from fsm.core.commands import command
-from fsm.core.events import Commanded
-from fsm.core.move import Rejected
-from fsm.core.records import Flag, State, SymbolRecord
-from fsm.core.scene import Setting
+from fsm.core.model.decision import Rejected
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.events import Commanded
+from fsm.core.model.records import Flag, State, SymbolRecord
 from store.inbox import Inbox
 from store.lock import ProcessLock
 from store.queries import TransitionFilter, transitions
@@ -112,7 +112,7 @@ def _be_in(daemon: Any, row: Any, effect: str, state: State) -> None:
 def _refusal(kind: str, state: State) -> str | None:
     record = SymbolRecord(symbol="BTCUSDT", state=state, halt=Flag("OPERATOR", 0))
     wish = Commanded(symbol="BTCUSDT", at_ms=TO_MS, command=kind, cause="OPERATOR")
-    setting = Setting(
+    context = DecisionContext(
         database_id="0" * 8,
         config_hash="c",
         rules_hash="r",
@@ -124,7 +124,7 @@ def _refusal(kind: str, state: State) -> str | None:
     if kind == "flatten" and state not in (State.IDLE, State.HALT, State.FLATTEN):
         return None  # it goes on to close the position, which takes a trade; never refused
     try:
-        command(record, wish, "", setting)
+        command(record, wish, "", context)
     except Rejected as rejected:
         return rejected.guard
     return None

@@ -12,7 +12,7 @@ from store import queries
 from store.database import Store
 from store.errors import DatabaseMissing
 from store.inbox import Inbox
-from web.desk import Desk
+from web.bot_database import BotDatabase
 from web.events import BEHIND_MAX, PAGE, Position, Watch, news
 
 TO_MS = 1_733_011_200_000
@@ -79,7 +79,7 @@ def test_an_event_is_one_line_of_data_whatever_was_written(daemon: Any) -> None:
     assert len([line for line in event.split(b"\n") if line.startswith(b"event:")]) == 1
 
 
-class FailsOnce(Desk):
+class FailsOnce(BotDatabase):
     """A desk whose first question fails in a way that nobody foresaw."""
 
     failures = 0
@@ -93,10 +93,10 @@ class FailsOnce(Desk):
 
 def test_r72_a_watch_that_failed_goes_on_watching(daemon: Any) -> None:
     """It was a bare task: after one failure every open page stood still until all of them had left."""
-    desk = FailsOnce(daemon.store.path)
+    database = FailsOnce(daemon.store.path)
 
     async def listen() -> None:
-        watch = Watch(desk)
+        watch = Watch(database)
         with watch.take_place():
             await asyncio.wait_for(watch.next_commit.wait(), 10)
             again = watch.next_commit
@@ -105,13 +105,13 @@ def test_r72_a_watch_that_failed_goes_on_watching(daemon: Any) -> None:
         watch.close()
 
     asyncio.run(listen())
-    desk.close()
-    assert desk.failures == 1
+    database.close()
+    assert database.failures == 1
 
 
 def test_a_folder_that_is_no_folder_any_more_is_a_missing_database(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("not a folder")
-    desk = Desk(tmp_path / "var" / "sim.sqlite")
+    database = BotDatabase(tmp_path / "var" / "sim.sqlite")
     with pytest.raises(DatabaseMissing, match="cannot be reached: Not a directory"):
-        desk.store()
-    desk.close()
+        database.store()
+    database.close()

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from rules.yaml_source import parse_source
+from rules.source.yaml_source import parse_source
 from store import queries
 from web.catalogue import CATALOGUE
 

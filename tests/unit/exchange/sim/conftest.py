@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from exchange.errors import Refusal
-from exchange.sim.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
-from exchange.sim.path import Quote
-from exchange.sim.symbols import shipped_brackets, shipped_filters
-from exchange.sim.venue import Venue
+from exchange.sim.core.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
+from exchange.sim.core.venue import Venue
+from exchange.sim.playback.candle_path import Quote
+from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from exchange.types import (
     AlgoOrder,
     AlgoRequest,

@@ -24,8 +24,8 @@ from hypothesis.stateful import (
 )
 
 from exchange.errors import Refusal
-from exchange.sim import admission
-from exchange.sim.matching import Matching
+from exchange.sim.core import admission
+from exchange.sim.core.matching import Matching
 from exchange.types import ConditionalType, Side, TimeInForce
 from tests.unit.exchange.sim.conftest import SYMBOL, Desk
 

@@ -14,7 +14,7 @@ import pytest
 from fsm.cli.app import COMMANDS
 from fsm.cli.errors import Exit
 from fsm.cli.failures import report
-from fsm.core.states import mermaid
+from fsm.core.model.transition_table import mermaid
 
 ROOT = Path(__file__).parents[4]
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from exchange.sim.symbols import shipped_folder
+from exchange.sim.playback.symbols import shipped_folder
 
 SHORT = ("--symbols", "BTCUSDT", "--from", "2024-09-01", "--to", "2024-09-30")
 FIELDS = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fsm.config import Settings, read_settings, stored_settings
-from rules.yaml_source import SourceError, parse_source
+from rules.source.yaml_source import SourceError, parse_source
 from store.batch import Batch
 from store.database import open_store
 from store.journal import Journal

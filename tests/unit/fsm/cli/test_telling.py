@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fsm.cli.telling import Teller
-from fsm.core.deciding import Reading
-from fsm.core.move import Step
-from fsm.core.states import State, Trigger
-from fsm.live.audience import Close, RegimeChange
+from fsm.core.candle_close import CandleVerdict
+from fsm.core.model.decision import Step
+from fsm.core.model.transition_table import State, Trigger
+from fsm.live.context.observer import Close, RegimeChange
 
 AT_MS = 1_724_137_200_000  # 2024-08-20 07:00
 
@@ -48,14 +48,14 @@ def test_the_time_to_protection_is_told_in_real_milliseconds(capsys: pytest.Capt
 
 
 def test_a_close_says_what_came_why_nothing_was_entered_and_new_regimes(capsys: pytest.CaptureFixture[str]) -> None:
-    readings = {
-        "BTCUSDT": Reading(outcome="NO_SIGNAL", reason="NO_SETUP"),
-        "ETHUSDT": Reading(outcome="NO_SIGNAL", reason="NO_SETUP"),
-        "SOLUSDT": Reading(outcome="BLOCKED", reason="MAX_OPEN_POSITIONS"),
-        "XRPUSDT": Reading(outcome="IN_TRADE", reason="HOLDING"),
+    verdicts = {
+        "BTCUSDT": CandleVerdict(outcome="NO_SIGNAL", reason="NO_SETUP"),
+        "ETHUSDT": CandleVerdict(outcome="NO_SIGNAL", reason="NO_SETUP"),
+        "SOLUSDT": CandleVerdict(outcome="BLOCKED", reason="MAX_OPEN_POSITIONS"),
+        "XRPUSDT": CandleVerdict(outcome="IN_TRADE", reason="HOLDING"),
     }
     change = RegimeChange(symbol="BTCUSDT", before="RANGE", after="TREND", confidence=0.5)
-    Teller().closed(Close(at_ms=AT_MS, readings=readings, regimes=[change], missing=["DOGEUSDT"]))
+    Teller().closed(Close(at_ms=AT_MS, verdicts=verdicts, regimes=[change], missing=["DOGEUSDT"]))
     first, second = lines(capsys)
     assert first.endswith(
         "candles of 4 symbols; no entry: NO_SETUP 2, MAX_OPEN_POSITIONS 1; in a trade: XRPUSDT; MISSING: DOGEUSDT"
@@ -67,7 +67,7 @@ def test_where_money_is_real_every_line_says_so(capsys: pytest.CaptureFixture[st
     teller = Teller("MAINNET")
     teller.step(step())
     teller.protected("XRPUSDT", 100.0)
-    teller.closed(Close(at_ms=AT_MS, readings={"XRPUSDT": Reading(outcome="IN_TRADE", reason="HOLDING")}))
+    teller.closed(Close(at_ms=AT_MS, verdicts={"XRPUSDT": CandleVerdict(outcome="IN_TRADE", reason="HOLDING")}))
     assert [line.split()[0] for line in lines(capsys)] == ["MAINNET"] * 3
 
 

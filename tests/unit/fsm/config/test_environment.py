@@ -11,7 +11,7 @@ import pytest
 from exchange.binance.signing import Secret
 from exchange.environment import Network, resolve
 from fsm.config import Environment, Secrets, load_config, read_environment
-from rules.yaml_source import SourceError
+from rules.source.yaml_source import SourceError
 
 ROOT = Path(__file__).parents[4]
 TOKEN = "0123456789abcdef"

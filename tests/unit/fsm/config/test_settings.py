@@ -15,10 +15,10 @@ import pytest
 from fsm.config import Settings, changes, config_schema, read_settings, reloaded, settings_hash
 from fsm.config.environment import KEYS
 from fsm.config.looseness import loosenings
+from fsm.config.policy import policy_of
 from fsm.config.reloading import RELOADABLE
-from fsm.core.policy import LimitAction
-from fsm.policies import policy_of
-from rules.yaml_source import SourceError, parse_source, read_source
+from fsm.core.model.policy import LimitAction
+from rules.source.yaml_source import SourceError, parse_source, read_source
 
 ROOT = Path(__file__).parents[4]
 SHORT = "version: 1\nsymbols: {BTCUSDT: {}}\n"

@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 
 from exchange.types import AlgoStatus, Confirmed, OrderStatus, Side, Unknown
-from fsm.core.arithmetic import MONEY
-from fsm.core.move import Move
-from fsm.core.records import SymbolRecord
-from fsm.core.scene import EDITION, HANDS_EDITION
+from fsm.core.model.decision import Decision
+from fsm.core.model.decision_context import EDITION, HANDS_EDITION
+from fsm.core.model.money import MONEY
+from fsm.core.model.records import SymbolRecord
 from tests.unit.fsm.core.test_any_exchange import ENTRY_FATES, LEVELS, AnyExchange, LimitEntries
 
 DATA = Path(__file__).parents[3] / "data"
@@ -41,7 +41,7 @@ class Life:
         self.chance = random.Random(seed)
         self.machine = LimitEntries() if seed % 3 == 0 else AnyExchange()
         self.stage = self.machine.stage
-        self.stage.setting = dataclasses.replace(self.stage.setting, edition=edition)
+        self.stage.context = dataclasses.replace(self.stage.context, edition=edition)
 
     def live(self) -> None:
         for _ in range(STEPS):
@@ -85,7 +85,7 @@ class Life:
             found.append(lambda: machine.the_setup_is_answered(draw([Confirmed(), Unknown("started again")])))
         if exchange.position and self.chance.random() < 0.3:
             found.append(lambda: machine.somebody_trades_by_hand(draw(list(Side)), draw(["0.01", "0.05", "0.2"])))
-        if stage.setting.edition >= HANDS_EDITION and exchange.position and self.chance.random() < 0.2:
+        if stage.context.edition >= HANDS_EDITION and exchange.position and self.chance.random() < 0.2:
             found.append(self._hand_over)
         for client_id in machine._resting_algos() if exchange.position else ():
             found.append(lambda cid=client_id: exchange.trigger(cid))
@@ -106,7 +106,7 @@ class Life:
 
     def _fill(self, client_id: str, share: str) -> None:
         quantity = self.stage.exchange.orders[client_id].quantity * Decimal(share)
-        self.stage.exchange.fill(client_id, self.stage.setting.filters.floor_quantity(quantity, market=True))
+        self.stage.exchange.fill(client_id, self.stage.context.filters.floor_quantity(quantity, market=True))
 
 
 def journal(seed: int, edition: int = EDITION) -> Iterator[str]:
@@ -115,23 +115,23 @@ def journal(seed: int, edition: int = EDITION) -> Iterator[str]:
         life = Life(seed, edition)
         life.live()
         yield f"life {seed}"
-        for before, move, _ in life.stage.ledger.rows:
-            yield from _row(before, move)
+        for before, decision, _ in life.stage.ledger.rows:
+            yield from _row(before, decision)
         for kinds, after in life.stage.ledger.account_rows:
             yield f"  account {','.join(kinds)} {_text(after).decode()}"
 
 
-def _row(before: SymbolRecord, move: Move) -> Iterator[str]:
-    yield f"  {before.state} {move.trigger} {move.reason} -> {move.record.state}"
-    for guard in move.guards:
+def _row(before: SymbolRecord, decision: Decision) -> Iterator[str]:
+    yield f"  {before.state} {decision.trigger} {decision.reason} -> {decision.record.state}"
+    for guard in decision.guards:
         yield f"    guard {guard.name} {guard.value} {guard.limit}"
-    if move.facts:
-        yield f"    facts {_text(move.facts).decode()}"
-    for intent in move.intents:
+    if decision.facts:
+        yield f"    facts {_text(decision.facts).decode()}"
+    for intent in decision.intents:
         yield f"    intent {_text(intent).decode()}"
-    if move.booked is not None:
-        yield f"    booked {_text(move.booked).decode()}"
-    old, new = _flat(before), _flat(move.record)
+    if decision.booked is not None:
+        yield f"    booked {_text(decision.booked).decode()}"
+    old, new = _flat(before), _flat(decision.record)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             yield f"    {name}: {old.get(name)} -> {new.get(name)}"

@@ -8,14 +8,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from exchange.filters import SymbolFilters
-from exchange.sim.symbols import shipped_brackets, shipped_filters
+from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from exchange.types import Bracket, MarkPrice
+from fsm.config.policy import policy_of
 from fsm.config.settings import Settings, SymbolSettings
-from fsm.core.events import CandleClosed
-from fsm.core.policy import Policy
-from fsm.core.records import ZERO
-from fsm.core.scene import Portfolio, Setting
-from fsm.policies import policy_of
+from fsm.core.model.decision_context import DecisionContext, Portfolio
+from fsm.core.model.events import CandleClosed
+from fsm.core.model.policy import Policy
+from fsm.core.model.records import ZERO
 from rules.load import parse_rules
 from rules.regime import Regime, RegimeState
 
@@ -77,8 +77,8 @@ def policy_with(**changed: Any) -> Policy:
 
 def setting_with(
     *, filters: SymbolFilters = FILTERS, brackets: tuple[Bracket, ...] = BRACKETS, **changed: Any
-) -> Setting:
-    return Setting(
+) -> DecisionContext:
+    return DecisionContext(
         database_id=DATABASE,
         config_hash="c" * 64,
         rules_hash=RULESET.hash,

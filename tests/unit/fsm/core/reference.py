@@ -11,13 +11,13 @@ from typing import Any
 
 from exchange.client_ids import Leg, parse
 from exchange.types import AlgoStatus, Outcome, Refused, Unknown
-from fsm.core.events import Commanded, IntentEnded, SymbolEvent, SymbolObserved
-from fsm.core.intents import CancelAlgo, ClosePosition, Intent, PlaceEntry, PlaceStop, PlaceTarget, SweepOrders
-from fsm.core.legs import bridge_id
-from fsm.core.move import Move
-from fsm.core.records import LIMIT_CAUSES, ZERO, Flag, HaltCause, State, SymbolRecord, Trade
+from fsm.core.model.decision import Decision
+from fsm.core.model.events import Commanded, IntentEnded, SymbolEvent, SymbolObserved
+from fsm.core.model.intents import CancelAlgo, ClosePosition, Intent, PlaceEntry, PlaceStop, PlaceTarget, SweepOrders
+from fsm.core.model.records import LIMIT_CAUSES, ZERO, Flag, HaltCause, State, SymbolRecord, Trade
+from fsm.core.model.transition_table import Trigger
+from fsm.core.order_requests import bridge_id
 from fsm.core.refusals import PERMISSION, REFUSALS_BEFORE_HALT
-from fsm.core.states import Trigger
 from tests.unit.fsm.core.small_exchange import Exchange
 from tests.unit.fsm.core.stage import Stage
 
@@ -40,31 +40,31 @@ class Sheet:
     def read(self, stage: Stage) -> None:
         """The rows that were written since the last time."""
         assert not self.faults, self.faults
-        for before, move, event in stage.ledger.rows[self.rows_read :]:
+        for before, decision, event in stage.ledger.rows[self.rows_read :]:
             self.rows_read += 1
-            self._flags_change_by_their_rules(before, move, event)
-            self._entries_are_allowed(before, move)
-            self._first_fill_starts_the_deadline(before, move)
-            self._stop_moves_in_favour(before, move)
-            self._books_add_up(move)
+            self._flags_change_by_their_rules(before, decision, event)
+            self._entries_are_allowed(before, decision)
+            self._first_fill_starts_the_deadline(before, decision)
+            self._stop_moves_in_favour(before, decision)
+            self._books_add_up(decision)
 
-    def _flags_change_by_their_rules(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> None:
+    def _flags_change_by_their_rules(self, before: SymbolRecord, decision: Decision, event: SymbolEvent) -> None:
         """A halt ends by the operator, or with its own limit; quarantine and pause by the operator alone."""
-        after = move.record
+        after = decision.record
         command = event if isinstance(event, Commanded) else None
         wish = command.command if command else ""
         by_operator = wish == "resume" and command is not None and command.cause not in LIMIT_CAUSES
         if before.halt != after.halt:
             if after.halt is None:
                 own_limit = wish == "resume" and before.halt is not None and command.cause == before.halt.cause
-                assert by_operator or own_limit, f"{before.halt} ended by {move.trigger} {move.reason}"
+                assert by_operator or own_limit, f"{before.halt} ended by {decision.trigger} {decision.reason}"
             else:
                 self._halt_has_its_cause(before.halt, after.halt, event)
         if before.quarantine != after.quarantine:
             assert by_operator if after.quarantine is None else before.quarantine is None
         if before.paused != after.paused:
             assert wish == "pause" if after.paused else by_operator
-        if move.record.state is State.HALT:
+        if decision.record.state is State.HALT:
             assert after.halt is not None
 
     def _halt_has_its_cause(self, before: Flag | None, after: Flag, event: SymbolEvent) -> None:
@@ -85,30 +85,30 @@ class Sheet:
             assert after.cause == HaltCause.REFUSALS
             assert self.refused >= REFUSALS_BEFORE_HALT
 
-    def _entries_are_allowed(self, before: SymbolRecord, move: Move) -> None:
-        entries = [intent for intent in move.intents if isinstance(intent, PlaceEntry)]
-        assert len(entries) == (move.trigger is Trigger.ENTER)
-        if move.trigger in (Trigger.SIGNAL, Trigger.ENTER):
+    def _entries_are_allowed(self, before: SymbolRecord, decision: Decision) -> None:
+        entries = [intent for intent in decision.intents if isinstance(intent, PlaceEntry)]
+        assert len(entries) == (decision.trigger is Trigger.ENTER)
+        if decision.trigger in (Trigger.SIGNAL, Trigger.ENTER):
             forbidden = before.halt or before.quarantine or before.paused
-            assert not forbidden, f"{move.trigger} {forbidden}"
-        opened = move.record.trades_opened - before.trades_opened
-        assert opened == 0 if move.trigger not in (Trigger.SIGNAL, Trigger.ADOPT) else opened >= 0
+            assert not forbidden, f"{decision.trigger} {forbidden}"
+        opened = decision.record.trades_opened - before.trades_opened
+        assert opened == 0 if decision.trigger not in (Trigger.SIGNAL, Trigger.ADOPT) else opened >= 0
 
-    def _first_fill_starts_the_deadline(self, before: SymbolRecord, move: Move) -> None:
+    def _first_fill_starts_the_deadline(self, before: SymbolRecord, decision: Decision) -> None:
         """R5: from the first fill, or from the taking over, until a stop was read back."""
-        old, new = before.trade, move.record.trade
-        if new is None or new.first_fill_ms is None or move.record.state in CLOSING:
+        old, new = before.trade, decision.record.trade
+        if new is None or new.first_fill_ms is None or decision.record.state in CLOSING:
             return
         if old is None or old.first_fill_ms is None:
             assert new.uncovered_ms == new.first_fill_ms
         elif old.uncovered_ms is not None and new.uncovered_ms is None:
-            assert move.reason == "STOP_CONFIRMED"
+            assert decision.reason == "STOP_CONFIRMED"
 
-    def _stop_moves_in_favour(self, before: SymbolRecord, move: Move) -> None:
-        old, new = before.trade, move.record.trade
+    def _stop_moves_in_favour(self, before: SymbolRecord, decision: Decision) -> None:
+        old, new = before.trade, decision.record.trade
         if old is None or new is None or old.id != new.id or old.stop is None or new.stop is None:
             return
-        if move.trigger is Trigger.RESTOP:
+        if decision.trigger is Trigger.RESTOP:
             assert new.side.sign * (new.stop.trigger_price - old.stop.trigger_price) > 0
             assert new.stop_before == old.stop
         elif old.stop.trigger_price != new.stop.trigger_price:  # a move that was refused: back to where it rests
@@ -116,15 +116,15 @@ class Sheet:
             assert new.stop.trigger_price == old.stop_before.trigger_price
         assert new.stop.version >= old.stop.version
 
-    def _books_add_up(self, move: Move) -> None:
-        assert (move.booked is not None) <= (move.trigger is Trigger.FLAT)
-        trade = move.booked
+    def _books_add_up(self, decision: Decision) -> None:
+        assert (decision.booked is not None) <= (decision.trigger is Trigger.FLAT)
+        trade = decision.booked
         if trade is None:
             return
         assert trade.net_pnl == trade.realized_pnl - trade.fees + trade.funding
         assert trade.r == (trade.net_pnl / trade.risk_usdt if trade.risk_usdt else ZERO)
         assert trade.open_quantity == 0
-        assert move.record.trade is None
+        assert decision.record.trade is None
 
     # --- orders -----------------------------------------------------------------------------------
     def before_sending(self, intent: Intent, trade: Trade | None) -> None:
@@ -188,8 +188,8 @@ class WatchedStage(Stage):
         super().__init__(**policy)
         self.ledger.watch = self._row_is_true
 
-    def _row_is_true(self, move: Move) -> None:
-        if move.trigger is Trigger.PROTECT and naked(self.exchange) > 0:
+    def _row_is_true(self, decision: Decision) -> None:
+        if decision.trigger is Trigger.PROTECT and naked(self.exchange) > 0:
             self.sheet.faults.append(f"PROTECTED with {naked(self.exchange)} that no stop covers")
 
     def do(self, intent: Intent) -> Outcome:
@@ -214,7 +214,7 @@ class WatchedStage(Stage):
     def _bridge_was_ended(self) -> bool:
         """The stop that rested while another is replaced fired, or was ended by the venue, before we could know."""
         trade = self.record.trade
-        bridge = trade and trade.stop and self.exchange.algos.get(bridge_id(self.setting, trade, trade.stop))
+        bridge = trade and trade.stop and self.exchange.algos.get(bridge_id(self.context, trade, trade.stop))
         return bool(bridge) and bridge.status is not AlgoStatus.NEW
 
 

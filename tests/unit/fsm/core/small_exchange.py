@@ -31,7 +31,7 @@ from exchange.types import (
     SymbolSnapshot,
     TimeInForce,
 )
-from fsm.core.intents import (
+from fsm.core.model.intents import (
     CancelAlgo,
     CancelEntry,
     ClosePosition,
@@ -43,7 +43,7 @@ from fsm.core.intents import (
     PlaceTarget,
     SweepOrders,
 )
-from fsm.core.records import ZERO
+from fsm.core.model.records import ZERO
 from tests.unit.fsm.core.parts import FILTERS, SYMBOL, T0
 
 

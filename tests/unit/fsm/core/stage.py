@@ -10,9 +10,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from exchange.types import Confirmed, OrderRequest, Outcome, Refused, SymbolSnapshot, Unknown
-from fsm.core.deciding import Reading
+from fsm.core.candle_close import CandleVerdict
 from fsm.core.engine import Engine
-from fsm.core.events import (
+from fsm.core.limits import AccountStep
+from fsm.core.model.decision import Step
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.events import (
     CandleClosed,
     Commanded,
     DeadlinePassed,
@@ -23,12 +26,9 @@ from fsm.core.events import (
     SymbolEvent,
     SymbolObserved,
 )
-from fsm.core.intents import EnsureSetup, Intent, Look, PlaceEntry, PlaceStop
-from fsm.core.limits import AccountStep
-from fsm.core.move import Step
-from fsm.core.records import ZERO, AccountRecord, State, SymbolRecord, Trade
-from fsm.core.scene import Setting
-from fsm.core.sight import look_request
+from fsm.core.model.intents import EnsureSetup, Intent, Look, PlaceEntry, PlaceStop
+from fsm.core.model.records import ZERO, AccountRecord, State, SymbolRecord, Trade
+from fsm.core.observation import look_request
 from tests.unit.fsm.core.memory_ledger import MemoryLedger
 from tests.unit.fsm.core.parts import HOUR_MS, SYMBOL, T0, candle, setting_with
 from tests.unit.fsm.core.small_exchange import Exchange
@@ -55,10 +55,10 @@ def truth(snapshot: SymbolSnapshot) -> SymbolSnapshot:
 class Stage:
     """One symbol, one engine, one exchange. Time only moves when a test says so."""
 
-    def __init__(self, *, setting: Setting | None = None, equity: str | None = "10000", **policy: Any) -> None:
-        self.setting = setting or setting_with(**policy)
-        self.exchange = Exchange(self.setting.filters)
-        self.ledger = MemoryLedger(lambda symbol, rules_hash: self.setting)
+    def __init__(self, *, context: DecisionContext | None = None, equity: str | None = "10000", **policy: Any) -> None:
+        self.context = context or setting_with(**policy)
+        self.exchange = Exchange(self.context.filters)
+        self.ledger = MemoryLedger(lambda symbol, rules_hash: self.context)
         self.real_ms: int | None = None
         self.fate: Fate = lambda intent: "ok"
         self.view: View = truth
@@ -76,8 +76,8 @@ class Stage:
     def _new_engine(self, records: list[SymbolRecord], account: AccountRecord) -> Engine:
         return Engine(
             ledger=self.ledger,
-            setting_of=lambda symbol, rules_hash: self.setting,
-            policy=self.setting.policy,
+            setting_of=lambda symbol, rules_hash: self.context,
+            policy=self.context.policy,
             records=records,
             account=account,
         )
@@ -103,11 +103,11 @@ class Stage:
     @property
     def reasons(self) -> list[str]:
         """Every row so far, as "trigger reason"."""
-        return [f"{move.trigger} {move.reason}" for _, move, _ in self.ledger.rows]
+        return [f"{decision.trigger} {decision.reason}" for _, decision, _ in self.ledger.rows]
 
     @property
     def booked(self) -> list[Trade]:
-        return [move.booked for _, move, _ in self.ledger.rows if move.booked is not None]
+        return [decision.booked for _, decision, _ in self.ledger.rows if decision.booked is not None]
 
     def kinds(self) -> list[str]:
         """Names of the intents that were carried out, in order."""
@@ -126,12 +126,12 @@ class Stage:
         account = self.exchange.account(wallet)
         return self.engine.read_equity(EquityRead(at_ms=self.now_ms, account=account, transfers=Decimal(transfers)))
 
-    def close(self, event: CandleClosed, *, equity_age_ms: int = 0) -> Reading:
-        reading, _, steps = self.engine.close_candle(event, equity_age_ms=equity_age_ms)
+    def close(self, event: CandleClosed, *, equity_age_ms: int = 0) -> CandleVerdict:
+        verdict, _, steps = self.engine.close_candle(event, equity_age_ms=equity_age_ms)
         self.carry(steps)
-        return reading
+        return verdict
 
-    def signal(self, **facts: Any) -> Reading:
+    def signal(self, **facts: Any) -> CandleVerdict:
         """A candle that closes now and wants in; all that follows from it is carried out."""
         facts.setdefault("close", float(self.exchange.last))
         return self.close(candle(at_ms=self.now_ms, **facts))
@@ -167,7 +167,7 @@ class Stage:
         return self.tell(self.observe(persisted=persisted))
 
     def observe(self, *, persisted: bool = False) -> SymbolObserved:
-        snapshot = self.view(self.exchange.look(look_request(self.record, self.setting)))
+        snapshot = self.view(self.exchange.look(look_request(self.record, self.context)))
         return SymbolObserved(
             symbol=SYMBOL, at_ms=self.now_ms, snapshot=snapshot, persisted=persisted, real_ms=self.real_ms
         )

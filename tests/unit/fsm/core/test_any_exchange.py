@@ -21,10 +21,10 @@ from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, Confirmed, OrderStatus, OrderType, Outcome, Side, Unknown
 from fsm.core.commands import Rejected
-from fsm.core.events import CandleClosed, SetupEnded
-from fsm.core.intents import ClosePosition, EnsureSetup, Intent, PlaceEntry, PlaceStop, PlaceTarget
-from fsm.core.records import ZERO, State, TradeSide
-from fsm.core.scene import loss_per_unit
+from fsm.core.model.decision_context import loss_per_unit
+from fsm.core.model.events import CandleClosed, SetupEnded
+from fsm.core.model.intents import ClosePosition, EnsureSetup, Intent, PlaceEntry, PlaceStop, PlaceTarget
+from fsm.core.model.records import ZERO, State, TradeSide
 from tests.unit.fsm.core.parts import HOUR_MS, SYMBOL, candle
 from tests.unit.fsm.core.reference import CLOSING, Sheet, WatchedStage, naked
 from tests.unit.fsm.core.stage import Killed, with_position, without
@@ -265,7 +265,7 @@ class AnyExchange(RuleBasedStateMachine):
     def a_resting_order_fills(self, data: st.DataObject, share: str) -> None:
         client_id = data.draw(st.sampled_from(self._open_orders()))
         quantity = self.stage.exchange.orders[client_id].quantity * Decimal(share)
-        self.stage.exchange.fill(client_id, self.stage.setting.filters.floor_quantity(quantity, market=True))
+        self.stage.exchange.fill(client_id, self.stage.context.filters.floor_quantity(quantity, market=True))
 
     @precondition(lambda self: self._open_orders())
     @rule(data=st.data(), status=st.sampled_from([OrderStatus.EXPIRED, OrderStatus.CANCELED, OrderStatus.UNRECOGNISED]))
@@ -331,21 +331,27 @@ class AnyExchange(RuleBasedStateMachine):
         """R16, R18: one entry a trade, sent once."""
         entries = [intent.request.client_id for intent in self.stage.sent if isinstance(intent, PlaceEntry)]
         assert len(entries) == len(set(entries))
-        numbers = [move.record.trade.number for _, move, _ in self.stage.ledger.rows if move.trigger == "signal"]
+        numbers = [
+            decision.record.trade.number for _, decision, _ in self.stage.ledger.rows if decision.trigger == "signal"
+        ]
         assert numbers == sorted(set(numbers))
-        candles = [move.record.signal_candle_ms for _, move, _ in self.stage.ledger.rows if move.trigger == "signal"]
+        candles = [
+            decision.record.signal_candle_ms
+            for _, decision, _ in self.stage.ledger.rows
+            if decision.trigger == "signal"
+        ]
         assert len(candles) == len(set(candles))
 
     @invariant()
     def no_entry_risks_more_than_allowed(self) -> None:
         """R42: the loss at the stop, costs included, is at most the configured share of equity."""
-        for _, move, _ in self.stage.ledger.rows:
-            trade = move.record.trade
-            if move.trigger != "enter" or trade is None:
+        for _, decision, _ in self.stage.ledger.rows:
+            trade = decision.record.trade
+            if decision.trigger != "enter" or trade is None:
                 continue
-            most = Decimal(10_000) * self.stage.setting.policy.risk_per_trade_pct / 100
+            most = Decimal(10_000) * self.stage.context.policy.risk_per_trade_pct / 100
             planned = trade.entry.price or trade.entry_price_planned
-            per_unit = loss_per_unit(trade.side.sign, planned, trade.stop_price_initial, self.stage.setting.policy)
+            per_unit = loss_per_unit(trade.side.sign, planned, trade.stop_price_initial, self.stage.context.policy)
             assert trade.risk_usdt <= most * 2  # equity itself may have grown
             assert trade.quantity * per_unit <= most * 2
 

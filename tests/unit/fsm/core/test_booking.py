@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, OrderStatus, Side, SymbolSnapshot
-from fsm.core.intents import ClosePosition, PlaceStop
-from fsm.core.records import Flag, State, Trade
+from fsm.core.model.intents import ClosePosition, PlaceStop
+from fsm.core.model.records import Flag, State, Trade
 from tests.unit.fsm.core.parts import HOUR_MS
 from tests.unit.fsm.core.stage import Stage, with_position, without
 

@@ -8,7 +8,7 @@ import pytest
 
 from exchange.types import OrderType
 from fsm.core.commands import Rejected
-from fsm.core.records import Flag, State
+from fsm.core.model.records import Flag, State
 from tests.unit.fsm.core.parts import HOUR_MS, candle
 from tests.unit.fsm.core.stage import Stage
 

@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, Confirmed, OrderStatus, OrderType
+from fsm.core.decide import decide
 from fsm.core.engine import FAILURES_KEPT, Engine
-from fsm.core.events import CandleClosed, EquityRead, SetupEnded, SymbolEvent, SymbolObserved
-from fsm.core.intents import Look, PlaceStop
-from fsm.core.judge import judge
-from fsm.core.move import Move, Step
-from fsm.core.records import AccountRecord, Flag, State, SymbolRecord
-from fsm.core.scene import Setting
+from fsm.core.model.decision import Decision, Step
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.events import CandleClosed, EquityRead, SetupEnded, SymbolEvent, SymbolObserved
+from fsm.core.model.intents import Look, PlaceStop
+from fsm.core.model.records import AccountRecord, Flag, State, SymbolRecord
 from tests.unit.fsm.core.memory_ledger import MemoryLedger
 from tests.unit.fsm.core.parts import SYMBOL, T0, candle, prices_at, setting_with
 from tests.unit.fsm.core.stage import Stage, truth, without
@@ -28,25 +28,25 @@ class Fatal(Exception):
 class Refusing(MemoryLedger):
     """A ledger whose disk fails at chosen rows."""
 
-    def __init__(self, setting: Setting) -> None:
-        super().__init__(lambda symbol, rules_hash: setting)
+    def __init__(self, context: DecisionContext) -> None:
+        super().__init__(lambda symbol, rules_hash: context)
         self.fails_at: list[str] = []
 
-    def commit(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> Step:
-        if move.trigger in self.fails_at:
+    def commit(self, before: SymbolRecord, decision: Decision, event: SymbolEvent) -> Step:
+        if decision.trigger in self.fails_at:
             raise Fatal("disk full")
-        return super().commit(before, move, event)
+        return super().commit(before, decision, event)
 
 
 class Anywhere(MemoryLedger):
     """A ledger for several symbols: the check that rows follow each other is for one."""
 
-    def _must_survive(self, before: SymbolRecord, move: Move, event: SymbolEvent) -> None:
+    def _must_survive(self, before: SymbolRecord, decision: Decision, event: SymbolEvent) -> None:
         return
 
 
-def engine_of(*symbols: str, setting: Setting | None = None) -> tuple[Engine, Anywhere]:
-    found = setting or setting_with()
+def engine_of(*symbols: str, context: DecisionContext | None = None) -> tuple[Engine, Anywhere]:
+    found = context or setting_with()
     ledger = Anywhere(lambda symbol, rules_hash: found)
     engine = Engine(
         ledger=ledger,
@@ -65,7 +65,7 @@ class TestManySymbols:
         """design §7.3: positions, risk and exposure also count what is only signalled."""
         engine, _ = engine_of("A", "B", "C", "D")
         outcomes = [engine.close_candle(candle(symbol=symbol))[0] for symbol in ("A", "B", "C", "D")]
-        assert [reading.outcome for reading in outcomes] == ["SIGNAL", "SIGNAL", "SIGNAL", "BLOCKED"]
+        assert [verdict.outcome for verdict in outcomes] == ["SIGNAL", "SIGNAL", "SIGNAL", "BLOCKED"]
         assert outcomes[-1].reason == "MAX_OPEN_POSITIONS"
         portfolio = engine.portfolio()
         assert (portfolio.open_positions, engine.active()) == (3, ["A", "B", "C"])
@@ -78,34 +78,34 @@ class TestManySymbols:
         """As at one close: the same decisions as when each candle is read when its turn comes."""
         engine, _ = engine_of("A", "B", "C", "D")
         events = [candle(symbol=symbol) for symbol in ("A", "B", "C", "D")]
-        considered = [engine.consider(event) for event in events]
-        assert {each.reading.outcome for each in considered if each} == {"SIGNAL"}
+        precomputed = [engine.precompute(event) for event in events]
+        assert {each.verdict.outcome for each in precomputed if each} == {"SIGNAL"}
         outcomes = [
-            engine.close_candle(event, considered=each)[0].outcome
-            for event, each in zip(events, considered, strict=True)
+            engine.close_candle(event, precomputed=each)[0].outcome
+            for event, each in zip(events, precomputed, strict=True)
         ]
         assert outcomes == ["SIGNAL", "SIGNAL", "SIGNAL", "BLOCKED"]
 
     def test_what_was_considered_stands_while_nothing_changes(self) -> None:
         engine, _ = engine_of("A", "B")
         event = candle(symbol="A", rsi=50)
-        considered = engine.consider(event)
-        assert considered is not None
-        assert engine.close_candle(event, considered=considered)[0] is considered.reading
-        assert engine.close_candle(event, equity_age_ms=1, considered=considered)[0] is not considered.reading
-        assert engine.close_candle(candle(symbol="A", rsi=50), considered=considered)[0] is not considered.reading
+        precomputed = engine.precompute(event)
+        assert precomputed is not None
+        assert engine.close_candle(event, precomputed=precomputed)[0] is precomputed.verdict
+        assert engine.close_candle(event, equity_age_ms=1, precomputed=precomputed)[0] is not precomputed.verdict
+        assert engine.close_candle(candle(symbol="A", rsi=50), precomputed=precomputed)[0] is not precomputed.verdict
 
     def test_what_cannot_be_considered_is_handled_when_it_is_decided(self) -> None:
         """R53."""
         engine, _ = engine_of("A")
         broken = replace(candle(symbol="A"), facts={"rsi_1h": "eighty"})  # type: ignore[dict-item]
-        assert engine.consider(broken) is None
+        assert engine.precompute(broken) is None
         assert engine.record("A").quarantine is None
-        assert engine.close_candle(broken, considered=None)[0].reason == "EXCEPTION"
+        assert engine.close_candle(broken, precomputed=None)[0].reason == "EXCEPTION"
         assert engine.record("A").quarantine is not None
 
     def test_open_risk_of_all_never_exceeds_its_limit(self) -> None:
-        engine, _ = engine_of(*"ABCDEF", setting=setting_with(max_open_positions=6, max_open_risk_pct=Decimal(1)))
+        engine, _ = engine_of(*"ABCDEF", context=setting_with(max_open_positions=6, max_open_risk_pct=Decimal(1)))
         outcomes = [engine.close_candle(candle(symbol=symbol))[0].outcome for symbol in "ABCDEF"]
         assert outcomes == ["SIGNAL", "SIGNAL", "BLOCKED", "BLOCKED", "BLOCKED", "BLOCKED"]
         assert engine.portfolio().open_risk <= 100
@@ -120,8 +120,8 @@ class TestManySymbols:
         """R53."""
         engine, ledger = engine_of("A", "B")
         broken = replace(candle(symbol="A"), facts={"rsi_1h": "eighty"})  # type: ignore[dict-item]
-        reading, _, steps = engine.close_candle(broken)
-        assert (reading.outcome, reading.reason) == ("BLOCKED", "EXCEPTION")
+        verdict, _, steps = engine.close_candle(broken)
+        assert (verdict.outcome, verdict.reason) == ("BLOCKED", "EXCEPTION")
         assert [step.trigger for step in steps] == ["quarantine"]
         assert engine.record("A").quarantine == Flag("EXCEPTION TypeError", T0)
         assert engine.close_candle(candle(symbol="B"))[0].outcome == "SIGNAL"
@@ -203,7 +203,7 @@ class TestAFailure:
         stage.signal()
         event = stage.observe()
 
-        def gone(symbol: str, rules_hash: str | None) -> Setting:
+        def gone(symbol: str, rules_hash: str | None) -> DecisionContext:
             raise KeyError(rules_hash)
 
         stage.engine._setting_of = gone
@@ -218,12 +218,12 @@ class TestAFailure:
         stage.signal()
         stage.exchange.end(stage.trade.entry.client_id, OrderStatus.EXPIRED)
 
-        def failing(record: SymbolRecord, *given: Any) -> Move | None:
+        def failing(record: SymbolRecord, *given: Any) -> Decision | None:
             if record.state is State.IDLE:
                 raise RuntimeError("the second row")
-            return judge(record, *given)
+            return decide(record, *given)
 
-        monkeypatch.setattr("fsm.core.engine.judge", failing)
+        monkeypatch.setattr("fsm.core.engine.decide", failing)
         steps = stage.engine.handle(stage.observe())
         assert [(step.trigger.value, step.reason) for step in steps] == [
             ("abandon", "ENTRY_EXPIRED"),
@@ -258,12 +258,12 @@ class TestAFailure:
 
     def test_of_the_ledger_is_never_swallowed_and_nothing_has_happened(self) -> None:
         """R19: no durable row, no order."""
-        setting = setting_with()
-        ledger = Refusing(setting)
+        context = setting_with()
+        ledger = Refusing(context)
         engine = Engine(
             ledger=ledger,
-            setting_of=lambda symbol, rules_hash: setting,
-            policy=setting.policy,
+            setting_of=lambda symbol, rules_hash: context,
+            policy=context.policy,
             records=[SymbolRecord(symbol=SYMBOL)],
             account=AccountRecord(),
             fatal=(Fatal,),
@@ -314,8 +314,8 @@ class TestTheFacts:
     def test_of_stale_equity_block_the_entry(self) -> None:
         """R38: stale blocks at once."""
         stage = Stage()
-        reading = stage.close(candle(at_ms=stage.now_ms), equity_age_ms=60_001)
-        assert (reading.outcome, reading.reason) == ("BLOCKED", "EQUITY_FRESH")
+        verdict = stage.close(candle(at_ms=stage.now_ms), equity_age_ms=60_001)
+        assert (verdict.outcome, verdict.reason) == ("BLOCKED", "EQUITY_FRESH")
 
 
 class TestACandle:
@@ -325,8 +325,8 @@ class TestACandle:
         stage.close(event)
         stage.command("exit")
         stage.settle()
-        reading = stage.close(replace(event, at_ms=stage.now_ms, prices=stage.exchange.prices()))
-        assert (reading.outcome, reading.reason) == ("BLOCKED", "CANDLE_NEW")
+        verdict = stage.close(replace(event, at_ms=stage.now_ms, prices=stage.exchange.prices()))
+        assert (verdict.outcome, verdict.reason) == ("BLOCKED", "CANDLE_NEW")
 
     @pytest.mark.parametrize("state", ["entering", "exiting"])
     def test_during_a_trade_opens_no_second(self, state: str) -> None:
@@ -336,16 +336,16 @@ class TestACandle:
             stage.fate = lambda intent: "lost"
             stage.command("exit")
         stage.next_hour()
-        reading = stage.close(candle(at_ms=stage.now_ms))
-        assert (reading.outcome, reading.move) == ("IN_TRADE", None)
+        verdict = stage.close(candle(at_ms=stage.now_ms))
+        assert (verdict.outcome, verdict.decision) == ("IN_TRADE", None)
 
     def test_of_an_adopted_trade_without_a_plan_only_holds(self) -> None:
         stage = Stage().protected()
         record = replace(stage.record, trade=replace(stage.trade, adopted=True, strategy="adopted"))
         engine = Engine(
             ledger=stage.ledger,
-            setting_of=lambda symbol, rules_hash: stage.setting,
-            policy=stage.setting.policy,
+            setting_of=lambda symbol, rules_hash: stage.context,
+            policy=stage.context.policy,
             records=[record],
             account=AccountRecord(),
         )
@@ -356,19 +356,19 @@ class TestACandle:
 def test_a_trade_is_decided_under_the_rules_it_was_opened_with() -> None:
     """R49."""
     asked: list[str | None] = []
-    setting = setting_with()
+    context = setting_with()
 
-    def setting_of(symbol: str, rules_hash: str | None) -> Setting:
+    def setting_of(symbol: str, rules_hash: str | None) -> DecisionContext:
         asked.append(rules_hash)
-        return setting
+        return context
 
-    stage = Stage(setting=setting).protected()
+    stage = Stage(context=context).protected()
     engine = Engine(
         ledger=stage.ledger,
         setting_of=setting_of,
-        policy=setting.policy,
+        policy=context.policy,
         records=[stage.record],
         account=AccountRecord(),
     )
     engine.handle(stage.observe())
-    assert asked == [setting.rules_hash]
+    assert asked == [context.rules_hash]

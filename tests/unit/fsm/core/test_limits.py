@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from exchange.types import Account
 from fsm.core.commands import Rejected
-from fsm.core.events import EquityRead
 from fsm.core.limits import AccountStep, budgets, is_over, period_keys, read_equity, resumed, trade_booked
-from fsm.core.policy import LimitAction
-from fsm.core.records import AccountRecord, Flag, HaltCause, Period, State, Trade
+from fsm.core.model.events import EquityRead
+from fsm.core.model.policy import LimitAction
+from fsm.core.model.records import AccountRecord, Flag, HaltCause, Period, State, Trade
 from tests.unit.fsm.core.parts import HOUR_MS, T0, policy_with
 from tests.unit.fsm.core.stage import Stage
 
@@ -244,7 +244,7 @@ class TestTheEngineAndItsSymbols:
         for cause in step.ended:
             stage.command("resume", cause)
         if step.breached is not None:
-            flatten = stage.setting.policy.limit_action is LimitAction.FLATTEN
+            flatten = stage.context.policy.limit_action is LimitAction.FLATTEN
             stage.command("flatten" if flatten else "halt", step.breached)
 
     def test_a_breach_blocks_entries_and_leaves_positions_to_their_stops(self) -> None:

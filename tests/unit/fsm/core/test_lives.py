@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fsm.core.states import TABLE, Trigger
+from fsm.core.model.transition_table import TABLE, Trigger
 from tests.unit.fsm.core.lives import LIVES, RECORDED_BY_THE_FIRST, journal, recorded
 
 RECORDED = recorded()

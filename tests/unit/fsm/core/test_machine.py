@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from fsm.core.events import Commanded, SymbolEvent
 from fsm.core.machine import GuardRefused, Impossible, SymbolMachines
-from fsm.core.move import Guard, Move, Step, at_most, move
-from fsm.core.records import Flag, State, SymbolRecord
-from fsm.core.states import TABLE, Cell, Trigger
+from fsm.core.model.decision import Decision, Guard, Step, at_most, decision
+from fsm.core.model.events import Commanded, SymbolEvent
+from fsm.core.model.records import Flag, State, SymbolRecord
+from fsm.core.model.transition_table import TABLE, Cell, Trigger
 
 EVENT = Commanded(symbol="A", at_ms=1, command="pause", cause="OPERATOR")
 IMPOSSIBLE = [(s, t) for s in State for t in Trigger if TABLE[s][t] in (Cell.IMPOSSIBLE, Cell.REJECT)]
@@ -22,10 +22,10 @@ class Journal:
     """Rows in memory; ``before_write`` sees each one first and may raise."""
 
     def __init__(self, before_write: Callable[[], None] = lambda: None) -> None:
-        self.rows: list[tuple[SymbolRecord, Move]] = []
+        self.rows: list[tuple[SymbolRecord, Decision]] = []
         self.before_write = before_write
 
-    def commit(self, before: SymbolRecord, made: Move, event: SymbolEvent) -> Step:
+    def commit(self, before: SymbolRecord, made: Decision, event: SymbolEvent) -> Step:
         self.before_write()
         self.rows.append((before, made))
         return Step(
@@ -59,7 +59,7 @@ class TestACommit:
         seen: list[State] = []
         journal.before_write = lambda: seen.append(made.record("A").state)
         halted = in_state(State.IDLE).halted("OPERATOR", 1)
-        step = made.fire("A", move(Trigger.HALT, "OPERATOR", halted), EVENT)
+        step = made.fire("A", decision(Trigger.HALT, "OPERATOR", halted), EVENT)
         assert seen == [State.IDLE]
         assert step is not None
         assert (step.source, step.dest, made.record("A").state) == (State.IDLE, State.HALT, State.HALT)
@@ -73,13 +73,13 @@ class TestACommit:
         made = machines(Journal(fail), in_state(State.IDLE))
         before = made.record("A")
         with pytest.raises(OSError, match="disk full"):
-            made.fire("A", move(Trigger.HALT, "OPERATOR", before.halted("OPERATOR", 1)), EVENT)
+            made.fire("A", decision(Trigger.HALT, "OPERATOR", before.halted("OPERATOR", 1)), EVENT)
         assert made.record("A") is before
 
     def test_that_raised_can_be_tried_again(self) -> None:
         journal = Journal()
         made = machines(journal, in_state(State.IDLE))
-        halting = move(Trigger.HALT, "OPERATOR", made.record("A").halted("OPERATOR", 1))
+        halting = decision(Trigger.HALT, "OPERATOR", made.record("A").halted("OPERATOR", 1))
 
         def fail_once() -> None:
             journal.before_write = lambda: None
@@ -93,7 +93,7 @@ class TestACommit:
 
     def test_of_one_symbol_moves_no_other(self) -> None:
         made = machines(Journal(), in_state(State.IDLE), in_state(State.IDLE, "B"))
-        made.fire("A", move(Trigger.HALT, "OPERATOR", made.record("A").halted("OPERATOR", 1)), EVENT)
+        made.fire("A", decision(Trigger.HALT, "OPERATOR", made.record("A").halted("OPERATOR", 1)), EVENT)
         assert [record.state for record in made.records()] == [State.HALT, State.IDLE]
 
 
@@ -104,7 +104,7 @@ class TestGuards:
         before = made.record("A")
         guards = (Guard("FIRST", True), at_most("SECOND", 3, 2), at_most("THIRD", 9, 2))
         with pytest.raises(GuardRefused, match="SECOND: 3 is not <= 2") as caught:
-            made.fire("A", move(Trigger.HALT, "x", before.halted("OPERATOR", 1), guards=guards), EVENT)
+            made.fire("A", decision(Trigger.HALT, "x", before.halted("OPERATOR", 1), guards=guards), EVENT)
         assert caught.value.guard.name == "SECOND"
         assert journal.rows == []
         assert made.record("A") is before
@@ -113,7 +113,7 @@ class TestGuards:
         journal = Journal()
         made = machines(journal, in_state(State.IDLE))
         guards = (at_most("FIRST", 1, 2),)
-        made.fire("A", move(Trigger.HALT, "x", made.record("A").halted("OPERATOR", 1), guards=guards), EVENT)
+        made.fire("A", decision(Trigger.HALT, "x", made.record("A").halted("OPERATOR", 1), guards=guards), EVENT)
         assert journal.rows[0][1].guards == (Guard("FIRST", True, "1", "<= 2"),)
 
 
@@ -123,7 +123,7 @@ class TestCellsThatLeadNowhere:
         journal = Journal()
         made = machines(journal, in_state(state))
         with pytest.raises(Impossible, match=f"A: {trigger}"):
-            made.fire("A", Move(trigger=trigger, reason="x", record=made.record("A")), EVENT)
+            made.fire("A", Decision(trigger=trigger, reason="x", record=made.record("A")), EVENT)
         assert journal.rows == []
 
     @pytest.mark.parametrize(("state", "trigger"), IGNORED)
@@ -132,14 +132,14 @@ class TestCellsThatLeadNowhere:
         made = machines(journal, in_state(state))
         before = made.record("A")
         changed = replace(before, paused=True)
-        assert made.fire("A", Move(trigger=trigger, reason="x", record=changed), EVENT) is None
+        assert made.fire("A", Decision(trigger=trigger, reason="x", record=changed), EVENT) is None
         assert journal.rows == []
         assert made.record("A") is before
 
     def test_a_move_that_claims_another_destination_than_the_table_is_refused_before_it_is_written(self) -> None:
         journal = Journal()
         made = machines(journal, in_state(State.IDLE))
-        wrong = Move(trigger=Trigger.PAUSE, reason="x", record=in_state(State.PROTECTED))
+        wrong = Decision(trigger=Trigger.PAUSE, reason="x", record=in_state(State.PROTECTED))
         with pytest.raises(Impossible, match="nor lead to PROTECTED"):
             made.fire("A", wrong, EVENT)
         assert journal.rows == []
@@ -155,6 +155,6 @@ class TestTheWayHome:
         self, state: State, trigger: Trigger, halt: Flag | None, home: State
     ) -> None:
         made = machines(Journal(), replace(in_state(state), halt=halt))
-        step = made.fire("A", move(trigger, "x", made.record("A")), EVENT)
+        step = made.fire("A", decision(trigger, "x", made.record("A")), EVENT)
         assert step is not None
         assert step.dest is made.record("A").state is home

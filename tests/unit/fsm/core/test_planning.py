@@ -9,24 +9,28 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.types import OrderType
-from fsm.core.deciding import Reading, read_candle
+from fsm.core.candle_close import CandleVerdict, decide_candle
+from fsm.core.model.decision_context import DecisionContext, Portfolio, loss_per_unit
+from fsm.core.model.policy import MarginShort
+from fsm.core.model.records import Flag, State, SymbolRecord, Trade, TradeSide
 from fsm.core.planning import shrunk_to, sized_targets
-from fsm.core.policy import MarginShort
-from fsm.core.records import Flag, State, SymbolRecord, Trade, TradeSide
-from fsm.core.scene import Portfolio, Setting, loss_per_unit
 from tests.unit.fsm.core.parts import FILTERS, HOUR_MS, SYMBOL, T0, candle, money, prices_at, setting_with
 
 IDLE = SymbolRecord(symbol=SYMBOL)
 
 
 def read(
-    record: SymbolRecord = IDLE, *, portfolio: Portfolio | None = None, setting: Setting | None = None, **facts: Any
-) -> Reading:
-    return read_candle(record, candle(**facts), portfolio or money(), setting or setting_with())
+    record: SymbolRecord = IDLE,
+    *,
+    portfolio: Portfolio | None = None,
+    context: DecisionContext | None = None,
+    **facts: Any,
+) -> CandleVerdict:
+    return decide_candle(record, candle(**facts), portfolio or money(), context or setting_with())
 
 
 def planned(**named: Any) -> Trade:
-    made = read(**named).move
+    made = read(**named).decision
     assert made is not None
     assert made.record.trade is not None
     return made.record.trade
@@ -55,9 +59,9 @@ class TestThePlan:
 
     def test_it_remembers_why_and_under_which_rules_it_was_opened(self) -> None:
         """R49: a trade keeps the rules and the regime it was opened under."""
-        setting = setting_with()
-        trade = planned(setting=setting)
-        assert (trade.strategy, trade.regime, trade.rules_hash) == ("swing", "TREND", setting.rules_hash)
+        context = setting_with()
+        trade = planned(context=context)
+        assert (trade.strategy, trade.regime, trade.rules_hash) == ("swing", "TREND", context.rules_hash)
         assert (trade.signal_candle_ms, trade.opened_ms) == (T0 - HOUR_MS, T0)
 
     def test_its_number_is_the_next_and_its_client_id_a_function_of_it(self) -> None:
@@ -71,11 +75,11 @@ class TestThePlan:
 
     @pytest.mark.parametrize(("rsi", "price"), [(80, "59970.0"), (20, "60030.0")])
     def test_a_limit_entry_rests_on_the_better_side_until_it_expires(self, rsi: float, price: str) -> None:
-        entry = planned(rsi=rsi, setting=setting_with(entry_type=OrderType.LIMIT)).entry
+        entry = planned(rsi=rsi, context=setting_with(entry_type=OrderType.LIMIT)).entry
         assert (entry.type, entry.price, entry.expires_ms) == ("LIMIT", Decimal(price), T0 + HOUR_MS)
 
     def test_the_row_carries_every_guard_that_held(self) -> None:
-        made = read().move
+        made = read().decision
         assert made is not None
         assert [guard.name for guard in made.guards] == [
             "CANDLE_NEW", "ACCOUNT_OPEN", "EQUITY_FRESH", "CANDLE_AGE", "MAX_OPEN_POSITIONS",
@@ -98,19 +102,19 @@ BLOCKED: list[tuple[str, dict[str, Any]]] = [
     ("STOP_SIDE", {"rsi": 20, "last": "60600.1"}),
     ("STOP_DISTANCE_MIN", {"atr": 50.0}),
     ("STOP_DISTANCE_MAX", {"atr": 3_500.0}),
-    ("MARGIN", {"portfolio": POOR, "setting": setting_with(margin_short=MarginShort.SKIP)}),
+    ("MARGIN", {"portfolio": POOR, "context": setting_with(margin_short=MarginShort.SKIP)}),
     ("QUANTITY_MIN", {"portfolio": money("30")}),
-    ("NOTIONAL_MIN", {"setting": setting_with(filters=replace(FILTERS, notional_min=Decimal(4_200)))}),
+    ("NOTIONAL_MIN", {"context": setting_with(filters=replace(FILTERS, notional_min=Decimal(4_200)))}),
     ("MAX_OPEN_RISK", {"portfolio": money(open_risk=Decimal(199))}),
-    ("STOP_BEYOND_LIQ", {"atr": 1_200.0, "setting": setting_with(leverage=20)}),
+    ("STOP_BEYOND_LIQ", {"atr": 1_200.0, "context": setting_with(leverage=20)}),
     ("TARGET_SIDE", {"last": "60600"}),
     ("TARGET_SIDE", {"mark": "60700"}),
     ("TARGET_LEG_MIN", {"portfolio": money("230")}),
-    ("SYMBOL_TRADABLE", {"setting": setting_with(filters=replace(FILTERS, contract_type="CURRENT_QUARTER"))}),
-    ("SYMBOL_TRADABLE", {"setting": setting_with(filters=replace(FILTERS, status="SETTLING"))}),
-    ("STOP_FILTERS", {"rsi": 20, "setting": setting_with(filters=CEILING)}),
-    ("TARGET_FILTERS", {"setting": setting_with(filters=CEILING)}),
-    ("ENTRY_FILTERS", {"setting": setting_with(filters=BAND, entry_type=OrderType.LIMIT), "rsi": 20}),
+    ("SYMBOL_TRADABLE", {"context": setting_with(filters=replace(FILTERS, contract_type="CURRENT_QUARTER"))}),
+    ("SYMBOL_TRADABLE", {"context": setting_with(filters=replace(FILTERS, status="SETTLING"))}),
+    ("STOP_FILTERS", {"rsi": 20, "context": setting_with(filters=CEILING)}),
+    ("TARGET_FILTERS", {"context": setting_with(filters=CEILING)}),
+    ("ENTRY_FILTERS", {"context": setting_with(filters=BAND, entry_type=OrderType.LIMIT), "rsi": 20}),
 ]  # fmt: skip
 
 
@@ -118,9 +122,9 @@ class TestGuards:
     @pytest.mark.parametrize(("name", "given"), BLOCKED, ids=[f"{name}-{n}" for n, (name, _) in enumerate(BLOCKED)])
     def test_what_forbids_a_trade_is_named(self, name: str, given: dict[str, Any]) -> None:
         """R4, R6, R41, R44: every blocked signal has its reason."""
-        reading = read(**given)
-        assert (reading.outcome, reading.reason, reading.move) == ("BLOCKED", name, None)
-        assert reading.guards  # with all numbers, for `why`
+        verdict = read(**given)
+        assert (verdict.outcome, verdict.reason, verdict.decision) == ("BLOCKED", name, None)
+        assert verdict.guards  # with all numbers, for `why`
 
     @pytest.mark.parametrize(
         ("reason", "given"),
@@ -176,10 +180,10 @@ class TestShrinking:
         assert shrunk_to(trade, prices_at("60000.0"), setting_with()) == (trade, ())
 
     def test_away_from_the_stop_the_quantity_shrinks_to_the_planned_risk(self) -> None:
-        setting, trade = setting_with(), planned()
-        smaller, _ = shrunk_to(trade, prices_at("60300"), setting)
+        context, trade = setting_with(), planned()
+        smaller, _ = shrunk_to(trade, prices_at("60300"), context)
         assert smaller.quantity == Decimal("0.048")  # 900 instead of 600 to the stop
-        per_unit = loss_per_unit(1, Decimal(60_300), trade.stop_price_initial, setting.policy)
+        per_unit = loss_per_unit(1, Decimal(60_300), trade.stop_price_initial, context.policy)
         assert smaller.quantity * per_unit == smaller.risk_usdt <= trade.risk_usdt
         assert smaller.entry.quantity == smaller.quantity
 
@@ -196,7 +200,7 @@ class TestShrinking:
         assert shrunk_to(planned(), prices_at("59000"), setting_with())[1] == ()
 
     def test_a_limit_entry_has_its_price_and_stays(self) -> None:
-        trade = planned(setting=setting_with(entry_type=OrderType.LIMIT))
+        trade = planned(context=setting_with(entry_type=OrderType.LIMIT))
         assert shrunk_to(trade, prices_at("60300"), setting_with())[0] is trade
 
 

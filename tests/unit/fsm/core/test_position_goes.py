@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg
 from exchange.types import AlgoStatus, Side, SymbolSnapshot
-from fsm.core.intents import CancelAlgo, Intent, PlaceStop
-from fsm.core.pacing import NAKED_TRIES
-from fsm.core.records import State
+from fsm.core.model.intents import CancelAlgo, Intent, PlaceStop
+from fsm.core.model.records import State
+from fsm.core.retry_backoff import NAKED_TRIES
 from tests.unit.fsm.core.stage import Stage, truth, with_position
 
 WHOLE = "0.069"

@@ -9,13 +9,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from exchange.sim import margin
-from exchange.sim.symbols import shipped_brackets, shipped_filters
+from exchange.sim.core import margin
+from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from exchange.types import Bracket, OrderType
-from fsm.core.move import failed
-from fsm.core.policy import MarginShort
-from fsm.core.records import TradeSide
-from fsm.core.scene import Portfolio, Setting, loss_per_unit
+from fsm.core.model.decision import failed
+from fsm.core.model.decision_context import DecisionContext, Portfolio, loss_per_unit
+from fsm.core.model.policy import MarginShort
+from fsm.core.model.records import TradeSide
 from fsm.core.sizing import Size, liquidation_price, size_entry, tradable_quantity
 from tests.unit.fsm.core.parts import BRACKETS, FILTERS, SYMBOL, money, setting_with
 
@@ -29,7 +29,7 @@ def size(
     stop: str = "59400",
     *,
     portfolio: Portfolio | None = None,
-    setting: Setting | None = None,
+    context: DecisionContext | None = None,
 ) -> Size:
     return size_entry(
         side=side,
@@ -37,7 +37,7 @@ def size(
         entry=Decimal(entry),
         stop=Decimal(stop),
         portfolio=portfolio or money(),
-        setting=setting or setting_with(),
+        context=context or setting_with(),
     )
 
 
@@ -49,17 +49,17 @@ def refusal(found: Size) -> str | None:
 class TestTheFormula:
     def test_quantity_is_the_risk_over_the_stop_distance_with_the_costs_of_both_ends(self) -> None:
         """10,000 x 0.5 % = 50 USDT; 600 a coin to the stop, and 0.1 % of 60,000 + 59,400 for fees and slippage."""
-        found = size(setting=setting_with(taker_fee_pct=Decimal("0.05"), slippage_pct=Decimal("0.05")))
+        found = size(context=setting_with(taker_fee_pct=Decimal("0.05"), slippage_pct=Decimal("0.05")))
         assert found.quantity == Decimal("0.069")  # 50 / 719.4 = 0.0695
         assert found.risk == Decimal("0.069") * Decimal("719.4")
         assert refusal(found) is None
 
     def test_without_costs_it_is_the_guideline_s_formula(self) -> None:
-        setting = setting_with(taker_fee_pct=Decimal(0), slippage_pct=Decimal(0))
-        assert size(setting=setting).quantity == Decimal("0.083")  # 50 / 600
+        context = setting_with(taker_fee_pct=Decimal(0), slippage_pct=Decimal(0))
+        assert size(context=context).quantity == Decimal("0.083")  # 50 / 600
 
     def test_a_symbol_may_risk_its_own_share(self) -> None:
-        half = size(setting=setting_with(symbol_risk_pct={SYMBOL: Decimal("0.25")}))
+        half = size(context=setting_with(symbol_risk_pct={SYMBOL: Decimal("0.25")}))
         assert half.quantity == Decimal("0.034")
 
     @pytest.mark.parametrize(("side", "stop"), [(LONG, "61000"), (SHORT, "59000"), (LONG, "60200")])
@@ -82,8 +82,8 @@ class TestCaps:
         assert refusal(size(portfolio=money(exposure=Decimal(20_000)))) == "QUANTITY_MIN"
 
     def test_exposure_of_one_symbol(self) -> None:
-        setting = setting_with(max_symbol_exposure_pct=Decimal(10))
-        assert size(setting=setting).quantity == Decimal("0.016")  # 1,000 / 60,000
+        context = setting_with(max_symbol_exposure_pct=Decimal(10))
+        assert size(context=context).quantity == Decimal("0.016")  # 1,000 / 60,000
 
     def test_available_margin_shrinks_the_trade(self) -> None:
         """1,000 USDT at 2x with 0.1 % costs buy 1,000 / (30,000 + 60)."""
@@ -98,26 +98,26 @@ class TestCaps:
 
     def test_available_margin_skips_the_trade_where_config_says_so(self) -> None:
         poor = replace(money(), available=Decimal(1_000))
-        assert refusal(size(portfolio=poor, setting=setting_with(margin_short=MarginShort.SKIP))) == "MARGIN"
+        assert refusal(size(portfolio=poor, context=setting_with(margin_short=MarginShort.SKIP))) == "MARGIN"
 
     def test_the_bracket_of_our_leverage_caps_the_notional(self) -> None:
         """At 75x BTCUSDT allows 3 million, at 100x only 800,000."""
         rich = money("100000000")
         wide = {"max_exposure_pct": Decimal(10_000), "max_symbol_exposure_pct": Decimal(10_000)}
-        setting = setting_with(leverage=100, **wide)
+        context = setting_with(leverage=100, **wide)
         cap = max(b.notional_cap for b in BRACKETS if b.initial_leverage >= 100)
-        assert size(portfolio=rich, setting=setting).quantity * 60_000 <= cap
+        assert size(portfolio=rich, context=context).quantity * 60_000 <= cap
 
     def test_a_leverage_that_no_bracket_allows_trades_nothing(self) -> None:
-        assert refusal(size(setting=setting_with(leverage=200))) == "QUANTITY_MIN"
+        assert refusal(size(context=setting_with(leverage=200))) == "QUANTITY_MIN"
 
     def test_the_largest_market_lot_caps_the_quantity(self) -> None:
-        found = size(portfolio=money("1000000000"), setting=setting_with(**GENEROUS))
+        found = size(portfolio=money("1000000000"), context=setting_with(**GENEROUS))
         assert found.quantity <= FILTERS.market_quantity_max
 
     def test_a_largest_lot_of_zero_is_no_bound(self) -> None:
         unbounded = replace(FILTERS, market_quantity_max=Decimal(0), quantity_max=Decimal(0))
-        assert size(setting=setting_with(filters=unbounded)).quantity == Decimal("0.069")
+        assert size(context=setting_with(filters=unbounded)).quantity == Decimal("0.069")
 
     def test_open_risk_of_all_together(self) -> None:
         """2 % of 10,000 = 200 USDT; 160 are open already, and this one would add 49.6."""
@@ -133,17 +133,17 @@ class TestMinima:
 
     def test_less_than_the_least_notional_is_refused(self) -> None:
         small = replace(FILTERS, notional_min=Decimal(5_000))
-        assert refusal(size(setting=setting_with(filters=small))) == "NOTIONAL_MIN"
+        assert refusal(size(context=setting_with(filters=small))) == "NOTIONAL_MIN"
 
     def test_without_any_smallest_lot_zero_is_still_no_trade(self) -> None:
         loose = replace(FILTERS, market_quantity_min=Decimal(0), quantity_min=Decimal(0), notional_min=Decimal(0))
-        assert refusal(size(portfolio=money("0"), setting=setting_with(filters=loose))) == "QUANTITY_MIN"
+        assert refusal(size(portfolio=money("0"), context=setting_with(filters=loose))) == "QUANTITY_MIN"
 
     def test_a_limit_entry_is_a_quantity_that_market_orders_can_close(self) -> None:
         """R41: exits are market orders; a finer LIMIT lot would leave dust."""
         coarse = replace(FILTERS, market_step_size=Decimal("0.01"), market_quantity_min=Decimal("0.01"))
-        setting = setting_with(filters=coarse, entry_type=OrderType.LIMIT)
-        assert size(setting=setting).quantity == Decimal("0.06")
+        context = setting_with(filters=coarse, entry_type=OrderType.LIMIT)
+        assert size(context=context).quantity == Decimal("0.06")
 
 
 class TestLiquidation:
@@ -183,12 +183,12 @@ class TestLiquidation:
 
     def test_a_stop_too_near_to_liquidation_is_refused(self) -> None:
         """R6: at 20x a long is liquidated some 4.6 % below; half of that way is what a stop may use."""
-        near = size(stop="58000", setting=setting_with(leverage=20))
+        near = size(stop="58000", context=setting_with(leverage=20))
         assert refusal(near) == "STOP_BEYOND_LIQ"
-        assert refusal(size(stop="59400", setting=setting_with(leverage=20))) is None
+        assert refusal(size(stop="59400", context=setting_with(leverage=20))) is None
 
     def test_a_short_s_stop_too_near_to_liquidation_is_refused(self) -> None:
-        assert refusal(size(SHORT, stop="62000", setting=setting_with(leverage=20))) == "STOP_BEYOND_LIQ"
+        assert refusal(size(SHORT, stop="62000", context=setting_with(leverage=20))) == "STOP_BEYOND_LIQ"
 
 
 ALL_FILTERS, ALL_BRACKETS = shipped_filters(), shipped_brackets()
@@ -218,8 +218,8 @@ def test_no_size_exceeds_any_cap_whatever_the_market_and_the_account(
     filters, brackets = ALL_FILTERS[symbol], ALL_BRACKETS[symbol]
     stop = price * (1 - side.sign * distance / 100)
     assume(stop > 0)
-    setting = setting_with(filters=filters, brackets=brackets, leverage=leverage, entry_type=entry_type)
-    policy = setting.policy
+    context = setting_with(filters=filters, brackets=brackets, leverage=leverage, entry_type=entry_type)
+    policy = context.policy
     portfolio = replace(
         money(),
         equity=equity,
@@ -227,7 +227,7 @@ def test_no_size_exceeds_any_cap_whatever_the_market_and_the_account(
         exposure=equity * used,
         open_risk=equity * used * policy.max_open_risk_pct / 100,
     )
-    found = size_entry(side=side, symbol=symbol, entry=price, stop=stop, portfolio=portfolio, setting=setting)
+    found = size_entry(side=side, symbol=symbol, entry=price, stop=stop, portfolio=portfolio, context=context)
     per_unit = loss_per_unit(side.sign, price, stop, policy)
     assert found.quantity * per_unit == found.risk <= equity * policy.risk_per_trade_pct / 100
     notional = found.quantity * price

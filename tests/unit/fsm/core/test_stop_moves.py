@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg
 from exchange.types import AlgoStatus, Outcome, Refused, SymbolSnapshot
-from fsm.core.intents import Intent, PlaceStop
-from fsm.core.legs import place_bridge
-from fsm.core.records import State
+from fsm.core.model.intents import Intent, PlaceStop
+from fsm.core.model.records import State
+from fsm.core.order_requests import place_bridge
 from rules.load import parse_rules
 from tests.unit.fsm.core.parts import FILTERS, HOUR_MS, RULES, SYMBOL, candle, setting_with
 from tests.unit.fsm.core.stage import Killed, Stage
@@ -82,7 +82,7 @@ class TestAMove:
 
     def test_that_the_filters_would_refuse_is_not_begun(self) -> None:
         stage = held()
-        stage.setting = setting_with(filters=replace(FILTERS, price_max=Decimal(59_500)))
+        stage.context = setting_with(filters=replace(FILTERS, price_max=Decimal(59_500)))
         assert "restop STOP_MOVED" not in trailed(stage).reasons
 
     @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ class TestAMove:
     def test_covers_the_whole_position_by_lots_that_became_larger(self, changed: dict[str, Decimal]) -> None:
         """R3, R65: 0.069 was bought in lots of 0.001; now lots are of 0.01, or not smaller than 0.1."""
         stage = held()
-        stage.setting = setting_with(filters=replace(FILTERS, **changed))
-        stage.exchange.filters = stage.setting.filters
+        stage.context = setting_with(filters=replace(FILTERS, **changed))
+        stage.exchange.filters = stage.context.filters
         trailed(stage)
         assert stops(stage) == [NEXT_STOP]
         assert min(stage.covered) >= stage.exchange.position == Decimal("0.069")
@@ -111,7 +111,7 @@ def test_break_even_is_at_what_was_paid_not_at_what_was_planned() -> None:
         "      trail: close_1h - 2 * atr_1h\n", ""
     )
     rules = parse_rules(text, "rules")
-    stage = Stage(setting=replaced(setting_with(), rules=rules.for_symbol(SYMBOL), rules_hash=rules.hash))
+    stage = Stage(context=replaced(setting_with(), rules=rules.for_symbol(SYMBOL), rules_hash=rules.hash))
     stage.price("60060").close(candle(at_ms=stage.now_ms, last="60000"))
     assert (stage.state, stage.trade.entry_price) == (State.PROTECTED, Decimal(60_060))
     stage.next_hour().wait(HOUR_MS).price("60800")
@@ -125,7 +125,7 @@ def test_of_a_short_is_held_against_the_higher_of_both_prices() -> None:
     targets = "targets: [{price: entry - risk"
     rules = parse_rules(RULES.replace(targets, f"trail: close_1h + 2 * atr_1h\n      {targets}"), "rules")
     for mark, moves in (("59550", True), ("60150", False)):
-        stage = Stage(setting=replaced(setting_with(), rules=rules.for_symbol(SYMBOL), rules_hash=rules.hash))
+        stage = Stage(context=replaced(setting_with(), rules=rules.for_symbol(SYMBOL), rules_hash=rules.hash))
         stage.protected(rsi=20).next_hour().wait(HOUR_MS).price("59500", mark)
         stage.close(candle(at_ms=stage.now_ms, rsi=50, close=59_500.0, mark=mark))
         assert ("restop STOP_MOVED" in stage.reasons) is moves
@@ -164,7 +164,7 @@ class TestARefusedMove:
         stage = trailed(held())
         assert stops(stage) == [NEXT_STOP]
         assert stage.trade.stop is not None
-        bridge = place_bridge(stage.trade, stage.trade.stop, stage.setting)
+        bridge = place_bridge(stage.trade, stage.trade.stop, stage.context)
         assert stage.ended(bridge, Refused(-2021, "late")) == []
         assert (stage.state, stage.record.quarantine) == (State.PROTECTED, None)
 

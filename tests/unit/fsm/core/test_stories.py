@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exchange.types import OrderType
-from fsm.lab.modelcheck.search import replay_story
+from fsm.proofs.modelcheck.search import replay_story
 
 PROTECTED = """
 a candle closes: go long

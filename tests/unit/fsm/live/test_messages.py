@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fsm.config.settings import Alerts as Kinds
-from fsm.live.wording import CAUSES, because
+from fsm.live.operator.wording import CAUSES, because
 from tests.messages import CODE_WORD, PAGE, examples, page
 
 

@@ -16,14 +16,14 @@ import pytest
 
 from exchange.binance.signing import Credentials, Secret, query, signed
 from exchange.candle_files import CandleColumns, FundingColumns
-from exchange.sim.feed import SymbolFeed
+from exchange.sim.core.venue import Venue
+from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.playback.symbols import shipped_brackets, shipped_exchange_info, shipped_filters
 from exchange.sim.server.app import App
 from exchange.sim.server.clock import SimClock
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.keys import keys_of
 from exchange.sim.server.world import World
-from exchange.sim.symbols import shipped_brackets, shipped_exchange_info, shipped_filters
-from exchange.sim.venue import Venue
 from indicators.candle import Timeframe
 
 HOUR_MS = 3_600_000

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from exchange.sim.playback.symbols import shipped_exchange_info, shipped_folder
 from exchange.sim.server.params import Params
 from exchange.sim.server.routes_orders import place
 from exchange.sim.server.saved import SavedState, StateError, StateFile, encode
-from exchange.sim.server.setting import Setting, SettingError, build
-from exchange.sim.symbols import shipped_exchange_info, shipped_folder
+from exchange.sim.server.setup import SettingError, SimulationSetup, build
 
 HOUR_MS = 3_600_000
-SETTING = Setting(symbols=("BTCUSDT",), start_ms=1_709_251_200_000 + 1_234_567, speed=0.0, seed=5)
+SETTING = SimulationSetup(symbols=("BTCUSDT",), start_ms=1_709_251_200_000 + 1_234_567, speed=0.0, seed=5)
 
 
 def order(emulator: Any, **params: str) -> Any:
@@ -36,7 +36,7 @@ def test_account_prices_clock_and_keys_are_those_of_before(tmp_path: Path) -> No
     first.hidden.add(5)
     file.write(encode(first))
 
-    second = build(Setting(symbols=("BTCUSDT",), speed=0.0), file.read())
+    second = build(SimulationSetup(symbols=("BTCUSDT",), speed=0.0), file.read())
     assert second.now_ms == first.now_ms
     assert second.hidden == {5}
     assert second.credentials == first.credentials
@@ -75,12 +75,12 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_candles_of_what_was_traded_must_still_be_there() -> None:
     saved = msgspec.json.decode(encode(build(SETTING)), type=SavedState)
     with pytest.raises(SettingError, match="BTCUSDT"):
-        build(Setting(symbols=("ETHUSDT",)), saved)
+        build(SimulationSetup(symbols=("ETHUSDT",)), saved)
 
 
 class TestWhatCanBeSimulated:
     def test_by_default_the_middle_of_all_the_shipped_data(self) -> None:
-        emulator = build(Setting(balance=Decimal(5)))
+        emulator = build(SimulationSetup(balance=Decimal(5)))
         assert list(emulator.world.feeds) == ["BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
         first = emulator.world.feeds["BTCUSDT"].start_ms
         assert 0.45 < (emulator.now_ms - first) / (emulator.world.data_end_ms - first) < 0.55
@@ -89,11 +89,11 @@ class TestWhatCanBeSimulated:
     @pytest.mark.parametrize(
         ("setting", "complaint"),
         [
-            (Setting(symbols=("NOPEUSDT",)), "no candles in the data; there are BTCUSDT"),
-            (Setting(start_ms=5), "is outside the data"),
+            (SimulationSetup(symbols=("NOPEUSDT",)), "no candles in the data; there are BTCUSDT"),
+            (SimulationSetup(start_ms=5), "is outside the data"),
         ],
     )
-    def test_what_cannot_be_is_refused(self, setting: Setting, complaint: str) -> None:
+    def test_what_cannot_be_is_refused(self, setting: SimulationSetup, complaint: str) -> None:
         with pytest.raises(SettingError, match=complaint):
             build(setting)
 
@@ -105,8 +105,8 @@ class TestWhatCanBeSimulated:
         (tmp_path / "brackets.json").write_text(json.dumps([{**table, "symbol": "CLONEUSDT"}]))
         for name in ("CLONEUSDT", "OTHERUSDT"):
             (tmp_path / f"{name}-1h.csv.gz").write_bytes((shipped_folder() / "SOLUSDT-1h.csv.gz").read_bytes())
-        emulator = build(Setting(folders=(tmp_path,)))
+        emulator = build(SimulationSetup(folders=(tmp_path,)))
         assert list(emulator.world.feeds) == ["CLONEUSDT"]
         assert emulator.state.filters["CLONEUSDT"].tick_size == emulator.state.filters["SOLUSDT"].tick_size
         with pytest.raises(SettingError, match=r"OTHERUSDT: no filters or brackets"):
-            build(Setting(folders=(tmp_path,), symbols=("OTHERUSDT",)))
+            build(SimulationSetup(folders=(tmp_path,), symbols=("OTHERUSDT",)))

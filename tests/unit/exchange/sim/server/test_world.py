@@ -8,12 +8,12 @@ import pytest
 
 from exchange.candle_files import CandleFolders
 from exchange.errors import Refusal
-from exchange.sim.course import Course
-from exchange.sim.events import Batch
-from exchange.sim.feed import SymbolFeed
+from exchange.sim.core.events import Batch
+from exchange.sim.core.venue import Venue
+from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.playback.price_walk import PriceWalk
+from exchange.sim.playback.symbols import shipped_brackets, shipped_filters, shipped_folder
 from exchange.sim.server.world import World
-from exchange.sim.symbols import shipped_brackets, shipped_filters, shipped_folder
-from exchange.sim.venue import Venue
 from exchange.types import AlgoRequest, ConditionalType, Fill, OrderRequest, OrderType, Side, WorkingType
 
 SYMBOLS = ("BTCUSDT", "SOLUSDT")
@@ -92,19 +92,21 @@ class Player:
 def play_as_a_backtest(feeds: dict[str, SymbolFeed]) -> tuple[list[Fill], Decimal]:
     venue = new_venue()
     player = Player(venue)
-    course: Course | None = None
+    walk: PriceWalk | None = None
     for hour in range(HOURS):
         now_ms = START_MS + hour * HOUR_MS
-        if course is not None:
-            for batch in course.run(now_ms):
+        if walk is not None:
+            for batch in walk.run(now_ms):
                 player.answer(batch)
         for symbol, feed in feeds.items():
             rate = feed.funding(now_ms)
             if rate is not None:
                 venue.settle_funding(symbol, rate, now_ms)
         venue.drain()
-        course = Course(venue, {symbol: bar for symbol, feed in feeds.items() if (bar := feed.bar(now_ms)) is not None})
-        for batch in course.open():
+        walk = PriceWalk(
+            venue, {symbol: bar for symbol, feed in feeds.items() if (bar := feed.bar(now_ms)) is not None}
+        )
+        for batch in walk.open():
             player.answer(batch)
         player.decide(hour)
         player.answer(())

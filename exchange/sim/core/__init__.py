@@ -1,0 +1,1 @@
+"""The matching core: orders, fills, margin and liquidation, without clock, chance or I/O."""

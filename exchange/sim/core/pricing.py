@@ -1,0 +1,96 @@
+"""What a taker pays: the levels of a book that always stands against us.
+
+There is no recorded order book, so one is assumed: level k lies k slippages beyond the last price, rounded to the
+tick against us, and holds ``depth_usdt`` of notional (or everything, when no depth is set).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from exchange.filters import Rounding, SymbolFilters
+from exchange.sim.core.state import Settings
+from exchange.sim.playback.candle_path import Stretch
+from exchange.types import Side
+
+MINUTE_MS = 60_000
+_SHARE = Decimal("0.000001")
+_LEVELS_MAX = 200  # the whole book; with any slippage worth its name the price bounds end it long before
+
+
+def adverse(price: Decimal, side: Side, filters: SymbolFilters) -> Decimal:
+    """The price on the tick, rounded against an order of this side."""
+    return filters.round_price(price, Rounding.UP if side is Side.BUY else Rounding.DOWN)
+
+
+def depth_share(stop_depth: Decimal, length_ms: int) -> Decimal:
+    """The share of the way to a candle's worst price at which a stop that triggered in it fills (docs/fill-model.md).
+
+    A longer candle goes on for longer after the trigger, so less of its way is the stop's: by the cube root of length.
+    """
+    return (stop_depth * Decimal(str(round((MINUTE_MS / length_ms) ** (1 / 3), 4)))).quantize(_SHARE)
+
+
+def stop_price(side: Side, last: Decimal, candle: Stretch | None, stop_depth: Decimal) -> Decimal:
+    """From which price a stop that triggers at ``last`` takes the levels, inside the candle under way."""
+    if candle is None or stop_depth == 0:
+        return last
+    worst = candle.last.low if side is Side.SELL else candle.last.high
+    if not is_beyond(worst, last, side):
+        return last
+    return last + (worst - last) * depth_share(stop_depth, candle.end_ms - candle.open_ms)
+
+
+def nearest(price: Decimal, tick: Decimal) -> Decimal:
+    """The nearest price that can be traded; those between ticks exist only on a path."""
+    return (price / tick).to_integral_value(rounding=ROUND_HALF_EVEN) * tick
+
+
+def is_beyond(price: Decimal, limit: Decimal, side: Side) -> bool:
+    """True when ``price`` is worse than ``limit`` for an order of this side."""
+    return price > limit if side is Side.BUY else price < limit
+
+
+def levels(
+    side: Side, quantity: Decimal, last: Decimal, filters: SymbolFilters, settings: Settings
+) -> Iterator[tuple[Decimal, Decimal]]:
+    """(price, quantity) of one execution after the other, best price first, until the quantity is used up."""
+    left = quantity
+    for number in range(1, _LEVELS_MAX + 1):
+        price = adverse(last * (1 + side.sign * number * settings.slippage), side, filters)
+        if price <= 0:
+            return
+        here = min(left, level_quantity(price, filters, settings, left))
+        yield price, here
+        left -= here
+        if left <= 0:
+            return
+
+
+def level_quantity(price: Decimal, filters: SymbolFilters, settings: Settings, wanted: Decimal) -> Decimal:
+    """What one level holds at this price: at least one step, at most what is wanted."""
+    if settings.depth_usdt is None:
+        return wanted
+    step = filters.market_step_size or wanted
+    held = settings.depth_usdt / price // step * step
+    return min(wanted, max(held, step))
+
+
+def executions(
+    side: Side,
+    quantity: Decimal,
+    last: Decimal,
+    *,
+    worst: Decimal | None,
+    clip: bool,
+    filters: SymbolFilters,
+    settings: Settings,
+) -> Iterator[tuple[Decimal, Decimal]]:
+    """What a taker gets up to its ``worst`` price; beyond it a limit order gets its limit (``clip``)."""
+    for price, here in levels(side, quantity, last, filters, settings):
+        if worst is not None and is_beyond(price, worst, side):
+            if clip:
+                yield worst, here
+            return
+        yield price, here

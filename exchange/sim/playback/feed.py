@@ -1,0 +1,225 @@
+"""Hands out recorded candles one bar at a time: as bars to walk through, as funding rates, and as history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import numpy as np
+from msgspec.structs import replace
+
+from exchange.candle_files import CandleColumns, CandleFolders, FloatArray, FundingColumns, IntArray
+from exchange.filters import decimal_of
+from exchange.sim.playback.candle_path import Bar, Prices, Stretch, bar, stretch
+from indicators.candle import Candle, Timeframe
+
+_HOUR_MS = Timeframe.H1.ms
+
+
+class SymbolFeed:
+    """Everything recorded of one symbol. ``step`` is the length of its bars: that of the candles it was given."""
+
+    def __init__(
+        self,
+        *,
+        candles: CandleColumns,
+        mark: CandleColumns | None = None,
+        intrabar: Sequence[CandleColumns] = (),
+        funding: FundingColumns | None = None,
+    ) -> None:
+        self.symbol = candles.symbol
+        self.step = candles.timeframe
+        self._candles = candles
+        self._columns = {self.step: candles}
+        self._mark = mark
+        self._intrabar = [columns for columns in intrabar if columns.timeframe is not self.step]
+        self._rates = _by_hour(funding)
+        self._hour: tuple[int, dict[int, tuple[Stretch, ...]]] = (-1, {})
+
+    @classmethod
+    def read(cls, folders: CandleFolders, symbol: str, step: Timeframe = Timeframe.H1) -> SymbolFeed:
+        """From files; raises CandleFileError. ``step``: the length of its bars, up to 1h."""
+        return cls(
+            candles=read_step(folders, symbol, step),
+            mark=folders.mark(symbol),
+            intrabar=folders.intrabar(symbol, step),
+            funding=folders.funding(symbol),
+        )
+
+    @property
+    def has_mark(self) -> bool:
+        """False when the mark is a smoothed last (the report says so)."""
+        return self._mark is not None
+
+    @property
+    def start_ms(self) -> int:
+        """Open time of the first candle."""
+        return int(self._candles.open_time_ms[0])
+
+    @property
+    def end_ms(self) -> int:
+        """When the last candle closes."""
+        return int(self._candles.open_time_ms[-1]) + self.step.ms
+
+    def bar(self, open_ms: int) -> Bar | None:
+        """The bar that opens then, in its finest complete form; None when it was not recorded.
+
+        Finer candles than those of the mark have marks of their own made up: smoothed from their last, and never
+        beyond what the mark's own candle says.
+        """
+        hour_ms = open_ms - open_ms % _HOUR_MS
+        if self._hour[0] != hour_ms:
+            self._hour = (hour_ms, self._bars_of(hour_ms))
+        found = self._hour[1].get(open_ms)
+        return None if found is None else bar(found)
+
+    def _bars_of(self, hour_ms: int) -> dict[int, tuple[Stretch, ...]]:
+        """The stretches of every bar of an hour, by its open time."""
+        opens = range(hour_ms, hour_ms + _HOUR_MS, self.step.ms)
+        plain = {open_ms: parts for open_ms in opens if (parts := self._parts(open_ms))}
+        mark = _at(self._mark, hour_ms)
+        if mark is None:
+            return plain
+        every = [part for parts in plain.values() for part in parts]
+        ends = (bool(every) and every[0].open_ms == hour_ms, bool(every) and every[-1].end_ms == hour_ms + _HOUR_MS)
+        marked = iter(within(mark, every, opens=ends[0], closes=ends[1]))
+        return {open_ms: tuple(next(marked) for _ in parts) for open_ms, parts in plain.items()}
+
+    def _parts(self, open_ms: int) -> tuple[Stretch, ...]:
+        """One bar in its finest complete form, with smoothed marks."""
+        index = _place(self._candles, open_ms)
+        if index is None:
+            return ()
+        for columns in self._intrabar:
+            found = columns.between(open_ms, open_ms + self.step.ms)
+            if found.stop - found.start == self.step.ms // columns.timeframe.ms:
+                return tuple(_stretch(columns, number) for number in range(found.start, found.stop))
+        return (_stretch(self._candles, index),)
+
+    def funding(self, at_ms: int) -> Decimal | None:
+        """The rate settled at this full hour, or None."""
+        return self._rates.get(at_ms)
+
+    def funding_times(self) -> list[int]:
+        """All full hours with a settlement, in order."""
+        return sorted(self._rates)
+
+    def candles(self, timeframe: Timeframe, *, start_ms: int, end_ms: int) -> list[Candle]:
+        """Closed candles that open at or after ``start_ms`` and close by ``end_ms``; long ones are made of bars."""
+        columns = self._columns.get(timeframe) or self._aggregate(timeframe)
+        found = columns.between(start_ms, end_ms - timeframe.ms + 1)
+        return [columns.candle(index) for index in range(found.start, found.stop)]
+
+    def _aggregate(self, timeframe: Timeframe) -> CandleColumns:
+        if not self.step.divides(timeframe):
+            raise ValueError(f"{self.symbol}: {timeframe} candles are not served, only those made of {self.step}")
+        self._columns[timeframe] = aggregated(self._candles, timeframe)
+        return self._columns[timeframe]
+
+
+def read_step(folders: CandleFolders, symbol: str, step: Timeframe) -> CandleColumns:
+    """Candles of a timeframe up to 1h, made of shorter ones where there are no files of it."""
+    found = folders.parts(symbol, step)
+    return found if found.timeframe is step else aggregated(found, step)
+
+
+def within(mark: Prices, parts: Sequence[Stretch], *, opens: bool, closes: bool) -> list[Stretch]:
+    """Parts of an hour with marks that together are its recorded mark, and never beyond it.
+
+    Where in the hour the mark had its extremes is not in the data: the part with the lowest last price has the lowest
+    mark. ``opens``, ``closes``: the hour's first and last moment are among the parts.
+    """
+    if not parts:
+        return []
+    marks = [_clamped(part.mark, mark) for part in parts]
+    if opens:
+        marks[0] = replace(marks[0], open=mark.open)
+    if closes:
+        marks[-1] = replace(marks[-1], close=mark.close)
+    lowest = min(range(len(parts)), key=lambda index: parts[index].last.low)
+    highest = max(range(len(parts)), key=lambda index: parts[index].last.high)
+    marks[lowest] = replace(marks[lowest], low=mark.low)
+    marks[highest] = replace(marks[highest], high=mark.high)
+    return [replace(part, mark=_possible(found)) for part, found in zip(parts, marks, strict=True)]
+
+
+def _clamped(prices: Prices, limits: Prices) -> Prices:
+    def clamp(price: Decimal) -> Decimal:
+        return min(max(price, limits.low), limits.high)
+
+    return Prices(clamp(prices.open), clamp(prices.high), clamp(prices.low), clamp(prices.close))
+
+
+def _possible(prices: Prices) -> Prices:
+    """A candle whose extremes hold its open and close."""
+    ends = (prices.open, prices.close)
+    return replace(prices, high=max(prices.high, *ends), low=min(prices.low, *ends))
+
+
+def _at(columns: CandleColumns | None, open_ms: int) -> Prices | None:
+    index = None if columns is None else _place(columns, open_ms)
+    return None if columns is None or index is None else _prices(columns, index)
+
+
+def aggregated(columns: CandleColumns, timeframe: Timeframe) -> CandleColumns:
+    """Longer candles, made of what there is of each: as at an exchange, which makes them of its trades.
+
+    The first and the last are there only if they are whole. Volumes are added one after the other, as live.
+    """
+    times, step = columns.open_time_ms, columns.timeframe.ms
+    group = times // timeframe.ms
+    first = np.flatnonzero(np.diff(group, prepend=group[:1] - 1))
+    last = np.append(first[1:], columns.length) - 1
+    whole = last - first == timeframe.ms // step - 1
+    kept = whole.copy()
+    kept[1:-1] = True
+    first, last, whole = first[kept], last[kept], whole[kept]
+    volume = np.zeros(len(first))
+    for part in range(timeframe.ms // step):
+        there = first + part <= last
+        volume[there] += columns.volume[first[there] + part]
+    ends = last[-1] + 1 if len(last) else 0
+    return CandleColumns(
+        symbol=columns.symbol,
+        timeframe=timeframe,
+        open_time_ms=group[first] * timeframe.ms,
+        open=columns.open[first],
+        high=_reduced(np.maximum, columns.high[:ends], first),
+        low=_reduced(np.minimum, columns.low[:ends], first),
+        close=columns.close[last],
+        volume=volume,
+    )
+
+
+def _reduced(how: np.ufunc, column: FloatArray, first: IntArray) -> FloatArray:
+    """One number for each group of neighbours that begins at ``first`` and ends where the next one begins."""
+    found: FloatArray = how.reduceat(column, first) if len(first) else column[:0]
+    return found
+
+
+def _place(columns: CandleColumns, open_ms: int) -> int | None:
+    """Where the candle that opens then is; a table of places would need twice the memory of the candles themselves."""
+    index = int(np.searchsorted(columns.open_time_ms, open_ms))
+    return index if index < columns.length and columns.open_time_ms[index] == open_ms else None
+
+
+def _by_hour(funding: FundingColumns | None) -> dict[int, Decimal]:
+    """Recorded settlement times can be some milliseconds late; they belong to the full hour before."""
+    if funding is None:
+        return {}
+    rows = zip(funding.time_ms.tolist(), funding.rate.tolist(), strict=True)
+    return {at_ms - at_ms % _HOUR_MS: decimal_of(rate) for at_ms, rate in rows}
+
+
+def _stretch(columns: CandleColumns, index: int) -> Stretch:
+    open_ms = int(columns.open_time_ms[index])
+    return stretch(open_ms, open_ms + columns.timeframe.ms, _prices(columns, index))
+
+
+def _prices(columns: CandleColumns, index: int) -> Prices:
+    return Prices(
+        open=decimal_of(float(columns.open[index])),
+        high=decimal_of(float(columns.high[index])),
+        low=decimal_of(float(columns.low[index])),
+        close=decimal_of(float(columns.close[index])),
+    )

@@ -1,0 +1,1 @@
+"""The same engine over recorded candles, hour by hour."""

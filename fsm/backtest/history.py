@@ -1,0 +1,227 @@
+"""One symbol's whole history, read once: candles, mark, funding, and what the rules say at every candle."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from exchange.candle_files import CandleColumns, CandleFolders, FundingColumns
+from exchange.sim.playback.feed import SymbolFeed, aggregated, read_step
+from fsm.core.candle_close import candle_hole
+from indicators.candle import Timeframe
+from indicators.holes import Hole, holes
+from indicators.series import Series
+from rules.batch import REASONS, REGIMES, RegimeTrack, SignalTrack, regimes, signals
+from rules.compiled_rules import CompiledRules
+from rules.facts import FactTable
+from rules.load import Ruleset
+from rules.regime import RegimeState
+from rules.strategy import Reason
+
+Anchors = Mapping[str, Mapping[Timeframe, int]]
+"""Symbol → timeframe → open time of the first candle."""
+
+BLOCKED = -1_000
+"""Code of a candle at which nothing may be opened, less the hole in the candles that says so and the regime."""
+
+SIGNAL = -1
+"""Code of a candle at which a strategy signals, whatever becomes of it."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """What happened at the exchange: prices and funding of one symbol, at the entry timeframe."""
+
+    symbol: str
+    series: Series
+    by_timeframe: dict[Timeframe, Series]
+    feed: SymbolFeed
+    feed_digest: bytes
+    holes: tuple[Hole, ...] = ()
+
+    @cached_property
+    def opens_ms(self) -> list[int]:
+        times: list[int] = self.series.open_time_ms.tolist()
+        return times
+
+    @cached_property
+    def carried_ms(self) -> frozenset[int]:
+        """Open times of the entry candles that nobody could have decided on: the exchange never had them."""
+        return frozenset(
+            open_ms
+            for hole in self.holes
+            if hole.timeframe is self.series.timeframe
+            for open_ms in range(hole.first_ms, hole.end_ms, hole.timeframe.ms)
+        )
+
+    @cached_property
+    def blocked_ms(self) -> list[tuple[int, int]]:
+        """Stretches (first, end) of open times at which nothing may be opened behind a hole."""
+        entry = self.series.timeframe
+        return [(hole.first_ms, hole.blocks_until_ms(entry)) for hole in self.holes]
+
+    def blocked_until_ms(self, open_ms: int) -> int:
+        """As a bot knows it that was there from the beginning."""
+        return max((until for first, until in self.blocked_ms if first <= open_ms), default=0)
+
+    def index_at(self, open_ms: int) -> int | None:
+        """Index of the candle that opens at this instant, if there was one: the series is carried over holes."""
+        index = (open_ms - self.opens_ms[0]) // self.series.timeframe.ms
+        return index if 0 <= index < len(self.opens_ms) and open_ms not in self.carried_ms else None
+
+    def anchored(self, first_ms: Mapping[Timeframe, int]) -> Market:
+        """The same market, seen by somebody whose candles begin with these."""
+        seen = {
+            timeframe: series.since(first_ms[timeframe]) if timeframe in first_ms else series
+            for timeframe, series in self.by_timeframe.items()
+        }
+        return replace(self, series=seen[self.series.timeframe], by_timeframe=seen)
+
+    def digest(self) -> bytes:
+        """SHA-256 of every number a run can read from this market."""
+        found = hashlib.sha256(self.symbol.encode())
+        for series in (self.series, *(self.by_timeframe[t] for t in sorted(self.by_timeframe))):
+            for column in (series.open_time_ms, series.open, series.high, series.low, series.close, series.volume):
+                found.update(column.tobytes())
+        found.update(self.feed_digest)
+        return found.digest()
+
+
+def read_market(
+    folders: CandleFolders,
+    symbol: str,
+    timeframes: frozenset[Timeframe],
+    *,
+    entry: Timeframe,
+    native: bool = False,
+    candles_only: bool = False,
+) -> Market:
+    """Read and check one symbol's files. Raises CandleFileError or SeriesError.
+
+    ``candles_only``: without what only the exchange reads, where nothing is traded.
+    """
+    step = step_of(entry)
+    candles = read_step(folders, symbol, step)
+    wanted = sorted(timeframes | {entry}, key=lambda timeframe: timeframe.ms)
+    columns = {timeframe: _columns(folders, candles, timeframe, native=native) for timeframe in wanted}
+    by_timeframe = {timeframe: _carried_over(found) for timeframe, found in columns.items()}
+    missing = [hole for timeframe in wanted for hole in holes(columns[timeframe].open_time_ms.tolist(), timeframe)]
+    mark = None if candles_only else folders.mark(symbol)
+    intrabar = () if candles_only else folders.intrabar(symbol, step)
+    funding = None if candles_only else folders.funding(symbol)
+    beside = () if step in columns else (candles,)
+    return Market(
+        symbol=symbol,
+        series=by_timeframe[entry],
+        by_timeframe=by_timeframe,
+        holes=tuple(missing),
+        feed=SymbolFeed(candles=candles, mark=mark, intrabar=intrabar, funding=funding),
+        feed_digest=_feed_digest(mark, (*beside, *intrabar), funding),
+    )
+
+
+def step_of(entry: Timeframe) -> Timeframe:
+    """The bars in which prices move between decisions: an hour, or the entry timeframe where that is shorter."""
+    return min(entry, Timeframe.H1, key=lambda timeframe: timeframe.ms)
+
+
+def _carried_over(columns: CandleColumns) -> Series:
+    """The candles without holes: where one is missing, the last close stands for it, with a volume of 0."""
+    step = columns.timeframe.ms
+    places = (columns.open_time_ms - columns.open_time_ms[:1]) // step
+    count = int(places[-1]) + 1 if columns.length else 0
+    there = np.zeros(count, dtype=np.bool_)
+    there[places] = True
+    last = np.cumsum(there) - 1
+    close = columns.close[last]
+    return Series(
+        symbol=columns.symbol,
+        timeframe=columns.timeframe,
+        open_time_ms=np.arange(count, dtype=np.int64) * step + columns.open_time_ms[:1].sum(),
+        open=np.where(there, columns.open[last], close),
+        high=np.where(there, columns.high[last], close),
+        low=np.where(there, columns.low[last], close),
+        close=close,
+        volume=np.where(there, columns.volume[last], 0.0),
+    )
+
+
+def _columns(folders: CandleFolders, candles: CandleColumns, timeframe: Timeframe, *, native: bool) -> CandleColumns:
+    if timeframe is candles.timeframe:
+        return candles
+    own = native and timeframe.ms > Timeframe.H1.ms
+    return folders.candles(candles.symbol, timeframe) if own else aggregated(candles, timeframe)
+
+
+def _feed_digest(
+    mark: CandleColumns | None, intrabar: tuple[CandleColumns, ...], funding: FundingColumns | None
+) -> bytes:
+    """SHA-256 of what only the exchange reads."""
+    found = hashlib.sha256()
+    for columns in (*([] if mark is None else [mark]), *intrabar):
+        for column in (columns.open_time_ms, columns.open, columns.high, columns.low, columns.close):
+            found.update(column.tobytes())
+    if funding is not None:
+        found.update(funding.time_ms.tobytes() + funding.rate.tobytes())
+    return found.digest()
+
+
+@dataclass(frozen=True)
+class History:
+    """A market with what the rules say at each of its candles, computed over arrays before anything trades."""
+
+    market: Market
+    rules: CompiledRules
+    table: FactTable
+    regimes: RegimeTrack
+    codes: list[int]
+    signals: dict[str, SignalTrack]
+
+    def regime_state(self, index: int) -> RegimeState:
+        run = bisect_right(self.regimes.runs, index)
+        return self.regimes.states[run - 1] if run else self.regimes.start
+
+    def quiet_verdict(self, index: int) -> tuple[str, str]:
+        """(outcome, reason) of a candle at which an idle symbol does nothing; only where the code is not SIGNAL."""
+        if self.codes[index] <= BLOCKED:
+            return "BLOCKED", candle_hole(self.market.blocked_until_ms(self.market.opens_ms[index]))
+        regime = REGIMES[int(self.regimes.codes[index])]
+        route = self.rules.route(regime)
+        if route.strategy is None:
+            return "NO_TRADE", route.reason
+        return "NO_SIGNAL", REASONS[int(self.signals[route.strategy].reasons[index])].value
+
+
+def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History:
+    """Compute features, regimes and signals of a whole market."""
+    rules = ruleset.for_symbol(market.symbol)
+    table = FactTable(rules, market.by_timeframe, candles_min, market.holes)
+    track = regimes(table)
+    routed = {regime: rules.route(regime).strategy for regime in REGIMES}
+    by_strategy = {name: signals(table, name) for name in sorted({s for s in routed.values() if s is not None})}
+    codes = np.zeros(table.length, dtype=np.int32)
+    for code, regime in enumerate(REGIMES):
+        here = track.codes == code
+        strategy = routed[regime]
+        if strategy is None:
+            codes[here] = 1_000 + code
+            continue
+        reasons = by_strategy[strategy].reasons[here].astype(np.int16)
+        codes[here] = np.where(reasons == REASONS.index(Reason.SIGNAL), SIGNAL, reasons + 32 * code)
+    for number, (first_ms, until_ms) in enumerate(market.blocked_ms):
+        here = (table.candle_ms >= first_ms) & (table.candle_ms < until_ms)
+        codes[here] = BLOCKED - number * len(REGIMES) - track.codes[here].astype(np.int32)
+    return History(market, rules, table, track, codes.tolist(), by_strategy)
+
+
+def data_hash(markets: list[Market]) -> str:
+    """SHA-256 over everything the run reads."""
+    found = hashlib.sha256()
+    for market in markets:
+        found.update(market.digest())
+    return found.hexdigest()

@@ -1,0 +1,85 @@
+"""What came of a backtest: its trades, its curve, what it read, and the figures that follow from them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from fsm.backtest.summary import grouped, max_drawdown_pct, results, sharpe
+from fsm.core.model.records import Trade
+from indicators.holes import Hole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of it; ``to_json`` has the fields of the command's contract."""
+
+    symbols: tuple[str, ...]
+    from_ms: int
+    to_ms: int
+    candles: int
+    trades: tuple[Trade, ...]
+    curve: tuple[tuple[int, Decimal], ...]
+    wallet_change: Decimal
+    balance: Decimal
+    position_ms: int
+    transitions: int
+    journal_hash: str
+    rules_hash: str
+    config_hash: str
+    data_hash: str
+    marks_smoothed: tuple[str, ...]
+    ambiguous_candles: int
+    fundings: int = 0
+    fundings_missing: dict[str, int] = field(default_factory=dict)
+    holes: tuple[tuple[str, Hole], ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Money in USDT, percentages in percent, times as ISO dates, durations in seconds."""
+        covered_ms = max(1, self.to_ms - self.from_ms) * len(self.symbols)
+        return {
+            "symbols": list(self.symbols),
+            "from": iso(self.from_ms),
+            "to": iso(self.to_ms),
+            "candles": self.candles,
+            **results(self.trades),
+            "return_pct": round(float(self.wallet_change / self.balance * 100), 6),
+            "max_drawdown_pct": max_drawdown_pct(self.curve),
+            "sharpe": sharpe(self.curve),
+            "exposure_pct": round(100 * self.position_ms / covered_ms, 6),
+            "per_regime": grouped(self.trades, lambda trade: trade.regime),
+            "per_strategy": grouped(self.trades, lambda trade: trade.strategy),
+            "per_symbol": grouped(self.trades, lambda trade: trade.symbol),
+            "transitions": self.transitions,
+            "closed_at_end": sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA"),
+            "marks_smoothed": list(self.marks_smoothed),
+            "ambiguous_candles": self.ambiguous_candles,
+            "funding_settlements": self.fundings,
+            "funding_missing": self.fundings_missing,
+            "candle_holes": [
+                {"symbol": symbol, "timeframe": hole.timeframe, "from": iso(hole.first_ms), "candles": hole.count}
+                for symbol, hole in self.holes
+            ],
+            "journal_hash": self.journal_hash,
+            "rules_hash": self.rules_hash,
+            "config_hash": self.config_hash,
+            "data_hash": self.data_hash,
+            "seconds": self.seconds,
+        }
+
+
+def funding_words(result: dict[str, Any]) -> str:
+    """How much of the funding that positions were due for is in the figures."""
+    missing = result["funding_missing"]
+    if not missing:
+        return "Every funding rate that a position was due for was recorded."
+    count, whose = sum(missing.values()), ", ".join(f"{symbol} {times}" for symbol, times in missing.items())
+    due = count + result["funding_settlements"]
+    return f"{count} of {due} fundings that positions were due for are not in the data and count as 0: {whose}."
+
+
+def iso(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ms / 1000))

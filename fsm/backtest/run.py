@@ -1,0 +1,328 @@
+"""A backtest from request to result: reads the data, computes every rule over arrays, runs the hours, sums up."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import localcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from exchange.candle_files import CandleFileError, CandleFolders
+from exchange.filters import SymbolFilters
+from exchange.sim.account_api import AccountApi
+from exchange.sim.core.venue import Venue
+from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
+from exchange.types import Bracket
+from fsm.backtest.clock_loop import ClockLoop, Progress
+from fsm.backtest.history import Anchors, History, Market, build_history, data_hash, read_market
+from fsm.backtest.kept_candles import kept
+from fsm.backtest.recorder import Recorder
+from fsm.backtest.result import Result, iso
+from fsm.config import Config
+from fsm.config.policy import policy_of
+from fsm.core.engine import Engine
+from fsm.core.model.decision import Step
+from fsm.core.model.decision_context import EDITION, DecisionContext
+from fsm.core.model.money import MONEY
+from fsm.core.model.records import AccountRecord, SymbolRecord
+from fsm.journal.engine_journal import StoredEngineJournal, to_json
+from indicators.series import SeriesError
+from rules.load import Ruleset
+from store.batch import Batch
+from store.chains import CHAINS
+from store.database import Store, open_store
+from store.errors import JournalError
+from store.journal import Journal
+from store.rows import ConfigVersionRow, RuleVersionRow, SystemEventRow
+
+FLUSH_EVERY = 20_000
+
+
+class BacktestError(Exception):
+    """A request that cannot be carried out; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to run. ``symbols`` empty: those that config.yaml enables; ``from_ms``/``to_ms`` None: all the data has.
+
+    ``to_ms`` is exclusive. ``db`` None: the journal is written to a temporary file and only its hash is kept.
+    ``anchors``: the first candle of a symbol's timeframes, where a daemon's history began; None: all that there is.
+    """
+
+    config: Config
+    rules: Ruleset
+    data: tuple[Path, ...]
+    symbols: tuple[str, ...] = ()
+    from_ms: int | None = None
+    to_ms: int | None = None
+    db: Path | None = None
+    every_candle: bool = False
+    native: bool = False
+    anchors: Anchors | None = None
+
+
+def _quiet(phase: str, done: int, total: int) -> None:
+    del phase, done, total
+
+
+def run_backtest(
+    request: Request,
+    *,
+    progress: Progress = _quiet,
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> Result:
+    """Run it. Raises BacktestError when the request, the data or the database cannot be used."""
+    with localcontext(MONEY):
+        return _run(request, progress, on_step)
+
+
+def _run(request: Request, progress: Progress, on_step: Callable[[Step], None]) -> Result:
+    clock = _Stopwatch()
+    symbols = _symbols(request)
+    filters, brackets = _known(symbols)
+    markets = _load(request, symbols, progress)
+    clock.lap("load")
+    histories = _compute(request, markets, progress)
+    clock.lap("features")
+    from_ms, to_ms = _span(request, markets)
+    digest = data_hash(markets)
+    with TemporaryDirectory() as scratch:
+        path = request.db or Path(scratch) / "backtest.sqlite"
+        identity = _identity(request, symbols, from_ms, to_ms, digest)
+        with _new_store(path, identity, from_ms) as store:
+            journal = Journal(store, identity, flush_every=FLUSH_EVERY)
+            bench = _Backtest(request, journal, histories, filters, brackets, identity, on_step)
+            bench.preamble(markets, from_ms, keep_candles=request.db is not None)
+            bench.hours.run(from_ms, to_ms, progress)
+            bench.finish(journal, to_ms)
+            clock.lap("run")
+            result = bench.result(markets, from_ms, to_ms, digest)
+    clock.lap("report")
+    result.seconds.update(clock.laps)
+    return result
+
+
+class _Stopwatch:
+    """Wall-clock seconds of the phases; the only time that is read here, and it is journalled nowhere."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._since, 3)
+        self._since = now
+
+
+def _symbols(request: Request) -> tuple[str, ...]:
+    wanted = request.symbols or tuple(name for name, given in request.config.settings.symbols.items() if given.enabled)
+    if not wanted:
+        raise BacktestError("no symbol is enabled: enable one in config.yaml or name some with --symbols")
+    return tuple(sorted(set(wanted)))
+
+
+def _known(symbols: tuple[str, ...]) -> tuple[dict[str, SymbolFilters], dict[str, tuple[Bracket, ...]]]:
+    filters, brackets = shipped_filters(), shipped_brackets()
+    unknown = [name for name in symbols if name not in filters or name not in brackets]
+    if unknown:
+        known = ", ".join(sorted(set(filters) & set(brackets)))
+        raise BacktestError(f"no filters or leverage brackets are shipped for {', '.join(unknown)}; there are {known}")
+    return {name: filters[name] for name in symbols}, {name: brackets[name] for name in symbols}
+
+
+def _load(request: Request, symbols: tuple[str, ...], progress: Progress) -> list[Market]:
+    try:
+        folders = CandleFolders(request.data)
+        markets = []
+        for done, symbol in enumerate(symbols):
+            progress("load", done, len(symbols))
+            rules = request.rules.for_symbol(symbol)
+            market = read_market(folders, symbol, rules.timeframes, entry=rules.entry_timeframe, native=request.native)
+            markets.append(market if request.anchors is None else market.anchored(request.anchors.get(symbol, {})))
+        progress("load", len(symbols), len(symbols))
+    except (CandleFileError, SeriesError) as error:
+        raise BacktestError(str(error)) from error
+    return markets
+
+
+def _compute(request: Request, markets: list[Market], progress: Progress) -> dict[str, History]:
+    histories = {}
+    for done, market in enumerate(markets):
+        progress("features", done, len(markets))
+        histories[market.symbol] = build_history(market, request.rules, request.config.settings.market_data.candles_min)
+    progress("features", len(markets), len(markets))
+    return histories
+
+
+def _span(request: Request, markets: list[Market]) -> tuple[int, int]:
+    """The first and the last close that may be decided on, cut to what the data covers."""
+    short = [market.symbol for market in markets if not market.opens_ms]
+    if short:
+        raise BacktestError(f"the data has no whole candle of {markets[0].series.timeframe} of {', '.join(short)}")
+    first = min(market.opens_ms[0] for market in markets)
+    entry = markets[0].series.timeframe
+    last = max(market.opens_ms[-1] + entry.ms for market in markets)
+    from_ms = max(first, request.from_ms if request.from_ms is not None else first)
+    to_ms = min(last, request.to_ms if request.to_ms is not None else last)
+    if from_ms >= to_ms:
+        raise BacktestError(f"the data covers {iso(first)} to {iso(last)}, nothing of what --from and --to ask for")
+    if entry.floor(from_ms) >= entry.floor(to_ms):
+        raise BacktestError(f"no candle of {entry}, at whose close decisions fall, lies whole between --from and --to")
+    return entry.floor(from_ms), entry.floor(to_ms)
+
+
+def _identity(request: Request, symbols: tuple[str, ...], from_ms: int, to_ms: int, digest: str) -> str:
+    """Database and run id of a backtest: the same inputs give the same names, hence the same journal."""
+    parts = (request.config.hash, request.rules.hash, digest, *symbols, str(from_ms), str(to_ms), str(request.native))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def _new_store(path: Path, identity: str, at_ms: int) -> Store:
+    if path.exists():
+        raise BacktestError(f"{path} exists already: a backtest writes a new database; name another or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = open_store(path, mode="write", at_ms=at_ms)
+    store.bind(environment="backtest", account=None, at_ms=at_ms, database_id=identity)
+    return store
+
+
+class _Backtest:
+    """Engine, venue and recorder of one backtest, put together."""
+
+    def __init__(
+        self,
+        request: Request,
+        journal: Journal,
+        histories: dict[str, History],
+        filters: dict[str, SymbolFilters],
+        brackets: dict[str, tuple[Bracket, ...]],
+        identity: str,
+        on_step: Callable[[Step], None],
+    ) -> None:
+        settings = request.config.settings
+        self._request = request
+        self._policy = policy_of(settings)
+        self._journal = journal
+        self._filters, self._brackets = filters, brackets
+        ledger = StoredEngineJournal(journal, rules_hash=request.rules.hash, config_hash=request.config.hash)
+        self._ledger = ledger
+        entry = request.rules.for_symbol("").entry_timeframe
+        self.recorder = Recorder(ledger, entry.ms)
+        fee = settings.simulation
+        self.account = AccountApi(
+            Venue(
+                filters=filters,
+                brackets=brackets,
+                balance=fee.balance_usdt,
+                maker_rate=fee.maker_fee_pct / 100,
+                taker_rate=fee.taker_fee_pct / 100,
+                slippage=fee.slippage_pct / 100,
+                stop_depth=fee.stop_depth_share,
+            )
+        )
+        cells = {
+            symbol: DecisionContext(
+                database_id=identity,
+                config_hash=request.config.hash,
+                rules_hash=request.rules.hash,
+                policy=self._policy,
+                rules=request.rules.for_symbol(symbol),
+                filters=filters[symbol],
+                brackets=brackets[symbol],
+            )
+            for symbol in histories
+        }
+        self.engine = Engine(
+            ledger=self.recorder,
+            setting_of=lambda symbol, rules_hash: cells[symbol],
+            policy=self._policy,
+            records=[SymbolRecord(symbol=symbol) for symbol in histories],
+            account=AccountRecord(),
+            fatal=(JournalError,),
+        )
+        self.hours = ClockLoop(
+            engine=self.engine,
+            account=self.account,
+            histories=histories,
+            recorder=self.recorder,
+            entry=entry,
+            on_step=on_step,
+            every_candle=request.every_candle,
+            rules_hash=request.rules.hash,
+        )
+
+    def preamble(self, markets: list[Market], at_ms: int, *, keep_candles: bool) -> None:
+        """Write down what the run is decided with: rules, config, filters, holes, and the candles if they are kept."""
+        request = self._request
+        facts = {
+            "filters": self._filters,
+            "brackets": self._brackets,
+            "candles_min": request.config.settings.market_data.candles_min,
+            "edition": EDITION,
+        }
+        started = SystemEventRow(
+            at_ms=at_ms,
+            kind="START",
+            reason="BACKTEST",
+            facts_json=to_json(facts),
+            rules_hash=request.rules.hash,
+            config_hash=request.config.hash,
+        )
+        self._journal.commit(
+            Batch(
+                rule_versions=[RuleVersionRow(at_ms=at_ms, rules_hash=request.rules.hash, text=request.rules.text)],
+                config_versions=[
+                    ConfigVersionRow(at_ms=at_ms, config_hash=request.config.hash, text=request.config.text)
+                ],
+                system_events=[started],
+            )
+        )
+        for market in markets:
+            self._journal.commit(kept(market, at_ms, candles=keep_candles))
+
+    def finish(self, journal: Journal, to_ms: int) -> None:
+        if self.engine.failures:
+            raise BacktestError(f"the engine failed: {self.engine.failures[0]}")
+        journal.commit(Batch(system_events=[SystemEventRow(at_ms=to_ms, kind="STOP", reason="END_OF_DATA")]))
+        journal.close_stretches()
+        journal.flush()
+
+    def result(self, markets: list[Market], from_ms: int, to_ms: int, digest: str) -> Result:
+        account = self.account.account()
+        balance = self._request.config.settings.simulation.balance_usdt
+        return Result(
+            symbols=tuple(market.symbol for market in markets),
+            from_ms=from_ms,
+            to_ms=to_ms,
+            candles=sum(_between(market.opens_ms, from_ms, to_ms) for market in markets),
+            trades=tuple(self.recorder.trades),
+            curve=tuple(self.hours.curve),
+            wallet_change=account.wallet_balance - balance,
+            balance=balance,
+            position_ms=self.hours.position_ms,
+            transitions=self.recorder.transitions,
+            journal_hash=_heads_hash(self._journal),
+            rules_hash=self._request.rules.hash,
+            config_hash=self._request.config.hash,
+            data_hash=digest,
+            marks_smoothed=tuple(market.symbol for market in markets if not market.feed.has_mark),
+            ambiguous_candles=self.hours.ambiguous,
+            fundings=self.hours.fundings,
+            fundings_missing=dict(sorted(self.hours.fundings_missing.items())),
+            holes=tuple((market.symbol, hole) for market in markets for hole in market.holes),
+        )
+
+
+def _heads_hash(journal: Journal) -> str:
+    """One hash for the whole journal: over the newest hash of every chained table."""
+    heads = [f"{chain.table.name} {journal.head(chain.model).hash}" for chain in CHAINS.values()]
+    return hashlib.sha256("\n".join(sorted(heads)).encode()).hexdigest()
+
+
+def _between(opens_ms: list[int], from_ms: int, to_ms: int) -> int:
+    return sum(1 for open_ms in opens_ms if from_ms <= open_ms < to_ms)

@@ -1,0 +1,1 @@
+"""The commands that prove: modelcheck, crashsweep, torture, naked, parity."""

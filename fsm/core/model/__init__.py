@@ -1,0 +1,1 @@
+"""The nouns of a decision: records, events, intents, policy, and the machine's table."""

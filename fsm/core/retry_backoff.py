@@ -1,0 +1,79 @@
+"""Keeps retries from becoming a loop: without progress, each waits longer than the one before, in real time."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from fsm.core.close_forms import FORMS
+from fsm.core.model.decision import Decision, decision
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.records import ZERO, SymbolRecord, Tried
+from fsm.core.model.transition_table import Trigger
+
+RETRIES = (Trigger.REPROTECT, Trigger.SWEEP)
+PAUSE_FIRST_MS = 500
+PAUSE_NAKED_MS = 450
+"""While a position has no stop it is tried every half second: a look half a second later must not come too early."""
+
+PAUSE_OPEN_MS_MAX = 4_000
+"""While a position is open nothing waits longer than this: shorter than the shipped protection deadline."""
+PAUSE_FLAT_MS_MAX = 60_000
+NAKED_TRIES = 10
+"""So often what protects is tried at one pace while nothing does, then ever more slowly: as long as a deadline is."""
+
+PAUSE_CLOSING_MS_MAX = 700
+"""What is to be closed and has no stop is tried at least once a second for as long as it takes: one order and one look
+a second are far within every budget."""
+
+FORGET_MS = 600_000
+"""After so long without a retry the next one is a first one again."""
+
+
+def backed_off(
+    record: SymbolRecord, made: Decision | None, real_ms: int, context: DecisionContext, *, closes_naked: bool = False
+) -> Decision | None:
+    """The move, or None where it would repeat a retry too soon. Progress is another state or another open quantity.
+
+    ``closes_naked``: a look shows a position that is to be closed, and no stop. A missing stop waits only for earlier
+    attempts at a stop, and that it is missing is noted also while it waits.
+    A clock that was set back makes no retry wait.
+    """
+    if made is None or made.trigger not in RETRIES or not made.intents or _is_news(record, made):
+        return made
+    open_quantity = record.trade.open_quantity if record.trade else ZERO
+    uncovered_ms = made.record.trade.uncovered_ms if made.record.trade else None
+    tried, at = record.tried, f"{record.state} {open_quantity.normalize():f}"
+    if uncovered_ms is not None:
+        at += " without a stop"
+    if made.record.trade is not None and 0 < made.record.trade.close_failed <= FORMS:
+        at += f" {made.record.trade.close_failed}"  # each other form of a close is tried at once, but only once
+    elapsed = FORGET_MS if tried is None or tried.at != at else real_ms - tried.real_ms
+    count = tries = tried.count if tried is not None and elapsed < FORGET_MS else 0
+    longest = PAUSE_OPEN_MS_MAX if open_quantity else PAUSE_FLAT_MS_MAX
+    if closes_naked and context.edition >= 2:
+        longest = PAUSE_CLOSING_MS_MAX
+    first = PAUSE_FIRST_MS
+    if uncovered_ms is not None and context.edition >= 2:  # one pace while nothing protects
+        first = PAUSE_NAKED_MS if count <= NAKED_TRIES else first
+        count = max(count - NAKED_TRIES, min(count, 1))
+    pause = min(first << min(count - 1, 10), longest) if count else 0
+    if 0 <= elapsed < pause:
+        return _noted(record, uncovered_ms)
+    return replace(made, record=replace(made.record, tried=Tried(at, real_ms, tries + 1)))
+
+
+def _is_news(record: SymbolRecord, made: Decision) -> bool:
+    """A refusal that is noted, with the look that it asks for (R59), repeats nothing."""
+    before, after = record.trade, made.record.trade
+    return (
+        before is not None and after is not None and before.no_position_ms is None and after.no_position_ms is not None
+    )
+
+
+def _noted(record: SymbolRecord, uncovered_ms: int | None) -> Decision | None:
+    """The deadline runs from the first look that shows no stop, whatever is tried when (R5)."""
+    trade = record.trade
+    if trade is None or uncovered_ms is None or trade.uncovered_ms is not None:
+        return None
+    after = replace(record, trade=replace(trade, uncovered_ms=uncovered_ms))
+    return decision(Trigger.REPROTECT, "STOP_UNSEEN", after)

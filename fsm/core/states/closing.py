@@ -1,0 +1,324 @@
+"""The way out: exits, the emergency close that repeats until the exchange says flat, and what is swept when it does."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from exchange.types import AlgoStatus, OrderStatus, Refused, Unknown
+from fsm.core import first_edition
+from fsm.core.booking import book, plan_kept
+from fsm.core.close_forms import FORMS, failed, got_through, next_piece, piece
+from fsm.core.forced_ends import forced_close
+from fsm.core.model.decision import Decision, decision
+from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext
+from fsm.core.model.events import IntentEnded, SymbolObserved, real_ms
+from fsm.core.model.intents import CancelAlgo, CancelEntry, ClosePosition, Intent, Look, SweepOrders
+from fsm.core.model.records import ZERO, State, SymbolRecord, Trade
+from fsm.core.model.transition_table import Trigger
+from fsm.core.observation import TradeView, count_fills, exit_reason, has_ended
+from fsm.core.order_requests import bridge_id, close_id
+from fsm.core.refusals import DUPLICATE_ID, FORM_REFUSED, refused_for_good
+
+UNSEEN_MS_MAX = 30_000
+"""So long (real time) no look has shown a position, and nothing else says anything of it: it is taken for gone."""
+
+
+def begin_flatten(record: SymbolRecord, reason: str, context: DecisionContext) -> Decision:
+    """Into FLATTEN: the entry and the partial targets go, the stop stays, a reduce-only piece closes."""
+    return _begin(Trigger.FLATTEN, record, reason, context)
+
+
+def begin_exit(record: SymbolRecord, reason: str, context: DecisionContext) -> Decision:
+    """A rule or the operator ends the trade: the same orders as an emergency close, but no emergency."""
+    return _begin(Trigger.EXIT, record, reason, context)
+
+
+def _begin(trigger: Trigger, record: SymbolRecord, reason: str, context: DecisionContext) -> Decision:
+    trade = record.trade
+    assert trade is not None
+    if record.state is State.SIGNALLED:  # its entry was never sent, so it cannot fill
+        trade = replace(trade, entry=replace(trade.entry, finished=True))
+    trade = replace(trade, exit_reason=trade.exit_reason or reason)
+    intents: list[Intent] = []
+    if not trade.entry.finished:
+        intents.append(CancelEntry(symbol=record.symbol, client_id=trade.entry.client_id))
+    if trade.targets_sent:
+        intents.extend(_cancel_partial_targets(trade))
+    if trade.open_quantity > 0 and not trade.piece_pending:
+        trade, order = next_piece(trade, trade.open_quantity, None, context)
+        intents.append(order)
+    intents.append(Look(symbol=record.symbol))
+    return decision(trigger, reason, replace(record, trade=trade), intents=tuple(intents))
+
+
+def _cancel_partial_targets(trade: Trade) -> list[Intent]:
+    """Reduce-only targets compete with a close (-2022, -4118) and outlive the position: they go first (R14)."""
+    return [
+        CancelAlgo(symbol=trade.symbol, client_id=target.client_id)
+        for target in trade.targets
+        if target.quantity is not None and not target.done
+    ]
+
+
+def leave(record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext) -> Decision | None:
+    """The position is gone. With the fills that closed it, or on other evidence that has lasted, the trade is exiting.
+
+    Without it the zero may be a lag of the exchange's answer. While our stop still rests, the exchange contradicts
+    itself (closePosition stops end with their position): the symbol is quarantined, and the stop left in place. And
+    nothing is swept on the word of empty answers alone before they have lasted once more.
+    """
+    trade = record.trade
+    assert trade is not None
+    complete = trade.closed_quantity + view.exit_filled >= trade.entry.filled > 0
+    if not complete and not _is_gone(trade, event, view, context):
+        return _unseen(record, event, context)
+    if not complete and view.stop_rests:
+        if record.quarantine is not None:
+            return None
+        return decision(Trigger.QUARANTINE, "POSITION_UNCLEAR", record.quarantined("POSITION_UNCLEAR", event.at_ms))
+    reason = exit_reason(trade, view, event.snapshot, context)
+    trade = count_fills(replace(trade, exit_reason=reason), event.snapshot, context)
+    trade = replace(trade, open_quantity=ZERO, swept=complete)
+    record = replace(record, trade=trade)
+    if view.position < 0:
+        record = record.quarantined("FOREIGN_POSITION", event.at_ms)
+    # Another look even when nothing is left to sweep: the books are closed with the ledger's rows, asked for from here.
+    sweep = _sweep(trade, view, context) if complete else ()
+    return decision(Trigger.EXIT, reason, record, intents=(*sweep, Look(symbol=record.symbol)))
+
+
+def _is_gone(trade: Trade, event: SymbolObserved, view: TradeView, context: DecisionContext) -> bool:
+    """Looks show no position for so long that it is no lag, and a second source agrees: the exchange ended the
+    closePosition stop with it, an order of ours has closed it, or a stop was refused for want of one (R59).
+
+    Positions alone can be read stale: on their word nothing ends before half a minute is over.
+    """
+    if not event.persisted:
+        return False
+    if context.edition < 2 or trade.no_position_ms is not None:
+        return True
+    stop, close = view.stop, view.close
+    ended = stop is not None and (stop.status is AlgoStatus.EXPIRED or view.fired(stop))
+    closed = close is not None and close.executed_quantity >= trade.open_quantity > 0
+    if ended or closed or any(map(view.fired, view.targets.values())) or forced_close(trade, event.snapshot):
+        return True
+    return trade.unseen_ms is not None and real_ms(event) - trade.unseen_ms >= UNSEEN_MS_MAX
+
+
+def _unseen(record: SymbolRecord, event: SymbolObserved, context: DecisionContext) -> Decision | None:
+    """Note since when looks show no position that nothing else says to be closed."""
+    trade = record.trade
+    assert trade is not None
+    if context.edition < 2 or not event.persisted or trade.unseen_ms is not None:
+        return None
+    after = replace(record, trade=replace(trade, unseen_ms=real_ms(event)))
+    return decision(Trigger.REPROTECT, "POSITION_UNSEEN", after)
+
+
+def _covers_the_rest(trade: Trade, view: TradeView, context: DecisionContext) -> frozenset[str]:
+    """Our stops close whatever is open on the trade's side: while something is that is not ours, they stay (R80)."""
+    if view.position <= 0 or context.edition < HANDS_EDITION:
+        return frozenset()
+    return frozenset(stop.client_id for stop in (trade.stop, trade.stop_before) if stop is not None)
+
+
+def _sweep(
+    trade: Trade, view: TradeView, context: DecisionContext, *, kept: frozenset[str] = frozenset()
+) -> tuple[Intent, ...]:
+    """Cancel every order of the trade that was not seen to have ended, whether the lists show it or not (R2)."""
+    ids = [target.client_id for target in trade.targets if trade.targets_sent and not target.done]
+    if trade.stop is not None:
+        ids.append(trade.stop.client_id)
+    if trade.stop is not None and trade.stop_before is not None:
+        ids += [trade.stop_before.client_id, bridge_id(context, trade, trade.stop)]
+    if not trade.entry.finished:
+        ids.append(trade.entry.client_id)
+    seen = [view.stop, view.entry, *view.targets.values()]
+    ended = {order.client_id for order in seen if order is not None and not order.status.is_open}
+    left = sorted(((set(ids) - ended) | set(view.own_open)) - kept)
+    return (SweepOrders(symbol=trade.symbol, client_ids=tuple(left)),) if left else ()
+
+
+def look_closing(
+    record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext
+) -> Decision | None:
+    """Judge one look while EXITING or in FLATTEN."""
+    trade = record.trade
+    assert trade is not None
+    late = _late_entry(record, trade, event, view)
+    if late is not None:
+        return late
+    ours = _ours_left(trade, view)
+    if view.position > 0 and ours > 0:
+        return _close_more(record, trade, event, view, min(view.position, ours), context)
+    if view.position > 0 and not event.persisted:
+        return None  # our part is closed: the position lags, or the rest is somebody else's
+    return _wind_up(record, trade, event, view, context)
+
+
+def _ours_left(trade: Trade, view: TradeView) -> Decimal:
+    """The most of the position that can be ours: what our entry brought, less what our own orders closed.
+
+    What others closed is not subtracted: of a position that is smaller everything may be ours. An entry that is not
+    seen and did not end may have filled wholly.
+    """
+    seen = trade.entry.finished or (view.entry is not None and view.entry.status is not OrderStatus.UNRECOGNISED)
+    entered = trade.entry.filled if seen else trade.entry.quantity
+    working = view.close.executed_quantity if view.close is not None else ZERO
+    return entered - trade.closed_by_us - working
+
+
+def _late_entry(record: SymbolRecord, trade: Trade, event: SymbolObserved, view: TradeView) -> Decision | None:
+    """The entry went on filling, or ended, while we were on the way out."""
+    if view.entry is None:
+        return None
+    filled, finished = view.entry.executed_quantity, has_ended(view.entry)
+    if filled <= trade.entry.filled and (trade.entry.finished or not finished):
+        return None
+    entry = replace(
+        trade.entry,
+        filled=max(filled, trade.entry.filled),
+        finished=finished or trade.entry.finished,
+        average_price=view.entry.average_price or trade.entry.average_price,
+    )
+    trade = replace(
+        trade,
+        entry=entry,
+        entry_price=entry.average_price or trade.entry_price or trade.entry_price_planned,
+        open_quantity=max(view.position, ZERO),
+        first_fill_ms=trade.first_fill_ms or (event.at_ms if filled > 0 else None),
+    )
+    reason = "LATE_FILL" if filled > record.trade.entry.filled else "ENTRY_ENDED"  # type: ignore[union-attr]
+    return decision(Trigger.FILL, reason, replace(record, trade=trade))
+
+
+def _close_more(
+    record: SymbolRecord,
+    trade: Trade,
+    event: SymbolObserved,
+    view: TradeView,
+    quantity: Decimal,
+    context: DecisionContext,
+) -> Decision | None:
+    """Something is still open: wait for a closing order that works or whose fate is open, else send the next piece,
+    in another form where the one before got nothing done."""
+    competing = _competing(trade, view)
+    if context.edition < 2:
+        return first_edition.close_more(record, event, view, quantity, competing, context)
+    close = view.close
+    if close is not None and (close.status.is_open or (_is_riddle(close.status) and not event.persisted)):
+        return None
+    mark = event.snapshot.position.mark_price if event.snapshot.position else None
+    if trade.piece_pending and close is None:
+        if not (event.persisted or _may_repeat(trade, view, quantity, context)):
+            return None
+        again = (*competing, piece(trade, quantity, mark, context), Look(symbol=record.symbol))
+        return decision(Trigger.REPROTECT, "CLOSE_NOT_FOUND", record, intents=again)
+    done = close.executed_quantity if close is not None else ZERO
+    if done >= trade.open_quantity > 0 and not event.persisted:
+        return None  # it closed everything we knew of; the position lags
+    trade = count_fills(trade, event.snapshot, context)
+    trade = replace(trade, open_quantity=quantity, closed_by_us=trade.closed_by_us + done)
+    if close is not None:
+        trade = got_through(trade) if done > 0 else failed(trade, None, close.quantity)
+    trade, order = next_piece(trade, quantity, mark, context)
+    intents = (*competing, order, Look(symbol=record.symbol))
+    return decision(Trigger.REPROTECT, "CLOSE_AGAIN", replace(record, trade=trade), intents=intents)
+
+
+def _may_repeat(trade: Trade, view: TradeView, quantity: Decimal, context: DecisionContext) -> bool:
+    """A close that nobody heard of, not found by one look, leaves again at once under its id only where nothing
+    protects, the whole position is ours and all of it is to be closed: a second one could do no harm."""
+    unheard = close_id(context, trade, trade.exit_attempt) in trade.unheard
+    return unheard and not view.stop_rests and quantity == view.position
+
+
+def _is_riddle(status: OrderStatus) -> bool:
+    return status is OrderStatus.UNRECOGNISED
+
+
+def _competing(trade: Trade, view: TradeView) -> tuple[Intent, ...]:
+    """What rests and would enlarge the position or take the close's place: the entry, and partial targets."""
+    cancels = [order for order in _cancel_partial_targets(trade) if _client_id(order) in view.own_open]
+    if trade.entry.client_id in view.own_open:
+        cancels.append(CancelEntry(symbol=trade.symbol, client_id=trade.entry.client_id))
+    return tuple(cancels)
+
+
+def _client_id(intent: Intent) -> str | None:
+    return intent.client_id if isinstance(intent, CancelAlgo | CancelEntry) else None
+
+
+def _wind_up(
+    record: SymbolRecord, trade: Trade, event: SymbolObserved, view: TradeView, context: DecisionContext
+) -> Decision | None:
+    """Nothing of ours is open: sweep, and close the books when their evidence is complete or will not come.
+
+    A zero that no fills explain may be a lag, and then the stop that would be swept is all that protects.
+    """
+    symbol, patient = record.symbol, event.persisted
+    complete = trade.closed_quantity + view.exit_filled >= trade.entry.filled
+    if not complete and not _is_gone(trade, event, view, context):
+        return _unseen(record, event, context)
+    kept = _covers_the_rest(trade, view, context)
+    left = _sweep(trade, view, context, kept=kept)
+    if set(view.own_open) - kept or (left and not trade.swept):
+        swept = replace(record, trade=replace(trade, swept=True))
+        return decision(Trigger.SWEEP, "ORDERS_LEFT", swept, intents=(*left, Look(symbol=symbol)))
+    if not trade.entry.finished and not patient:
+        return None
+    if not trade.entry.finished:  # nobody saw its end: should it fill after all, its plan is remembered
+        record = replace(record, abandoned=plan_kept(trade, record))
+    if view.position != 0 and patient:
+        record = record.quarantined("FOREIGN_POSITION", event.at_ms)
+    if trade.first_fill_ms is None:
+        return decision(Trigger.FLAT, trade.exit_reason or "NEVER_FILLED", replace(record, trade=None, tried=None))
+    if not (complete and event.snapshot.income) and not patient:
+        return None
+    if not complete:
+        record = replace(record, abandoned=plan_kept(trade, record)).quarantined("FILLS_MISSING", event.at_ms)
+    if context.edition >= 2:
+        record = replace(record, close_unheard_ms=event.at_ms if _may_arrive(trade, event, context) else None)
+    return book(record, trade, event, complete=complete, context=context)
+
+
+def _may_arrive(trade: Trade, event: SymbolObserved, context: DecisionContext) -> bool:
+    """A closing order of this trade is neither refused nor seen to have ended: it could meet the next position."""
+    pending = {close_id(context, trade, trade.exit_attempt)} if trade.piece_pending else set()
+    return not pending.union(trade.unheard) <= {order.client_id for order in event.snapshot.orders if has_ended(order)}
+
+
+def close_ended(record: SymbolRecord, event: IntentEnded, client_id: str, context: DecisionContext) -> Decision | None:
+    """A closing order was answered, or nobody heard how. Refused for its size, precision or price, it leaves again at
+    once in the form that the refusal asks for; otherwise the look that follows decides, knowing that this piece does
+    not exist. No refusal proves that the position is gone."""
+    trade, outcome = record.trade, event.outcome
+    if trade is None or client_id != close_id(context, trade, trade.exit_attempt) or not trade.piece_pending:
+        return None
+    if isinstance(outcome, Unknown) and context.edition >= 2 and client_id not in trade.unheard:
+        heard_not = replace(record, trade=replace(trade, unheard=(*trade.unheard, client_id)))
+        return decision(Trigger.REPROTECT, "CLOSE_UNHEARD", heard_not)
+    if not isinstance(outcome, Refused) or outcome.code == DUPLICATE_ID:
+        return None
+    if context.edition < 2:
+        return first_edition.close_refused(record, trade, event, outcome, context)
+    return _close_refused(record, trade, event, outcome, context)
+
+
+def _close_refused(
+    record: SymbolRecord, trade: Trade, event: IntentEnded, refused: Refused, context: DecisionContext
+) -> Decision | None:
+    assert isinstance(event.intent, ClosePosition)
+    facts, reason = {"message": refused.message}, f"CLOSE_REFUSED {refused.code}"
+    smallest = max(context.filters.market_quantity_min, context.filters.market_step_size)
+    refused_piece = replace(trade, exit_refused=trade.exit_attempt)
+    trade = failed(refused_piece, refused.code, event.intent.request.quantity, smallest)
+    record = refused_for_good(replace(record, trade=trade), event.at_ms, refused.code, context)
+    at_once = refused.code in FORM_REFUSED and trade.close_failed <= FORMS
+    if not at_once or event.prices is None or trade.open_quantity == 0:
+        return decision(Trigger.REPROTECT, reason, record, facts=facts)
+    trade, order = next_piece(trade, trade.open_quantity, event.prices.mark_price, context)
+    intents = (order, Look(symbol=record.symbol))
+    return decision(Trigger.REPROTECT, reason, replace(record, trade=trade), intents=intents, facts=facts)

@@ -1,0 +1,102 @@
+"""Targets while PROTECTED: what their refusal means, and placing again what vanished. The stop protects meanwhile."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from exchange.client_ids import Leg
+from exchange.types import AlgoOrder, AlgoStatus, Refused
+from fsm.core.model.decision import Decision, decision
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.events import IntentEnded, SymbolObserved
+from fsm.core.model.intents import Intent, Look, PlaceTarget
+from fsm.core.model.records import SymbolRecord, TargetLeg, Trade
+from fsm.core.model.transition_table import Trigger
+from fsm.core.observation import TradeView
+from fsm.core.order_requests import leg_id, place_target
+from fsm.core.refusals import ALREADY_THERE, TEMPORARY, WOULD_TRIGGER, refused_for_good
+from fsm.core.rounding_anew import OFF_TICK, on_known_lot, on_known_tick, rounded_anew
+from fsm.core.states.closing import begin_exit
+
+TARGET_SENT_MAX = 3
+"""A target that will not rest is given up: the stop and the rules still end the trade."""
+
+
+def next_target(target: TargetLeg, trade: Trade, context: DecisionContext) -> TargetLeg:
+    """The same target under a new id, on the tick and in the lots known now: the one before has definitely ended."""
+    attempt = target.attempt + 1
+    cid = leg_id(context, trade.symbol, trade.number, Leg.TARGET, target.index, attempt)
+    price = on_known_tick(target.trigger_price, trade.side, context)
+    lots = on_known_lot(target.quantity, context)
+    return replace(target, client_id=cid, attempt=attempt, trigger_price=price, quantity=lots)
+
+
+def target_ended(
+    record: SymbolRecord, event: IntentEnded, intent: PlaceTarget, context: DecisionContext
+) -> Decision | None:
+    """A target was refused. Already beyond the last one (-2021): take the profit at market. Otherwise try again."""
+    trade, outcome = record.trade, event.outcome
+    if trade is None or not isinstance(outcome, Refused) or outcome.code in ALREADY_THERE:
+        return None
+    target = next((t for t in trade.targets if t.client_id == intent.request.client_id and not t.done), None)
+    if target is None:
+        return None
+    if outcome.code in WOULD_TRIGGER and target.quantity is None:
+        return begin_exit(record, "TARGET_REACHED", context)
+    if outcome.code in TEMPORARY:  # it does not count: a look that does not find it asks again
+        uncounted = replace(target, sent=target.sent - 1)
+        after = replace(record, trade=_with_targets(trade, (uncounted,)))
+        return decision(Trigger.REPROTECT, f"TARGET_REFUSED {outcome.code}", after)
+    record = refused_for_good(record, event.at_ms, outcome.code, context)
+    if target.sent >= TARGET_SENT_MAX:
+        return None
+    again = next_target(target, trade, context)
+    if context.edition >= 2 and outcome.code in OFF_TICK and again.trigger_price == target.trigger_price:
+        # The tick has changed, and we do not know to what.
+        price = rounded_anew(target.trigger_price, trade.side, context)
+        again = again if price is None else replace(again, trigger_price=price)
+    return _send_again(record, trade, (again,), f"TARGET_REFUSED {outcome.code}", context)
+
+
+def mend_targets(
+    record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext
+) -> Decision | None:
+    """Targets that ended without being hit are placed again under a new id, those not found under their own (R2)."""
+    trade = record.trade
+    assert trade is not None
+    again: list[TargetLeg] = []
+    for target in trade.targets:
+        algo = view.targets.get(target.index)
+        if target.done or target.sent >= TARGET_SENT_MAX:
+            continue
+        if algo is None and event.persisted:
+            anew = next_target(target, trade, context)
+            fits = (anew.trigger_price, anew.quantity) == (target.trigger_price, target.quantity)
+            again.append(target if fits else anew)
+        elif algo is not None and _ended_in_vain(algo, persisted=event.persisted):
+            again.append(next_target(target, trade, context))
+    return _send_again(record, trade, tuple(again), "TARGET_MISSING", context) if again else None
+
+
+def _ended_in_vain(algo: AlgoOrder, *, persisted: bool) -> bool:
+    """It closed nothing. FINISHED says only that its order is over; how much that filled may take a moment to show."""
+    if algo.executed_quantity > 0:
+        return False
+    if algo.status is AlgoStatus.FINISHED:
+        return persisted
+    return algo.status in (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED)
+
+
+def _send_again(
+    record: SymbolRecord, trade: Trade, again: tuple[TargetLeg, ...], reason: str, context: DecisionContext
+) -> Decision:
+    renewed = tuple(replace(target, sent=target.sent + 1) for target in again)
+    trade = _with_targets(trade, renewed)
+    intents: tuple[Intent, ...] = tuple(place_target(trade, target, context) for target in renewed)
+    intents += (Look(symbol=record.symbol),)
+    return decision(Trigger.REPROTECT, reason, replace(record, trade=trade), intents=intents)
+
+
+def _with_targets(trade: Trade, changed: tuple[TargetLeg, ...]) -> Trade:
+    by_index = {target.index: target for target in changed}
+    return replace(trade, targets=tuple(by_index.get(target.index, target) for target in trade.targets))

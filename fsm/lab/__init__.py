@@ -1,1 +1,0 @@
-"""The same engine under other clocks: backtest, replay and the proofs."""

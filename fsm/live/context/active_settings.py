@@ -1,0 +1,83 @@
+"""What is in force now: settings, rules and what the exchange says of its symbols; and what older trades keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from exchange.filters import SymbolFilters
+from exchange.types import Bracket
+from fsm.config import Settings, settings_hash
+from fsm.config.policy import policy_of
+from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.policy import Policy
+from fsm.live.operator.accepted import Accepted
+from rules.load import Ruleset
+
+
+class ActiveSettings:
+    """Swapped between events by a reload; a trade keeps the rules that it was opened under. ``accepted`` are the files
+    as they were accepted last, with what waits for a restart."""
+
+    def __init__(
+        self,
+        *,
+        database_id: str,
+        settings: Settings,
+        rules: Ruleset,
+        filters: Mapping[str, SymbolFilters],
+        brackets: Mapping[str, tuple[Bracket, ...]],
+        accepted: Accepted,
+        older_rules: Mapping[str, Ruleset] | None = None,
+    ) -> None:
+        self.database_id = database_id
+        self.accepted = accepted
+        self.filters = dict(filters)
+        self.brackets = dict(brackets)
+        self._rules_by_hash = {**(older_rules or {}), rules.hash: rules}
+        self._made: dict[tuple[str, str], DecisionContext] = {}
+        self.settings = settings
+        self.rules = rules
+        self.policy: Policy = policy_of(settings)
+        self.config_hash = settings_hash(settings)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols that can be decided on, in the order of decisions: enabled, and known to the exchange."""
+        return tuple(name for name in self.settings.enabled_symbols if name in self.filters and name in self.brackets)
+
+    def context(self, symbol: str, rules_hash: str | None) -> DecisionContext:
+        """What a symbol is decided with: the rules of its trade, or those in force when it has none."""
+        key = (symbol, rules_hash if rules_hash in self._rules_by_hash else self.rules.hash)
+        if key not in self._made:
+            self._made[key] = DecisionContext(
+                database_id=self.database_id,
+                config_hash=self.config_hash,
+                rules_hash=key[1],
+                policy=self.policy,
+                rules=self._rules_by_hash[key[1]].for_symbol(symbol),
+                filters=self.filters[symbol],
+                brackets=self.brackets[symbol],
+            )
+        return self._made[key]
+
+    def tick_of(self, symbol: str) -> Decimal:
+        """A symbol's price step; 0 where the exchange has never told it."""
+        found = self.filters.get(symbol)
+        return found.tick_size if found is not None else Decimal(0)
+
+    def learn(self, filters: Mapping[str, SymbolFilters], brackets: Mapping[str, tuple[Bracket, ...]]) -> None:
+        """The exchange changed the rules of its symbols."""
+        self.filters, self.brackets = dict(filters), dict(brackets)
+        self._made.clear()
+
+    def swap_rules(self, rules: Ruleset) -> None:
+        self._rules_by_hash[rules.hash] = rules
+        self.rules = rules
+        self._made.clear()
+
+    def swap_settings(self, settings: Settings) -> None:
+        self.settings = settings
+        self.policy = policy_of(settings)
+        self.config_hash = settings_hash(settings)
+        self._made.clear()

@@ -1,0 +1,1 @@
+"""Between the bot and its operator: commands, edits, alerts, chat."""

@@ -1,0 +1,328 @@
+"""Takes up edits of rules.yaml and config.yaml while running: whole, stable, checked, committed, then in force.
+
+A file that does not pass, is gone, or allows more by what it no longer says changes nothing and is told once. Open
+trades keep the rules that they were opened under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from fsm.config import Config, Settings, changes, read_settings, reloaded, settings_hash
+from fsm.core.model.decision import Rejected
+from fsm.live.context.entry_blocks import ALL, FILES_UNUSABLE
+from fsm.live.operator.accepted import WAITING, Waiting, digest_of, waits_in_rules, waits_in_settings
+from fsm.live.operator.news import new_rules_news, new_settings_news, refused_file_news
+from fsm.live.process import documents
+from fsm.live.process.daemon import Daemon
+from rules.load import Ruleset, load_rules
+from rules.looseness import Loosening, shown
+from rules.source.yaml_source import Problem, Source, SourceError, contents, read_source
+from store.batch import Batch
+from store.errors import StoreError
+from store.rows import ConfigVersionRow, RuleVersionRow
+
+log = structlog.get_logger("fsm.reload")
+
+POLL_S = 2.0
+LOOKS_TO_JUDGE = 2
+"""A file is judged once it was the same at so many looks."""
+PROBLEMS_TOLD = 5
+CHANGES_TOLD = 12
+CONFIG, RULES = "config", "rules"
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One file. ``settled`` is the text that was judged last, ``candidate`` one that has been seen once so far.
+    ``is_usable`` False: the start could not use the files, and this one has not been right since."""
+
+    path: Path
+    settled: str | None = None
+    candidate: str | None = None
+    waiting: Waiting | None = None
+    told: str = ""
+    is_usable: bool = True
+
+
+class Reload:
+    """Watches two files; ``None`` watches neither. ``looked_ms`` is when both could be looked at last."""
+
+    def __init__(self, daemon: Daemon, *, config: Config, config_path: Path | None, rules_path: Path | None) -> None:
+        self._daemon = daemon
+        self._config = config
+        paths = {CONFIG: config_path, RULES: rules_path}
+        self._watched = {name: _Watched(path) for name, path in paths.items() if path is not None}
+        self._begin()
+        self.looked_ms: int | None = None
+        self._looks = 0
+        daemon.commands.on_edit = self.decide
+        daemon.files_looked_ms = lambda: self.looked_ms
+
+    def _begin(self) -> None:
+        """What was accepted is what the files are compared with: one that differs at the start waits, and says so."""
+        for name, file in self._watched.items():
+            file.settled = self._accepted_text(name)
+            file.is_usable = not self._is_blocked
+
+    @property
+    def _is_blocked(self) -> bool:
+        return self._daemon.live.blocks.holds(ALL, FILES_UNUSABLE)
+
+    def _unblock(self) -> None:
+        """Both files are right again: entries need no longer wait for them."""
+        if not self._is_blocked or not all(file.is_usable for file in self._watched.values()):
+            return
+        live = self._daemon.live
+        live.blocks.clear(ALL, FILES_UNUSABLE)
+        at_ms = live.clock.now_ms()
+        self._daemon.say("rules_changed", "Both files can be used again: entries are allowed.", key=f"usable {at_ms}")
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """The edits that wait for the operator's word."""
+        return tuple(each.waiting for each in self._watched.values() if each.waiting is not None)
+
+    async def run(self) -> None:
+        """Look every two seconds."""
+        await self._daemon.started.wait()
+        while True:
+            await self.look()
+            await self._daemon.live.clock.sleep(POLL_S)
+
+    async def look(self) -> None:
+        """Judge what differs from what was judged last, once it was the same at two looks."""
+        for name, file in self._watched.items():
+            text = self._read(file)
+            if text is None or text == file.settled:
+                if text is not None:
+                    file.candidate = None
+                    file.is_usable = file.is_usable or text == self._accepted_text(name)
+                continue
+            if text != file.candidate:
+                file.candidate = text
+                continue
+            await self._judge(name, file, text)
+        self._unblock()
+        self._looks += 1
+        self.looked_ms = self._daemon.live.clock.wall_ms()
+
+    def _accepted_text(self, name: str) -> str:
+        accepted = self._daemon.live.active.accepted
+        return accepted.text if name == CONFIG else accepted.rules.text
+
+    def _read(self, file: _Watched) -> str | None:
+        """The text as bytes stand in it, or None after saying once why there is none."""
+        try:
+            text = contents(file.path).decode("utf-8", "surrogateescape")
+        except OSError as error:
+            problem = Problem(str(file.path), 1, 1, f"cannot be read ({error.strerror})")
+            if file.told != problem.message:
+                file.told = problem.message
+                self._refused(file.path, SourceError([problem]))
+            return None
+        file.told = ""
+        return text
+
+    async def _judge(self, name: str, file: _Watched, text: str) -> None:
+        """A file that fails in a way nobody foresaw is refused like any other; only a lost journal gets through."""
+        had, file.waiting = file.waiting, None
+        try:
+            await (self._rules if name == RULES else self._settings)(file, text)
+            file.is_usable = True
+        except StoreError:
+            raise
+        except SourceError as error:
+            self._refused(file.path, error)
+        except Exception as error:
+            log.error("reload_failed", reason=type(error).__name__, file=str(file.path), exc_info=error)
+            told = f"could not be taken up ({type(error).__name__}: {error})"
+            self._refused(file.path, SourceError([Problem(str(file.path), 1, 1, told)]))
+        file.settled, file.candidate = text, None
+        if had != file.waiting:
+            self._leave_document()
+
+    async def _rules(self, file: _Watched, text: str) -> None:
+        rules = load_rules(file.path)
+        _unchanged_since(file, text, rules.text)
+        active = self._daemon.live.active
+        if rules.hash == active.accepted.rules.hash:
+            return
+        waits = waits_in_rules(active.accepted, rules, is_real_money=self._is_real_money)
+        if waits:
+            self._wait(file, text, waits)
+        else:
+            await self._take_rules(rules)
+
+    async def _settings(self, file: _Watched, text: str) -> None:
+        source = read_source(file.path)
+        _unchanged_since(file, text, source.text)
+        wanted, accepted = read_settings(source), self._daemon.live.active.accepted
+        if wanted == accepted.settings:
+            return
+        waits = waits_in_settings(accepted, wanted, source.text, is_real_money=self._is_real_money)
+        if waits:
+            self._wait(file, text, waits)
+        else:
+            self._take_settings(source, wanted)
+
+    @property
+    def _is_real_money(self) -> bool:
+        return self._config.environment.is_real_money
+
+    # --- what waits ---------------------------------------------------------------------------
+    def _wait(self, file: _Watched, text: str, waits: Sequence[Loosening]) -> None:
+        live = self._daemon.live
+        at_ms = live.clock.now_ms()
+        file.waiting = waiting = Waiting(
+            file=file.path.name, digest=digest_of(text), changes=tuple(map(str, waits)), since_ms=at_ms
+        )
+        live.journal.note(at_ms, "RELOAD_WAITS", file.path.name, digest=waiting.digest, changes=waiting.changes)
+        log.warning("reload_waits", reason="LOOSER", file=str(file.path), changes=list(waiting.changes))
+        self._daemon.say("rules_changed", waiting.told, key=f"waits {at_ms} {waiting.digest}")
+
+    async def decide(self, verb: str, digests: Sequence[str]) -> str:
+        """The operator's word on the edits of these digests. Raises Rejected when one does not wait any more."""
+        await self._until_judged()
+        waiting = {each.waiting.digest: name for name, each in self._watched.items() if each.waiting is not None}
+        gone = [digest for digest in digests if digest not in waiting]
+        if gone or not digests:
+            raise Rejected("NOTHING_WAITS", f"no edit {', '.join(gone)} waits: the file was changed again, or taken")
+        told = [await self._decided(verb, waiting[digest]) for digest in digests]
+        self._leave_document()
+        return "; ".join(told)
+
+    async def _until_judged(self) -> None:
+        """Just after a start no file has been. It is waited for and not hurried: a file that is being written is the
+        same at two looks in a row."""
+        for _ in range(2 * LOOKS_TO_JUDGE):
+            if self._looks >= LOOKS_TO_JUDGE:
+                return
+            await self._daemon.live.clock.sleep(POLL_S / 2)
+
+    async def _decided(self, verb: str, name: str) -> str:
+        file = self._watched[name]
+        waiting, live = file.waiting, self._daemon.live
+        assert waiting is not None
+        if verb == "reject":
+            live.journal.note(live.clock.now_ms(), "RELOAD_REJECTED", file.path.name, digest=waiting.digest)
+            file.waiting = None
+            return f"{file.path.name} was rejected: what was accepted last stays in force; put the file back"
+        if self._read(file) != file.settled:
+            raise Rejected("FILE_CHANGED", f"{file.path.name} has been changed since: look at what waits now")
+        try:
+            if name == RULES:
+                await self._take_rules(load_rules(file.path))
+            else:
+                source = read_source(file.path)
+                self._take_settings(source, read_settings(source))
+        except SourceError as error:
+            raise Rejected("INVALID", str(error)) from error
+        file.waiting = None
+        return f"{file.path.name} is in force"
+
+    def _leave_document(self) -> None:
+        """For whoever asks what waits."""
+        live = self._daemon.live
+        live.journal.document(WAITING, live.clock.now_ms(), {"edits": self.waiting})
+
+    # --- what is taken ------------------------------------------------------------------------
+    async def _take_rules(self, rules: Ruleset) -> None:
+        """New rules hold from the next close on."""
+        live = self._daemon.live
+        old = live.active.rules
+        entry = live.active.settings.timeframes.entry
+        if rules.for_symbol("").entry_timeframe is not entry:
+            raise SourceError([Problem(rules.name, 1, 1, f"the entry timeframe must stay {entry} until a restart")])
+        unnamed = live.active.settings.timeframes.unnamed(rules.timeframes)
+        if unnamed:
+            told = f"candles of {', '.join(unnamed)} are not among the timeframes of config.yaml until a restart"
+            raise SourceError([Problem(rules.name, 1, 1, told)])
+        markets, store = self._daemon.markets, live.journal.store
+        wanted = {symbol: rules.for_symbol(symbol) for symbol in markets}
+        others = {
+            symbol: await market.under(wanted[symbol], store)
+            for symbol, market in markets.items()
+            if not market.rules.reads_as(wanted[symbol])
+        }
+        text = new_rules_news(rules.hash, old.hash)
+        async with self._daemon.schedule.turn:
+            at_ms = live.clock.now_ms()
+            batch = Batch(rule_versions=[RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)])
+            self._commit(batch, at_ms, "RULES", text, rules_hash=rules.hash)
+            live.active.swap_rules(rules)
+            live.active.accepted = replace(live.active.accepted, rules=rules)
+            live.journal.rules_hash = rules.hash
+            for symbol, market in markets.items():
+                if symbol in others:
+                    market.become(others[symbol], store)
+                else:
+                    market.follow(wanted[symbol])
+        self._accepted("RULES", text)
+
+    def _take_settings(self, source: Source, wanted: Settings) -> None:
+        """Committed as they will be, then in force; what only a start can build is accepted and waits for one."""
+        live = self._daemon.live
+        found = changes(live.active.settings, wanted)
+        partly = reloaded(live.active.settings, wanted)
+        hashes = dict.fromkeys((settings_hash(partly), settings_hash(wanted)))
+        now = [f"{each.path} {shown(each.old)} → {shown(each.new)}" for each in found if each.reloadable]
+        later = [f"{each.path} {shown(each.old)} → {shown(each.new)}" for each in found if not each.reloadable]
+        text = new_settings_news(_listed(now), _listed(later))
+        at_ms = live.clock.now_ms()
+        versions = [ConfigVersionRow(at_ms=at_ms, config_hash=each, text=source.text) for each in hashes]
+        self._commit(Batch(config_versions=versions), at_ms, "CONFIG", text, config_hash=settings_hash(wanted))
+        live.active.swap_settings(partly)
+        live.active.accepted = replace(live.active.accepted, text=source.text, settings=wanted)
+        live.journal.config_hash = live.active.config_hash
+        live.engine.policy = live.active.policy
+        self._accepted("CONFIG", text)
+
+    def _commit(
+        self, batch: Batch, at_ms: int, what: str, text: str, *, config_hash: str = "", rules_hash: str = ""
+    ) -> None:
+        """The version and the word that it was accepted, in one transaction; before any of it is in force."""
+        live = self._daemon.live
+        accepted = live.active.accepted
+        versions = {
+            "config": config_hash or settings_hash(accepted.settings),
+            "rules": rules_hash or accepted.rules.hash,
+        }
+        batch.system_events.append(live.journal.event(at_ms, "RELOAD", what, text=text, accepted=versions))
+        live.journal.journal.commit(batch)
+
+    def _accepted(self, what: str, text: str) -> None:
+        live = self._daemon.live
+        at_ms = live.clock.now_ms()
+        live.journal.document("config", at_ms, documents.config(self._config, live))
+        log.info("reloaded", reason=what, text=text)
+        self._daemon.say("rules_changed", text, key=f"reload {at_ms} {what}")
+
+    def _refused(self, path: Path, error: SourceError) -> None:
+        live = self._daemon.live
+        at_ms = live.clock.now_ms()
+        told = "; ".join(str(problem) for problem in error.problems[:PROBLEMS_TOLD])
+        live.journal.note(at_ms, "RELOAD_REFUSED", path.name, problems=told)
+        log.error("reload_refused", reason="INVALID", file=str(path), problems=told)
+        self._daemon.say(
+            "rules_changed",
+            refused_file_news(path.name, told),
+            key=f"refused {at_ms} {path.name}",
+        )
+
+
+def _listed(parts: Sequence[str]) -> str:
+    more = len(parts) - CHANGES_TOLD
+    return ", ".join(parts[:CHANGES_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def _unchanged_since(file: _Watched, seen: str, read: str) -> None:
+    """What was checked must be what was seen twice. Raises SourceError."""
+    if seen.encode("utf-8", "surrogateescape").removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace") != read:
+        raise SourceError(
+            [Problem(str(file.path), 1, 1, "was changed while it was read: it is read again when it rests")]
+        )

@@ -1,0 +1,1 @@
+"""The process: daemon, supervisor, its own time, audit and documents."""

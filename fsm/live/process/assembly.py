@@ -1,0 +1,214 @@
+"""Joins given parts into a daemon: what was stored is read back, what the exchange says of its symbols is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from exchange.port import Exchange
+from fsm.config import Config
+from fsm.core.engine import Engine
+from fsm.core.model.decision import Step
+from fsm.core.model.decision_context import EDITION
+from fsm.core.model.records import SymbolRecord
+from fsm.journal.engine_journal import to_json
+from fsm.journal.writer import JournalWriter
+from fsm.live.context.active_settings import ActiveSettings
+from fsm.live.context.clock import Clock
+from fsm.live.context.entry_blocks import ALL, FILES_UNUSABLE, UNSUPPORTED_ACCOUNT, EntryBlocks
+from fsm.live.context.fruitless_signals import FruitlessSignals
+from fsm.live.context.held import symbols_in_trade
+from fsm.live.context.live_context import Freshness, LiveContext
+from fsm.live.context.observer import NoObserver, Observer, UnfeltObserver
+from fsm.live.context.symbol_catalog import SymbolCatalog, last_known
+from fsm.live.context.trouble import Troubles
+from fsm.live.operator.accepted import VERSIONS, Accepted, settled_at_start
+from fsm.live.operator.alerts import Alerts
+from fsm.live.operator.held_up import HeldUp
+from fsm.live.operator.news import blocked_at_start_news
+from fsm.live.preflight.meeting import meet
+from fsm.live.process import documents
+from fsm.live.process.daemon import Daemon
+from fsm.live.process.supervisor import Background
+from fsm.live.trading.account_watch import AccountWatch
+from fsm.live.trading.executor import Executor
+from fsm.live.trading.lifeline import Lifeline
+from fsm.live.trading.protection_timer import ProtectionTimes
+from fsm.live.trading.recovery import stored_account, stored_records
+from rules.load import Ruleset, stored_rules
+from store import queries
+from store.batch import Batch
+from store.database import Store
+from store.errors import JournalError
+from store.journal import Journal
+from store.rows import ConfigVersionRow, RuleVersionRow, SystemEventRow
+from store.verify import Report
+
+
+async def assemble(
+    *,
+    config: Config,
+    rules: Ruleset,
+    store: Store,
+    run_id: str,
+    exchange: Exchange,
+    clock: Clock,
+    on_step: Callable[[Step], None],
+    banner: str = "",
+    data_end_ms: int | None = None,
+    verify: Callable[[], Report] | None = None,
+    background: Callable[[LiveContext], Sequence[Background]] = lambda live: (),
+    times: ProtectionTimes | None = None,
+    on_accepted: Callable[[str], None] = lambda client_id: None,
+    observer: Observer | None = None,
+    unusable: str = "",
+    check_files: Callable[[], None] = lambda: None,
+) -> Daemon:
+    """A daemon that is ready to run. Waits for the exchange; raises StartRefused and StoreError.
+
+    ``unusable`` says what is wrong with the files where ``config`` and ``rules`` are the last accepted ones instead.
+    """
+    config, rules = settled_at_start(store, config, rules)
+    until_ms = queries.newest_ms(store)
+    records, held = stored_records(store), symbols_in_trade(store)
+    wanted = sorted({*config.settings.enabled_symbols, *held})
+    found = await meet(exchange, clock, wanted, held, last_known(store))
+    world = found.world
+    identity = store.identity
+    assert identity is not None, "the database is bound before"
+    active = ActiveSettings(
+        database_id=identity.database_id,
+        settings=config.settings,
+        rules=rules,
+        filters=world.filters,
+        brackets=world.brackets,
+        older_rules=_older_rules(store, records.values(), rules.hash),
+        accepted=Accepted(text=config.text, settings=config.settings, rules=rules),
+    )
+    alerts = Alerts(lambda: active.settings, run_id, banner, active.tick_of)
+    journal = JournalWriter(
+        store,
+        Journal(store, run_id),
+        rules_hash=rules.hash,
+        config_hash=active.config_hash,
+        alerts_of=alerts.of_transition,
+    )
+
+    def tell(text: str, key: str) -> None:
+        row = alerts.row(clock.now_ms(), "reconciliation_anomaly", text, key=key)
+        journal.alert(*([row] if row else []))
+
+    troubles, vain = Troubles(journal, alerts, clock), FruitlessSignals(store)
+
+    def heard(step: Step) -> None:
+        vain.stepped(step)
+        on_step(step)
+
+    blocks = EntryBlocks()
+    catalog = SymbolCatalog(
+        exchange=exchange,
+        clock=clock,
+        journal=journal,
+        active=active,
+        blocks=blocks,
+        on_trouble=troubles.heard,
+        tell=tell,
+    )
+    watching = UnfeltObserver(heard, observer or NoObserver())
+    engine = Engine(
+        ledger=journal,
+        setting_of=active.context,
+        policy=active.policy,
+        records=[records.get(name) or SymbolRecord(symbol=name) for name in world.filters],
+        account=stored_account(store),
+        fatal=(JournalError,),
+        blocked_for=blocks.of,
+    )
+    watch = AccountWatch(
+        exchange=exchange,
+        clock=clock,
+        blocks=blocks,
+        held=engine.active,
+        on_trouble=troubles.heard,
+        tell=tell,
+    )
+    live = LiveContext(
+        engine=engine,
+        exchange=exchange,
+        executor=Executor(exchange, clock, on_accepted),
+        clock=clock,
+        journal=journal,
+        active=active,
+        blocks=blocks,
+        symbols=catalog,
+        watch=watch,
+        lifeline=Lifeline(lambda: active.settings.protection.commit_wait_ms / 1000),
+        times=times or ProtectionTimes(),
+        freshness=Freshness(clock),
+        on_step=watching.stepped,
+        on_trouble=troubles.heard,
+        observer=watching,
+        overdue=HeldUp(exchange.pause, journal, alerts, clock).overdue,
+    )
+    _preamble(live, config, sorted(set(wanted) - set(world.filters)), alerts)
+    catalog.begin(world)
+    words = f"The account is in {found.unsupported}, which is not supported." if found.unsupported else ""
+    for reason, detail in ((FILES_UNUSABLE, unusable), (UNSUPPORTED_ACCOUNT, words)):
+        if detail:
+            blocks.set(ALL, reason, found.unsupported if reason == UNSUPPORTED_ACCOUNT else "")
+            tell(blocked_at_start_news(detail, held), f"{reason} at start")
+    return Daemon(
+        live,
+        alerts=alerts,
+        troubles=troubles,
+        vain=vain,
+        background=background(live),
+        verify=verify,
+        data_end_ms=data_end_ms,
+        check_files=check_files,
+        journal_until_ms=until_ms,
+    )
+
+
+def _older_rules(store: Store, records: Iterable[SymbolRecord], present: str) -> dict[str, Ruleset]:
+    """The rules under which open trades were opened, where they are not the present ones: reading them takes time."""
+    found: dict[str, Ruleset] = {}
+    for record in records:
+        rules_hash = record.trade.rules_hash if record.trade else None
+        if rules_hash is None or rules_hash == present or rules_hash in found:
+            continue
+        text = queries.rules_text(store, rules_hash)
+        if text is not None:
+            found[rules_hash] = stored_rules(text, f"rules {rules_hash[:8]}")
+    return found
+
+
+def _preamble(live: LiveContext, config: Config, unknown: list[str], alerts: Alerts) -> None:
+    """What this run decides with, before it decides anything; and the documents for readers."""
+    active, at_ms = live.active, live.clock.now_ms()
+    facts = {
+        "filters": active.filters,
+        "brackets": active.brackets,
+        "candles_min": active.settings.market_data.candles_min,
+        "edition": EDITION,
+        VERSIONS: {"config": active.config_hash, "rules": active.rules.hash},
+    }
+    started = SystemEventRow(
+        at_ms=at_ms,
+        kind="START",
+        reason="RUN",
+        facts_json=to_json(facts),
+        rules_hash=active.rules.hash,
+        config_hash=active.config_hash,
+    )
+    text = f"{', '.join(unknown)}: unknown to the exchange, so not traded. Correct the names in config.yaml."
+    told = alerts.row(at_ms, "reconciliation_anomaly", text, key="unknown symbols") if unknown else None
+    live.journal.journal.commit(
+        Batch(
+            rule_versions=[RuleVersionRow(at_ms=at_ms, rules_hash=active.rules.hash, text=active.rules.text)],
+            config_versions=[ConfigVersionRow(at_ms=at_ms, config_hash=active.config_hash, text=config.text)],
+            system_events=[started],
+            alerts=[told] if told else [],
+        )
+    )
+    live.journal.document("machine", at_ms, documents.machine())
+    live.journal.document("config", at_ms, documents.config(config, live))

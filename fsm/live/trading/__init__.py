@@ -1,0 +1,1 @@
+"""Carries decisions out: one worker for each symbol, closes, protection, account, recovery."""

@@ -1,0 +1,303 @@
+"""One symbol's candles: fetched, kept as they were used, fed to its indicators in order, and its regime from them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Iterable
+from typing import TypeVar, cast
+
+import msgspec
+import structlog
+
+from exchange.errors import Unreachable
+from exchange.port import Exchange
+from fsm.journal.candle_holes import HOLE, facts, reason, stored_holes
+from fsm.journal.writer import JournalWriter
+from indicators.candle import Candle, Timeframe
+from indicators.holes import Hole, carried_over, holes
+from rules.compiled_rules import CompiledRules
+from rules.facts import Facts, FactStream
+from rules.regime import RegimeState
+from store import queries
+from store.database import Store
+
+log = structlog.get_logger("fsm.market")
+
+PAGE = 1_500
+"""Candles in one answer at most (GET /fapi/v1/klines, checked 2026-11)."""
+
+PAGES_MAX = 100
+CANDLES_A_TURN = 20
+_NEVER_AGAIN_MS = 2**62
+T = TypeVar("T")
+Fetched = dict[Timeframe, list[Candle]]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What was fed, with the candles that were carried over holes, and the holes."""
+
+    candles: Fetched
+    holes: tuple[Hole, ...] = ()
+
+
+class _StoredRegime(msgspec.Struct, frozen=True):
+    regime: RegimeState
+
+
+class Market:
+    """Facts and regime of one symbol after its newest closed candle; a restart feeds the stored candles again.
+
+    Behind a hole in the candles nothing may be opened before the entry candle that opens at ``blocked_until_ms``.
+    """
+
+    def __init__(self, symbol: str, rules: CompiledRules, *, candles_min: int, history_candles: int) -> None:
+        self.symbol = symbol
+        self.regime = RegimeState()
+        self.regime_before = RegimeState()
+        self.rules = rules
+        self._candles_min = candles_min
+        self._history_candles = history_candles
+        self._stream = FactStream(rules, candles_min)
+        self._next_open: dict[Timeframe, int] = {}
+        self._last: dict[Timeframe, Candle] = {}
+        self._listed_ms: dict[Timeframe, int] = {}
+        self.blocked_until_ms = 0
+        self._classified_ms = -1
+        self._anchored: set[Timeframe] = set()
+
+    @property
+    def entry_timeframe(self) -> Timeframe:
+        return self.rules.entry_timeframe
+
+    @property
+    def candle_ms(self) -> int | None:
+        """Open time of the newest closed entry candle that was fed."""
+        next_open = self._next_open.get(self.entry_timeframe)
+        return None if next_open is None else next_open - self.entry_timeframe.ms
+
+    def blocks(self, candle_ms: int) -> int:
+        """``blocked_until_ms`` where it concerns this candle, else 0."""
+        return self.blocked_until_ms if candle_ms < self.blocked_until_ms else 0
+
+    def facts(self) -> Facts:
+        return self._stream.facts()
+
+    # --- at the start -------------------------------------------------------------------------
+    async def restore(self, store: Store, rules_hash: str) -> None:
+        """Feed the stored candles from their anchors, and take the regime up where the last decision left it."""
+        last = queries.decision_at(store, self.symbol)
+        if last is not None:
+            known = msgspec.json.decode(last.facts_json, type=_StoredRegime).regime
+            self.regime = known if last.rules_hash == rules_hash else known.restarted()
+            self._classified_ms = last.last_ms
+        await _in_turns(self._feeding(self._stored(store)))
+
+    def _stored(self, store: Store) -> Fetched:
+        """Every stored candle that was not fed yet."""
+        carried = self.carried(store)
+        stored: Fetched = {}
+        for timeframe in self.rules.timeframes:
+            first_ms = queries.series_anchor(store, self.symbol, timeframe.value)
+            if first_ms is None:
+                continue
+            since_ms = self._next_open.get(timeframe, first_ms)
+            rows = queries.candles(store, self.symbol, timeframe.value, since_ms=since_ms)
+            stored[timeframe] = [
+                Candle(
+                    open_time_ms=row.open_time_ms,
+                    open=row.open,
+                    high=row.high,
+                    low=row.low,
+                    close=row.close,
+                    volume=row.volume,
+                    carried=(timeframe, row.open_time_ms) in carried,
+                )
+                for row in rows
+            ]
+            self._anchored.add(timeframe)
+        return stored
+
+    def carried(self, store: Store) -> set[tuple[Timeframe, int]]:
+        """The stored candles that are carried; what the holes still block is taken up."""
+        found = stored_holes(store, self.symbol)
+        self._block(found)
+        return {
+            (hole.timeframe, open_ms)
+            for hole in found
+            if not hole.restarts
+            for open_ms in range(hole.first_ms, hole.end_ms, hole.timeframe.ms)
+        }
+
+    def _block(self, found: Iterable[Hole]) -> None:
+        ends = (hole.blocks_until_ms(self.entry_timeframe) for hole in found)
+        self.blocked_until_ms = max(self.blocked_until_ms, *ends, 0)
+
+    async def catch_up(self, exchange: Exchange, journal: JournalWriter, at_ms: int) -> Taken:
+        """Fetch what is missing up to now: the whole history at the first start, else what closed meanwhile."""
+        fetched: Fetched = {}
+        for timeframe in sorted(self.rules.timeframes, key=lambda timeframe: timeframe.ms):
+            if timeframe in self._next_open:
+                fetched[timeframe] = await self._since(exchange, timeframe)
+            else:
+                limit = min(self._history_candles, PAGE)
+                fetched[timeframe] = await exchange.candles(self.symbol, timeframe, limit=limit)
+        taken = await _in_turns(self._taking(fetched))
+        self.keep(taken, journal, at_ms)
+        return taken
+
+    async def _since(self, exchange: Exchange, timeframe: Timeframe, close_ms: int | None = None) -> list[Candle]:
+        """The newest candle that the exchange showed, and everything behind it: a hole has candles on both sides.
+
+        With ``close_ms``, not more than what has closed by then: a short question costs less of the rate limit.
+        """
+        start_ms = self._listed_ms[timeframe]
+        most = None if close_ms is None else (timeframe.floor(close_ms) - start_ms) // timeframe.ms
+        found: list[Candle] = []
+        for _ in range(PAGES_MAX):
+            limit = PAGE if most is None else min(most - len(found), PAGE)
+            page = await exchange.candles(self.symbol, timeframe, start_ms=start_ms, limit=limit)
+            found += page
+            if len(page) < limit or len(found) == most:
+                break
+            start_ms = page[-1].open_time_ms + timeframe.ms
+        self._require_both_sides(timeframe, found)
+        return found
+
+    def _require_both_sides(self, timeframe: Timeframe, found: list[Candle]) -> None:
+        """Raises Unreachable where a hole begins with the answer: without the candle before it, nothing shows it."""
+        new = next((candle for candle in found if candle.open_time_ms >= self._next_open[timeframe]), None)
+        if new is None or new.open_time_ms == self._next_open[timeframe]:
+            return
+        if found[0].open_time_ms != self._listed_ms[timeframe]:
+            raise Unreachable(
+                f"klines {self.symbol} {timeframe}: the candle that opened at {self._listed_ms[timeframe]} is not "
+                "listed any more, and neither is the one after it; nothing is decided on that"
+            )
+
+    # --- at a close ---------------------------------------------------------------------------
+    async def fetch(self, exchange: Exchange, close_ms: int) -> Fetched | None:
+        """Every candle that closed since the last time, or None while the newest ones are not there yet."""
+        due = [timeframe for timeframe in self.rules.timeframes if self._is_due(timeframe, close_ms)]
+        answers = await asyncio.gather(*(self._fetch_one(exchange, timeframe, close_ms) for timeframe in due))
+        fetched = dict(zip(due, answers, strict=True))
+        complete = all(self._is_complete(timeframe, candles, close_ms) for timeframe, candles in fetched.items())
+        return fetched if complete else None
+
+    def _is_complete(self, timeframe: Timeframe, candles: list[Candle], close_ms: int) -> bool:
+        """The newest candle is there; a long timeframe of a young symbol may not have had its first one yet."""
+        if not candles:
+            return timeframe is not self.entry_timeframe and timeframe not in self._next_open
+        return candles[-1].open_time_ms == timeframe.floor(close_ms) - timeframe.ms
+
+    def _is_due(self, timeframe: Timeframe, close_ms: int) -> bool:
+        newest_ms = timeframe.floor(close_ms) - timeframe.ms
+        return self._next_open.get(timeframe, -1) <= newest_ms
+
+    async def _fetch_one(self, exchange: Exchange, timeframe: Timeframe, close_ms: int) -> list[Candle]:
+        if timeframe in self._next_open:
+            found = await self._since(exchange, timeframe, close_ms)
+        else:
+            found = await exchange.candles(self.symbol, timeframe, limit=min(self._history_candles, PAGE))
+        return [candle for candle in found if candle.open_time_ms + timeframe.ms <= close_ms]
+
+    def take(self, fetched: Fetched) -> Taken:
+        """Feed candles in their order, carried over short holes; behind a long one its series begins afresh (R66)."""
+        return _at_once(self._taking(fetched))
+
+    def _taking(self, fetched: Fetched) -> Generator[None, None, Taken]:
+        full: Fetched = {}
+        found: list[Hole] = []
+        for timeframe, candles in fetched.items():
+            last = self._last.get(timeframe)
+            known = [] if last is None else [last]
+            new = [candle for candle in candles if last is None or candle.open_time_ms > last.open_time_ms]
+            found += holes((candle.open_time_ms for candle in (*known, *new)), timeframe)
+            full[timeframe] = carried_over([*known, *new], timeframe)[len(known) :]
+        self._block(found)
+        yield from self._feeding(full)
+        return Taken(full, tuple(found))
+
+    def keep(self, taken: Taken, journal: JournalWriter, at_ms: int) -> None:
+        """Write candles down as they were used, and the holes between them."""
+        for timeframe, candles in taken.candles.items():
+            if not candles:
+                continue
+            restarts = [hole.end_ms for hole in taken.holes if hole.timeframe is timeframe and hole.restarts]
+            anchor_ms = None if timeframe in self._anchored else candles[0].open_time_ms
+            journal.candles(self.symbol, timeframe, candles, anchor_ms=max(restarts, default=anchor_ms))
+            self._anchored.add(timeframe)
+        for hole in taken.holes:
+            log.error("candles_missing", symbol=self.symbol, reason=HOLE, timeframe=hole.timeframe, count=hole.count)
+            journal.note(at_ms, HOLE, reason(hole), symbol=self.symbol, **facts(hole))
+
+    # --- other rules --------------------------------------------------------------------------
+    async def under(self, rules: CompiledRules, store: Store) -> Market:
+        """This market as other rules see it, built beside this one; ``become`` takes its place."""
+        other = self._beside(rules)
+        await _in_turns(other._feeding(other._stored(store)))
+        return other
+
+    def _beside(self, rules: CompiledRules) -> Market:
+        other = Market(self.symbol, rules, candles_min=self._candles_min, history_candles=self._history_candles)
+        other._classified_ms = _NEVER_AGAIN_MS
+        return other
+
+    def follow(self, rules: CompiledRules) -> None:
+        """Other rules that read the same facts: the indicators go on, and the regime's counters begin again."""
+        self.rules = rules
+        self.regime = self.regime.restarted()
+
+    def become(self, other: Market, store: Store) -> None:
+        """Read candles as ``other`` does. What closed meanwhile is fed now; the regime stands, its counters begin
+        again."""
+        _at_once(other._feeding(other._stored(store)))
+        self.rules, self._stream = other.rules, other._stream
+        self._next_open, self._anchored = other._next_open, other._anchored
+        self._last, self._listed_ms = other._last, other._listed_ms
+        self.regime = self.regime.restarted()
+
+    def _feeding(self, fetched: Fetched) -> Generator[None, None, None]:
+        """Feed candle after candle, with a place to stop after each of them."""
+        entry = self.entry_timeframe
+        for _, _, timeframe, candle in sorted(_in_order(fetched, entry), key=lambda item: item[:2]):
+            if candle.open_time_ms > self._next_open.get(timeframe, candle.open_time_ms):
+                self._stream.restart(timeframe)
+            self._stream.update(timeframe, candle)
+            self._next_open[timeframe] = candle.open_time_ms + timeframe.ms
+            self._last[timeframe] = candle
+            if not candle.carried:
+                self._listed_ms[timeframe] = candle.open_time_ms
+            if timeframe is entry and not candle.carried and candle.open_time_ms > self._classified_ms:
+                self.regime_before = self.regime
+                self.regime = self.rules.classify(self._stream.facts(), self.regime, candle.open_time_ms)
+                self._classified_ms = candle.open_time_ms
+            yield
+
+
+def _at_once(work: Generator[None, None, T]) -> T:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+
+async def _in_turns(work: Generator[None, None, T]) -> T:
+    """Work with a turn for everybody else in between: years of candles must not keep a position waiting."""
+    while True:
+        try:
+            for _ in range(CANDLES_A_TURN):
+                next(work)
+        except StopIteration as end:
+            return cast("T", end.value)
+        await asyncio.sleep(0)
+
+
+def _in_order(fetched: Fetched, entry: Timeframe) -> Iterable[tuple[int, bool, Timeframe, Candle]]:
+    """By the time at which they closed; of one instant, the entry candle last."""
+    for timeframe, candles in fetched.items():
+        for candle in candles:
+            yield candle.open_time_ms + timeframe.ms, timeframe is entry, timeframe, candle
+
+
+__all__ = ["Fetched", "Market", "Taken"]

@@ -1,0 +1,147 @@
+"""Proves, before the first entry of a session, that a conditional order can be placed, found and cancelled (R1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+
+from exchange.client_ids import Leg, client_id
+from exchange.errors import ExchangeError
+from exchange.filters import Rounding, SymbolFilters
+from exchange.port import Exchange
+from exchange.types import AlgoRequest, ConditionalType, Outcome, Refused, Side, Unknown, WorkingType
+from fsm.core.refusals import PERMISSION
+from fsm.live.context.clock import Clock
+from fsm.live.context.live_context import LiveContext
+
+log = structlog.get_logger("fsm.selftest")
+
+FAR_PCT = 20
+"""How far below the mark the test stop lies: it must not trigger in the seconds that it rests."""
+
+ROUTE_WORKS = frozenset({-4509, -2022})
+"""Refused only because there is no position to reduce: the route itself works (error catalogue, checked 2026-11)."""
+
+ATTEMPTS = 3
+PAUSE_S = 1.0
+
+
+class Readiness(StrEnum):
+    PROVED = "PROVED"
+    ROUTE_WORKS = "ROUTE_WORKS"
+    NOT_READY = "NOT_READY"
+    NOT_NOW = "NOT_NOW"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def is_enough(self) -> bool:
+        """Stops can be placed, as far as this can be known while flat."""
+        return self in (Readiness.PROVED, Readiness.ROUTE_WORKS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A far reduce-only stop on a flat symbol: placed, read back, cancelled. It can never open a position.
+
+    ``before_sending`` hears of each client id before it leaves.
+    """
+
+    exchange: Exchange
+    clock: Clock
+    filters: SymbolFilters
+    working_type: WorkingType
+    database_id: str
+    before_sending: Callable[[str], None] = lambda client_id: None
+
+    async def run(self) -> tuple[Readiness, str]:
+        """How ready the exchange is, and what it said. A few attempts where nobody knows."""
+        readiness, detail = Readiness.UNKNOWN, ""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                readiness, detail = await self._once(attempt)
+            except ExchangeError as error:
+                readiness, detail = Readiness.UNKNOWN, str(error)
+            if readiness is not Readiness.UNKNOWN:
+                break
+            await self.clock.sleep(PAUSE_S)
+        return readiness, detail
+
+    async def _once(self, attempt: int) -> tuple[Readiness, str]:
+        exchange, symbol = self.exchange, self.filters.symbol
+        request = await self._far_stop(attempt)
+        self.before_sending(request.client_id)
+        outcome = await exchange.place_algo(request)
+        if isinstance(outcome, Refused):
+            return _meaning(outcome.code), f"{outcome.code}: {outcome.message}"
+        found = await exchange.algo(symbol, request.client_id)
+        cancelled: Outcome = await exchange.cancel_algo(symbol, request.client_id)
+        if isinstance(outcome, Unknown) or found is None or isinstance(cancelled, Unknown):
+            return Readiness.UNKNOWN, f"placed: {outcome}, found: {found is not None}, cancelled: {cancelled}"
+        after = await exchange.algo(symbol, request.client_id)
+        if after is not None and after.status.is_open:
+            return Readiness.NOT_NOW, f"{request.client_id} is still open after it was cancelled"
+        return Readiness.PROVED, request.client_id
+
+    async def _far_stop(self, attempt: int) -> AlgoRequest:
+        symbol, started_s = self.filters.symbol, self.clock.now_ms() // 1000
+        return await far_stop(
+            self.exchange,
+            self.filters,
+            working_type=self.working_type,
+            client_id=client_id(self.database_id, symbol, 0, Leg.PROBE, started_s, attempt),
+        )
+
+
+async def far_stop(
+    exchange: Exchange,
+    filters: SymbolFilters,
+    *,
+    working_type: WorkingType,
+    client_id: str,
+    side: Side = Side.SELL,
+) -> AlgoRequest:
+    """A reduce-only stop of the least size, too far from the mark to be hit."""
+    mark = (await exchange.mark_price(filters.symbol)).mark_price
+    away, rounding = (-FAR_PCT, Rounding.DOWN) if side is Side.SELL else (FAR_PCT, Rounding.UP)
+    trigger = filters.round_price(mark * (100 + away) / 100, rounding)
+    least = max(filters.market_quantity_min, filters.notional_min / trigger + filters.market_quantity_min)
+    return AlgoRequest(
+        symbol=filters.symbol,
+        side=side,
+        type=ConditionalType.STOP_MARKET,
+        trigger_price=trigger,
+        working_type=working_type,
+        client_id=client_id,
+        quantity=filters.floor_quantity(least, market=True),
+        reduce_only=True,
+    )
+
+
+def _meaning(code: int) -> Readiness:
+    """Only what is lasting by its nature means that stops cannot be placed here; everything else is tried again."""
+    if code in ROUTE_WORKS:
+        return Readiness.ROUTE_WORKS
+    return Readiness.NOT_READY if code in PERMISSION else Readiness.NOT_NOW
+
+
+async def self_test(live: LiveContext, symbol: str) -> tuple[Readiness, str]:
+    """The probe of a session's start, journalled."""
+
+    def note(client_id: str) -> None:
+        live.journal.note(live.clock.now_ms(), "SELF_TEST_SENT", client_id, symbol=symbol)
+
+    active = live.active
+    readiness, detail = await Probe(
+        exchange=live.exchange,
+        clock=live.clock,
+        filters=active.filters[symbol],
+        working_type=active.policy.working_type,
+        database_id=active.database_id,
+        before_sending=note,
+    ).run()
+    live.journal.note(live.clock.now_ms(), "SELF_TEST", readiness.value, symbol=symbol, detail=detail)
+    log.info("self_test", symbol=symbol, reason=readiness.value, detail=detail)
+    return readiness, detail

@@ -1,0 +1,1 @@
+"""What proofs and tests stand on: the bot in one process, the virtual loop, scripted markets, broken engines."""

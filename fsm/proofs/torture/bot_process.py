@@ -1,0 +1,223 @@
+"""The bot under torture: one process after the other on one database, with everything that runs beside the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import MutableMapping
+from functools import lru_cache
+from pathlib import Path
+
+import structlog
+
+from fsm.config import Config, read_environment, read_settings
+from fsm.core.model.records import AccountRecord, SymbolRecord
+from fsm.live.context.held import symbols_in_trade
+from fsm.live.context.live_context import LiveContext
+from fsm.live.operator.alerts import Alerts
+from fsm.live.operator.answers import Answers
+from fsm.live.operator.chat import Chat
+from fsm.live.operator.delivery import Delivery
+from fsm.live.operator.messenger import Tally
+from fsm.live.operator.reload import Reload
+from fsm.live.preflight.meeting import StartRefused
+from fsm.live.process.assembly import assemble
+from fsm.live.process.daemon import Daemon
+from fsm.live.process.supervisor import Background
+from fsm.live.process.timekeeping import Timekeeper, first_measured
+from fsm.live.trading.protection_timer import ProtectionTimes
+from fsm.live.trading.recovery import stored_records
+from fsm.proofs.torture.checkers import InvariantChecker, same_records
+from fsm.proofs.torture.front import Front
+from fsm.proofs.torture.machine import Machine
+from fsm.proofs.torture.mines import Mines
+from fsm.proofs.torture.pen import Pen
+from fsm.proofs.torture.tortured_port import KillSwitch
+from rules.load import Ruleset, parse_rules
+from rules.source.yaml_source import SourceError, parse_source
+from store.alerts import AlertBox
+from store.database import Store, open_store
+from store.errors import StoreError
+from store.lock import ProcessLock
+
+DATABASE_ID = "70714e55"
+ENVIRONMENT = {"BINANCE_ENV": "sim"}
+RESTART_S = 2.0
+BUSY_MS = 1
+SYNCHRONOUS_OFF = 0
+"""Torture asks what a killed process leaves, which SQLite keeps at any setting; power cuts are not part of it."""
+
+
+class BotProcess:
+    """``files`` holds config.yaml and rules.yaml, which are read at each start and watched while it runs."""
+
+    def __init__(
+        self, folder: Path, front: Front, machine: Machine, checker: InvariantChecker, kill: KillSwitch
+    ) -> None:
+        self.db = folder / "torture.sqlite"
+        self.config_path = folder / "config.yaml"
+        self.rules_path = folder / "rules.yaml"
+        self.times = ProtectionTimes()
+        self.daemon: Daemon | None = None
+        self.store: Store | None = None
+        self.starts = 0
+        self.messenger: Pen | None = None
+        self.mines = Mines()
+        self.trouble = ""
+        self._front = front
+        self._machine = machine
+        self._checker = checker
+        self._kill = kill
+        self._lock = ProcessLock(self.db)
+        self._task: asyncio.Task[None] | None = None
+        self._left: tuple[dict[str, SymbolRecord], AccountRecord] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    @property
+    def has_started(self) -> bool:
+        return self.daemon is not None and self.daemon.started.is_set()
+
+    def start(self) -> None:
+        """A new process. A config or rules file that is wrong at this moment is what keeps it from starting."""
+        self._lock.acquire()
+        try:
+            config = _config(self.config_path.read_text(encoding="utf-8"))
+            rules = _rules(self.rules_path.read_text(encoding="utf-8"))
+        except SourceError:
+            self._lock.release()
+            raise
+        self.starts += 1
+        at_ms = self._machine.true_ms()
+        self.store = open_store(self.db, mode="write", at_ms=at_ms, busy_ms=BUSY_MS)
+        self.store.connection.pragma("synchronous", SYNCHRONOUS_OFF)
+        self.store.bind(environment="sim", account=None, at_ms=at_ms, database_id=DATABASE_ID)
+        self._task = asyncio.create_task(self._live(config, rules, self.store))
+
+    async def _live(self, config: Config, rules: Ruleset, store: Store) -> None:
+        messenger, mouth = Pen(self.trouble, self._machine.true_ms), self._front.mouth()
+        self.messenger = messenger
+        clock, run_id = self._machine.process(mouth.exchange.server_time_ms), f"run{self.starts}"
+        await first_measured(clock)
+
+        def background(live: LiveContext) -> list[Background]:
+            tally, alerts = Tally(), Alerts(lambda: live.active.settings, run_id)
+            delivery = Delivery(AlertBox(store), messenger, live.active, clock, tally)
+            chat = Chat(
+                messenger=messenger,
+                answers=Answers(self.db, clock.now_ms),
+                journal=live.journal,
+                alerts=alerts,
+                clock=clock,
+                wall=clock,
+                tally=tally,
+            )
+            return [delivery.run, chat.run, Timekeeper(clock, live.journal, alerts).run, *mouth.background(live)]
+
+        daemon = await assemble(
+            config=config,
+            rules=rules,
+            store=store,
+            run_id=run_id,
+            exchange=mouth.exchange,
+            clock=clock,
+            on_step=self._checker.stepped,
+            background=background,
+            times=self.times,
+            on_accepted=mouth.accepted,
+        )
+        mouth.joined(daemon)
+        self.mines.lay(daemon.supervisor)
+        self._compare(daemon)
+        self.daemon = daemon
+        self._checker.follow(daemon.live)
+        reload = Reload(daemon, config=config, config_path=self.config_path, rules_path=self.rules_path)
+        daemon.beside.append(reload.run)
+        await daemon.run()
+
+    def _compare(self, daemon: Daemon) -> None:
+        """What the last process remembered when it ended is what this one begins with."""
+        if self._left is None:
+            return
+        records, account = self._left
+        engine = daemon.live.engine
+        difference = same_records(records, self.records(daemon))
+        self._checker.check("SURVIVES_RESTART", not difference, difference)
+        self._checker.check("SURVIVES_RESTART", engine.account == account, "the account's record differs")
+
+    def records(self, daemon: Daemon) -> dict[str, SymbolRecord]:
+        """Of every symbol; one that is disabled and flat is no concern of this process, but is not forgotten."""
+        known = {record.symbol: record for record in daemon.live.engine.machines.records()}
+        return {**stored_records(daemon.live.journal.store), **known}
+
+    def nudge(self, symbol: str) -> None:
+        worker = self.daemon.workers.get(symbol) if self.daemon is not None else None
+        if worker is not None and self.is_alive:
+            worker.request_check()
+
+    def failure(self) -> BaseException | None:
+        """What ended the process, if it ended by itself."""
+        if self._task is None or not self._task.done() or self._task.cancelled():
+            return None
+        error = self._task.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        return error
+
+    def may_be_refused(self, error: BaseException | None) -> bool:
+        """While the account is in hedge mode a start with nothing open is refused; whoever runs it tries it again."""
+        refused = isinstance(error, StartRefused) and "hedge mode" in str(error)
+        return refused and self.store is not None and not symbols_in_trade(self.store)
+
+    async def kill(self) -> None:
+        """As kill -9: every task is dropped where it stands, nothing is written any more, the lock is free."""
+        if self.daemon is not None:
+            engine = self.daemon.live.engine
+            self._left = (self.records(self.daemon), engine.account)
+        if isinstance(self.failure(), StoreError):
+            self._left = None  # it ended because its memory was ahead of the disk
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            if not self._task.cancelled():
+                self._task.exception()
+            self._task = None
+        self._checker.follow(None)  # what was just leaving as it was killed still follows from what it knew
+        self.daemon = None
+        self._kill.clear()
+        self._lock.release()
+
+    async def stop(self, wait_s: float) -> None:
+        """As SIGTERM; whoever does not end in time is killed."""
+        if self.daemon is not None and self._task is not None:
+            self.daemon.stop()
+            await asyncio.wait({self._task}, timeout=wait_s)
+        await self.kill()
+
+
+@lru_cache(maxsize=32)
+def _config(text: str) -> Config:
+    """Parsed once, as the rules are."""
+    settings = read_settings(parse_source(text, "config.yaml"))
+    return Config(settings=settings, environment=read_environment(None, ENVIRONMENT), text=text)
+
+
+@lru_cache(maxsize=32)
+def _rules(text: str) -> Ruleset:
+    """Parsed once; the same few texts come again and again."""
+    return parse_rules(text, "rules.yaml")
+
+
+def quiet_logs() -> None:
+    """A run logs years in minutes; what matters is in its database."""
+    logging.getLogger("exchange").setLevel(logging.CRITICAL)
+    structlog.configure(processors=[_dropped], wrapper_class=structlog.make_filtering_bound_logger("critical"))
+
+
+def _dropped(logger: object, name: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:
+    raise structlog.DropEvent

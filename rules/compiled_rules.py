@@ -1,0 +1,232 @@
+"""The rules as they hold for one symbol: everything compiled, with that symbol's own values filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+
+from indicators.candle import Timeframe
+from rules.conditions import Condition, Conditions
+from rules.definition import ConditionList, Definition, RegimeDefinition, SideDefinition, StrategyDefinition
+from rules.features import Feature, feature_of, timeframe_of
+from rules.language.scalar import Facts
+from rules.language.syntax import Node, Number, fill, parse
+from rules.regime import PRIORITY, Classifier, Ramp, Regime, RegimeRule, RegimeState, RegimeTrace
+from rules.strategy import Management, Price, SideName, SideRules, SignalReading, Strategy, Upkeep
+
+LOCAL_NAMES = ("entry", "stop", "risk", "candles_held")
+"""Names that rules may use without declaring them, where there is a trade to speak of."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Which strategy a regime calls for; ``strategy`` is None where none may trade, and ``reason`` says why."""
+
+    strategy: str | None
+    reason: str
+
+
+class Cooldown(msgspec.Struct, frozen=True):
+    """After ``losses`` losing trades in a row, no entry for ``candles`` candles of the entry timeframe."""
+
+    losses: int
+    candles: int
+
+
+@dataclass(frozen=True)
+class CompiledRules:
+    """What the engine asks. Build it with ``compile_rules``."""
+
+    entry_timeframe: Timeframe
+    features: Mapping[str, Feature]
+    classifier: Classifier
+    strategies: Mapping[str, Strategy]
+    routes: Mapping[Regime, Route]
+    cooldown: Cooldown | None
+
+    @property
+    def regime_timeframe(self) -> Timeframe:
+        return self.classifier.timeframe
+
+    @property
+    def regime_fact_keys(self) -> tuple[str, ...]:
+        """What the classifier reads, sorted."""
+        return self.classifier.fact_keys
+
+    def strategy_fact_keys(self, strategy: str) -> tuple[str, ...]:
+        """What a strategy reads, for signals and for open trades, sorted."""
+        return self.strategies[strategy].fact_keys
+
+    @cached_property
+    def fact_keys(self) -> tuple[str, ...]:
+        """Everything that any expression reads, sorted; ``close_1h[1]`` is the value one candle ago."""
+        keys = set(self.regime_fact_keys)
+        for strategy in self.strategies.values():
+            keys.update(strategy.fact_keys)
+        return tuple(sorted(keys))
+
+    @cached_property
+    def timeframes(self) -> frozenset[Timeframe]:
+        """The timeframes whose candles are needed."""
+        used = {self.features[feature_name(key)].timeframe for key in self.fact_keys}
+        return frozenset({self.entry_timeframe, self.regime_timeframe, *used})
+
+    def reads_as(self, other: CompiledRules) -> bool:
+        """Whether both read the same values of the same features over the same candles, whatever they make of them."""
+        return self._reading == other._reading
+
+    @property
+    def _reading(self) -> tuple[object, ...]:
+        used = {key: self.features[feature_name(key)] for key in self.fact_keys}
+        return self.entry_timeframe, self.timeframes, used
+
+    def classify(self, facts: Facts, state: RegimeState, candle_ms: int) -> RegimeState:
+        """The regime after the entry candle that opened at ``candle_ms`` has closed; see regime.py for how.
+
+        Ask at every entry candle: where no candle of the regime timeframe closed, the state comes back as it was.
+        """
+        return self.classifier.classify(facts, state, candle_ms)
+
+    def explain_regime(self, facts: Facts, state: RegimeState) -> tuple[RegimeTrace, ...]:
+        """Each regime's conditions with their numbers, the regime in force first."""
+        traces = self.classifier.trace(facts)
+        return tuple(sorted(traces, key=lambda trace: trace.regime is not state.regime))
+
+    def route(self, regime: Regime) -> Route:
+        """The strategy that may trade in this regime. Pauses and cooldown are the engine's."""
+        return self.routes.get(regime, Route(None, "NO_TRADE_REGIME"))
+
+    def seek_signal(self, strategy: str, facts: Facts) -> SignalReading:
+        return self.strategies[strategy].seek_signal(facts)
+
+    def manage(
+        self,
+        strategy: str,
+        side: SideName,
+        facts: Facts,
+        *,
+        entry: float,
+        stop: float,
+        risk: float,
+        candles_held: int,
+    ) -> Management:
+        rules = self.strategies[strategy]
+        return rules.manage(side, facts, entry=entry, stop=stop, risk=risk, candles_held=candles_held)
+
+
+def feature_name(key: str) -> str:
+    """The feature that a fact's key belongs to: ``close_1h[1]`` → ``close_1h``."""
+    return key.partition("[")[0]
+
+
+def feature_offset(key: str) -> int:
+    """How many candles ago the fact is: ``close_1h[1]`` → 1, ``close_1h`` → 0."""
+    return int(key.partition("[")[2].rstrip("]") or 0)
+
+
+def entry_feature(features: Mapping[str, Feature], entry_timeframe: Timeframe) -> str | None:
+    """The feature that holds the entry price: the close of the entry timeframe (the first one declared)."""
+    for feature in features.values():
+        if feature.indicator and feature.indicator.name == "close" and feature.timeframe is entry_timeframe:
+            return feature.name
+    return None
+
+
+def compile_rules(definition: Definition) -> CompiledRules:
+    """The rules of a definition without overrides (``Definition.for_symbol``) that has passed every check."""
+    return _Compiling(definition).rules()
+
+
+class _Compiling:
+    def __init__(self, definition: Definition) -> None:
+        self._definition = definition
+        numbers: dict[str, Node] = {name: Number(value, name) for name, value in definition.thresholds.items()}
+        chosen = {name: parse(choice.options[choice.use]) for name, choice in definition.choices.items()}
+        self._values = numbers | {name: fill(node, numbers) for name, node in chosen.items()}
+        self._entry_timeframe = timeframe_of("entry", definition.timeframes)
+        self._features = {
+            name: feature_of(name, written, definition.timeframes) for name, written in definition.features.items()
+        }
+        entry_key = entry_feature(self._features, self._entry_timeframe)
+        assert entry_key is not None, "checked in meaning.py"
+        self._entry_key = entry_key
+
+    def rules(self) -> CompiledRules:
+        definition = self._definition
+        routes = {
+            Regime(name): Route(route.strategy, "ROUTED") if route.enabled else Route(None, "STRATEGY_DISABLED")
+            for name, route in definition.router.named().items()
+        }
+        cooldown = definition.router.cooldown
+        return CompiledRules(
+            entry_timeframe=self._entry_timeframe,
+            features=self._features,
+            classifier=self._classifier(),
+            strategies={name: self._strategy(name, strategy) for name, strategy in definition.strategies.items()},
+            routes=routes,
+            cooldown=Cooldown(cooldown.losses, cooldown.candles) if cooldown else None,
+        )
+
+    def _classifier(self) -> Classifier:
+        regimes = self._definition.regimes
+        named = regimes.named()
+        rules = tuple(self._regime(regime, named[regime.value]) for regime in PRIORITY)
+        keys = sorted({key for rule in rules for key in rule.fact_keys()})
+        return Classifier(
+            rules=rules,
+            timeframe=timeframe_of(regimes.timeframe, self._definition.timeframes),
+            entry_timeframe=self._entry_timeframe,
+            confirmations=regimes.confirmations,
+            override_confidence=regimes.override_confidence,
+            dwell_candles=regimes.dwell_candles,
+            fact_keys=tuple(keys),
+        )
+
+    def _regime(self, regime: Regime, definition: RegimeDefinition) -> RegimeRule:
+        ramps = tuple(
+            Ramp.of(ramp.value, self._node(ramp.value), self._number(ramp.zero_at), self._number(ramp.full_at))
+            for ramp in definition.confidence
+        )
+        return RegimeRule(regime, self._conditions(definition.enter), self._conditions(definition.stay), ramps)
+
+    def _strategy(self, name: str, definition: StrategyDefinition) -> Strategy:
+        sides = tuple(self._side(side, written) for side, written in definition.sides().items())
+        manage = definition.manage
+        keys = {self._entry_key}.union(*(side.fact_keys() for side in sides)).difference(LOCAL_NAMES)
+        return Strategy(
+            name=name,
+            sides=sides,
+            reward_risk_min=definition.reward_risk_min,
+            upkeep=Upkeep(manage.break_even_at_r, manage.break_even_lock_r, manage.exit_after_candles),
+            entry_key=self._entry_key,
+            fact_keys=tuple(sorted(keys)),
+        )
+
+    def _side(self, side: str, definition: SideDefinition) -> SideRules:
+        return SideRules(
+            side="LONG" if side == "long" else "SHORT",
+            setup=self._conditions(definition.setup),
+            stop=self._price(definition.stop),
+            targets=tuple((self._price(target.price), target.portion) for target in definition.targets),
+            accept=self._conditions(definition.accept) if definition.accept else None,
+            trail=self._price(definition.trail) if definition.trail is not None else None,
+            exit_when=self._conditions(definition.exit_when) if definition.exit_when else None,
+        )
+
+    def _conditions(self, entries: ConditionList) -> Conditions:
+        groups = [
+            tuple(Condition.of(one.id, one.when, self._node(one.when)) for one in entry.alternatives)
+            for entry in entries
+        ]
+        return Conditions(tuple(groups))
+
+    def _price(self, text: str) -> Price:
+        return Price.of(text, self._node(text))
+
+    def _node(self, text: str) -> Node:
+        return fill(parse(text), self._values)
+
+    def _number(self, written: float | str) -> float:
+        return self._definition.thresholds[written] if isinstance(written, str) else written

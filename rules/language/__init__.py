@@ -1,0 +1,1 @@
+"""The expressions of a rules file: syntax, units, truth, scalar and batch evaluation, intervals."""

@@ -1,0 +1,269 @@
+"""Checks that a rules file means something: every name, unit, timeframe and reference in it, each with its place."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from indicators.candle import Timeframe
+from indicators.catalog import IndicatorError
+from rules.compiled_rules import LOCAL_NAMES, entry_feature
+from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
+from rules.language.syntax import ExpressionError, Name, Node, names_in, parse
+from rules.language.units import ValueUnit, require_condition, require_price, unit_of
+from rules.source.outline import (
+    REGIMES,
+    SIDES,
+    KeyPath,
+    Slot,
+    Want,
+    at,
+    condition_lists,
+    conditions_at,
+    mapping,
+    sequence,
+    slots,
+)
+from rules.source.yaml_source import Problem, Source
+
+_LOCAL_KINDS = {
+    "entry": ValueUnit.PRICE,
+    "stop": ValueUnit.PRICE,
+    "risk": ValueUnit.PRICE,
+    "candles_held": ValueUnit.COUNT,
+}
+_SECTIONS = ("features", "thresholds", "choices")
+
+
+def check_semantics(source: Source) -> list[Problem]:
+    """Everything that the schema cannot see; an empty list if there is nothing to complain about."""
+    return _Checking(source).run()
+
+
+class _Checking:
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._data = source.data
+        self._problems: list[Problem] = []
+        self._roles = {
+            role: written for role, written in mapping(at(self._data, "timeframes")).items() if isinstance(written, str)
+        }
+        self._features: dict[str, Feature] = {}
+        self._kinds: dict[str, ValueUnit | None] = {}  # of every declared name; None where its declaration is broken
+
+    def run(self) -> list[Problem]:
+        entry_timeframe = self._timeframe(("timeframes", "entry"), at(self._data, "timeframes", "entry"))
+        self._check_timeframes(entry_timeframe)
+        self._check_names()
+        self._check_features(entry_timeframe)
+        for name in mapping(at(self._data, "thresholds")):
+            self._kinds.setdefault(name, ValueUnit.NUMBER)
+        expressions = list(slots(self._data))
+        for name in mapping(at(self._data, "choices")):
+            self._check_choice(name, [slot for slot in expressions if slot.in_choice and slot.path[1] == name])
+        for slot in expressions:
+            if not slot.in_choice:
+                self._check_expression(slot)
+        self._check_ids()
+        self._check_ramps()
+        self._check_sides()
+        self._check_router()
+        self._check_symbols()
+        return self._problems
+
+    def _complain(self, path: KeyPath, message: str, *, key: bool = False, offset: int = 0) -> None:
+        self._problems.append(self._source.problem(path, message, key=key, offset=offset))
+
+    # --- timeframes and features ------------------------------------------------------------------
+
+    def _timeframe(self, path: KeyPath, written: Any) -> Timeframe | None:
+        if not isinstance(written, str):
+            return None
+        try:
+            return timeframe_of(written, {} if path[0] == "timeframes" else self._roles)
+        except ValueError as error:
+            self._complain(path, str(error))
+            return None
+
+    def _check_timeframes(self, entry_timeframe: Timeframe | None) -> None:
+        for role, written in self._roles.items():
+            if role != "entry":
+                self._timeframe(("timeframes", role), written)
+        path: KeyPath = ("regimes", "timeframe")
+        self._check_not_shorter(path, self._timeframe(path, at(self._data, *path)), entry_timeframe)
+
+    def _check_not_shorter(self, path: KeyPath, timeframe: Timeframe | None, entry: Timeframe | None) -> None:
+        if timeframe and entry and timeframe.ms < entry.ms:
+            self._complain(
+                path, f"{timeframe} is shorter than the entry timeframe {entry}: decisions would skip candles"
+            )
+
+    def _check_features(self, entry_timeframe: Timeframe | None) -> None:
+        for name, written in mapping(at(self._data, "features")).items():
+            self._kinds[name] = None
+            path: KeyPath = ("features", name)
+            timeframe = self._timeframe((*path, "timeframe"), at(written, "timeframe"))
+            self._check_not_shorter((*path, "timeframe"), timeframe, entry_timeframe)
+            if timeframe is None or not isinstance(at(written, "indicator"), str):
+                continue
+            try:
+                self._features[name] = feature = feature_of(name, written, self._roles)
+            except IndicatorError as error:
+                at_fault = [
+                    key for key in written if key != "timeframe" and key in str(error).replace("'", " ").split()
+                ]
+                self._complain((*path, *(at_fault[:1] or ["indicator"])), str(error))
+            else:
+                self._kinds[name] = feature.kind
+        features = mapping(at(self._data, "features"))
+        if entry_timeframe and features and len(self._features) == len(features):
+            self._check_entry_price(entry_timeframe)
+
+    def _check_entry_price(self, entry_timeframe: Timeframe) -> None:
+        if entry_feature(self._features, entry_timeframe) is None:
+            self._complain(
+                ("features",),
+                f"no feature has the entry price: declare one as {{indicator: close, timeframe: {entry_timeframe}}}",
+                key=True,
+            )
+
+    # --- names ------------------------------------------------------------------------------------
+
+    def _check_names(self) -> None:
+        declared: dict[str, str] = {}
+        for section in _SECTIONS:
+            for name in mapping(at(self._data, section)):
+                path: KeyPath = (section, name)
+                if name in LOCAL_NAMES:
+                    self._complain(
+                        path, f"{name} has a meaning of its own in expressions: choose another name", key=True
+                    )
+                elif keyword.iskeyword(name) or name in ("min", "max", "abs"):
+                    self._complain(path, f"{name} is a word of the expressions: choose another name", key=True)
+                elif name in declared:
+                    self._complain(path, f"{name} is declared in {declared[name]}, too: names must differ", key=True)
+                declared.setdefault(name, section)
+
+    def _reference(self, path: KeyPath, name: Any, known: Iterable[str], what: str, *, key: bool = False) -> None:
+        """Complains if ``name`` is text and none of what is known."""
+        names = list(known)
+        if isinstance(name, str) and name not in names:
+            self._complain(path, f"{what} is called {name}{_hint(name, names)}", key=key)
+
+    # --- expressions ------------------------------------------------------------------------------
+
+    def _check_choice(self, name: str, options: list[Slot]) -> None:
+        kinds = {slot.path[-1]: kind for slot in options if (kind := self._check_expression(slot)) is not None}
+        first = next(iter(kinds.values()), None)
+        for option, kind in kinds.items():
+            if first is not None and kind is not first:
+                message = f"this is {kind.noun}, and the first option is {first.noun}: all must be alike"
+                self._complain(("choices", name, "options", option), message)
+        use = at(self._data, "choices", name, "use")
+        self._reference(("choices", name, "use"), use, mapping(at(self._data, "choices", name, "options")), "no option")
+        self._kinds.setdefault(name, first)
+
+    def _check_expression(self, slot: Slot) -> ValueUnit | None:
+        """What the expression yields, or None after a complaint (or where it uses a broken name)."""
+        try:
+            node = parse(slot.text)
+        except ExpressionError as error:
+            self._complain(slot.path, error.message, offset=error.column)
+            return None
+        known = len(self._problems)
+        for name in names_in(node):
+            self._check_name(slot, name)
+        kinds = self._kinds_in(node)
+        if len(self._problems) > known or kinds is None:
+            return None
+        try:
+            if slot.want is Want.CONDITION:
+                require_condition(node, kinds)
+            elif slot.want is Want.PRICE:
+                require_price(node, kinds)
+            return unit_of(node, kinds)
+        except ExpressionError as error:
+            self._complain(slot.path, error.message, offset=error.column)
+            return None
+
+    def _kinds_in(self, node: Node) -> dict[str, ValueUnit] | None:
+        known = {**self._kinds, **_LOCAL_KINDS}
+        kinds: dict[str, ValueUnit] = {}
+        for name in names_in(node):
+            kind = known.get(name.name)
+            if kind is None:
+                return None
+            kinds[name.name] = kind
+        return kinds
+
+    def _check_name(self, slot: Slot, name: Name) -> None:
+        declared = self._kinds
+        if name.name in LOCAL_NAMES and name.name not in slot.local_names:
+            usable = f"; usable here: {', '.join(slot.local_names)}" if slot.local_names else ""
+            message = f"{name.name} is not known here yet{usable}"
+        elif slot.in_choice and name.name in mapping(at(self._data, "choices")):
+            message = "a choice cannot use another choice"
+        elif name.name not in declared and name.name not in LOCAL_NAMES:
+            hint = _hint(name.name, [*declared, *slot.local_names])
+            message = f"no feature, threshold or choice is called {name.name}{hint}"
+        elif name.offset and not self._has_past(name.name):
+            message = f"{name.name} has no earlier candles: only features do"
+        else:
+            return
+        self._complain(slot.path, message, offset=name.column)
+
+    def _has_past(self, name: str) -> bool:
+        written = mapping(at(self._data, "features")).get(name)
+        return written is not None and at(written, "indicator") != CANDLE_CLOSED
+
+    # --- the rest ---------------------------------------------------------------------------------
+
+    def _check_ids(self) -> None:
+        for path in condition_lists(self._data):
+            seen: set[str] = set()
+            for place, condition in conditions_at(self._data, path):
+                name = condition.get("id")
+                if isinstance(name, str) and name in seen:
+                    self._complain((*place, "id"), f"the id {name} is used twice in this list")
+                seen.add(str(name))
+
+    def _check_ramps(self) -> None:
+        thresholds = mapping(at(self._data, "thresholds"))
+        for regime in REGIMES:
+            path: KeyPath = ("regimes", regime, "confidence")
+            for index, ramp in enumerate(sequence(at(self._data, *path))):
+                for end in ("zero_at", "full_at"):
+                    self._reference((*path, index, end), at(ramp, end), thresholds, "no threshold")
+
+    def _check_router(self) -> None:
+        strategies = mapping(at(self._data, "strategies"))
+        for regime, route in mapping(at(self._data, "router")).items():
+            if regime != "cooldown":
+                self._reference(("router", regime, "strategy"), at(route, "strategy"), strategies, "no strategy")
+
+    def _check_sides(self) -> None:
+        for name, strategy in mapping(at(self._data, "strategies")).items():
+            if isinstance(strategy, dict) and not set(SIDES) & set(strategy):
+                message = f"{name} has neither a long nor a short side: it could never trade"
+                self._complain(("strategies", name), message, key=True)
+
+    def _check_symbols(self) -> None:
+        for symbol, override in mapping(at(self._data, "symbols")).items():
+            for section, what in (("thresholds", "threshold"), ("choices", "choice"), ("strategies", "strategy")):
+                declared = mapping(at(self._data, section))
+                for name in mapping(at(override, section)):
+                    self._reference(("symbols", symbol, section, name), name, declared, f"no {what}", key=True)
+            for name, use in mapping(at(override, "choices")).items():
+                options = mapping(at(self._data, "choices", name, "options"))
+                if options:
+                    self._reference(("symbols", symbol, "choices", name), use, options, "no option")
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; known are {', '.join(names[:12])}{' …' if len(names) > 12 else ''}" if names else ""

@@ -1,0 +1,48 @@
+"""The JSON Schema: valid itself, shipped beside the code, and in step with the catalog of indicators."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+
+from indicators.candle import Timeframe
+from indicators.catalog import CATALOG
+from rules.features import CANDLE_CLOSED
+from rules.source import schema
+
+ROOT = Path(__file__).parents[4]
+DEFINITIONS = schema.SCHEMA["$defs"]
+
+
+def test_it_is_a_valid_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema.SCHEMA)
+    assert json.loads(schema.text()) == schema.SCHEMA
+
+
+def test_the_file_that_editors_use_is_the_one_that_is_checked_with() -> None:
+    header = (ROOT / "rules.yaml").read_text("utf-8").splitlines()[0]
+    assert header == f"# yaml-language-server: $schema=rules/{schema.FILE}"
+    assert (ROOT / "rules" / schema.FILE).read_text("utf-8") == schema.text()
+
+
+def test_editors_are_offered_every_indicator_and_timeframe() -> None:
+    offered = DEFINITIONS["feature"]["properties"]["indicator"]["anyOf"][0]["enum"]
+    assert offered == [CANDLE_CLOSED, *CATALOG]
+    assert DEFINITIONS["timeframe"]["enum"] == [timeframe.value for timeframe in Timeframe]
+    assert DEFINITIONS["timeframeUse"]["anyOf"][0]["enum"] == DEFINITIONS["timeframe"]["enum"]
+
+
+def test_every_key_is_described_for_whoever_edits_the_file() -> None:
+    def undescribed(node: object, path: str) -> list[str]:
+        if not isinstance(node, dict):
+            return []
+        found = [
+            f"{path}.{name}"
+            for name, part in node.get("properties", {}).items()
+            if "description" not in part and "description" not in DEFINITIONS.get(part.get("$ref", "")[8:], {})
+        ]
+        return found + [problem for name, part in node.items() for problem in undescribed(part, f"{path}.{name}")]
+
+    assert undescribed(schema.SCHEMA, "") == []
