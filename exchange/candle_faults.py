@@ -17,18 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from exchange.candle_files import (
-    CANDLE_HEADER,
-    FUNDING_HEADER,
-    TIME_MAX_MS,
-    CandleFileError,
-    FloatArray,
-    IntArray,
-    contradiction_of,
-    lines_after_header,
-    numbers_of,
-    wrong_in,
-)
+from exchange.candle_columns import TIME_MAX_MS, CandleFileError, FloatArray, IntArray, contradiction_of
+from exchange.candle_files import CANDLE_HEADER, FUNDING_HEADER, lines_after_header, numbers_of, wrong_in
 from indicators.candle import Timeframe
 
 Flags = npt.NDArray[np.bool_]

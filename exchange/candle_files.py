@@ -10,70 +10,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from exchange.candle_columns import (
+    TIME_MAX_MS,
+    CandleColumns,
+    CandleFileError,
+    FloatArray,
+    FundingColumns,
+    IntArray,
+    contradiction_of,
+)
 from exchange.unpacking import UnpackingError, blocks_of_lines
-from indicators.candle import Candle, Timeframe
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
+from indicators.candle import Timeframe
 
 CANDLE_HEADER = "open_time_ms,open,high,low,close,volume"
 FUNDING_HEADER = "funding_time_ms,funding_rate"
 _CANDLES_NAME = re.compile(r"^([^-]+)-(\d+[mh])(?:-[^-]+)?\.csv\.gz$")
 _UP_TO_1H = [timeframe for timeframe in Timeframe if timeframe.ms <= Timeframe.H1.ms]
-TIME_MAX_MS = 10**13  # the year 2286; anything later is not in milliseconds
-
-
-class CandleFileError(ValueError):
-    """A data file that cannot be used: ``file:line: what is wrong`` (line 1 is the header)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class CandleColumns:
-    """Candles in order of time, aligned to their timeframe, possible as prices. Some may be missing."""
-
-    symbol: str
-    timeframe: Timeframe
-    open_time_ms: IntArray
-    open: FloatArray
-    high: FloatArray
-    low: FloatArray
-    close: FloatArray
-    volume: FloatArray
-
-    @property
-    def length(self) -> int:
-        return len(self.open_time_ms)
-
-    def candle(self, index: int) -> Candle:
-        """The candle at ``index``, counted from the first."""
-        return Candle(
-            open_time_ms=int(self.open_time_ms[index]),
-            open=float(self.open[index]),
-            high=float(self.high[index]),
-            low=float(self.low[index]),
-            close=float(self.close[index]),
-            volume=float(self.volume[index]),
-        )
-
-    def between(self, start_ms: int, end_ms: int) -> slice:
-        """Indexes of the candles that open in [start_ms, end_ms)."""
-        first, last = np.searchsorted(self.open_time_ms, (start_ms, end_ms))
-        return slice(int(first), int(last))
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class FundingColumns:
-    """Funding rates in order of time; a rate is a fraction of notional, paid by longs when positive."""
-
-    symbol: str
-    time_ms: IntArray
-    rate: FloatArray
 
 
 class CandleFolders:
@@ -178,19 +135,6 @@ def _read_candle_rows(path: Path, timeframe: Timeframe) -> FloatArray:
     if not len(possible):
         raise CandleFileError(f"{path}:2: no row can be true: {contradiction_of(rows)[0]}")
     return possible
-
-
-def contradiction_of(rows: FloatArray) -> npt.NDArray[np.str_]:
-    """What is wrong with each row of numbers (time, open, high, low, close, volume); empty where nothing is."""
-    opens, highs, lows, closes, volumes = rows[:, 1:].T
-    wrong = (
-        (~np.isfinite(rows).all(axis=1), "a number is not finite"),
-        (~(lows > 0), "the low is not above zero"),
-        (lows > np.minimum(opens, closes), "the low is above the open or the close"),
-        (highs < np.maximum(opens, closes), "the high is below the open or the close"),
-        (volumes < 0, "the volume is below zero"),
-    )
-    return np.select([here for here, _ in wrong], [what for _, what in wrong], default="")
 
 
 def _read_funding(path: Path) -> FloatArray:

@@ -27,6 +27,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "exchange": ("exchange", "indicators.candle"),
     # what the simulated exchange knows of paths and fields is its own: a wrong name must not be wrong on both sides
     "exchange/sim": (
+        "exchange.candle_columns",
         "exchange.candle_files",
         "exchange.client_ids",
         "exchange.errors",
@@ -44,6 +45,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "exchange.types",
     ),
     "exchange/sim/playback": (
+        "exchange.candle_columns",
         "exchange.candle_files",
         "exchange.errors",
         "exchange.filters",
@@ -91,8 +93,10 @@ DOORS: dict[str, tuple[str, ...]] = {
     "numpy": (
         "indicators",
         "rules",
-        "exchange/candle_files.py",
+        "exchange/candle_columns.py",
         "exchange/candle_faults.py",
+        "exchange/candle_files.py",
+        "exchange/candle_store",
         "exchange/sim",
         "fsm/backtest",
         "fsm/proofs",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from exchange.candle_files import CandleFileError
+from exchange.candle_columns import CandleFileError
 from exchange.errors import MalformedReply
 from exchange.sim.server.faults import FaultError
 from exchange.sim.server.saved import StateError

@@ -12,7 +12,8 @@ from decimal import Decimal
 
 import numpy as np
 
-from exchange.candle_files import CandleColumns, CandleFolders
+from exchange.candle_columns import CandleColumns
+from exchange.candle_files import CandleFolders
 from exchange.filters import Rounding, SymbolFilters, decimal_of
 from exchange.sim.core.pricing import depth_share
 from exchange.sim.core.venue import Venue

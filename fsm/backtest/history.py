@@ -10,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from exchange.candle_files import CandleColumns, CandleFolders, FundingColumns
+from exchange.candle_columns import CandleColumns, FundingColumns
+from exchange.candle_files import CandleFolders
 from exchange.sim.playback.feed import SymbolFeed, aggregated, read_step
 from fsm.core.candle_close import candle_hole
 from indicators.candle import Timeframe

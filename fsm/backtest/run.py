@@ -10,7 +10,8 @@ from decimal import localcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from exchange.candle_files import CandleFileError, CandleFolders
+from exchange.candle_columns import CandleFileError
+from exchange.candle_files import CandleFolders
 from exchange.filters import SymbolFilters
 from exchange.sim.account_api import AccountApi
 from exchange.sim.core.venue import Venue

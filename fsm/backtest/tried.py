@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exchange.candle_files import CandleFileError, CandleFolders
+from exchange.candle_columns import CandleFileError
+from exchange.candle_files import CandleFolders
 from fsm.backtest.history import SIGNAL, History, build_history, read_market, step_of
 from indicators.series import SeriesError
 from rules.batch import REGIMES

@@ -23,7 +23,7 @@ _STORE_ERRORS = (
 )
 _LAB_ERRORS = (
     ("fsm.backtest.run", "BacktestError", Exit.USAGE),
-    ("exchange.candle_files", "CandleFileError", Exit.USAGE),
+    ("exchange.candle_columns", "CandleFileError", Exit.USAGE),
     ("fsm.journal.replay", "ReplayError", Exit.VERIFICATION),
 )
 

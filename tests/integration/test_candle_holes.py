@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exchange.candle_files import CandleColumns
+from exchange.candle_columns import CandleColumns
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.run import Request, Result, run_backtest

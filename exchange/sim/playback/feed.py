@@ -8,7 +8,8 @@ from decimal import Decimal
 import numpy as np
 from msgspec.structs import replace
 
-from exchange.candle_files import CandleColumns, CandleFolders, FloatArray, FundingColumns, IntArray
+from exchange.candle_columns import CandleColumns, FloatArray, FundingColumns, IntArray
+from exchange.candle_files import CandleFolders
 from exchange.filters import decimal_of
 from exchange.sim.playback.candle_path import Bar, Prices, Stretch, bar, stretch
 from indicators.candle import Candle, Timeframe

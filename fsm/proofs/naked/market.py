@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from exchange.candle_files import CandleColumns
+from exchange.candle_columns import CandleColumns
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import (

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from exchange.candle_files import CandleColumns
+from exchange.candle_columns import CandleColumns
 from exchange.sim.playback.feed import SymbolFeed
 from fsm.config import Config
 from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot

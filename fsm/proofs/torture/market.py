@@ -9,7 +9,8 @@ from pathlib import Path
 
 from msgspec.structs import replace as changed
 
-from exchange.candle_files import CandleColumns, CandleFolders
+from exchange.candle_columns import CandleColumns
+from exchange.candle_files import CandleFolders
 from exchange.filters import SymbolFilters
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import Row, shipped_brackets, shipped_exchange_info, shipped_filters, symbol_rows

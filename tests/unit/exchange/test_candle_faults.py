@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from exchange.candle_columns import CandleFileError
 from exchange.candle_faults import LISTED_MAX, FaultKind, files_in, look_through
-from exchange.candle_files import CandleFileError
 from exchange.sim.playback.symbols import shipped_folder
 
 HOUR = 3_600_000

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exchange.candle_files import CandleFileError, CandleFolders, read_candles
+from exchange.candle_columns import CandleFileError
+from exchange.candle_files import CandleFolders, read_candles
 from indicators.candle import Candle, Timeframe
 
 HOUR = 3_600_000

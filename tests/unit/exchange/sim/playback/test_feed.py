@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exchange.candle_files import CandleColumns, CandleFolders
+from exchange.candle_columns import CandleColumns
+from exchange.candle_files import CandleFolders
 from exchange.sim.playback.feed import SymbolFeed, aggregated
 from exchange.sim.playback.symbols import shipped_folder
 from indicators.candle import Timeframe

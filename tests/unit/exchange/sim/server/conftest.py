@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from exchange.binance.signing import Credentials, Secret, query, signed
-from exchange.candle_files import CandleColumns, FundingColumns
+from exchange.candle_columns import CandleColumns, FundingColumns
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_brackets, shipped_exchange_info, shipped_filters
