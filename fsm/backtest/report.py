@@ -9,8 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from fsm.backtest.curve import Curve, thinned
 from fsm.backtest.result import Result, funding_words
-from fsm.backtest.summary import Curve, thinned
 from fsm.core.model.records import Trade
 
 WIDTH, HEIGHT = 960, 240

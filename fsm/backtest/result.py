@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from fsm.backtest.summary import grouped, max_drawdown_pct, results, sharpe
+from fsm.backtest.curve import (
+    calmar,
+    longest_drawdown_days,
+    max_drawdown_pct,
+    return_yearly_pct,
+    sharpe,
+    sortino,
+)
+from fsm.backtest.summary import grouped, results, sequence
 from fsm.core.model.records import Trade
 from indicators.holes import Hole
 
@@ -48,7 +56,12 @@ class Result:
             **results(self.trades),
             "return_pct": round(float(self.wallet_change / self.balance * 100), 6),
             "max_drawdown_pct": max_drawdown_pct(self.curve),
+            "longest_drawdown_days": longest_drawdown_days(self.curve),
+            "return_yearly_pct": return_yearly_pct(self.curve),
             "sharpe": sharpe(self.curve),
+            "sortino": sortino(self.curve),
+            "calmar": calmar(self.curve),
+            **sequence(self.trades),
             "exposure_pct": round(100 * self.position_ms / covered_ms, 6),
             "per_regime": grouped(self.trades, lambda trade: trade.regime),
             "per_strategy": grouped(self.trades, lambda trade: trade.strategy),

@@ -20,6 +20,7 @@ from exchange.types import Bracket
 from fsm.backtest.clock_loop import ClockLoop, Progress
 from fsm.backtest.history import Anchors, History, Market, build_history, data_hash, read_market
 from fsm.backtest.kept_candles import kept
+from fsm.backtest.kept_run import kept_run
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.result import Result, iso
 from fsm.config import Config
@@ -102,6 +103,8 @@ def _run(request: Request, progress: Progress, on_step: Callable[[Step], None]) 
             bench.finish(journal, to_ms)
             clock.lap("run")
             result = bench.result(markets, from_ms, to_ms, digest)
+            journal.commit(kept_run(result, request.config.settings, markets))
+            journal.flush()
     clock.lap("report")
     result.seconds.update(clock.laps)
     return result

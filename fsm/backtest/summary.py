@@ -1,43 +1,102 @@
-"""Sums a finished run up: results overall and by regime, strategy and symbol, from its trades and its equity curve."""
+"""Sums closed trades up: counts, money, R, streaks and durations, overall and by regime, strategy and symbol."""
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from fsm.core.model.records import ZERO, Trade
-
-DAYS_A_YEAR = 365
-EQUAL = 1e-9
-"""Returns that differ by less, as a part of their mean, differ by rounding alone."""
-
-Curve = Sequence[tuple[int, Decimal]]
-"""(time in ms, equity in USDT), ascending."""
+ZERO = Decimal(0)
+HOUR_MS = 3_600_000
 
 
-def results(trades: Sequence[Trade]) -> dict[str, Any]:
-    """Counts and sums of closed trades; money in USDT, expectancy in R."""
+class Closed(Protocol):
+    """A trade that is over, as the engine books it or as the journal keeps it. Amounts in USDT."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def opened_ms(self) -> int: ...
+    @property
+    def first_fill_ms(self) -> int | None: ...
+    @property
+    def closed_ms(self) -> int | None: ...
+    @property
+    def fees(self) -> Decimal: ...
+    @property
+    def funding(self) -> Decimal: ...
+    @property
+    def net_pnl(self) -> Decimal | None: ...
+    @property
+    def r(self) -> Decimal | None: ...
+
+
+AnyTrade = TypeVar("AnyTrade", bound=Closed)
+
+
+def results(trades: Sequence[Closed]) -> dict[str, Any]:
+    """Counts and sums of closed trades; money in USDT, expectancy in R. None: there is nothing to divide by."""
     nets = [trade.net_pnl or ZERO for trade in trades]
     rs = [trade.r or ZERO for trade in trades]
+    won, lost = [net for net in nets if net > 0], [net for net in nets if net <= 0]
+    earned, paid = sum(won, ZERO), -sum(lost, ZERO)
+    average_win, average_loss = _mean(won), _mean(lost)
     return {
         "trades": len(trades),
-        "wins": sum(1 for net in nets if net > 0),
-        "losses": sum(1 for net in nets if net <= 0),
+        "wins": len(won),
+        "losses": len(lost),
         "net_pnl_usdt": money(sum(nets, ZERO)),
         "fees_usdt": money(sum((trade.fees for trade in trades), ZERO)),
         "funding_usdt": money(sum((trade.funding for trade in trades), ZERO)),
         "expectancy_r": round(float(sum(rs, ZERO)) / len(rs), 6) if rs else 0.0,
+        "win_rate_pct": round(100 * len(won) / len(nets), 6) if nets else None,
+        "profit_factor": round(float(earned / paid), 6) if paid else None,
+        "average_win_usdt": _money(average_win),
+        "average_loss_usdt": _money(average_loss),
+        "payoff": round(float(-average_win / average_loss), 6) if average_win and average_loss else None,
+        "expectancy_usdt": _money(_mean(nets)),
     }
 
 
-def grouped(trades: Iterable[Trade], key: Callable[[Trade], str]) -> dict[str, dict[str, Any]]:
+def grouped(trades: Iterable[AnyTrade], key: Callable[[AnyTrade], str]) -> dict[str, dict[str, Any]]:
     """The same results for each group, in the order of the groups' names."""
-    groups: dict[str, list[Trade]] = {}
+    groups: dict[str, list[AnyTrade]] = {}
     for trade in trades:
         groups.setdefault(key(trade), []).append(trade)
     return {name: results(groups[name]) for name in sorted(groups)}
+
+
+def sequence(trades: Sequence[Closed]) -> dict[str, Any]:
+    """What follows from the order and the length of trades: streaks, and hours from the first fill to the end."""
+    won = [(trade.net_pnl or ZERO) > 0 for trade in in_order(trades)]
+    hours = [hours_held(trade) for trade in trades]
+    return {
+        "wins_in_a_row": max((length for is_won, length in streaks(won) if is_won), default=0),
+        "losses_in_a_row": max((length for is_won, length in streaks(won) if not is_won), default=0),
+        "hours_held_mean": round(statistics.fmean(hours), 6) if hours else None,
+        "hours_held_median": round(statistics.median(hours), 6) if hours else None,
+    }
+
+
+def in_order(trades: Iterable[AnyTrade]) -> list[AnyTrade]:
+    """In the order in which they ended; at one moment, by their names."""
+    return sorted(trades, key=lambda trade: (trade.closed_ms or trade.opened_ms, trade.id))
+
+
+def streaks(won: Iterable[bool]) -> list[tuple[bool, int]]:
+    """Wins and losses in a row: (whether they were wins, how many), one after the other."""
+    found: list[tuple[bool, int]] = []
+    for is_won in won:
+        length = found.pop()[1] + 1 if found and found[-1][0] == is_won else 1
+        found.append((is_won, length))
+    return found
+
+
+def hours_held(trade: Closed) -> float:
+    """From the first fill to the end, in hours."""
+    since_ms = trade.opened_ms if trade.first_fill_ms is None else trade.first_fill_ms
+    return ((trade.closed_ms or since_ms) - since_ms) / HOUR_MS
 
 
 def money(amount: Decimal) -> float:
@@ -45,54 +104,9 @@ def money(amount: Decimal) -> float:
     return float(round(amount, 8))
 
 
-def max_drawdown_pct(curve: Curve) -> float:
-    """Largest fall from a high of the curve, in percent of that high."""
-    high, worst = ZERO, ZERO
-    for _, equity in curve:
-        high = max(high, equity)
-        if high > 0:
-            worst = max(worst, (high - equity) / high * 100)
-    return round(float(worst), 6)
+def _money(amount: Decimal | None) -> float | None:
+    return None if amount is None else money(amount)
 
 
-def daily_returns(curve: Curve, day_ms: int = 86_400_000) -> list[float]:
-    """What equity made of each UTC day as a fraction, the first and the last included.
-
-    A reading at midnight is the close of the day that ends. The first reading is what the first day began with; a day
-    without a reading changed nothing.
-    """
-    if not curve:
-        return []
-    closes = {(at_ms - 1) // day_ms: float(equity) for at_ms, equity in curve[1:]}
-    returns: list[float] = []
-    previous = float(curve[0][1])
-    for day in range(curve[0][0] // day_ms, (curve[-1][0] - 1) // day_ms + 1):
-        now = closes.get(day, previous)
-        returns.append(now / previous - 1 if previous > 0 else 0.0)
-        previous = now
-    return returns
-
-
-def thinned(curve: Curve, points: int) -> list[tuple[int, Decimal]]:
-    """At most so many points that keep the lowest, the highest and the last of each span of the curve."""
-    spans = max(1, points // 3)
-    size = -(-len(curve) // spans)
-    kept: list[tuple[int, Decimal]] = []
-    for first in range(0, len(curve), max(1, size)):
-        span = curve[first : first + size]
-        chosen = {span.index(min(span, key=lambda point: point[1])), span.index(max(span, key=lambda point: point[1]))}
-        kept += [span[index] for index in sorted(chosen | {len(span) - 1})]
-    return kept
-
-
-def sharpe(curve: Curve, day_ms: int = 86_400_000) -> float:
-    """Yearly Sharpe ratio of daily equity returns, without a risk-free rate; 0.0 when it is not defined."""
-    returns = daily_returns(curve, day_ms)
-    if len(returns) < 2:
-        return 0.0
-    mean = math.fsum(returns) / len(returns)
-    variance = math.fsum((value - mean) ** 2 for value in returns) / (len(returns) - 1)
-    deviation = math.sqrt(variance)
-    if deviation <= EQUAL * abs(mean):
-        return 0.0
-    return round(mean / deviation * math.sqrt(DAYS_A_YEAR), 6)
+def _mean(amounts: Sequence[Decimal]) -> Decimal | None:
+    return sum(amounts, ZERO) / len(amounts) if amounts else None

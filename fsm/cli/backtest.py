@@ -80,4 +80,4 @@ def _print_where(database: Path | None, report: Path | None) -> None:
         print_next_steps(database)
         return
     output.line()
-    output.line("The journal was not kept. With --db OUT.sqlite it is, and audit, why and replay work on it.")
+    output.paragraph("The journal was not kept. With --db OUT.sqlite it is, and audit, why and replay work on it.")

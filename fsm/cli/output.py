@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -14,6 +16,9 @@ from fsm.cli.shown import Shown
 
 WIDTH_UNLIMITED = 10_000
 """Columns where nobody looks: lines in pipes and files are cut and joined by other programs, never by us."""
+
+ROOM_MIN = 20
+"""Columns for a value, however narrow the terminal is."""
 
 GUARD_COLUMNS = ("passed", "guard", "found", "needed")
 _LONG_NUMBER = re.compile(r"\d+\.\d{9,}")
@@ -35,6 +40,12 @@ def document(data: Any) -> None:
 
 def line(text: str = "") -> None:
     click.echo(text)
+
+
+def paragraph(text: str) -> None:
+    """A sentence or two, in as many lines as the terminal makes of it."""
+    for each in wrap(text, width(), break_on_hyphens=False):
+        click.echo(each)
 
 
 _BANNERS = {"mainnet": "  MAINNET: this bot trades real money  "}
@@ -63,11 +74,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
         shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(escape(cell_text(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else WIDTH_UNLIMITED
-    console = Console(width=width, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_UNLIMITED, highlight=False)
     with console.capture() as captured:
         console.print(shown)
     click.echo("\n".join(text.rstrip() for text in captured.get().rstrip("\n").split("\n")))
+
+
+def width() -> int:
+    """Columns that a line may have."""
+    return get_terminal_size().columns if sys.stdout.isatty() else WIDTH_UNLIMITED
 
 
 def counted(number: int, noun: str) -> str:
@@ -76,11 +91,15 @@ def counted(number: int, noun: str) -> str:
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> None:
-    """Print names with their values, one a line, the values below one another."""
+    """Print names with their values, the values below one another; a long one goes on in the next line."""
     listed = [(name, cell_text(value)) for name, value in rows]
-    width = max((len(name) for name, _ in listed), default=0)
+    indent = max((len(name) for name, _ in listed), default=0) + 2
+    room = max(width() - indent, ROOM_MIN)
     for name, value in listed:
-        click.echo(f"{name:<{width}}  {value}".rstrip())
+        lines = wrap(value, room, break_on_hyphens=False) if len(value) > room else [value]
+        click.echo(f"{name:<{indent}}{lines[0]}".rstrip())
+        for further in lines[1:]:
+            click.echo(f"{'':<{indent}}{further}")
 
 
 def guard_rows(guards: Iterable[tuple[bool, str, str, str]]) -> list[tuple[str, ...]]:

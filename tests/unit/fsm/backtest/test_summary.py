@@ -8,7 +8,18 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from fsm.backtest.summary import daily_returns, grouped, max_drawdown_pct, money, results, sharpe, thinned
+from fsm.backtest.curve import (
+    calmar,
+    daily_returns,
+    drawdowns,
+    longest_drawdown_days,
+    max_drawdown_pct,
+    return_yearly_pct,
+    sharpe,
+    sortino,
+    thinned,
+)
+from fsm.backtest.summary import grouped, money, results, sequence
 from fsm.core.model.records import EntryLeg, Trade, TradeSide
 
 DAY_MS = 86_400_000
@@ -46,7 +57,36 @@ def test_wins_losses_and_sums_are_those_of_the_trades() -> None:
         "fees_usdt": 3.0,
         "funding_usdt": -0.5,
         "expectancy_r": 0.333333,
+        "win_rate_pct": 33.333333,
+        "profit_factor": 2.0,
+        "average_win_usdt": 10.0,
+        "average_loss_usdt": -2.5,
+        "payoff": 4.0,
+        "expectancy_usdt": 1.66666667,
     }
+
+
+def test_what_has_nothing_to_divide_by_is_none_and_never_infinite() -> None:
+    nothing = results([])
+    for name in ("win_rate_pct", "profit_factor", "average_win_usdt", "average_loss_usdt", "payoff", "expectancy_usdt"):
+        assert nothing[name] is None, name
+    winning, losing = results([trade("10", "1")]), results([trade("-10", "-1")])
+    assert (winning["profit_factor"], winning["payoff"], winning["average_loss_usdt"]) == (None, None, None)
+    assert (losing["profit_factor"], losing["payoff"], losing["average_win_usdt"]) == (0.0, None, None)
+
+
+def test_streaks_follow_the_order_in_which_trades_ended_and_hours_run_from_the_first_fill() -> None:
+    hour = 3_600_000
+    ends = [(5, "1"), (1, "1"), (2, "-1"), (3, "-1"), (4, "-1"), (6, "1")]
+    trades = [replace(trade(net, "1"), closed_ms=at * hour, first_fill_ms=0, id=str(at)) for at, net in ends]
+    assert sequence(trades) == {
+        "wins_in_a_row": 2,
+        "losses_in_a_row": 3,
+        "hours_held_mean": 3.5,
+        "hours_held_median": 3.5,
+    }
+    assert sequence([])["losses_in_a_row"] == 0
+    assert sequence([])["hours_held_mean"] is None
 
 
 def test_no_trades_have_no_expectancy_rather_than_a_crash() -> None:
@@ -126,3 +166,43 @@ def test_steady_growth_has_no_sharpe_ratio_rather_than_an_enormous_one() -> None
     curve = [(day * DAY_MS, Decimal(100) * Decimal("1.01") ** day) for day in range(30)]
     assert sharpe(curve) == 0.0
     assert sharpe([(at_ms, 200 - equity / 2) for at_ms, equity in curve]) < 0
+
+
+def daily(*equities: str) -> list[tuple[int, Decimal]]:
+    return [(day * DAY_MS, Decimal(equity)) for day, equity in enumerate(equities)]
+
+
+def test_sortino_counts_every_day_and_squares_the_losing_ones() -> None:
+    # Returns 10 %, -10 %, 0: mean 0, so the ratio is 0; then 20 %, -10 %: mean 5 %, downside sqrt(0.01 / 2).
+    assert sortino(daily("100", "110", "99", "99")) == pytest.approx(0.0, abs=1e-9)
+    expected = 0.05 / math.sqrt(0.01 / 2) * math.sqrt(365)
+    assert sortino(daily("100", "120", "108")) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("curve", [[], daily("100"), daily("100", "110"), daily("100", "110", "120")])
+def test_without_a_losing_day_there_is_no_sortino(curve: list[tuple[int, Decimal]]) -> None:
+    assert sortino(curve) is None
+
+
+def test_a_year_that_doubles_is_a_hundred_percent_and_calmar_divides_by_the_largest_fall() -> None:
+    curve = [(0, Decimal(100)), (100 * DAY_MS, Decimal(80)), (365 * DAY_MS, Decimal(200))]
+    assert return_yearly_pct(curve) == pytest.approx(100.0)
+    assert calmar(curve) == pytest.approx(5.0)
+    half = [(0, Decimal(100)), (730 * DAY_MS, Decimal(400))]
+    assert return_yearly_pct(half) == pytest.approx(100.0)
+    assert calmar(half) is None, "nothing was ever lost"
+
+
+@pytest.mark.parametrize("end", [(27 * DAY_MS, "200"), (365 * DAY_MS, "0"), (365 * DAY_MS, "-5")])
+def test_less_than_four_weeks_or_a_ruin_have_no_yearly_return(end: tuple[int, str]) -> None:
+    curve = [(0, Decimal(100)), (1, Decimal(90)), (end[0], Decimal(end[1]))]
+    assert return_yearly_pct(curve) is None
+    assert calmar(curve) is None
+
+
+def test_a_drawdown_lasts_from_its_high_until_that_height_is_reached_again_or_the_end() -> None:
+    curve = daily("100", "90", "95", "100", "110", "88", "99", "109")
+    assert drawdowns(curve) == [(0, 3 * DAY_MS, True, 10.0), (4 * DAY_MS, 7 * DAY_MS, False, 20.0)]
+    assert longest_drawdown_days(curve) == 3.0
+    assert longest_drawdown_days(daily("100", "110", "120")) == 0.0
+    assert longest_drawdown_days([]) == 0.0

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
 
 import pytest
 
 from exchange.sim.playback.symbols import shipped_folder
 
+ROOT = Path(__file__).parents[4]
 SHORT = ("--symbols", "BTCUSDT", "--from", "2024-09-01", "--to", "2024-09-30")
 FIELDS = (
     "symbols from to candles trades wins losses net_pnl_usdt fees_usdt funding_usdt return_pct max_drawdown_pct "
@@ -59,6 +69,63 @@ def test_people_get_a_summary_and_the_commands_to_go_on_with(fsm, project) -> No
     assert "<html" in (project / "report.html").read_text("utf-8")
     assert "audit verify --db out/kept.sqlite" in ended.stdout
     assert fsm("audit", "verify", "--db", "out/kept.sqlite").code == 0
+
+
+TRADERS_READ = (
+    "win_rate_pct profit_factor average_win_usdt average_loss_usdt payoff expectancy_usdt sortino calmar "
+    "longest_drawdown_days return_yearly_pct wins_in_a_row losses_in_a_row hours_held_mean hours_held_median"
+)
+
+
+def test_the_document_has_the_figures_that_traders_read(fsm) -> None:
+    found = fsm("backtest", *SHORT, "--json").document
+    assert set(TRADERS_READ.split()) <= set(found)
+    assert found["profit_factor"] >= 0
+    assert found["calmar"] is not None, "a month is enough for a yearly return"
+    assert found["per_symbol"]["BTCUSDT"]["payoff"] == found["payoff"]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 132])
+def test_the_summary_fits_the_terminal_and_its_money_has_two_decimals(project, columns) -> None:
+    lines = on_terminal(columns, "backtest", *SHORT)
+    assert [line for line in lines if len(line) > columns] == []
+    for name in (
+        "win rate",
+        "profit factor",
+        "average win",
+        "payoff",
+        "Sortino ratio",
+        "Calmar ratio",
+        "longest drawdown",
+    ):
+        assert any(line.startswith(name) for line in lines), name
+    for name in ("net PnL", "fees", "funding", "average win", "average loss"):
+        (told,) = [line for line in lines if line.startswith(name)]
+        assert re.search(r"-?[\d,]+\.\d\d USDT", told), told
+
+
+def on_terminal(columns: int, *args: str) -> list[str]:
+    """What a person sees on a terminal that is so wide, without colours."""
+    terminal, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fsm", *args],
+        stdout=inner,
+        stderr=subprocess.DEVNULL,
+        env={**environment, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+    )
+    os.close(inner)
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    finally:
+        os.close(terminal)
+    assert process.wait() == 0
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r", "").split("\n")
 
 
 def test_without_a_database_nothing_is_left_behind(fsm, project) -> None:

@@ -1,0 +1,118 @@
+"""Reads an equity curve: returns, drawdowns, and the ratios of what was earned to what was risked for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+
+ZERO = Decimal(0)
+DAY_MS = 86_400_000
+DAYS_A_YEAR = 365
+EQUAL = 1e-9
+"""Returns that differ by less, as a part of their mean, differ by rounding alone."""
+
+YEARLY_DAYS_MIN = 28
+"""A shorter run says nothing about a year: a week that earned 5 % would be 1,160 %."""
+
+Curve = Sequence[tuple[int, Decimal]]
+"""(time in ms, equity in USDT), ascending."""
+
+
+def max_drawdown_pct(curve: Curve) -> float:
+    """Largest fall from a high of the curve, in percent of that high."""
+    high, worst = ZERO, ZERO
+    for _, equity in curve:
+        high = max(high, equity)
+        if high > 0:
+            worst = max(worst, (high - equity) / high * 100)
+    return round(float(worst), 6)
+
+
+def daily_returns(curve: Curve, day_ms: int = 86_400_000) -> list[float]:
+    """What equity made of each UTC day as a fraction, the first and the last included.
+
+    A reading at midnight is the close of the day that ends. The first reading is what the first day began with; a day
+    without a reading changed nothing.
+    """
+    if not curve:
+        return []
+    closes = {(at_ms - 1) // day_ms: float(equity) for at_ms, equity in curve[1:]}
+    returns: list[float] = []
+    previous = float(curve[0][1])
+    for day in range(curve[0][0] // day_ms, (curve[-1][0] - 1) // day_ms + 1):
+        now = closes.get(day, previous)
+        returns.append(now / previous - 1 if previous > 0 else 0.0)
+        previous = now
+    return returns
+
+
+def thinned(curve: Curve, points: int) -> list[tuple[int, Decimal]]:
+    """At most so many points that keep the lowest, the highest and the last of each span of the curve."""
+    spans = max(1, points // 3)
+    size = -(-len(curve) // spans)
+    kept: list[tuple[int, Decimal]] = []
+    for first in range(0, len(curve), max(1, size)):
+        span = curve[first : first + size]
+        chosen = {span.index(min(span, key=lambda point: point[1])), span.index(max(span, key=lambda point: point[1]))}
+        kept += [span[index] for index in sorted(chosen | {len(span) - 1})]
+    return kept
+
+
+def sharpe(curve: Curve, day_ms: int = 86_400_000) -> float:
+    """Yearly Sharpe ratio of daily equity returns, without a risk-free rate; 0.0 when it is not defined."""
+    returns = daily_returns(curve, day_ms)
+    if len(returns) < 2:
+        return 0.0
+    mean = math.fsum(returns) / len(returns)
+    variance = math.fsum((value - mean) ** 2 for value in returns) / (len(returns) - 1)
+    deviation = math.sqrt(variance)
+    if deviation <= EQUAL * abs(mean):
+        return 0.0
+    return round(mean / deviation * math.sqrt(DAYS_A_YEAR), 6)
+
+
+def sortino(curve: Curve) -> float | None:
+    """Yearly Sortino ratio: the mean daily return over the root of the mean square of the losing days.
+
+    Every day counts in that mean, winning ones as 0. None without a losing day, or with fewer than two days.
+    """
+    returns = daily_returns(curve)
+    downside = math.sqrt(math.fsum(min(value, 0.0) ** 2 for value in returns) / len(returns)) if returns else 0.0
+    if len(returns) < 2 or downside == 0.0:
+        return None
+    return round(math.fsum(returns) / len(returns) / downside * math.sqrt(DAYS_A_YEAR), 6)
+
+
+def return_yearly_pct(curve: Curve) -> float | None:
+    """The yearly return that, compounded, gives what equity did. None for fewer than four weeks, or after a ruin."""
+    if not curve or curve[-1][0] - curve[0][0] < YEARLY_DAYS_MIN * DAY_MS or curve[0][1] <= 0 or curve[-1][1] <= 0:
+        return None
+    years = (curve[-1][0] - curve[0][0]) / (DAYS_A_YEAR * DAY_MS)
+    return round((math.exp(math.log(curve[-1][1] / curve[0][1]) / years) - 1) * 100, 6)
+
+
+def calmar(curve: Curve) -> float | None:
+    """Yearly return over the largest drawdown. None where either is not defined, or nothing was ever lost."""
+    yearly, fall = return_yearly_pct(curve), max_drawdown_pct(curve)
+    return None if yearly is None or fall == 0.0 else round(yearly / fall, 6)
+
+
+def drawdowns(curve: Curve) -> list[tuple[int, int, bool, float]]:
+    """Each stretch below a high: (from the high, until it is reached again or the end, whether it was, depth in %)."""
+    found: list[tuple[int, int, bool, float]] = []
+    high_ms, high, low = 0, ZERO, ZERO
+    for at_ms, equity in curve:
+        if equity >= high:
+            if low < high:
+                found.append((high_ms, at_ms, True, float((high - low) / high * 100)))
+            high_ms, high, low = at_ms, equity, equity
+        low = min(low, equity)
+    if low < high:
+        found.append((high_ms, curve[-1][0], False, float((high - low) / high * 100)))
+    return found
+
+
+def longest_drawdown_days(curve: Curve) -> float:
+    """The longest time from a high until equity was there again, or until the end, in days."""
+    return round(max((until - since for since, until, _, _ in drawdowns(curve)), default=0) / DAY_MS, 6)
