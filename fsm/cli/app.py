@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "torture": "fsm.cli.proofs.torture:torture",
     "naked": "fsm.cli.proofs.naked:naked",
     "db": "fsm.cli.db:db",
+    "bundle": "fsm.cli.bundle:bundle",
 }
 """Name → where it is. Aliases name the same place twice and are listed once."""
 

@@ -24,14 +24,31 @@ _NUMBERS = ("quantity", "entry", "exit", "fees", "funding", "net PnL", "R")
 @click.option("--status", type=click.Choice(STATUSES, case_sensitive=False), help="with this status only")
 @click.option("--since", "since_ms", type=Time(), metavar="TIME", help="opened from this time on")
 @click.option("--limit", type=click.IntRange(1), default=LIMIT, show_default=True, help="the newest so many")
-def trades(symbol: str | None, status: str | None, since_ms: int | None, limit: int) -> None:
-    """List trades and their results. The newest last; results in USDT and in R."""
+@click.option("--export", "is_export", is_flag=True, help="CSV for accounting on stdout: all of them, the oldest first")
+@click.option(
+    "--per", type=click.Choice(["trade", "fill"]), default="trade", show_default=True, help="a row of --export"
+)
+def trades(
+    symbol: str | None, status: str | None, since_ms: int | None, limit: int, *, is_export: bool, per: str
+) -> None:
+    """List trades and their results. The newest last; results in USDT and in R. docs/accounting.md: the CSV."""
     from store import queries
     from store.database import open_store
 
     options = current()
     wanted = symbol.upper() if symbol else None
     with open_store(options.database_path(), mode="read") as store:
+        if is_export:
+            from fsm.cli.accounting import fill_lines, trade_lines
+
+            lines = (
+                trade_lines(store, wanted, status, since_ms) if per == "trade" else fill_lines(store, wanted, since_ms)
+            )
+            for text in lines:
+                click.echo(text, nl=False)
+                if output.is_lost():
+                    break
+            return
         rows = queries.trades(store, symbol=wanted, status=status, since_ms=since_ms, limit=limit)[::-1]
         total = queries.trades_count(store, symbol=wanted, status=status, since_ms=since_ms)
         identity = store.identity
