@@ -11,17 +11,20 @@ ExchangeError
 
 from __future__ import annotations
 
+from exchange.refusals import RefusalReason
+
 
 class ExchangeError(Exception):
     """Base of everything the exchange room raises."""
 
 
 class Refusal(ExchangeError):
-    """A definite no. ``code`` is Binance's negative number (binance error catalogue, checked 2026-11)."""
+    """A definite no. ``code`` is the exchange's own number, for readers; ``reason`` is what it means to us."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, reason: RefusalReason = RefusalReason.UNSTATED) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+        self.reason = reason
         self.message = message
 
 

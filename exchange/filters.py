@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from exchange.refusals import RefusalReason
 from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType, Refused, Side
 
 FUNDING_HOURS = 8
@@ -80,7 +81,11 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
         market = request.type is OrderType.MARKET
         price = mark_price if market else request.price
         if price is None:
-            return Refused(-1102, "Mandatory parameter 'price' was not sent, was empty/null, or malformed.")
+            return Refused(
+                -1102,
+                "Mandatory parameter 'price' was not sent, was empty/null, or malformed.",
+                RefusalReason.NOT_UNDERSTOOD,
+            )
         return (
             self._check_status(opening=not request.reduce_only)
             or (None if market else self.check_price(price))
@@ -98,7 +103,11 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
                 or self.check_price(request.trigger_price)
             )
         if request.quantity is None:
-            return Refused(-1102, "Mandatory parameter 'quantity' was not sent, was empty/null, or malformed.")
+            return Refused(
+                -1102,
+                "Mandatory parameter 'quantity' was not sent, was empty/null, or malformed.",
+                RefusalReason.NOT_UNDERSTOOD,
+            )
         return (
             self._check_status(opening=not request.reduce_only)
             or self.check_price(request.trigger_price)
@@ -109,15 +118,15 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
     def check_price(self, price: Decimal) -> Refused | None:
         """PRICE_FILTER, which holds for limit prices and trigger prices alike."""
         if price <= 0:
-            return Refused(-4001, "Price less than 0.")
+            return Refused(-4001, "Price less than 0.", RefusalReason.OTHER)
         if self.price_max and price > self.price_max:
-            return Refused(-4002, "Price greater than max price.")
+            return Refused(-4002, "Price greater than max price.", RefusalReason.PRICE_TOO_FAR)
         if price < self.price_min:
-            return Refused(-4013, "Price less than min price.")
+            return Refused(-4013, "Price less than min price.", RefusalReason.PRICE_TOO_LOW)
         if self.tick_size and _decimals(price) > _decimals_written(self.tick_size):
             return _TOO_PRECISE
         if self.tick_size and (price - self.price_min) % self.tick_size:
-            return Refused(-4014, "Price not increased by tick size.")
+            return Refused(-4014, "Price not increased by tick size.", RefusalReason.OFF_TICK)
         return None
 
     def check_quantity(self, quantity: Decimal, *, market: bool) -> Refused | None:
@@ -126,15 +135,15 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
         maximum = self.market_quantity_max if market else self.quantity_max
         step = self.market_step_size if market else self.step_size
         if quantity <= 0:
-            return Refused(-4003, "Quantity less than zero.")
+            return Refused(-4003, "Quantity less than zero.", RefusalReason.TOO_SMALL)
         if quantity < minimum:
-            return Refused(-4004, "Quantity less than min quantity.")
+            return Refused(-4004, "Quantity less than min quantity.", RefusalReason.TOO_SMALL)
         if maximum and quantity > maximum:
-            return Refused(-4005, "Quantity greater than max quantity.")
+            return Refused(-4005, "Quantity greater than max quantity.", RefusalReason.TOO_LARGE)
         if step and _decimals(quantity) > _decimals_written(step):
             return _TOO_PRECISE
         if step and quantity % step:
-            return Refused(-4023, "Quantity not increased by step size.")
+            return Refused(-4023, "Quantity not increased by step size.", RefusalReason.OFF_STEP)
         return None
 
     def market_price_limit(self, side: Side, mark_price: Decimal) -> Decimal | None:
@@ -153,23 +162,27 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
         if self.status == "TRADING":
             return None
         if opening:
-            return Refused(-4140, "Invalid symbol status for opening position.")
-        return Refused(-4141, "Symbol is closed.")
+            return Refused(-4140, "Invalid symbol status for opening position.", RefusalReason.NOT_TRADING)
+        return Refused(-4141, "Symbol is closed.", RefusalReason.OTHER)
 
     def _check_percent(self, side: Side, price: Decimal, mark_price: Decimal) -> Refused | None:
         if side is Side.BUY and self.multiplier_up and price > mark_price * self.multiplier_up:
             highest = self.round_price(mark_price * self.multiplier_up, Rounding.DOWN)
-            return Refused(-4016, f"Limit price can't be higher than {highest}.")
+            return Refused(-4016, f"Limit price can't be higher than {highest}.", RefusalReason.PRICE_TOO_FAR)
         if side is Side.SELL and self.multiplier_down and price < mark_price * self.multiplier_down:
             lowest = self.round_price(mark_price * self.multiplier_down, Rounding.UP)
-            return Refused(-4024, f"Limit price can't be lower than {lowest}.")
+            return Refused(-4024, f"Limit price can't be lower than {lowest}.", RefusalReason.PRICE_TOO_FAR)
         return None
 
     def _check_notional(self, notional: Decimal) -> Refused | None:
         if notional >= self.notional_min:
             return None
         least = f"{self.notional_min.normalize():f}"
-        return Refused(-4164, f"Order's notional must be no smaller than {least} (unless you choose reduce only).")
+        return Refused(
+            -4164,
+            f"Order's notional must be no smaller than {least} (unless you choose reduce only).",
+            RefusalReason.WORTH_TOO_LITTLE,
+        )
 
 
 UNKNOWN = "UNKNOWN"
@@ -219,14 +232,14 @@ def decimal_of(value: float) -> Decimal:
     return Decimal(str(value))
 
 
-_TOO_PRECISE = Refused(-1111, "Precision is over the maximum defined for this asset.")
+_TOO_PRECISE = Refused(-1111, "Precision is over the maximum defined for this asset.", RefusalReason.TOO_PRECISE)
 
 
 def _check_close_position(request: AlgoRequest) -> Refused | None:
     if request.quantity is not None:
-        return Refused(-4137, "Quantity must be zero with closePosition equals true.")
+        return Refused(-4137, "Quantity must be zero with closePosition equals true.", RefusalReason.OTHER)
     if request.reduce_only:
-        return Refused(-4138, "ReduceOnly can't be sent with closePosition equals true.")
+        return Refused(-4138, "ReduceOnly can't be sent with closePosition equals true.", RefusalReason.OTHER)
     return None
 
 

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from exchange.refusals import RefusalReason
+
 
 class Side(StrEnum):
     BUY = "BUY"
@@ -300,10 +302,11 @@ class Confirmed(msgspec.Struct, frozen=True, tag="CONFIRMED"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="REFUSED"):
-    """The exchange did not and will not do it."""
+    """The exchange did not and will not do it. ``code`` is its own number or word, for readers; ``reason`` is ours."""
 
-    code: int
+    code: int | str
     message: str
+    reason: RefusalReason = RefusalReason.UNSTATED
 
 
 class Unknown(msgspec.Struct, frozen=True, tag="UNKNOWN"):

@@ -19,11 +19,13 @@ import structlog
 from exchange.binance.client import BinanceClient
 from exchange.binance.event_queue import EventQueue
 from exchange.binance.listen_keys import ListenKeys
+from exchange.binance.refusals import reason_of
 from exchange.binance.signing import Credentials, Secret
 from exchange.binance.user_stream import UserStream
 from exchange.environment import Network, resolve
 from exchange.errors import ExchangeError
 from exchange.port import Exchange
+from exchange.recorded_words import RecordedWords
 from exchange.sim.server import launch
 from exchange.sim.server.remote import RemoteSimulation
 from fsm.config import Config
@@ -60,6 +62,9 @@ from store.lock import ProcessLock
 from store.verify import verify
 
 log = structlog.get_logger("fsm.start")
+
+RECORDED_WORDS = RecordedWords(reason_of=reason_of)
+"""Of journals of 0.1.0, which traded on Binance alone."""
 
 CHILD_END_S = 10.0
 ALERT_AGE_MS_MAX = 3 * 86_400_000

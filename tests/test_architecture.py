@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("fsm", "rules", "indicators", "exchange", "store", "web")
 
-CORE = ("fsm.core", "rules", "indicators", "exchange.types", "exchange.filters", "exchange.client_ids")
+EXCHANGE_WORDS = ("exchange.types", "exchange.filters", "exchange.refusals", "exchange.client_ids")
+CORE = ("fsm.core", "rules", "indicators", *EXCHANGE_WORDS)
 LOWER = ("rules", "indicators", "exchange", "store")
 LIVE = ("fsm.live", "fsm.journal", "fsm.core", "fsm.config", "web", *LOWER)
 
@@ -32,6 +33,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "exchange.client_ids",
         "exchange.errors",
         "exchange.filters",
+        "exchange.refusals",
         "exchange.sim",
         "exchange.types",
         "indicators.candle",
@@ -40,6 +42,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "exchange.client_ids",
         "exchange.errors",
         "exchange.filters",
+        "exchange.refusals",
         "exchange.sim.core",
         "exchange.sim.playback.candle_path",
         "exchange.types",
@@ -49,6 +52,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "exchange.candle_files",
         "exchange.errors",
         "exchange.filters",
+        "exchange.refusals",
         "exchange.sim.core",
         "exchange.sim.playback",
         "exchange.types",
@@ -157,6 +161,9 @@ MODE_NAMES = frozenset(
     {f"{prefix}{mode}" for prefix in ("", "is_", "in_") for mode in (*MODES, "dry_run", "simulated")}
 )
 
+EXCHANGE_NUMBER = re.compile(r"(?<![\w.-])-[1-9]\d{3}(?![\w-])")
+"""Binance's negative four digits, in text."""
+
 FILE_LINES_MAX = 400
 FUNCTION_LINES_USUAL, FUNCTION_USUAL_SHARE_MIN = 30, 0.90
 FUNCTION_LINES_LONG, FUNCTION_LONG_SHARE_MAX = 50, 0.04
@@ -263,6 +270,20 @@ def impurities(module: Module) -> Iterator[str]:
             yield f"{path}:{node.lineno}: the core may not read the clock ({node.attr})"
         elif isinstance(node, ast.Global):
             yield f"{path}:{node.lineno}: the core has no global state"
+
+
+def numbers_of_an_exchange(module: Module) -> Iterator[str]:
+    """The core knows reasons (``exchange/refusals.py``); the numbers behind them are the business of each client."""
+    path, tree = module
+    if not is_within(path, ("fsm/core",)):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+            value = node.operand.value
+            if isinstance(value, int) and value >= 1000:
+                yield f"{path}:{node.lineno}: -{value} is a number of one exchange: ask for the reason"
+        elif isinstance(node, ast.Constant) and (found := EXCHANGE_NUMBER.search(str(node.value))):
+            yield f"{path}:{node.lineno}: {found.group()} is a number of one exchange: ask for the reason"
 
 
 def hasty_words(module: Module) -> Iterator[str]:
@@ -426,6 +447,7 @@ class TestThisRepository:
             old_places,
             wrong_doors,
             impurities,
+            numbers_of_an_exchange,
             hasty_words,
             loose_beginnings,
             mode_decisions,
@@ -580,6 +602,12 @@ class TestTheRulesThemselves:
     def test_an_impure_core(self, source: str) -> None:
         assert list(impurities(module_of("fsm/core/x.py", source)))
         assert list(impurities(module_of("fsm/live/x.py", source))) == []
+
+    @pytest.mark.parametrize("source", ["x = {-4116}", "if code == -2021: pass", '"""-4509: it lags."""'])
+    def test_a_number_of_an_exchange_in_the_core(self, source: str) -> None:
+        assert list(numbers_of_an_exchange(module_of("fsm/core/states/x.py", source)))
+        assert list(numbers_of_an_exchange(module_of("exchange/binance/x.py", source))) == []
+        assert list(numbers_of_an_exchange(module_of("fsm/core/x.py", "x = -1\ny = 'of 2026-11-2021'"))) == []
 
     @pytest.mark.parametrize(
         "source",

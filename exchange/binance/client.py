@@ -24,6 +24,7 @@ from exchange.binance.http import Http
 from exchange.binance.ledger import Ledger
 from exchange.binance.limits import Budget, Priority
 from exchange.binance.orders import Orders
+from exchange.binance.refusals import refused
 from exchange.binance.resolution import Resolution, Resolver
 from exchange.binance.signing import Credentials
 from exchange.binance.tasks import together
@@ -311,13 +312,13 @@ class BinanceClient:
         """The last gate: whoever sized the order has checked it before, so a refusal here is somebody's bug."""
         filters = self._filters.get(request.symbol)
         if filters is None:
-            return Refused(_BAD_SYMBOL, f"not sent: the filters of {request.symbol} are not known; read them first")
+            return refused(_BAD_SYMBOL, f"not sent: the filters of {request.symbol} are not known; read them first")
         if not filters.tradable:
-            return Refused(_NOT_OPENING, f"not sent: {filters.contract_type} {request.symbol} is {filters.status}")
-        refused = filters.check_quantity(request.quantity, market=request.type is OrderType.MARKET)
-        if refused is None and request.price is not None:
-            refused = filters.check_price(request.price)
-        return refused
+            return refused(_NOT_OPENING, f"not sent: {filters.contract_type} {request.symbol} is {filters.status}")
+        unfit = filters.check_quantity(request.quantity, market=request.type is OrderType.MARKET)
+        if unfit is None and request.price is not None:
+            unfit = filters.check_price(request.price)
+        return unfit
 
     async def _one_way_position(self, symbol: str, side: Side | None) -> Position | None:
         """The symbol's only position."""

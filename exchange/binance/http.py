@@ -23,6 +23,7 @@ from exchange.binance.codec_market import server_time
 from exchange.binance.connections import Pool
 from exchange.binance.endpoints import Endpoint, Security
 from exchange.binance.limits import Ask, Budget, Priority
+from exchange.binance.refusals import refusal
 from exchange.binance.replies import Reply, ToldToWait, classify, is_clock_skew, no_answer
 from exchange.binance.server_time import ServerTime
 from exchange.binance.signing import Credentials, RedactingFilter, query, redact, signed
@@ -153,7 +154,7 @@ class Http:
         claim = Claim(name=endpoint.name, ask=ask, symbol=symbol or params.get("symbol", ""), if_naked=if_naked)
         call = _Call(endpoint=endpoint, params=params, claim=claim)
         if endpoint.security is not Security.NONE and self._credentials is None:
-            raise Refusal(_NO_API_KEY, f"{endpoint.name}: no API key; set BINANCE_API_KEY and BINANCE_API_SECRET")
+            raise refusal(_NO_API_KEY, f"{endpoint.name}: no API key; set BINANCE_API_KEY and BINANCE_API_SECRET")
         if ask.signed:
             await self._measure_first(ask)
         return await self._carried(call)

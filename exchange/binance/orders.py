@@ -13,6 +13,7 @@ from exchange.binance.codec_orders import UnsendableOrder
 from exchange.binance.fields import OnUnreadable
 from exchange.binance.http import Http
 from exchange.binance.limits import Priority
+from exchange.binance.refusals import refused
 from exchange.binance.tasks import together
 from exchange.errors import ExchangeError, RateLimited, Refusal
 from exchange.types import (
@@ -224,7 +225,7 @@ class Orders:
             return Unknown("-4116: the id exists, but a look-up does not show it yet; look again")
         # the engine may clamp a reduce-only quantity (field reports, 2026), so it is compared for entries only
         if found.side is not request.side or (not request.reduce_only and found.quantity != request.quantity):
-            return Refused(_DUPLICATE_ID, f"the id {request.client_id} belongs to another order: {found}")
+            return refused(_DUPLICATE_ID, f"the id {request.client_id} belongs to another order: {found}")
         return Confirmed(order=found)
 
     async def _algo_placed_before(self, request: AlgoRequest, code: int, message: str) -> Outcome:
@@ -234,26 +235,26 @@ class Orders:
         except ExchangeError as error:
             return Unknown(f"{code}: such an order exists, but it could not be read back: {error}")
         if found is None and code == _SIBLING_EXISTS:
-            return Refused(code, message)
+            return refused(code, message)
         if found is None:
             return Unknown(f"{code}: the id exists, but a look-up does not show it yet; look again")
         if (found.side, found.trigger_price) != (request.side, request.trigger_price):
-            return Refused(code, f"the id {request.client_id} belongs to another order: {found}")
+            return refused(code, f"the id {request.client_id} belongs to another order: {found}")
         if found.status in _ENDED:
-            return Refused(code, f"the order with the id {request.client_id} has ended as {found.status}")
+            return refused(code, f"the order with the id {request.client_id} has ended as {found.status}")
         return Confirmed(algo_order=found)
 
 
 def outcome_of(error: UnsendableOrder | ExchangeError) -> Outcome:
     """What an error means for a write. A spent budget is a refusal: nothing happened, and it may be sent later."""
     if isinstance(error, UnsendableOrder):
-        return Refused(UNSENDABLE, f"not sent: {error}")
+        return refused(UNSENDABLE, f"not sent: {error}")
     if isinstance(error, Refusal):
-        return Refused(error.code, error.message)
+        return refused(error.code, error.message)
     if isinstance(error, RateLimited):
-        return Refused(TOO_MANY_REQUESTS, str(error))
+        return refused(TOO_MANY_REQUESTS, str(error))
     return Unknown(str(error))
 
 
-def _still_open(refused: Refusal) -> Outcome:
-    return Refused(refused.code, f"{refused.message}; yet the order is still open: look again")
+def _still_open(refusal: Refusal) -> Outcome:
+    return refused(refusal.code, f"{refusal.message}; yet the order is still open: look again")

@@ -20,6 +20,7 @@ import msgspec
 
 from exchange.binance import fields
 from exchange.binance.pausing import PAUSE_S_MAX
+from exchange.binance.refusals import refusal
 from exchange.errors import ExchangeError, MalformedReply, RateLimited, Refusal, UnknownOutcome, Unreachable
 
 CLOCK_SKEW = frozenset({-1021, -5028})
@@ -93,7 +94,7 @@ def classify(
         if is_write:
             return Reply(error=UnknownOutcome(f"{said}; find the order by its client id before anything else"))
         return Reply(error=Unreachable(said), resend=True)
-    return Reply(error=Refusal(code if code < 0 else status, f"{what}: {shown}"))
+    return Reply(error=refusal(code if code < 0 else status, f"{what}: {shown}"))
 
 
 def no_answer(what: str, reason: str, *, is_write: bool, never_sent: bool) -> Reply:
@@ -157,7 +158,7 @@ def _date_ms(text: str) -> int | None:
 
 
 def _did_not_happen(what: str, code: int, shown: str, *, is_write: bool) -> Reply:
-    error = Refusal(code, f"{what}: {shown}") if is_write else Unreachable(f"{what}: {code} {shown}")
+    error = refusal(code, f"{what}: {shown}") if is_write else Unreachable(f"{what}: {code} {shown}")
     return Reply(error=error, resend=True)
 
 

@@ -10,7 +10,9 @@ import msgspec
 
 from exchange.client_ids import Leg, parse
 from exchange.errors import Refusal
+from exchange.refusals import RefusalReason
 from exchange.sim.core.ledger import IncomeType
+from exchange.sim.core.reasons import refused
 from exchange.sim.core.venue import Venue
 from exchange.types import (
     Account,
@@ -30,7 +32,6 @@ from exchange.types import (
 )
 
 REGULAR_LEGS = frozenset({Leg.ENTRY, Leg.CLOSE})
-NOT_OPEN = -2011
 
 
 class AccountApi:
@@ -65,7 +66,7 @@ class AccountApi:
             parts = parse(client_id)
             regular = parts is not None and parts.leg in REGULAR_LEGS
             outcome = self.cancel_order(symbol, client_id) if regular else self.cancel_algo(symbol, client_id)
-            if isinstance(outcome, Refused) and outcome.code != NOT_OPEN:
+            if isinstance(outcome, Refused) and outcome.reason is not RefusalReason.NO_SUCH_ORDER:
                 return outcome
         return Confirmed()
 
@@ -86,7 +87,7 @@ class AccountApi:
         try:
             return write()
         except Refusal as refusal:
-            return Refused(refusal.code, refusal.message)
+            return refused(refusal.code, refusal.message)
         finally:
             self.venue.drain()  # events of our own writes: their answers say the same
 

@@ -12,8 +12,10 @@ import msgspec
 
 from exchange.errors import ExchangeError, Refusal, Unreachable
 from exchange.filters import SymbolFilters
-from exchange.sim.account_api import NOT_OPEN, AccountApi
+from exchange.refusals import RefusalReason
+from exchange.sim.account_api import AccountApi
 from exchange.sim.core.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
+from exchange.sim.core.reasons import outcome_of, refusal, refused
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.price_walk import PriceWalk
@@ -189,7 +191,7 @@ class SimPort:
 
     def place_at_once(self, request: AlgoRequest) -> Outcome:
         """As somebody else's request would take effect while nobody here can run."""
-        return _outcome(lambda: self._place_algo(request))
+        return outcome_of(lambda: self._place_algo(request))
 
     # --- writes -------------------------------------------------------------------------------
     async def place_order(self, request: OrderRequest) -> Outcome:
@@ -198,7 +200,7 @@ class SimPort:
     def _place_order(self, request: OrderRequest) -> Outcome:
         """-4116 about this very order means that it rests, as the real client reads it."""
         outcome = self.desk.place_order(request)
-        if isinstance(outcome, Refused) and outcome.code == -4116:
+        if isinstance(outcome, Refused) and outcome.reason is RefusalReason.DUPLICATE_ID:
             found = self._order(request.symbol, request.client_id)
             if found is not None and (found.side, found.quantity) == (request.side, request.quantity):
                 return Confirmed(order=found)
@@ -210,7 +212,7 @@ class SimPort:
     def _place_algo(self, request: AlgoRequest) -> Outcome:
         """-4116 and -4130 about an order of this very id mean that it rests, as the real client reads them."""
         outcome = self.desk.place_algo(request)
-        if isinstance(outcome, Refused) and outcome.code in (-4116, -4130):
+        if isinstance(outcome, Refused) and outcome.reason in (RefusalReason.DUPLICATE_ID, RefusalReason.ALREADY_RESTS):
             found = self._algo(request.symbol, request.client_id)
             asked = (request.side, request.trigger_price)
             if found is not None and found.status.is_open and (found.side, found.trigger_price) == asked:
@@ -332,14 +334,14 @@ class SimPort:
             del self._left[next(iter(self._left))]
         fault = await self._go(method, symbol, client_id, self.latency_s / 2)
         if fault.refuse is not None:
-            return Refused(fault.refuse, "refused by a fault")
+            return refused(fault.refuse, "refused by a fault")
         if fault.lost is Lost.CONNECTION:
             self._left[client_id] -= 1
         elif fault.lost is not Lost.REQUEST and fault.late_s is not None:
             self._under_way(self._later(act, fault.late_s))
         if fault.lost in (Lost.REQUEST, Lost.CONNECTION) or fault.late_s is not None:
             return Unknown(f"{method}: time-out")
-        outcome = _outcome(act)
+        outcome = outcome_of(act)
         await self._sleep(fault.answer_delay_s + self.latency_s / 2)
         if fault.lost is Lost.ANSWER:
             return Unknown(f"{method}: time-out")
@@ -347,7 +349,7 @@ class SimPort:
 
     async def _later(self, act: Callable[[], Outcome], seconds: float) -> None:
         await self._sleep(seconds)
-        _outcome(act)
+        outcome_of(act)
 
     def _under_way(self, work: Coroutine[Any, Any, None]) -> None:
         """What the exchange still does by itself, whatever becomes of the one who asked for it."""
@@ -358,7 +360,7 @@ class SimPort:
     async def _read(self, method: str, symbol: str, act: Callable[[], _Answer], client_id: str = "") -> _Answer:
         fault = await self._go(method, symbol, client_id, 0.0)
         if fault.refuse is not None:
-            raise Refusal(fault.refuse, "refused by a fault")
+            raise refusal(fault.refuse, "refused by a fault")
         if fault.error is not None:
             raise fault.error
         if fault.lost is not None:
@@ -388,13 +390,6 @@ class SimPort:
         return found if found.symbol == symbol else None
 
 
-def _outcome(act: Callable[[], Outcome]) -> Outcome:
-    try:
-        return act()
-    except Refusal as refusal:
-        return Refused(refusal.code, refusal.message)
-
-
 def _is_not_open(outcome: Outcome) -> bool:
     """-2011: ended, or never there; how it ended is the better answer, as the real client finds out too."""
-    return isinstance(outcome, Refused) and outcome.code == NOT_OPEN
+    return isinstance(outcome, Refused) and outcome.reason is RefusalReason.NO_SUCH_ORDER

@@ -21,6 +21,7 @@ _PART_MAX = 120
 @click.argument("database", type=click.Path(path_type=Path), required=False, metavar="[DB]")
 def replay(database: Path | None) -> None:
     """Decide everything in DB again. Exit code 4 if anything comes out differently."""
+    from fsm.bootstrap import RECORDED_WORDS
     from fsm.journal.replay import replay as decide_again
     from rules.source.yaml_source import SourceError
 
@@ -28,7 +29,7 @@ def replay(database: Path | None) -> None:
     path = database or options.database_path()
     try:
         with reporting(json=options.json) as progress:
-            report = decide_again(path, progress=progress)
+            report = decide_again(path, words=RECORDED_WORDS, progress=progress)
     except (msgspec.MsgspecError, ArithmeticError, ValueError, SourceError) as error:
         what = str(error).partition("\n")[0]
         message = f"{path}: what is stored cannot be read: {what}"

@@ -19,7 +19,7 @@ from rules.regime import Regime
 
 CLOSE_LATE_MS = 60_000
 """So long after its trade was booked a closing order that nobody heard of might still meet the next position: many
-times recvWindow, after which the matching engine itself refuses a request (-5028)."""
+times recvWindow, after which the matching engine itself refuses a request."""
 
 
 class CandleVerdict(msgspec.Struct, frozen=True, kw_only=True):

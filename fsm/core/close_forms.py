@@ -12,11 +12,12 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from exchange.filters import Rounding, SymbolFilters
+from exchange.refusals import RefusalReason
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.intents import ClosePosition
 from fsm.core.model.records import Trade, TradeSide
 from fsm.core.order_requests import close_piece
-from fsm.core.refusals import LIMIT_TOO_FAR, NO_COUNTERPARTY, TEMPORARY, TOO_FINE, TOO_LARGE, TOO_SMALL
+from fsm.core.refusals import LIMIT_TOO_FAR, TEMPORARY, TOO_FINE, TOO_SMALL
 
 MARKET = 0
 WIDEST = 3
@@ -31,25 +32,25 @@ FINENESS_LOST_MAX = 8
 """So many decimals are left out one after the other; coins have no more."""
 
 
-def failed(trade: Trade, code: int | None, asked: Decimal, smallest: Decimal = Decimal(0)) -> Trade:
-    """The trade after a piece of so much was refused with this code, or ended (None) without closing anything.
+def failed(trade: Trade, reason: RefusalReason | None, asked: Decimal, smallest: Decimal = Decimal(0)) -> Trade:
+    """The trade after a piece of so much was refused for this reason, or ended (None) without closing anything.
 
     What is refused as too large at the ``smallest`` lot is not: another form begins with the whole quantity again.
     """
-    if code in TEMPORARY:
+    if reason in TEMPORARY:
         return trade
     trade = replace(trade, close_failed=trade.close_failed + 1)
-    if code in TOO_LARGE and asked <= smallest:
+    if reason is RefusalReason.TOO_LARGE and asked <= smallest:
         return replace(trade, close_form=trade.close_form + 1, close_lot=None)
-    if code in TOO_LARGE:
+    if reason is RefusalReason.TOO_LARGE:
         return replace(trade, close_lot=asked / 2, close_least=None)
-    if code in TOO_SMALL:
+    if reason in TOO_SMALL:
         return replace(trade, close_least=asked * 2, close_lot=None)
-    if code in TOO_FINE:
+    if reason in TOO_FINE:
         return replace(trade, close_grain=min(trade.close_grain + 1, FINENESS_LOST_MAX))
-    if code == NO_COUNTERPARTY and trade.close_form % FORMS == MARKET:
+    if reason is RefusalReason.NO_COUNTERPARTY and trade.close_form % FORMS == MARKET:
         return replace(trade, close_form=trade.close_form + WIDEST)
-    if code in LIMIT_TOO_FAR:  # the bound is nearer than we know: MARKET needs none
+    if reason in LIMIT_TOO_FAR:  # the bound is nearer than we know: MARKET needs none
         return replace(trade, close_form=trade.close_form + FORMS - trade.close_form % FORMS)
     form = trade.close_form + 1
     return replace(trade, close_form=form, close_lot=trade.close_lot if form % FORMS else asked / 2)
@@ -57,7 +58,7 @@ def failed(trade: Trade, code: int | None, asked: Decimal, smallest: Decimal = D
 
 def got_through(trade: Trade) -> Trade:
     """Something was closed: the form that did it is kept. A lot that was halved because nobody took more grows again;
-    one that was refused as too large (-4005) does not."""
+    one that was refused as too large does not."""
     halved_unfilled = trade.close_form >= FORMS and trade.close_lot is not None
     lot = trade.close_lot * 2 if halved_unfilled and trade.close_lot is not None else trade.close_lot
     return replace(trade, close_failed=0, close_lot=lot)
@@ -91,7 +92,7 @@ def limit_price(side: TradeSide, form: int, mark: Decimal, filters: SymbolFilter
 
 
 def coarser(filters: SymbolFilters, grain: int) -> SymbolFilters:
-    """The same filters with steps and ticks ten times as coarse, so many times over (-1111: they have changed)."""
+    """The same filters with steps and ticks ten times as coarse, so many times over: they have changed."""
     if grain == 0:
         return filters
     factor = 10**grain

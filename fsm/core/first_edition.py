@@ -7,6 +7,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from exchange.filters import Rounding
+from exchange.refusals import RefusalReason
 from exchange.types import OrderStatus, Refused
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
@@ -16,7 +17,7 @@ from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import TradeView, count_fills
 from fsm.core.order_requests import close_piece
-from fsm.core.refusals import NO_COUNTERPARTY, refused_for_good
+from fsm.core.refusals import refused_for_good
 
 LIMIT_DISTANCE = Decimal("0.05")
 
@@ -55,13 +56,13 @@ def close_more(
 def close_refused(
     record: SymbolRecord, trade: Trade, event: IntentEnded, refused: Refused, context: DecisionContext
 ) -> Decision | None:
-    if refused.code == NO_COUNTERPARTY and event.prices is not None and trade.open_quantity > 0:
+    if refused.reason is RefusalReason.NO_COUNTERPARTY and event.prices is not None and trade.open_quantity > 0:
         limit = _closing_limit(trade, event.prices.mark_price, context)
         trade, piece = _next_piece(trade, trade.open_quantity, context, limit=limit)
         intents = (piece, Look(symbol=record.symbol))
         return decision(Trigger.REPROTECT, "CLOSE_WITH_LIMIT", replace(record, trade=trade), intents=intents)
     record = replace(record, trade=replace(trade, exit_refused=trade.exit_attempt))
-    record = refused_for_good(record, event.at_ms, refused.code, context)
+    record = refused_for_good(record, event.at_ms, refused, context)
     return decision(Trigger.REPROTECT, f"CLOSE_REFUSED {refused.code}", record, facts={"message": refused.message})
 
 

@@ -77,7 +77,7 @@ def planned_stop(trade: Trade, context: DecisionContext) -> PlaceStop:
 def place_bridge(trade: Trade, stop: StopLeg, context: DecisionContext) -> PlaceStop:
     """A reduce-only stop at the new price that rests while the closePosition stop is replaced.
 
-    The exchange refuses a second closePosition stop (-4130), so make-before-break needs this one (R3). It covers the
+    The exchange refuses a second closePosition stop, so make-before-break needs this one (R3). It covers the
     whole position also where lots became larger since: what is asked for beyond it is not sold.
     """
     filters, held = context.filters, trade.open_quantity
@@ -118,7 +118,7 @@ def place_target(trade: Trade, target: TargetLeg, context: DecisionContext) -> P
 def close_piece(
     trade: Trade, quantity: Decimal, piece: int, context: DecisionContext, *, limit: Decimal | None = None
 ) -> ClosePosition:
-    """One reduce-only piece of an exit, not above the largest market lot; LIMIT IOC when ``limit`` is given (-4131).
+    """One reduce-only piece of an exit, not above the largest market lot; LIMIT IOC when ``limit`` is given.
 
     Less than the smallest lot is asked for as one lot: the exchange clamps reduce-only orders to the position.
     """

@@ -1,50 +1,62 @@
-"""What the exchange's refusals mean to the machine (error catalogue of USDⓈ-M futures, checked 2026-11)."""
+"""What the exchange's refusals mean to the machine: how it takes each reason, whatever number stood behind it."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
+from exchange.refusals import RefusalReason
+from exchange.types import Refused
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.records import HaltCause, Refusals, SymbolRecord
 
-PERMISSION = frozenset({-1002, -1022, -1102, -2014, -2015, -4120, 451})
+PERMISSION = frozenset(
+    {
+        RefusalReason.NOT_ALLOWED,
+        RefusalReason.KEY_MALFORMED,
+        RefusalReason.KEY_NOT_ACCEPTED,
+        RefusalReason.BAD_SIGNATURE,
+        RefusalReason.NOT_UNDERSTOOD,
+        RefusalReason.WRONG_ROUTE,
+        RefusalReason.NOT_SERVED,
+    }
+)
 """Lasting by their nature: no retry mends a key, a signature, a route or a region that does not allow trading. They end
 entries, never attempts to protect. Every other refusal passes (R61)."""
 
-PERMISSION_AT_FIRST = frozenset({-1002, -2014, -2015, -2017, -2023, -4087, -4088, -4120, -4192})
+PERMISSION_AT_FIRST = frozenset(
+    {
+        RefusalReason.NOT_ALLOWED,
+        RefusalReason.KEY_MALFORMED,
+        RefusalReason.KEY_NOT_ACCEPTED,
+        RefusalReason.KEY_LOCKED,
+        RefusalReason.WRONG_ROUTE,
+        RefusalReason.BARRED_FOR_NOW,
+        RefusalReason.NO_ORDERS,
+    }
+)
 """What the first edition took for lasting."""
 
-TEMPORARY = frozenset({-1003, -1008, -1015, -1021, -5028, 503})
+TEMPORARY = frozenset({RefusalReason.TRY_LATER, RefusalReason.CLOCK_OFF})
 """These say nothing of the request: the exchange, our own budget or our clock could not do it now."""
 
-ALREADY_THERE = frozenset({-4116, -4130})
-"""An order with this id, or a closePosition order of this kind, exists: evidence that ours rests. Read it back."""
+ALREADY_THERE = frozenset({RefusalReason.DUPLICATE_ID, RefusalReason.ALREADY_RESTS})
+"""Evidence that ours rests. Read it back."""
 
-WOULD_TRIGGER = frozenset({-2021, -4142})
-"""The market is already beyond the trigger price."""
+WRONG_TICK = frozenset({RefusalReason.TOO_PRECISE, RefusalReason.OFF_TICK})
+"""The tick is another one than we read."""
 
-DUPLICATE_ID = -4116
-"""An order with this id is or was there: for an entry, the earlier attempt was accepted (R16)."""
+TOO_SMALL = frozenset({RefusalReason.TOO_SMALL, RefusalReason.WORTH_TOO_LITTLE})
+"""What reduces may ask for more: the exchange clamps it to the position."""
 
-NO_POSITION = frozenset({-4509, -4129})
-"""closePosition without a position: it lags behind its own fill, or is gone."""
+TOO_FINE = WRONG_TICK | {RefusalReason.OFF_STEP}
+"""Ticks or steps may have become coarser since we read them."""
 
-NO_COUNTERPARTY = -4131
-"""The best opposite price is outside PERCENT_PRICE: a LIMIT IOC may step in."""
-
-TOO_LARGE = frozenset({-4005})
-"""More than the largest lot: it may have been lowered since we read it."""
-
-TOO_SMALL = frozenset({-4003, -4004, -4164})
-"""Less than the smallest lot or notional; what reduces may ask for more, the exchange clamps it to the position."""
-
-TOO_FINE = frozenset({-1111, -4014, -4023})
-"""More decimals than the symbol has, or between its steps: they may have become coarser since we read them."""
-
-LIMIT_TOO_FAR = frozenset({-4002, -4013, -4016, -4024})
+LIMIT_TOO_FAR = frozenset({RefusalReason.PRICE_TOO_LOW, RefusalReason.PRICE_TOO_FAR})
 """The price of a LIMIT is beyond what the exchange lets it trade at."""
 
-FORM_REFUSED = frozenset({NO_COUNTERPARTY}) | TOO_LARGE | TOO_SMALL | TOO_FINE | LIMIT_TOO_FAR
+FORM_REFUSED = (
+    frozenset({RefusalReason.NO_COUNTERPARTY, RefusalReason.TOO_LARGE}) | TOO_SMALL | TOO_FINE | LIMIT_TOO_FAR
+)
 """These say what is wrong with a closing order, so that the next one can leave at once."""
 
 REFUSALS_BEFORE_COOLDOWN = 2
@@ -52,20 +64,20 @@ REFUSALS_BEFORE_HALT = 4
 REFUSAL_COOLDOWN_CANDLES = 6
 
 
-def refused_for_good(record: SymbolRecord, at_ms: int, code: int, context: DecisionContext) -> SymbolRecord:
+def refused_for_good(record: SymbolRecord, at_ms: int, refused: Refused, context: DecisionContext) -> SymbolRecord:
     """Halted if the refusal says that trading is not allowed (R1)."""
     lasting = PERMISSION if context.edition > 1 else PERMISSION_AT_FIRST
-    return record.halted(HaltCause.PERMISSION, at_ms) if code in lasting else record
+    return record.halted(HaltCause.PERMISSION, at_ms) if refused.reason in lasting else record
 
 
-def refused_again(record: SymbolRecord, at_ms: int, code: int, context: DecisionContext) -> SymbolRecord:
+def refused_again(record: SymbolRecord, at_ms: int, refused: Refused, context: DecisionContext) -> SymbolRecord:
     """The same refusal again and again cools the symbol down, then halts it (R45). What says nothing of the request
     does neither: it is over when the exchange, our budget or our clock is right again."""
-    if context.edition > 1 and code in TEMPORARY:
+    if context.edition > 1 and refused.reason in TEMPORARY:
         return record
     before = record.refusal
-    count = before.count + 1 if before is not None and before.code == code else 1
-    record = refused_for_good(replace(record, refusal=Refusals(code, count)), at_ms, code, context)
+    count = before.count + 1 if before is not None and before.code == refused.code else 1
+    record = refused_for_good(replace(record, refusal=Refusals(refused.code, count)), at_ms, refused, context)
     if count >= REFUSALS_BEFORE_HALT:
         return record.halted(HaltCause.REFUSALS, at_ms)
     if count >= REFUSALS_BEFORE_COOLDOWN:

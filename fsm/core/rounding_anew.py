@@ -8,9 +8,6 @@ from exchange.filters import Rounding
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.records import ZERO, TradeSide
 
-OFF_TICK = frozenset({-1111, -4014})
-"""Too many decimals, or not a multiple of the tick (error catalogue, checked 2026-11)."""
-
 COARSER_MAX = 6
 MOVED_PCT_MAX = Decimal("0.5")
 """A stop that would lie further off than this for its rounding is another stop."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from exchange.filters import SymbolFilters
+from exchange.recorded_words import UNREAD, RecordedWords
 from exchange.types import Bracket, MarkPrice
 from fsm.config import stored_settings
 from fsm.config.policy import policy_of
@@ -22,6 +23,7 @@ from fsm.core.model.money import MONEY
 from fsm.core.model.policy import Policy
 from fsm.core.model.records import ZERO, SymbolRecord
 from fsm.journal.engine_journal import to_json
+from fsm.journal.recorded_events import in_our_words
 from rules.load import Ruleset, stored_rules
 from rules.regime import RegimeState
 from store.database import open_store
@@ -92,12 +94,15 @@ def _quiet(phase: str, done: int, total: int) -> None:
     del phase, done, total
 
 
-def replay(path: Path, *, progress: Progress = _quiet) -> ReplayReport:
-    """Re-decide a whole database. Raises StoreError when it cannot be read and ReplayError when it is incomplete."""
+def replay(path: Path, *, words: RecordedWords = UNREAD, progress: Progress = _quiet) -> ReplayReport:
+    """Re-decide a whole database; ``words`` reads rows of 0.1.0.
+
+    Raises StoreError when it cannot be read and ReplayError when it is incomplete.
+    """
     with localcontext(MONEY), open_store(path, mode="read") as store:
         connection = store.connection
         database_id = store.identity.database_id if store.identity else ""
-        settings = _Settings(connection, database_id)
+        settings = _Settings(connection, database_id, words)
         found: list[Difference] = []
         counts = {}
         for table, check in (("transitions", _transitions), ("decisions", _decisions)):
@@ -136,7 +141,8 @@ def _policy_of(text: str, name: str) -> Policy:
 class _Settings:
     """The settings that a row was decided with, from the versions the journal keeps."""
 
-    def __init__(self, connection: Any, database_id: str) -> None:
+    def __init__(self, connection: Any, database_id: str, words: RecordedWords) -> None:
+        self.words = words
         self._database_id = database_id
         self._rules: dict[str, Ruleset] = {
             found: _rules_of(text, f"rules {found[:8]}")
@@ -202,7 +208,7 @@ def _transitions(connection: Any, settings: _Settings) -> Iterator[Difference | 
         context = settings.of(symbol, rules_hash, config_hash, run_id).of(before.epoch)
         read = msgspec.json.decode(facts, type=_TransitionFacts)
         portfolio = read.portfolio or msgspec.structs.replace(NO_PORTFOLIO, blocked=read.blocked)
-        event = msgspec.json.decode(event_json, type=SymbolEvent)
+        event = in_our_words(msgspec.json.decode(event_json, type=SymbolEvent), settings.words)
         recorded = {
             "trigger": trigger,
             "reason": reason,

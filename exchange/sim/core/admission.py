@@ -191,4 +191,4 @@ def _check_client_id(client_id: str, *, taken: bool) -> None:
 
 def _raise(refused: Refused | None) -> None:
     if refused is not None:
-        raise Refusal(refused.code, refused.message)
+        raise Refusal(int(refused.code), refused.message, refused.reason)

@@ -21,7 +21,7 @@ class PlaceEntry(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field=
 
 
 class PlaceStop(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
-    """Place the protective stop; it may be sent again at once with the same id (-4116, -4130: it rests)."""
+    """Place the protective stop; it may be sent again at once with the same id: a duplicate rests."""
 
     symbol: str
     request: AlgoRequest

@@ -184,9 +184,9 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusals(msgspec.Struct, frozen=True):
-    """The same refusal of an entry or its stop in a row: its code and how often."""
+    """The same refusal of an entry or its stop in a row: the exchange's code for it, and how often."""
 
-    code: int
+    code: int | str
     count: int
 
 

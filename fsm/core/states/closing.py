@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from exchange.refusals import RefusalReason
 from exchange.types import AlgoStatus, OrderStatus, Refused, Unknown
 from fsm.core import first_edition
 from fsm.core.booking import book, plan_kept
@@ -19,7 +20,7 @@ from fsm.core.model.records import ZERO, State, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import TradeView, count_fills, exit_reason, has_ended
 from fsm.core.order_requests import bridge_id, close_id
-from fsm.core.refusals import DUPLICATE_ID, FORM_REFUSED, refused_for_good
+from fsm.core.refusals import FORM_REFUSED, refused_for_good
 
 UNSEEN_MS_MAX = 30_000
 """So long (real time) no look has shown a position, and nothing else says anything of it: it is taken for gone."""
@@ -54,7 +55,7 @@ def _begin(trigger: Trigger, record: SymbolRecord, reason: str, context: Decisio
 
 
 def _cancel_partial_targets(trade: Trade) -> list[Intent]:
-    """Reduce-only targets compete with a close (-2022, -4118) and outlive the position: they go first (R14)."""
+    """Reduce-only targets compete with a close and outlive the position: they go first (R14)."""
     return [
         CancelAlgo(symbol=trade.symbol, client_id=target.client_id)
         for target in trade.targets
@@ -300,7 +301,7 @@ def close_ended(record: SymbolRecord, event: IntentEnded, client_id: str, contex
     if isinstance(outcome, Unknown) and context.edition >= 2 and client_id not in trade.unheard:
         heard_not = replace(record, trade=replace(trade, unheard=(*trade.unheard, client_id)))
         return decision(Trigger.REPROTECT, "CLOSE_UNHEARD", heard_not)
-    if not isinstance(outcome, Refused) or outcome.code == DUPLICATE_ID:
+    if not isinstance(outcome, Refused) or outcome.reason is RefusalReason.DUPLICATE_ID:
         return None
     if context.edition < 2:
         return first_edition.close_refused(record, trade, event, outcome, context)
@@ -314,9 +315,9 @@ def _close_refused(
     facts, reason = {"message": refused.message}, f"CLOSE_REFUSED {refused.code}"
     smallest = max(context.filters.market_quantity_min, context.filters.market_step_size)
     refused_piece = replace(trade, exit_refused=trade.exit_attempt)
-    trade = failed(refused_piece, refused.code, event.intent.request.quantity, smallest)
-    record = refused_for_good(replace(record, trade=trade), event.at_ms, refused.code, context)
-    at_once = refused.code in FORM_REFUSED and trade.close_failed <= FORMS
+    trade = failed(refused_piece, refused.reason, event.intent.request.quantity, smallest)
+    record = refused_for_good(replace(record, trade=trade), event.at_ms, refused, context)
+    at_once = refused.reason in FORM_REFUSED and trade.close_failed <= FORMS
     if not at_once or event.prices is None or trade.open_quantity == 0:
         return decision(Trigger.REPROTECT, reason, record, facts=facts)
     trade, order = next_piece(trade, trade.open_quantity, event.prices.mark_price, context)

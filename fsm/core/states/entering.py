@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from exchange.refusals import RefusalReason
 from exchange.types import Confirmed, Order, Refused
 from fsm.core.model.decision import Decision, Guard, at_least, at_most, decision, failed
 from fsm.core.model.decision_context import DecisionContext, Portfolio
@@ -16,7 +17,7 @@ from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import TradeView, average_learned, count_fills, has_ended
 from fsm.core.order_requests import place_entry, place_stop, place_target, stop_leg
 from fsm.core.planning import shrunk_to, sized_targets
-from fsm.core.refusals import DUPLICATE_ID, refused_again
+from fsm.core.refusals import refused_again
 from fsm.core.states.closing import begin_flatten, leave
 from fsm.core.states.stop import confirm, keep_covered, mend_stop
 
@@ -103,9 +104,9 @@ def entry_ended(record: SymbolRecord, event: IntentEnded, client_id: str, contex
     if trade is None or client_id != trade.entry.client_id:
         return None
     if isinstance(outcome, Refused):
-        if trade.entry.filled > 0 or outcome.code == DUPLICATE_ID:
+        if trade.entry.filled > 0 or outcome.reason is RefusalReason.DUPLICATE_ID:
             return None
-        after = refused_again(replace(record, trade=None), event.at_ms, outcome.code, context)
+        after = refused_again(replace(record, trade=None), event.at_ms, outcome, context)
         return decision(Trigger.ABANDON, f"ENTRY_REFUSED {outcome.code}", after, facts={"message": outcome.message})
     if isinstance(outcome, Confirmed) and outcome.order is not None:
         return _fill_from_answer(record, event.at_ms, outcome.order, context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from exchange.refusals import RefusalReason
 from exchange.types import AlgoStatus, Confirmed, Refused, Unknown
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
@@ -13,8 +14,8 @@ from fsm.core.model.records import SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import FIRING, STUCK_TRIGGER_MS, TradeView
 from fsm.core.order_requests import bridge_id, next_stop_attempt, place_bridge, place_stop
-from fsm.core.refusals import ALREADY_THERE, NO_POSITION, TEMPORARY, WOULD_TRIGGER, refused_again
-from fsm.core.rounding_anew import OFF_TICK, on_known_tick, rounded_anew
+from fsm.core.refusals import ALREADY_THERE, TEMPORARY, WRONG_TICK, refused_again
+from fsm.core.rounding_anew import on_known_tick, rounded_anew
 from fsm.core.states.closing import begin_exit, begin_flatten
 
 STOP_ATTEMPTS_MAX = 5
@@ -36,28 +37,28 @@ def stop_ended(record: SymbolRecord, event: IntentEnded, client_id: str, context
 
 
 def _stop_refused(record: SymbolRecord, at_ms: int, refused: Refused, context: DecisionContext) -> Decision | None:
-    """-2021: the market is beyond it, so the position is closed now (R4). What may pass is tried again."""
-    code = refused.code
-    if code in ALREADY_THERE:
+    """The market is beyond it, so the position is closed now (R4). What may pass is tried again."""
+    code, reason = refused.code, refused.reason
+    if reason in ALREADY_THERE:
         return None
-    if code in WOULD_TRIGGER:
+    if reason is RefusalReason.WOULD_TRIGGER:
         return begin_flatten(record, "STOP_WOULD_TRIGGER", context)
-    if code in NO_POSITION and context.edition >= 2:
+    if reason is RefusalReason.NO_POSITION and context.edition >= 2:
         return _position_denied(record, at_ms, code)
-    if code in NO_POSITION:
+    if reason is RefusalReason.NO_POSITION:
         return place_stop_again(record, at_ms, f"STOP_REFUSED {code}", context, new_id=True)
-    if code in TEMPORARY:
+    if reason in TEMPORARY:
         return place_stop_again(record, at_ms, f"STOP_REFUSED {code}", context, new_id=False)
     if (
         context.edition > 1
-        and code in OFF_TICK
+        and reason in WRONG_TICK
         and (anew := _on_another_tick(record, at_ms, code, context)) is not None
     ):
         return anew
-    return begin_flatten(refused_again(record, at_ms, code, context), f"STOP_REFUSED {code}", context)
+    return begin_flatten(refused_again(record, at_ms, refused, context), f"STOP_REFUSED {code}", context)
 
 
-def _on_another_tick(record: SymbolRecord, at_ms: int, code: int, context: DecisionContext) -> Decision | None:
+def _on_another_tick(record: SymbolRecord, at_ms: int, code: int | str, context: DecisionContext) -> Decision | None:
     """The tick changed while we ran: the stop goes out again on the new one (R65)."""
     trade = record.trade
     assert trade is not None
@@ -69,8 +70,8 @@ def _on_another_tick(record: SymbolRecord, at_ms: int, code: int, context: Decis
     return place_stop_again(replace(record, trade=moved), at_ms, f"STOP_ROUNDED_ANEW {code}", context, new_id=True)
 
 
-def _position_denied(record: SymbolRecord, at_ms: int, code: int) -> Decision:
-    """-4509: the position lags behind its own fill, or is gone. A look comes first; it says what is owed (R59)."""
+def _position_denied(record: SymbolRecord, at_ms: int, code: int | str) -> Decision:
+    """The position lags behind its own fill, or is gone. A look comes first; it says what is owed (R59)."""
     trade = record.trade
     assert trade is not None
     trade = replace(trade, no_position_ms=at_ms, uncovered_ms=trade.uncovered_ms or at_ms)
@@ -96,10 +97,10 @@ def keep_covered(
 def _bridge_refused(record: SymbolRecord, trade: Trade, refused: Refused, context: DecisionContext) -> Decision | None:
     """The stop does not move, the one before still rests. Beyond the new price already: the rule's stop was hit."""
     before, stop = trade.stop_before, trade.stop
-    if before is None or stop is None or refused.code in ALREADY_THERE:
+    if before is None or stop is None or refused.reason in ALREADY_THERE:
         return None
     kept = replace(record, trade=replace(trade, stop=replace(before, version=stop.version), stop_before=None))
-    if refused.code in WOULD_TRIGGER:
+    if refused.reason is RefusalReason.WOULD_TRIGGER:
         return begin_exit(kept, "STOP_WOULD_TRIGGER", context)
     return decision(Trigger.REPROTECT, f"STOP_MOVE_REFUSED {refused.code}", kept, facts={"message": refused.message})
 

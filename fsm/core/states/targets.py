@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg
+from exchange.refusals import RefusalReason
 from exchange.types import AlgoOrder, AlgoStatus, Refused
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
@@ -14,8 +15,8 @@ from fsm.core.model.records import SymbolRecord, TargetLeg, Trade
 from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import TradeView
 from fsm.core.order_requests import leg_id, place_target
-from fsm.core.refusals import ALREADY_THERE, TEMPORARY, WOULD_TRIGGER, refused_for_good
-from fsm.core.rounding_anew import OFF_TICK, on_known_lot, on_known_tick, rounded_anew
+from fsm.core.refusals import ALREADY_THERE, TEMPORARY, WRONG_TICK, refused_for_good
+from fsm.core.rounding_anew import on_known_lot, on_known_tick, rounded_anew
 from fsm.core.states.closing import begin_exit
 
 TARGET_SENT_MAX = 3
@@ -34,24 +35,24 @@ def next_target(target: TargetLeg, trade: Trade, context: DecisionContext) -> Ta
 def target_ended(
     record: SymbolRecord, event: IntentEnded, intent: PlaceTarget, context: DecisionContext
 ) -> Decision | None:
-    """A target was refused. Already beyond the last one (-2021): take the profit at market. Otherwise try again."""
+    """A target was refused. Already beyond the last one: take the profit at market. Otherwise try again."""
     trade, outcome = record.trade, event.outcome
-    if trade is None or not isinstance(outcome, Refused) or outcome.code in ALREADY_THERE:
+    if trade is None or not isinstance(outcome, Refused) or outcome.reason in ALREADY_THERE:
         return None
     target = next((t for t in trade.targets if t.client_id == intent.request.client_id and not t.done), None)
     if target is None:
         return None
-    if outcome.code in WOULD_TRIGGER and target.quantity is None:
+    if outcome.reason is RefusalReason.WOULD_TRIGGER and target.quantity is None:
         return begin_exit(record, "TARGET_REACHED", context)
-    if outcome.code in TEMPORARY:  # it does not count: a look that does not find it asks again
+    if outcome.reason in TEMPORARY:  # it does not count: a look that does not find it asks again
         uncounted = replace(target, sent=target.sent - 1)
         after = replace(record, trade=_with_targets(trade, (uncounted,)))
         return decision(Trigger.REPROTECT, f"TARGET_REFUSED {outcome.code}", after)
-    record = refused_for_good(record, event.at_ms, outcome.code, context)
+    record = refused_for_good(record, event.at_ms, outcome, context)
     if target.sent >= TARGET_SENT_MAX:
         return None
     again = next_target(target, trade, context)
-    if context.edition >= 2 and outcome.code in OFF_TICK and again.trigger_price == target.trigger_price:
+    if context.edition >= 2 and outcome.reason in WRONG_TICK and again.trigger_price == target.trigger_price:
         # The tick has changed, and we do not know to what.
         price = rounded_anew(target.trigger_price, trade.side, context)
         again = again if price is None else replace(again, trigger_price=price)

@@ -16,6 +16,7 @@ import structlog
 from exchange.errors import ExchangeError
 from exchange.filters import UNKNOWN, SymbolFilters, unknown_filters
 from exchange.port import Exchange
+from exchange.refusals import RefusalReason
 from exchange.types import Bracket
 from fsm.core.model.decision_context import EDITION
 from fsm.journal.writer import JournalWriter
@@ -29,8 +30,19 @@ from store.database import Store
 
 log = structlog.get_logger("fsm.symbols")
 
-STALE_CODES = frozenset({-1111, -4005, -4013, -4014, -4023, -4164, -4140, -2027})
-"""Refusals that say: the rules of this symbol are not as you think (error catalogue, checked 2026-11)."""
+STALE = frozenset(
+    {
+        RefusalReason.TOO_PRECISE,
+        RefusalReason.TOO_LARGE,
+        RefusalReason.PRICE_TOO_LOW,
+        RefusalReason.OFF_TICK,
+        RefusalReason.OFF_STEP,
+        RefusalReason.WORTH_TOO_LITTLE,
+        RefusalReason.NOT_TRADING,
+        RefusalReason.ABOVE_LEVERAGE,
+    }
+)
+"""Refusals that say: the rules of this symbol are not as you think."""
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 STALE_MS = DAY_MS + HOUR_MS
@@ -188,15 +200,15 @@ class SymbolCatalog:
         after = self._active.filters[symbol], self._active.brackets[symbol]
         return self._blocks.of(symbol) or ("" if before == after else blocks.RULES_CHANGED)
 
-    async def after_refusal(self, symbol: str, code: int) -> None:
+    async def after_refusal(self, symbol: str, refused_for: RefusalReason) -> None:
         """The exchange's rules may have changed under us: read them at once, and do not keep a stop waiting for it."""
-        if code not in STALE_CODES:
+        if refused_for not in STALE:
             return
         if self._reading is None or self._reading.done():
             if self._clock.monotonic() - self._renewed_s < RENEW_EVERY_S:
                 return
             self._renewed_s = self._clock.monotonic()
-            log.warning("symbol_rules_doubted", symbol=symbol, reason=str(code))
+            log.warning("symbol_rules_doubted", symbol=symbol, reason=refused_for.value)
             self._reading = asyncio.create_task(self._try_reading([symbol]))
         await asyncio.wait({self._reading}, timeout=RENEW_WAIT_S)
         if self._reading.done() and not self._reading.cancelled():

@@ -13,6 +13,7 @@ from exchange.client_ids import is_ours, parse
 from exchange.errors import ExchangeError, Refusal
 from exchange.filters import SymbolFilters
 from exchange.port import Exchange
+from exchange.refusals import RefusalReason
 from exchange.types import AlgoOrder, MarginType, Order, Position
 from fsm.config import Settings
 from fsm.live.context.clock import Clock
@@ -33,17 +34,19 @@ REST = ("trading", "position mode", "assets mode", "equity", "symbols", "positio
         "rate limit")  # fmt: skip
 
 _KEY_ADVICE = {
-    -2014: "the key is malformed: copy BINANCE_API_KEY again",
-    -2015: "the key is unknown there: is it of this environment, allowed from this address, with futures enabled?",
-    -1022: "the secret does not belong to the key: copy BINANCE_API_SECRET again",
-    -2017: "the key is locked: unlock it or make a new one at the exchange",
-    -1021: "the clock of this machine is off, see above",
+    RefusalReason.KEY_MALFORMED: "the key is malformed: copy BINANCE_API_KEY again",
+    RefusalReason.KEY_NOT_ACCEPTED: (
+        "the key is unknown there: is it of this environment, allowed from this address, with futures enabled?"
+    ),
+    RefusalReason.BAD_SIGNATURE: "the secret does not belong to the key: copy BINANCE_API_SECRET again",
+    RefusalReason.KEY_LOCKED: "the key is locked: unlock it or make a new one at the exchange",
+    RefusalReason.CLOCK_OFF: "the clock of this machine is off, see above",
 }
 _PLACING_ADVICE = {
-    -2015: "the key may read and not trade: enable futures trading for it",
-    -4088: "the account may not place orders: ask the exchange why",
-    -4061: "set one-way position mode, see above",
-    -4120: "the exchange wants conditional orders elsewhere: this version of the bot is too old",
+    RefusalReason.KEY_NOT_ACCEPTED: "the key may read and not trade: enable futures trading for it",
+    RefusalReason.NO_ORDERS: "the account may not place orders: ask the exchange why",
+    RefusalReason.WRONG_MODE: "set one-way position mode, see above",
+    RefusalReason.WRONG_ROUTE: "the exchange wants conditional orders elsewhere: this version of the bot is too old",
 }
 
 
@@ -118,7 +121,7 @@ class ExchangeChecks:
         try:
             await self._exchange.account_modes()
         except Refusal as refusal:
-            return fail("key", str(refusal), _KEY_ADVICE.get(refusal.code, "look the code up in the exchange's list"))
+            return fail("key", str(refusal), _KEY_ADVICE.get(refusal.reason, "look the code up in the exchange's list"))
         except ExchangeError as error:
             return fail("key", f"{type(error).__name__}: {error}", "try again in a minute")
         return ok("key", "known, and the signature is right")
@@ -223,7 +226,7 @@ class ExchangeChecks:
         if symbol is None:
             yield skip("protection", "not tried: no enabled symbol is flat")
             return
-        readiness, detail = await Probe(
+        readiness, detail, refused_for = await Probe(
             exchange=self._exchange,
             clock=self._clock,
             filters=self._filters[symbol],
@@ -233,8 +236,9 @@ class ExchangeChecks:
         if readiness.is_enough:
             yield ok("protection", f"a far stop on {symbol}: {readiness.value} ({detail})")
             return
-        code = int(detail.partition(":")[0]) if detail.partition(":")[0].lstrip("-").isdigit() else 0
-        advice = _PLACING_ADVICE.get(code, "without stops there are no entries: look the answer up")
+        advice = "without stops there are no entries: look the answer up"
+        if refused_for is not None:
+            advice = _PLACING_ADVICE.get(refused_for, advice)
         yield fail("protection", f"a far stop on {symbol}: {readiness.value} ({detail})", advice)
 
     async def _fees(self) -> AsyncIterator[Finding]:

@@ -9,6 +9,7 @@ import structlog
 
 from exchange.errors import ExchangeError
 from exchange.port import Exchange
+from exchange.refusals import RefusalReason
 from exchange.types import AccountModes, SymbolConfig
 from fsm.live.context.clock import Clock
 from fsm.live.context.entry_blocks import ALL, UNSUPPORTED_ACCOUNT, EntryBlocks
@@ -19,9 +20,6 @@ LOOK_S = 30.0
 """Twice within the minute in which a change must be noticed."""
 
 DOUBT_AGAIN_S = 5.0
-MODE_CODES = frozenset({-4061, -4062, -4168})
-"""Refusals that name a mode of the account (error catalogue, checked 2026-11)."""
-
 Tell = Callable[[str, str], None]
 
 _WHAT_TO_DO = {
@@ -53,9 +51,9 @@ class AccountWatch:
         self._configs: dict[str, SymbolConfig] = {}
         self._doubted = asyncio.Event()
 
-    def after_refusal(self, code: int) -> None:
+    def after_refusal(self, reason: RefusalReason) -> None:
         """A refusal that names a mode: look at once."""
-        if code in MODE_CODES:
+        if reason is RefusalReason.WRONG_MODE:
             self._doubted.set()
 
     async def run(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from exchange.client_ids import Leg, parse
 from exchange.port import Exchange
+from exchange.refusals import RefusalReason
 from exchange.types import Confirmed, Outcome, Refused, Unknown
 from fsm.core.model.intents import (
     CancelAlgo,
@@ -24,7 +25,6 @@ from fsm.live.context.clock import Clock
 from fsm.live.trading.hurry import Hurry
 
 REGULAR_LEGS = frozenset({Leg.ENTRY, Leg.CLOSE})
-NOT_OPEN = -2011
 TRIES = 5
 """So often a closePosition stop is sent under its id where nobody says for how long it is wanted."""
 
@@ -104,7 +104,7 @@ class Executor:
         for outcome in outcomes:
             if isinstance(outcome, Unknown):
                 return outcome
-            if isinstance(outcome, Refused) and outcome.code != NOT_OPEN:
+            if isinstance(outcome, Refused) and outcome.reason is not RefusalReason.NO_SUCH_ORDER:
                 worst = outcome
         return worst
 

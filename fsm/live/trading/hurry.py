@@ -93,9 +93,9 @@ class Hurry:
 
 def passes(outcome: Outcome) -> bool:
     """The same stop may rest at the next try: nobody knows of it, or the exchange is busy. Where it says that there is
-    no position (-4509), a look comes first (R59)."""
+    no position, a look comes first (R59)."""
     if isinstance(outcome, Refused):
-        return outcome.code in TEMPORARY
+        return outcome.reason in TEMPORARY
     return not isinstance(outcome, Confirmed)
 
 

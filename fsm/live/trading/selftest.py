@@ -12,6 +12,7 @@ from exchange.client_ids import Leg, client_id
 from exchange.errors import ExchangeError
 from exchange.filters import Rounding, SymbolFilters
 from exchange.port import Exchange
+from exchange.refusals import RefusalReason
 from exchange.types import AlgoRequest, ConditionalType, Outcome, Refused, Side, Unknown, WorkingType
 from fsm.core.refusals import PERMISSION
 from fsm.live.context.clock import Clock
@@ -22,8 +23,8 @@ log = structlog.get_logger("fsm.selftest")
 FAR_PCT = 20
 """How far below the mark the test stop lies: it must not trigger in the seconds that it rests."""
 
-ROUTE_WORKS = frozenset({-4509, -2022})
-"""Refused only because there is no position to reduce: the route itself works (error catalogue, checked 2026-11)."""
+ROUTE_WORKS = frozenset({RefusalReason.NO_POSITION, RefusalReason.NOTHING_TO_REDUCE})
+"""Refused only because there is no position to reduce: the route itself works."""
 
 ATTEMPTS = 3
 PAUSE_S = 1.0
@@ -56,34 +57,34 @@ class Probe:
     database_id: str
     before_sending: Callable[[str], None] = lambda client_id: None
 
-    async def run(self) -> tuple[Readiness, str]:
-        """How ready the exchange is, and what it said. A few attempts where nobody knows."""
-        readiness, detail = Readiness.UNKNOWN, ""
+    async def run(self) -> tuple[Readiness, str, RefusalReason | None]:
+        """How ready the exchange is, what it said, and why it refused. A few attempts where nobody knows."""
+        readiness, detail, reason = Readiness.UNKNOWN, "", None
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                readiness, detail = await self._once(attempt)
+                readiness, detail, reason = await self._once(attempt)
             except ExchangeError as error:
-                readiness, detail = Readiness.UNKNOWN, str(error)
+                readiness, detail, reason = Readiness.UNKNOWN, str(error), None
             if readiness is not Readiness.UNKNOWN:
                 break
             await self.clock.sleep(PAUSE_S)
-        return readiness, detail
+        return readiness, detail, reason
 
-    async def _once(self, attempt: int) -> tuple[Readiness, str]:
+    async def _once(self, attempt: int) -> tuple[Readiness, str, RefusalReason | None]:
         exchange, symbol = self.exchange, self.filters.symbol
         request = await self._far_stop(attempt)
         self.before_sending(request.client_id)
         outcome = await exchange.place_algo(request)
         if isinstance(outcome, Refused):
-            return _meaning(outcome.code), f"{outcome.code}: {outcome.message}"
+            return _meaning(outcome.reason), f"{outcome.code}: {outcome.message}", outcome.reason
         found = await exchange.algo(symbol, request.client_id)
         cancelled: Outcome = await exchange.cancel_algo(symbol, request.client_id)
         if isinstance(outcome, Unknown) or found is None or isinstance(cancelled, Unknown):
-            return Readiness.UNKNOWN, f"placed: {outcome}, found: {found is not None}, cancelled: {cancelled}"
+            return Readiness.UNKNOWN, f"placed: {outcome}, found: {found is not None}, cancelled: {cancelled}", None
         after = await exchange.algo(symbol, request.client_id)
         if after is not None and after.status.is_open:
-            return Readiness.NOT_NOW, f"{request.client_id} is still open after it was cancelled"
-        return Readiness.PROVED, request.client_id
+            return Readiness.NOT_NOW, f"{request.client_id} is still open after it was cancelled", None
+        return Readiness.PROVED, request.client_id, None
 
     async def _far_stop(self, attempt: int) -> AlgoRequest:
         symbol, started_s = self.filters.symbol, self.clock.now_ms() // 1000
@@ -120,11 +121,11 @@ async def far_stop(
     )
 
 
-def _meaning(code: int) -> Readiness:
+def _meaning(reason: RefusalReason) -> Readiness:
     """Only what is lasting by its nature means that stops cannot be placed here; everything else is tried again."""
-    if code in ROUTE_WORKS:
+    if reason in ROUTE_WORKS:
         return Readiness.ROUTE_WORKS
-    return Readiness.NOT_READY if code in PERMISSION else Readiness.NOT_NOW
+    return Readiness.NOT_READY if reason in PERMISSION else Readiness.NOT_NOW
 
 
 async def self_test(live: LiveContext, symbol: str) -> tuple[Readiness, str]:
@@ -134,7 +135,7 @@ async def self_test(live: LiveContext, symbol: str) -> tuple[Readiness, str]:
         live.journal.note(live.clock.now_ms(), "SELF_TEST_SENT", client_id, symbol=symbol)
 
     active = live.active
-    readiness, detail = await Probe(
+    readiness, detail, _ = await Probe(
         exchange=live.exchange,
         clock=live.clock,
         filters=active.filters[symbol],

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from exchange.errors import ExchangeError
+from exchange.refusals import RefusalReason
 from exchange.types import Confirmed, MarkPrice, Outcome, Refused, Unknown
 from fsm.core.model.decision import Step
 from fsm.core.model.events import IntentEnded, SetupEnded, SymbolEvent
@@ -230,8 +231,8 @@ class StepRunner:
         settled: Settled | None = (name, intent, outcome) if name else None
         needs_price = isinstance(intent, ClosePosition) and _is_refused(outcome, FORM_REFUSED)
         if isinstance(outcome, Refused):
-            self._live.watch.after_refusal(outcome.code)
-            await self._live.symbols.after_refusal(self._symbol, outcome.code)
+            self._live.watch.after_refusal(outcome.reason)
+            await self._live.symbols.after_refusal(self._symbol, outcome.reason)
         if name and (isinstance(intent, EnsureSetup) or needs_price):  # what follows may be interrupted
             await self._inbox.settle(name, intent, outcome)
             settled = None
@@ -284,8 +285,8 @@ def _hurried(intents: Iterable[Named]) -> Iterable[Named]:
     return sorted(intents, key=lambda named: not isinstance(named[1], ClosePosition))
 
 
-def _is_refused(outcome: Outcome, codes: frozenset[int]) -> bool:
-    return isinstance(outcome, Refused) and outcome.code in codes
+def _is_refused(outcome: Outcome, reasons: frozenset[RefusalReason]) -> bool:
+    return isinstance(outcome, Refused) and outcome.reason in reasons
 
 
 def _look_in(row: Iterable[Named]) -> Named | None:

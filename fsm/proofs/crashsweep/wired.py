@@ -9,6 +9,7 @@ from typing import Any
 from exchange.binance.client import BinanceClient
 from exchange.binance.signing import Credentials, Secret
 from exchange.sim.account_api import AccountApi
+from exchange.sim.core.reasons import refused
 from exchange.sim.core.venue import Venue
 from exchange.sim.in_process import Call, Faults
 from exchange.sim.playback.symbols import shipped_exchange_info
@@ -19,7 +20,7 @@ from exchange.sim.server.keys import keys_of
 from exchange.sim.server.memory import Asked, Blow, MemoryTransport
 from exchange.sim.server.request_log import RequestLog
 from exchange.sim.server.world import World
-from exchange.types import AlgoRequest, Outcome, Refused
+from exchange.types import AlgoRequest, Outcome
 from fsm.proofs.crashsweep.stage import CrashingBot
 from fsm.proofs.wire.line import REST_URL
 
@@ -77,7 +78,7 @@ class WiredPort:
             self.calls += 1
             fault = self.faults(Call(self.calls, method, request.symbol, request.client_id))
             if fault is not None and fault.refuse is not None:
-                return Refused(fault.refuse, "refused by a fault")
+                return refused(fault.refuse, "refused by a fault")
             outcome: Outcome = await found(request)
             return outcome
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from exchange.sim.core.reasons import refused
 from exchange.types import Confirmed, OrderType, Outcome, Refused, SymbolSnapshot, Unknown
 from fsm.core.engine import Engine
 from fsm.core.machine import SymbolMachines
@@ -211,7 +212,7 @@ class Shell:
     def _do(self, intent: Intent, fate: Fate) -> Outcome:
         """What the exchange makes of it, and what is heard of that."""
         if fate.code:
-            return Refused(fate.code, "refused by choice")
+            return refused(fate.code, "refused by choice")
         if fate.late:
             assert isinstance(intent, PlaceEntry)
             self.world.late = intent.request

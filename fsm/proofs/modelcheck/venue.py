@@ -7,6 +7,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from exchange.client_ids import ClientId, Leg, parse
+from exchange.sim.core.reasons import refused
 from exchange.types import (
     AlgoOrder,
     AlgoRequest,
@@ -21,7 +22,6 @@ from exchange.types import (
     OrderType,
     Outcome,
     Position,
-    Refused,
     Side,
     SymbolSnapshot,
 )
@@ -89,9 +89,9 @@ class AbstractVenue:
     def place_order(self, request: OrderRequest, now_ms: int, amount: str) -> Outcome:
         """``amount``: how much is executed at once. The rest stays open for an entry and expires for a close."""
         if request.client_id in self.orders:
-            return Refused(-4116, "ClientOrderId is duplicated.")
+            return refused(-4116, "ClientOrderId is duplicated.")
         if request.reduce_only and self._reducible(request.side) == 0:
-            return Refused(-2022, "ReduceOnly Order is rejected.")
+            return refused(-2022, "ReduceOnly Order is rejected.")
         self.number += 1
         self.orders[request.client_id] = Order(
             symbol=SYMBOL,
@@ -116,11 +116,11 @@ class AbstractVenue:
     def place_algo(self, request: AlgoRequest, now_ms: int) -> Outcome:
         known = self.algos.get(request.client_id)
         if known is not None and known.status.is_open:
-            return Refused(-4116, "ClientOrderId is duplicated.")
+            return refused(-4116, "ClientOrderId is duplicated.")
         if request.close_position and self._reducible(request.side) == 0:
-            return Refused(-4509, "GTE can only be used with open positions.")
+            return refused(-4509, "GTE can only be used with open positions.")
         if request.close_position and any(self._is_sibling(algo, request) for algo in self.algos.values()):
-            return Refused(-4130, "An open stop or take profit order with GTE and closePosition is existing.")
+            return refused(-4130, "An open stop or take profit order with GTE and closePosition is existing.")
         self.number += 1
         self.algos[request.client_id] = AlgoOrder(
             symbol=SYMBOL,
@@ -146,7 +146,7 @@ class AbstractVenue:
         if algo is not None and algo.status.is_open:
             self.end_algo(client_id, AlgoStatus.CANCELED, now_ms)
             return Confirmed(algo_order=self.algos[client_id])
-        return Refused(-2011, "Unknown order sent.")
+        return refused(-2011, "Unknown order sent.")
 
     # --- what happens to it -----------------------------------------------------------------------
     def fill(self, client_id: str, now_ms: int, *, whole: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from exchange.refusals import RefusalReason
 from exchange.types import AlgoStatus, OrderRequest, Refused, SymbolSnapshot, Unknown
 from fsm.core import close_forms, commands, decide, engine, machine, order_requests
 from fsm.core.model.decision import Decision, Step, decision
@@ -213,7 +214,7 @@ def _unknown_entry_is_refused() -> list[Replaced]:
     def change(real: Any, record: SymbolRecord, event: SymbolEvent, *rest: Any) -> Decision | None:
         unheard = isinstance(event, IntentEnded) and isinstance(event.outcome, Unknown)
         if unheard and isinstance(event, IntentEnded) and isinstance(event.intent, PlaceEntry):
-            event = replace(event, outcome=Refused(-1007, "taken for refused"))
+            event = replace(event, outcome=Refused(-1007, "taken for refused", RefusalReason.OTHER))
         made: Decision | None = real(record, event, *rest)
         return made
 
@@ -263,7 +264,7 @@ def _refused_stop_is_placed() -> list[Replaced]:
 
     def instead(record: SymbolRecord, at_ms: int, refused: Refused, context: DecisionContext) -> Decision | None:
         trade = record.trade
-        if refused.code not in TEMPORARY or trade is None or record.state is not State.ENTERING:
+        if refused.reason not in TEMPORARY or trade is None or record.state is not State.ENTERING:
             return real(record, at_ms, refused, context)
         placed = replace(record, trade=replace(trade, uncovered_ms=None, protected_ms=at_ms))
         return decision(Trigger.PROTECT, "STOP_PLACED", placed)

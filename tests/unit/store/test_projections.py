@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from exchange.types import Confirmed, Outcome, Refused, Unknown
+from exchange.sim.core.reasons import refused
+from exchange.types import Confirmed, Outcome, Unknown
 from fsm.core.model.intents import CancelAlgo, CancelEntry, Intent, SweepOrders
 from fsm.core.model.records import Flag, State, SymbolRecord
 from fsm.journal.engine_journal import StoredEngineJournal
@@ -125,7 +126,7 @@ def test_orders_are_known_from_their_intent_on_and_follow_what_the_exchange_says
     assert verify(path).problems == ()
 
 
-CANCELLED, REJECTED = Confirmed(), Refused(code=-2021, message="would trigger at once")
+CANCELLED, REJECTED = Confirmed(), refused(code=-2021, message="would trigger at once")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ class Sheet:
         assert isinstance(event, IntentEnded)
         assert isinstance(event.outcome, Refused)
         if after.cause == HaltCause.PERMISSION:
-            assert event.outcome.code in PERMISSION
+            assert event.outcome.reason in PERMISSION
         else:
             assert after.cause == HaltCause.REFUSALS
             assert self.refused >= REFUSALS_BEFORE_HALT

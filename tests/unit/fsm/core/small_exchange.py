@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg, parse
 from exchange.filters import SymbolFilters, would_trigger
+from exchange.sim.core.reasons import refused
 from exchange.types import (
     Account,
     AlgoOrder,
@@ -26,7 +27,6 @@ from exchange.types import (
     OrderType,
     Outcome,
     Position,
-    Refused,
     Side,
     SymbolSnapshot,
     TimeInForce,
@@ -82,13 +82,13 @@ class Exchange:
                 raise AssertionError("a look is not an order")
 
     def place_order(self, request: OrderRequest) -> Outcome:
-        refused = self.filters.check_order(request, self.mark)
-        if refused is not None:
-            return refused
+        unfit = self.filters.check_order(request, self.mark)
+        if unfit is not None:
+            return unfit
         if request.client_id in self.orders:
-            return Refused(-4116, "ClientOrderId is duplicated.")
+            return refused(-4116, "ClientOrderId is duplicated.")
         if request.reduce_only and self._reducible(request.side) == 0:
-            return Refused(-2022, "ReduceOnly Order is rejected.")
+            return refused(-2022, "ReduceOnly Order is rejected.")
         order = self._new_order(request)
         self.orders[order.client_id] = order
         if self.expires(request):
@@ -102,18 +102,18 @@ class Exchange:
         return Confirmed(order=self.orders[order.client_id])
 
     def place_algo(self, request: AlgoRequest) -> Outcome:
-        refused = self.filters.check_algo(request, self.mark)
-        if refused is not None:
-            return refused
+        unfit = self.filters.check_algo(request, self.mark)
+        if unfit is not None:
+            return unfit
         if request.client_id in self.algos and self.algos[request.client_id].status.is_open:
-            return Refused(-4116, "ClientOrderId is duplicated.")
+            return refused(-4116, "ClientOrderId is duplicated.")
         if request.close_position and self._reducible(request.side) == 0:
-            return Refused(-4509, "GTE can only be used with open positions.")
+            return refused(-4509, "GTE can only be used with open positions.")
         if request.close_position and any(self._is_sibling(algo, request) for algo in self.algos.values()):
-            return Refused(-4130, "An open stop or take profit order with GTE and closePosition is existing.")
+            return refused(-4130, "An open stop or take profit order with GTE and closePosition is existing.")
         price = self.mark if request.working_type == "MARK_PRICE" else self.last
         if would_trigger(request.type, request.side, request.trigger_price, price):
-            return Refused(-2021, "Order would immediately trigger.")
+            return refused(-2021, "Order would immediately trigger.")
         algo = AlgoOrder(
             symbol=SYMBOL,
             algo_id=self._number(),
@@ -137,7 +137,7 @@ class Exchange:
             return Confirmed(order=self.end(client_id, OrderStatus.CANCELED))
         if algo is not None and algo.status.is_open:
             return Confirmed(algo_order=self.end_algo(client_id, AlgoStatus.CANCELED))
-        return Refused(-2011, "Unknown order sent.")
+        return refused(-2011, "Unknown order sent.")
 
     def fill(self, client_id: str, quantity: Decimal) -> Order:
         """Execute so much of an order at the last price; a reduce-only one never more than there is to reduce."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from exchange.types import Confirmed, OrderRequest, Outcome, Refused, SymbolSnapshot, Unknown
+from exchange.sim.core.reasons import refused
+from exchange.types import Confirmed, OrderRequest, Outcome, SymbolSnapshot, Unknown
 from fsm.core.candle_close import CandleVerdict
 from fsm.core.engine import Engine
 from fsm.core.limits import AccountStep
@@ -245,7 +246,7 @@ class Stage:
             assert isinstance(intent, PlaceEntry)
             self.late = intent.request
         elif fate != "lost":
-            outcome = Refused(int(fate), "refused by the test")
+            outcome = refused(int(fate), "refused by the test")
         self.outcomes.append((intent, outcome))
         return outcome
 

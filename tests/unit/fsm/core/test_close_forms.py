@@ -7,10 +7,13 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from exchange.types import OrderRequest, OrderType, Refused, Side, TimeInForce, Unknown
+from exchange.refusals import RefusalReason
+from exchange.sim.core.reasons import refused
+from exchange.types import OrderRequest, OrderType, Side, TimeInForce, Unknown
 from fsm.core.close_forms import FORMS, coarser, failed, limit_price
 from fsm.core.model.intents import ClosePosition, Intent
 from fsm.core.model.records import State, TradeSide
+from fsm.core.refusals import TEMPORARY
 from tests.unit.fsm.core.parts import FILTERS, setting_with
 from tests.unit.fsm.core.stage import Stage, truth, without
 
@@ -187,11 +190,11 @@ class TestASmallestLotThatWasRaised:
 class TestRefusals:
     def test_that_say_nothing_of_the_order_change_nothing(self) -> None:
         trade = held().trade
-        assert all(failed(trade, code, HELD) is trade for code in (-1008, -1015, -1021, -1003))
+        assert all(failed(trade, reason, HELD) is trade for reason in TEMPORARY)
 
     def test_for_a_price_too_far_come_back_to_the_market(self) -> None:
         trade = replace(held().trade, close_form=3)
-        assert failed(trade, -4024, HELD).close_form == FORMS
+        assert failed(trade, RefusalReason.PRICE_TOO_FAR, HELD).close_form == FORMS
 
     @pytest.mark.parametrize("code", ["-2022", "-4118"])
     def test_of_what_reduces_are_looked_into_and_prove_nothing(self, code: str) -> None:
@@ -283,7 +286,7 @@ def test_an_answer_of_unknown_outcome_is_noted_once() -> None:
     intent: Intent = next(intent for intent in stage.sent if isinstance(intent, ClosePosition))
     assert stage.ended(intent, Unknown("again")) == []
     assert stage.reasons.count("reprotect CLOSE_UNHEARD") == 1
-    assert stage.ended(intent, Refused(-4116, "duplicated")) == []
+    assert stage.ended(intent, refused(-4116, "duplicated")) == []
 
 
 def test_a_limit_never_lies_beyond_the_bound_of_the_exchange() -> None:

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg
-from exchange.types import AlgoStatus, Outcome, Refused, SymbolSnapshot
+from exchange.sim.core.reasons import refused
+from exchange.types import AlgoStatus, Outcome, SymbolSnapshot
 from fsm.core.model.intents import Intent, PlaceStop
 from fsm.core.model.records import State
 from fsm.core.order_requests import place_bridge
@@ -165,7 +166,7 @@ class TestARefusedMove:
         assert stops(stage) == [NEXT_STOP]
         assert stage.trade.stop is not None
         bridge = place_bridge(stage.trade, stage.trade.stop, stage.context)
-        assert stage.ended(bridge, Refused(-2021, "late")) == []
+        assert stage.ended(bridge, refused(-2021, "late")) == []
         assert (stage.state, stage.record.quarantine) == (State.PROTECTED, None)
 
     def test_because_the_market_is_beyond_it_ends_the_trade_by_rule(self) -> None:

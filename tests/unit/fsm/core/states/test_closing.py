@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg
-from exchange.types import OrderStatus, OrderType, Refused, Side, TimeInForce
+from exchange.sim.core.reasons import refused
+from exchange.types import OrderStatus, OrderType, Side, TimeInForce
 from fsm.core.model.intents import CancelAlgo, ClosePosition, Intent, PlaceEntry, SweepOrders
 from fsm.core.model.records import State
 from fsm.core.order_requests import close_piece
@@ -189,7 +190,7 @@ class TestARefusedClose:
         stage = held()
         stage.fate = lambda intent: "deaf" if isinstance(intent, ClosePosition) else "ok"
         stage.command("exit")
-        stage.ended(pieces(stage)[0], Refused(-4116, "duplicated"))
+        stage.ended(pieces(stage)[0], refused(-4116, "duplicated"))
         assert at_rest(stage.settle())
         assert len(pieces(stage)) == 1
 
@@ -200,7 +201,7 @@ class TestARefusedClose:
         stage.settle(3)
         first = pieces(stage)[0]
         before = stage.record
-        assert stage.ended(first, Refused(-1008, "busy")) == []
+        assert stage.ended(first, refused(-1008, "busy")) == []
         assert stage.record == before
 
     def test_of_an_older_piece_is_ignored(self) -> None:
@@ -209,7 +210,7 @@ class TestARefusedClose:
         stage.exchange.fill = lambda client_id, quantity: stage.exchange.orders[client_id]  # type: ignore[method-assign]
         stage.command("exit")
         before = stage.record
-        stage.ended(pieces(stage)[0], Refused(-1111, "late"))
+        stage.ended(pieces(stage)[0], refused(-1111, "late"))
         assert stage.record == before
 
 

@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg
-from exchange.types import Confirmed, OrderStatus, OrderType, Refused, Side, SymbolSnapshot, Unknown
+from exchange.sim.core.reasons import refused
+from exchange.types import Confirmed, OrderStatus, OrderType, Side, SymbolSnapshot, Unknown
 from fsm.core.model.events import EntryShownAbsent, SetupEnded
 from fsm.core.model.intents import EnsureSetup, Intent, PlaceEntry, PlaceStop
 from fsm.core.model.records import ZERO, Flag, Foreign, State, SymbolRecord
@@ -81,7 +82,7 @@ class TestTheSetup:
 
     @pytest.mark.parametrize(
         ("outcome", "reason"),
-        [(Refused(-4048, "open position"), "SETUP_REFUSED -4048"), (Unknown("lost"), "SETUP_UNKNOWN")],
+        [(refused(-4048, "open position"), "SETUP_REFUSED -4048"), (Unknown("lost"), "SETUP_UNKNOWN")],
     )
     def test_that_fails_drops_the_signal(self, outcome: object, reason: str) -> None:
         stage = signalled()
@@ -320,7 +321,7 @@ class TestTheEntrysFate:
         """R16: -4116 means that the earlier attempt is alive."""
         stage = unheard()
         entry = next(i for i in stage.sent if isinstance(i, PlaceEntry))
-        stage.ended(entry, Refused(-4116, "duplicated"))
+        stage.ended(entry, refused(-4116, "duplicated"))
         assert stage.state is State.ENTERING
         stage.view = lambda snapshot: snapshot
         stage.look()
@@ -331,7 +332,7 @@ class TestTheEntrysFate:
         stage.view = without(STOP)
         stage.signal()
         entry = next(i for i in stage.sent if isinstance(i, PlaceEntry))
-        stage.ended(entry, Refused(-2010, "a liar"))
+        stage.ended(entry, refused(-2010, "a liar"))
         assert stage.state is State.ENTERING
 
     def test_an_answer_for_another_trade_s_entry_is_ignored(self) -> None:
@@ -340,7 +341,7 @@ class TestTheEntrysFate:
         entry, _ = next((i, o) for i, o in first.outcomes if isinstance(i, PlaceEntry))
         stranger = replace(entry, request=replace(entry.request, client_id="f0123abcd-19aa16-9-E0.1"))
         stage = limit_stage()
-        stage.ended(stranger, Refused(-2010, "not ours"))
+        stage.ended(stranger, refused(-2010, "not ours"))
         assert stage.state is State.ENTERING
 
     def test_unknown_decides_nothing(self) -> None:

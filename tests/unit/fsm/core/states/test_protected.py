@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg
-from exchange.types import AlgoStatus, OrderStatus, Refused, Side
+from exchange.sim.core.reasons import refused
+from exchange.types import AlgoStatus, OrderStatus, Side
 from fsm.core.model.intents import CancelAlgo, CancelEntry, PlaceStop, PlaceTarget
 from fsm.core.model.policy import MissingProtection
 from fsm.core.model.records import Flag, State
@@ -379,7 +380,7 @@ class TestTargets:
         stage = held()
         target = next(i for i in stage.sent if isinstance(i, PlaceTarget))
         old = replace(target, request=replace(target.request, client_id="f0123abcd-19aa16-1-T0.9"))
-        assert stage.ended(old, Refused(-1111, "late")) == []
+        assert stage.ended(old, refused(-1111, "late")) == []
 
 
 class TestSomebodyElse:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from exchange.types import Confirmed, Outcome, Refused, Unknown
+from exchange.sim.core.reasons import refused
+from exchange.types import Confirmed, Outcome, Unknown
 from fsm.live.context.clock import DrivenClock
 from fsm.live.trading.hurry import AGAIN_S, CALLS_MAX, UNANSWERED_S, Hurry
 from fsm.proofs.testkit.virtual_time import run_virtually
@@ -55,16 +56,16 @@ def test_without_an_answer_it_leaves_again_beside_the_first_call_and_either_answ
 
 
 def test_after_a_passing_answer_it_leaves_every_half_second() -> None:
-    busy = Refused(-1008, "busy")
+    busy = refused(-1008, "busy")
     route = Route((0.05, busy), (0.05, Unknown("cut")), (0.05, Confirmed()))
     assert hurried(route) == (Confirmed(), 2 * AGAIN_S + 0.05)
     assert route.left_s == [0.0, AGAIN_S, 2 * AGAIN_S]
 
 
 def test_what_can_never_rest_is_settled_by_its_first_answer() -> None:
-    refused = Refused(-2021, "would trigger")
-    route = Route((0.05, refused))
-    assert hurried(route) == (refused, 0.05)
+    refusal = refused(-2021, "would trigger")
+    route = Route((0.05, refusal))
+    assert hurried(route) == (refusal, 0.05)
     assert route.left_s == [0.0]
 
 
