@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from rules.compiled_rules import CompiledRules, feature_name, feature_offset
 from rules.features import Feature
 from rules.language.arrays import FloatArray, finite
 from rules.language.scalar import known
+from rules.warmup import CLASSIFIER, Warmup
 
 Facts = dict[str, float | None]
 
@@ -38,7 +40,8 @@ class FactStream:
 
     def __init__(self, symbol_rules: CompiledRules, candles_min: int = CANDLES_MIN) -> None:
         self._rules = symbol_rules
-        self._reads = [_Read(key, symbol_rules, candles_min) for key in symbol_rules.fact_keys]
+        self._warmup = Warmup(symbol_rules, candles_min)
+        self._reads = [_Read(key, symbol_rules, self._warmup) for key in symbol_rules.fact_keys]
         self._feeds = {timeframe: self._feed(timeframe) for timeframe in symbol_rules.timeframes}
 
     def _feed(self, timeframe: Timeframe) -> _Feed:
@@ -68,6 +71,10 @@ class FactStream:
         entry_close_ms = self._feeds[self._rules.entry_timeframe].closed_ms
         return {read.key: self._value(read, entry_close_ms) for read in self._reads}
 
+    def warming(self) -> dict[str, str]:
+        """Who cannot be asked yet, as candles are short (see Warmup.short)."""
+        return self._warmup.short({timeframe: feed.count for timeframe, feed in self._feeds.items()})
+
     def _value(self, read: _Read, entry_close_ms: int) -> float | None:
         feed = self._feeds[read.feature.timeframe]
         if feed.count < read.candles_needed or feed.closed_ms != feed.timeframe.floor(entry_close_ms):
@@ -93,9 +100,10 @@ class FactTable:
             raise FeedError(f"candles of {', '.join(missing)} are missing: the rules read them")
         self.rules = symbol_rules
         self._series = series_by_timeframe
-        self._candles_min = candles_min
+        self.warmup = Warmup(symbol_rules, candles_min)
         self._stretches = {timeframe: _stretches(series, holes) for timeframe, series in series_by_timeframe.items()}
         self._columns: dict[str, FloatArray] = {}
+        self._shortages: dict[str, npt.NDArray[np.int64]] = {}
         self._lists: dict[str, list[float]] | None = None
         entry = symbol_rules.entry_timeframe
         self.candle_ms: npt.NDArray[np.int64] = series_by_timeframe[entry].open_time_ms
@@ -110,7 +118,7 @@ class FactTable:
         """The fact at each entry candle's close; NaN is UNKNOWN. Read-only. Raises KeyError for no feature's key."""
         column = self._columns.get(key)
         if column is None:
-            column = self._computed(_Read(key, self.rules, self._candles_min))
+            column = self._computed(_Read(key, self.rules, self.warmup))
             column.setflags(write=False)
             self._columns[key] = column
         return column
@@ -121,11 +129,49 @@ class FactTable:
             self._lists = {key: self.column(key).tolist() for key in self.rules.fact_keys}
         return {key: known(values[index]) for key, values in self._lists.items()}
 
+    def warming_at(self, index: int) -> dict[str, str]:
+        """Who cannot be asked yet at one entry candle's close, as the stream would say."""
+        found = {who: int(self.shortage(who)[index]) for who in self.warmup.needed}
+        return {who: self.warmup.said(who, short) for who, short in found.items() if short}
+
+    def shortage(self, who: str) -> npt.NDArray[np.int64]:
+        """See Warmup.shortage; at each entry candle's close."""
+        if who not in self._shortages:
+            self._shortages[who] = self.warmup.shortage(who, self._seen)
+        return self._shortages[who]
+
+    @cached_property
+    def ready_from(self) -> int | None:
+        """The first entry candle at which a strategy can be asked; None: these candles never suffice."""
+        asked = [self.shortage(who) == 0 for who in self.warmup.needed if who != CLASSIFIER]
+        if not asked:
+            return None
+        ready = np.flatnonzero((self.shortage(CLASSIFIER) == 0) & np.logical_or.reduce(asked))
+        return int(ready[0]) if len(ready) else None
+
+    @cached_property
+    def _seen(self) -> dict[Timeframe, npt.NDArray[np.int64]]:
+        """How many candles of each timeframe an indicator has been fed at each entry candle's close."""
+        found = {}
+        for timeframe, stretches in self._stretches.items():
+            last = self._last(timeframe)
+            seen = np.zeros(self.length, dtype=np.int64)
+            for stretch in stretches:
+                begun = last >= stretch.first
+                seen[begun] = np.minimum(last[begun] + 1, stretch.end) - stretch.first
+            found[timeframe] = seen
+        return found
+
+    def _last(self, timeframe: Timeframe) -> npt.NDArray[np.int64]:
+        """The timeframe's newest closed candle at each entry candle's close, -1 before the first."""
+        closes_ms = self._series[timeframe].open_time_ms + timeframe.ms
+        return np.searchsorted(closes_ms, self._closes_ms, side="right") - 1
+
     def _computed(self, read: _Read) -> FloatArray:
         timeframe, indicator = read.feature.timeframe, read.feature.indicator
         closes_ms = self._series[timeframe].open_time_ms + timeframe.ms
         expected_ms = self._closes_ms // timeframe.ms * timeframe.ms
-        last = np.searchsorted(closes_ms, self._closes_ms, side="right") - 1  # -1 before the first
+        last = self._last(timeframe)
         column = np.full(self.length, np.nan)
         for stretch in self._stretches[timeframe]:
             place = last - stretch.first
@@ -168,11 +214,11 @@ def _carried(series: Series, holes: Sequence[Hole]) -> npt.NDArray[np.bool_]:
 class _Read:
     """One fact: which feature, how far back, and how many candles must have been seen for it."""
 
-    def __init__(self, key: str, rules: CompiledRules, candles_min: int) -> None:
+    def __init__(self, key: str, rules: CompiledRules, warmup: Warmup) -> None:
         self.key = key
         self.feature: Feature = rules.features[feature_name(key)]
         self.offset = feature_offset(key)
-        self.candles_needed = max(self.feature.warmup, candles_min, 1) + self.offset
+        self.candles_needed = warmup.candles_needed(key)
 
 
 class _Feed:

@@ -291,6 +291,7 @@ def _closed(symbol: str, history: History, index: int, now_ms: int, prices: Mark
         candle_ms=candle_ms,
         blocked_until_ms=until_ms if candle_ms < until_ms else 0,
         facts=history.table.facts_at(index),
+        warming=history.table.warming_at(index),
         regime=history.regime_state(index),
         prices=prices,
     )

@@ -29,6 +29,12 @@ def max_drawdown_pct(curve: Curve) -> float:
     return round(float(worst), 6)
 
 
+def since(curve: Curve, start_ms: int) -> list[tuple[int, Decimal]]:
+    """The part of a curve from an instant on; it begins with what equity was then."""
+    before = [equity for at_ms, equity in curve if at_ms <= start_ms]
+    return [(start_ms, equity) for equity in before[-1:]] + [point for point in curve if point[0] > start_ms]
+
+
 def daily_returns(curve: Curve, day_ms: int = 86_400_000) -> list[float]:
     """What equity made of each UTC day as a fraction, the first and the last included.
 

@@ -21,14 +21,18 @@ from rules.batch import REASONS, REGIMES, RegimeTrack, SignalTrack, regimes, sig
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.load import Ruleset
-from rules.regime import RegimeState
+from rules.regime import Regime, RegimeState
 from rules.strategy import Reason
+from rules.warmup import CLASSIFIER, warming_up
 
 Anchors = Mapping[str, Mapping[Timeframe, int]]
 """Symbol → timeframe → open time of the first candle."""
 
 BLOCKED = -1_000
 """Code of a candle at which nothing may be opened, less the hole in the candles that says so and the regime."""
+
+WARMING = -100_000_000
+"""Code of a candle at which the rules could not be asked yet, less what of the candles is short and the regime."""
 
 SIGNAL = -1
 """Code of a candle at which a strategy signals, whatever becomes of it."""
@@ -189,13 +193,17 @@ class History:
 
     def quiet_verdict(self, index: int) -> tuple[str, str]:
         """(outcome, reason) of a candle at which an idle symbol does nothing; only where the code is not SIGNAL."""
-        if self.codes[index] <= BLOCKED:
+        if WARMING < self.codes[index] <= BLOCKED:
             return "BLOCKED", candle_hole(self.market.blocked_until_ms(self.market.opens_ms[index]))
         regime = REGIMES[int(self.regimes.codes[index])]
         route = self.rules.route(regime)
+        outcome = "NO_TRADE" if route.strategy is None else "NO_SIGNAL"
+        if self.codes[index] <= WARMING:
+            who = route.strategy or CLASSIFIER
+            return outcome, warming_up(self.table.warmup.said(who, int(self.table.shortage(who)[index])))
         if route.strategy is None:
-            return "NO_TRADE", route.reason
-        return "NO_SIGNAL", REASONS[int(self.signals[route.strategy].reasons[index])].value
+            return outcome, route.reason
+        return outcome, REASONS[int(self.signals[route.strategy].reasons[index])].value
 
 
 def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History:
@@ -205,18 +213,24 @@ def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History
     track = regimes(table)
     routed = {regime: rules.route(regime).strategy for regime in REGIMES}
     by_strategy = {name: signals(table, name) for name in sorted({s for s in routed.values() if s is not None})}
-    codes = np.zeros(table.length, dtype=np.int32)
+    codes = np.zeros(table.length, dtype=np.int64)
     for code, regime in enumerate(REGIMES):
         here = track.codes == code
         strategy = routed[regime]
         if strategy is None:
             codes[here] = 1_000 + code
-            continue
-        reasons = by_strategy[strategy].reasons[here].astype(np.int16)
-        codes[here] = np.where(reasons == REASONS.index(Reason.SIGNAL), SIGNAL, reasons + 32 * code)
+            unasked = here & (regime is Regime.NO_TRADE)
+        else:
+            reasons = by_strategy[strategy].reasons
+            found = reasons[here].astype(np.int16)
+            codes[here] = np.where(found == REASONS.index(Reason.SIGNAL), SIGNAL, found + 32 * code)
+            unasked = here & (reasons == REASONS.index(Reason.UNKNOWN_FACTS))
+        short = table.shortage(strategy or CLASSIFIER)
+        unasked &= short > 0
+        codes[unasked] = WARMING - short[unasked] * len(REGIMES) - code
     for number, (first_ms, until_ms) in enumerate(market.blocked_ms):
         here = (table.candle_ms >= first_ms) & (table.candle_ms < until_ms)
-        codes[here] = BLOCKED - number * len(REGIMES) - track.codes[here].astype(np.int32)
+        codes[here] = BLOCKED - number * len(REGIMES) - track.codes[here].astype(np.int64)
     return History(market, rules, table, track, codes.tolist(), by_strategy)
 
 

@@ -13,6 +13,7 @@ from fsm.backtest.curve import (
     max_drawdown_pct,
     return_yearly_pct,
     sharpe,
+    since,
     sortino,
 )
 from fsm.backtest.summary import grouped, results, sequence
@@ -22,7 +23,11 @@ from indicators.holes import Hole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of it; ``to_json`` has the fields of the command's contract."""
+    """What came of it; ``to_json`` has the fields of the command's contract.
+
+    ``ready_ms``: from when each symbol could trade, its rules having seen enough candles; ``short`` has those that
+    never could, with what was short of their candles at the end.
+    """
 
     symbols: tuple[str, ...]
     from_ms: int
@@ -38,6 +43,8 @@ class Result:
     rules_hash: str
     config_hash: str
     data_hash: str
+    ready_ms: dict[str, int]
+    short: dict[str, str]
     marks_smoothed: tuple[str, ...]
     ambiguous_candles: int
     fundings: int = 0
@@ -47,7 +54,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Money in USDT, percentages in percent, times as ISO dates, durations in seconds."""
-        covered_ms = max(1, self.to_ms - self.from_ms) * len(self.symbols)
+        covered_ms = sum(self.to_ms - at_ms for at_ms in self.ready_ms.values())
+        tried = since(self.curve, min(self.ready_ms.values(), default=self.to_ms))
         return {
             "symbols": list(self.symbols),
             "from": iso(self.from_ms),
@@ -57,15 +65,17 @@ class Result:
             "return_pct": round(float(self.wallet_change / self.balance * 100), 6),
             "max_drawdown_pct": max_drawdown_pct(self.curve),
             "longest_drawdown_days": longest_drawdown_days(self.curve),
-            "return_yearly_pct": return_yearly_pct(self.curve),
-            "sharpe": sharpe(self.curve),
-            "sortino": sortino(self.curve),
-            "calmar": calmar(self.curve),
+            "return_yearly_pct": return_yearly_pct(tried),
+            "sharpe": sharpe(tried),
+            "sortino": sortino(tried),
+            "calmar": calmar(tried),
             **sequence(self.trades),
-            "exposure_pct": round(100 * self.position_ms / covered_ms, 6),
+            "exposure_pct": round(100 * self.position_ms / covered_ms, 6) if covered_ms else 0.0,
             "per_regime": grouped(self.trades, lambda trade: trade.regime),
             "per_strategy": grouped(self.trades, lambda trade: trade.strategy),
             "per_symbol": grouped(self.trades, lambda trade: trade.symbol),
+            "could_trade_from": self._could_trade_from(),
+            "warnings": self.warnings(),
             "transitions": self.transitions,
             "closed_at_end": sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA"),
             "marks_smoothed": list(self.marks_smoothed),
@@ -82,6 +92,20 @@ class Result:
             "data_hash": self.data_hash,
             "seconds": self.seconds,
         }
+
+    def _could_trade_from(self) -> dict[str, str | None]:
+        return {symbol: iso(self.ready_ms[symbol]) if symbol in self.ready_ms else None for symbol in self.symbols}
+
+    def warnings(self) -> list[str]:
+        """What makes the figures mean less than they seem to, in sentences."""
+        if not self.short:
+            return []
+        whose = ", ".join(f"{symbol} ({short})" for symbol, short in self.short.items())
+        who = "No symbol could" if not self.ready_ms else "Some symbols could not"
+        return [
+            f"{who} trade in this run: too few candles had closed for the rules. At its end: {whose}. "
+            "Let the data begin earlier, or the run end later."
+        ]
 
 
 def funding_words(result: dict[str, Any]) -> str:

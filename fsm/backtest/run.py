@@ -41,6 +41,7 @@ from store.journal import Journal
 from store.rows import ConfigVersionRow, RuleVersionRow, SystemEventRow
 
 FLUSH_EVERY = 20_000
+NEVER_MS = 2**62
 
 
 class BacktestError(Exception):
@@ -213,6 +214,7 @@ class _Backtest:
         self._policy = policy_of(settings)
         self._journal = journal
         self._filters, self._brackets = filters, brackets
+        self._histories = histories
         ledger = StoredEngineJournal(journal, rules_hash=request.rules.hash, config_hash=request.config.hash)
         self._ledger = ledger
         entry = request.rules.for_symbol("").entry_timeframe
@@ -299,6 +301,9 @@ class _Backtest:
     def result(self, markets: list[Market], from_ms: int, to_ms: int, digest: str) -> Result:
         account = self.account.account()
         balance = self._request.config.settings.simulation.balance_usdt
+        ready_ms = {symbol: _ready_ms(history, from_ms) for symbol, history in self._histories.items()}
+        ready_ms = {symbol: at_ms for symbol, at_ms in ready_ms.items() if at_ms < to_ms}
+        never = {symbol: history for symbol, history in self._histories.items() if symbol not in ready_ms}
         return Result(
             symbols=tuple(market.symbol for market in markets),
             from_ms=from_ms,
@@ -314,6 +319,8 @@ class _Backtest:
             rules_hash=self._request.rules.hash,
             config_hash=self._request.config.hash,
             data_hash=digest,
+            ready_ms=ready_ms,
+            short={symbol: _short(history, to_ms) for symbol, history in never.items()},
             marks_smoothed=tuple(market.symbol for market in markets if not market.feed.has_mark),
             ambiguous_candles=self.hours.ambiguous,
             fundings=self.hours.fundings,
@@ -326,6 +333,20 @@ def _heads_hash(journal: Journal) -> str:
     """One hash for the whole journal: over the newest hash of every chained table."""
     heads = [f"{chain.table.name} {journal.head(chain.model).hash}" for chain in CHAINS.values()]
     return hashlib.sha256("\n".join(sorted(heads)).encode()).hexdigest()
+
+
+def _ready_ms(history: History, from_ms: int) -> int:
+    """The first close at which the symbol can be decided on."""
+    index, market = history.table.ready_from, history.market
+    return NEVER_MS if index is None else max(market.opens_ms[index] + market.series.timeframe.ms, from_ms)
+
+
+def _short(history: History, to_ms: int) -> str:
+    """What of a symbol's candles is short at the end of a run."""
+    market = history.market
+    index = (to_ms - market.opens_ms[0]) // market.series.timeframe.ms - 1
+    found = history.table.warming_at(min(index, len(market.opens_ms) - 1)) if index >= 0 else {}
+    return next(iter(found.values()), "no candles")
 
 
 def _between(opens_ms: list[int], from_ms: int, to_ms: int) -> int:

@@ -45,6 +45,9 @@ def print_summary(result: Mapping[str, Any]) -> None:
     title = f"{', '.join(result['symbols'])} from {result['from']} to {result['to']}"
     output.heading("\n".join(wrap(title, output.width())))
     output.pairs((*_earned(result), *_traded(result), *_risked(result), *_of_the_run(result)))
+    for warning in result.get("warnings", ()):
+        output.line()
+        output.line("\n".join(wrap(f"WARNING: {warning}", output.width())))
     groups = {name: result[key] for key, name in _GROUPS if result[key]}
     shown = _fitting(groups)
     names = [column.name for column in shown]
@@ -117,7 +120,18 @@ def _risked(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "Sharpe ratio", f"{result['sharpe']:.2f} a year"
     yield "Sortino ratio", NONE if result["sortino"] is None else f"{result['sortino']:.2f} a year"
     yield "Calmar ratio", ratio(result["calmar"])
-    yield "exposure", f"{result['exposure_pct']:.1f} % of the time"
+    yield "exposure", f"{result['exposure_pct']:.1f} % of the time in which it could trade"
+    yield from _ready(result)
+
+
+def _ready(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """From when each symbol could trade, where that is not the beginning of the run."""
+    late = {symbol: at for symbol, at in result.get("could_trade_from", {}).items() if at != result["from"]}
+    times = set(late.values())
+    if len(late) == len(result["symbols"]) and len(times) == 1 and None not in times:
+        yield "could trade from", f"{times.pop()}, when enough candles had closed; ratios count from there"
+    elif late:
+        yield "could trade from", ", ".join(f"{symbol} {at or 'never'}" for symbol, at in late.items())
 
 
 def _of_the_run(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

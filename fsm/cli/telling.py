@@ -26,6 +26,12 @@ def _result(step: Step) -> str:
     return click.style(f"{trade.net_pnl:+,.2f} USDT net, {trade.r:+.2f} R", fg="green" if trade.net_pnl > 0 else "red")
 
 
+def _counted(reason: str, count: int) -> str:
+    """A reason with the number of symbols that have it, before what it says beside its name."""
+    name, _, rest = reason.partition(" ")
+    return f"{name} {count} ({rest})" if rest else f"{name} {count}"
+
+
 class Teller:
     """One line for everything worth a look. ``mark`` stands before each where mistakes cost real money."""
 
@@ -52,7 +58,7 @@ class Teller:
         idle = Counter(r.reason for r in close.verdicts.values() if r.outcome not in ("SIGNAL", "IN_TRADE"))
         held = [symbol for symbol, verdict in close.verdicts.items() if verdict.outcome == "IN_TRADE"]
         parts = [f"candles of {output.counted(len(close.verdicts), 'symbol')}"]
-        parts += ["no entry: " + ", ".join(f"{reason} {count}" for reason, count in idle.most_common())] if idle else []
+        parts += ["no entry: " + ", ".join(_counted(*found) for found in idle.most_common())] if idle else []
         parts += [f"in a trade: {', '.join(held)}"] if held else []
         parts += [f"MISSING: {', '.join(close.missing)}"] if close.missing else []
         self._line(close.at_ms, "close", click.style("; ".join(parts), dim=True))

@@ -16,6 +16,8 @@ from fsm.core.planning import plan_trade
 from fsm.core.states.entering import drop, signal_age_ms
 from fsm.core.states.protected import manage_trade
 from rules.regime import Regime
+from rules.strategy import Reason
+from rules.warmup import CLASSIFIER, warming_up
 
 CLOSE_LATE_MS = 60_000
 """So long after its trade was booked a closing order that nobody heard of might still meet the next position: many
@@ -83,10 +85,13 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, conte
     regime = Regime(event.regime.regime)
     route = context.rules.route(regime)
     if route.strategy is None:
-        return CandleVerdict(outcome="NO_TRADE", reason=route.reason)
+        short = event.warming.get(CLASSIFIER) if regime is Regime.NO_TRADE else None
+        return CandleVerdict(outcome="NO_TRADE", reason=warming_up(short) if short else route.reason)
     signal = context.rules.seek_signal(route.strategy, event.facts)
     if signal.side is None:
-        return CandleVerdict(outcome="NO_SIGNAL", reason=signal.reason, strategy=route.strategy)
+        short = event.warming.get(route.strategy) if signal.reason is Reason.UNKNOWN_FACTS else None
+        reason = warming_up(short) if short else signal.reason
+        return CandleVerdict(outcome="NO_SIGNAL", reason=reason, strategy=route.strategy)
     trade, guards = plan_trade(record, event, signal, portfolio, context)
     refused = failed(guards)
     if refused is not None:

@@ -178,6 +178,8 @@ class StoredEngineJournal:
         }
         if event.blocked_until_ms:
             facts["blocked_until_ms"] = event.blocked_until_ms
+        if event.warming:
+            facts["warming"] = event.warming
         return DecisionRow(
             at_ms=event.at_ms,
             symbol=event.symbol,

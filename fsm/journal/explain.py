@@ -30,6 +30,7 @@ from rules.facts import FactTable, FeedError
 from rules.load import stored_rules
 from rules.regime import RegimeState
 from rules.source.yaml_source import SourceError
+from rules.warmup import in_words
 from store import queries
 from store.database import Store
 from store.errors import DatabaseDamaged
@@ -150,7 +151,8 @@ def _explanation(store: Store, symbol: str, stretch: Stretch, rules: CompiledRul
         count=stretch.count,
         outcome=stretch.outcome,
         reason=stretch.reason,
-        summary=_summary(stretch, reasons, seen.record),
+        summary=in_words(stretch.reason, candle_ms + rules.entry_timeframe.ms)
+        or _summary(stretch, reasons, seen.record),
         numbers=numbers,
         rules=reasons,
         exit_conditions=_exit_conditions(rules, seen, candle_ms),

@@ -88,6 +88,7 @@ class _DecisionFacts(msgspec.Struct, frozen=True, kw_only=True):
     portfolio: Portfolio
     record: SymbolRecord
     blocked_until_ms: int = 0
+    warming: dict[str, str] = {}
 
 
 def _quiet(phase: str, done: int, total: int) -> None:
@@ -266,6 +267,7 @@ def _decisions(connection: Any, settings: _Settings) -> Iterator[Difference | No
             regime=read.regime,
             prices=read.prices,
             blocked_until_ms=read.blocked_until_ms,
+            warming=read.warming,
         )
         recorded = {"outcome": outcome, "reason": reason, "regime": regime, "guards": guards}
         recorded["state"] = to_json(read.regime)

@@ -15,8 +15,10 @@ from fsm.backtest.report import write_report
 from fsm.backtest.result import Result, funding_words
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import Config, load_config
+from fsm.journal.explain import explain
 from fsm.journal.replay import replay
 from rules.load import Ruleset, load_rules, parse_rules
+from store.database import open_store
 from store.verify import verify
 
 ROOT = Path(__file__).parents[2]
@@ -231,3 +233,40 @@ def marks_between(first_ms: int, last_ms: int) -> int:
     """Eight-hour marks in (first, last]."""
     step = 8 * 3_600_000
     return last_ms // step - first_ms // step
+
+
+def test_a_run_inside_the_warm_up_says_what_is_short_and_that_nothing_could_trade(
+    config: Config, rules: Ruleset, tmp_path: Path
+) -> None:
+    """The shipped candles begin in 2024; 200 candles of 1d have closed on 2024-07-19."""
+    db = tmp_path / "early.sqlite"
+    early = run_backtest(request_of(config, rules, db, from_ms=None, to_ms=1_711_929_600_000))  # 2024-04-01
+    found = early.to_json()
+    assert (found["trades"], found["exposure_pct"], found["sharpe"]) == (0, 0.0, 0.0)
+    assert found["could_trade_from"] == dict.fromkeys(SYMBOLS)
+    assert found["warnings"] == [early.warnings()[0]]
+    assert "No symbol could trade" in found["warnings"][0]
+    assert "BTCUSDT (1d: 91 of 200)" in found["warnings"][0]
+    reasons = {reason for (reason,) in rows(db, "SELECT DISTINCT reason FROM decisions")}
+    assert {"WARMING_UP 1d: 0 of 200", "WARMING_UP 1d: 90 of 200"} <= reasons
+    assert all(str(reason).startswith("WARMING_UP ") for reason in reasons)
+    slow = run_backtest(request_of(config, rules, from_ms=None, to_ms=1_711_929_600_000, every_candle=True))
+    assert slow.journal_hash == early.journal_hash
+    assert replay(db).different == 0
+    with open_store(db, mode="read") as store:
+        told = explain(store, "BTCUSDT", 1_704_067_200_000 + 40 * 86_400_000)
+    assert told.reason == "WARMING_UP 1d: 40 of 200"
+    assert told.summary.endswith("40 of 200 candles of 1d have closed; nothing is entered before 2024-07-19 00:00 UTC")
+
+
+def test_exposure_and_sharpe_count_from_where_a_symbol_could_trade(
+    run: tuple[Result, Path], config: Config, rules: Ruleset
+) -> None:
+    """The same trades, with and without the months of warming up before them."""
+    whole = run_backtest(request_of(config, rules, from_ms=None)).to_json()
+    ready = 1_721_347_200_000  # 2024-07-19
+    bare = run_backtest(request_of(config, rules, from_ms=ready)).to_json()
+    assert whole["could_trade_from"] == dict.fromkeys(SYMBOLS, "2024-07-19T00:00:00Z") == bare["could_trade_from"]
+    assert whole["trades"] == bare["trades"] > 0
+    assert (whole["exposure_pct"], whole["sharpe"]) == (bare["exposure_pct"], bare["sharpe"])
+    assert (whole["warnings"], run[0].warnings()) == ([], [])

@@ -15,6 +15,7 @@ from exchange.candle_files import CandleFolders
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.history import step_of
+from fsm.backtest.result import iso
 from fsm.backtest.run import Request, run_backtest
 from fsm.config import Config, load_config
 from fsm.journal.replay import replay
@@ -157,3 +158,38 @@ def test_daemon_and_backtest_and_replay_agree_at_every_entry_timeframe(
     assert same(live, lab) > 20
     assert len(result.trades) >= 4
     assert 0 < result.to_json()["exposure_pct"] <= 100
+
+
+def stretches(path: Path) -> list[tuple[str, int, str]]:
+    """When each symbol's reason changed: symbol, candle, reason."""
+    with open_store(path, mode="read") as store:
+        rows = store.connection.execute(
+            "SELECT symbol, candle_ms, reason FROM decisions UNION "
+            "SELECT symbol, candle_ms, reason FROM decision_stretches ORDER BY 1, 2"
+        ).fetchall()
+    return [(symbol, candle_ms, reason) for symbol, candle_ms, reason in rows if "WARMING_UP" in reason]
+
+
+def test_a_bot_that_starts_on_young_symbols_and_a_backtest_count_the_same_candles(
+    tmp_path: Path, minutes: Path
+) -> None:
+    entry, longer = Timeframe.M15, Timeframe.M30
+    rules, config = rules_of(entry, longer), config_of(tmp_path, entry, longer)
+    folders = CandleFolders((minutes,))
+    feeds = {symbol: SymbolFeed.read(folders, symbol, entry) for symbol in SYMBOLS}
+    from_ms = FIRST_MS + 190 * longer.ms
+    to_ms = from_ms + 30 * longer.ms
+    live, lab = tmp_path / "live.sqlite", tmp_path / "lab.sqlite"
+    r = InProcessBot(config=config, rules=rules, feeds=feeds, db=live, start_ms=from_ms)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        await r.until(to_ms)
+
+    r.run(script)
+    request = Request(config=config, rules=rules, data=(minutes,), symbols=SYMBOLS, db=lab)
+    result = run_backtest(dataclasses.replace(request, from_ms=from_ms, to_ms=to_ms, anchors=anchors_of(live, rules)))
+    assert stretches(live) == stretches(lab)
+    assert {reason for _, _, reason in stretches(lab)} >= {"WARMING_UP 30m: 195 of 200", "WARMING_UP 30m: 199 of 200"}
+    assert result.to_json()["could_trade_from"] == dict.fromkeys(SYMBOLS, iso(FIRST_MS + 200 * longer.ms))
+    assert same(live, lab) > 0

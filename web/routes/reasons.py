@@ -12,6 +12,7 @@ from rules.explain import Why
 from rules.explain import why as explain_rules
 from rules.load import Ruleset, SourceError, stored_rules
 from rules.regime import RegimeState
+from rules.warmup import in_words
 from store import queries
 from store.database import Store
 from store.rows import RegimeRow, RuleVersionRow
@@ -268,6 +269,9 @@ def _reasons(store: Store, decided: CurrentDecision) -> Why | None:
 def _summary(decided: CurrentDecision, reasons: Why | None) -> str:
     """One sentence; where a guard or the state decided and not the rules, that comes first."""
     refused = next((guard for guard in guards_of(decided.guards_json) if not guard.passed), None)
+    warming = in_words(decided.reason, decided.at_ms)
+    if warming is not None:
+        return warming
     said = reasons.summary if reasons else decided.reason
     if refused is not None:
         return f"refused by {refused.name} (found {refused.value or '?'}, needed {refused.limit or '?'}): {said}"

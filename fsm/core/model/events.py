@@ -16,7 +16,8 @@ class CandleClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
     """A candle of the entry timeframe closed; ``facts`` are every value the rules may read at that instant.
 
     ``regime`` is the classification that holds after this candle. ``prices`` are the present ones. Behind a hole in its
-    candles the symbol opens nothing before the candle that opens at ``blocked_until_ms``.
+    candles the symbol opens nothing before the candle that opens at ``blocked_until_ms``. ``warming`` says of the
+    classifier and of strategies which candles are still short (rules/warmup.py).
     """
 
     symbol: str
@@ -26,6 +27,7 @@ class CandleClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
     regime: RegimeState
     prices: MarkPrice
     blocked_until_ms: int = 0
+    warming: dict[str, str] = {}
 
 
 class SetupEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -109,6 +109,7 @@ CAUSES: Mapping[str, str] = {
     "CANDLE_AGE": "the candle was too old",
     "CANDLE_NEW": "the candle was decided on before",
     "CANDLE_HOLE": "candles are missing at the exchange ({})",
+    "WARMING_UP": "too few candles have closed ({})",
     "PRICE_MOVED": "the price had moved away from the signal",
     "SYMBOL_FLAT": "a position was open in its way",
     "SYMBOL_OPEN": "the symbol may not enter",

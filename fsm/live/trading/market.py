@@ -82,6 +82,10 @@ class Market:
     def facts(self) -> Facts:
         return self._stream.facts()
 
+    def warming(self) -> dict[str, str]:
+        """What of its candles is still short, and for whom (rules/warmup.py)."""
+        return self._stream.warming()
+
     # --- at the start -------------------------------------------------------------------------
     async def restore(self, store: Store, rules_hash: str) -> None:
         """Feed the stored candles from their anchors, and take the regime up where the last decision left it."""

@@ -277,6 +277,7 @@ class Schedule:
                         regime=market.regime,
                         prices=price,
                         blocked_until_ms=market.blocks(market.candle_ms),
+                        warming=market.warming(),
                     )
                     precomputed = live.engine.precompute(event, equity_age_ms=equity_age_ms)
                 asked.append(_Asked(symbol, found, event, precomputed, equity_age_ms))

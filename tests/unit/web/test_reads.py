@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fsm.config import load_config
 from store import queries
@@ -140,6 +141,22 @@ def test_r55_every_symbol_has_one_present_reason(browser: Any) -> None:
     rows = browser.get("/api/why").json()["symbols"]
     assert [row["symbol"] for row in rows] == ["BTCUSDT", "DOGEUSDT"]
     assert all(row["summary"] for row in rows)
+
+
+def test_a_symbol_that_warms_up_says_what_is_short_and_until_when(browser: Any, daemon: Any) -> None:
+    newest = queries.latest_decisions(daemon.store)[0]
+    row = queries.decisions(daemon.store, symbol=newest.symbol, limit=1)[0]
+    later = {"candle_ms": TO_MS, "last_ms": TO_MS, "at_ms": TO_MS + 3_600_000, "outcome": "NO_TRADE", "id": 0}
+    short = replace(row, reason="WARMING_UP 1d: 147 of 200", guards_json="[]", prev_hash="", hash="", **later)
+    daemon.journal.commit(Batch(decisions=[short]))
+    for found in (
+        browser.get(f"/api/why/{newest.symbol}").json(),
+        next(each for each in browser.get("/api/why").json()["symbols"] if each["symbol"] == newest.symbol),
+    ):
+        assert found["reason"] == "WARMING_UP 1d: 147 of 200"
+        assert found["summary"].startswith(
+            "warming up: 147 of 200 candles of 1d have closed; nothing is entered before"
+        )
 
 
 def test_why_gives_each_condition_with_numbers_and_distance(browser: Any, daemon: Any) -> None:
