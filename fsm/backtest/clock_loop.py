@@ -15,10 +15,13 @@ from decimal import Decimal
 
 from exchange.sim.account_api import AccountApi
 from exchange.sim.core.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
+from exchange.sim.core.holding import Holding
 from exchange.sim.playback.candle_path import Bar, Mark, Quote
 from exchange.sim.playback.price_walk import PriceWalk
 from exchange.types import MarkPrice
-from fsm.backtest.history import SIGNAL, History, step_of
+from fsm.backtest.equity_reads import EquityReads, Marks
+from fsm.backtest.history import History, step_of
+from fsm.backtest.jumps import ASK, COOLING, HALTED, Jumps
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.step_runner import InstantStepRunner
 from fsm.core.candle_close import CandleVerdict
@@ -26,22 +29,19 @@ from fsm.core.engine import Engine
 from fsm.core.limits import AccountStep
 from fsm.core.model.decision import Step
 from fsm.core.model.decision_context import Portfolio
-from fsm.core.model.events import CandleClosed, Commanded, EquityRead
+from fsm.core.model.events import CandleClosed, Commanded
 from fsm.core.model.policy import LimitAction
-from fsm.core.model.records import State, SymbolRecord
+from fsm.core.model.records import SymbolRecord
 from indicators.candle import Timeframe
 from rules.batch import REGIMES
 
 Progress = Callable[[str, int, int], None]
 """Told of (phase, done, total) while long work goes on."""
 
-DAY_MS = 86_400_000
 FUNDING_MS = 8 * 3_600_000
 """Every eight hours at least; where rates are recorded more often, they are settled as recorded."""
 
 PROGRESS_EVERY = 1_000
-ASK = SIGNAL
-COOLING, HALTED = 20_000, 30_000
 OPENED = Mark(corner=1)
 """Where a walk is once the price has jumped to its candle's open."""
 
@@ -72,9 +72,8 @@ class ClockLoop:
         self._step = step_of(entry)
         self._walk: PriceWalk | None = None
         self._codes: dict[str, int] = {}
-        self._equity_day = -1
-        self._booked = 0
-        self.curve: list[tuple[int, Decimal]] = []
+        self._equity = EquityReads(engine, account, recorder, entry)
+        self._jumps = Jumps(engine, account, self._histories, recorder, entry=entry, step_ms=self._step.ms)
         self.position_ms = 0
         self.fundings = 0
         self.fundings_missing: Counter[str] = Counter()
@@ -82,14 +81,72 @@ class ClockLoop:
 
     def run(self, from_ms: int, to_ms: int, progress: Progress) -> None:
         """Decide at every close in (from, to); candles before only warm up. What is open at the end is closed."""
-        instants = range(from_ms + self._step.ms, to_ms + self._step.ms, self._step.ms)
-        for done, now_ms in enumerate(instants):
-            if done % PROGRESS_EVERY == 0:
-                progress("run", done, len(instants))
+        step_ms, shown = self._step.ms, 0
+        now_ms, total = from_ms + step_ms, (to_ms - from_ms) // step_ms
+        while now_ms <= to_ms:
+            done = (now_ms - from_ms) // step_ms - 1
+            if done >= shown:
+                progress("run", done, total)
+                shown = done + PROGRESS_EVERY
             self._follow(now_ms)
             self._instant(now_ms, last=now_ms == to_ms)
+            now_ms = self._pass(now_ms, to_ms)
         self._end(to_ms)
-        progress("run", len(instants), len(instants))
+        progress("run", total, total)
+
+    @property
+    def curve(self) -> list[tuple[int, Decimal]]:
+        return self._equity.curve
+
+    def _pass(self, now_ms: int, to_ms: int) -> int:
+        """Go on to the next instant at which anything may happen; what is the same in all before it is done at once."""
+        next_ms = now_ms + self._step.ms
+        if self._every_candle or next_ms >= to_ms:
+            return next_ms
+        end_ms = self._jumps.end(now_ms, to_ms, self._codes)
+        if end_ms <= next_ms:
+            return next_ms
+        active = self._engine.active()
+        if not active:
+            if self._equity.is_behind:
+                return next_ms
+            if self._account_changes():
+                end_ms = min(end_ms, self._equity.next_day_ms())
+            self._equity.pass_days(now_ms, end_ms)
+            return max(end_ms, next_ms)
+        return self._pass_held(active, now_ms, end_ms)
+
+    def _account_changes(self) -> bool:
+        """The start of a day may end a limit."""
+        account = self._engine.account
+        return account.breach is not None or account.halt is not None
+
+    def _pass_held(self, active: list[str], now_ms: int, end_ms: int) -> int:
+        """Positions are held and only prices move, none of them to where anything happens."""
+        state = self._account.venue.state
+        held = tuple(holding for holding in state.holdings.values() if holding.quantity)
+        reached_ms = self._equity.pass_marks(held, self._marks(held, now_ms, end_ms))
+        end_ms = end_ms if reached_ms is None else reached_ms
+        bars = (end_ms - now_ms) // self._step.ms
+        if bars == 1:
+            return end_ms
+        self.position_ms += len(active) * bars * self._step.ms
+        due = end_ms // FUNDING_MS - now_ms // FUNDING_MS - (end_ms % FUNDING_MS == 0)
+        self.fundings_missing.update({symbol: due for symbol in active if due})
+        last = {symbol: self._histories[symbol].market.feed.bar(end_ms - self._step.ms) for symbol in active}
+        closes = {symbol: Quote(bar[-1].last.close, bar[-1].mark.close) for symbol, bar in last.items() if bar}
+        state.candles.update({symbol: bar[0] for symbol, bar in last.items() if bar})
+        for _ in self._account.venue.advance(end_ms, closes):
+            raise AssertionError("something happened where nothing could")
+        self._walk = None
+        return end_ms
+
+    def _marks(self, held: tuple[Holding, ...], now_ms: int, end_ms: int) -> Marks:
+        """The marks at the open of each bar between the two."""
+        feeds = [self._histories[holding.symbol].market.feed for holding in held]
+        for at_ms in range(now_ms + self._step.ms, end_ms, self._step.ms):
+            marks = [feed.mark_at_open(at_ms) for feed in feeds]
+            yield at_ms, tuple(mark for mark in marks if mark is not None)
 
     def _follow(self, until_ms: int) -> None:
         """Let the prices of the bar that ends then move."""
@@ -117,7 +174,7 @@ class ClockLoop:
         walk = PriceWalk(self._account.venue, self._bars(active, now_ms))
         self._answer(walk.open())
         decides = now_ms % self._entry.ms == 0
-        if self._equity_due(now_ms) if decides else active:
+        if self._equity.is_due(now_ms) if decides else active:
             self._read_equity(now_ms, acts=decides)
         if last:
             return
@@ -154,23 +211,8 @@ class ClockLoop:
         if quotes:
             self._answer(self._account.venue.jump(now_ms, quotes))
 
-    def _equity_due(self, now_ms: int) -> bool:
-        """The account is read whenever it can have changed, and at every start of a day."""
-        booked = self._recorder.trades_booked
-        due = bool(self._engine.active()) or booked != self._booked or now_ms // DAY_MS != self._equity_day
-        self._booked = booked
-        return due
-
     def _read_equity(self, now_ms: int, *, acts: bool) -> None:
-        """``acts``: limits are judged by it, as a bot does at each close; else it is a point of the curve."""
-        account = self._account.account()
-        step = None
-        if acts:
-            self._equity_day = now_ms // DAY_MS
-            read = EquityRead(at_ms=now_ms, account=account, transfers=self._account.transfers())
-            step = self._engine.read_equity(read)
-        self._recorder.equity(now_ms, account)
-        self.curve.append((now_ms, account.equity))
+        step = self._equity.read(now_ms, acts=acts)
         if step is not None:
             self._apply_limits(step, now_ms)
 
@@ -194,23 +236,9 @@ class ClockLoop:
             index = history.market.index_at(now_ms - self._entry.ms)
             if index is None:
                 continue
-            if self._every_candle or self._code(symbol, history, index, now_ms) == ASK:
+            if self._every_candle or self._jumps.code(symbol, index, now_ms) == ASK:
                 found.append(symbol)
         return found
-
-    def _code(self, symbol: str, history: History, index: int, now_ms: int) -> int:
-        """What the symbol makes of this candle, as a number that tells readings apart; ASK when only the engine knows.
-
-        Flat and free, it depends on the candle alone; halted or cooling down, on nothing but the regime.
-        """
-        record: SymbolRecord = self._engine.record(symbol)
-        if record.state is State.HALT:
-            return HALTED + int(history.regimes.codes[index])
-        if record.state is not State.IDLE or record.paused or record.quarantine or self._engine.account.halt:
-            return ASK
-        if now_ms < record.cooldown_until_ms:
-            return COOLING + int(history.regimes.codes[index])
-        return history.codes[index]
 
     def _decide(self, deciding: list[str], now_ms: int) -> None:
         """All decisions of this close first, in symbol order on one account snapshot; their orders afterwards."""
@@ -222,14 +250,14 @@ class ClockLoop:
                 continue
             if symbol in asked:
                 steps += self._ask(symbol, history, index, now_ms)
-            elif self._code(symbol, history, index, now_ms) != self._codes.get(symbol):
+            elif self._jumps.code(symbol, index, now_ms) != self._codes.get(symbol):
                 self._note_quiet(symbol, history, index, now_ms)
         self._runner.run(steps)
 
     def _ask(self, symbol: str, history: History, index: int, now_ms: int) -> list[Step]:
         event = _closed(symbol, history, index, now_ms, self._account.prices(symbol))
         before = self._engine.record(symbol)
-        code = self._code(symbol, history, index, now_ms)
+        code = self._jumps.code(symbol, index, now_ms)
         verdict, portfolio, steps = self._engine.close_candle(event)
         self._codes[symbol] = code
         self._note(event, verdict, history, index, before, lambda: portfolio)
@@ -237,7 +265,7 @@ class ClockLoop:
 
     def _note_quiet(self, symbol: str, history: History, index: int, now_ms: int) -> None:
         """An idle symbol's reading changed without a signal: only the journal hears of it."""
-        code = self._codes[symbol] = self._code(symbol, history, index, now_ms)
+        code = self._codes[symbol] = self._jumps.code(symbol, index, now_ms)
         bar = history.market.feed.bar(now_ms)
         if bar is None:
             return

@@ -187,6 +187,31 @@ class History:
     codes: list[int]
     signals: dict[str, SignalTrack]
 
+    @cached_property
+    def _changes(self) -> tuple[list[int], list[int]]:
+        """Indexes of candles that the symbol makes something else of than of the one before, by code and by regime.
+
+        A candle that was carried is one of them: what happens there is not told by its code.
+        """
+        carried = self.table.carried
+        always = carried | np.concatenate(([False], carried[:-1]))
+        regimes_, codes = self.regimes.codes, np.array(self.codes)
+        by_regime = np.flatnonzero(np.diff(regimes_, prepend=regimes_[:1]) != 0)
+        by_code = np.flatnonzero((np.diff(codes, prepend=codes[:1]) != 0) | (codes == SIGNAL) | always)
+        return by_code.tolist(), np.union1d(by_regime, np.flatnonzero(always)).tolist()
+
+    def codes_change_after(self, index: int) -> int:
+        """The first later candle with another code, or that asks for the engine; the number of candles if none has."""
+        return self._next(self._changes[0], index)
+
+    def regime_changes_after(self, index: int) -> int:
+        """The first later candle that brings another regime; the number of candles if none does."""
+        return self._next(self._changes[1], index)
+
+    def _next(self, changes: list[int], index: int) -> int:
+        place = bisect_right(changes, index)
+        return changes[place] if place < len(changes) else self.table.length
+
     def regime_state(self, index: int) -> RegimeState:
         run = bisect_right(self.regimes.runs, index)
         return self.regimes.states[run - 1] if run else self.regimes.start

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from exchange.types import Account, Outcome
-from fsm.core.candle_close import CandleVerdict
+from fsm.core.candle_close import HOLDING, CandleVerdict
 from fsm.core.model.decision import Decision, Step
 from fsm.core.model.decision_context import Portfolio
 from fsm.core.model.events import CandleClosed, SymbolEvent
@@ -45,8 +45,18 @@ class Recorder:
     def settle(self, name: str, intent: Intent, outcome: Outcome | None, at_ms: int) -> None:
         self._ledger.settle(name, intent, outcome, at_ms)
 
-    def equity(self, at_ms: int, account: Account) -> None:
-        self._ledger.equity(at_ms, account)
+    def equity(self, *readings: tuple[int, Account]) -> None:
+        self._ledger.equity(*readings)
+
+    def holds(self, symbol: str, regime: str, rules_hash: str) -> bool:
+        """Whether one more candle in which a trade is held would only make a stretch longer."""
+        held = self._open.get(symbol)
+        return held is not None and (held.regime, held.outcome, held.reason, held.rules_hash) == (
+            regime,
+            "IN_TRADE",
+            HOLDING,
+            rules_hash,
+        )
 
     def decision(
         self,

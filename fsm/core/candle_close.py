@@ -24,6 +24,10 @@ CLOSE_LATE_MS = 60_000
 times recvWindow, after which the matching engine itself refuses a request."""
 
 
+HOLDING = "HOLDING"
+"""The reason of an open trade that its rules leave as it is."""
+
+
 class CandleVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What was made of one candle: SIGNAL, BLOCKED, NO_SIGNAL, NO_TRADE, IN_TRADE or HALTED, and the reason."""
 
@@ -129,7 +133,7 @@ def _manage(record: SymbolRecord, event: CandleClosed, context: DecisionContext)
     assert trade is not None
     assert trade.stop is not None
     if trade.adopted and trade.strategy == "adopted":
-        return CandleVerdict(outcome="IN_TRADE", reason="HOLDING")
+        return CandleVerdict(outcome="IN_TRADE", reason=HOLDING)
     entry = trade.entry_price or trade.entry_price_planned
     held = (event.candle_ms - trade.signal_candle_ms) // context.rules.entry_timeframe.ms
     managed = context.rules.manage(
@@ -142,5 +146,5 @@ def _manage(record: SymbolRecord, event: CandleClosed, context: DecisionContext)
         candles_held=held,
     )
     made = manage_trade(record, event, managed, context)
-    reason = "HOLDING" if made is None else made.reason
+    reason = HOLDING if made is None else made.reason
     return CandleVerdict(outcome="IN_TRADE", reason=reason, strategy=trade.strategy, decision=made)

@@ -236,6 +236,11 @@ def budgets(record: AccountRecord, equity: Decimal, policy: Policy) -> tuple[Bud
     return tuple(found)
 
 
+def nearest_limit(record: AccountRecord, policy: Policy) -> Decimal:
+    """No limit is reached while equity stays above this and nothing else changes."""
+    return max(budget.used_equity - budget.allowed for budget in budgets(record, ZERO, policy))
+
+
 def holding_limit(record: AccountRecord, equity: Decimal, policy: Policy) -> str:
     """The limit that is exceeded right now, whatever was halted for it; empty when none is."""
     return next((b.cause.value for b in budgets(record, equity, policy) if b.exceeded), "")

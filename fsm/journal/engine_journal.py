@@ -128,15 +128,19 @@ class StoredEngineJournal:
         finally:
             self._settling = None
 
-    def equity(self, at_ms: int, account: Account) -> None:
-        row = EquityRow(
-            at_ms=at_ms,
-            balance=account.wallet_balance,
-            equity=account.equity,
-            unrealized_pnl=account.unrealized_pnl,
-            available_balance=account.available_balance,
-        )
-        self._journal.commit(Batch(equity=[row]))
+    def equity(self, *readings: tuple[int, Account]) -> None:
+        """Write (time, account) of one reading, or of many."""
+        rows = [
+            EquityRow(
+                at_ms=at_ms,
+                balance=account.wallet_balance,
+                equity=account.equity,
+                unrealized_pnl=account.unrealized_pnl,
+                available_balance=account.available_balance,
+            )
+            for at_ms, account in readings
+        ]
+        self._journal.commit(Batch(equity=rows))
 
     def decision(self, row: DecisionRow) -> None:
         self._journal.commit(Batch(decisions=[row]))

@@ -36,6 +36,21 @@ class Hit(NamedTuple):
         return self.rank == _EXPIRY
 
 
+class Levels(NamedTuple):
+    """The nearest prices at which something of a symbol can happen, below and above, of last and of mark.
+
+    None: nowhere. They are floats for a quick no; those of the mark are a hair too near, because marks may be computed.
+    """
+
+    low_last: float | None = None
+    high_last: float | None = None
+    low_mark: float | None = None
+    high_mark: float | None = None
+
+
+_HAIR = 1e-9
+
+
 class Leg:
     """Where the prices of some symbols go between two instants."""
 
@@ -133,6 +148,29 @@ def is_quiet(state: VenueState, symbol: str, low: Quote, high: Quote, until_ms: 
         if (low.last <= order.price) if order.side is Side.BUY else (high.last >= order.price):
             return False
     return True
+
+
+def levels_of(state: VenueState, symbol: str) -> Levels | None:
+    """The levels of an isolated position and of conditional orders; None where more than prices decides."""
+    if state.orders.open(symbol):
+        return None
+    low: dict[bool, list[Decimal]] = {True: [], False: []}
+    high: dict[bool, list[Decimal]] = {True: [], False: []}
+    holding = state.holdings.get(symbol)
+    if holding is not None and holding.quantity:
+        level = state.liquidation_price(symbol)
+        if not holding.isolated:
+            return None  # depends on the prices of other symbols
+        if level is not None:
+            (low if holding.quantity > 0 else high)[True].append(level)
+    for algo in state.algos.open(symbol):
+        (high if algo.rising else low)[algo.working_type is WorkingType.MARK_PRICE].append(algo.trigger_price)
+    return Levels(
+        low_last=float(max(low[False])) if low[False] else None,
+        high_last=float(min(high[False])) if high[False] else None,
+        low_mark=float(max(low[True])) * (1 + _HAIR) if low[True] else None,
+        high_mark=float(min(high[True])) * (1 - _HAIR) if high[True] else None,
+    )
 
 
 def reach(start: Decimal, end: Decimal, level: Decimal, rising: bool, since: Decimal) -> Decimal | None:

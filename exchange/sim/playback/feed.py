@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cached_property
 
 import numpy as np
 from msgspec.structs import replace
@@ -11,6 +13,7 @@ from msgspec.structs import replace
 from exchange.candle_columns import CandleColumns, FloatArray, FundingColumns, IntArray
 from exchange.candle_files import CandleFolders
 from exchange.filters import decimal_of
+from exchange.sim.playback.bounds import Bounds
 from exchange.sim.playback.candle_path import Bar, Prices, Stretch, bar, stretch
 from indicators.candle import Candle, Timeframe
 
@@ -35,7 +38,13 @@ class SymbolFeed:
         self._mark = mark
         self._intrabar = [columns for columns in intrabar if columns.timeframe is not self.step]
         self._rates = _by_hour(funding)
+        self._funding_times = sorted(self._rates)
         self._hour: tuple[int, dict[int, tuple[Stretch, ...]]] = (-1, {})
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """Where prices cannot have been."""
+        return Bounds(self._candles, self._mark, self._intrabar, self.step)
 
     @classmethod
     def read(cls, folders: CandleFolders, symbol: str, step: Timeframe = Timeframe.H1) -> SymbolFeed:
@@ -97,13 +106,28 @@ class SymbolFeed:
                 return tuple(_stretch(columns, number) for number in range(found.start, found.stop))
         return (_stretch(self._candles, index),)
 
+    def mark_at_open(self, open_ms: int) -> Decimal | None:
+        """The mark with which the bar begins that opens then; None when it was not recorded."""
+        if self.step is Timeframe.H1 and not self._intrabar:
+            columns = self._candles if self._mark is None else self._mark
+            index = _place(columns, open_ms)
+            if index is not None and (columns is self._candles or _place(self._candles, open_ms) is not None):
+                return decimal_of(float(columns.open[index]))
+        found = self.bar(open_ms)
+        return None if found is None else found[0].mark.open
+
+    def funding_ahead(self, from_ms: int, until_ms: int) -> int:
+        """The first settlement in [from, until); ``until_ms`` if there is none."""
+        index = bisect_left(self._funding_times, from_ms)
+        return min(self._funding_times[index], until_ms) if index < len(self._funding_times) else until_ms
+
     def funding(self, at_ms: int) -> Decimal | None:
         """The rate settled at this full hour, or None."""
         return self._rates.get(at_ms)
 
     def funding_times(self) -> list[int]:
         """All full hours with a settlement, in order."""
-        return sorted(self._rates)
+        return list(self._funding_times)
 
     def candles(self, timeframe: Timeframe, *, start_ms: int, end_ms: int) -> list[Candle]:
         """Closed candles that open at or after ``start_ms`` and close by ``end_ms``; long ones are made of bars."""

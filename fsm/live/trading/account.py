@@ -140,7 +140,7 @@ class AccountMonitor:
         self._budgets = step.budgets
         hour = at_ms // HOUR_MS
         if step.changes or began_s - self._written_s >= WRITE_EVERY_S or hour != self._written_hour:
-            live.journal.equity(at_ms, account)
+            live.journal.equity((at_ms, account))
             self._written_s, self._written_hour = began_s, hour
         self._apply(step, at_ms)
 
