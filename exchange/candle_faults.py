@@ -19,6 +19,9 @@ import numpy.typing as npt
 
 from exchange.candle_columns import TIME_MAX_MS, CandleFileError, FloatArray, IntArray, contradiction_of
 from exchange.candle_files import CANDLE_HEADER, FUNDING_HEADER, lines_after_header, numbers_of, wrong_in
+from exchange.candle_store.manifest import is_store
+from exchange.candle_store.reading import CandleStore, advice
+from exchange.candle_store.series import Series
 from indicators.candle import Timeframe
 
 Flags = npt.NDArray[np.bool_]
@@ -54,13 +57,30 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One finding; ``line`` counts from 1, the header. ``open_ms`` is 0 where no time can be read."""
+    """One finding; ``line`` counts from 1, the header, and in a store the rows. ``open_ms`` 0: no time can be read."""
 
     file: Path
     line: int
     kind: FaultKind
     open_ms: int
     message: str
+
+    @property
+    def row(self) -> int:
+        """Counted from 1, without the header."""
+        return self.line if self.file.suffix == ".npy" else max(self.line - 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSeries:
+    """One series of a store."""
+
+    store: CandleStore
+    series: Series
+
+    @property
+    def path(self) -> Path:
+        return self.store.path(self.series)
 
 
 @dataclass(slots=True)
@@ -73,33 +93,44 @@ class Findings:
     counts: Counter[FaultKind] = field(default_factory=Counter)
 
 
-def files_in(folders: Sequence[Path], symbols: Sequence[str]) -> list[Path]:
-    """Every file that a command would read of these symbols (none named: of all). Raises CandleFileError."""
-    found = []
+def files_in(folders: Sequence[Path], symbols: Sequence[str]) -> list[Path | StoredSeries]:
+    """Every file and series that a command would read of these symbols (none named: of all). Raises CandleFileError."""
+    found: list[Path | StoredSeries] = []
+    seen: set[str] = set()
     for folder in folders:
         if not folder.is_dir():
-            raise CandleFileError(f"{folder}: no such folder; --data takes a folder of SYMBOL-1h.csv.gz files")
+            raise CandleFileError(f"{folder}: no such folder; --data takes a folder of candle files, or a store")
+        if is_store(folder):
+            store = CandleStore(folder)
+            kept = [series for series in sorted(store.entries) if not symbols or series.symbol in symbols]
+            found += [StoredSeries(store, series) for series in kept]
+            seen |= {series.symbol for series in kept}
+            continue
         listed = sorted(path for place in _PLACES for path in (folder / place).glob("*.csv.gz"))
-        found += [path for path in listed if (name := _NAME.match(path.name)) and (not symbols or name[1] in symbols)]
-    missing = sorted(set(symbols) - {path.name.partition("-")[0] for path in found})
+        files = [path for path in listed if (name := _NAME.match(path.name)) and (not symbols or name[1] in symbols)]
+        found += files
+        seen |= {path.name.partition("-")[0] for path in files}
+    missing = sorted(set(symbols) - seen)
     if missing or not found:
         where = ", ".join(str(folder) for folder in folders)
         raise CandleFileError(f"{', '.join(missing) or 'SYMBOL'}-1h.csv.gz: not found in {where}")
     return found
 
 
-def look_through(paths: Sequence[Path]) -> Iterator[Findings]:
-    """What is wrong with the files, and where files of one name contradict each other; one report a file."""
+def look_through(places: Sequence[Path | StoredSeries]) -> Iterator[Findings]:
+    """What is wrong with files and series, and where those of one name contradict each other; one report each."""
     before: dict[str, list[_Rows]] = {}
-    for path in paths:
+    for place in places:
+        path = place if isinstance(place, Path) else place.path
         try:
-            rows = _Rows.read(path)
+            rows = _Rows.read(place) if isinstance(place, Path) else _Rows.stored(place)
         except CandleFileError as error:
             line, _, message = str(error).removeprefix(f"{path}:").partition(": ")
             fault = Fault(file=path, line=int(line), kind=FaultKind.FILE, open_ms=0, message=message)
             yield Findings([path], 0, [fault], Counter([FaultKind.FILE]))
             continue
-        others = before.setdefault(path.name, [])
+        name = path.name.removesuffix(".csv.gz") if isinstance(place, Path) else place.series.name
+        others = before.setdefault(name, [])
         yield rows.findings(others)
         others.append(rows)
 
@@ -107,14 +138,19 @@ def look_through(paths: Sequence[Path]) -> Iterator[Findings]:
 class _Rows:
     """The rows of one file with their lines; a row that is none is not among them, and has its fault."""
 
-    def __init__(self, path: Path, rows: FloatArray, lines: IntArray, unread: list[tuple[int, str]]) -> None:
-        name = _NAME.match(path.name)
-        assert name is not None
-        self._timeframe = None if name[2] == "funding" else Timeframe(name[2])
+    def __init__(
+        self,
+        path: Path,
+        timeframe: Timeframe | None,
+        rows: FloatArray,
+        lines: IntArray,
+        unread: Sequence[tuple[int, str]] = (),
+    ) -> None:
+        self._timeframe = timeframe
         self._path, self._rows, self._lines = path, rows, lines
         self._found = Findings([path], len(rows) + len(unread))
         for line, message in unread:
-            self._add(FaultKind.NUMBER, line, 0, message)
+            self.add(FaultKind.NUMBER, line, 0, message)
 
     @classmethod
     def read(cls, path: Path) -> _Rows:
@@ -134,7 +170,22 @@ class _Rows:
             number += len(lines)
         if not blocks:
             raise CandleFileError(f"{path}:2: no rows after the header")
-        return cls(path, np.concatenate(blocks), np.concatenate(places), unread)
+        name = _NAME.match(path.name)
+        timeframe = None if name is None or name[2] == "funding" else Timeframe(name[2])
+        return cls(path, timeframe, np.concatenate(blocks), np.concatenate(places), unread)
+
+    @classmethod
+    def stored(cls, place: StoredSeries) -> _Rows:
+        """Rows of a store, counted from 1, and those that were left out of it."""
+        store, series = place.store, place.series
+        if store.hash_of(series) != store.entries[series].sha256:
+            raise CandleFileError(f"{place.path}:1: its SHA-256 is not that of the manifest; {advice(series)}")
+        rows = store.rows(series)
+        found = cls(place.path, series.timeframe, rows, np.arange(1, len(rows) + 1))
+        for row in store.entries[series].rejected:
+            kind, message = FaultKind(row.kind), f"{row.message}, so it is left out of {series.name}"
+            found.add(kind, row.line, row.open_time_ms, message, file=Path(row.file))
+        return found
 
     def findings(self, others: Sequence[_Rows]) -> Findings:
         """Everything that is wrong here, given the files of the same name before it."""
@@ -149,11 +200,11 @@ class _Rows:
         self._found.faults.sort(key=lambda fault: fault.line)
         return self._found
 
-    def _add(self, kind: FaultKind, line: int, open_ms: float, message: str) -> None:
+    def add(self, kind: FaultKind, line: int, open_ms: float, message: str, *, file: Path | None = None) -> None:
         self._found.counts[kind] += 1
         if self._found.counts[kind] <= LISTED_MAX:
-            at_ms = int(open_ms)
-            self._found.faults.append(Fault(file=self._path, line=line, kind=kind, open_ms=at_ms, message=message))
+            fault = Fault(file=file or self._path, line=line, kind=kind, open_ms=int(open_ms), message=message)
+            self._found.faults.append(fault)
 
     def _check_numbers(self) -> Flags:
         """Each row alone; returns which have a time that can be gone by."""
@@ -166,14 +217,14 @@ class _Rows:
             line, row = int(self._lines[index]), rows[index]
             open_ms = row[0] if timed[index] else 0
             if not np.isfinite(row).all():
-                self._add(FaultKind.NUMBER, line, open_ms, "a number is not finite")
+                self.add(FaultKind.NUMBER, line, open_ms, "a number is not finite")
             elif not timed[index]:
-                self._add(FaultKind.TIME, line, 0, f"{row[0]:.0f} is no time in milliseconds UTC")
+                self.add(FaultKind.TIME, line, 0, f"{row[0]:.0f} is no time in milliseconds UTC")
             elif not aligned[index]:
                 late = f"{_clock(row[0])} (+{row[0] % step:.0f} ms)"
-                self._add(FaultKind.TIME, line, open_ms, f"no candle of {self._timeframe} begins at {late}")
+                self.add(FaultKind.TIME, line, open_ms, f"no candle of {self._timeframe} begins at {late}")
             else:
-                self._add(FaultKind.CONTRADICTION, line, open_ms, str(wrong[index]))
+                self.add(FaultKind.CONTRADICTION, line, open_ms, str(wrong[index]))
         return np.asarray(aligned)
 
     def _contradictions(self) -> npt.NDArray[np.str_]:
@@ -184,6 +235,8 @@ class _Rows:
 
     def _check_order(self) -> None:
         """Leaves the rows in order of time, each time once."""
+        if (np.diff(self._rows[:, 0]) > 0).all():
+            return
         latest_ms, latest_line = 0.0, 0
         first: dict[float, int] = {}
         kept = np.ones(len(self._rows), dtype=np.bool_)
@@ -196,13 +249,13 @@ class _Rows:
                 known, row = self._rows[first[open_ms]], self._rows[index]
                 there = int(self._lines[first[open_ms]])
                 if np.array_equal(known, row, equal_nan=True):
-                    self._add(FaultKind.DUPLICATE, line, open_ms, f"{_clock(open_ms)} is in line {there}, too")
+                    self.add(FaultKind.DUPLICATE, line, open_ms, f"{_clock(open_ms)} is in line {there}, too")
                 else:
                     message = f"{_clock(open_ms)} is in line {there}, too, with other values"
-                    self._add(FaultKind.CONTRADICTION, line, open_ms, message)
+                    self.add(FaultKind.CONTRADICTION, line, open_ms, message)
             else:
                 message = f"{_clock(open_ms)} comes after {_clock(latest_ms)} in line {latest_line}"
-                self._add(FaultKind.ORDER, line, open_ms, message)
+                self.add(FaultKind.ORDER, line, open_ms, message)
             first.setdefault(open_ms, index)
         order = np.flatnonzero(kept)[np.argsort(self._rows[kept, 0], kind="stable")]
         self._rows, self._lines = self._rows[order], self._lines[order]
@@ -214,7 +267,7 @@ class _Rows:
             count = int((times[index] - since_ms) // timeframe.ms)
             missing = "1 candle is missing" if count == 1 else f"{count:,} candles are missing"
             message = f"{missing} before this one, from {_clock(since_ms)} on"
-            self._add(FaultKind.GAP, int(self._lines[index]), since_ms, message)
+            self.add(FaultKind.GAP, int(self._lines[index]), since_ms, message)
 
     def _check_neighbours(self, timeframe: Timeframe) -> None:
         """Prices against the usual ones of the three candles on either side, where both sides agree that it is off."""
@@ -237,14 +290,14 @@ class _Rows:
         for index in (np.flatnonzero(there & near & ~off[1:] & ~off[:-1]) + 1).tolist():
             times = level[index] / level[index - 1]
             message = f"from here on prices are {_times_as_much(times)} those before"
-            self._add(FaultKind.TICK, int(lines[index]), rows[index, 0], message)
+            self.add(FaultKind.TICK, int(lines[index]), rows[index, 0], message)
 
     def _add_outlier(self, line: int, row: FloatArray, high: Flags, low: Flags, usual: float) -> None:
         names = [name for name, here in zip(_PRICES, (high | low).tolist(), strict=True) if here]
         price = row[1 + _PRICES.index(names[0])]
         which = "every price" if len(names) == len(_PRICES) else f"the {' and the '.join(names)}"
         message = f"{which} ({price:.10g}) is {_times_as_much(price / usual)} what the candles beside it show"
-        self._add(FaultKind.LOW if names == ["low"] else FaultKind.TICK, line, row[0], message)
+        self.add(FaultKind.LOW if names == ["low"] else FaultKind.TICK, line, row[0], message)
 
     def _compare(self, other: _Rows) -> None:
         """Candles that another file has as well, and differently."""
@@ -252,7 +305,7 @@ class _Rows:
         for index, known in zip(here.tolist(), there.tolist(), strict=True):
             if not np.array_equal(self._rows[index], other._rows[known], equal_nan=True):
                 message = f"differs from line {int(other._lines[known])} of {other._path}"
-                self._add(FaultKind.CONTRADICTION, int(self._lines[index]), self._rows[index, 0], message)
+                self.add(FaultKind.CONTRADICTION, int(self._lines[index]), self._rows[index, 0], message)
 
 
 def _medians_before(level: FloatArray) -> FloatArray:

@@ -2,14 +2,15 @@
 
 A folder is searched itself and then its sub-folders ``funding``, ``mark`` and ``intrabar``; ``native`` (the
 exchange's own 4h and 1d candles) only when such a timeframe is asked for. Nothing else is ever entered, so
-``sample``, ``spot`` and ``raw12`` beside the candles do no harm. Several folders are joined: they may overlap,
-but not contradict each other.
+``sample``, ``spot`` and ``raw12`` beside the candles do no harm. A folder with a manifest is a store, and is mapped.
+Several folders are joined: they may overlap, but not contradict each other.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ from exchange.candle_columns import (
     IntArray,
     contradiction_of,
 )
+from exchange.candle_store.manifest import is_store
+from exchange.candle_store.reading import CandleStore
+from exchange.candle_store.series import Kind, Series, candles_of, funding_of
 from exchange.unpacking import UnpackingError, blocks_of_lines
 from indicators.candle import Timeframe
 
@@ -33,23 +37,51 @@ _CANDLES_NAME = re.compile(r"^([^-]+)-(\d+[mh])(?:-[^-]+)?\.csv\.gz$")
 _UP_TO_1H = [timeframe for timeframe in Timeframe if timeframe.ms <= Timeframe.H1.ms]
 
 
-class CandleFolders:
-    """One or more data folders, read as if they were one. Every method raises CandleFileError for a bad file."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a series was found: a file, or a store that has it mapped."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        for folder in folders:
+    place: Path
+    series: Series
+    store: CandleStore | None = None
+
+    def rows(self) -> FloatArray:
+        if self.store is not None:
+            return self.store.rows(self.series)
+        if self.series.timeframe is None:
+            return _read_funding(self.place)
+        return _read_candle_rows(self.place, self.series.timeframe)
+
+
+class CandleFolders:
+    """One or more data folders or stores, read as if they were one. Every method raises CandleFileError for a bad file.
+
+    ``instead`` are folders for symbols of which the first have nothing at all.
+    """
+
+    def __init__(self, folders: Sequence[Path], instead: Sequence[Path] = ()) -> None:
+        for folder in (*folders, *instead):
             if not folder.is_dir():
-                raise CandleFileError(f"{folder}: no such folder; --data takes a folder of SYMBOL-1h.csv.gz files")
-        self._folders = tuple(folders)
+                what = "--data takes a folder of SYMBOL-1h.csv.gz files, or a store that `data import` has filled"
+                raise CandleFileError(f"{folder}: no such folder; {what}")
+        self._folders = tuple(folder for folder in folders if not is_store(folder))
+        self._stores = tuple(CandleStore(folder) for folder in folders if is_store(folder))
+        self._named = tuple(folders)
+        self._instead = CandleFolders(instead) if instead else None
 
     def symbols(self, timeframe: Timeframe = Timeframe.H1) -> tuple[str, ...]:
         """Symbols that have candles of this timeframe or of one that it can be made of, sorted."""
         names = (_CANDLES_NAME.match(path.name) for place in self._places(timeframe) for path in place.iterdir())
-        parts = {part.value for part in _UP_TO_1H if part.divides(timeframe)}
-        return tuple(sorted({match[1] for match in names if match and match[2] in parts}))
+        parts = {part for part in _UP_TO_1H if part.divides(timeframe)}
+        found = {match[1] for match in names if match and match[2] in parts}
+        stored = {series for store in self._stores for series in store.entries}
+        found |= {series.symbol for series in stored if series.kind is Kind.LAST and series.timeframe in parts}
+        return tuple(sorted({*found, *(self._instead.symbols(timeframe) if self._instead else ())}))
 
     def candles(self, symbol: str, timeframe: Timeframe = Timeframe.H1) -> CandleColumns:
         """Candles of the last price, from files of this very timeframe. Above 1h they are the exchange's own."""
+        if (other := self._other(symbol)) is not None:
+            return other.candles(symbol, timeframe)
         found = self._find_candles(symbol, timeframe)
         if not found:
             raise CandleFileError(f"{symbol}-{timeframe}.csv.gz: not found in {self._where}")
@@ -57,52 +89,80 @@ class CandleFolders:
 
     def parts(self, symbol: str, timeframe: Timeframe) -> CandleColumns:
         """Candles of this timeframe, up to 1h, or the longest shorter ones that it can be made of."""
+        if (other := self._other(symbol)) is not None:
+            return other.parts(symbol, timeframe)
         for part in reversed([part for part in _UP_TO_1H if part.divides(timeframe)]):
             if found := self._find_candles(symbol, part, beside=self._places(timeframe)):
                 return _read_joined(found, symbol, part)
         raise CandleFileError(
             f"{symbol}: no candles of {timeframe} or shorter in {self._where}; a file is named "
-            f"{symbol}-{timeframe}.csv.gz"
+            f"{symbol}-{timeframe}.csv.gz, and `data download` or `data import` fill a store"
         )
-
-    @property
-    def _where(self) -> str:
-        return ", ".join(str(folder) for folder in self._folders)
-
-    def _places(self, timeframe: Timeframe) -> list[Path]:
-        """Where candles of a timeframe may lie: finer ones than 1h in ``intrabar`` as well."""
-        inside = [] if timeframe is Timeframe.H1 else [folder / "intrabar" for folder in self._folders]
-        return [*self._folders, *(place for place in inside if place.is_dir())]
-
-    def _find_candles(self, symbol: str, timeframe: Timeframe, *, beside: Sequence[Path] | None = None) -> list[Path]:
-        if timeframe.ms >= Timeframe.H1.ms:
-            places = (".",) if timeframe is Timeframe.H1 else (".", "native")
-            return self._find(places, f"{symbol}-{timeframe}.csv.gz")
-        return _dated(self._places(timeframe) if beside is None else beside, symbol, timeframe)
 
     def mark(self, symbol: str) -> CandleColumns | None:
         """Candles of the mark price at 1h, or None when no folder has them."""
-        found = self._find((".", "mark"), f"{symbol}-mark-1h.csv.gz")
+        if (other := self._other(symbol)) is not None:
+            return other.mark(symbol)
+        series = candles_of(symbol, Timeframe.H1, mark=True)
+        found = self._find((".", "mark"), series) + self._stored(series)
         return _read_joined(found, symbol, Timeframe.H1) if found else None
 
     def intrabar(self, symbol: str, timeframe: Timeframe = Timeframe.H1) -> tuple[CandleColumns, ...]:
         """Candles finer than these, the finest timeframe first. They usually cover only some days."""
+        if (other := self._other(symbol)) is not None:
+            return other.intrabar(symbol, timeframe)
         finer = [part for part in _UP_TO_1H if part is not timeframe and part.divides(timeframe)]
         by_timeframe = ((part, self._find_candles(symbol, part)) for part in finer)
         return tuple(_read_joined(found, symbol, part) for part, found in by_timeframe if found)
 
     def funding(self, symbol: str) -> FundingColumns | None:
         """Funding rates, or None when no folder has them."""
-        found = self._find((".", "funding"), f"{symbol}-funding.csv.gz")
+        if (other := self._other(symbol)) is not None:
+            return other.funding(symbol)
+        series = funding_of(symbol)
+        found = self._find((".", "funding"), series) + self._stored(series)
+        if len(found) == 1 and found[0].store is not None:
+            return found[0].store.funding(symbol)
         if not found:
             return None
-        joined = _join([(path, _read_funding(path)) for path in found])
+        joined = _join([(source.place, source.rows()[:, :2]) for source in found])
         return FundingColumns(symbol=symbol, time_ms=_times(joined), rate=_frozen(joined[:, 1]))
 
-    def _find(self, places: Iterable[str], name: str) -> list[Path]:
+    @property
+    def _where(self) -> str:
+        return ", ".join(str(folder) for folder in self._named)
+
+    def _other(self, symbol: str) -> CandleFolders | None:
+        """Where a symbol's candles are that these folders have none of."""
+        if self._instead is None or any(symbol in store.symbols for store in self._stores):
+            return None
+        files = (path for place in self._places(Timeframe.M1) for path in place.glob(f"{symbol}-*.csv.gz"))
+        return self._instead if next(files, None) is None else None
+
+    def _places(self, timeframe: Timeframe) -> list[Path]:
+        """Where candles of a timeframe may lie: finer ones than 1h in ``intrabar`` as well."""
+        inside = [] if timeframe is Timeframe.H1 else [folder / "intrabar" for folder in self._folders]
+        return [*self._folders, *(place for place in inside if place.is_dir())]
+
+    def _find_candles(
+        self, symbol: str, timeframe: Timeframe, *, beside: Sequence[Path] | None = None
+    ) -> list[_Source]:
+        series = candles_of(symbol, timeframe)
+        if timeframe.ms >= Timeframe.H1.ms:
+            places = (".",) if timeframe is Timeframe.H1 else (".", "native")
+            return self._find(places, series) + self._stored(series)
+        paths = _dated(self._places(timeframe) if beside is None else beside, symbol, timeframe)
+        return [_Source(path, series) for path in paths] + self._stored(series)
+
+    def _stored(self, series: Series) -> list[_Source]:
+        return [_Source(store.path(series), series, store) for store in self._stores if series in store.entries]
+
+    def _find(self, places: Iterable[str], series: Series) -> list[_Source]:
         """At most one file a folder: its own, else the sub-folder's."""
+        name = f"{series.name}.csv.gz"
         paths = ([folder / place / name for place in places] for folder in self._folders)
-        return [found for candidates in paths for found in [p for p in candidates if p.is_file()][:1]]
+        found = [found for candidates in paths for found in [p for p in candidates if p.is_file()][:1]]
+        return [_Source(path, series) for path in found]
 
 
 def _dated(places: Iterable[Path], symbol: str, timeframe: Timeframe) -> list[Path]:
@@ -117,11 +177,14 @@ def _dated(places: Iterable[Path], symbol: str, timeframe: Timeframe) -> list[Pa
 
 def read_candles(path: Path, symbol: str, timeframe: Timeframe) -> CandleColumns:
     """One candle file."""
-    return _read_joined([path], symbol, timeframe)
+    return _read_joined([_Source(path, candles_of(symbol, timeframe))], symbol, timeframe)
 
 
-def _read_joined(paths: Sequence[Path], symbol: str, timeframe: Timeframe) -> CandleColumns:
-    rows = _join([(path, _read_candle_rows(path, timeframe)) for path in paths])
+def _read_joined(sources: Sequence[_Source], symbol: str, timeframe: Timeframe) -> CandleColumns:
+    """What one store has is mapped as it is; the rest is read and joined."""
+    if len(sources) == 1 and (store := sources[0].store) is not None:
+        return CandleColumns(symbol=symbol, timeframe=timeframe, **store.columns(sources[0].series))
+    rows = _join([(source.place, source.rows()) for source in sources])
     names = ("open", "high", "low", "close", "volume")
     columns = {name: _frozen(rows[:, index]) for index, name in enumerate(names, start=1)}
     return CandleColumns(symbol=symbol, timeframe=timeframe, open_time_ms=_times(rows), **columns)

@@ -1,14 +1,20 @@
-"""Unpacks gzip'ed text line by line and within bounds: a small file must not take all of the memory."""
+"""Reads text line by line and within bounds, packed or not: a small file must not take all of the memory."""
 
 from __future__ import annotations
 
 import gzip
+import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 UNPACKED_BYTES_MAX = 256_000_000
 """Seven years of one-minute candles."""
+
+PLAIN_BYTES_MAX = 2_000_000_000
+"""The same with all the columns that an exchange has, as a file that is not packed and takes no more than it shows."""
 
 UNPACKED_PER_BYTE_MAX = 100
 UNPACKED_BYTES_FREE = 1_000_000
@@ -17,6 +23,7 @@ to a hundred times its size was made to fill memory. Small files are not asked."
 
 LINE_BYTES_MAX = 1_000
 _BLOCK_BYTES = 1 << 20
+_BOM = b"\xef\xbb\xbf"
 
 
 class UnpackingError(ValueError):
@@ -27,15 +34,34 @@ class UnpackingError(ValueError):
         self.message, self.line = message, line
 
 
-def blocks_of_lines(path: Path) -> Iterator[list[str]]:
-    """The lines of a file, without their ends, about a megabyte at a time. Raises UnpackingError.
+def members_of(path: Path) -> tuple[str, ...]:
+    """The tables in a zip file, in the order of their names. Raises UnpackingError."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            listed = [found for found in packed.infolist() if not found.is_dir()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UnpackingError(f"is no zip file, or only the beginning of one ({error}); fetch it again") from None
+    if any(found.flag_bits & 1 for found in listed):
+        raise UnpackingError("is locked with a password; unpack it first")
+    names = sorted(found.filename for found in listed if found.filename.lower().endswith(".csv"))
+    own = tuple(name for name in names if not name.startswith("__MACOSX"))
+    if not own:
+        inside = ", ".join(found.filename for found in listed[:3]) or "nothing"
+        raise UnpackingError(f"holds no .csv file but {inside}; an archive of candles has one inside")
+    return own
 
-    The whole is unpacked once before, and thrown away: what is too large is known before anything of it is kept.
+
+def blocks_of_lines(path: Path, member: str = "") -> Iterator[list[str]]:
+    """The lines of a file, without their ends, about a megabyte at a time; ``member`` of a zip file. Raises
+    UnpackingError.
+
+    What is packed is unpacked once before, and thrown away: what is too large is known before anything of it is kept.
     """
-    for _ in _blocks(path):
-        pass
+    if member or path.suffix == ".gz":
+        for _ in _blocks(path, member):
+            pass
     rest, number = b"", 0
-    for block in _blocks(path):
+    for block in _blocks(path, member):
         whole, found, rest = (rest + block).rpartition(b"\n")
         if found:
             lines = _decoded(whole, number).split("\n")
@@ -47,24 +73,42 @@ def blocks_of_lines(path: Path) -> Iterator[list[str]]:
         yield [_decoded(rest, number)]
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path, member: str) -> Iterator[bytes]:
     total = 0
     try:
-        size = path.stat().st_size
-        most = min(UNPACKED_BYTES_MAX, max(UNPACKED_BYTES_FREE, UNPACKED_PER_BYTE_MAX * size))
-        with gzip.open(path, "rb") as file:
+        with _opened(path, member) as (file, packed, most):
             while block := file.read(_BLOCK_BYTES):
+                first = not total
                 total += len(block)
                 if total > most:
-                    raise UnpackingError(f"its {size:,} bytes unpack to more than {most:,}, so these are no candles")
-                yield block
-    except (OSError, EOFError, zlib.error) as error:
-        raise UnpackingError(f"cannot be read as gzip'ed ASCII text ({error}); fetch the file again") from None
+                    if packed >= total:
+                        raise UnpackingError(f"is larger than {most:,} bytes; split it by months")
+                    raise UnpackingError(f"its {packed:,} bytes unpack to more than {most:,}, so these are no candles")
+                yield block.removeprefix(_BOM) if first else block
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        packing = "zip'ed" if member else "gzip'ed" if path.suffix == ".gz" else "plain"
+        raise UnpackingError(f"cannot be read as {packing} ASCII text ({error}); fetch the file again") from None
+
+
+@contextmanager
+def _opened(path: Path, member: str) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, int, int]]:
+    """The bytes of it, how many there are packed, and how many may come out."""
+    size = path.stat().st_size
+    if member:
+        with zipfile.ZipFile(path) as packed, packed.open(member) as file:
+            inside = packed.getinfo(member).compress_size
+            yield file, inside, min(UNPACKED_BYTES_MAX, max(UNPACKED_BYTES_FREE, UNPACKED_PER_BYTE_MAX * inside))
+    elif path.suffix == ".gz":
+        with gzip.open(path, "rb") as unpacked:
+            yield unpacked, size, min(UNPACKED_BYTES_MAX, max(UNPACKED_BYTES_FREE, UNPACKED_PER_BYTE_MAX * size))
+    else:
+        with path.open("rb") as plain:
+            yield plain, size, PLAIN_BYTES_MAX
 
 
 def _decoded(text: bytes, lines_before: int) -> str:
     try:
-        return text.decode("ascii")
+        return text.decode("ascii").replace("\r", "")
     except UnicodeDecodeError as error:
         line = lines_before + text.count(b"\n", 0, error.start) + 1
         raise UnpackingError(f"cannot be read as gzip'ed ASCII text ({error}); fetch the file again", line) from None

@@ -105,6 +105,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "fsm/backtest",
         "fsm/proofs",
     ),
+    "pyarrow": ("exchange/candle_store/frames.py",),
     "yaml": ("rules", "exchange/sim/server/fault_file.py"),
     "prometheus_client": ("web",),
     "jsonschema": ("rules",),

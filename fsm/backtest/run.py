@@ -31,6 +31,7 @@ from fsm.core.model.decision_context import EDITION, DecisionContext
 from fsm.core.model.money import MONEY
 from fsm.core.model.records import AccountRecord, SymbolRecord
 from fsm.journal.engine_journal import StoredEngineJournal, to_json
+from indicators.holes import Hole
 from indicators.series import SeriesError
 from rules.load import Ruleset
 from store.batch import Batch
@@ -52,6 +53,7 @@ class BacktestError(Exception):
 class Request:
     """What to run. ``symbols`` empty: those that config.yaml enables; ``from_ms``/``to_ms`` None: all the data has.
 
+    ``instead``: folders for symbols that ``data`` has nothing of.
     ``to_ms`` is exclusive. ``db`` None: the journal is written to a temporary file and only its hash is kept.
     ``anchors``: the first candle of a symbol's timeframes, where a daemon's history began; None: all that there is.
     """
@@ -59,6 +61,7 @@ class Request:
     config: Config
     rules: Ruleset
     data: tuple[Path, ...]
+    instead: tuple[Path, ...] = ()
     symbols: tuple[str, ...] = ()
     from_ms: int | None = None
     to_ms: int | None = None
@@ -142,7 +145,7 @@ def _known(symbols: tuple[str, ...]) -> tuple[dict[str, SymbolFilters], dict[str
 
 def _load(request: Request, symbols: tuple[str, ...], progress: Progress) -> list[Market]:
     try:
-        folders = CandleFolders(request.data)
+        folders = CandleFolders(request.data, request.instead)
         markets = []
         for done, symbol in enumerate(symbols):
             progress("load", done, len(symbols))
@@ -325,8 +328,19 @@ class _Backtest:
             ambiguous_candles=self.hours.ambiguous,
             fundings=self.hours.fundings,
             fundings_missing=dict(sorted(self.hours.fundings_missing.items())),
-            holes=tuple((market.symbol, hole) for market in markets for hole in market.holes),
+            holes=tuple((market.symbol, hole) for market in markets for hole in self._touched(market, from_ms, to_ms)),
         )
+
+    def _touched(self, market: Market, from_ms: int, to_ms: int) -> list[Hole]:
+        """The holes that this range lies in, or behind while they keep entries away or indicators cold."""
+        cold = self._request.config.settings.market_data.candles_min
+        entry = market.series.timeframe
+        return [
+            hole
+            for hole in market.holes
+            if hole.first_ms < to_ms
+            and from_ms < max(hole.blocks_until_ms(entry), hole.end_ms + hole.restarts * cold * hole.timeframe.ms)
+        ]
 
 
 def _heads_hash(journal: Journal) -> str:

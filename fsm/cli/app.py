@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from fsm.cli import failures, outlet, output
-from fsm.cli.errors import Exit, NotReady, VerificationFailed
+from fsm.cli.errors import Exit, NotReady, UnusableFiles, VerificationFailed
 from fsm.cli.options import Group, Options, value_options
 from fsm.cli.shown import CLOSED, Shown, shown_on, stand_in_for_closed
 
@@ -104,6 +104,8 @@ class Root(Group):
             return ended.exit_code
         except VerificationFailed:
             return int(Exit.VERIFICATION)
+        except UnusableFiles:
+            return int(Exit.USAGE)
         except NotReady:
             return int(Exit.REFUSED)
         except SystemExit as ended:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fsm.cli import output
-from fsm.cli.candle_options import candle_options
+from fsm.cli.candle_options import candle_options, chosen
 from fsm.cli.inputs import read_inputs, require_writable
 from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import command, current
@@ -37,17 +37,18 @@ def backtest(
     native: bool,
 ) -> None:
     """Run the engine over recorded candles. With --db the whole journal is kept, for audit, why and replay."""
-    from exchange.sim.playback.symbols import shipped_folder
     from fsm.backtest.run import Request, run_backtest
 
     options = current()
     inputs = read_inputs(options, needs_keys=False)
     for wanted in filter(None, (report, options.db)):
         require_writable(wanted)
+    folders, instead = chosen(data)
     request = Request(
         config=inputs.config,
         rules=inputs.rules,
-        data=data or (shipped_folder(),),
+        data=folders,
+        instead=instead,
         symbols=symbols,
         from_ms=from_ms,
         to_ms=to_ms,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+STORE = Path("var") / "data"
+"""Where the store of candles is, unless a command is told otherwise."""
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
@@ -32,9 +35,32 @@ def candle_options(function: Callback) -> Callback:
         type=click.Path(path_type=Path),
         multiple=True,
         metavar="DIR",
-        help="folder of SYMBOL-1h.csv.gz files; may be repeated (default: the shipped candles)",
+        help="store, or folder of SYMBOL-1h.csv.gz files; may be repeated "
+        f"(default: the store {STORE}, and the shipped candles of symbols that it does not have)",
     )
     symbols = click.option(
         "--symbols", type=Symbols(), default=(), metavar="A,B", help="symbols instead of those in config.yaml"
     )
     return data(symbols(function))
+
+
+def store_option(function: Callback) -> Callback:
+    """--data of commands that work on one store."""
+    option = click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=STORE,
+        metavar="DIR",
+        help=f"folder of the store (default: {STORE})",
+    )
+    return option(function)
+
+
+def chosen(data: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """The folders to read, and those for symbols that they do not have."""
+    from exchange.candle_store.manifest import is_store
+    from exchange.sim.playback.symbols import shipped_folder
+
+    if data:
+        return tuple(data), ()
+    return ((STORE,), (shipped_folder(),)) if is_store(STORE) else ((shipped_folder(),), ())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fsm.cli import output
+from fsm.cli.candle_options import chosen
 from fsm.cli.inputs import Inputs, read_inputs
 from fsm.cli.options import Options, command, current
 from rules.source.yaml_source import Problem, read_source
@@ -27,7 +28,7 @@ _PLACED = re.compile(r"(.+?):([0-9]+): (.+)", re.DOTALL)
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="DIR",
-    help="folder of candles to try the rules on; may be repeated (default: the shipped candles)",
+    help="store or folder of candles to try the rules on; may be repeated (default: var/data, the shipped candles)",
 )
 def check(data: tuple[Path, ...]) -> None:
     """Check .env, config.yaml and rules.yaml. All problems come at once, each with its place.
@@ -82,11 +83,10 @@ def _unusable(message: str) -> Problem:
 
 def _tried(inputs: Inputs, data: tuple[Path, ...]) -> Trial:
     from exchange.candle_files import CandleFolders
-    from exchange.sim.playback.symbols import shipped_folder
     from fsm.backtest.tried import try_rules
 
     settings = inputs.config.settings
-    folders = CandleFolders(data or (shipped_folder(),))
+    folders = CandleFolders(*chosen(data))
     return try_rules(folders, settings.enabled_symbols, inputs.rules, settings.market_data.candles_min)
 
 

@@ -34,3 +34,7 @@ class NotReady(Exception):
 
 class VerificationFailed(Exception):
     """What was verified is not as it should be. The command has said what; only the exit code is left to give."""
+
+
+class UnusableFiles(Exception):
+    """Some of the files cannot be used. The command has named each; only the exit code is left to give."""

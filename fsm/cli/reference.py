@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "replay": ("replay var/sim.sqlite",),
     "rules check": ("rules check",),
     "backtest": ("backtest --symbols BTCUSDT --from 2024-10-01 --to 2024-12-31",),
+    "data list": ("data list",),
     "data check": ("data check", "data check --symbols BTCUSDT --json"),
     "graph": ("graph",),
     "modelcheck": ("modelcheck --depth 2", "modelcheck --variants"),
@@ -49,6 +50,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 SHOWN: dict[str, tuple[str, ...]] = {
     "run": ("run --port 8081", "run --no-web"),
     "doctor": ("doctor",),
+    "data import": ("data import ~/Downloads/BTCUSDT-1h-2024-*.zip", "data import candles.csv --symbol AVAXUSDT"),
     "parity": ("parity --symbols BTCUSDT,ETHUSDT --from 2024-10-01 --to 2024-12-31",),
     "crashsweep": ("crashsweep --sample 200 --doubles 50",),
     "torture": ("torture --seeds 1..20 --days 30 --symbols 3", "torture --client real --seeds 1..4 --days 10"),

@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from fsm.cli import output
-from fsm.cli.candle_options import candle_options
+from fsm.cli.candle_options import candle_options, chosen
 from fsm.cli.errors import VerificationFailed
-from fsm.cli.options import Group, current
+from fsm.cli.options import Command, current
 
 if TYPE_CHECKING:
     from exchange.candle_faults import Fault, Findings
 
 
-@click.group(cls=Group)
-def data() -> None:
-    """Look at recorded candles."""
-
-
-@data.command()
+@click.command(cls=Command)
 @candle_options
 def check(data: tuple[Path, ...], symbols: tuple[str, ...]) -> None:
     """Name what is wrong with candle and funding files: file, line and kind. Exit 4 if anything is.
+
+    In a store rows are counted, and its files are compared with the hashes of its manifest.
 
     Candles that are missing, contradict themselves or each other, are told twice or in wrong order, begin at the wrong
     time, have no numbers, or prices far off their neighbours'. Without --symbols all are looked at.
@@ -32,9 +29,9 @@ def check(data: tuple[Path, ...], symbols: tuple[str, ...]) -> None:
     from collections import Counter
 
     from exchange.candle_faults import files_in, look_through
-    from exchange.sim.playback.symbols import shipped_folder
 
-    reports = list(look_through(files_in(data or (shipped_folder(),), symbols)))
+    folders, _ = chosen(data)
+    reports = list(look_through(files_in(folders, symbols)))
     counts: Counter[str] = Counter()
     for found in reports:
         counts.update(found.counts)
@@ -56,6 +53,7 @@ def _document(reports: list[Findings], faults: list[Fault], counts: dict[str, in
             {
                 "file": str(fault.file),
                 "line": fault.line,
+                "row": fault.row,
                 "kind": fault.kind,
                 "open_time_ms": fault.open_ms or None,
                 "message": fault.message,
