@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from exchange.origin import Stated
 from exchange.refusals import RefusalReason
 
 
@@ -119,7 +120,10 @@ class AlgoRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A regular order as the exchange tells it. ``average_price`` is None until known (it may lag)."""
+    """A regular order as the exchange tells it. ``average_price`` is None until known (it may lag).
+
+    ``origin`` is stated where the order is the exchange's own.
+    """
 
     symbol: str
     order_id: int
@@ -134,6 +138,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool
     update_time_ms: int
     time_in_force: str = "GTC"
+    origin: Stated = msgspec.UNSET
 
 
 class AlgoOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,8 +205,20 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     update_time_ms: int
 
 
+class IncomeKind(StrEnum):
+    """Rows of a ledger that are decided on. There are others, which have the exchange's own names."""
+
+    REALIZED_PNL = "REALIZED_PNL"
+    COMMISSION = "COMMISSION"
+    FUNDING = "FUNDING_FEE"
+    SPECIAL_FUNDING = "SPECIAL_FUNDING_FEE"
+    LIQUIDATION = "INSURANCE_CLEAR"
+    """The insurance fund takes part in every liquidation and in nothing else."""
+    SETTLEMENT = "DELIVERED_SETTELMENT"
+
+
 class Income(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the exchange's ledger; ``income`` is signed (fees are negative)."""
+    """One row of the exchange's ledger; ``income`` is signed (fees are negative); ``income_type``: IncomeKind."""
 
     symbol: str
     income_type: str

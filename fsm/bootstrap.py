@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from exchange.binance.client import BinanceClient
+from exchange.binance.codec_orders import stated_at_first, stated_origin
 from exchange.binance.event_queue import EventQueue
 from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.refusals import reason_of
@@ -63,7 +64,7 @@ from store.verify import verify
 
 log = structlog.get_logger("fsm.start")
 
-RECORDED_WORDS = RecordedWords(reason_of=reason_of)
+RECORDED_WORDS = RecordedWords(reason_of=reason_of, origin_of=stated_origin, origin_at_first=stated_at_first)
 """Of journals of 0.1.0, which traded on Binance alone."""
 
 CHILD_END_S = 10.0

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("fsm", "rules", "indicators", "exchange", "store", "web")
 
-EXCHANGE_WORDS = ("exchange.types", "exchange.filters", "exchange.refusals", "exchange.client_ids")
+EXCHANGE_WORDS = ("exchange.types", "exchange.filters", "exchange.origin", "exchange.refusals", "exchange.client_ids")
 CORE = ("fsm.core", "rules", "indicators", *EXCHANGE_WORDS)
 LOWER = ("rules", "indicators", "exchange", "store")
 LIVE = ("fsm.live", "fsm.journal", "fsm.core", "fsm.config", "web", *LOWER)
@@ -33,6 +33,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "exchange.client_ids",
         "exchange.errors",
         "exchange.filters",
+        "exchange.origin",
         "exchange.refusals",
         "exchange.sim",
         "exchange.types",
@@ -42,6 +43,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "exchange.client_ids",
         "exchange.errors",
         "exchange.filters",
+        "exchange.origin",
         "exchange.refusals",
         "exchange.sim.core",
         "exchange.sim.playback.candle_path",
@@ -52,6 +54,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "exchange.candle_files",
         "exchange.errors",
         "exchange.filters",
+        "exchange.origin",
         "exchange.refusals",
         "exchange.sim.core",
         "exchange.sim.playback",

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from exchange.binance import fields
 from exchange.binance.codec_account import side_of
 from exchange.binance.fields import OnUnreadable, Row
+from exchange.origin import Origin, Stated
 from exchange.types import (
     AlgoOrder,
     AlgoRequest,
@@ -25,6 +28,14 @@ from exchange.types import (
 )
 
 _ZERO = Decimal(0)
+
+
+_ID_PREFIXES = (
+    ("settlement_autoclose-", Origin.SETTLEMENT),
+    ("adl_autoclose-", Origin.ADL),
+    ("autoclose-", Origin.LIQUIDATION),
+)
+_WHOLE_IDS = {"adl_autoclose": Origin.ADL}
 
 
 class UnsendableOrder(ValueError):
@@ -111,7 +122,22 @@ def order(payload: object, what: str = "GET /fapi/v1/order") -> Order:
         reduce_only=fields.flag_or(source, "reduceOnly", False),
         update_time_ms=fields.whole_or(source, "updateTime", fields.whole_or(source, "time", 0)),
         time_in_force=fields.text_or(source, "timeInForce", "GTC"),
+        origin=stated_origin(fields.text(source, "clientOrderId", what)),
     )
+
+
+def stated_origin(client_id: str) -> Stated:
+    """Orders of the exchange's own have special client ids: whole words (user data streams, checked 2026-11)."""
+    if client_id in _WHOLE_IDS:
+        return _WHOLE_IDS[client_id]
+    return next((origin for prefix, origin in _ID_PREFIXES if client_id.startswith(prefix)), msgspec.UNSET)
+
+
+def stated_at_first(client_id: str) -> Stated:
+    """As 0.1.0 told them, which looked for parts of words."""
+    if "adl_autoclose" in client_id:
+        return Origin.ADL
+    return Origin.LIQUIDATION if "autoclose-" in client_id else msgspec.UNSET
 
 
 def orders(payload: object, on_unreadable: OnUnreadable | None = None) -> list[Order]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from exchange.types import SymbolSnapshot
+from exchange.types import IncomeKind, SymbolSnapshot
 from fsm.core.forced_ends import ADL, LIQUIDATED, SETTLED, forced_close
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext
@@ -19,8 +19,8 @@ BY_OUR_ORDERS = ("STOP_HIT", "TARGET_HIT")
 NOT_OURS = frozenset({"EXTERNAL_CLOSE", "PROTECTION_MISSING"})
 """First words of exit reasons after which a symbol does not go on as if nothing had happened (R70)."""
 
-LEDGER_TYPES = ("FUNDING_FEE", "SPECIAL_FUNDING_FEE", "INSURANCE_CLEAR")
-"""Rows of the exchange's ledger of a trade that no fill carries (GET /fapi/v1/income, checked 2026-11)."""
+LEDGER_TYPES: tuple[str, ...] = (IncomeKind.FUNDING, IncomeKind.SPECIAL_FUNDING, IncomeKind.LIQUIDATION)
+"""Rows of the exchange's ledger of a trade that no fill carries."""
 
 
 def book(
@@ -78,8 +78,8 @@ def _with_what_fills_do_not_show(trade: Trade, snapshot: SymbolSnapshot) -> Trad
         and row.trade_id.isdigit()
         and int(row.trade_id) > counted
     ]
-    made = sum((row.income for row in unseen if row.income_type == "REALIZED_PNL"), ZERO)
-    paid = -sum((row.income for row in unseen if row.income_type == "COMMISSION"), ZERO)
+    made = sum((row.income for row in unseen if row.income_type == IncomeKind.REALIZED_PNL), ZERO)
+    paid = -sum((row.income for row in unseen if row.income_type == IncomeKind.COMMISSION), ZERO)
     return replace(trade, realized_pnl=trade.realized_pnl + made, fees=trade.fees + paid)
 
 

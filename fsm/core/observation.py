@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
-from exchange.client_ids import Leg, is_ours, parse
+from exchange.client_ids import Leg, parse
+from exchange.origin import Origin, origin_of
 from exchange.types import (
     AlgoOrder,
     AlgoStatus,
@@ -18,8 +20,7 @@ from exchange.types import (
     OrderStatus,
     SymbolSnapshot,
 )
-from fsm.core.first_words import first_forced_close
-from fsm.core.forced_ends import forced_close
+from fsm.core.forced_ends import first_forced_close, forced_close
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.records import ZERO, State, StopLeg, SymbolRecord, Trade, TradeSide
 from fsm.core.order_requests import bridge_id, close_id, entry_id
@@ -141,17 +142,18 @@ def covering_stops(snapshot: SymbolSnapshot, side: TradeSide, quantity: Decimal)
 
 def own_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:
     """Client ids of our open orders, both families."""
-    return tuple(cid for cid in open_orders(snapshot) if is_ours(cid, database_id))
+    return tuple(cid for cid, origin in _open_orders(snapshot, database_id) if origin is Origin.OURS)
 
 
 def foreign_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:
     """Client ids of open orders that are not ours, both families."""
-    return tuple(cid for cid in open_orders(snapshot) if not is_ours(cid, database_id))
+    return tuple(cid for cid, origin in _open_orders(snapshot, database_id) if origin is not Origin.OURS)
 
 
-def open_orders(snapshot: SymbolSnapshot) -> list[str]:
-    ids = {order.client_id for order in snapshot.orders if order.status.is_open}
-    return sorted(ids | {algo.client_id for algo in snapshot.algo_orders if algo.status.is_open})
+def _open_orders(snapshot: SymbolSnapshot, database_id: str) -> list[tuple[str, Origin]]:
+    stated = {order.client_id: order.origin for order in snapshot.orders if order.status.is_open}
+    conditional = {algo.client_id for algo in snapshot.algo_orders if algo.status.is_open}
+    return [(cid, origin_of(stated.get(cid, UNSET), cid, database_id)) for cid in sorted(conditional | stated.keys())]
 
 
 def has_ended(order: Order) -> bool:

@@ -209,7 +209,7 @@ def _transitions(connection: Any, settings: _Settings) -> Iterator[Difference | 
         context = settings.of(symbol, rules_hash, config_hash, run_id).of(before.epoch)
         read = msgspec.json.decode(facts, type=_TransitionFacts)
         portfolio = read.portfolio or msgspec.structs.replace(NO_PORTFOLIO, blocked=read.blocked)
-        event = in_our_words(msgspec.json.decode(event_json, type=SymbolEvent), settings.words)
+        event = in_our_words(msgspec.json.decode(event_json, type=SymbolEvent), settings.words, context.edition)
         recorded = {
             "trigger": trigger,
             "reason": reason,

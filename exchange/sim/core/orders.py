@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from exchange.origin import Origin, Stated
 from exchange.types import (
     AlgoOrder,
     AlgoStatus,
@@ -81,6 +82,7 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
             reduce_only=self.reduce_only,
             update_time_ms=self.updated_ms,
             time_in_force=self.time_in_force.value,
+            origin=_origin(self.client_id),
         )
 
 
@@ -197,3 +199,11 @@ class Register(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Every order there ever was, by id."""
         return iter(self._by_id.values())
+
+
+def _origin(client_id: str) -> Stated:
+    """Orders of the exchange's own are named before their first dash."""
+    return _FORCED.get(client_id.partition("-")[0], msgspec.UNSET)
+
+
+_FORCED = {"autoclose": Origin.LIQUIDATION, "adl_autoclose": Origin.ADL, "settlement_autoclose": Origin.SETTLEMENT}

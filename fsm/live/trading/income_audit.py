@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from exchange.errors import ExchangeError
-from exchange.types import Income
+from exchange.types import Income, IncomeKind
 from fsm.core.booking import LEDGER_TYPES
 from fsm.core.model.records import ZERO
 from fsm.live.context.live_context import LiveContext
@@ -38,7 +38,7 @@ HISTORY_DAYS = 85
 CHECK_S = 20.0
 TOLERANCE = Decimal("1e-8")
 CURSOR = "bookkeeping"
-FILL_TYPES = ("REALIZED_PNL", "COMMISSION")
+FILL_TYPES: tuple[str, ...] = (IncomeKind.REALIZED_PNL, IncomeKind.COMMISSION)
 MARGIN_ASSET = "USDT"
 
 OnMismatch = Callable[[str, str], None]

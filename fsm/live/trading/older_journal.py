@@ -15,7 +15,7 @@ import structlog
 
 from exchange.client_ids import next_epoch, parse
 from exchange.errors import Refusal
-from exchange.types import AlgoOrder, Fill, Income, Order, SymbolSnapshot
+from exchange.types import AlgoOrder, Fill, Income, IncomeKind, Order, SymbolSnapshot
 from fsm.core.model.events import JournalFoundOld
 from fsm.live.context.live_context import LiveContext
 from fsm.live.preflight.ownership import knows_our_orders
@@ -32,7 +32,7 @@ CLOCKS_MS = 600_000
 """How far the exchange's stamps may lie before ours."""
 
 BEGUN, DONE = "RESTORING", "RESTORED"
-FILL_TYPES = ("REALIZED_PNL", "COMMISSION")
+FILL_TYPES: tuple[str, ...] = (IncomeKind.REALIZED_PNL, IncomeKind.COMMISSION)
 
 
 class _Begun(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from exchange.port import Exchange
-from exchange.types import Account, Fill, Income
+from exchange.types import Account, Fill, Income, IncomeKind
 from fsm.core.model.records import ZERO
 from store import queries
 from store.database import Store
@@ -204,8 +204,8 @@ class Wallet:
         total = ZERO
         for fill in sorted(fills, key=lambda fill: (fill.time_ms, fill.fill_id)):
             number = str(fill.fill_id)
-            changed = fill.realized_pnl if ("REALIZED_PNL", number) not in shown else ZERO
-            if fill.commission_asset == ASSET and ("COMMISSION", number) not in shown:
+            changed = fill.realized_pnl if (IncomeKind.REALIZED_PNL, number) not in shown else ZERO
+            if fill.commission_asset == ASSET and (IncomeKind.COMMISSION, number) not in shown:
                 changed -= fill.commission
             if fill.time_ms > now_ms and abs(left - total) <= TOLERANCE:
                 break

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from exchange.binance.codec_orders import stated_origin
 from exchange.types import AlgoStatus, OrderStatus, Side, SymbolSnapshot
 from fsm.core.model.intents import ClosePosition, PlaceStop
 from fsm.core.model.records import Flag, State, Trade
@@ -138,6 +139,7 @@ class TestTheReason:
         stage.exchange.by_hand(Side.SELL, "0.069")
         entry = next(iter(stage.exchange.orders.values()))
         forced = replace(entry, client_id=client_id, status=OrderStatus.FILLED, side=Side.SELL)
+        forced = replace(forced, origin=stated_origin(client_id))
 
         def with_forced(snapshot: SymbolSnapshot) -> SymbolSnapshot:
             return replace(snapshot, orders=(*snapshot.orders, forced))
