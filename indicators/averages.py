@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from talipp.indicators import EMA, SMA, SMMA
 
-from indicators.indicator import Indicator, Unit, candles
+from indicators.indicator import CHANGE, POSITIVE, Indicator, Unit, candles, fast_below_slow
 from indicators.series import FloatArray
 from indicators.streams import Form, TalippStream, close_of
 from indicators.windows import delayed, mean, price_mean, window_price_mean
@@ -110,15 +110,12 @@ def _ema_separation(workspace: Workspace, *, fast: int, slow: int) -> FloatArray
     return 100.0 * (ema(workspace, period=fast) - slow_average) / slow_average
 
 
-def _fast_below_slow(*, fast: int, slow: int) -> str | None:
-    return None if fast < slow else f"fast must be below slow, not {fast} and {slow}"
-
-
 _PERIOD = candles("period", None, "closes in the average", minimum=2)
 
 ENTRIES = (
     Indicator(
         name="ema",
+        domain=POSITIVE,
         summary="Exponential moving average of the close; starts as the mean of the first `period` closes.",
         unit=Unit.PRICE,
         parameters=(_PERIOD,),
@@ -128,6 +125,7 @@ ENTRIES = (
     ),
     Indicator(
         name="sma",
+        domain=POSITIVE,
         summary="Mean of the last `period` closes.",
         unit=Unit.PRICE,
         parameters=(_PERIOD,),
@@ -137,6 +135,7 @@ ENTRIES = (
     ),
     Indicator(
         name="ema_slope",
+        domain=CHANGE,
         summary="How far the EMA moved in the last `lookback` candles, in percent of the close; falling is negative.",
         unit=Unit.PERCENT,
         parameters=(_PERIOD, candles("lookback", None, "how many candles ago the earlier average is taken")),
@@ -146,13 +145,14 @@ ENTRIES = (
     ),
     Indicator(
         name="ema_separation",
+        domain=CHANGE,
         summary="How far the fast EMA stands above the slow one, in percent of the slow one; below is negative.",
         unit=Unit.PERCENT,
         parameters=(
             candles("fast", 20, "period of the fast average", minimum=2),
             candles("slow", 50, "period of the slow average", minimum=2),
         ),
-        constraint=_fast_below_slow,
+        constraint=fast_below_slow,
         warmup=lambda fast, slow: slow,
         stream=lambda fast, slow: TalippStream(EmaSeparation(fast, slow), close_of, slow),
         batch=_ema_separation,

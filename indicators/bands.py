@@ -10,7 +10,18 @@ import numpy as np
 from talipp.indicators import BB, StdDev
 
 from indicators.averages import SimpleAverage, sma
-from indicators.indicator import Indicator, Parameter, Unit, candles
+from indicators.indicator import (
+    ANYTHING,
+    CHANGE,
+    NOT_NEGATIVE,
+    PORTION,
+    POSITIVE,
+    Domain,
+    Indicator,
+    Parameter,
+    Unit,
+    candles,
+)
 from indicators.series import FloatArray
 from indicators.streams import Form, TalippStream, close_of
 from indicators.windows import delayed, mean, price_mean, quotient, window_deviation
@@ -169,6 +180,7 @@ _BANDS = (
 def _band(index: int, attribute: str, name: str, summary: str) -> Indicator:
     return Indicator(
         name=name,
+        domain=ANYTHING if index == 0 else POSITIVE,
         summary=summary,
         unit=Unit.PRICE,
         parameters=_BANDS,
@@ -190,6 +202,7 @@ ENTRIES = (
     ),
     Indicator(
         name="bb_bandwidth",
+        domain=NOT_NEGATIVE,
         summary="From the lower to the upper Bollinger Band, in percent of the middle; 0 while all closes are equal.",
         unit=Unit.PERCENT,
         parameters=_BANDS,
@@ -199,6 +212,7 @@ ENTRIES = (
     ),
     Indicator(
         name="bb_bandwidth_change",
+        domain=CHANGE,
         summary=(
             "How much wider the bands are than `lookback` candles ago, in percent of what they were; narrower is "
             "negative. 0 where they had no width at all, as no rate can be given."
@@ -213,6 +227,7 @@ ENTRIES = (
     ),
     Indicator(
         name="bandwidth_rank",
+        domain=PORTION,
         summary=(
             "Share of the last `window` bandwidths, the current one included, that are not above the current one: "
             "1/window for the narrowest, 1.0 for the widest and while all are equal."
@@ -230,6 +245,7 @@ ENTRIES = (
     ),
     Indicator(
         name="mean_reversion_score",
+        domain=lambda period, window: Domain(0.0, window),
         summary=(
             "How many of the last `window` candles closed on the other side of the middle band than the close before. "
             "A close exactly on it stays on the side it came from."

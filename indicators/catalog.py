@@ -7,13 +7,31 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from indicators import averages, bands, direction, extremes, fields, momentum, patterns, volatility
-from indicators.indicator import Indicator, IndicatorError, Parameter, Stream, Unit
+from indicators import (
+    averages,
+    bands,
+    convergence,
+    direction,
+    dispersion,
+    extremes,
+    fields,
+    flows,
+    levels,
+    momentum,
+    oscillators,
+    patterns,
+    smoothing,
+    trends,
+    volatility,
+)
+from indicators.formula import fields_of
+from indicators.indicator import Domain, Indicator, IndicatorError, Parameter, Stream, Unit, domain_by_unit
 from indicators.series import FloatArray, Series
 from indicators.workspace import Workspace
 
 __all__ = [
     "CATALOG",
+    "Domain",
     "Indicator",
     "IndicatorError",
     "Parameter",
@@ -22,10 +40,14 @@ __all__ = [
     "Unit",
     "Workspace",
     "describe",
+    "domain_by_unit",
     "resolve",
 ]
 
-_ROOMS = (fields, averages, momentum, volatility, bands, direction, extremes, patterns)
+_ROOMS = (
+    *(fields, averages, momentum, volatility, bands, direction, extremes, patterns),
+    *(smoothing, convergence, oscillators, trends, dispersion, flows, levels),
+)
 
 CATALOG: Mapping[str, Indicator] = MappingProxyType({entry.name: entry for room in _ROOMS for entry in room.ENTRIES})
 
@@ -49,6 +71,20 @@ class ResolvedIndicator:
     def warmup(self) -> int:
         """Number of candles after which the first value exists."""
         return self.indicator.warmup(**self.params)
+
+    @property
+    def domain(self) -> Domain:
+        """The numbers that it can be at all."""
+        domain = self.indicator.domain
+        if domain is None:
+            return domain_by_unit(self.unit)
+        return domain if isinstance(domain, Domain) else domain(**self.params)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The fields of a candle that it needs."""
+        formula = self.indicator.formula
+        return self.indicator.reads if formula is None else fields_of(formula(**self.params))
 
     def stream(self) -> Stream:
         """A new live form that has seen no candle yet."""

@@ -96,6 +96,7 @@ def _side(index: int, name: str, summary: str) -> Indicator:
         name=name,
         summary=summary,
         unit=Unit.INDEX,
+        reads=("high", "low", "close"),
         parameters=(_PERIOD,),
         warmup=lambda period: period + 1,
         stream=lambda period: TalippStream(DirectionalIndicator(period, upwards=index == 0), as_is, period + 1),
@@ -106,6 +107,7 @@ def _side(index: int, name: str, summary: str) -> Indicator:
 ENTRIES = (
     Indicator(
         name="adx",
+        reads=("high", "low", "close"),
         summary=(
             "Average directional index: how one-sided the movement of highs and lows is, whichever the side "
             "(Wilder's averages, which start as plain means). Without any movement it is 0."

@@ -8,7 +8,7 @@ from operator import attrgetter, gt, lt
 import numpy as np
 from talipp.indicators import DonchianChannels
 
-from indicators.indicator import Indicator, Unit, candles
+from indicators.indicator import POSITIVE, Indicator, Unit, candles
 from indicators.series import FloatArray
 from indicators.streams import Form, TalippStream, as_is, high_of, low_of
 from indicators.windows import delayed, window_max, window_min
@@ -100,6 +100,8 @@ _SIDES = (
 def _recent(name: str, attribute: str, batch: Callable[..., FloatArray], summary: str) -> Indicator:
     return Indicator(
         name=name,
+        domain=POSITIVE,
+        reads=("high",) if attribute == "ub" else ("low",),
         summary=summary,
         unit=Unit.PRICE,
         parameters=(candles("period", None, "candles it looks at"),),
@@ -112,6 +114,8 @@ def _recent(name: str, attribute: str, batch: Callable[..., FloatArray], summary
 def _donchian(name: str, attribute: str, batch: Callable[..., FloatArray], summary: str) -> Indicator:
     return Indicator(
         name=name,
+        domain=POSITIVE,
+        reads=("high",) if attribute == "ub" else ("low",),
         summary=summary,
         unit=Unit.PRICE,
         parameters=(candles("period", 20, "candles it looks at"),),
@@ -124,6 +128,8 @@ def _donchian(name: str, attribute: str, batch: Callable[..., FloatArray], summa
 ENTRIES = (
     Indicator(
         name="swing_high",
+        domain=POSITIVE,
+        reads=("high",),
         summary=(
             "High of the latest swing: above the highs of the `left` candles before it, not below those of the `right` "
             "candles after it (of equal highs the first counts). Known `right` candles later. "
@@ -138,6 +144,8 @@ ENTRIES = (
     ),
     Indicator(
         name="swing_low",
+        domain=POSITIVE,
+        reads=("low",),
         summary=(
             "Low of the latest swing: below the lows of the `left` candles before it, not above those of the `right` "
             "candles after it (of equal lows the first counts). Known `right` candles later. "

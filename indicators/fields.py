@@ -6,7 +6,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from indicators.indicator import Indicator, Unit, candles
+from indicators.indicator import NOT_NEGATIVE, POSITIVE, Indicator, Unit, candles
 from indicators.series import FloatArray
 from indicators.streams import CandleStream, Form, TalippStream, volume_of
 from indicators.windows import delayed, mean, quotient, window_mean
@@ -39,6 +39,8 @@ def _field(name: str, summary: str, unit: Unit) -> Indicator:
         name=name,
         summary=summary,
         unit=unit,
+        domain=POSITIVE if unit is Unit.PRICE else None,
+        reads=(name,),
         parameters=(),
         warmup=lambda: 1,
         stream=lambda: CandleStream(attrgetter(name)),
@@ -54,6 +56,8 @@ ENTRIES = (
     _field("volume", "What was traded during the candle, in the base asset.", Unit.VOLUME),
     Indicator(
         name="volume_ratio",
+        domain=NOT_NEGATIVE,
+        reads=("volume",),
         summary=(
             "Volume over the mean volume of the `period` candles before. 1.0, as usual, where none of those traded: "
             "there is nothing to compare with."

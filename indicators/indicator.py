@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
-from typing import Protocol
+from math import inf
+from typing import Any, Protocol
 
 from indicators.candle import Candle
 from indicators.series import FloatArray
@@ -25,6 +27,40 @@ class Unit(StrEnum):
     RATIO = "ratio"  # 1.0 means as much as
     COUNT = "count"  # whole numbers from 0
     FLAG = "flag"  # 1.0 yes, 0.0 no
+    SCORE = "score"  # on a scale of its own, around or from 0
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The numbers that a value can be at all, whatever the market does; an ``open`` end is never reached."""
+
+    lower: float = -inf
+    upper: float = inf
+    lower_open: bool = False
+
+
+ANYTHING = Domain()
+NOT_NEGATIVE = Domain(lower=0.0)
+POSITIVE = Domain(lower=0.0, lower_open=True)
+PORTION = Domain(0.0, 1.0)
+CHANGE = Domain(lower=-100.0)
+"""A price, or a width, can lose all of itself and gain without end."""
+
+_BY_UNIT: Mapping[Unit, Domain] = {
+    Unit.PRICE: NOT_NEGATIVE,
+    Unit.VOLUME: NOT_NEGATIVE,
+    Unit.COUNT: NOT_NEGATIVE,
+    Unit.INDEX: Domain(0.0, 100.0),
+    Unit.FLAG: PORTION,
+    Unit.PERCENT: ANYTHING,
+    Unit.RATIO: ANYTHING,
+    Unit.SCORE: ANYTHING,
+}
+
+
+def domain_by_unit(unit: Unit) -> Domain:
+    """What any value of this unit can be."""
+    return _BY_UNIT[unit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +104,9 @@ class Indicator:
     ``batch`` takes a ``Workspace`` first and gives one number per candle, NaN where ``stream`` would say None;
     everywhere else the two are equal bit for bit.
     ``constraint`` gives a sentence about parameters that do not go together, or None.
+    ``domain``: the numbers that it can be (or a callable that says so of its parameters), where it is not all that its
+    unit can be. ``reads``: the fields of a candle that it needs. ``formula``: what both
+    forms, warm-up and reads follow from, where they do.
     """
 
     name: str
@@ -79,14 +118,19 @@ class Indicator:
     batch: Callable[..., FloatArray]
     constraint: Callable[..., str | None] = lambda **_: None
     conditional: bool = False
+    domain: Domain | Callable[..., Domain] | None = None
+    reads: tuple[str, ...] = ("close",)
+    formula: Callable[..., Any] | None = None
 
     def checked(self, given: Mapping[str, object]) -> dict[str, float]:
         """The full set of parameters, in the declared order. Raises ``IndicatorError``."""
         names = [parameter.name for parameter in self.parameters]
         unknown = [name for name in given if name not in names]
         if unknown:
+            near = get_close_matches(unknown[0], names, n=1)
             takes = ", ".join(names) or "no parameters"
-            raise IndicatorError(f"{self.name} has no parameter {unknown[0]!r}; it takes {takes}")
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise IndicatorError(f"{self.name} has no parameter {unknown[0]!r}; it takes {takes}{hint}")
         params: dict[str, float] = {}
         for parameter in self.parameters:
             value = given.get(parameter.name, parameter.default)
@@ -107,6 +151,16 @@ class Indicator:
 CANDLES_MAX = 500
 
 
-def candles(name: str, default: int | None, doc: str, *, minimum: int = 1) -> Parameter:
+def candles(name: str, default: int | None, doc: str, *, minimum: int = 1, maximum: int = CANDLES_MAX) -> Parameter:
     """A parameter that is a number of candles."""
-    return Parameter(name, int, minimum, CANDLES_MAX, default, doc)
+    return Parameter(name, int, minimum, maximum, default, doc)
+
+
+def multiple(name: str, default: float, doc: str) -> Parameter:
+    """A parameter that says how many times a distance is taken."""
+    return Parameter(name, float, 0.1, 20.0, default, doc)
+
+
+def fast_below_slow(*, fast: int, slow: int, **_: float) -> str | None:
+    """The constraint of whatever compares a fast with a slow average."""
+    return None if fast < slow else f"fast must be below slow, not {fast} and {slow}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from indicators.candle import Candle
-from indicators.indicator import Indicator, Parameter, Unit
+from indicators.indicator import PORTION, Indicator, Parameter, Unit
 from indicators.series import FloatArray
 from indicators.streams import CandleStream, Form, TalippStream, as_is
 from indicators.windows import quotient
@@ -111,6 +111,7 @@ _STRONG = (
 ENTRIES = (
     Indicator(
         name="bullish_engulfing",
+        reads=("open", "close"),
         summary="1 where a rising candle's body covers, and exceeds, the body of a falling candle before it, else 0.",
         unit=Unit.FLAG,
         parameters=(),
@@ -120,6 +121,7 @@ ENTRIES = (
     ),
     Indicator(
         name="bearish_engulfing",
+        reads=("open", "close"),
         summary="1 where a falling candle's body covers, and exceeds, the body of a rising candle before it, else 0.",
         unit=Unit.FLAG,
         parameters=(),
@@ -129,6 +131,8 @@ ENTRIES = (
     ),
     Indicator(
         name="close_location",
+        domain=PORTION,
+        reads=("high", "low", "close"),
         summary="Where in its range the candle closed: 0 at the low, 1 at the high, 0.5 for a flat candle.",
         unit=Unit.RATIO,
         parameters=(),
@@ -138,6 +142,8 @@ ENTRIES = (
     ),
     Indicator(
         name="body_ratio",
+        domain=PORTION,
+        reads=("open", "high", "low", "close"),
         summary="Share of the candle's range between open and close; 0 for a flat candle.",
         unit=Unit.RATIO,
         parameters=(),
@@ -147,6 +153,7 @@ ENTRIES = (
     ),
     Indicator(
         name="strong_close_up",
+        reads=("open", "high", "low", "close"),
         summary="1 where a rising candle closed near its high with a large body, else 0; 0 for a flat candle.",
         unit=Unit.FLAG,
         parameters=_STRONG,
@@ -156,6 +163,7 @@ ENTRIES = (
     ),
     Indicator(
         name="strong_close_down",
+        reads=("open", "high", "low", "close"),
         summary="1 where a falling candle closed near its low with a large body, else 0; 0 for a flat candle.",
         unit=Unit.FLAG,
         parameters=_STRONG,

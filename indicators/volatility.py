@@ -6,7 +6,7 @@ import numpy as np
 from talipp.indicators import ATR
 
 from indicators.candle import Candle
-from indicators.indicator import Indicator, Unit, candles
+from indicators.indicator import NOT_NEGATIVE, Indicator, Unit, candles
 from indicators.series import FloatArray, Series
 from indicators.streams import CandleStream, Form, TalippStream, as_is
 from indicators.windows import mean, quotient, smoothed, window_mean
@@ -93,6 +93,7 @@ _PERIOD = candles("period", 14, "true ranges in the average", minimum=2)
 ENTRIES = (
     Indicator(
         name="atr",
+        reads=("high", "low", "close"),
         summary=(
             "Average true range (Wilder's average, which starts as the mean of the first `period` true ranges; "
             "the first candle's is its own range)."
@@ -105,6 +106,8 @@ ENTRIES = (
     ),
     Indicator(
         name="atr_pct",
+        domain=NOT_NEGATIVE,
+        reads=("high", "low", "close"),
         summary="Average true range in percent of the close.",
         unit=Unit.PERCENT,
         parameters=(_PERIOD,),
@@ -114,6 +117,8 @@ ENTRIES = (
     ),
     Indicator(
         name="atr_ratio",
+        domain=NOT_NEGATIVE,
+        reads=("high", "low", "close"),
         summary=(
             "Volatility spike: atr_pct over its own mean of the last `window` candles, the current one included. "
             "1.0 is as usual, and the answer where nothing moved at all."
@@ -126,6 +131,8 @@ ENTRIES = (
     ),
     Indicator(
         name="candle_range",
+        domain=NOT_NEGATIVE,
+        reads=("high", "low", "close"),
         summary="From low to high, in percent of the close; 0 for a flat candle.",
         unit=Unit.PERCENT,
         parameters=(),

@@ -4,47 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from indicators.catalog import Unit
+from indicators.catalog import domain_by_unit
 from rules.features import Feature
 from rules.language.reach import ANYTHING, NOT_NEGATIVE, POSITIVE, Interval
 from rules.language.syntax import Name, Node
-
-INDEX = Interval(0.0, 100.0)
-PORTION = Interval(0.0, 1.0)
-CHANGE = Interval(lower=-100.0)
-"""A price, or a width, can lose all of itself and gain without end."""
-
-_BY_INDICATOR: Mapping[str, Interval] = {
-    "atr_pct": NOT_NEGATIVE,
-    "atr_ratio": NOT_NEGATIVE,
-    "bandwidth_rank": PORTION,
-    "bb_bandwidth": NOT_NEGATIVE,
-    "bb_bandwidth_change": CHANGE,
-    "bb_lower": ANYTHING,
-    "body_ratio": PORTION,
-    "candle_range": NOT_NEGATIVE,
-    "close_location": PORTION,
-    "ema_separation": CHANGE,
-    "ema_slope": CHANGE,
-    "volume_ratio": NOT_NEGATIVE,
-    **dict.fromkeys(
-        (
-            *("open", "high", "low", "close", "ema", "sma", "bb_middle", "bb_upper"),
-            *("swing_high", "swing_low", "recent_high", "recent_low", "donchian_high", "donchian_low"),
-        ),
-        POSITIVE,
-    ),
-}
-
-_BY_UNIT: Mapping[Unit, Interval] = {
-    Unit.PRICE: NOT_NEGATIVE,
-    Unit.VOLUME: NOT_NEGATIVE,
-    Unit.COUNT: NOT_NEGATIVE,
-    Unit.INDEX: INDEX,
-    Unit.FLAG: PORTION,
-    Unit.PERCENT: ANYTHING,
-    Unit.RATIO: ANYTHING,
-}
 
 _LOCAL: Mapping[str, Interval] = {
     "entry": POSITIVE,
@@ -55,11 +18,9 @@ _LOCAL: Mapping[str, Interval] = {
 
 
 def domain_of(feature: Feature) -> Interval:
-    """What a feature can be, whatever the market does."""
-    if feature.indicator is not None and feature.indicator.name == "mean_reversion_score":
-        return Interval(0.0, feature.indicator.params["window"])
-    by_unit = _BY_UNIT[feature.unit]
-    return by_unit if feature.indicator is None else _BY_INDICATOR.get(feature.indicator.name, by_unit)
+    """What a feature can be, whatever the market does: the catalog says it of each indicator."""
+    domain = domain_by_unit(feature.unit) if feature.indicator is None else feature.indicator.domain
+    return Interval(domain.lower, domain.upper, domain.lower_open)
 
 
 def domains(features: Mapping[str, Feature]) -> Callable[[Node], Interval]:

@@ -34,6 +34,7 @@ class ValueUnit(StrEnum):
     PERCENT = "percent"
     RATIO = "ratio"
     COUNT = "count"
+    SCORE = "score"
     NUMBER = "number"
     CONDITION = "condition"
 

@@ -9,6 +9,7 @@ import jsonschema
 
 from indicators.candle import Timeframe
 from indicators.catalog import CATALOG
+from rules import indicator_schema
 from rules.features import CANDLE_CLOSED
 from rules.source import schema
 
@@ -18,7 +19,7 @@ DEFINITIONS = schema.SCHEMA["$defs"]
 
 def test_it_is_a_valid_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema.SCHEMA)
-    assert json.loads(schema.text()) == schema.SCHEMA
+    jsonschema.Draft202012Validator.check_schema(json.loads(schema.text()))
 
 
 def test_the_file_that_editors_use_is_the_one_that_is_checked_with() -> None:
@@ -32,6 +33,22 @@ def test_editors_are_offered_every_indicator_and_timeframe() -> None:
     assert offered == [CANDLE_CLOSED, *CATALOG]
     assert DEFINITIONS["timeframe"]["enum"] == [timeframe.value for timeframe in Timeframe]
     assert DEFINITIONS["timeframeUse"]["anyOf"][0]["enum"] == DEFINITIONS["timeframe"]["enum"]
+
+
+def test_what_it_says_of_indicators_is_what_the_catalog_says() -> None:
+    assert schema.text() == indicator_schema.text(), "write it anew: python -m rules.indicator_schema"
+
+
+def test_editors_are_offered_every_parameter_of_the_indicator_at_hand() -> None:
+    whole = json.loads(schema.text())
+    feature = {"$defs": whole["$defs"], "$ref": "#/$defs/feature"}
+    editor = jsonschema.Draft202012Validator(feature)
+    for name, entry in CATALOG.items():
+        written = {"indicator": name, "timeframe": "1h"}
+        written |= {each.name: each.kind(each.default or 20) for each in entry.parameters}
+        assert editor.is_valid(written), name
+        for each in entry.parameters:
+            assert not editor.is_valid(written | {each.name: each.maximum + 1}), (name, each.name)
 
 
 def test_every_key_is_described_for_whoever_edits_the_file() -> None:
