@@ -13,10 +13,9 @@ import numpy.typing as npt
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.language.arrays import TRUE, UNKNOWN, Columns, FloatArray, TruthArray, finite, numbers, truth_of
-from rules.regime import Ramp, Regime, RegimeReading, RegimeRule, RegimeState
+from rules.regime import Ramp, RegimeReading, RegimeRule, RegimeState
 from rules.strategy import Reason, SideRules, Strategy
 
-REGIMES = tuple(Regime)
 REASONS = tuple(Reason)
 
 BoolArray = npt.NDArray[np.bool_]
@@ -26,9 +25,10 @@ _ScalarT = TypeVar("_ScalarT", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class RegimeTrack:
-    """The regimes of a history. ``codes`` has the regime in force after each entry candle, as its index in REGIMES;
+    """The regimes of a history. ``codes`` has the regime in force after each entry candle, as its index in ``names``;
     ``states`` one entry for each run of the classifier, made at the entry candles whose indices are ``runs``."""
 
+    names: tuple[str, ...]
     codes: CodeArray
     runs: tuple[int, ...]
     states: tuple[RegimeState, ...]
@@ -61,19 +61,19 @@ def regimes(table: FactTable, rules: CompiledRules | None = None, start: RegimeS
     for key in classifier.fact_keys:
         known &= ~np.isnan(columns(key))
     readings = [_readings(rule, columns, len(runs)) for rule in classifier.rules]
-    names = [rule.regime for rule in classifier.rules]
+    names = (*classifier.names, *({first.regime} - {*classifier.names}))
     states: list[RegimeState] = []
     times = table.candle_ms[runs].tolist()
     for index, candle_ms in enumerate(times):
-        seen = {name: column[index] for name, column in zip(names, readings, strict=True)} if known[index] else None
+        seen = {name: column[index] for name, column in zip(names, readings, strict=False)} if known[index] else None
         state = classifier.advance(state, seen, candle_ms)
         states.append(state)
-    codes = np.full(table.length, REGIMES.index(first.regime), dtype=np.int8)
+    codes = np.full(table.length, names.index(first.regime), dtype=np.int8)
     if states:
         since = np.searchsorted(runs, np.arange(table.length), side="right")
-        by_run = np.array([REGIMES.index(one.regime) for one in (first, *states)], dtype=np.int8)
+        by_run = np.array([names.index(one.regime) for one in (first, *states)], dtype=np.int8)
         codes = by_run[since]
-    return RegimeTrack(codes, tuple(runs.tolist()), tuple(states), first)
+    return RegimeTrack(names, codes, tuple(runs.tolist()), tuple(states), first)
 
 
 def signals(table: FactTable, strategy: str, rules: CompiledRules | None = None) -> SignalTrack:
@@ -103,7 +103,7 @@ def _readings(rule: RegimeRule, columns: Columns, length: int) -> list[RegimeRea
     total = np.zeros(length)
     for ramp in rule.ramps:
         total = total + _score(ramp, numbers(ramp.node, columns))
-    confidence = (total / len(rule.ramps)).tolist()
+    confidence = (total / len(rule.ramps) if rule.ramps else np.ones(length)).tolist()
     return [
         RegimeReading(truth_of(enters), truth_of(stays), score)
         for enters, stays, score in zip(enter, stay, confidence, strict=True)
@@ -149,9 +149,12 @@ def _checks(
     reward = np.zeros(len(entry))
     for gain, (_, portion) in zip(gains, side.targets, strict=True):
         reward = reward + portion * gain
-    reward_risk = finite(reward / risk)
-    unknown = np.logical_or.reduce([np.isnan(price) for price in prices])
-    wrong = np.logical_or.reduce([(gain <= 0) | (price <= 0) for gain, price in zip(gains, prices, strict=True)])
+    reward_risk = finite(reward / risk) if gains else np.full(len(entry), np.inf)
+    nothing = np.zeros(len(entry), dtype=np.bool_)
+    unknown = np.logical_or.reduce([nothing, *(np.isnan(price) for price in prices)])
+    wrong = np.logical_or.reduce(
+        [nothing, *((gain <= 0) | (price <= 0) for gain, price in zip(gains, prices, strict=True))]
+    )
     return [
         (np.isnan(entry) | np.isnan(stop), Reason.UNKNOWN_FACTS),
         (~((entry > 0) & (stop > 0) & (risk > 0)), Reason.STOP_WRONG_SIDE),

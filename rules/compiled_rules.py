@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,21 +10,30 @@ import msgspec
 
 from indicators.candle import Timeframe
 from rules.conditions import Condition, Conditions
-from rules.definition import ConditionList, Definition, RegimeDefinition, SideDefinition, StrategyDefinition
+from rules.definition import (
+    ConditionList,
+    Definition,
+    RegimeDefinition,
+    RegimesDefinition,
+    RouteDefinition,
+    SideDefinition,
+    StrategyDefinition,
+)
 from rules.features import Feature, feature_of, timeframe_of
 from rules.language.scalar import Facts
 from rules.language.syntax import Node, Number, fill, parse
-from rules.regime import PRIORITY, Classifier, Ramp, Regime, RegimeRule, RegimeState, RegimeTrace
-from rules.strategy import Management, Price, SideName, SideRules, SignalReading, Strategy, Upkeep
+from rules.regime import Classifier, Ramp, RegimeRule, RegimeState, RegimeTrace
+from rules.source.short_forms import ALWAYS
+from rules.strategy import Management, Price, Reason, SideName, SideRules, SignalReading, Strategy, Upkeep
 
 LOCAL_NAMES = ("entry", "stop", "risk", "candles_held")
 """Names that rules may use without declaring them, where there is a trade to speak of."""
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Which strategy a regime calls for; ``strategy`` is None where none may trade, and ``reason`` says why."""
+    """Which strategies a regime calls for, in their order; none where nothing may trade, and ``reason`` says why."""
 
-    strategy: str | None
+    strategies: tuple[str, ...]
     reason: str
 
 
@@ -43,7 +52,7 @@ class CompiledRules:
     features: Mapping[str, Feature]
     classifier: Classifier
     strategies: Mapping[str, Strategy]
-    routes: Mapping[Regime, Route]
+    routes: Mapping[str, Route]
     cooldown: Cooldown | None
 
     @property
@@ -77,6 +86,15 @@ class CompiledRules:
         """Whether both read the same values of the same features over the same candles, whatever they make of them."""
         return self._reading == other._reading
 
+    def classifies_as(self, other: CompiledRules) -> bool:
+        """Whether both tell the regime in the same way, by the same features."""
+        return self._classifying == other._classifying
+
+    @property
+    def _classifying(self) -> tuple[object, ...]:
+        used = {key: self.features[feature_name(key)] for key in self.regime_fact_keys}
+        return self.classifier.meaning, used
+
     @property
     def _reading(self) -> tuple[object, ...]:
         used = {key: self.features[feature_name(key)] for key in self.fact_keys}
@@ -92,11 +110,23 @@ class CompiledRules:
     def explain_regime(self, facts: Facts, state: RegimeState) -> tuple[RegimeTrace, ...]:
         """Each regime's conditions with their numbers, the regime in force first."""
         traces = self.classifier.trace(facts)
-        return tuple(sorted(traces, key=lambda trace: trace.regime is not state.regime))
+        return tuple(sorted(traces, key=lambda trace: trace.regime != state.regime))
 
-    def route(self, regime: Regime) -> Route:
-        """The strategy that may trade in this regime. Pauses and cooldown are the engine's."""
-        return self.routes.get(regime, Route(None, "NO_TRADE_REGIME"))
+    def route(self, regime: str) -> Route:
+        """The strategies that may trade in this regime. Pauses and cooldown are the engine's."""
+        return self.routes.get(regime, Route((), "NO_TRADE_REGIME"))
+
+    def seek(self, route: Route, facts: Facts) -> SignalReading | None:
+        """The first signal of a regime's strategies in their order; without one, what keeps the first of those back
+        that had a setup, or else the first of all. None where there is no strategy."""
+        readings: list[SignalReading] = []
+        for strategy in route.strategies:
+            reading = self.seek_signal(strategy, facts)
+            if reading.side is not None:
+                return reading
+            readings.append(reading)
+        telling = [reading for reading in readings if reading.reason is not Reason.NO_SETUP]
+        return next(iter((*telling, *readings)), None)
 
     def seek_signal(self, strategy: str, facts: Facts) -> SignalReading:
         return self.strategies[strategy].seek_signal(facts)
@@ -155,10 +185,7 @@ class _Compiling:
 
     def rules(self) -> CompiledRules:
         definition = self._definition
-        routes = {
-            Regime(name): Route(route.strategy, "ROUTED") if route.enabled else Route(None, "STRATEGY_DISABLED")
-            for name, route in definition.router.named().items()
-        }
+        routes = {regime: self._route(routes) for regime, routes in definition.router.routes.items()}
         cooldown = definition.router.cooldown
         return CompiledRules(
             entry_timeframe=self._entry_timeframe,
@@ -169,10 +196,16 @@ class _Compiling:
             cooldown=Cooldown(cooldown.losses, cooldown.candles) if cooldown else None,
         )
 
+    def _route(self, routes: Sequence[RouteDefinition]) -> Route:
+        strategies = self._definition.strategies
+        enabled = tuple(route.strategy for route in routes if route.enabled and strategies[route.strategy].enabled)
+        return Route(enabled, "ROUTED" if enabled else "STRATEGY_DISABLED")
+
     def _classifier(self) -> Classifier:
-        regimes = self._definition.regimes
-        named = regimes.named()
-        rules = tuple(self._regime(regime, named[regime.value]) for regime in PRIORITY)
+        regimes = self._definition.regimes or RegimesDefinition()
+        rules = tuple(self._regime(name, regime) for name, regime in regimes.named().items())
+        if self._definition.regimes is None:
+            rules = (RegimeRule(ALWAYS, Conditions(()), Conditions(()), ()),)
         keys = sorted({key for rule in rules for key in rule.fact_keys()})
         return Classifier(
             rules=rules,
@@ -184,12 +217,12 @@ class _Compiling:
             fact_keys=tuple(keys),
         )
 
-    def _regime(self, regime: Regime, definition: RegimeDefinition) -> RegimeRule:
+    def _regime(self, name: str, definition: RegimeDefinition) -> RegimeRule:
         ramps = tuple(
             Ramp.of(ramp.value, self._node(ramp.value), self._number(ramp.zero_at), self._number(ramp.full_at))
             for ramp in definition.confidence
         )
-        return RegimeRule(regime, self._conditions(definition.enter), self._conditions(definition.stay), ramps)
+        return RegimeRule(name, self._conditions(definition.enter), self._conditions(definition.stays), ramps)
 
     def _strategy(self, name: str, definition: StrategyDefinition) -> Strategy:
         sides = tuple(self._side(side, written) for side, written in definition.sides().items())

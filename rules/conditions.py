@@ -8,7 +8,7 @@ from functools import reduce
 import msgspec
 import numpy as np
 
-from rules.language.arrays import Columns, TruthArray, truths
+from rules.language.arrays import TRUE, Columns, TruthArray, truths
 from rules.language.scalar import Facts, Logical, Numeric, known, logical, numeric
 from rules.language.syntax import Comparison, Name, Node, Or, children, names_in
 from rules.language.truth import Truth, all_of, any_of
@@ -77,7 +77,8 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """A list of conditions as written: every group must hold, and a group holds if one of its members does."""
+    """A list of conditions as written: every group must hold, and a group holds if one of its members does.
+    An empty one always holds."""
 
     groups: tuple[tuple[Condition, ...], ...]
 
@@ -95,7 +96,7 @@ class Conditions:
     def truths(self, columns: Columns) -> TruthArray:
         """As ``truth``, for whole columns."""
         rows = [reduce(np.maximum, (truths(condition.node, columns) for condition in group)) for group in self.groups]
-        return reduce(np.minimum, rows)
+        return reduce(np.minimum, rows) if rows else np.array([TRUE], dtype=np.int8)
 
     def trace(self, facts: Facts) -> tuple[ConditionTrace, ...]:
         return tuple(condition.trace(facts, number) for number, group in enumerate(self.groups) for condition in group)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
 
+from rules.source.short_forms import in_full
 
-class AlternativeDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+RAREST_FIRST = ("BREAKOUT", "TREND", "RANGE")
+"""Of the regimes that come with the bot, the one that is seen least is taken first."""
+
+
+class AlternativeDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     id: str
     when: str
 
@@ -28,7 +32,7 @@ class ConditionDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 ConditionList = tuple[ConditionDefinition, ...]
 
 
-class RampDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RampDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """``value`` scores 0 at ``zero_at`` and 1 at ``full_at`` (numbers or thresholds), linearly between, clamped."""
 
     value: str
@@ -36,41 +40,56 @@ class RampDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     full_at: float | str
 
 
-class RegimeDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RegimeDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Without ``stay`` a regime goes on as long as it could begin; without ``confidence`` it is always sure."""
+
     enter: ConditionList
-    stay: ConditionList
-    confidence: tuple[RampDefinition, ...]
+    stay: ConditionList = ()
+    confidence: tuple[RampDefinition, ...] = ()
+
+    @property
+    def stays(self) -> ConditionList:
+        return self.stay or self.enter
 
 
-class RegimesDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    timeframe: str
-    confirmations: int
-    override_confidence: float
-    dwell_candles: int
-    trend: RegimeDefinition = msgspec.field(name="TREND")
-    range: RegimeDefinition = msgspec.field(name="RANGE")
-    breakout: RegimeDefinition = msgspec.field(name="BREAKOUT")
+class RegimesDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``priority``: which regime is taken of several that are equally sure; those it does not name come last, in the
+    order of ``RAREST_FIRST`` and then of the alphabet, as the order of keys means nothing."""
+
+    timeframe: str = "entry"
+    confirmations: int = 1
+    override_confidence: float | None = None
+    dwell_candles: int = 0
     exclusive: tuple[str, ...] = ()
+    priority: tuple[str, ...] = ()
+    regimes: dict[str, RegimeDefinition] = {}
 
     def named(self) -> dict[str, RegimeDefinition]:
-        return {"TREND": self.trend, "RANGE": self.range, "BREAKOUT": self.breakout}
+        """Every regime, the one first that is taken of equals."""
+        return {name: self.regimes[name] for name in sorted(self.regimes, key=self._place)}
+
+    def _place(self, name: str) -> tuple[int, str]:
+        order = (*self.priority, *(rare for rare in RAREST_FIRST if rare not in self.priority))
+        return order.index(name) if name in order else len(order), name
 
 
-class TargetDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TargetDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     price: str
     portion: float
 
 
-class SideDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SideDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Without ``targets`` no order takes profit: the exits, the trail and the stop end a trade."""
+
     setup: ConditionList
     stop: str
-    targets: tuple[TargetDefinition, ...]
+    targets: tuple[TargetDefinition, ...] = ()
     accept: ConditionList = ()
     trail: str | None = None
     exit_when: ConditionList = ()
 
 
-class ManageDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ManageDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """``break_even_*`` in multiples of the trade's first risk; candles of the entry timeframe. None = not done."""
 
     break_even_at_r: float | None = None
@@ -78,8 +97,9 @@ class ManageDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exit_after_candles: int | None = None
 
 
-class StrategyDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    reward_risk_min: float
+class StrategyDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    enabled: bool = True
+    reward_risk_min: float = 0.0
     long: SideDefinition | None = None
     short: SideDefinition | None = None
     manage: ManageDefinition = ManageDefinition()
@@ -88,38 +108,35 @@ class StrategyDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         return {name: side for name, side in (("long", self.long), ("short", self.short)) if side is not None}
 
 
-class ChoiceDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ChoiceDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A name that stands for one of several expressions."""
 
     use: str
     options: dict[str, str]
 
 
-class RouteDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RouteDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     strategy: str
-    enabled: bool
+    enabled: bool = True
 
 
-class CooldownDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CooldownDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     losses: int
     candles: int
 
 
-class RouterDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    trend: RouteDefinition = msgspec.field(name="TREND")
-    range: RouteDefinition = msgspec.field(name="RANGE")
-    breakout: RouteDefinition = msgspec.field(name="BREAKOUT")
+class RouterDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The strategies of each regime, the first one first; a regime that is not named trades nothing."""
+
+    routes: dict[str, tuple[RouteDefinition, ...]] = {}
     cooldown: CooldownDefinition | None = None
 
-    def named(self) -> dict[str, RouteDefinition]:
-        return {"TREND": self.trend, "RANGE": self.range, "BREAKOUT": self.breakout}
 
-
-class RouteOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RouteOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     enabled: bool
 
 
-class ManageOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ManageOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a symbol says differently; UNSET = as for all others, None = not done."""
 
     break_even_at_r: float | msgspec.UnsetType | None = msgspec.UNSET
@@ -127,12 +144,13 @@ class ManageOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exit_after_candles: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class StrategyOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StrategyOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    enabled: bool | msgspec.UnsetType = msgspec.UNSET
     reward_risk_min: float | msgspec.UnsetType = msgspec.UNSET
     manage: ManageOverride = ManageOverride()
 
 
-class SymbolDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SymbolDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one symbol does differently from the rest of the file."""
 
     thresholds: dict[str, float] = {}
@@ -141,13 +159,15 @@ class SymbolDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strategies: dict[str, StrategyOverride] = {}
 
 
-class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Without ``regimes`` one holds at every candle, which is called ALWAYS."""
+
     version: int
     timeframes: dict[str, str]
     features: dict[str, dict[str, str | int | float]]
-    regimes: RegimesDefinition
     strategies: dict[str, StrategyDefinition]
     router: RouterDefinition
+    regimes: RegimesDefinition | None = None
     thresholds: dict[str, float] = {}
     choices: dict[str, ChoiceDefinition] = {}
     symbols: dict[str, SymbolDefinition] = {}
@@ -155,12 +175,12 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def of(cls, data: Any) -> Definition:
         """The definition in data that has passed the schema."""
-        return msgspec.convert(data, cls)
+        return msgspec.convert(in_full(data), cls)
 
     @property
-    def hash(self) -> str:
-        """SHA-256 of everything that is defined, in hexadecimal: comments, order of keys and quotes do not count."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+    def named_regimes(self) -> dict[str, RegimeDefinition]:
+        """Every regime that is told apart, the one first that is taken of equals."""
+        return self.regimes.named() if self.regimes is not None else {}
 
     def for_symbol(self, symbol: str) -> Definition:
         """The definition with the symbol's own values filled in, and no overrides left."""
@@ -173,29 +193,32 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             name: _overridden(strategy, override.strategies.get(name)) for name, strategy in self.strategies.items()
         }
         routes = {
-            name.lower(): msgspec.structs.replace(route, enabled=override.router[name].enabled)
-            for name, route in self.router.named().items()
-            if name in override.router
+            regime: _switched(routes, override.router.get(regime)) for regime, routes in self.router.routes.items()
         }
         return msgspec.structs.replace(
             self,
             thresholds={**self.thresholds, **override.thresholds},
             choices=choices,
             strategies=strategies,
-            router=msgspec.structs.replace(self.router, **routes),
+            router=msgspec.structs.replace(self.router, routes=routes),
             symbols={},
         )
+
+
+def _switched(routes: tuple[RouteDefinition, ...], override: RouteOverride | None) -> tuple[RouteDefinition, ...]:
+    if override is None:
+        return routes
+    return tuple(msgspec.structs.replace(route, enabled=override.enabled) for route in routes)
 
 
 def _overridden(strategy: StrategyDefinition, override: StrategyOverride | None) -> StrategyDefinition:
     if override is None:
         return strategy
     manage = msgspec.structs.replace(strategy.manage, **_given(override.manage))
-    if override.reward_risk_min is not msgspec.UNSET:
-        strategy = msgspec.structs.replace(strategy, reward_risk_min=override.reward_risk_min)
-    return msgspec.structs.replace(strategy, manage=manage)
+    given = {name: value for name, value in _given(override).items() if name != "manage"}
+    return msgspec.structs.replace(strategy, **given, manage=manage)
 
 
-def _given(override: ManageOverride) -> dict[str, float | int | None]:
+def _given(override: ManageOverride | StrategyOverride) -> dict[str, Any]:
     given = msgspec.structs.asdict(override)
     return {name: value for name, value in given.items() if value is not msgspec.UNSET}

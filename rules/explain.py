@@ -51,7 +51,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 def why(rules: CompiledRules, facts: Facts, state: RegimeState) -> Why:
     """What the rules say to these facts in this regime, and why."""
     route = rules.route(state.regime)
-    signal = rules.seek_signal(route.strategy, facts) if route.strategy is not None else None
+    signal = rules.seek(route, facts)
     return Why(
         summary=summary(state, route, signal),
         state=state,
@@ -81,8 +81,9 @@ def hysteresis(rules: CompiledRules, state: RegimeState) -> str:
         return f"{lasted}, and nothing else asks to follow"
     parts = [
         f"{state.pending} asks to follow: seen {state.pending_count} of {classifier.confirmations} times",
-        f"confidence {state.candidate_confidence:.2f} of {classifier.override_confidence:.2f}",
     ]
+    if classifier.override_confidence is not None:
+        parts.append(f"confidence {state.candidate_confidence:.2f} of {classifier.override_confidence:.2f}")
     if state.candles_in_regime < classifier.dwell_candles:
         parts.append(f"and not before {_count(classifier.dwell_candles, 'candle')} have passed")
     return f"{lasted}; {', '.join(parts)}"
@@ -121,9 +122,11 @@ def number(value: float | None) -> str:
 
 def _signal_sentence(signal: SignalReading) -> str:
     if signal.reason is Reason.SIGNAL:
+        prices = f"entry {number(signal.entry)}, stop {number(signal.stop)}"
+        if not signal.targets:
+            return f"{signal.side} signal: {prices}, no target"
         targets = ", ".join(f"{number(price)} ({portion:.0%})" for price, portion in signal.targets)
-        prices = f"entry {number(signal.entry)}, stop {number(signal.stop)}, targets {targets}"
-        return f"{signal.side} signal: {prices}, {signal.reward_risk or 0:.2f} R"
+        return f"{signal.side} signal: {prices}, targets {targets}, {signal.reward_risk or 0:.2f} R"
     sentence = _SENTENCES[signal.reason]
     if signal.reason is Reason.REWARD_RISK_LOW:
         sentence += f" ({signal.reward_risk or 0:.2f} R)"

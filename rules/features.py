@@ -51,10 +51,15 @@ def timeframe_of(written: str, roles: Mapping[str, str]) -> Timeframe:
         raise ValueError(f"{written} is no timeframe; known are {', '.join(known)}") from None
 
 
+def _whole(value: object) -> object:
+    """20.0 is as good as 20."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def feature_of(name: str, written: Mapping[str, object], roles: Mapping[str, str]) -> Feature:
     """The feature that an entry of the file declares. Raises IndicatorError or ValueError, saying what is wrong."""
     timeframe = timeframe_of(str(written["timeframe"]), roles)
-    params = {key: value for key, value in written.items() if key not in ("indicator", "timeframe")}
+    params = {key: _whole(value) for key, value in written.items() if key not in ("indicator", "timeframe")}
     indicator = str(written["indicator"])
     if indicator != CANDLE_CLOSED:
         return Feature(name, timeframe, resolve(indicator, params))

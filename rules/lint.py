@@ -6,14 +6,14 @@ Problems keep a file from loading. Warnings (unused names, strategies that are s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
 from indicators.candle import Timeframe
 from rules.compiled_rules import CompiledRules, compile_rules, entry_feature
 from rules.conditions import Conditions
-from rules.definition import Definition, StrategyDefinition
+from rules.definition import Definition, RouteDefinition, StrategyDefinition
 from rules.domains import domains
 from rules.language.intervals import TooComplex, describe, implies, possible, single_bound, text_of
 from rules.language.reach import Interval, reach
@@ -67,7 +67,7 @@ def _findings(definition: Definition, judged: set[Plan]) -> Iterator[Finding]:
     rules = compile_rules(definition)
     yield from _misnamed(rules)
     checking = _Logic(rules)
-    yield from checking.regimes(definition.regimes.exclusive)
+    yield from checking.regimes(definition)
     yield from checking.strategies()
     yield from (Finding(path, message) for path, message in wrong_sides(rules, checking.domain, judged))
     for name, compiled in rules.strategies.items():
@@ -89,7 +89,7 @@ def _misnamed(rules: CompiledRules) -> Iterator[Finding]:
 
 
 def _degenerate_ramps(definition: Definition) -> Iterator[Finding]:
-    for regime, written in definition.regimes.named().items():
+    for regime, written in definition.named_regimes.items():
         for index, ramp in enumerate(written.confidence):
             ends = [definition.thresholds[end] if isinstance(end, str) else end for end in (ramp.zero_at, ramp.full_at)]
             if ends[0] == ends[1]:
@@ -98,7 +98,7 @@ def _degenerate_ramps(definition: Definition) -> Iterator[Finding]:
 
 
 def _unrouted(definition: Definition) -> Iterator[Finding]:
-    used = {route.strategy for route in definition.router.named().values()}
+    used = {route.strategy for routes in definition.router.routes.values() for route in routes}
     for name in definition.strategies:
         if name not in used:
             message = f"no regime leads to {name}: name it in router, or remove it"
@@ -107,6 +107,8 @@ def _unrouted(definition: Definition) -> Iterator[Finding]:
 
 def _portions(name: str, strategy: StrategyDefinition) -> Iterator[Finding]:
     for side, written in strategy.sides().items():
+        if not written.targets:
+            continue
         total = 0.0
         for target in written.targets:
             total += target.portion
@@ -127,7 +129,9 @@ def _break_even(name: str, strategy: StrategyDefinition) -> Iterator[Finding]:
 
 def _reward(path: KeyPath, side: SideRules, reward_risk_min: float) -> Iterator[Finding]:
     """Where targets depend on the risk alone, their reward is known before any trade."""
-    if any(price.fact_keys() - {"entry", "stop", "risk"} for price, _ in side.targets):
+    if not side.targets and reward_risk_min:
+        yield Finding((*path[:-1], "reward_risk_min"), f"the {path[-1]} side has no targets to be rewarded by")
+    if not side.targets or any(price.fact_keys() - {"entry", "stop", "risk"} for price, _ in side.targets):
         return
     entry = 1_000_000.0
     scene = {"entry": entry, "stop": entry - side.sign, "risk": 1.0}
@@ -151,16 +155,19 @@ class _Logic:
         self._rules = rules
         self.domain = domains(rules.features)
 
-    def regimes(self, exclusive: Sequence[str]) -> Iterator[Finding]:
-        rules = self._rules.classifier.rules
+    def regimes(self, definition: Definition) -> Iterator[Finding]:
+        written = definition.named_regimes
+        rules = [rule for rule in self._rules.classifier.rules if rule.regime in written]
         for rule in rules:
-            path: KeyPath = ("regimes", rule.regime.value)
+            path: KeyPath = ("regimes", rule.regime)
             yield from self._ramps((*path, "confidence"), rule)
-            for part, conditions in (("enter", rule.enter), ("stay", rule.stay)):
-                yield from self._judged((*path, part), conditions)
+            yield from self._judged((*path, "enter"), rule.enter)
+            if not written[rule.regime].stay:
+                continue
+            yield from self._judged((*path, "stay"), rule.stay)
             yield from self._proved((*path, "stay"), self._tighter_stay((*path, "stay"), rule))
-        named = {rule.regime.value: rule for rule in rules}
-        for first, second in combinations(exclusive, 2):
+        named = {rule.regime: rule for rule in rules}
+        for first, second in combinations(definition.regimes.exclusive if definition.regimes else (), 2):
             path = ("regimes", second, "enter")
             yield from self._proved(path, self._overlap(path, named[first], named[second]))
 
@@ -253,7 +260,7 @@ def _unused(source: Source, definition: Definition) -> Iterator[Finding]:
             used.update(name.name for name in names_in(parse(slot.text)))
         except ExpressionError:  # pragma: no cover - meaning.py has complained
             continue
-    for written in definition.regimes.named().values():
+    for written in definition.named_regimes.values():
         used.update(end for ramp in written.confidence for end in (ramp.zero_at, ramp.full_at) if isinstance(end, str))
     rules = compile_rules(definition.for_symbol(""))
     entry = entry_feature(rules.features, rules.entry_timeframe)
@@ -269,19 +276,33 @@ def _unused(source: Source, definition: Definition) -> Iterator[Finding]:
 
 def _switched_off(definition: Definition) -> Iterator[Finding]:
     variants = [definition.for_symbol(symbol) for symbol in ("", *definition.symbols)]
-    enabled = {route.strategy for variant in variants for route in variant.router.named().values() if route.enabled}
-    for regime, route in definition.router.named().items():
-        if route.strategy not in enabled:
-            message = f"{route.strategy} never trades: every regime that leads to it is switched off"
-            yield Finding(("router", regime, "enabled"), message)
+    enabled: set[str] = set()
+    for variant in variants:
+        for route in compile_rules(variant).routes.values():
+            enabled.update(route.strategies)
+    for name, strategy in definition.strategies.items():
+        if name in enabled:
+            continue
+        if not strategy.enabled:
+            yield Finding(("strategies", name, "enabled"), f"{name} never trades: it is switched off")
+            continue
+        regime = next(regime for regime, routes in definition.router.routes.items() if name in _names(routes))
+        message = f"{name} never trades: every regime that leads to it is switched off"
+        yield Finding(("router", regime, "enabled"), message)
+
+
+def _names(routes: tuple[RouteDefinition, ...]) -> set[str]:
+    return {route.strategy for route in routes}
 
 
 def _always_true(definition: Definition) -> Iterator[Finding]:
     rules = compile_rules(definition.for_symbol(""))
     logic = _Logic(rules)
     lists: list[tuple[KeyPath, Conditions | None]] = []
-    for rule in rules.classifier.rules:
-        lists += [(("regimes", rule.regime.value, part), getattr(rule, part)) for part in ("enter", "stay")]
+    for name, written in definition.named_regimes.items():
+        rule = next(rule for rule in rules.classifier.rules if rule.regime == name)
+        parts = ("enter", "stay") if written.stay else ("enter",)
+        lists += [(("regimes", name, part), getattr(rule, part)) for part in parts]
     for name, strategy in rules.strategies.items():
         for side in strategy.sides:
             base: KeyPath = ("strategies", name, side.side.lower())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from indicators.candle import Timeframe
 from rules.compiled_rules import CompiledRules, compile_rules
+from rules.content_hash import hash_of
 from rules.definition import Definition, StrategyDefinition
 from rules.lint import lint, warnings
 from rules.semantic_checks import check_semantics
@@ -27,7 +28,7 @@ class Ruleset:
         self.name = source.name
         self.text = source.text
         self.definition = definition
-        self.hash = definition.hash
+        self.hash = hash_of(definition)
         self.warnings: tuple[Problem, ...] = tuple(_sorted(warnings(source, definition)))
         self._general = compile_rules(definition.for_symbol(""))
         self._own: dict[str, CompiledRules] = {}

@@ -6,6 +6,7 @@ exits, trails and rests that are gone, and the few numbers of which it is plain 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -54,18 +55,27 @@ def _between(old: Definition, new: Definition) -> Iterator[Loosening]:
 
 def _regimes(old: Definition, new: Definition) -> Iterator[Loosening]:
     before, after = old.regimes, new.regimes
+    if before is None:
+        return
+    if after is None:
+        yield Loosening("regimes", ", ".join(before.regimes), None, vanished=True)
+        return
     yield from _lower("regimes.confirmations", before.confirmations, after.confirmations)
-    yield from _lower("regimes.override_confidence", before.override_confidence, after.override_confidence)
+    never = math.inf  # None: no regime is sure enough to need no confirmations
+    one, other = (never if each.override_confidence is None else each.override_confidence for each in (before, after))
+    yield from _lower("regimes.override_confidence", one, other)
     yield from _lower("regimes.dwell_candles", before.dwell_candles, after.dwell_candles)
-    for name, regime in after.named().items():
-        yield from _conditions(f"regimes.{name}.enter", before.named()[name].enter, regime.enter)
-        yield from _conditions(f"regimes.{name}.stay", before.named()[name].stay, regime.stay)
+    for name, regime in after.regimes.items():
+        if name in before.regimes:
+            yield from _conditions(f"regimes.{name}.enter", before.regimes[name].enter, regime.enter)
+            yield from _conditions(f"regimes.{name}.stay", before.regimes[name].stays, regime.stays)
 
 
 def _router(old: Definition, new: Definition) -> Iterator[Loosening]:
-    for name, route in new.router.named().items():
-        if route.enabled and not old.router.named()[name].enabled:
-            yield Loosening(f"router.{name}.enabled", False, True, vanished=False)
+    for regime, routes in new.router.routes.items():
+        was = {route.strategy: route.enabled for route in old.router.routes.get(regime, ())}
+        if any(route.enabled and not was.get(route.strategy, True) for route in routes):
+            yield Loosening(f"router.{regime}.enabled", False, True, vanished=False)
     before, after = old.router.cooldown, new.router.cooldown
     if before is not None and after is None:
         told = f"{before.losses} losses, {before.candles} candles"
@@ -76,6 +86,8 @@ def _router(old: Definition, new: Definition) -> Iterator[Loosening]:
 
 
 def _strategy(path: str, old: StrategyDefinition, new: StrategyDefinition) -> Iterator[Loosening]:
+    if new.enabled and not old.enabled:
+        yield Loosening(f"{path}.enabled", False, True, vanished=False)
     yield from _lower(f"{path}.reward_risk_min", old.reward_risk_min, new.reward_risk_min)
     manage = f"{path}.manage"
     yield from _higher(f"{manage}.break_even_at_r", old.manage.break_even_at_r, new.manage.break_even_at_r)

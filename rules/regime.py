@@ -3,9 +3,9 @@
 The classifier runs when a candle of the regime timeframe has closed, and goes through three steps.
 
 1. **Readings.** For each regime: do its ``enter`` conditions hold, do its ``stay`` conditions hold, and how confident
-   is it (the mean of its ramps, each between 0 and 1; an UNKNOWN ramp counts 0).
+   is it (the mean of its ramps, each between 0 and 1; an UNKNOWN ramp counts 0, and no ramps at all 1).
 2. **Candidate.** Of the regimes whose ``enter`` is TRUE, the most confident one; among equals the present regime, then
-   BREAKOUT, TREND, RANGE (the rarest first). If there is none: the present regime as long as its ``stay`` is TRUE. Else
+   the first by ``priority`` (definition.py). If there is none: the present regime as long as its ``stay`` is TRUE. Else
    NO_TRADE. If any fact that the classifier reads is UNKNOWN, the candidate is NO_TRADE whatever the others say.
 3. **Hysteresis.** The regime changes to the candidate only after the candidate was the same for ``confirmations`` runs
    in a row, or at once when its confidence reaches ``override_confidence``; and in either case only once the present
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import msgspec
 
@@ -25,18 +24,7 @@ from rules.conditions import Conditions, ConditionTrace
 from rules.language.scalar import Facts, Numeric, known, numeric
 from rules.language.syntax import Node, names_in
 from rules.language.truth import Truth
-
-
-class Regime(StrEnum):
-    """What the market of a symbol is doing; NO_TRADE when that is uncertain."""
-
-    TREND = "TREND"
-    RANGE = "RANGE"
-    BREAKOUT = "BREAKOUT"
-    NO_TRADE = "NO_TRADE"
-
-
-PRIORITY = (Regime.BREAKOUT, Regime.TREND, Regime.RANGE)
+from rules.source.short_forms import NO_TRADE
 
 
 class RegimeState(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,13 +36,13 @@ class RegimeState(msgspec.Struct, frozen=True, kw_only=True):
     itself. ``candle_ms`` is the open time of the entry candle of the latest run, -1 before the first.
     """
 
-    regime: Regime = Regime.NO_TRADE
+    regime: str = NO_TRADE
     confidence: float = 0.0
     since_ms: int = 0
     candles_in_regime: int = 0
-    pending: Regime | None = None
+    pending: str | None = None
     pending_count: int = 0
-    candidate: Regime = Regime.NO_TRADE
+    candidate: str = NO_TRADE
     candidate_confidence: float = 0.0
     candle_ms: int = -1
 
@@ -78,7 +66,7 @@ class RampTrace(msgspec.Struct, frozen=True):
 class RegimeTrace(msgspec.Struct, frozen=True):
     """Why a regime can or cannot be entered or kept."""
 
-    regime: Regime
+    regime: str
     enter: Truth
     stay: Truth
     confidence: float
@@ -120,7 +108,7 @@ class Ramp:
 class RegimeRule:
     """One regime of the rules file, compiled."""
 
-    regime: Regime
+    regime: str
     enter: Conditions
     stay: Conditions
     ramps: tuple[Ramp, ...]
@@ -132,7 +120,7 @@ class RegimeRule:
         total = 0.0
         for ramp in self.ramps:
             total += ramp.score(ramp.calculate(facts))
-        return total / len(self.ramps)
+        return total / len(self.ramps) if self.ramps else 1.0
 
     def trace(self, facts: Facts) -> RegimeTrace:
         reading = self.read(facts)
@@ -152,11 +140,11 @@ class RegimeRule:
 class Classifier:
     """The regimes with their hysteresis; ``confirmations`` and ``dwell_candles`` count candles of ``timeframe``."""
 
-    rules: tuple[RegimeRule, ...]  # in the order of PRIORITY
+    rules: tuple[RegimeRule, ...]  # of equals, the first one is taken
     timeframe: Timeframe
     entry_timeframe: Timeframe
     confirmations: int
-    override_confidence: float
+    override_confidence: float | None
     dwell_candles: int
     fact_keys: tuple[str, ...]
 
@@ -168,21 +156,34 @@ class Classifier:
         """
         return self._closed_until(candle_ms) > self._closed_until(state.candle_ms)
 
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """Everything that decides what it tells, for comparing."""
+        rules = [
+            (rule.regime, rule.enter.nodes, rule.stay.nodes, [(r.node, r.zero_at, r.full_at) for r in rule.ramps])
+            for rule in self.rules
+        ]
+        hysteresis = (self.confirmations, self.override_confidence, self.dwell_candles)
+        return self.timeframe, self.entry_timeframe, hysteresis, rules
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every regime that it can tell, NO_TRADE last."""
+        return (*(rule.regime for rule in self.rules), NO_TRADE)
+
     def classify(self, facts: Facts, state: RegimeState, candle_ms: int) -> RegimeState:
         """The state after the entry candle that opened at ``candle_ms``; the same state where no run is due."""
         return self.advance(state, self.read(facts), candle_ms) if self.is_due(state, candle_ms) else state
 
-    def read(self, facts: Facts) -> Mapping[Regime, RegimeReading] | None:
+    def read(self, facts: Facts) -> Mapping[str, RegimeReading] | None:
         """What each regime says; None when a fact that the classifier reads is UNKNOWN."""
         if any(known(facts.get(key)) is None for key in self.fact_keys):
             return None
         return {rule.regime: rule.read(facts) for rule in self.rules}
 
-    def advance(
-        self, state: RegimeState, readings: Mapping[Regime, RegimeReading] | None, candle_ms: int
-    ) -> RegimeState:
+    def advance(self, state: RegimeState, readings: Mapping[str, RegimeReading] | None, candle_ms: int) -> RegimeState:
         """Steps 2 and 3 of a run, given the readings of step 1."""
-        candidate = _candidate(state.regime, readings)
+        candidate = _candidate(state.regime, [rule.regime for rule in self.rules], readings)
         confidence = _confidence(candidate, readings)
         seen = msgspec.structs.replace(
             state,
@@ -194,10 +195,11 @@ class Classifier:
             candidate_confidence=confidence,
             candle_ms=candle_ms,
         )
-        if candidate is state.regime:
+        if candidate == state.regime:
             return seen
-        count = state.pending_count + 1 if state.pending is candidate else 1
-        stable = count >= self.confirmations or confidence >= self.override_confidence
+        count = state.pending_count + 1 if state.pending == candidate else 1
+        sure = self.override_confidence is not None and confidence >= self.override_confidence
+        stable = count >= self.confirmations or sure
         if not stable or state.candles_in_regime < self.dwell_candles:
             return msgspec.structs.replace(seen, pending=candidate, pending_count=count)
         since_ms = candle_ms + self.entry_timeframe.ms
@@ -213,17 +215,17 @@ class Classifier:
         return self.timeframe.floor(candle_ms + self.entry_timeframe.ms)
 
 
-def _candidate(current: Regime, readings: Mapping[Regime, RegimeReading] | None) -> Regime:
+def _candidate(current: str, names: list[str], readings: Mapping[str, RegimeReading] | None) -> str:
     if readings is None:
-        return Regime.NO_TRADE
-    order = sorted(PRIORITY, key=lambda regime: regime is not current)
+        return NO_TRADE
+    order = sorted(names, key=lambda regime: regime != current)
     enterable = [regime for regime in order if readings[regime].enter is Truth.TRUE]
     if enterable:
         return max(enterable, key=lambda regime: readings[regime].confidence)  # max keeps the first of equals
-    if current is not Regime.NO_TRADE and readings[current].stay is Truth.TRUE:
+    if current in readings and readings[current].stay is Truth.TRUE:
         return current
-    return Regime.NO_TRADE
+    return NO_TRADE
 
 
-def _confidence(regime: Regime, readings: Mapping[Regime, RegimeReading] | None) -> float:
-    return 0.0 if readings is None or regime is Regime.NO_TRADE else readings[regime].confidence
+def _confidence(regime: str, readings: Mapping[str, RegimeReading] | None) -> float:
+    return readings[regime].confidence if readings is not None and regime in readings else 0.0

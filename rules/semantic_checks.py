@@ -14,7 +14,6 @@ from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
 from rules.language.syntax import ExpressionError, Name, Node, names_in, parse
 from rules.language.units import ValueUnit, require_condition, require_price, unit_of
 from rules.source.outline import (
-    REGIMES,
     SIDES,
     KeyPath,
     Slot,
@@ -26,6 +25,7 @@ from rules.source.outline import (
     sequence,
     slots,
 )
+from rules.source.short_forms import ALWAYS, NO_TRADE, regimes_in, routes_in
 from rules.source.yaml_source import Problem, Source
 
 _LOCAL_KINDS = {
@@ -69,6 +69,7 @@ class _Checking:
         self._check_ids()
         self._check_ramps()
         self._check_sides()
+        self._check_regimes()
         self._check_router()
         self._check_symbols()
         return self._problems
@@ -92,6 +93,8 @@ class _Checking:
             if role != "entry":
                 self._timeframe(("timeframes", role), written)
         path: KeyPath = ("regimes", "timeframe")
+        if at(self._data, *path) is None:
+            return
         self._check_not_shorter(path, self._timeframe(path, at(self._data, *path)), entry_timeframe)
 
     def _check_not_shorter(self, path: KeyPath, timeframe: Timeframe | None, entry: Timeframe | None) -> None:
@@ -231,17 +234,48 @@ class _Checking:
 
     def _check_ramps(self) -> None:
         thresholds = mapping(at(self._data, "thresholds"))
-        for regime in REGIMES:
+        for regime in regimes_in(self._data):
             path: KeyPath = ("regimes", regime, "confidence")
             for index, ramp in enumerate(sequence(at(self._data, *path))):
                 for end in ("zero_at", "full_at"):
                     self._reference((*path, index, end), at(ramp, end), thresholds, "no threshold")
 
+    def _check_regimes(self) -> None:
+        """Wherever regimes are named, they must be there; ALWAYS and NO_TRADE are no names of one's own."""
+        regimes = regimes_in(self._data)
+        for name in regimes:
+            if name in (ALWAYS, NO_TRADE):
+                meaning = "where no regimes are told apart" if name == ALWAYS else "what is left when none holds"
+                self._complain(("regimes", name), f"{name} is {meaning}: choose another name", key=True)
+        for part in ("exclusive", "priority"):
+            for index, name in enumerate(sequence(at(self._data, "regimes", part))):
+                self._reference(("regimes", part, index), name, regimes, "no regime")
+        known = regimes if "regimes" in mapping(self._data) else {ALWAYS: None}
+        for regime in mapping(at(self._data, "router")):
+            if regime != "cooldown":
+                self._reference(("router", regime), regime, known, "no regime", key=True)
+        for symbol, override in mapping(at(self._data, "symbols")).items():
+            for regime in mapping(at(override, "router")):
+                path: KeyPath = ("symbols", symbol, "router", regime)
+                self._reference(path, regime, routes_in(self._data), "no regime in router", key=True)
+
     def _check_router(self) -> None:
         strategies = mapping(at(self._data, "strategies"))
-        for regime, route in mapping(at(self._data, "router")).items():
-            if regime != "cooldown":
-                self._reference(("router", regime, "strategy"), at(route, "strategy"), strategies, "no strategy")
+        for regime, routes in routes_in(self._data).items():
+            written = at(self._data, "router", regime)
+            seen: set[str] = set()
+            for index, route in enumerate(routes):
+                path: KeyPath = ("router", regime, index) if isinstance(written, list) else ("router", regime)
+                path = (*path, "strategy") if isinstance(at(self._data, *path), dict) else path
+                name = route.get("strategy")
+                self._reference(path, name, strategies, "no strategy")
+                if name in seen:
+                    self._complain(path, f"{name} is named twice: the second time it has nothing left to trade")
+                seen.add(str(name))
+            if written is None and len(strategies) > 1 and regime == ALWAYS:
+                first = ", ".join(strategies)
+                message = f"which strategy comes first? Say so with router: {{{ALWAYS}: [{first}]}}"
+                self._complain(("strategies",), message, key=True)
 
     def _check_sides(self) -> None:
         for name, strategy in mapping(at(self._data, "strategies")).items():

@@ -46,7 +46,8 @@ class SignalReading(msgspec.Struct, frozen=True, kw_only=True):
 
     ``side`` is set only with the reason SIGNAL; ``wanted`` also says which side's setup held when the signal was then
     refused. Prices are unrounded; ``targets`` are (price, portion of the position), nearest first; portions sum to 1.
-    ``reward_risk`` is the mean reward of the targets, weighted by portion, in multiples of ``risk`` = |entry - stop|.
+    ``reward_risk`` is the mean reward of the targets, weighted by portion, in multiples of ``risk`` = |entry - stop|;
+    None without targets.
     """
 
     strategy: str
@@ -240,7 +241,7 @@ class Strategy:
         reward = 0.0
         for gain, (_, portion) in zip(gains, found.targets, strict=True):
             reward += portion * gain
-        reward_risk = known(reward / risk)
+        reward_risk = known(reward / risk) if gains else None
         accepted = Truth.TRUE
         if rules.accept:
             accepted = rules.accept.truth(scene)
@@ -251,10 +252,10 @@ class Strategy:
             )
             found = msgspec.structs.replace(found, traces=traces)
         found = msgspec.structs.replace(found, reward_risk=reward_risk)
-        if reward_risk is None or accepted is Truth.UNKNOWN:
+        if (gains and reward_risk is None) or accepted is Truth.UNKNOWN:
             return found
         if accepted is Truth.FALSE:
             return msgspec.structs.replace(found, reason=Reason.NOT_ACCEPTED)
-        if reward_risk < self.reward_risk_min:
+        if reward_risk is not None and reward_risk < self.reward_risk_min:
             return msgspec.structs.replace(found, reason=Reason.REWARD_RISK_LOW)
         return msgspec.structs.replace(found, reason=Reason.SIGNAL, side=rules.side)

@@ -25,7 +25,7 @@ class Warmup:
     def __init__(self, rules: CompiledRules, candles_min: int) -> None:
         self._rules = rules
         self._candles_min = candles_min
-        routed = sorted({route.strategy for route in rules.routes.values() if route.strategy is not None})
+        routed = sorted({name for route in rules.routes.values() for name in route.strategies})
         keys = {CLASSIFIER: rules.regime_fact_keys, **{name: rules.strategy_fact_keys(name) for name in routed}}
         self.needed: dict[str, dict[Timeframe, int]] = {who: self._needed(read) for who, read in keys.items()}
 

@@ -33,7 +33,6 @@ from fsm.core.model.events import CandleClosed, Commanded
 from fsm.core.model.policy import LimitAction
 from fsm.core.model.records import SymbolRecord
 from indicators.candle import Timeframe
-from rules.batch import REGIMES
 
 Progress = Callable[[str, int, int], None]
 """Told of (phase, done, total) while long work goes on."""
@@ -278,8 +277,7 @@ class ClockLoop:
             verdict = CandleVerdict(outcome="BLOCKED", reason="COOLDOWN")
         else:
             outcome, reason = history.quiet_verdict(index)
-            route = history.rules.route(REGIMES[int(history.regimes.codes[index])])
-            strategy = None if outcome == "BLOCKED" else route.strategy
+            strategy = None if outcome == "BLOCKED" else history.telling(index)
             verdict = CandleVerdict(outcome=outcome, reason=reason, strategy=strategy)
         self._note(event, verdict, history, index, record, self._engine.portfolio)
 

@@ -7,8 +7,10 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 
 from exchange.candle_columns import CandleColumns, FundingColumns
 from exchange.candle_files import CandleFolders
@@ -17,11 +19,12 @@ from fsm.core.candle_close import candle_hole
 from indicators.candle import Timeframe
 from indicators.holes import Hole, holes
 from indicators.series import Series
-from rules.batch import REASONS, REGIMES, RegimeTrack, SignalTrack, regimes, signals
+from rules.batch import REASONS, RegimeTrack, SignalTrack, regimes, signals
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.load import Ruleset
-from rules.regime import Regime, RegimeState
+from rules.regime import RegimeState
+from rules.source.short_forms import NO_TRADE
 from rules.strategy import Reason
 from rules.warmup import CLASSIFIER, warming_up
 
@@ -33,6 +36,13 @@ BLOCKED = -1_000
 
 WARMING = -100_000_000
 """Code of a candle at which the rules could not be asked yet, less what of the candles is short and the regime."""
+
+UNROUTED = 10_000
+"""Code of a candle at which no strategy may trade, and the regime: more than ``REASONS_MAX`` for each strategy of each
+regime that a rules file can have."""
+
+REASONS_MAX, STRATEGIES_MAX = 16, 10
+SIGNALS, NO_SETUP, UNKNOWN_FACTS = map(REASONS.index, (Reason.SIGNAL, Reason.NO_SETUP, Reason.UNKNOWN_FACTS))
 
 SIGNAL = -1
 """Code of a candle at which a strategy signals, whatever becomes of it."""
@@ -220,15 +230,24 @@ class History:
         """(outcome, reason) of a candle at which an idle symbol does nothing; only where the code is not SIGNAL."""
         if WARMING < self.codes[index] <= BLOCKED:
             return "BLOCKED", candle_hole(self.market.blocked_until_ms(self.market.opens_ms[index]))
-        regime = REGIMES[int(self.regimes.codes[index])]
-        route = self.rules.route(regime)
-        outcome = "NO_TRADE" if route.strategy is None else "NO_SIGNAL"
+        route, strategy = self.rules.route(self.regime(index)), self.telling(index)
+        outcome = "NO_TRADE" if strategy is None else "NO_SIGNAL"
         if self.codes[index] <= WARMING:
-            who = route.strategy or CLASSIFIER
+            who = strategy or CLASSIFIER
             return outcome, warming_up(self.table.warmup.said(who, int(self.table.shortage(who)[index])))
-        if route.strategy is None:
+        if strategy is None:
             return outcome, route.reason
-        return outcome, REASONS[int(self.signals[route.strategy].reasons[index])].value
+        return outcome, REASONS[int(self.signals[strategy].reasons[index])].value
+
+    def regime(self, index: int) -> str:
+        """The regime in force after a candle."""
+        return self.regimes.names[int(self.regimes.codes[index])]
+
+    def telling(self, index: int) -> str | None:
+        """The strategy that answers for a candle without a signal, as ``CompiledRules.seek`` has it."""
+        strategies = self.rules.route(self.regime(index)).strategies
+        telling = (name for name in strategies if int(self.signals[name].reasons[index]) != NO_SETUP)
+        return next(chain(telling, strategies), None)
 
 
 def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History:
@@ -236,27 +255,45 @@ def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History
     rules = ruleset.for_symbol(market.symbol)
     table = FactTable(rules, market.by_timeframe, candles_min, market.holes)
     track = regimes(table)
-    routed = {regime: rules.route(regime).strategy for regime in REGIMES}
-    by_strategy = {name: signals(table, name) for name in sorted({s for s in routed.values() if s is not None})}
+    routed = {regime: rules.route(regime).strategies for regime in track.names}
+    by_strategy = {name: signals(table, name) for name in sorted({*chain.from_iterable(routed.values())})}
     codes = np.zeros(table.length, dtype=np.int64)
-    for code, regime in enumerate(REGIMES):
-        here = track.codes == code
-        strategy = routed[regime]
-        if strategy is None:
-            codes[here] = 1_000 + code
-            unasked = here & (regime is Regime.NO_TRADE)
-        else:
-            reasons = by_strategy[strategy].reasons
-            found = reasons[here].astype(np.int16)
-            codes[here] = np.where(found == REASONS.index(Reason.SIGNAL), SIGNAL, found + 32 * code)
-            unasked = here & (reasons == REASONS.index(Reason.UNKNOWN_FACTS))
-        short = table.shortage(strategy or CLASSIFIER)
-        unasked &= short > 0
-        codes[unasked] = WARMING - short[unasked] * len(REGIMES) - code
+    for code, regime in enumerate(track.names):
+        here = np.flatnonzero(track.codes == code)
+        if routed[regime]:
+            codes[here] = _asked(table, {name: by_strategy[name].reasons[here] for name in routed[regime]}, code, here)
+            continue
+        short = table.shortage(CLASSIFIER)[here] if regime == NO_TRADE else np.zeros(len(here), dtype=np.int64)
+        codes[here] = np.where(short > 0, _warming(short, STRATEGIES_MAX * code), UNROUTED + code)
     for number, (first_ms, until_ms) in enumerate(market.blocked_ms):
-        here = (table.candle_ms >= first_ms) & (table.candle_ms < until_ms)
-        codes[here] = BLOCKED - number * len(REGIMES) - track.codes[here].astype(np.int64)
+        blocked = (table.candle_ms >= first_ms) & (table.candle_ms < until_ms)
+        codes[blocked] = BLOCKED - number * len(track.names) - track.codes[blocked].astype(np.int64)
     return History(market, rules, table, track, codes.tolist(), by_strategy)
+
+
+def _asked(
+    table: FactTable, readings: Mapping[str, npt.NDArray[np.int8]], regime: int, rows: npt.NDArray[np.intp]
+) -> npt.NDArray[np.int64]:
+    """Codes of a regime's candles, from what each of its strategies makes of them, the first one first."""
+    codes = np.zeros(len(rows), dtype=np.int64)
+    is_told = np.zeros(len(rows), dtype=np.bool_)
+    for tells in (True, False):
+        for place, (strategy, reasons) in enumerate(readings.items()):
+            here = ~is_told & ((reasons != NO_SETUP) == tells)
+            short, who = table.shortage(strategy)[rows], place + STRATEGIES_MAX * regime
+            found = np.where(
+                (reasons == UNKNOWN_FACTS) & (short > 0),
+                _warming(short, who),
+                reasons.astype(np.int64) + REASONS_MAX * who,
+            )
+            codes[here] = found[here]
+            is_told |= here
+    return np.where(np.logical_or.reduce([reasons == SIGNALS for reasons in readings.values()]), SIGNAL, codes)
+
+
+def _warming(short: npt.NDArray[np.int64], who: int) -> npt.NDArray[np.int64]:
+    """Codes of what is short; ``who`` tells the strategy and its regime apart."""
+    return WARMING - short * (UNROUTED // REASONS_MAX) - who
 
 
 def data_hash(markets: list[Market]) -> str:

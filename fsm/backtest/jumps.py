@@ -16,7 +16,6 @@ from fsm.backtest.recorder import Recorder
 from fsm.core.engine import Engine
 from fsm.core.model.records import Flag, State, SymbolRecord, Trade
 from indicators.candle import Timeframe
-from rules.batch import REGIMES
 from rules.open_trades import OpenTrade, first_asked
 
 ASK = SIGNAL
@@ -141,10 +140,10 @@ class Jumps:
         trade, feed = record.trade, history.market.feed
         assert trade is not None
         levels = levels_of(self._account.venue.state, record.symbol)
-        regime = REGIMES[int(history.regimes.codes[index])]
+        regime = history.regime(index)
         if levels is None or not _is_settled(trade):
             return now_ms
-        if not self._recorder.holds(record.symbol, regime.value, trade.rules_hash):
+        if not self._recorder.holds(record.symbol, regime, trade.rules_hash):
             return now_ms
         until = history.regime_changes_after(index)
         asked = first_asked(history.table, self._open_trade(trade, history), index + 1, until)

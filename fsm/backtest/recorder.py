@@ -77,7 +77,7 @@ class Recorder:
             held is not None
             and verdict.outcome != "SIGNAL"
             and (held.regime, held.outcome, held.reason, held.rules_hash)
-            == (event.regime.regime.value, verdict.outcome, verdict.reason, rules_hash)
+            == (event.regime.regime, verdict.outcome, verdict.reason, rules_hash)
         )
         if same:
             return

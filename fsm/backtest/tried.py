@@ -11,11 +11,8 @@ from exchange.candle_columns import CandleFileError
 from exchange.candle_files import CandleFolders
 from fsm.backtest.history import SIGNAL, History, build_history, read_market, step_of
 from indicators.series import SeriesError
-from rules.batch import REGIMES
 from rules.load import Ruleset
-from rules.regime import Regime
 
-TRIED = tuple(regime for regime in REGIMES if regime is not Regime.NO_TRADE)
 DAY_MS = 86_400_000
 MONTH_DAYS = 30.4
 NAMED_MAX = 5
@@ -27,7 +24,9 @@ class Entered:
 
     symbol: str
     days: int
-    regimes: frozenset[Regime]
+    told: tuple[str, ...]
+    """The regimes that its rules tell apart."""
+    regimes: frozenset[str]
     strategies: frozenset[str]
     routed: frozenset[str]
     """Strategies that some regime leads to, for this symbol."""
@@ -52,9 +51,10 @@ class Trial:
         """Of one symbol; empty where it was not read."""
         return Trial(tuple(entered for entered in self.symbols if entered.symbol == symbol), ())
 
-    def never_entered(self) -> list[Regime]:
+    def never_entered(self) -> list[str]:
         """Regimes that no symbol ever enters."""
-        return [regime for regime in TRIED if not any(regime in entered.regimes for entered in self.symbols)]
+        told = dict.fromkeys(regime for entered in self.symbols for regime in entered.told)
+        return [regime for regime in told if not any(regime in entered.regimes for entered in self.symbols)]
 
     def never_signalled(self) -> list[str]:
         """Strategies that no symbol ever signals, though one of its regimes that leads to them is entered."""
@@ -88,6 +88,7 @@ def enter(folders: CandleFolders, symbol: str, rules: Ruleset, candles_min: int)
     return Entered(
         symbol=symbol,
         days=(opens_ms[-1] - opens_ms[0]) // DAY_MS,
+        told=tuple(own.classifier.names[:-1]),
         regimes=frozenset(state.regime for state in history.regimes.states),
         strategies=frozenset(_signalled(history)),
         routed=frozenset(_routed(history)),
@@ -97,13 +98,13 @@ def enter(folders: CandleFolders, symbol: str, rules: Ruleset, candles_min: int)
 def _routed(history: History) -> Iterator[str]:
     """Strategies that a regime leads to which is entered: of the others, the regime is told."""
     for regime in {state.regime for state in history.regimes.states}:
-        if (strategy := history.rules.route(regime).strategy) is not None:
-            yield strategy
+        yield from history.rules.route(regime).strategies
 
 
 def _signalled(history: History) -> Iterable[str]:
     codes = np.array(history.codes)
-    for index, regime in enumerate(REGIMES):
-        strategy = history.rules.route(regime).strategy
-        if strategy is not None and bool((codes[history.regimes.codes == index] == SIGNAL).any()):
-            yield strategy
+    for index, regime in enumerate(history.regimes.names):
+        here = (history.regimes.codes == index) & (codes == SIGNAL)
+        for strategy in history.rules.route(regime).strategies:
+            if bool((history.signals[strategy].sides[here] != 0).any()):
+                yield strategy

@@ -15,7 +15,7 @@ from fsm.core.model.transition_table import Trigger
 from fsm.core.planning import plan_trade
 from fsm.core.states.entering import drop, signal_age_ms
 from fsm.core.states.protected import manage_trade
-from rules.regime import Regime
+from rules.source.short_forms import NO_TRADE
 from rules.strategy import Reason
 from rules.warmup import CLASSIFIER, warming_up
 
@@ -86,20 +86,19 @@ def moment(at_ms: int) -> str:
 
 
 def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, context: DecisionContext) -> CandleVerdict:
-    regime = Regime(event.regime.regime)
-    route = context.rules.route(regime)
-    if route.strategy is None:
-        short = event.warming.get(CLASSIFIER) if regime is Regime.NO_TRADE else None
+    route = context.rules.route(event.regime.regime)
+    signal = context.rules.seek(route, event.facts)
+    if signal is None:
+        short = event.warming.get(CLASSIFIER) if event.regime.regime == NO_TRADE else None
         return CandleVerdict(outcome="NO_TRADE", reason=warming_up(short) if short else route.reason)
-    signal = context.rules.seek_signal(route.strategy, event.facts)
     if signal.side is None:
-        short = event.warming.get(route.strategy) if signal.reason is Reason.UNKNOWN_FACTS else None
+        short = event.warming.get(signal.strategy) if signal.reason is Reason.UNKNOWN_FACTS else None
         reason = warming_up(short) if short else signal.reason
-        return CandleVerdict(outcome="NO_SIGNAL", reason=reason, strategy=route.strategy)
+        return CandleVerdict(outcome="NO_SIGNAL", reason=reason, strategy=signal.strategy)
     trade, guards = plan_trade(record, event, signal, portfolio, context)
     refused = failed(guards)
     if refused is not None:
-        return CandleVerdict(outcome="BLOCKED", reason=refused.name, strategy=route.strategy, guards=guards)
+        return CandleVerdict(outcome="BLOCKED", reason=refused.name, strategy=signal.strategy, guards=guards)
     after = msgspec.structs.replace(
         record,
         trade=trade,
@@ -111,8 +110,8 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, conte
     setup = EnsureSetup(
         symbol=record.symbol, margin_type=policy.margin_type, leverage=policy.leverage_of(record.symbol)
     )
-    made = decision(Trigger.SIGNAL, f"{route.strategy} {trade.side}", after, intents=(setup,), guards=guards)
-    return CandleVerdict(outcome="SIGNAL", reason=made.reason, strategy=route.strategy, guards=guards, decision=made)
+    made = decision(Trigger.SIGNAL, f"{signal.strategy} {trade.side}", after, intents=(setup,), guards=guards)
+    return CandleVerdict(outcome="SIGNAL", reason=made.reason, strategy=signal.strategy, guards=guards, decision=made)
 
 
 def _may_turn_up(abandoned: Trade | None) -> Trade | None:

@@ -55,7 +55,7 @@ def plan_trade(
         symbol=record.symbol,
         side=side,
         strategy=reading.strategy,
-        regime=event.regime.regime.value,
+        regime=event.regime.regime,
         rules_hash=context.rules_hash,
         config_hash=context.config_hash,
         signal_candle_ms=event.candle_ms,

@@ -276,7 +276,7 @@ def _decisions(connection: Any, settings: _Settings) -> Iterator[Difference | No
         decided = {
             "outcome": verdict.outcome,
             "reason": verdict.reason,
-            "regime": state.regime.value,
+            "regime": state.regime,
             "guards": to_json(verdict.guards),
             "state": to_json(state),
         }

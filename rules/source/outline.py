@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from rules.source.short_forms import regimes_in
+
 KeyPath = tuple[str | int, ...]
 
-REGIMES = ("TREND", "RANGE", "BREAKOUT")
 SIDES = ("long", "short")
 
 PLAN_NAMES = ("entry", "stop", "risk")
@@ -44,7 +45,7 @@ def slots(data: Any) -> Iterator[Slot]:
     for name, choice in mapping(at(data, "choices")).items():
         for option, text in mapping(at(choice, "options")).items():
             yield from _slot(("choices", name, "options", option), text, Want.MEASURE, in_choice=True)
-    for regime in REGIMES:
+    for regime in regimes_in(data):
         base: KeyPath = ("regimes", regime)
         for part in ("enter", "stay"):
             yield from _conditions((*base, part), at(data, *base, part))
@@ -57,7 +58,7 @@ def slots(data: Any) -> Iterator[Slot]:
 
 def condition_lists(data: Any) -> Iterator[KeyPath]:
     """Where the lists of conditions stand."""
-    for regime in REGIMES:
+    for regime in regimes_in(data):
         yield from (("regimes", regime, part) for part in ("enter", "stay"))
     for name in mapping(at(data, "strategies")):
         for side in SIDES:

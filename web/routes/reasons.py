@@ -184,14 +184,14 @@ def _regime(store: Store, symbol: str, decided: CurrentDecision | None, stable: 
     features = stable_features(seen, rules.regime_fact_keys if rules else ())
     return RegimeView(
         symbol=symbol,
-        regime=state.regime.value,
+        regime=state.regime,
         confidence=state.confidence,
         since_ms=state.since_ms,
         candle_ms=state.candle_ms,
         candles_in_regime=state.candles_in_regime,
-        pending=state.pending.value if state.pending else None,
+        pending=state.pending,
         pending_count=state.pending_count,
-        candidate=state.candidate.value,
+        candidate=state.candidate,
         candidate_confidence=state.candidate_confidence,
         confirmations=rules.classifier.confirmations if rules else None,
         override_confidence=rules.classifier.override_confidence if rules else None,

@@ -17,7 +17,9 @@ from indicators.candle import Candle, Timeframe
 from indicators.holes import Hole, carried_over, holes
 from rules.compiled_rules import CompiledRules
 from rules.facts import Facts, FactStream
+from rules.load import stored_rules
 from rules.regime import RegimeState
+from rules.source.yaml_source import SourceError
 from store import queries
 from store.database import Store
 
@@ -92,9 +94,21 @@ class Market:
         last = queries.decision_at(store, self.symbol)
         if last is not None:
             known = msgspec.json.decode(last.facts_json, type=_StoredRegime).regime
-            self.regime = known if last.rules_hash == rules_hash else known.restarted()
+            self.regime = known if self._tells_regimes_as(store, last.rules_hash, rules_hash) else known.restarted()
             self._classified_ms = last.last_ms
         await _in_turns(self._feeding(self._stored(store)))
+
+    def _tells_regimes_as(self, store: Store, old_hash: str, new_hash: str) -> bool:
+        """Whether the regime's counters go on: the rules before told regimes in the same way."""
+        if old_hash == new_hash:
+            return True
+        text = queries.rules_text(store, old_hash)
+        try:
+            return text is not None and stored_rules(text, "stored rules").for_symbol(self.symbol).classifies_as(
+                self.rules
+            )
+        except SourceError:
+            return False
 
     def _stored(self, store: Store) -> Fetched:
         """Every stored candle that was not fed yet."""
@@ -247,18 +261,23 @@ class Market:
         return other
 
     def follow(self, rules: CompiledRules) -> None:
-        """Other rules that read the same facts: the indicators go on, and the regime's counters begin again."""
-        self.rules = rules
-        self.regime = self.regime.restarted()
+        """Other rules that read the same facts: the indicators go on, and so does the regime where it is told as
+        before; else its counters begin again."""
+        self._take_over(rules)
 
     def become(self, other: Market, store: Store) -> None:
-        """Read candles as ``other`` does. What closed meanwhile is fed now; the regime stands, its counters begin
-        again."""
+        """Read candles as ``other`` does. What closed meanwhile is fed now; the regime stands, and where it is told in
+        another way its counters begin again."""
         _at_once(other._feeding(other._stored(store)))
-        self.rules, self._stream = other.rules, other._stream
+        self._take_over(other.rules)
+        self._stream = other._stream
         self._next_open, self._anchored = other._next_open, other._anchored
         self._last, self._listed_ms = other._last, other._listed_ms
-        self.regime = self.regime.restarted()
+
+    def _take_over(self, rules: CompiledRules) -> None:
+        if not rules.classifies_as(self.rules):
+            self.regime = self.regime.restarted()
+        self.rules = rules
 
     def _feeding(self, fetched: Fetched) -> Generator[None, None, None]:
         """Feed candle after candle, with a place to stop after each of them."""

@@ -16,7 +16,7 @@ from fsm.core.model.events import CandleClosed, EquityRead
 from fsm.core.model.policy import LimitAction
 from fsm.core.model.records import AccountRecord, Flag, HaltCause, Period, TradeSide
 from rules.load import parse_rules
-from rules.regime import Regime, RegimeState
+from rules.regime import RegimeState
 
 SYMBOL = "BTCUSDT"
 HOUR_MS = 3_600_000
@@ -102,7 +102,7 @@ def candle(now_ms: int, *, rsi: float, atr: float = ATR) -> CandleClosed:
         at_ms=now_ms,
         candle_ms=now_ms - HOUR_MS,
         facts=facts,
-        regime=RegimeState(regime=Regime.TREND, confidence=1.0, candle_ms=now_ms - HOUR_MS),
+        regime=RegimeState(regime="TREND", confidence=1.0, candle_ms=now_ms - HOUR_MS),
         prices=prices(now_ms),
     )
 

@@ -10,11 +10,11 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from indicators.series import Series
-from rules.batch import REASONS, REGIMES, RegimeTrack, regimes, signal_sides, signals
+from rules.batch import REASONS, RegimeTrack, regimes, signal_sides, signals
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.load import Ruleset, SourceError, stored_rules
-from rules.regime import Regime, RegimeState
+from rules.regime import RegimeState
 from rules.strategy import Reason
 
 TableOf = Callable[..., FactTable]
@@ -30,7 +30,7 @@ def scalar_regimes(table: FactTable, rules: CompiledRules, start: RegimeState | 
 
 
 def assert_same_regimes(table: FactTable, track: RegimeTrack, states: list[RegimeState]) -> None:
-    assert [REGIMES[code] for code in track.codes] == [state.regime for state in states]
+    assert [track.names[code] for code in track.codes] == [state.regime for state in states]
     assert [track.state_at(index) for index in range(table.length)] == states
     runs = [index for index in range(table.length) if states[index] is not ([track.start, *states])[index]]
     assert list(track.runs) == runs
@@ -57,7 +57,9 @@ def quick(small: Ruleset, market: Callable[[str], Series], table_of: TableOf) ->
 def test_over_real_candles_regimes_equal_those_told_candle_by_candle(real: FactTable) -> None:
     track = regimes(real)
     assert_same_regimes(real, track, scalar_regimes(real, real.rules))
-    assert set(np.unique(track.codes)) == set(range(len(REGIMES))), "every regime occurs, so every branch was compared"
+    assert set(np.unique(track.codes)) == set(range(len(track.names))), (
+        "every regime occurs, so every branch was compared"
+    )
 
 
 def test_over_real_candles_signals_equal_those_sought_candle_by_candle(real: FactTable) -> None:
@@ -135,7 +137,7 @@ def test_plans_of_every_kind_agree_in_side_and_reason(
 
 
 def test_a_history_may_start_from_a_state(quick: FactTable) -> None:
-    start = RegimeState(regime=Regime.TREND, candles_in_regime=5, candle_ms=int(quick.candle_ms[99]))
+    start = RegimeState(regime="TREND", candles_in_regime=5, candle_ms=int(quick.candle_ms[99]))
     track = regimes(quick, start=start)
     assert_same_regimes(quick, track, scalar_regimes(quick, quick.rules, start))
     assert track.runs[0] > 99

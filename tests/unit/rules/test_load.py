@@ -62,10 +62,10 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
         "unknown key dwell_candle in regimes; did you mean dwell_candles?",
     ),
     "a key that is missing": (
-        "  override_confidence: 0.9\n",
+        "      stop: close_1h - atr_1h\n",
         "",
-        "regimes:",
-        "regimes: key override_confidence is missing",
+        "long:\n      setup:\n        - {id: low",
+        "strategies.revert.long: key stop is missing",
     ),
     "a value of the wrong type": (
         "confirmations: 2",

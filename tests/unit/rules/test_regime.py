@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indicators.candle import Timeframe
+from rules.definition import RAREST_FIRST
 from rules.language.truth import Truth
 from rules.load import Ruleset, parse_rules
-from rules.regime import PRIORITY, Classifier, Regime, RegimeReading, RegimeState
+from rules.regime import Classifier, RegimeReading, RegimeState
 
-TREND, RANGE, BREAKOUT, NO_TRADE = Regime.TREND, Regime.RANGE, Regime.BREAKOUT, Regime.NO_TRADE
+TREND, RANGE, BREAKOUT, NO_TRADE = "TREND", "RANGE", "BREAKOUT", "NO_TRADE"
 H1, H4 = Timeframe.H1.ms, Timeframe.H4.ms
 TRENDING = {"adx_4h": 30.0, "rsi_4h": 50.0, "width_4h": 4.0}
 RANGING = {"adx_4h": 12.0, "rsi_4h": 50.0, "width_4h": 4.0}
@@ -49,7 +50,7 @@ def run(classifier: Classifier) -> Run:
 
 
 def test_the_start_is_no_trade() -> None:
-    assert RegimeState().regime is NO_TRADE
+    assert RegimeState().regime == NO_TRADE
 
 
 def test_a_new_regime_needs_its_confirmations_in_a_row(run: Run) -> None:
@@ -76,21 +77,21 @@ def test_one_candle_of_something_else_does_not_end_a_regime(run: Run) -> None:
 
 def test_enough_confidence_needs_no_confirmations(run: Run) -> None:
     states = run([MESSY, MESSY, STRONG_TREND])
-    assert states[-1].regime is TREND
+    assert states[-1].regime == TREND
     assert states[-1].confidence == (58.0 - 20.0) / (60.0 - 20.0)
 
 
 def test_the_confidence_that_suffices_is_the_override_itself(classifier: Classifier) -> None:
     present = RegimeState(candles_in_regime=9, candle_ms=H4)
     for confidence, regime in ((0.9, TREND), (0.899, NO_TRADE)):
-        readings = {one: RegimeReading(Truth.of(one is TREND), Truth.FALSE, confidence) for one in PRIORITY}
-        assert classifier.advance(present, readings, 2 * H4).regime is regime
+        readings = {one: RegimeReading(Truth.of(one == TREND), Truth.FALSE, confidence) for one in RAREST_FIRST}
+        assert classifier.advance(present, readings, 2 * H4).regime == regime
 
 
 def test_what_is_unknown_neither_begins_nor_keeps_a_regime(classifier: Classifier) -> None:
-    unknown = {one: RegimeReading(Truth.UNKNOWN, Truth.UNKNOWN, 1.0) for one in PRIORITY}
+    unknown = {one: RegimeReading(Truth.UNKNOWN, Truth.UNKNOWN, 1.0) for one in RAREST_FIRST}
     present = RegimeState(regime=TREND, candles_in_regime=9, candle_ms=H4)
-    assert classifier.advance(present, unknown, 2 * H4).candidate is NO_TRADE
+    assert classifier.advance(present, unknown, 2 * H4).candidate == NO_TRADE
 
 
 def test_no_regime_ends_before_it_has_lasted_long_enough(run: Run) -> None:
@@ -104,8 +105,8 @@ def test_no_regime_ends_before_it_has_lasted_long_enough(run: Run) -> None:
 def test_a_regime_stays_while_its_looser_conditions_hold(run: Run) -> None:
     states = run([MESSY, MESSY, RANGING, RANGING, STILL_RANGING, STILL_RANGING, STILL_RANGING])
     assert [state.regime for state in states[3:]] == [RANGE] * 4
-    assert states[-1].candidate is RANGE
-    assert run([MESSY, MESSY, STILL_RANGING, STILL_RANGING, STILL_RANGING])[-1].regime is NO_TRADE
+    assert states[-1].candidate == RANGE
+    assert run([MESSY, MESSY, STILL_RANGING, STILL_RANGING, STILL_RANGING])[-1].regime == NO_TRADE
 
 
 def test_a_regime_whose_conditions_are_gone_ends_in_no_trade(run: Run) -> None:
@@ -119,21 +120,21 @@ def test_with_anything_unknown_the_candidate_is_no_trade(run: Run) -> None:
     assert [state.candidate for state in states[4:]] == [NO_TRADE, NO_TRADE]
     assert [state.regime for state in states[4:]] == [TREND, NO_TRADE]
     assert states[4].confidence == 0.0
-    assert run([{}, {}, {}])[-1].regime is NO_TRADE
+    assert run([{}, {}, {}])[-1].regime == NO_TRADE
 
 
 def test_of_several_regimes_the_most_confident_is_the_candidate(run: Run) -> None:
     both = {"adx_4h": 30.0, "rsi_4h": 50.0, "width_4h": 12.0}  # TREND 0.25, BREAKOUT 0.47
-    assert run([both])[0].candidate is BREAKOUT
-    assert run([both | {"adx_4h": 50.0}])[0].candidate is TREND
+    assert run([both])[0].candidate == BREAKOUT
+    assert run([both | {"adx_4h": 50.0}])[0].candidate == TREND
 
 
 def test_equals_go_to_the_present_regime_and_then_to_the_rarest(classifier: Classifier) -> None:
-    alike = {regime: RegimeReading(Truth.TRUE, Truth.TRUE, 0.5) for regime in PRIORITY}
-    for present in PRIORITY:
+    alike = {regime: RegimeReading(Truth.TRUE, Truth.TRUE, 0.5) for regime in RAREST_FIRST}
+    for present in RAREST_FIRST:
         state = RegimeState(regime=present, candles_in_regime=9)
-        assert classifier.advance(state, alike, H4).candidate is present
-    assert classifier.advance(RegimeState(), alike, H4).candidate is BREAKOUT
+        assert classifier.advance(state, alike, H4).candidate == present
+    assert classifier.advance(RegimeState(), alike, H4).candidate == BREAKOUT
 
 
 def test_it_runs_once_for_each_candle_of_the_regime_timeframe(classifier: Classifier) -> None:
@@ -181,7 +182,7 @@ def test_the_confidence_is_the_mean_of_clamped_ramps(changed: Callable[[str, str
         "      - {value: width_4h, zero_at: 10, full_at: 2}\n"
         "      - {value: rsi_4h / (adx_4h - 40), zero_at: 0, full_at: 1}",
     )
-    rule = next(rule for rule in parse_rules(text, "f").for_symbol("X").classifier.rules if rule.regime is TREND)
+    rule = next(rule for rule in parse_rules(text, "f").for_symbol("X").classifier.rules if rule.regime == TREND)
     assert rule.confidence({"adx_4h": 40.0, "width_4h": 4.0, "rsi_4h": 50.0}) == (0.5 + 0.75 + 0.0) / 3
     assert rule.confidence({"adx_4h": 99.0, "width_4h": 1.0, "rsi_4h": 0.0}) == (1.0 + 1.0 + 0.0) / 3
     assert rule.confidence({"adx_4h": 41.0, "width_4h": 99.0, "rsi_4h": 99.0}) == (0.525 + 0.0 + 1.0) / 3
@@ -199,18 +200,19 @@ def test_whatever_comes_a_change_was_confirmed_or_sure_and_the_regime_before_had
     classifier: Classifier, facts: list[Facts]
 ) -> None:
     state = RegimeState()
-    candidates: list[Regime] = []
+    candidates: list[str] = []
     for index, one in enumerate(facts):
         after = classifier.classify(one, state, (index + 1) * H4 - H1)
         candidates.append(after.candidate)
-        if after.regime is not state.regime:
-            confirmed = len(candidates) >= 2 and candidates[-2] is after.candidate
+        if after.regime != state.regime:
+            confirmed = len(candidates) >= 2 and candidates[-2] == after.candidate
+            assert classifier.override_confidence is not None
             sure = after.candidate_confidence >= classifier.override_confidence
-            assert after.regime is after.candidate
+            assert after.regime == after.candidate
             assert confirmed or sure
             assert state.candles_in_regime >= classifier.dwell_candles
             assert after.candles_in_regime == 1
         if any(value is None for value in one.values()):
-            assert after.candidate is NO_TRADE
+            assert after.candidate == NO_TRADE
         assert 0.0 <= after.confidence <= 1.0
         state = after

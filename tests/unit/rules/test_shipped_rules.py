@@ -12,11 +12,10 @@ import pytest
 
 from indicators.candle import Timeframe
 from indicators.series import Series
-from rules.batch import REASONS, REGIMES, regimes, signals
+from rules.batch import REASONS, regimes, signals
 from rules.compiled_rules import Route
 from rules.facts import FactTable
 from rules.load import Ruleset, parse_rules
-from rules.regime import Regime
 from rules.strategy import Reason, SignalReading
 
 Row = tuple[float, float, float, float]
@@ -25,9 +24,9 @@ Hours = Callable[[Sequence[Sequence[float]]], Series]
 TableOf = Callable[..., FactTable]
 
 STRATEGIES = {
-    Regime.TREND: "trend_pullback",
-    Regime.RANGE: "bollinger_mean_reversion",
-    Regime.BREAKOUT: "squeeze_breakout",
+    "TREND": "trend_pullback",
+    "RANGE": "bollinger_mean_reversion",
+    "BREAKOUT": "squeeze_breakout",
 }
 
 
@@ -95,7 +94,7 @@ def test_it_loads_without_a_warning(shipped: Ruleset) -> None:
 def test_each_regime_has_its_strategy_on_both_sides(shipped: Ruleset) -> None:
     rules = shipped.for_symbol("ETHUSDT")
     for regime, name in STRATEGIES.items():
-        assert rules.route(regime) == Route(name, "ROUTED")
+        assert rules.route(regime) == Route((name,), "ROUTED")
         assert [side.side for side in rules.strategies[name].sides] == ["LONG", "SHORT"]
 
 
@@ -122,7 +121,7 @@ def test_a_pullback_in_a_trend_gives_a_signal(shipped: Ruleset, hours: Hours, ta
         (sign * 3.0, 0.5),
     ]
     assert reading.reward_risk == pytest.approx(2.5)
-    assert REGIMES[regimes(table).codes[-24]] is Regime.TREND
+    assert (track := regimes(table)).names[track.codes[-24]] == "TREND"
 
 
 @pytest.mark.parametrize("side", ["LONG", "SHORT"])
@@ -140,7 +139,7 @@ def test_a_close_back_inside_the_bands_gives_a_signal(
     closes = np.array([row[3] for row in rows[-20:]])
     middle, far = closes.mean(), closes.mean() + sign * 2 * closes.std()
     assert reading.targets == ((pytest.approx(middle), 0.5), (pytest.approx(far), 0.5))
-    assert REGIMES[regimes(table).codes[-1]] is Regime.RANGE
+    assert (track := regimes(table)).names[track.codes[-1]] == "RANGE"
 
 
 @pytest.mark.parametrize("side", ["LONG", "SHORT"])
@@ -179,7 +178,7 @@ def test_breakouts_can_be_switched_off(shipped: Ruleset) -> None:
     old = "BREAKOUT: {strategy: squeeze_breakout, enabled: true}"
     assert shipped.text.count(old) == 1
     ruleset = parse_rules(shipped.text.replace(old, old.replace("true", "false")), "f")
-    assert ruleset.for_symbol("ETHUSDT").route(Regime.BREAKOUT) == Route(None, "STRATEGY_DISABLED")
+    assert ruleset.for_symbol("ETHUSDT").route("BREAKOUT") == Route((), "STRATEGY_DISABLED")
     assert [problem.message for problem in ruleset.warnings] == [
         "squeeze_breakout never trades: every regime that leads to it is switched off"
     ]
@@ -191,13 +190,14 @@ def test_over_a_year_of_real_candles_every_strategy_signals_now_and_then(
     counts: Counter[tuple[str, int]] = Counter()
     for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT"):
         table = table_of(shipped.for_symbol(symbol), market(symbol), 200)
-        codes = regimes(table).codes
+        track = regimes(table)
+        codes = track.codes
         for regime, name in STRATEGIES.items():
-            sides = signals(table, name).sides * (codes == REGIMES.index(regime))
+            sides = signals(table, name).sides * (codes == track.names.index(regime))
             assert not sides[: 200 * 24 - 1].any(), "no signal before 200 daily candles"
             counts.update((name, int(side)) for side in sides[sides != 0])
-        share = Counter(REGIMES[code] for code in codes[200 * 24 :])
-        assert all(0.02 < share[regime] / share.total() < 0.60 for regime in Regime), share
+        share = Counter(track.names[code] for code in codes[200 * 24 :])
+        assert all(0.02 < share[regime] / share.total() < 0.60 for regime in track.names), share
     assert set(counts) == {(name, side) for name in STRATEGIES.values() for side in (1, -1)}
     assert all(5 <= count <= 800 for count in counts.values()), counts
 

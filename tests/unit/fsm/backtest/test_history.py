@@ -50,10 +50,10 @@ def test_a_candles_code_says_what_an_idle_symbol_makes_of_it(history: History) -
     for index in range(5_000, 9_000, 7):
         facts, state = history.table.facts_at(index), history.regime_state(index)
         route = history.rules.route(state.regime)
-        if route.strategy is None:
+        reading = history.rules.seek(route, facts)
+        if reading is None:
             assert history.quiet_verdict(index) == ("NO_TRADE", route.reason)
             continue
-        reading = history.rules.seek_signal(route.strategy, facts)
         assert (history.codes[index] == SIGNAL) == (reading.reason is Reason.SIGNAL)
         if reading.reason is not Reason.SIGNAL:
             assert history.quiet_verdict(index) == ("NO_SIGNAL", reading.reason.value)

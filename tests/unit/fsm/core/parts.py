@@ -17,7 +17,7 @@ from fsm.core.model.events import CandleClosed
 from fsm.core.model.policy import Policy
 from fsm.core.model.records import ZERO
 from rules.load import parse_rules
-from rules.regime import Regime, RegimeState
+from rules.regime import RegimeState
 
 SYMBOL = "BTCUSDT"
 DATABASE = "0123abcd"
@@ -65,10 +65,13 @@ router:
   BREAKOUT: {strategy: swing, enabled: true}
   cooldown: {losses: 2, candles: 5}
 """
+RULES_HASH = "beeec06c53fc337646d4d6a80572e367e0d24b55591606112a845913c496a845"
+"""As 0.1.0 called these rules: recorded journals have it in their rows."""
+
 RULESET = parse_rules(RULES, "rules")
 FILTERS = shipped_filters()[SYMBOL]
 BRACKETS = shipped_brackets()[SYMBOL]
-TREND = RegimeState(regime=Regime.TREND, confidence=0.9, candle_ms=T0)
+TREND = RegimeState(regime="TREND", confidence=0.9, candle_ms=T0)
 
 
 def policy_with(**changed: Any) -> Policy:
@@ -81,7 +84,7 @@ def setting_with(
     return DecisionContext(
         database_id=DATABASE,
         config_hash="c" * 64,
-        rules_hash=RULESET.hash,
+        rules_hash=RULES_HASH,
         policy=policy_with(**changed),
         rules=RULESET.for_symbol(SYMBOL),
         filters=filters,

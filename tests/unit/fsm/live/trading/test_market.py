@@ -107,7 +107,7 @@ def test_other_rules_read_the_candles_beside_the_old_ones_which_work_on_meanwhil
     market.become(other, store)
     assert market.facts().keys() > facts.keys()
     assert market.candle_ms == START_MS + HOURS * HOUR_MS, "what closed meanwhile is not lost"
-    assert market.regime == regime.restarted()
+    assert market.regime == regime, "how the regime is told did not change"
     fresh = market_of(other.rules)
     asyncio.run(fresh.restore(store, ""))
     assert market.facts() == fresh.facts()
@@ -132,13 +132,16 @@ def test_rules_read_alike_when_they_read_the_same_values_whatever_they_make_of_t
 
 
 def test_other_rules_that_read_the_same_go_on_with_what_was_read(store: Store) -> None:
-    """R49: as if the bot had been started with them, but for the regime's counters, which begin again in both."""
+    """R49: as if the bot had been started with them; the regime's counters begin again only where it is told anew."""
     market = market_of(rules_of())
     asyncio.run(market.restore(store, ""))
     regime, other = market.regime, rules_of(THRESHOLD)
     market.follow(other)
     assert market.rules is other
-    assert market.regime == regime.restarted()
+    assert market.regime == regime
+    market.follow(rules_of(RULES.replace("confirmations: 1", "confirmations: 2")))
+    assert market.regime == regime.restarted() != regime
+    market.follow(other)
     fresh = market_of(other)
     asyncio.run(fresh.restore(store, ""))
     assert (market.facts(), market.candle_ms) == (fresh.facts(), fresh.candle_ms)
