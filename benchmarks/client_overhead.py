@@ -19,7 +19,7 @@ import httpx
 import msgspec
 
 from exchange.binance.client import BinanceClient
-from exchange.binance.signing import Credentials, Secret
+from exchange.secrets import Credentials, Secret
 
 WARM_UP = 200
 POSITION = {

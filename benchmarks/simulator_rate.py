@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from exchange.binance.signing import Secret, query, signed
+from exchange.binance.signing import query, signed
+from exchange.secrets import Secret
 from exchange.sim.playback.symbols import shipped_exchange_info, shipped_folder
 from exchange.sim.server.launch import Launched, launched
 

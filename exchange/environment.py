@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from exchange.binance.signing import Credentials, Secret
+from exchange.secrets import Credentials, Secret
 
 
 class Network(StrEnum):
@@ -118,6 +118,11 @@ def _loopback(name: str, url: str, schemes: tuple[str, ...]) -> str:
     if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
         raise UnusableEnvironment(f"{name} must be scheme, host and port only; {wanted}")
     return url.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """True when the address's host is this machine."""
+    return _is_loopback_host(urlsplit(url).hostname or "")
 
 
 def _is_loopback_host(host: str) -> bool:

@@ -33,6 +33,29 @@ from exchange.types import (
 from indicators.candle import Candle, Timeframe
 
 
+class EventStream(Protocol):
+    """Tells the sink that it was made with what changed, sooner than a look would: a reason to look, never a fact.
+
+    The bot works without one. Whatever may have been missed is told as Resync.
+    """
+
+    received_count: int
+    """Events of the present connection."""
+
+    async def run(self) -> None:
+        """Listen for ever, over as many connections as it takes."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it hears now."""
+        ...
+
+    def expect(self, client_id: str) -> None:
+        """The exchange confirmed an order of this id: an event about it must come, or the stream is deaf."""
+        ...
+
+
 class Exchange(Protocol):
     """USDT-M futures in one-way mode."""
 

@@ -18,15 +18,15 @@ import structlog
 
 from exchange.binance.client import BinanceClient
 from exchange.binance.codec_orders import stated_at_first, stated_origin
-from exchange.binance.event_queue import EventQueue
 from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.refusals import reason_of
-from exchange.binance.signing import Credentials, Secret
 from exchange.binance.user_stream import UserStream
 from exchange.environment import Network, resolve
 from exchange.errors import ExchangeError
-from exchange.port import Exchange
+from exchange.event_queue import EventQueue
+from exchange.port import EventStream, Exchange
 from exchange.recorded_words import RecordedWords
+from exchange.secrets import Credentials, Secret
 from exchange.sim.server import launch
 from exchange.sim.server.remote import RemoteSimulation
 from fsm.config import Config
@@ -267,7 +267,7 @@ class Made:
 
     daemon: Daemon
     queue: EventQueue
-    stream: UserStream | None
+    stream: EventStream | None
     alerts: Alerts
     banner: str
 
@@ -283,7 +283,7 @@ async def make_daemon(
 ) -> Made:
     """Everything joined. Raises StartRefused and StoreError."""
     queue = EventQueue()
-    stream: UserStream | None = None
+    stream: EventStream | None = None
     if run.stream and where.ws_urls:
         stream = UserStream(keys=ListenKeys(client.http), base_urls=where.ws_urls, clock=clock, sink=queue.put)
     tail = verify(run.db, tail_only=True)

@@ -78,6 +78,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "fsm/live/process/embedded.py": (*LIVE, "fsm.backtest"),
     "fsm/live/preflight/preflight.py": (*LIVE, "fsm.bootstrap"),
 }
+# fmt: off
+ONE_EXCHANGE = (
+    "exchange/binance", "fsm/bootstrap.py",
+    # proofs of the real client itself, or with it
+    "fsm/proofs/crashsweep/wired.py", "fsm/proofs/naked/broken_bots.py", "fsm/proofs/parity/stepped.py",
+    "fsm/proofs/torture/front.py", "fsm/proofs/wire",
+)
+# fmt: on
 PROVERS = ("fsm/proofs", "fsm/cli/proofs")
 """Who may import the proofs, beside tests and benchmarks: nothing that trades stands on what was made to break it."""
 
@@ -221,6 +229,16 @@ def wrong_arrows(module: Module) -> Iterator[str]:
     for line, name in imports_of(module):
         if name.split(".")[0] in ROOMS and not starts_with(name, ARROWS[room]):
             yield f"{path}:{line}: {room} may not import {name}"
+
+
+def uses_of_one_exchange(module: Module) -> Iterator[str]:
+    """What trades knows the port; which exchange stands behind it is decided where the parts are joined."""
+    path, _ = module
+    if is_within(path, ONE_EXCHANGE):
+        return
+    for line, name in imports_of(module):
+        if starts_with(name, ("exchange.binance",)):
+            yield f"{path}:{line}: {name}: only fsm/bootstrap.py names an exchange; ask the port, or exchange/"
 
 
 def uses_of_proofs(module: Module) -> Iterator[str]:
@@ -447,6 +465,7 @@ class TestThisRepository:
         "check",
         [
             wrong_arrows,
+            uses_of_one_exchange,
             uses_of_proofs,
             old_places,
             wrong_doors,
@@ -556,6 +575,15 @@ class TestTheRulesThemselves:
         assert list(uses_of_proofs(module_of(path, source)))
         assert list(uses_of_proofs(module_of("fsm/proofs/torture/x.py", source))) == []
         assert list(uses_of_proofs(module_of("fsm/cli/proofs/x.py", source))) == []
+
+    @pytest.mark.parametrize(
+        "path", ["fsm/live/x.py", "fsm/core/x.py", "exchange/port.py", "fsm/config/x.py", "web/x.py"]
+    )
+    @pytest.mark.parametrize("source", ["import exchange.binance", "from exchange.binance.client import BinanceClient"])
+    def test_one_exchange_where_any_would_do(self, path: str, source: str) -> None:
+        assert list(uses_of_one_exchange(module_of(path, source)))
+        assert list(uses_of_one_exchange(module_of("fsm/bootstrap.py", source))) == []
+        assert list(uses_of_one_exchange(module_of("exchange/binance/x.py", source))) == []
 
     @pytest.mark.parametrize(
         "path",

@@ -16,10 +16,10 @@ from itertools import groupby, pairwise
 from msgspec.structs import replace
 
 from exchange.binance import codec_market, endpoints
-from exchange.binance.clock import Clock
 from exchange.binance.codec_market import CandleRow
 from exchange.binance.endpoints import klines_weight
 from exchange.binance.http import Http
+from exchange.clock import Clock
 from exchange.errors import CandlesMissing, MalformedReply
 from indicators.candle import Candle, Timeframe
 

@@ -16,22 +16,23 @@ from exchange import client_ids
 from exchange.binance import codec_account, codec_market, endpoints
 from exchange.binance.account_setup import AccountSetup
 from exchange.binance.candle_history import CandleHistory
-from exchange.binance.clock import Clock
 from exchange.binance.endpoints import Endpoint
 from exchange.binance.fields import OnUnreadable
 from exchange.binance.funding_intervals import FundingIntervals
 from exchange.binance.http import Http
 from exchange.binance.ledger import Ledger
-from exchange.binance.limits import Budget, Priority
+from exchange.binance.limits import Budget
 from exchange.binance.orders import Orders
 from exchange.binance.refusals import refused
 from exchange.binance.resolution import Resolution, Resolver
-from exchange.binance.signing import Credentials
 from exchange.binance.tasks import together
 from exchange.binance.unlisted import look_unlisted
 from exchange.client_ids import Leg
+from exchange.clock import Clock
 from exchange.errors import ExchangeError, Refusal
 from exchange.filters import SymbolFilters
+from exchange.priority import Priority
+from exchange.secrets import Credentials
 from exchange.types import (
     Account,
     AccountModes,

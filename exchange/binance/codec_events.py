@@ -14,7 +14,9 @@ from exchange.binance import fields
 from exchange.binance.codec_account import side_of
 from exchange.binance.codec_market import candle
 from exchange.binance.codec_orders import actual_order_id, algo_status, order_status, working_type
-from exchange.binance.events import (
+from exchange.binance.fields import Row
+from exchange.errors import MalformedReply
+from exchange.events import (
     AccountChanged,
     AlgoChanged,
     BalanceChange,
@@ -28,8 +30,6 @@ from exchange.binance.events import (
     TradeTold,
     UserEvent,
 )
-from exchange.binance.fields import Row
-from exchange.errors import MalformedReply
 from exchange.types import AlgoOrder, Fill, Order
 from indicators.candle import Timeframe
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from exchange.binance.limits import Priority
+from exchange.priority import Priority
 
 
 class Security(StrEnum):

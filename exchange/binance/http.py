@@ -7,28 +7,29 @@ connection, "Service Unavailable.", -1008, a clock that was wrong) or when twice
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from exchange.binance import endpoints
-from exchange.binance.clock import Clock
 from exchange.binance.codec_market import server_time
 from exchange.binance.connections import Pool
 from exchange.binance.endpoints import Endpoint, Security
-from exchange.binance.limits import Ask, Budget, Priority
+from exchange.binance.limits import Ask, Budget
 from exchange.binance.refusals import refusal
 from exchange.binance.replies import Reply, ToldToWait, classify, is_clock_skew, no_answer
-from exchange.binance.server_time import ServerTime
-from exchange.binance.signing import Credentials, RedactingFilter, query, redact, signed
+from exchange.binance.signing import query, signed
 from exchange.binance.turns import Claim, Turns
+from exchange.clock import Clock
+from exchange.environment import is_loopback
 from exchange.errors import ExchangeError, RateLimited, Refusal
+from exchange.priority import Priority
+from exchange.secrets import Credentials, RedactingFilter, redact
+from exchange.server_time import ServerTime
 from exchange.types import Pause
 
 log = logging.getLogger(__name__)
@@ -361,17 +362,6 @@ class Http:
 
     def _redacted(self, text: str) -> str:
         return self._credentials.redact(text) if self._credentials is not None else redact(text)
-
-
-def is_loopback(url: str) -> bool:
-    """True when the address's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _paused(endpoint: Endpoint, told: ToldToWait, wait_s: float) -> RateLimited:

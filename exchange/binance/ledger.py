@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from exchange.binance import codec_account, codec_orders, endpoints
 from exchange.binance.http import Http
-from exchange.binance.limits import Priority
 from exchange.errors import MalformedReply, Unreachable
+from exchange.priority import Priority
 from exchange.types import Fill, Income, Order
 
 PAGE_MAX = 1_000

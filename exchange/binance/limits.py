@@ -21,26 +21,14 @@ In a pause one probe leaves at a time, and it is for LOOK and above; the most ur
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import msgspec
 
 from exchange.binance.pausing import Pausing
 from exchange.binance.replies import ToldToWait
 from exchange.binance.windows import Windows
+from exchange.priority import Priority
 from exchange.types import Pause
-
-
-class Priority(IntEnum):
-    """Whose turn it is when there is not enough for all."""
-
-    READ = 0
-    TRADE = 1
-    LOOK = 2
-    COVER = 3
-    CLEAR = 4
-    NAKED = 5
-
 
 _CEILING_PCT = {
     Priority.READ: 70,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable
 from urllib.parse import quote
 
-from exchange.binance.clock import Clock
 from exchange.binance.codec_events import market_event
-from exchange.binance.events import CandleClosed, Sink
 from exchange.binance.stream import SessionEnded, Stream
+from exchange.clock import Clock
 from exchange.errors import MalformedReply
+from exchange.events import CandleClosed, Sink
 from indicators.candle import Timeframe
 
 STREAMS_MAX = 200

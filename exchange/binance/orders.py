@@ -12,10 +12,10 @@ from exchange.binance import codec_orders, endpoints
 from exchange.binance.codec_orders import UnsendableOrder
 from exchange.binance.fields import OnUnreadable
 from exchange.binance.http import Http
-from exchange.binance.limits import Priority
 from exchange.binance.refusals import refused
 from exchange.binance.tasks import together
 from exchange.errors import ExchangeError, RateLimited, Refusal
+from exchange.priority import Priority
 from exchange.types import (
     AlgoOrder,
     AlgoRequest,

@@ -11,8 +11,8 @@ from decimal import Decimal
 
 import msgspec
 
-from exchange.binance.clock import Clock
 from exchange.binance.orders import Orders
+from exchange.clock import Clock
 from exchange.errors import ExchangeError
 from exchange.types import AlgoOrder, Order, Position
 

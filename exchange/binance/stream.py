@@ -16,11 +16,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from exchange.binance import fields
-from exchange.binance.clock import Clock
-from exchange.binance.events import Resync, Sink, StreamAlarm
-from exchange.binance.http import is_loopback
-from exchange.binance.signing import RedactingFilter, redact
+from exchange.clock import Clock
+from exchange.environment import is_loopback
 from exchange.errors import ExchangeError, MalformedReply
+from exchange.events import Resync, Sink, StreamAlarm
+from exchange.secrets import RedactingFilter, redact
 
 log = logging.getLogger(__name__)
 

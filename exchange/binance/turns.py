@@ -14,10 +14,11 @@ from math import inf
 
 import msgspec
 
-from exchange.binance.clock import Clock
-from exchange.binance.limits import Ask, Budget, Priority, Wait
+from exchange.binance.limits import Ask, Budget, Wait
 from exchange.binance.pausing import Pausing
+from exchange.clock import Clock
 from exchange.errors import RateLimited
+from exchange.priority import Priority
 
 _WAIT_S_MAX = {Priority.NAKED: inf, Priority.CLEAR: inf, Priority.COVER: 2.5, Priority.LOOK: 2.5}
 _STEP_S = 0.05  # the clock of the windows may run faster than ours in a simulation

@@ -10,12 +10,12 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable
 
-from exchange.binance.clock import Clock
 from exchange.binance.codec_events import user_event
-from exchange.binance.events import ListenKeyExpired, Sink, told_client_id
 from exchange.binance.listen_keys import EXTEND_S, ListenKeys
 from exchange.binance.stream import Connect, SessionEnded, Stream
+from exchange.clock import Clock
 from exchange.errors import ExchangeError
+from exchange.events import ListenKeyExpired, Sink, told_client_id
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from dotenv.parser import Binding, parse_stream
 
-from exchange.binance.signing import Secret
 from exchange.environment import Network, UnusableEnvironment, resolve, simulator
+from exchange.secrets import Secret
 from fsm.config.secrets import Secrets
 from rules.source.yaml_source import Problem, SourceError
 from web.tokens import HINT, weakness

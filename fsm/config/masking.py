@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
-from exchange.binance.signing import HIDDEN, redact
+from exchange.secrets import HIDDEN, redact
 
 _PLAIN_KEYS = frozenset({"BINANCE_ENV", "SIM_REST_URL", "SIM_WS_URL", "TG_BASE_URL"})
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH|CHAT_ID|DSN|WEBHOOK|COOKIE", re.IGNORECASE)

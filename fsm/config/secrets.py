@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from exchange.binance.signing import HIDDEN, Secret, redact
+from exchange.secrets import HIDDEN, Secret, redact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

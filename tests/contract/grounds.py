@@ -17,9 +17,9 @@ import httpx
 from msgspec.structs import replace
 
 from exchange.binance.client import BinanceClient
-from exchange.binance.signing import Credentials, Secret
 from exchange.candle_files import CandleFolders
 from exchange.port import Exchange
+from exchange.secrets import Credentials, Secret
 from exchange.sim.core.venue import Venue
 from exchange.sim.in_process import Call, Fault, Lost, SimPort, Stage
 from exchange.sim.playback.feed import SymbolFeed

@@ -10,7 +10,7 @@ import httpx
 from starlette.requests import Request
 
 from exchange.binance.client import BinanceClient
-from exchange.binance.signing import Credentials, Secret
+from exchange.secrets import Credentials, Secret
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.gateway import Gateway
 from exchange.sim.server.request_log import RequestLog

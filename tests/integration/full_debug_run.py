@@ -19,10 +19,10 @@ import httpx
 
 from exchange import environment
 from exchange.binance.client import BinanceClient
-from exchange.binance.event_queue import EventQueue
 from exchange.binance.listen_keys import ListenKeys
-from exchange.binance.signing import Credentials, Secret
 from exchange.binance.user_stream import UserStream
+from exchange.event_queue import EventQueue
+from exchange.secrets import Credentials, Secret
 from exchange.types import LookRequest, OrderRequest, OrderType, Side
 
 FAULTS: list[object] = [

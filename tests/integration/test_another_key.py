@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from exchange.binance.signing import Credentials, Secret
+from exchange.secrets import Credentials, Secret
 from exchange.sim.server.launch import Launched, launched
 from fsm.bootstrap import Run, account_of
 from fsm.config import load_config

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import AlgoChanged, ListenKeyExpired, OrderChanged, Resync, StreamAlarm, StreamEvent
 from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.user_stream import UserStream
+from exchange.event_queue import EventQueue
+from exchange.events import AlgoChanged, ListenKeyExpired, OrderChanged, Resync, StreamAlarm, StreamEvent
 from exchange.sim.server.launch import Launched
 from exchange.types import AlgoStatus, Confirmed, OrderStatus, Side
 from tests.contract.conftest import anyio_backend, candles, simulator  # noqa: F401 - fixtures

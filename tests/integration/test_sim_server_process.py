@@ -18,11 +18,12 @@ from click.testing import CliRunner
 from websockets.asyncio.client import connect
 
 from exchange.binance.client import BinanceClient
-from exchange.binance.events import Resync, StreamEvent
 from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.market_stream import MarketStream
-from exchange.binance.signing import Credentials, Secret, query, signed
+from exchange.binance.signing import query, signed
 from exchange.binance.user_stream import UserStream
+from exchange.events import Resync, StreamEvent
+from exchange.secrets import Credentials, Secret
 from exchange.sim.__main__ import main
 from exchange.sim.server.launch import Launched, launched, ready, start
 from exchange.types import (

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from exchange.binance.signing import Secret
+from exchange.secrets import Secret
 from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from fsm.config import AlertLevel, Secrets, Settings, load_config
 from fsm.live.context.active_settings import ActiveSettings

@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from exchange.binance.server_time import Measured, ServerTime
 from exchange.errors import ExchangeError
+from exchange.server_time import Measured, ServerTime
 
 LOOK_AGAIN_S = 1.0
 """How long to wait at most before asking a clock again: it may be set, stopped or stepped meanwhile."""

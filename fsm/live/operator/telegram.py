@@ -10,8 +10,8 @@ from telegram.constants import UpdateType
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError
 from telegram.request import HTTPXRequest
 
-from exchange.binance.http import is_loopback
-from exchange.binance.signing import Secret
+from exchange.environment import is_loopback
+from exchange.secrets import Secret
 from fsm.config import Secrets
 from fsm.live.context.clock import Clock
 from fsm.live.operator.messenger import Message, NotDelivered, NotHeard, fitted

@@ -10,9 +10,9 @@ from decimal import localcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from exchange.binance.signing import Credentials, Secret
 from exchange.environment import resolve
 from exchange.errors import ExchangeError
+from exchange.secrets import Credentials, Secret
 from exchange.sim.server import launch
 from exchange.sim.server.launch import LaunchError
 from fsm.bootstrap import Run, Where, account_of, reach

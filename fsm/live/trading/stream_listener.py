@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import AlgoChanged, Resync, StreamAlarm, StreamEvent, filled_client_id, nudged_symbols
+from exchange.event_queue import EventQueue
+from exchange.events import AlgoChanged, Resync, StreamAlarm, StreamEvent, filled_client_id, nudged_symbols
 from exchange.types import AlgoOrder, AlgoStatus
 from fsm.live.context.live_context import LiveContext
 from fsm.live.trading.symbol_worker import SymbolWorker

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from exchange.binance.client import BinanceClient
-from exchange.binance.signing import Credentials, Secret
+from exchange.secrets import Credentials, Secret
 from exchange.sim.account_api import AccountApi
 from exchange.sim.core.reasons import refused
 from exchange.sim.core.venue import Venue

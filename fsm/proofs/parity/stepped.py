@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from exchange.binance.client import BinanceClient
-from exchange.binance.signing import Credentials, Secret
 from exchange.environment import Network
+from exchange.secrets import Credentials, Secret
 from exchange.sim.server.launch import Launched
 from exchange.sim.server.remote import RemoteSimulation
 from fsm.bootstrap import Made, Run, Where, make_daemon, open_bound

@@ -20,7 +20,7 @@ def _wall_clock_decides() -> list[Replaced]:
 
 
 def _one_answer_is_believed() -> list[Replaced]:
-    from exchange.binance.server_time import ServerTime
+    from exchange.server_time import ServerTime
 
     return [(ServerTime, "_is_doubtful", lambda self, found: False)]
 

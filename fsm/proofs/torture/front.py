@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from exchange.binance.client import BinanceClient
 from exchange.binance.codec_events import user_event
-from exchange.binance.event_queue import EventQueue
+from exchange.event_queue import EventQueue
 from exchange.filters import SymbolFilters
 from exchange.port import Exchange
 from exchange.sim.core.events import OrderUpdated, VenueEvent

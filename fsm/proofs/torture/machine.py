@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from exchange.binance.limits import Priority
-from exchange.binance.server_time import ServerTime
+from exchange.priority import Priority
+from exchange.server_time import ServerTime
 from fsm.live.context.clock import ExchangeClock, Hands, MachineClock
 
 MILLION = 1_000_000

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from exchange.binance.client import BinanceClient
-from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import StreamEvent
 from exchange.binance.listen_keys import ListenKeys
-from exchange.binance.signing import Credentials, Secret
 from exchange.binance.user_stream import UserStream
+from exchange.event_queue import EventQueue
+from exchange.events import StreamEvent
+from exchange.secrets import Credentials, Secret
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.memory import MemoryStreams, MemoryTransport, WireFaults
 from fsm.live.context.clock import Clock

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from exchange.binance.events import AccountChanged, OrderChanged, StreamEvent, TradeTold
+from exchange.events import AccountChanged, OrderChanged, StreamEvent, TradeTold
 from exchange.sim.server.gateway import Answer
 from exchange.sim.server.memory import Asked
 from fsm.proofs.torture.naked_time import NakedTimeChecker

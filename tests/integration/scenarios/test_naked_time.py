@@ -10,9 +10,9 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
-from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import TradeTold
 from exchange.client_ids import Leg
+from exchange.event_queue import EventQueue
+from exchange.events import TradeTold
 from exchange.sim.in_process import Call, Fault, Lost
 from exchange.types import AlgoOrder, SymbolSnapshot
 from fsm.core.model.records import State

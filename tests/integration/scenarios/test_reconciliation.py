@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import Resync, StreamAlarm, StreamEvent
 from exchange.client_ids import Leg, client_id
+from exchange.event_queue import EventQueue
+from exchange.events import Resync, StreamAlarm, StreamEvent
 from exchange.sim.in_process import Call, Fault
 from exchange.types import OrderRequest, OrderType, Side, SymbolSnapshot
 from fsm.core.model.records import State

@@ -16,13 +16,13 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from exchange.binance.client import BinanceClient
-from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import StreamEvent
 from exchange.binance.http import Http
 from exchange.binance.limits import Budget
 from exchange.binance.market_stream import MarketStream
-from exchange.binance.signing import Credentials, Secret
 from exchange.binance.user_stream import UserStream
+from exchange.event_queue import EventQueue
+from exchange.events import StreamEvent
+from exchange.secrets import Credentials, Secret
 
 REPOSITORY = Path(__file__).parents[4]
 OWN_PAYLOADS = REPOSITORY / "tests" / "data" / "binance"

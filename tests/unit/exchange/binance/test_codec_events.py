@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from exchange.binance.codec_events import market_event, user_event
-from exchange.binance.events import (
+from exchange.errors import MalformedReply
+from exchange.events import (
     AccountChanged,
     AlgoChanged,
     ListenKeyExpired,
@@ -24,7 +25,6 @@ from exchange.binance.events import (
     nudged_symbols,
     told_client_id,
 )
-from exchange.errors import MalformedReply
 from exchange.types import AlgoStatus, OrderStatus
 from indicators.candle import Timeframe
 

@@ -14,11 +14,13 @@ import pytest
 from pytest_httpx import HTTPXMock
 
 from exchange.binance import endpoints
-from exchange.binance.http import BACKOFF_S, Http, is_loopback
-from exchange.binance.limits import Budget, Priority
+from exchange.binance.http import BACKOFF_S, Http
+from exchange.binance.limits import Budget
 from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.replies import ToldToWait
+from exchange.environment import is_loopback
 from exchange.errors import ExchangeError, MalformedReply, RateLimited, Refusal, UnknownOutcome, Unreachable
+from exchange.priority import Priority
 
 pytestmark = pytest.mark.anyio
 PRICE = "GET /fapi/v2/ticker/price"

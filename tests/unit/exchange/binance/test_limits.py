@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.binance.limits import Ask, Budget, Priority
+from exchange.binance.limits import Ask, Budget
 from exchange.binance.replies import ToldToWait
+from exchange.priority import Priority
 
 NOW = 1_764_000_000_000  # a multiple of a minute
 

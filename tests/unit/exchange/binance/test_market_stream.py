@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import CandleClosed, Resync, StreamAlarm
 from exchange.binance.market_stream import DATA_AGE_S_MAX, STREAMS_MAX, MarketStream
+from exchange.event_queue import EventQueue
+from exchange.events import CandleClosed, Resync, StreamAlarm
 from indicators.candle import Timeframe
 
 pytestmark = pytest.mark.anyio

@@ -13,10 +13,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from exchange.binance.client import BinanceClient
-from exchange.binance.event_queue import EventQueue
 from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.user_stream import UserStream
 from exchange.errors import ExchangeError
+from exchange.event_queue import EventQueue
 from exchange.types import (
     AlgoRequest,
     ConditionalType,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.binance.signing import Credentials, RedactingFilter, Secret, query, redact, signed
+from exchange.binance.signing import query, signed
+from exchange.secrets import Credentials, RedactingFilter, Secret, redact
 
 SECRET = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9"
 

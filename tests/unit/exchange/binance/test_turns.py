@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from exchange.binance.limits import Ask, Budget, Priority
+from exchange.binance.limits import Ask, Budget
 from exchange.binance.replies import ToldToWait
 from exchange.binance.turns import Claim, Turns
+from exchange.priority import Priority
 
 pytestmark = pytest.mark.anyio
 BTC, ETH = "BTCUSDT", "ETHUSDT"

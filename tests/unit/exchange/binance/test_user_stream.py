@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
-from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import (
+from exchange.binance.http import Http
+from exchange.binance.listen_keys import EXTEND_S, ListenKeys
+from exchange.binance.stream import LIFETIME_S, PAUSES_S
+from exchange.binance.user_stream import EVENTS, SILENT_S, UserStream
+from exchange.event_queue import EventQueue
+from exchange.events import (
     AlgoChanged,
     ListenKeyExpired,
     OrderChanged,
@@ -21,10 +25,6 @@ from exchange.binance.events import (
     StreamAlarm,
     nudged_symbols,
 )
-from exchange.binance.http import Http
-from exchange.binance.listen_keys import EXTEND_S, ListenKeys
-from exchange.binance.stream import LIFETIME_S, PAUSES_S
-from exchange.binance.user_stream import EVENTS, SILENT_S, UserStream
 
 pytestmark = pytest.mark.anyio
 KEY = "POST /fapi/v1/listenKey"

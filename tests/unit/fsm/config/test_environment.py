@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exchange.binance.signing import Secret
 from exchange.environment import Network, resolve
+from exchange.secrets import Secret
 from fsm.config import Environment, Secrets, load_config, read_environment
 from rules.source.yaml_source import SourceError
 

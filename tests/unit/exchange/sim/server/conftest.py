@@ -14,8 +14,9 @@ import httpx
 import numpy as np
 import pytest
 
-from exchange.binance.signing import Credentials, Secret, query, signed
+from exchange.binance.signing import query, signed
 from exchange.candle_columns import CandleColumns, FundingColumns
+from exchange.secrets import Credentials, Secret
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_brackets, shipped_exchange_info, shipped_filters

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from exchange.binance.signing import Secret, query, signed
+from exchange.binance.signing import query, signed
+from exchange.secrets import Secret
 from exchange.sim.server.auth import unsigned
 
 pytestmark = pytest.mark.anyio

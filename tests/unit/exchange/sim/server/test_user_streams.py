@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exchange.binance.codec_events import user_event
-from exchange.binance.events import AccountChanged, AlgoChanged, OrderChanged
+from exchange.events import AccountChanged, AlgoChanged, OrderChanged
 
 pytestmark = pytest.mark.anyio
 HOUR_MS = 3_600_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.binance.server_time import Measured
+from exchange.server_time import Measured
 from fsm.live.context.clock import MachineClock
 from fsm.live.operator.command_age import age_ms
 from store.views import CommandRow

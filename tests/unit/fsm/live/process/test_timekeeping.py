@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from exchange.binance.limits import Priority
-from exchange.binance.server_time import ServerTime
+from exchange.priority import Priority
+from exchange.server_time import ServerTime
 from fsm.config import Settings
 from fsm.journal.writer import JournalWriter
 from fsm.live.context.clock import ExchangeClock, Hands, MachineClock

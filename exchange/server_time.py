@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from exchange.binance.clock import Clock
-from exchange.binance.limits import Priority
+from exchange.clock import Clock
+from exchange.priority import Priority
 
 log = logging.getLogger(__name__)
 

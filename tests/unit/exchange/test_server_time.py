@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from exchange.binance.limits import Priority
-from exchange.binance.server_time import ServerTime
 from exchange.errors import Unreachable
+from exchange.priority import Priority
+from exchange.server_time import ServerTime
 
 HOUR_MS = 3_600_000
 

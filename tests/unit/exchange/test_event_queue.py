@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.binance.event_queue import EventQueue
-from exchange.binance.events import OtherEvent, Resync
+from exchange.event_queue import EventQueue
+from exchange.events import OtherEvent, Resync
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from exchange.binance.events import Resync, StreamEvent
+from exchange.events import Resync, StreamEvent
 
 EVENTS_MAX = 1_000
 """Far more than a minute of a busy account; a consumer that is further behind must look afresh anyway."""
