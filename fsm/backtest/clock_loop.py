@@ -220,7 +220,7 @@ class ClockLoop:
         for cause in step.ended:
             self._command_all("resume", cause.value, now_ms)
         if step.breached is not None:
-            flatten = self._engine.policy.limit_action is LimitAction.FLATTEN
+            flatten = self._engine.policy.limits.action is LimitAction.FLATTEN
             self._command_all("flatten" if flatten else "halt", step.breached.value, now_ms)
 
     def _command_all(self, command: str, cause: str, now_ms: int) -> None:

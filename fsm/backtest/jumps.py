@@ -155,7 +155,7 @@ class Jumps:
         assert trade.stop is not None
         entry = trade.entry_price or trade.entry_price_planned
         stop = float(trade.stop.trigger_price)
-        least_pct = float(self._engine.policy.stop_move_pct_min)
+        least_pct = float(self._engine.policy.orders.stop_move_pct_min)
         return OpenTrade(
             strategy=trade.strategy,
             side=trade.side.value,

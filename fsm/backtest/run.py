@@ -24,7 +24,6 @@ from fsm.backtest.kept_run import kept_run
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.result import Result, iso
 from fsm.config import Config
-from fsm.config.policy import policy_of
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
 from fsm.core.model.decision_context import EDITION, DecisionContext
@@ -214,7 +213,6 @@ class _Backtest:
     ) -> None:
         settings = request.config.settings
         self._request = request
-        self._policy = policy_of(settings)
         self._journal = journal
         self._filters, self._brackets = filters, brackets
         self._histories = histories
@@ -239,7 +237,7 @@ class _Backtest:
                 database_id=identity,
                 config_hash=request.config.hash,
                 rules_hash=request.rules.hash,
-                policy=self._policy,
+                policy=settings,
                 rules=request.rules.for_symbol(symbol),
                 filters=filters[symbol],
                 brackets=brackets[symbol],
@@ -249,7 +247,7 @@ class _Backtest:
         self.engine = Engine(
             ledger=self.recorder,
             setting_of=lambda symbol, rules_hash: cells[symbol],
-            policy=self._policy,
+            policy=settings,
             records=[SymbolRecord(symbol=symbol) for symbol in histories],
             account=AccountRecord(),
             fatal=(JournalError,),

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from fsm.config.loading import config_schema
-from fsm.config.settings import Risk, Settings
+from fsm.config.settings import Settings
+from fsm.core.model.policy import Risk
 from rules.source.yaml_source import Problem, Source
 
 Path = tuple[str, ...]

@@ -110,13 +110,13 @@ def _after_a_hand(record: SymbolRecord, trade: Trade, at_ms: int, context: Decis
     policy = context.policy
     if context.edition < HANDS_EDITION or (trade.exit_reason or "").split(" ")[0] not in NOT_OURS:
         return record
-    match policy.after_external_close:
+    match policy.protection.after_external_close:
         case AfterExternalClose.CONTINUE:
             return record
         case AfterExternalClose.QUARANTINE:
             return record.quarantined("EXTERNAL_CLOSE", at_ms)
         case AfterExternalClose.REST:
-            until_ms = at_ms + policy.rest_candles * context.rules.entry_timeframe.ms
+            until_ms = at_ms + policy.protection.rest_candles * context.rules.entry_timeframe.ms
             return replace(record, cooldown_until_ms=max(record.cooldown_until_ms, until_ms))
 
 

@@ -108,7 +108,7 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, conte
     )
     policy = context.policy
     setup = EnsureSetup(
-        symbol=record.symbol, margin_type=policy.margin_type, leverage=policy.leverage_of(record.symbol)
+        symbol=record.symbol, margin_type=policy.account.margin_type, leverage=policy.leverage_of(record.symbol)
     )
     made = decision(Trigger.SIGNAL, f"{signal.strategy} {trade.side}", after, intents=(setup,), guards=guards)
     return CandleVerdict(outcome="SIGNAL", reason=made.reason, strategy=signal.strategy, guards=guards, decision=made)

@@ -292,7 +292,7 @@ class Engine:
         breach = self.account.breach
         if breach is None:
             return None
-        closes = self.policy.limit_action is LimitAction.FLATTEN
+        closes = self.policy.limits.action is LimitAction.FLATTEN
         late = any(
             record.halt is None or (closes and record.state in (State.ENTERING, State.PROTECTED))
             for record in self.machines.records()
@@ -311,7 +311,7 @@ class Engine:
     def _ended(self, step: AccountStep, at_ms: int) -> tuple[HaltCause, ...]:
         """Limits whose period is over while a symbol is still halted for them."""
         ended = set(step.ended)
-        if self.policy.auto_resume:
+        if self.policy.limits.auto_resume:
             rejects = State.FLATTEN  # it resumes when its emergency close is done
             halts = (record.halt for record in self.machines.records() if record.state is not rejects)
             ended |= {HaltCause(halt.cause) for halt in halts if halt is not None and is_over(halt, at_ms)}

@@ -94,7 +94,7 @@ def read_equity(record: AccountRecord, event: EquityRead, policy: Policy) -> Acc
     changes += ("LIMIT_UNDONE",) if undone else ()
     found = budgets(after, equity, policy)
     step = AccountStep(
-        record=after, changes=changes, ended=over if policy.auto_resume else (), undone=undone, budgets=found
+        record=after, changes=changes, ended=over if policy.limits.auto_resume else (), undone=undone, budgets=found
     )
     breached = _exceeded(found)
     if breached is None:
@@ -186,7 +186,7 @@ def _end_breach(record: AccountRecord, at_ms: int, policy: Policy) -> tuple[Acco
     if breach is None or not is_over(breach, at_ms):
         return record, ()
     halt = record.halt
-    if halt is not None and halt.cause == breach.cause and policy.auto_resume:
+    if halt is not None and halt.cause == breach.cause and policy.limits.auto_resume:
         halt = None
     return replace(record, breach=None, halt=halt), (HaltCause(breach.cause),)
 
@@ -212,7 +212,11 @@ def trade_booked(record: AccountRecord, trade: Trade, equity: Decimal | None) ->
 
 def budgets(record: AccountRecord, equity: Decimal, policy: Policy) -> tuple[Budget, ...]:
     """Every loss limit with what is used of it: the larger of realised losses and the fall of equity."""
-    allowed_pct = {"day": policy.daily_loss_pct, "week": policy.weekly_loss_pct, "month": policy.monthly_loss_pct}
+    allowed_pct = {
+        "day": policy.limits.daily_loss_pct,
+        "week": policy.limits.weekly_loss_pct,
+        "month": policy.limits.monthly_loss_pct,
+    }
     found = [
         Budget(
             cause=PERIOD_CAUSES[name],
@@ -228,7 +232,7 @@ def budgets(record: AccountRecord, equity: Decimal, policy: Policy) -> tuple[Bud
         Budget(
             cause=HaltCause.LIMIT_DRAWDOWN,
             period="all",
-            allowed=record.equity_high * policy.drawdown_pct / 100,
+            allowed=record.equity_high * policy.limits.drawdown_pct / 100,
             used_realized=ZERO,
             used_equity=record.equity_high - equity,
         )

@@ -239,7 +239,7 @@ def _fee(fill: Fill, context: DecisionContext) -> tuple[Decimal, bool]:
         return fill.commission, False
     if fill.commission_price is not None:
         return fill.commission * fill.commission_price, False
-    return fill.price * fill.quantity * context.policy.taker_fee_pct / 100, True
+    return fill.price * fill.quantity * context.policy.risk.taker_fee_pct / 100, True
 
 
 def exit_reason(trade: Trade, view: TradeView, snapshot: SymbolSnapshot, context: DecisionContext) -> str:

@@ -26,7 +26,7 @@ def stop_leg(trade: Trade, trigger_price: Decimal, version: int, context: Decisi
     return StopLeg(
         client_id=leg_id(context, trade.symbol, trade.number, Leg.STOP, version, 1),
         trigger_price=trigger_price,
-        working_type=context.policy.working_type,
+        working_type=context.policy.orders.working_type,
         version=version,
     )
 
@@ -106,7 +106,7 @@ def place_target(trade: Trade, target: TargetLeg, context: DecisionContext) -> P
         side=trade.side.exit_side,
         type=ConditionalType.TAKE_PROFIT_MARKET,
         trigger_price=target.trigger_price,
-        working_type=context.policy.working_type,
+        working_type=context.policy.orders.working_type,
         client_id=target.client_id,
         quantity=target.quantity,
         close_position=target.quantity is None,

@@ -44,7 +44,7 @@ def plan_trade(
     number = record.trades_opened + 1
     entry_leg = EntryLeg(
         client_id=entry_id(context, record.symbol, number),
-        type=context.policy.entry_type.value,
+        type=context.policy.orders.entry_type.value,
         quantity=size.quantity,
         price=limit,
         expires_ms=_expiry(event, context) if limit is not None else None,
@@ -122,15 +122,15 @@ def _adverse(side: TradeSide) -> Rounding:
 def _entry_price(side: TradeSide, event: CandleClosed, context: DecisionContext) -> tuple[Decimal, Decimal | None]:
     """(expected price, limit price or None). A LIMIT rests ``limit_offset_pct`` on the favourable side."""
     last = event.prices.last_price
-    if context.policy.entry_type is OrderType.MARKET:
+    if context.policy.orders.entry_type is OrderType.MARKET:
         return last, None
-    offset = last * context.policy.limit_offset_pct / 100
+    offset = last * context.policy.orders.limit_offset_pct / 100
     limit = context.filters.round_price(last - side.sign * offset, _adverse(side))
     return limit, limit
 
 
 def _expiry(event: CandleClosed, context: DecisionContext) -> int:
-    return event.at_ms + context.policy.limit_expiry_candles * context.rules.entry_timeframe.ms
+    return event.at_ms + context.policy.orders.limit_expiry_candles * context.rules.entry_timeframe.ms
 
 
 def _targets(
@@ -166,11 +166,11 @@ def _portfolio_guards(event: CandleClosed, portfolio: Portfolio, context: Decisi
     policy = context.policy
     return (
         Guard("ACCOUNT_OPEN", portfolio.blocked == "", portfolio.blocked, "no halt, no pause"),
-        at_most("EQUITY_FRESH", portfolio.equity_age_ms, policy.equity_age_ms_max),
+        at_most("EQUITY_FRESH", portfolio.equity_age_ms, policy.limits.equity_age_ms_max),
         at_most(
             "CANDLE_AGE", event.at_ms - event.candle_ms - context.rules.entry_timeframe.ms, policy.candle_age_ms_max
         ),
-        at_most("MAX_OPEN_POSITIONS", portfolio.open_positions + 1, policy.max_open_positions),
+        at_most("MAX_OPEN_POSITIONS", portfolio.open_positions + 1, policy.risk.max_open_positions),
     )
 
 
@@ -183,8 +183,8 @@ def _stop_guards(
     distance_pct = side.sign * (entry - stop) / entry * 100
     return (
         Guard("STOP_SIDE", side.sign * (nearest - stop) > filters.tick_size, str(stop), f"beyond {nearest}"),
-        at_least("STOP_DISTANCE_MIN", distance_pct, policy.stop_distance_pct_min),
-        at_most("STOP_DISTANCE_MAX", distance_pct, policy.stop_distance_pct_max),
+        at_least("STOP_DISTANCE_MIN", distance_pct, policy.risk.stop_distance_pct_min),
+        at_most("STOP_DISTANCE_MAX", distance_pct, policy.risk.stop_distance_pct_max),
     )
 
 

@@ -48,11 +48,14 @@ def size_entry(
     risk = quantity * per_unit
     guards = (
         Guard(
-            "MARGIN", policy.margin_short is MarginShort.SHRINK or by_margin >= wanted, str(by_margin), f">= {wanted}"
+            "MARGIN",
+            policy.risk.margin_short is MarginShort.SHRINK or by_margin >= wanted,
+            str(by_margin),
+            f">= {wanted}",
         ),
         quantity_guard(quantity, capped, context),
         at_least("NOTIONAL_MIN", quantity * min(entry, stop), filters.notional_min),
-        at_most("MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * policy.max_open_risk_pct / 100),
+        at_most("MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * policy.risk.max_open_risk_pct / 100),
         stop_inside_liquidation(side, quantity, entry, stop, policy.leverage_of(symbol), context),
     )
     return Size(quantity=quantity, risk=risk, guards=guards)
@@ -62,7 +65,7 @@ def tradable_quantity(quantity: Decimal, context: DecisionContext) -> Decimal:
     """Rounded down to what can be entered, and be closed again: exits and stops are market orders."""
     filters = context.filters
     lot = filters.floor_quantity(quantity, market=True)
-    if context.policy.entry_type is OrderType.MARKET:
+    if context.policy.orders.entry_type is OrderType.MARKET:
         return lot
     step = max(filters.step_size, filters.market_step_size)
     return filters.floor_quantity(lot - lot % step if step else lot, market=False)
@@ -75,14 +78,14 @@ def quantity_guard(quantity: Decimal, wanted: Decimal, context: DecisionContext)
 
 def _margin_cap(symbol: str, entry: Decimal, portfolio: Portfolio, policy: Policy) -> Decimal:
     """The initial margin and the entry's own fee both come out of the available balance."""
-    cost_pct = policy.taker_fee_pct + policy.slippage_pct
+    cost_pct = policy.risk.taker_fee_pct + policy.risk.slippage_pct
     per_unit = entry * (Decimal(1) / policy.leverage_of(symbol) + cost_pct / 100)
     return max(portfolio.available, ZERO) / per_unit
 
 
 def _exposure_cap(entry: Decimal, portfolio: Portfolio, policy: Policy) -> Decimal:
-    room = portfolio.equity * policy.max_exposure_pct / 100 - portfolio.exposure
-    symbol_room = portfolio.equity * policy.max_symbol_exposure_pct / 100
+    room = portfolio.equity * policy.risk.max_exposure_pct / 100 - portfolio.exposure
+    symbol_room = portfolio.equity * policy.risk.max_symbol_exposure_pct / 100
     return max(min(room, symbol_room), ZERO) / entry
 
 
@@ -100,7 +103,7 @@ def stop_inside_liquidation(
 ) -> Guard:
     """The stop must be reached well before the exchange liquidates: within ``factor`` of that distance (R6)."""
     liquidation = liquidation_price(side, quantity, entry, entry * quantity / leverage, context.brackets)
-    room = abs(entry - liquidation) * context.policy.liquidation_distance_factor
+    room = abs(entry - liquidation) * context.policy.risk.liquidation_distance_factor
     return at_most("STOP_BEYOND_LIQ", abs(entry - stop), room)
 
 

@@ -14,7 +14,6 @@ from exchange.filters import SymbolFilters
 from exchange.recorded_words import UNREAD, RecordedWords
 from exchange.types import Bracket, MarkPrice
 from fsm.config import stored_settings
-from fsm.config.policy import policy_of
 from fsm.core.candle_close import decide_candle
 from fsm.core.decide import decide
 from fsm.core.model.decision_context import DecisionContext, Portfolio
@@ -136,7 +135,7 @@ def _rules_of(text: str, name: str) -> Ruleset:
 
 @lru_cache(maxsize=TEXTS_KEPT)
 def _policy_of(text: str, name: str) -> Policy:
-    return policy_of(stored_settings(text, name))
+    return stored_settings(text, name)
 
 
 class _Settings:

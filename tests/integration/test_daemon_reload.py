@@ -100,7 +100,7 @@ def test_settings_that_may_change_do_and_the_others_wait(rehearse: Make, files: 
         files["config"].write_text(text.replace("risk_per_trade_pct: 0.5  ", "risk_per_trade_pct: 0.25  "), "utf-8")
         await looked_twice(reload)
         live = r.running.live
-        assert str(live.engine.policy.risk_per_trade_pct) == "0.25"
+        assert str(live.engine.policy.risk.risk_per_trade_pct) == "0.25"
         assert live.active.symbols == ("BTCUSDT",), "symbols wait for a restart"
         await r.hours(TO_SIGNAL + 0.5)
         trade = live.engine.record("BTCUSDT").trade

@@ -105,7 +105,7 @@ def test_a_section_that_is_cut_off_waits_everywhere_and_its_limits_stay(rehearse
         await taken_up(reload)
         files["config"].write_text(strict[: strict.index("# [live] What one trade")])
         await taken_up(reload)
-        assert engine.policy.max_open_positions == 1
+        assert engine.policy.risk.max_open_positions == 1
         [edit] = reload.waiting
         assert "risk.max_open_positions 1 → not in the file: 3" in edit.changes
         assert "reload confirm" in edit.told
@@ -151,12 +151,12 @@ def test_the_operator_confirms_exactly_what_waits(rehearse: Make, files: dict[st
         assert waiting(r.store) == (edit,), "readers see it"
         files["config"].write_text(looser.replace("max_open_positions: 4 ", "max_open_positions: 40 "))
         assert "refused FILE_CHANGED" in await wished(r, f"reload confirm {edit.digest}")
-        assert engine.policy.max_open_positions == 3
+        assert engine.policy.risk.max_open_positions == 3
         files["config"].write_text(looser)
         await taken_up(reload)
         assert "refused NOTHING_WAITS" in await wished(r, "reload confirm 12345678")
         assert "done" in await wished(r, f"reload confirm {edit.digest}")
-        assert engine.policy.max_open_positions == 4
+        assert engine.policy.risk.max_open_positions == 4
         assert reload.waiting == ()
         assert waiting(r.store) == ()
 
@@ -177,7 +177,7 @@ def test_what_was_rejected_does_not_wait_any_more_and_changes_nothing(rehearse: 
         assert "done" in await wished(r, f"reload reject {edit.digest}")
         await taken_up(reload)
         assert reload.waiting == ()
-        assert r.running.live.engine.policy.daily_loss_pct == 3
+        assert r.running.live.engine.policy.limits.daily_loss_pct == 3
 
     r.run(script)
 
@@ -196,15 +196,15 @@ def test_a_start_does_not_take_what_waits_either(rehearse: Make, files: dict[str
         await r.kill()
         r.config = type(r.config)(settings=settings_of(cut), environment=r.config.environment, text=cut)
         await r.start()
-        assert r.running.live.engine.policy.max_open_positions == 1
+        assert r.running.live.engine.policy.risk.max_open_positions == 1
         reload = watching(r, files)
         await taken_up(reload)
         [edit] = reload.waiting
         assert "done" in await wished(r, f"reload confirm {edit.digest}")
-        assert r.running.live.engine.policy.max_open_positions == 3
+        assert r.running.live.engine.policy.risk.max_open_positions == 3
         await r.kill()
         await r.start()
-        assert r.running.live.engine.policy.max_open_positions == 3, "what was confirmed stays"
+        assert r.running.live.engine.policy.risk.max_open_positions == 3, "what was confirmed stays"
 
     r.run(script)
 

@@ -119,7 +119,7 @@ def test_whatever_stands_in_place_of_a_file_limits_stay_and_it_is_told_once(
             await reload.look()
         active = r.running.live.active
         before = active.settings, active.rules.hash
-        assert r.running.live.engine.policy.max_open_positions == 1
+        assert r.running.live.engine.policy.risk.max_open_positions == 1
         ODD[odd](paths[name])
         for _ in range(6):
             await reload.look()

@@ -91,7 +91,7 @@ def foreign_commitment(record: SymbolRecord, policy: Policy) -> Commitment | Non
     if record.foreign is None:
         return None
     notional = abs(record.foreign.quantity) * record.foreign.price
-    return Commitment(notional * policy.stop_distance_pct_max / 100, notional, ZERO)
+    return Commitment(notional * policy.risk.stop_distance_pct_max / 100, notional, ZERO)
 
 
 def _risk(trade: Trade, quantity: Decimal, entry: Decimal, policy: Policy) -> Decimal:
@@ -104,5 +104,5 @@ def loss_per_unit(sign: int, entry: Decimal, stop: Decimal, policy: Policy) -> D
 
     Negative when the stop already secures a profit.
     """
-    cost_pct = policy.taker_fee_pct + policy.slippage_pct
+    cost_pct = policy.risk.taker_fee_pct + policy.risk.slippage_pct
     return sign * (entry - stop) + (entry + stop) * cost_pct / 100

@@ -1,13 +1,16 @@
-"""How much and where: the part of config.yaml that the core decides with, as one frozen value."""
+"""How much and where: the part of config.yaml that the core decides with, as frozen values."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from exchange.types import MarginType, OrderType, WorkingType
+from indicators.candle import Timeframe
 
 
 class LimitAction(StrEnum):
@@ -37,44 +40,102 @@ class MarginShort(StrEnum):
     SKIP = "SKIP"
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Percentages are percent (0.5 means 0.5 %) and Decimal; ``leverage`` and ``risk`` may differ by symbol."""
+class SymbolSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One symbol; None takes the value that holds for all."""
 
-    margin_type: MarginType
-    leverage: int
-    symbol_leverage: dict[str, int]
-    entry_type: OrderType
-    limit_offset_pct: Decimal
-    limit_expiry_candles: int
-    working_type: WorkingType
-    price_moved_pct_max: Decimal
-    candle_age_ms_max: int
-    stop_move_pct_min: Decimal
-    risk_per_trade_pct: Decimal
-    symbol_risk_pct: dict[str, Decimal]
-    max_open_positions: int
-    max_open_risk_pct: Decimal
-    max_exposure_pct: Decimal
-    max_symbol_exposure_pct: Decimal
-    stop_distance_pct_min: Decimal
-    stop_distance_pct_max: Decimal
-    liquidation_distance_factor: Decimal
-    margin_short: MarginShort
-    taker_fee_pct: Decimal
-    slippage_pct: Decimal
-    daily_loss_pct: Decimal
-    weekly_loss_pct: Decimal
-    monthly_loss_pct: Decimal
-    drawdown_pct: Decimal
-    limit_action: LimitAction
-    auto_resume: bool
-    equity_age_ms_max: int
-    on_missing: MissingProtection
+    enabled: bool = True
+    leverage: int | None = None
+    risk_per_trade_pct: Decimal | None = None
+
+
+class Timeframes(msgspec.Struct, frozen=True, kw_only=True):
+    trend: Timeframe = Timeframe.D1
+    setup: Timeframe = Timeframe.H4
+    entry: Timeframe = Timeframe.H1
+
+    def unnamed(self, used: Iterable[Timeframe]) -> tuple[Timeframe, ...]:
+        """Timeframes that rules read and config does not name, the shortest first."""
+        return tuple(sorted(set(used) - {self.trend, self.setup, self.entry}, key=lambda timeframe: timeframe.ms))
+
+
+class MarketData(msgspec.Struct, frozen=True, kw_only=True):
+    candles_min: int = 200
+    history_candles: int = 1_500
+    settle_delay_ms: int = 2_000
+    candle_age_ms_max: int | None = None
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    margin_type: MarginType = MarginType.ISOLATED
+    leverage: int = 2
+    position_mode: Literal["ONEWAY"] = "ONEWAY"
+
+
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
+    entry_type: OrderType = OrderType.MARKET
+    limit_offset_pct: Decimal = Decimal("0.05")
+    limit_expiry_candles: int = 1
+    stop_type: Literal["STOP_MARKET"] = "STOP_MARKET"
+    target_type: Literal["TAKE_PROFIT_MARKET"] = "TAKE_PROFIT_MARKET"
+    working_type: WorkingType = WorkingType.MARK_PRICE
+    price_moved_pct_max: Decimal = Decimal("1")
+    stop_move_pct_min: Decimal = Decimal("0.1")
+
+
+class Risk(msgspec.Struct, frozen=True, kw_only=True):
+    risk_per_trade_pct: Decimal = Decimal("0.5")
+    max_open_positions: int = 3
+    max_open_risk_pct: Decimal = Decimal("2")
+    max_exposure_pct: Decimal = Decimal("150")
+    max_symbol_exposure_pct: Decimal = Decimal("75")
+    stop_distance_pct_min: Decimal = Decimal("0.3")
+    stop_distance_pct_max: Decimal = Decimal("10")
+    liquidation_distance_factor: Decimal = Decimal("0.5")
+    margin_short: MarginShort = MarginShort.SHRINK
+    taker_fee_pct: Decimal = Decimal("0.05")
+    slippage_pct: Decimal = Decimal("0.05")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    daily_loss_pct: Decimal = Decimal("3")
+    weekly_loss_pct: Decimal = Decimal("5")
+    monthly_loss_pct: Decimal = Decimal("10")
+    drawdown_pct: Decimal = Decimal("25")
+    action: LimitAction = LimitAction.BLOCK_ENTRIES
+    auto_resume: bool = True
+    equity_age_ms_max: int = 60_000
+    equity_stale_defer_ms: int = 900_000
+
+
+class Protection(msgspec.Struct, frozen=True, kw_only=True):
+    deadline_ms: int = 5_000
+    commit_wait_ms: int = 1_000
+    on_missing: MissingProtection = MissingProtection.REPROTECT
     after_external_close: AfterExternalClose = AfterExternalClose.REST
     rest_candles: int = 24
 
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of config.yaml that decisions are taken with. Percentages are percent (0.5 means 0.5 %) and Decimal."""
+
+    symbols: dict[str, SymbolSettings]
+    timeframes: Timeframes = Timeframes()
+    market_data: MarketData = MarketData()
+    account: Account = Account()
+    orders: Orders = Orders()
+    risk: Risk = Risk()
+    limits: Limits = Limits()
+    protection: Protection = Protection()
+
+    @property
+    def candle_age_ms_max(self) -> int:
+        given = self.market_data.candle_age_ms_max
+        return self.timeframes.entry.ms if given is None else given
+
     def leverage_of(self, symbol: str) -> int:
-        return self.symbol_leverage.get(symbol, self.leverage)
+        own = self.symbols.get(symbol)
+        return self.account.leverage if own is None or own.leverage is None else own.leverage
 
     def risk_pct_of(self, symbol: str) -> Decimal:
-        return self.symbol_risk_pct.get(symbol, self.risk_per_trade_pct)
+        own = self.symbols.get(symbol)
+        return self.risk.risk_per_trade_pct if own is None or own.risk_per_trade_pct is None else own.risk_per_trade_pct

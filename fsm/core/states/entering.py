@@ -61,9 +61,9 @@ def _still_good(
         Guard("ACCOUNT_OPEN", portfolio.blocked == "", portfolio.blocked, "no halt, no pause"),
         Guard("SYMBOL_OPEN", not (record.paused or record.halt or record.quarantine)),
         Guard("SYMBOL_FLAT", event.open_quantity == 0, f"{event.open_quantity:f}", "no position is in the way"),
-        at_most("EQUITY_FRESH", portfolio.equity_age_ms, policy.equity_age_ms_max),
+        at_most("EQUITY_FRESH", portfolio.equity_age_ms, policy.limits.equity_age_ms_max),
         at_most("CANDLE_AGE", signal_age_ms(trade, event.at_ms, context), policy.candle_age_ms_max),
-        at_most("PRICE_MOVED", moved_pct, policy.price_moved_pct_max),
+        at_most("PRICE_MOVED", moved_pct, policy.orders.price_moved_pct_max),
         Guard("STOP_SIDE", beyond, str(trade.stop_price_initial), f"beyond {nearest}"),
         *in_time,
         *_outgrown(portfolio, context),
@@ -77,9 +77,9 @@ def _outgrown(portfolio: Portfolio, context: DecisionContext) -> tuple[Guard, ..
     if context.edition < 2:
         return ()
     caps = (
-        at_most("MAX_OPEN_POSITIONS", portfolio.open_positions, policy.max_open_positions),
-        at_most("MAX_OPEN_RISK", portfolio.open_risk, equity * policy.max_open_risk_pct / 100),
-        at_most("MAX_EXPOSURE", portfolio.exposure, equity * policy.max_exposure_pct / 100),
+        at_most("MAX_OPEN_POSITIONS", portfolio.open_positions, policy.risk.max_open_positions),
+        at_most("MAX_OPEN_RISK", portfolio.open_risk, equity * policy.risk.max_open_risk_pct / 100),
+        at_most("MAX_EXPOSURE", portfolio.exposure, equity * policy.risk.max_exposure_pct / 100),
     )
     return tuple(guard for guard in caps if not guard.passed)
 

@@ -118,7 +118,7 @@ def _stop_missing(
     mended = mend_stop(record, event, view, context)
     if mended is None or not mended.intents or mended.trigger is Trigger.FLATTEN:
         return mended
-    if context.policy.on_missing is MissingProtection.REPROTECT:
+    if context.policy.protection.on_missing is MissingProtection.REPROTECT:
         return mended
     return begin_flatten(record, f"PROTECTION_MISSING {mended.reason}", context)
 
@@ -169,7 +169,7 @@ def restop(record: SymbolRecord, wanted: Decimal, event: CandleClosed, context: 
     sign, old = trade.side.sign, trade.stop
     price = context.filters.round_price(wanted, Rounding.DOWN if sign > 0 else Rounding.UP)
     nearest = min(event.prices.mark_price, event.prices.last_price, key=lambda p: sign * p)
-    worth = sign * (price - old.trigger_price) * 100 >= old.trigger_price * context.policy.stop_move_pct_min
+    worth = sign * (price - old.trigger_price) * 100 >= old.trigger_price * context.policy.orders.stop_move_pct_min
     if not worth or sign * (nearest - price) <= context.filters.tick_size:
         return None
     trade = replace(trade, stop=stop_leg(trade, price, old.version + 1, context), stop_before=old)

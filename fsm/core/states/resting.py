@@ -193,7 +193,7 @@ def _unplanned(
     """A plan for a position whose own is lost: its stop lies at the largest distance that config allows."""
     side, number = evidence.side, evidence.number
     assert number is not None
-    distance = position.entry_price * context.policy.stop_distance_pct_max / 100
+    distance = position.entry_price * context.policy.risk.stop_distance_pct_max / 100
     direction = Rounding.DOWN if side is TradeSide.LONG else Rounding.UP
     stop = context.filters.round_price(position.entry_price - side.sign * distance, direction)
     quantity = abs(position.quantity)

@@ -8,9 +8,7 @@ from decimal import Decimal
 from exchange.filters import SymbolFilters
 from exchange.types import Bracket
 from fsm.config import Settings, settings_hash
-from fsm.config.policy import policy_of
 from fsm.core.model.decision_context import DecisionContext
-from fsm.core.model.policy import Policy
 from fsm.live.operator.accepted import Accepted
 from rules.load import Ruleset
 
@@ -38,7 +36,6 @@ class ActiveSettings:
         self._made: dict[tuple[str, str], DecisionContext] = {}
         self.settings = settings
         self.rules = rules
-        self.policy: Policy = policy_of(settings)
         self.config_hash = settings_hash(settings)
 
     @property
@@ -54,7 +51,7 @@ class ActiveSettings:
                 database_id=self.database_id,
                 config_hash=self.config_hash,
                 rules_hash=key[1],
-                policy=self.policy,
+                policy=self.settings,
                 rules=self._rules_by_hash[key[1]].for_symbol(symbol),
                 filters=self.filters[symbol],
                 brackets=self.brackets[symbol],
@@ -78,6 +75,5 @@ class ActiveSettings:
 
     def swap_settings(self, settings: Settings) -> None:
         self.settings = settings
-        self.policy = policy_of(settings)
         self.config_hash = settings_hash(settings)
         self._made.clear()

@@ -210,7 +210,7 @@ class Commands:
         halt, age_ms = self._live.engine.account.halt, self._live.freshness.age_ms()
         if halt is None or halt.cause != HaltCause.EQUITY_STALE:
             return
-        if age_ms > self._live.engine.policy.equity_age_ms_max:
+        if age_ms > self._live.engine.policy.limits.equity_age_ms_max:
             raise Rejected(halt.cause, f"the account stays halted: equity was last read {age_ms // 1000} s ago")
 
     def _tell_all(self, kind: str, symbols: list[str]) -> str:

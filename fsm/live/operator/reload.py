@@ -279,7 +279,7 @@ class Reload:
         live.active.swap_settings(partly)
         live.active.accepted = replace(live.active.accepted, text=source.text, settings=wanted)
         live.journal.config_hash = live.active.config_hash
-        live.engine.policy = live.active.policy
+        live.engine.policy = live.active.settings
         self._accepted("CONFIG", text)
 
     def _commit(

@@ -117,7 +117,7 @@ async def assemble(
     engine = Engine(
         ledger=journal,
         setting_of=active.context,
-        policy=active.policy,
+        policy=active.settings,
         records=[records.get(name) or SymbolRecord(symbol=name) for name in world.filters],
         account=stored_account(store),
         fatal=(JournalError,),

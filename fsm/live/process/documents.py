@@ -41,8 +41,8 @@ def limits(live: LiveContext, budgets: tuple[Budget, ...]) -> dict[str, Any]:
     """Each budget with what is used and what is left, in USDT and counts."""
     engine, policy = live.engine, live.engine.policy
     portfolio = engine.portfolio()
-    open_risk_max = portfolio.equity * policy.max_open_risk_pct / 100
-    exposure_max = portfolio.equity * policy.max_exposure_pct / 100
+    open_risk_max = portfolio.equity * policy.risk.max_open_risk_pct / 100
+    exposure_max = portfolio.equity * policy.risk.max_exposure_pct / 100
     losses = [
         {
             "name": budget.cause.value,
@@ -56,10 +56,10 @@ def limits(live: LiveContext, budgets: tuple[Budget, ...]) -> dict[str, Any]:
     return {
         "equity": portfolio.equity,
         "losses": losses,
-        "open_positions": {"allowed": policy.max_open_positions, "used": portfolio.open_positions},
+        "open_positions": {"allowed": policy.risk.max_open_positions, "used": portfolio.open_positions},
         "open_risk": {"allowed": open_risk_max, "used": portfolio.open_risk},
         "exposure": {"allowed": exposure_max, "used": portfolio.exposure},
-        "action": policy.limit_action.value,
+        "action": policy.limits.action.value,
         "unexplained": engine.equity.unexplained if engine.equity is not None and engine.equity.is_doubtful else None,
         "halt": None if engine.account.halt is None else engine.account.halt.cause,
         "paused": engine.account.paused,

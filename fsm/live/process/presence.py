@@ -121,7 +121,11 @@ class Presence:
         self._sent += 1
         mark = client_id(active.database_id, symbol, 0, Leg.PROBE, began_s, name * _MARKS + self._sent % _MARKS)
         request = await far_stop(
-            exchange, active.filters[symbol], working_type=active.policy.working_type, client_id=mark, side=side
+            exchange,
+            active.filters[symbol],
+            working_type=active.settings.orders.working_type,
+            client_id=mark,
+            side=side,
         )
         live.journal.note(live.clock.now_ms(), KIND, mark, symbol=symbol)
         outcome = await exchange.place_algo(request)

@@ -184,7 +184,7 @@ class AccountMonitor:
             if "LIMIT_UNDONE" in step.changes:
                 self._on_limit("undone", step.undone.value)
         if step.breached is not None:
-            flatten = self._live.engine.policy.limit_action is LimitAction.FLATTEN
+            flatten = self._live.engine.policy.limits.action is LimitAction.FLATTEN
             self._command_all("flatten" if flatten else "halt", step.breached, at_ms)
             log.warning("kill_switch", reason=step.breached.value, action="FLATTEN" if flatten else "BLOCK_ENTRIES")
             self._on_limit("hit", step.breached.value)

@@ -139,7 +139,7 @@ async def self_test(live: LiveContext, symbol: str) -> tuple[Readiness, str]:
         exchange=live.exchange,
         clock=live.clock,
         filters=active.filters[symbol],
-        working_type=active.policy.working_type,
+        working_type=active.settings.orders.working_type,
         database_id=active.database_id,
         before_sending=note,
     ).run()

@@ -5,15 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import lru_cache
 
-from msgspec.structs import replace
-
 from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from exchange.types import Account, MarkPrice, OrderType
-from fsm.config.policy import policy_of
-from fsm.config.settings import Settings, SymbolSettings
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import CandleClosed, EquityRead
-from fsm.core.model.policy import LimitAction
+from fsm.core.model.policy import LimitAction, Limits, Orders, Policy, SymbolSettings
 from fsm.core.model.records import AccountRecord, Flag, HaltCause, Period, TradeSide
 from rules.load import parse_rules
 from rules.regime import RegimeState
@@ -78,12 +74,12 @@ ATR, ATR_CALM = 300.0, 100.0
 def model_context(entry_type: OrderType) -> DecisionContext:
     """The settings in force; a loss limit closes what is open, which asks more of the machine than to wait."""
     rules = parse_rules(RULES, "model check")
-    policy = policy_of(Settings(version=1, symbols={SYMBOL: SymbolSettings()}))
+    orders, limits = Orders(entry_type=entry_type), Limits(action=LimitAction.FLATTEN)
     return DecisionContext(
         database_id="0123abcd",
         config_hash="c" * 64,
         rules_hash=rules.hash,
-        policy=replace(policy, entry_type=entry_type, limit_action=LimitAction.FLATTEN),
+        policy=Policy(symbols={SYMBOL: SymbolSettings()}, orders=orders, limits=limits),
         rules=rules.for_symbol(SYMBOL),
         filters=shipped_filters()[SYMBOL],
         brackets=shipped_brackets()[SYMBOL],

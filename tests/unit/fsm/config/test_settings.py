@@ -15,7 +15,6 @@ import pytest
 from fsm.config import Settings, changes, config_schema, read_settings, reloaded, settings_hash
 from fsm.config.environment import KEYS
 from fsm.config.looseness import loosenings
-from fsm.config.policy import policy_of
 from fsm.config.reloading import RELOADABLE
 from fsm.core.model.policy import LimitAction
 from rules.source.yaml_source import SourceError, parse_source, read_source
@@ -180,9 +179,7 @@ class TestReading:
         assert settings.risk.max_open_risk_pct == Decimal(1)
 
     def test_a_symbol_may_have_its_own_leverage_and_risk(self) -> None:
-        policy = policy_of(
-            settings_of("version: 1\nsymbols:\n  BTCUSDT: {leverage: 3}\n  ETHUSDT: {risk_per_trade_pct: 0.25}\n")
-        )
+        policy = settings_of("version: 1\nsymbols:\n  BTCUSDT: {leverage: 3}\n  ETHUSDT: {risk_per_trade_pct: 0.25}\n")
         assert (policy.leverage_of("BTCUSDT"), policy.leverage_of("ETHUSDT")) == (3, 2)
         assert (policy.risk_pct_of("BTCUSDT"), policy.risk_pct_of("ETHUSDT")) == (Decimal("0.5"), Decimal("0.25"))
 
@@ -196,17 +193,17 @@ class TestReading:
             "version: 1\nsymbols: {BTCUSDT: {}, ETHUSDT: {enabled: false, leverage: 1}}\n"
         ).with_symbols(["ETHUSDT", "SOLUSDT"])
         assert settings.enabled_symbols == ("ETHUSDT", "SOLUSDT")
-        assert policy_of(settings).leverage_of("ETHUSDT") == 1
+        assert settings.leverage_of("ETHUSDT") == 1
 
     def test_candles_may_be_one_entry_timeframe_old_unless_said_otherwise(self) -> None:
         assert settings_of(SHORT).candle_age_ms_max == 3_600_000
         assert settings_of(SHORT + "timeframes: {entry: 4h}\n").candle_age_ms_max == 14_400_000
-        assert policy_of(settings_of(SHORT + "market_data: {candle_age_ms_max: 60000}\n")).candle_age_ms_max == 60_000
+        assert settings_of(SHORT + "market_data: {candle_age_ms_max: 60000}\n").candle_age_ms_max == 60_000
 
     def test_the_policy_carries_what_the_file_says(self) -> None:
-        policy = policy_of(settings_of(SHORT + "limits: {action: FLATTEN, drawdown_pct: 7.5}\n"))
-        assert policy.limit_action is LimitAction.FLATTEN
-        assert policy.drawdown_pct == Decimal("7.5")
+        policy = settings_of(SHORT + "limits: {action: FLATTEN, drawdown_pct: 7.5}\n")
+        assert policy.limits.action is LimitAction.FLATTEN
+        assert policy.limits.drawdown_pct == Decimal("7.5")
 
 
 class TestRefusals:

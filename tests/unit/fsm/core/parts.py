@@ -10,11 +10,9 @@ from msgspec.structs import replace
 from exchange.filters import SymbolFilters
 from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from exchange.types import Bracket, MarkPrice
-from fsm.config.policy import policy_of
-from fsm.config.settings import Settings, SymbolSettings
 from fsm.core.model.decision_context import DecisionContext, Portfolio
 from fsm.core.model.events import CandleClosed
-from fsm.core.model.policy import Policy
+from fsm.core.model.policy import Policy, SymbolSettings
 from fsm.core.model.records import ZERO
 from rules.load import parse_rules
 from rules.regime import RegimeState
@@ -75,7 +73,18 @@ TREND = RegimeState(regime="TREND", confidence=0.9, candle_ms=T0)
 
 
 def policy_with(**changed: Any) -> Policy:
-    return replace(policy_of(Settings(version=1, symbols={SYMBOL: SymbolSettings()})), **changed)
+    """The shipped settings, but for these: each key by its own name, ``limit_action`` for that of the limits,
+    ``own`` for what the symbols have of their own."""
+    policy = Policy(symbols={SYMBOL: SymbolSettings()})
+    sections = ("market_data", "account", "orders", "risk", "limits", "protection")
+    for name, value in changed.items():
+        if name == "own":
+            policy = replace(policy, symbols=value)
+            continue
+        key = "action" if name == "limit_action" else name
+        (where,) = (each for each in sections if hasattr(getattr(policy, each), key))
+        policy = replace(policy, **{where: replace(getattr(policy, where), **{key: value})})
+    return policy
 
 
 def setting_with(

@@ -52,7 +52,6 @@ class AnyExchange(RuleBasedStateMachine):
             stops_stay=not self.interferes,
             entry_type=self.entry_type,
             limit_offset_pct=Decimal("0.1"),
-            symbol_leverage={},
         )
         self.stage.fate = self._fate
         self.fates: deque[int] = deque()
@@ -349,7 +348,7 @@ class AnyExchange(RuleBasedStateMachine):
             trade = decision.record.trade
             if decision.trigger != "enter" or trade is None:
                 continue
-            most = Decimal(10_000) * self.stage.context.policy.risk_per_trade_pct / 100
+            most = Decimal(10_000) * self.stage.context.policy.risk.risk_per_trade_pct / 100
             planned = trade.entry.price or trade.entry_price_planned
             per_unit = loss_per_unit(trade.side.sign, planned, trade.stop_price_initial, self.stage.context.policy)
             assert trade.risk_usdt <= most * 2  # equity itself may have grown

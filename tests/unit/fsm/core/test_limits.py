@@ -21,7 +21,8 @@ from tests.unit.fsm.core.parts import HOUR_MS, T0, policy_with
 from tests.unit.fsm.core.stage import Stage
 
 DAY_MS = 86_400_000
-POLICY = policy_with(daily_loss_pct=Decimal(2))  # 5 % a week, 10 % a month and a drawdown are shipped
+DAY_PCT = Decimal(2)
+POLICY = policy_with(daily_loss_pct=DAY_PCT)  # 5 % a week, 10 % a month and a drawdown are shipped
 
 
 def ms(text: str) -> int:
@@ -40,7 +41,7 @@ def after(*events: EquityRead, record: AccountRecord | None = None, **policy: An
     """The step that the last of these readings led to."""
     now, step = record or AccountRecord(), AccountStep(record=record or AccountRecord())
     for event in events:
-        step = read_equity(now, event, replace(POLICY, **policy))
+        step = read_equity(now, event, policy_with(**{"daily_loss_pct": DAY_PCT} | policy))
         now = step.record
     return step
 
@@ -244,7 +245,7 @@ class TestTheEngineAndItsSymbols:
         for cause in step.ended:
             stage.command("resume", cause)
         if step.breached is not None:
-            flatten = stage.context.policy.limit_action is LimitAction.FLATTEN
+            flatten = stage.context.policy.limits.action is LimitAction.FLATTEN
             stage.command("flatten" if flatten else "halt", step.breached)
 
     def test_a_breach_blocks_entries_and_leaves_positions_to_their_stops(self) -> None:

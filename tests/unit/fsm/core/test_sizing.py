@@ -14,7 +14,7 @@ from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from exchange.types import Bracket, OrderType
 from fsm.core.model.decision import failed
 from fsm.core.model.decision_context import DecisionContext, Portfolio, loss_per_unit
-from fsm.core.model.policy import MarginShort
+from fsm.core.model.policy import MarginShort, SymbolSettings
 from fsm.core.model.records import TradeSide
 from fsm.core.sizing import Size, liquidation_price, size_entry, tradable_quantity
 from tests.unit.fsm.core.parts import BRACKETS, FILTERS, SYMBOL, money, setting_with
@@ -59,7 +59,7 @@ class TestTheFormula:
         assert size(context=context).quantity == Decimal("0.083")  # 50 / 600
 
     def test_a_symbol_may_risk_its_own_share(self) -> None:
-        half = size(context=setting_with(symbol_risk_pct={SYMBOL: Decimal("0.25")}))
+        half = size(context=setting_with(own={SYMBOL: SymbolSettings(risk_per_trade_pct=Decimal("0.25"))}))
         assert half.quantity == Decimal("0.034")
 
     @pytest.mark.parametrize(("side", "stop"), [(LONG, "61000"), (SHORT, "59000"), (LONG, "60200")])
@@ -225,21 +225,21 @@ def test_no_size_exceeds_any_cap_whatever_the_market_and_the_account(
         equity=equity,
         available=equity * (1 - used),
         exposure=equity * used,
-        open_risk=equity * used * policy.max_open_risk_pct / 100,
+        open_risk=equity * used * policy.risk.max_open_risk_pct / 100,
     )
     found = size_entry(side=side, symbol=symbol, entry=price, stop=stop, portfolio=portfolio, context=context)
     per_unit = loss_per_unit(side.sign, price, stop, policy)
-    assert found.quantity * per_unit == found.risk <= equity * policy.risk_per_trade_pct / 100
+    assert found.quantity * per_unit == found.risk <= equity * policy.risk.risk_per_trade_pct / 100
     notional = found.quantity * price
-    assert notional <= equity * policy.max_symbol_exposure_pct / 100
-    assert portfolio.exposure + notional <= max(equity * policy.max_exposure_pct / 100, portfolio.exposure)
+    assert notional <= equity * policy.risk.max_symbol_exposure_pct / 100
+    assert portfolio.exposure + notional <= max(equity * policy.risk.max_exposure_pct / 100, portfolio.exposure)
     assert notional / leverage <= portfolio.available
     assert notional <= max(b.notional_cap for b in brackets if b.initial_leverage >= leverage)
     assert found.quantity == filters.floor_quantity(found.quantity, market=True)
     assert found.quantity == filters.floor_quantity(found.quantity, market=False)
     if failed(found.guards) is None:
         assert notional >= filters.notional_min
-        assert portfolio.open_risk + found.risk <= equity * policy.max_open_risk_pct / 100
+        assert portfolio.open_risk + found.risk <= equity * policy.risk.max_open_risk_pct / 100
 
 
 @pytest.mark.parametrize(("kind", "lot"), [(OrderType.MARKET, "0.123"), (OrderType.LIMIT, "0.12")])
