@@ -241,6 +241,16 @@ def uses_of_one_exchange(module: Module) -> Iterator[str]:
             yield f"{path}:{line}: {name}: only fsm/bootstrap.py names an exchange; ask the port, or exchange/"
 
 
+def states_that_call_states(module: Module) -> Iterator[str]:
+    """What two states share belongs to neither: it stands beside them in fsm/core."""
+    path, _ = module
+    if not is_within(path, ("fsm/core/states",)):
+        return
+    for line, name in imports_of(module):
+        if starts_with(name, ("fsm.core.states",)):
+            yield f"{path}:{line}: {name}: no state calls another; put what both need into fsm/core"
+
+
 def uses_of_proofs(module: Module) -> Iterator[str]:
     path, _ = module
     if is_within(path, PROVERS):
@@ -466,6 +476,7 @@ class TestThisRepository:
         [
             wrong_arrows,
             uses_of_one_exchange,
+            states_that_call_states,
             uses_of_proofs,
             old_places,
             wrong_doors,
@@ -584,6 +595,14 @@ class TestTheRulesThemselves:
         assert list(uses_of_one_exchange(module_of(path, source)))
         assert list(uses_of_one_exchange(module_of("fsm/bootstrap.py", source))) == []
         assert list(uses_of_one_exchange(module_of("exchange/binance/x.py", source))) == []
+
+    @pytest.mark.parametrize(
+        "source",
+        ["from fsm.core.states.closing import leave", "from fsm.core.states import closing", "from . import closing"],
+    )
+    def test_a_state_that_calls_another(self, source: str) -> None:
+        assert list(states_that_call_states(module_of("fsm/core/states/entering.py", source)))
+        assert list(states_that_call_states(module_of("fsm/core/decide.py", source))) == []
 
     @pytest.mark.parametrize(
         "path",

@@ -13,7 +13,7 @@ from fsm.core.model.intents import EnsureSetup
 from fsm.core.model.records import State, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
 from fsm.core.planning import plan_trade
-from fsm.core.states.entering import drop, signal_age_ms
+from fsm.core.signals import drop, signal_age_ms
 from fsm.core.states.protected import manage_trade
 from rules.source.short_forms import NO_TRADE
 from rules.strategy import Reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from fsm.core.leaving import begin_exit, begin_flatten
 from fsm.core.model.decision import Decision, Guard, Rejected, decision
 from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext
 from fsm.core.model.events import Commanded
@@ -11,7 +12,6 @@ from fsm.core.model.intents import CancelEntry, Intent, Look
 from fsm.core.model.records import LIMIT_CAUSES, State, SymbolRecord
 from fsm.core.model.transition_table import TABLE, Cell, Trigger
 from fsm.core.releasing import release
-from fsm.core.states.closing import begin_exit, begin_flatten
 
 
 def command(record: SymbolRecord, event: Commanded, blocked: str, context: DecisionContext) -> Decision | None:

@@ -6,6 +6,7 @@ from exchange.types import SymbolSnapshot
 from fsm.core.candle_close import decide_candle
 from fsm.core.commands import command
 from fsm.core.forced_ends import closed_by_ledger
+from fsm.core.leaving import begin_flatten
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext, Portfolio
 from fsm.core.model.events import (
@@ -27,12 +28,12 @@ from fsm.core.observation import covering_stops, foreign_open_orders, observe
 from fsm.core.order_requests import planned_stop
 from fsm.core.restoring import restored
 from fsm.core.retry_backoff import backed_off
-from fsm.core.states.closing import begin_flatten, close_ended, look_closing
+from fsm.core.states.closing import close_ended, look_closing
 from fsm.core.states.entering import entry_absent, entry_ended, look_entering, setup_ended
 from fsm.core.states.protected import look_holding
 from fsm.core.states.resting import look_resting
-from fsm.core.states.stop import stop_ended
-from fsm.core.states.targets import target_ended
+from fsm.core.stops import stop_ended
+from fsm.core.targets import target_ended
 
 
 def decide(record: SymbolRecord, event: SymbolEvent, portfolio: Portfolio, context: DecisionContext) -> Decision | None:

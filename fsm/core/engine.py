@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from fsm.core import stop_route
 from fsm.core.candle_close import CandleVerdict, decide_candle
 from fsm.core.decide import decide
+from fsm.core.leaving import begin_flatten
 from fsm.core.limits import AccountStep, holding_limit, is_over, read_equity, resumed, trade_booked
 from fsm.core.machine import SymbolMachines
 from fsm.core.model.decision import Decision, Rejected, Step, decision
@@ -29,7 +30,6 @@ from fsm.core.model.policy import LimitAction, Policy
 from fsm.core.model.records import ZERO, AccountRecord, Flag, HaltCause, State, SymbolRecord
 from fsm.core.model.transition_table import Trigger
 from fsm.core.order_requests import planned_stop
-from fsm.core.states.closing import begin_flatten
 
 LOOKS_PER_SNAPSHOT = 6
 """A snapshot is judged again while moves ask nothing of the exchange; more rounds than this is a fault of ours."""

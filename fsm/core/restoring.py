@@ -16,7 +16,7 @@ from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import JournalFoundOld
 from fsm.core.model.records import ZERO, State, StopLeg, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
-from fsm.core.states.entering import drop
+from fsm.core.signals import drop
 
 LOST_JOURNAL = "LOST_JOURNAL"
 """Why a trade ended that a journal saw to its end which is lost; also flags its books."""

@@ -83,12 +83,12 @@ def test_an_edit_is_taken_when_two_looks_have_shown_the_same(rehearse: Make, fil
         await taken_up(reload)
         files["config"].write_text(SHIPPED.replace("max_open_positions: 3 ", "max_open_positions: 2 "))
         await reload.look()
-        assert policy.policy.max_open_positions == 3, "it may still be being written"
+        assert policy.policy.risk.max_open_positions == 3, "it may still be being written"
         files["config"].write_text(SHIPPED.replace("max_open_positions: 3 ", "max_open_positions: 1 "))
         await reload.look()
-        assert policy.policy.max_open_positions == 3
+        assert policy.policy.risk.max_open_positions == 3
         await reload.look()
-        assert policy.policy.max_open_positions == 1
+        assert policy.policy.risk.max_open_positions == 1
 
     r.run(script)
     assert any("max_open_positions 3 → 1" in told for told in events(r, "RELOAD")), "the old and the new value are told"

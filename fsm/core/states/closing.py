@@ -1,4 +1,4 @@
-"""The way out: exits, the emergency close that repeats until the exchange says flat, and what is swept when it does."""
+"""While EXITING or in FLATTEN: the close repeats until the exchange says flat, and what is left is swept."""
 
 from __future__ import annotations
 
@@ -7,115 +7,20 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
-from exchange.types import AlgoStatus, OrderStatus, Refused, Unknown
+from exchange.types import OrderStatus, Refused, Unknown
 from fsm.core import first_edition
 from fsm.core.booking import book, plan_kept
 from fsm.core.close_forms import FORMS, failed, got_through, next_piece, piece
-from fsm.core.forced_ends import forced_close
+from fsm.core.leaving import cancel_partial_targets, is_gone, note_unseen, sweep_of
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext
-from fsm.core.model.events import IntentEnded, SymbolObserved, real_ms
-from fsm.core.model.intents import CancelAlgo, CancelEntry, ClosePosition, Intent, Look, SweepOrders
-from fsm.core.model.records import ZERO, State, SymbolRecord, Trade
+from fsm.core.model.events import IntentEnded, SymbolObserved
+from fsm.core.model.intents import CancelAlgo, CancelEntry, ClosePosition, Intent, Look
+from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
-from fsm.core.observation import TradeView, count_fills, exit_reason, has_ended
-from fsm.core.order_requests import bridge_id, close_id
+from fsm.core.observation import TradeView, count_fills, has_ended
+from fsm.core.order_requests import close_id
 from fsm.core.refusals import FORM_REFUSED, refused_for_good
-
-UNSEEN_MS_MAX = 30_000
-"""So long (real time) no look has shown a position, and nothing else says anything of it: it is taken for gone."""
-
-
-def begin_flatten(record: SymbolRecord, reason: str, context: DecisionContext) -> Decision:
-    """Into FLATTEN: the entry and the partial targets go, the stop stays, a reduce-only piece closes."""
-    return _begin(Trigger.FLATTEN, record, reason, context)
-
-
-def begin_exit(record: SymbolRecord, reason: str, context: DecisionContext) -> Decision:
-    """A rule or the operator ends the trade: the same orders as an emergency close, but no emergency."""
-    return _begin(Trigger.EXIT, record, reason, context)
-
-
-def _begin(trigger: Trigger, record: SymbolRecord, reason: str, context: DecisionContext) -> Decision:
-    trade = record.trade
-    assert trade is not None
-    if record.state is State.SIGNALLED:  # its entry was never sent, so it cannot fill
-        trade = replace(trade, entry=replace(trade.entry, finished=True))
-    trade = replace(trade, exit_reason=trade.exit_reason or reason)
-    intents: list[Intent] = []
-    if not trade.entry.finished:
-        intents.append(CancelEntry(symbol=record.symbol, client_id=trade.entry.client_id))
-    if trade.targets_sent:
-        intents.extend(_cancel_partial_targets(trade))
-    if trade.open_quantity > 0 and not trade.piece_pending:
-        trade, order = next_piece(trade, trade.open_quantity, None, context)
-        intents.append(order)
-    intents.append(Look(symbol=record.symbol))
-    return decision(trigger, reason, replace(record, trade=trade), intents=tuple(intents))
-
-
-def _cancel_partial_targets(trade: Trade) -> list[Intent]:
-    """Reduce-only targets compete with a close and outlive the position: they go first (R14)."""
-    return [
-        CancelAlgo(symbol=trade.symbol, client_id=target.client_id)
-        for target in trade.targets
-        if target.quantity is not None and not target.done
-    ]
-
-
-def leave(record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext) -> Decision | None:
-    """The position is gone. With the fills that closed it, or on other evidence that has lasted, the trade is exiting.
-
-    Without it the zero may be a lag of the exchange's answer. While our stop still rests, the exchange contradicts
-    itself (closePosition stops end with their position): the symbol is quarantined, and the stop left in place. And
-    nothing is swept on the word of empty answers alone before they have lasted once more.
-    """
-    trade = record.trade
-    assert trade is not None
-    complete = trade.closed_quantity + view.exit_filled >= trade.entry.filled > 0
-    if not complete and not _is_gone(trade, event, view, context):
-        return _unseen(record, event, context)
-    if not complete and view.stop_rests:
-        if record.quarantine is not None:
-            return None
-        return decision(Trigger.QUARANTINE, "POSITION_UNCLEAR", record.quarantined("POSITION_UNCLEAR", event.at_ms))
-    reason = exit_reason(trade, view, event.snapshot, context)
-    trade = count_fills(replace(trade, exit_reason=reason), event.snapshot, context)
-    trade = replace(trade, open_quantity=ZERO, swept=complete)
-    record = replace(record, trade=trade)
-    if view.position < 0:
-        record = record.quarantined("FOREIGN_POSITION", event.at_ms)
-    # Another look even when nothing is left to sweep: the books are closed with the ledger's rows, asked for from here.
-    sweep = _sweep(trade, view, context) if complete else ()
-    return decision(Trigger.EXIT, reason, record, intents=(*sweep, Look(symbol=record.symbol)))
-
-
-def _is_gone(trade: Trade, event: SymbolObserved, view: TradeView, context: DecisionContext) -> bool:
-    """Looks show no position for so long that it is no lag, and a second source agrees: the exchange ended the
-    closePosition stop with it, an order of ours has closed it, or a stop was refused for want of one (R59).
-
-    Positions alone can be read stale: on their word nothing ends before half a minute is over.
-    """
-    if not event.persisted:
-        return False
-    if context.edition < 2 or trade.no_position_ms is not None:
-        return True
-    stop, close = view.stop, view.close
-    ended = stop is not None and (stop.status is AlgoStatus.EXPIRED or view.fired(stop))
-    closed = close is not None and close.executed_quantity >= trade.open_quantity > 0
-    if ended or closed or any(map(view.fired, view.targets.values())) or forced_close(trade, event.snapshot):
-        return True
-    return trade.unseen_ms is not None and real_ms(event) - trade.unseen_ms >= UNSEEN_MS_MAX
-
-
-def _unseen(record: SymbolRecord, event: SymbolObserved, context: DecisionContext) -> Decision | None:
-    """Note since when looks show no position that nothing else says to be closed."""
-    trade = record.trade
-    assert trade is not None
-    if context.edition < 2 or not event.persisted or trade.unseen_ms is not None:
-        return None
-    after = replace(record, trade=replace(trade, unseen_ms=real_ms(event)))
-    return decision(Trigger.REPROTECT, "POSITION_UNSEEN", after)
 
 
 def _covers_the_rest(trade: Trade, view: TradeView, context: DecisionContext) -> frozenset[str]:
@@ -123,23 +28,6 @@ def _covers_the_rest(trade: Trade, view: TradeView, context: DecisionContext) ->
     if view.position <= 0 or context.edition < HANDS_EDITION:
         return frozenset()
     return frozenset(stop.client_id for stop in (trade.stop, trade.stop_before) if stop is not None)
-
-
-def _sweep(
-    trade: Trade, view: TradeView, context: DecisionContext, *, kept: frozenset[str] = frozenset()
-) -> tuple[Intent, ...]:
-    """Cancel every order of the trade that was not seen to have ended, whether the lists show it or not (R2)."""
-    ids = [target.client_id for target in trade.targets if trade.targets_sent and not target.done]
-    if trade.stop is not None:
-        ids.append(trade.stop.client_id)
-    if trade.stop is not None and trade.stop_before is not None:
-        ids += [trade.stop_before.client_id, bridge_id(context, trade, trade.stop)]
-    if not trade.entry.finished:
-        ids.append(trade.entry.client_id)
-    seen = [view.stop, view.entry, *view.targets.values()]
-    ended = {order.client_id for order in seen if order is not None and not order.status.is_open}
-    left = sorted(((set(ids) - ended) | set(view.own_open)) - kept)
-    return (SweepOrders(symbol=trade.symbol, client_ids=tuple(left)),) if left else ()
 
 
 def look_closing(
@@ -242,7 +130,7 @@ def _is_riddle(status: OrderStatus) -> bool:
 
 def _competing(trade: Trade, view: TradeView) -> tuple[Intent, ...]:
     """What rests and would enlarge the position or take the close's place: the entry, and partial targets."""
-    cancels = [order for order in _cancel_partial_targets(trade) if _client_id(order) in view.own_open]
+    cancels = [order for order in cancel_partial_targets(trade) if _client_id(order) in view.own_open]
     if trade.entry.client_id in view.own_open:
         cancels.append(CancelEntry(symbol=trade.symbol, client_id=trade.entry.client_id))
     return tuple(cancels)
@@ -261,10 +149,10 @@ def _wind_up(
     """
     symbol, patient = record.symbol, event.persisted
     complete = trade.closed_quantity + view.exit_filled >= trade.entry.filled
-    if not complete and not _is_gone(trade, event, view, context):
-        return _unseen(record, event, context)
+    if not complete and not is_gone(trade, event, view, context):
+        return note_unseen(record, event, context)
     kept = _covers_the_rest(trade, view, context)
-    left = _sweep(trade, view, context, kept=kept)
+    left = sweep_of(trade, view, context, kept=kept)
     if set(view.own_open) - kept or (left and not trade.swept):
         swept = replace(record, trade=replace(trade, swept=True))
         return decision(Trigger.SWEEP, "ORDERS_LEFT", swept, intents=(*left, Look(symbol=symbol)))

@@ -8,6 +8,8 @@ from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
 from exchange.types import Confirmed, Order, Refused
+from fsm.core.filling import fill, send_targets
+from fsm.core.leaving import begin_flatten, leave
 from fsm.core.model.decision import Decision, Guard, at_least, at_most, decision, failed
 from fsm.core.model.decision_context import DecisionContext, Portfolio
 from fsm.core.model.events import EntryShownAbsent, IntentEnded, SetupEnded, SymbolObserved
@@ -15,11 +17,11 @@ from fsm.core.model.intents import CancelEntry, Intent, Look
 from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import TradeView, average_learned, count_fills, has_ended
-from fsm.core.order_requests import place_entry, place_stop, place_target, stop_leg
-from fsm.core.planning import shrunk_to, sized_targets
+from fsm.core.order_requests import place_entry
+from fsm.core.planning import shrunk_to
 from fsm.core.refusals import refused_again
-from fsm.core.states.closing import begin_flatten, leave
-from fsm.core.states.stop import confirm, keep_covered, mend_stop
+from fsm.core.signals import drop, signal_age_ms
+from fsm.core.stops import confirm, keep_covered, mend_stop
 
 GOOD_TILL_MS_MIN = 610_000
 """An expiry must lie 600 s ahead when the order arrives (POST /fapi/v1/order goodTillDate, checked 2026-11)."""
@@ -84,17 +86,6 @@ def _outgrown(portfolio: Portfolio, context: DecisionContext) -> tuple[Guard, ..
     return tuple(guard for guard in caps if not guard.passed)
 
 
-def signal_age_ms(trade: Trade, at_ms: int, context: DecisionContext) -> int:
-    """Time since the close of the candle that gave the signal."""
-    return at_ms - trade.signal_candle_ms - context.rules.entry_timeframe.ms
-
-
-def drop(record: SymbolRecord, reason: str, *, guards: tuple[Guard, ...] = ()) -> Decision:
-    """The signal is given up. The guards that say why are facts of the drop, not conditions for it."""
-    facts = {"guards": [f"{guard.name} {guard.value} {guard.limit}" for guard in guards if not guard.passed]}
-    return decision(Trigger.DROP, reason, replace(record, trade=None), facts=facts if guards else None)
-
-
 def entry_ended(record: SymbolRecord, event: IntentEnded, client_id: str, context: DecisionContext) -> Decision | None:
     """The entry order was answered. An UNKNOWN outcome decides nothing: the shell looks until it knows.
 
@@ -128,45 +119,6 @@ def _fill_from_answer(record: SymbolRecord, at_ms: int, order: Order, context: D
     if order.client_id != trade.entry.client_id or order.executed_quantity <= trade.entry.filled:
         return None
     return fill(record, at_ms, order.executed_quantity, order.average_price, has_ended(order), context)
-
-
-def fill(
-    record: SymbolRecord, at_ms: int, filled: Decimal, average: Decimal | None, finished: bool, context: DecisionContext
-) -> Decision:
-    """Count executions of the entry. The first place the stop at once; targets follow when it can fill no further.
-
-    While a stop that was placed earlier is not seen to rest they wait for it: it may never have been sent.
-    """
-    before = record.trade
-    assert before is not None
-    first = before.first_fill_ms is None
-    entry = replace(before.entry, filled=filled, average_price=average or before.entry.average_price, finished=finished)
-    trade = replace(
-        before,
-        entry=entry,
-        open_quantity=before.open_quantity + filled - before.entry.filled,
-        entry_price=entry.average_price or before.entry_price_planned,
-        first_fill_ms=at_ms if first else before.first_fill_ms,
-        uncovered_ms=at_ms if first else before.uncovered_ms,
-        stop=before.stop or stop_leg(before, before.stop_price_initial, 1, context),
-    )
-    intents: list[Intent] = []
-    if first:
-        assert trade.stop is not None
-        intents.append(place_stop(trade, trade.stop))
-    if finished and not trade.targets_sent and (first or trade.uncovered_ms is None):
-        trade, orders = send_targets(trade, context)
-        intents.extend(orders)
-    if intents:
-        intents.append(Look(symbol=record.symbol))
-    reason = "FIRST_FILL" if first else "MORE_FILLED" if filled > before.entry.filled else "ENTRY_FINISHED"
-    return decision(Trigger.FILL, reason, replace(record, trade=trade), intents=tuple(intents))
-
-
-def send_targets(trade: Trade, context: DecisionContext) -> tuple[Trade, list[Intent]]:
-    """Size the targets to the position and ask for them."""
-    trade = replace(trade, targets=sized_targets(trade, trade.open_quantity, context), targets_sent=True)
-    return trade, [place_target(trade, target, context) for target in trade.targets if not target.done]
 
 
 def look_entering(

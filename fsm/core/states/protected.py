@@ -8,6 +8,8 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg, parse
 from exchange.filters import Rounding, decimal_of
+from fsm.core.filling import fill
+from fsm.core.leaving import begin_exit, begin_flatten, leave
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import CandleClosed, SymbolObserved
@@ -18,10 +20,8 @@ from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import FIRING, TradeView, count_fills, has_ended
 from fsm.core.order_requests import bridge_id, place_stop, place_target, stop_leg
 from fsm.core.planning import sized_targets
-from fsm.core.states.closing import begin_exit, begin_flatten, leave
-from fsm.core.states.entering import fill
-from fsm.core.states.stop import confirm, exchange_stop, keep_covered, mend_stop
-from fsm.core.states.targets import mend_targets, next_target
+from fsm.core.stops import confirm, exchange_stop, keep_covered, mend_stop
+from fsm.core.targets import mend_targets, next_target
 from rules.strategy import Management
 
 

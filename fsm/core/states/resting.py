@@ -16,7 +16,7 @@ from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import has_ended, own_open_orders
 from fsm.core.order_requests import entry_id, place_stop, stop_leg
 from fsm.core.releasing import cancels_stop
-from fsm.core.states.entering import drop, signal_age_ms
+from fsm.core.signals import drop, signal_age_ms
 
 LATE_ENTRY = "LATE_ENTRY"
 """Flags a trade whose entry turned up after a later trade: the ledger's rows of that time are in the books of both."""

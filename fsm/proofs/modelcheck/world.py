@@ -9,10 +9,10 @@ from __future__ import annotations
 from exchange.types import AlgoOrder, AlgoStatus, Fill, Order, OrderRequest
 from fsm.core.candle_close import CLOSE_LATE_MS
 from fsm.core.close_forms import FORMS
+from fsm.core.leaving import UNSEEN_MS_MAX
 from fsm.core.model.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
 from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.observation import STUCK_TRIGGER_MS
-from fsm.core.states.closing import UNSEEN_MS_MAX
 from fsm.proofs.modelcheck.setup import START_MS, SYMBOL
 from fsm.proofs.modelcheck.venue import AbstractVenue
 

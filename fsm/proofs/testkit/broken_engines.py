@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
 from exchange.types import AlgoStatus, OrderRequest, Refused, SymbolSnapshot, Unknown
-from fsm.core import close_forms, commands, decide, engine, machine, order_requests
+from fsm.core import close_forms, commands, decide, engine, filling, leaving, machine, order_requests, stops
 from fsm.core.model.decision import Decision, Step, decision
 from fsm.core.model.decision_context import DecisionContext, Portfolio
 from fsm.core.model.events import Commanded, DeadlinePassed, EntryShownAbsent, IntentEnded, SymbolEvent, SymbolObserved
@@ -25,7 +25,7 @@ from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import TradeView, observe
 from fsm.core.order_requests import place_entry
 from fsm.core.refusals import TEMPORARY
-from fsm.core.states import closing, entering, protected, stop
+from fsm.core.states import closing, entering, protected
 
 Replaced = tuple[object, str, Any]
 """A module or class, the name in it, and what stands there instead."""
@@ -81,12 +81,12 @@ def _stop_after_targets() -> list[Replaced]:
 
 
 def _new_id_while_unknown() -> list[Replaced]:
-    real = stop.place_stop_again
+    real = stops.place_stop_again
 
     def instead(record: SymbolRecord, at_ms: int, reason: str, context: DecisionContext, *, new_id: bool) -> Decision:
         return real(record, at_ms, reason, context, new_id=True)
 
-    return [(stop, "place_stop_again", instead)]
+    return [(stops, "place_stop_again", instead)]
 
 
 def _not_found_is_cancelled() -> list[Replaced]:
@@ -122,7 +122,7 @@ def _deadline_ignored() -> list[Replaced]:
 
 
 def _deadline_not_armed() -> list[Replaced]:
-    real = entering.fill
+    real = filling.fill
 
     def instead(*given: Any) -> Decision:
         made = real(*given)
@@ -134,7 +134,7 @@ def _deadline_not_armed() -> list[Replaced]:
 
 
 def _exit_without_evidence() -> list[Replaced]:
-    real = closing.leave
+    real = leaving.leave
 
     def instead(
         record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext
@@ -146,7 +146,7 @@ def _exit_without_evidence() -> list[Replaced]:
 
 
 def _sweep_before_flat() -> list[Replaced]:
-    real = closing._begin
+    real = leaving._begin
 
     def instead(trigger: Trigger, record: SymbolRecord, reason: str, context: DecisionContext) -> Decision:
         made = real(trigger, record, reason, context)
@@ -155,7 +155,7 @@ def _sweep_before_flat() -> list[Replaced]:
             return made
         return replace(made, intents=(CancelAlgo(symbol=record.symbol, client_id=stop.client_id), *made.intents))
 
-    return [(closing, "_begin", instead)]
+    return [(leaving, "_begin", instead)]
 
 
 def _targets_are_protection() -> list[Replaced]:
@@ -260,7 +260,7 @@ def _quarantine_drops_protection() -> list[Replaced]:
 
 
 def _refused_stop_is_placed() -> list[Replaced]:
-    real = stop._stop_refused
+    real = stops._stop_refused
 
     def instead(record: SymbolRecord, at_ms: int, refused: Refused, context: DecisionContext) -> Decision | None:
         trade = record.trade
@@ -269,7 +269,7 @@ def _refused_stop_is_placed() -> list[Replaced]:
         placed = replace(record, trade=replace(trade, uncovered_ms=None, protected_ms=at_ms))
         return decision(Trigger.PROTECT, "STOP_PLACED", placed)
 
-    return [(stop, "_stop_refused", instead)]
+    return [(stops, "_stop_refused", instead)]
 
 
 def _vanished_stop_accepted() -> list[Replaced]:
@@ -284,12 +284,12 @@ def _vanished_stop_accepted() -> list[Replaced]:
 
 
 def _old_stop_first() -> list[Replaced]:
-    real = stop.exchange_stop
+    real = stops.exchange_stop
 
     def instead(trade: Trade, older: tuple[str, ...], context: DecisionContext, *, bridged: bool) -> tuple[Intent, ...]:
         return real(trade, older, context, bridged=True)
 
-    return [(stop, "exchange_stop", instead), (protected, "exchange_stop", instead)]
+    return [(stops, "exchange_stop", instead), (protected, "exchange_stop", instead)]
 
 
 def _orphan_position_ignored() -> list[Replaced]:

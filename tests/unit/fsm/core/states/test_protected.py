@@ -14,8 +14,8 @@ from fsm.core.model.intents import CancelAlgo, CancelEntry, PlaceStop, PlaceTarg
 from fsm.core.model.policy import MissingProtection
 from fsm.core.model.records import Flag, State
 from fsm.core.observation import STUCK_TRIGGER_MS
-from fsm.core.states.stop import STOP_ATTEMPTS_MAX
-from fsm.core.states.targets import TARGET_SENT_MAX
+from fsm.core.stops import STOP_ATTEMPTS_MAX
+from fsm.core.targets import TARGET_SENT_MAX
 from tests.unit.fsm.core.parts import FILTERS, HOUR_MS, candle, setting_with
 from tests.unit.fsm.core.stage import Stage, truth, with_position, without
 

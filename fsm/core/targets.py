@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg
 from exchange.refusals import RefusalReason
 from exchange.types import AlgoOrder, AlgoStatus, Refused
+from fsm.core.leaving import begin_exit
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import IntentEnded, SymbolObserved
@@ -17,7 +18,6 @@ from fsm.core.observation import TradeView
 from fsm.core.order_requests import leg_id, place_target
 from fsm.core.refusals import ALREADY_THERE, TEMPORARY, WRONG_TICK, refused_for_good
 from fsm.core.rounding_anew import on_known_lot, on_known_tick, rounded_anew
-from fsm.core.states.closing import begin_exit
 
 TARGET_SENT_MAX = 3
 """A target that will not rest is given up: the stop and the rules still end the trade."""

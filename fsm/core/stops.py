@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
 from exchange.types import AlgoStatus, Confirmed, Refused, Unknown
+from fsm.core.leaving import begin_exit, begin_flatten
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import IntentEnded, SymbolObserved
@@ -16,7 +17,6 @@ from fsm.core.observation import FIRING, STUCK_TRIGGER_MS, TradeView
 from fsm.core.order_requests import bridge_id, next_stop_attempt, place_bridge, place_stop
 from fsm.core.refusals import ALREADY_THERE, TEMPORARY, WRONG_TICK, refused_again
 from fsm.core.rounding_anew import on_known_tick, rounded_anew
-from fsm.core.states.closing import begin_exit, begin_flatten
 
 STOP_ATTEMPTS_MAX = 5
 """A venue that cancels our stop this often will not keep the next one either."""
