@@ -3,7 +3,8 @@
 # First stage: everything that is needed to install, and nothing of which stays but /venv.
 FROM python:3.12-slim AS build
 WORKDIR /build
-COPY setup.cfg pyproject.toml constraints.txt README.md LICENSE ./
+# config.yaml, rules.yaml and .env.example are what fsm/templates links to, for `fsm init`.
+COPY setup.cfg pyproject.toml constraints.txt README.md LICENSE config.yaml rules.yaml .env.example ./
 COPY fsm fsm
 COPY rules rules
 COPY indicators indicators

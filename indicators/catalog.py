@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import inf
 from types import MappingProxyType
 
 from indicators import (
@@ -41,6 +42,7 @@ __all__ = [
     "Workspace",
     "describe",
     "domain_by_unit",
+    "example",
     "resolve",
 ]
 
@@ -113,24 +115,39 @@ def resolve(name: str, params: Mapping[str, object] | None = None) -> ResolvedIn
     return ResolvedIndicator(indicator, MappingProxyType(indicator.checked(params or {})))
 
 
-def describe() -> list[dict[str, object]]:
-    """The catalog as plain data for documentation: name, summary, unit, parameters with their limits."""
-    return [
-        {
-            "name": entry.name,
-            "summary": entry.summary,
-            "unit": entry.unit.value,
-            "parameters": [
-                {
-                    "name": parameter.name,
-                    "kind": parameter.kind.__name__,
-                    "minimum": parameter.minimum,
-                    "maximum": parameter.maximum,
-                    "default": parameter.default,
-                    "doc": parameter.doc,
-                }
-                for parameter in entry.parameters
-            ],
-        }
-        for entry in CATALOG.values()
-    ]
+PERIOD_TRIED = 20
+"""What stands in examples for a number of candles that has to be given."""
+
+
+def example(entry: Indicator) -> ResolvedIndicator:
+    """The indicator as one would first try it."""
+    tried = {each.name: each.kind(each.default or PERIOD_TRIED) for each in entry.parameters}
+    return ResolvedIndicator(entry, MappingProxyType(entry.checked(tried)))
+
+
+def describe(entry: Indicator) -> dict[str, object]:
+    """One entry as plain data: what it is, what it takes and needs, and how it is written."""
+    tried = example(entry)
+    lower, upper = tried.domain.lower, tried.domain.upper
+    return {
+        "name": entry.name,
+        "summary": entry.summary,
+        "unit": entry.unit.value,
+        "lowest": None if lower == -inf else lower,
+        "highest": None if upper == inf else upper,
+        "parameters": [
+            {
+                "name": parameter.name,
+                "kind": parameter.kind.__name__,
+                "minimum": parameter.minimum,
+                "maximum": parameter.maximum,
+                "default": parameter.default,
+                "doc": parameter.doc,
+            }
+            for parameter in entry.parameters
+        ],
+        "example": {"indicator": entry.name, "timeframe": "4h", **tried.params},
+        "warmup_candles": tried.warmup,
+        "may_be_unknown_after_warmup": entry.conditional,
+        "reads": list(tried.reads),
+    }

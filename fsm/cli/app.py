@@ -19,6 +19,7 @@ DEFAULT_COMMAND = "run"
 
 COMMANDS: dict[str, str] = {
     "run": "fsm.cli.run:run",
+    "init": "fsm.cli.init:init",
     "check": "fsm.cli.check:check",
     "doctor": "fsm.cli.doctor:doctor",
     "config": "fsm.cli.config:config",
@@ -50,6 +51,7 @@ COMMANDS: dict[str, str] = {
     "naked": "fsm.cli.proofs.naked:naked",
     "db": "fsm.cli.db:db",
     "bundle": "fsm.cli.bundle:bundle",
+    "completion": "fsm.cli.completion:completion",
 }
 """Name → where it is. Aliases name the same place twice and are listed once."""
 
@@ -69,7 +71,27 @@ class Root(Group):
         return found
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _with_command(args))
+        return super().parse_args(ctx, args if ctx.resilient_parsing else _with_command(args))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            near = [f"{group} {error.command_name}" for group in self._groups_with(ctx, error.command_name)]
+            if not near:
+                raise click.exceptions.NoSuchCommand(error.command_name, None, [*COMMANDS], ctx) from None
+            raise click.exceptions.NoSuchCommand(
+                error.command_name,
+                f"No such command {error.command_name!r}. Did you mean {' or '.join(near)}?",
+                ctx=ctx,
+            ) from None
+
+    def _groups_with(self, ctx: click.Context, verb: str) -> list[str]:
+        """The nouns that have this verb: `verify` alone may be meant for `audit verify`."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        return [name for name, each in found if isinstance(each, click.Group) and verb in each.commands]
 
     def main(
         self,

@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "why": ("why BTCUSDT", "why BTCUSDT --at 2024-10-15T08:00"),
     "replay": ("replay var/sim.sqlite",),
     "rules check": ("rules check",),
+    "rules indicators": ("rules indicators", "rules indicators macd", "rules indicators supertrend --json"),
     "backtest": ("backtest --symbols BTCUSDT --from 2024-10-01 --to 2024-12-31",),
     "data list": ("data list",),
     "data check": ("data check", "data check --symbols BTCUSDT --json"),
@@ -49,6 +50,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 SHOWN: dict[str, tuple[str, ...]] = {
     "run": ("run --port 8081", "run --no-web"),
+    "init": ("init", "init mybot"),
+    "completion": ("completion bash",),
     "doctor": ("doctor",),
     "data import": ("data import ~/Downloads/BTCUSDT-1h-2024-*.zip", "data import candles.csv --symbol AVAXUSDT"),
     "parity": ("parity --symbols BTCUSDT,ETHUSDT --from 2024-10-01 --to 2024-12-31",),

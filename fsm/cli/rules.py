@@ -1,4 +1,4 @@
-"""The rules workshop: checks a rules file, and prints the schema that editors use."""
+"""The rules workshop: checks a rules file, lists its indicators, and prints the schema that editors use."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from fsm.cli import output
 from fsm.cli.options import Group, current
 
 
+def _indicator_names(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    from indicators.catalog import CATALOG
+
+    return [name for name in CATALOG if name.startswith(begun)]
+
+
 @click.group(cls=Group)
 def rules() -> None:
-    """Check rules.yaml, or print its JSON Schema."""
+    """Check rules.yaml, list what it may read, or print its JSON Schema."""
 
 
 @rules.command()
@@ -35,6 +41,15 @@ def check() -> None:
     for warning in warnings:
         click.echo(f"{warning} (a warning)", err=True)
     output.line(f"{options.rules_path}: fine; strategies {', '.join(ruleset.strategies)}; hash {ruleset.hash[:12]}")
+
+
+@rules.command()
+@click.argument("name", required=False, shell_complete=_indicator_names)
+def indicators(name: str | None) -> None:
+    """List the indicators that rules may read, or say everything about one (or about those whose names begin so)."""
+    from fsm.cli.indicators import tell
+
+    tell(name)
 
 
 @rules.command()

@@ -85,15 +85,24 @@ def test_what_cannot_be_computed_is_refused_in_words(name: str, params: dict[str
     assert message in str(refusal.value)
 
 
-def test_the_description_is_plain_data_about_every_entry() -> None:
-    described = describe()
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG.keys())
+def test_the_description_of_an_entry_is_plain_data_and_its_example_can_be_used(entry: Indicator) -> None:
+    described = describe(entry)
     assert json.loads(json.dumps(described)) == described
-    assert [entry["name"] for entry in described] == list(CATALOG)
-    rsi = next(entry for entry in described if entry["name"] == "rsi")
-    assert rsi["unit"] == "index"
-    assert rsi["parameters"] == [
+    example = described["example"]
+    assert isinstance(example, dict)
+    params = {name: value for name, value in example.items() if name not in ("indicator", "timeframe")}
+    assert resolve(str(example["indicator"]), params).warmup == described["warmup_candles"]
+
+
+def test_a_description_names_parameters_with_their_limits() -> None:
+    described = describe(CATALOG["rsi"])
+    assert described["unit"] == "index"
+    assert described["parameters"] == [
         {"name": "period", "kind": "int", "minimum": 2, "maximum": 500, "default": 14, "doc": "changes in the average"}
     ]
+    assert (described["lowest"], described["highest"]) == (0.0, 100.0)
+    assert describe(CATALOG["macd_line"])["lowest"] is None
 
 
 def test_a_workspace_computes_what_indicators_share_once(walk: Series) -> None:

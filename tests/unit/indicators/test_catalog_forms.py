@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from talipp.indicators.Indicator import Indicator as TalippIndicator
 
@@ -63,7 +63,7 @@ every_name = pytest.mark.parametrize("name", CATALOG)
 
 def looked_at(case: ResolvedIndicator, history: Series) -> Series:
     """All of it where the two forms were written one by one; where they follow from a formula, a part will do."""
-    return history if case.indicator.formula is None else history.until(1_500)
+    return history if case.indicator.formula is None else history.until(700)
 
 
 def streamed(case: ResolvedIndicator, candles: list[Candle]) -> FloatArray:
@@ -120,7 +120,7 @@ def test_no_value_changes_when_the_future_is_removed_r47(case: ResolvedIndicator
     if case.indicator.formula is None:
         counts = [*range(min(case.warmup + 12, 300)), *range(301, stretch.length, 487), stretch.length - 1]
     else:
-        counts = [0, 1, 2, 25, *range(max(case.warmup - 2, 0), case.warmup + 3), 333, 890, stretch.length - 1]
+        counts = [0, 1, 2, 25, *range(max(case.warmup - 2, 0), case.warmup + 3), 333, stretch.length - 1]
     for count in counts:
         assert same(case.batch(stretch.until(count)), whole[:count]), f"with {count} candles"
 
@@ -154,7 +154,7 @@ def test_a_stream_never_holds_more_than_a_few_warm_ups(case: ResolvedIndicator, 
         peak = 0
         for index, candle in enumerate(part):
             stream.update(candle)
-            if index % 7 == 0:
+            if index % 13 == 0:
                 peak = max(peak, sum(held(part) for part in vars(stream).values()))
         peaks.append(peak)
     assert peaks[1] <= peaks[0] <= 100 * (case.warmup + 1)
@@ -195,6 +195,10 @@ def candle_lists(draw: st.DrawFn) -> list[Candle]:
     return candles
 
 
+def _rising(names: list[str], params: dict[str, float]) -> list[float]:
+    return sorted(params[name] for name in names)
+
+
 def draw_case(data: st.DataObject, name: str) -> ResolvedIndicator:
     """An entry with parameters small enough for its values to appear within some dozen candles."""
     params: dict[str, float] = {}
@@ -203,7 +207,11 @@ def draw_case(data: st.DataObject, name: str) -> ResolvedIndicator:
             params[parameter.name] = data.draw(st.integers(int(parameter.minimum), 8), label=parameter.name)
         else:
             params[parameter.name] = data.draw(st.floats(parameter.minimum, parameter.maximum), label=parameter.name)
-    assume(CATALOG[name].constraint(**params) is None)
+    if CATALOG[name].constraint(**params) is not None:
+        whole = [each.name for each in CATALOG[name].parameters if each.kind is int]
+        params |= {
+            each: value + place for place, (each, value) in enumerate(zip(whole, _rising(whole, params), strict=True))
+        }
     return resolve(name, params)
 
 
