@@ -72,6 +72,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "fsm/config": ("fsm.config", "fsm.core.model", "rules", "indicators", "exchange", "web.tokens"),
     "fsm/journal": ("fsm.journal", "fsm.core", "fsm.config", "rules", "indicators", "exchange", "store"),
     "fsm/backtest": ("fsm.backtest", "fsm.journal", "fsm.core", "fsm.config", *LOWER),
+    # a report is drawn with the chart library that the dashboard brings
+    "fsm/backtest/report": ("fsm.backtest", "fsm.journal", "web.page", *LOWER),
     "fsm/live": LIVE,
     # how the embedded exchange starts asks a backtest for a moment that is worth seeing; and `doctor` goes the way of
     # the bot to the exchange, which bootstrap knows

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import click
@@ -52,14 +57,13 @@ def backtest(
         symbols=symbols,
         from_ms=from_ms,
         to_ms=to_ms,
-        db=options.db,
         every_candle=every_candle,
         native=native,
     )
-    with reporting(json=options.json) as progress:
-        result = run_backtest(request, progress=progress)
-    if report is not None:
-        _write_report(result, report)
+    with _database(options.db, report) as database, reporting(json=options.json) as progress:
+        result = run_backtest(replace(request, db=database), progress=progress)
+        if report is not None and database is not None:
+            _write_report(result, database, report)
     if options.json:
         output.document(result.to_json())
     else:
@@ -67,10 +71,22 @@ def backtest(
         _print_where(options.db, report)
 
 
-def _write_report(result: Result, path: Path) -> None:
-    from fsm.backtest.report import write_report
+@contextmanager
+def _database(wanted: Path | None, report: Path | None) -> Iterator[Path | None]:
+    """Where the journal is written: a report is made from it, so without --db it lies aside until that is done."""
+    if wanted is not None or report is None:
+        yield wanted
+        return
+    with TemporaryDirectory() as aside:
+        yield Path(aside) / "backtest.sqlite"
 
-    write_report(result, path)
+
+def _write_report(result: Result, database: Path, path: Path) -> None:
+    from fsm.backtest.report.page import write_report
+
+    since = perf_counter()
+    write_report(database, path)
+    result.seconds["report"] = round(result.seconds.get("report", 0.0) + perf_counter() - since, 3)
 
 
 def _print_where(database: Path | None, report: Path | None) -> None:

@@ -11,7 +11,6 @@ import apsw
 import pytest
 
 from exchange.sim.playback.symbols import shipped_folder
-from fsm.backtest.report import write_report
 from fsm.backtest.result import Result, funding_words
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import Config, load_config
@@ -184,14 +183,6 @@ def test_unusable_requests_are_refused_with_what_to_change(config: Config, rules
     (tmp_path / "taken.sqlite").touch()
     with pytest.raises(BacktestError, match="exists already"):
         run_backtest(request_of(config, rules, tmp_path / "taken.sqlite"))
-
-
-def test_the_report_is_one_page_that_needs_nothing_else(run: tuple[Result, Path], tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
-    write_report(run[0], page)
-    text = page.read_text(encoding="utf-8")
-    assert run[0].journal_hash in text
-    assert "http" not in text
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the long candle files are not shipped")

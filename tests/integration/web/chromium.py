@@ -107,9 +107,13 @@ class Page:
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
+        self.turn(dark=dark)
+        self._call("Page.navigate", url=url)
+
+    def turn(self, *, dark: bool) -> None:
+        """What the system says about its colours, which may change while the page is open."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
-        self._call("Page.navigate", url=url)
 
     def run(self, script: str) -> Any:
         found = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
