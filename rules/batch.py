@@ -12,32 +12,15 @@ import numpy.typing as npt
 
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
-from rules.language.arrays import TRUE, UNKNOWN, Columns, FloatArray, TruthArray, finite, numbers, truth_of
-from rules.regime import Ramp, RegimeReading, RegimeRule, RegimeState
+from rules.language.arrays import TRUE, UNKNOWN, Columns, FloatArray, TruthArray, finite, numbers
+from rules.regime import Ramp, RegimeRule, RegimeState
+from rules.regime_track import CodeArray, Readings, RegimeTrack, track_of
 from rules.strategy import Reason, SideRules, Strategy
 
 REASONS = tuple(Reason)
 
 BoolArray = npt.NDArray[np.bool_]
-CodeArray = npt.NDArray[np.int8]
 _ScalarT = TypeVar("_ScalarT", bound=np.generic)
-
-
-@dataclass(frozen=True, slots=True)
-class RegimeTrack:
-    """The regimes of a history. ``codes`` has the regime in force after each entry candle, as its index in ``names``;
-    ``states`` one entry for each run of the classifier, made at the entry candles whose indices are ``runs``."""
-
-    names: tuple[str, ...]
-    codes: CodeArray
-    runs: tuple[int, ...]
-    states: tuple[RegimeState, ...]
-    start: RegimeState
-
-    def state_at(self, index: int) -> RegimeState:
-        """The state after an entry candle."""
-        run = int(np.searchsorted(self.runs, index, side="right"))
-        return self.states[run - 1] if run else self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +34,7 @@ class SignalTrack:
 def regimes(table: FactTable, rules: CompiledRules | None = None, start: RegimeState | None = None) -> RegimeTrack:
     """The regime after every entry candle. ``rules`` may differ from the table's in values, not in what they read."""
     classifier = (rules or table.rules).classifier
-    first = state = start or RegimeState()
+    state = start or RegimeState()
     entry_ms, step = classifier.entry_timeframe.ms, classifier.timeframe.ms
     closed = np.where(table.carried, -1, (table.candle_ms + entry_ms) // step)  # a carried candle is not classified
     before = np.concatenate(([(state.candle_ms + entry_ms) // step], closed[:-1]))
@@ -60,20 +43,13 @@ def regimes(table: FactTable, rules: CompiledRules | None = None, start: RegimeS
     known = np.ones(len(runs), dtype=np.bool_)
     for key in classifier.fact_keys:
         known &= ~np.isnan(columns(key))
-    readings = [_readings(rule, columns, len(runs)) for rule in classifier.rules]
-    names = (*classifier.names, *({first.regime} - {*classifier.names}))
-    states: list[RegimeState] = []
-    times = table.candle_ms[runs].tolist()
-    for index, candle_ms in enumerate(times):
-        seen = {name: column[index] for name, column in zip(names, readings, strict=False)} if known[index] else None
-        state = classifier.advance(state, seen, candle_ms)
-        states.append(state)
-    codes = np.full(table.length, names.index(first.regime), dtype=np.int8)
-    if states:
-        since = np.searchsorted(runs, np.arange(table.length), side="right")
-        by_run = np.array([names.index(one.regime) for one in (first, *states)], dtype=np.int8)
-        codes = by_run[since]
-    return RegimeTrack(names, codes, tuple(runs.tolist()), tuple(states), first)
+    readings = Readings(
+        enter=[_full(rule.enter.truths(columns), len(runs)) for rule in classifier.rules],
+        stay=[_full(rule.stay.truths(columns), len(runs)) for rule in classifier.rules],
+        confidence=[_confidences(rule, columns, len(runs)) for rule in classifier.rules],
+        known=known,
+    )
+    return track_of(classifier, readings, state, runs, table.candle_ms)
 
 
 def signals(table: FactTable, strategy: str, rules: CompiledRules | None = None) -> SignalTrack:
@@ -97,17 +73,11 @@ def signal_sides(table: FactTable, strategy: str, rules: CompiledRules | None = 
     return signals(table, strategy, rules).sides
 
 
-def _readings(rule: RegimeRule, columns: Columns, length: int) -> list[RegimeReading]:
-    enter = _full(rule.enter.truths(columns), length).tolist()
-    stay = _full(rule.stay.truths(columns), length).tolist()
+def _confidences(rule: RegimeRule, columns: Columns, length: int) -> FloatArray:
     total = np.zeros(length)
     for ramp in rule.ramps:
         total = total + _score(ramp, numbers(ramp.node, columns))
-    confidence = (total / len(rule.ramps) if rule.ramps else np.ones(length)).tolist()
-    return [
-        RegimeReading(truth_of(enters), truth_of(stays), score)
-        for enters, stays, score in zip(enter, stay, confidence, strict=True)
-    ]
+    return total / len(rule.ramps) if rule.ramps else np.ones(length)
 
 
 def _score(ramp: Ramp, values: FloatArray) -> FloatArray:

@@ -104,7 +104,6 @@ class FactTable:
         self._stretches = {timeframe: _stretches(series, holes) for timeframe, series in series_by_timeframe.items()}
         self._columns: dict[str, FloatArray] = {}
         self._shortages: dict[str, npt.NDArray[np.int64]] = {}
-        self._lists: dict[str, list[float]] | None = None
         entry = symbol_rules.entry_timeframe
         self.candle_ms: npt.NDArray[np.int64] = series_by_timeframe[entry].open_time_ms
         self._closes_ms = self.candle_ms + entry.ms
@@ -125,9 +124,7 @@ class FactTable:
 
     def facts_at(self, index: int) -> Facts:
         """The facts at one entry candle's close, as the stream would give them there."""
-        if self._lists is None:
-            self._lists = {key: self.column(key).tolist() for key in self.rules.fact_keys}
-        return {key: known(values[index]) for key, values in self._lists.items()}
+        return {key: known(self.column(key).item(index)) for key in self.rules.fact_keys}
 
     def warming_at(self, index: int) -> dict[str, str]:
         """Who cannot be asked yet at one entry candle's close, as the stream would say."""

@@ -19,11 +19,12 @@ from fsm.core.candle_close import candle_hole
 from indicators.candle import Timeframe
 from indicators.holes import Hole, holes
 from indicators.series import Series
-from rules.batch import REASONS, RegimeTrack, SignalTrack, regimes, signals
+from rules.batch import REASONS, SignalTrack, regimes, signals
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.load import Ruleset
 from rules.regime import RegimeState
+from rules.regime_track import RegimeTrack
 from rules.source.short_forms import NO_TRADE
 from rules.strategy import Reason
 from rules.warmup import CLASSIFIER, warming_up
@@ -223,8 +224,7 @@ class History:
         return changes[place] if place < len(changes) else self.table.length
 
     def regime_state(self, index: int) -> RegimeState:
-        run = bisect_right(self.regimes.runs, index)
-        return self.regimes.states[run - 1] if run else self.regimes.start
+        return self.regimes.state_at(index)
 
     def quiet_verdict(self, index: int) -> tuple[str, str]:
         """(outcome, reason) of a candle at which an idle symbol does nothing; only where the code is not SIGNAL."""

@@ -89,7 +89,7 @@ def enter(folders: CandleFolders, symbol: str, rules: Ruleset, candles_min: int)
         symbol=symbol,
         days=(opens_ms[-1] - opens_ms[0]) // DAY_MS,
         told=tuple(own.classifier.names[:-1]),
-        regimes=frozenset(state.regime for state in history.regimes.states),
+        regimes=history.regimes.met,
         strategies=frozenset(_signalled(history)),
         routed=frozenset(_routed(history)),
     )
@@ -97,7 +97,7 @@ def enter(folders: CandleFolders, symbol: str, rules: Ruleset, candles_min: int)
 
 def _routed(history: History) -> Iterator[str]:
     """Strategies that a regime leads to which is entered: of the others, the regime is told."""
-    for regime in {state.regime for state in history.regimes.states}:
+    for regime in history.regimes.met:
         yield from history.rules.route(regime).strategies
 
 

@@ -10,11 +10,12 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from indicators.series import Series
-from rules.batch import REASONS, RegimeTrack, regimes, signal_sides, signals
+from rules.batch import REASONS, regimes, signal_sides, signals
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.load import Ruleset, SourceError, stored_rules
 from rules.regime import RegimeState
+from rules.regime_track import RegimeTrack
 from rules.strategy import Reason
 
 TableOf = Callable[..., FactTable]
