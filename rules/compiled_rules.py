@@ -116,20 +116,20 @@ class CompiledRules:
         """The strategies that may trade in this regime. Pauses and cooldown are the engine's."""
         return self.routes.get(regime, Route((), "NO_TRADE_REGIME"))
 
-    def seek(self, route: Route, facts: Facts) -> SignalReading | None:
+    def seek(self, route: Route, facts: Facts, *, traced: bool = True) -> SignalReading | None:
         """The first signal of a regime's strategies in their order; without one, what keeps the first of those back
         that had a setup, or else the first of all. None where there is no strategy."""
         readings: list[SignalReading] = []
         for strategy in route.strategies:
-            reading = self.seek_signal(strategy, facts)
+            reading = self.seek_signal(strategy, facts, traced=traced)
             if reading.side is not None:
                 return reading
             readings.append(reading)
         telling = [reading for reading in readings if reading.reason is not Reason.NO_SETUP]
         return next(iter((*telling, *readings)), None)
 
-    def seek_signal(self, strategy: str, facts: Facts) -> SignalReading:
-        return self.strategies[strategy].seek_signal(facts)
+    def seek_signal(self, strategy: str, facts: Facts, *, traced: bool = True) -> SignalReading:
+        return self.strategies[strategy].seek_signal(facts, traced=traced)
 
     def manage(
         self,
@@ -141,9 +141,10 @@ class CompiledRules:
         stop: float,
         risk: float,
         candles_held: int,
+        traced: bool = True,
     ) -> Management:
         rules = self.strategies[strategy]
-        return rules.manage(side, facts, entry=entry, stop=stop, risk=risk, candles_held=candles_held)
+        return rules.manage(side, facts, entry=entry, stop=stop, risk=risk, candles_held=candles_held, traced=traced)
 
 
 def feature_name(key: str) -> str:

@@ -144,9 +144,12 @@ class Strategy:
     entry_key: str
     fact_keys: tuple[str, ...]
 
-    def seek_signal(self, facts: Facts) -> SignalReading:
-        """Whether a trade should be opened at the close of this candle."""
-        traces = tuple(SideTrace(side.side, side.setup.truth(facts), side.setup.trace(facts)) for side in self.sides)
+    def seek_signal(self, facts: Facts, *, traced: bool = True) -> SignalReading:
+        """Whether a trade should be opened at the close of this candle; ``traced``: with every condition's numbers."""
+        traces = tuple(
+            SideTrace(side.side, side.setup.truth(facts), side.setup.trace(facts) if traced else ())
+            for side in self.sides
+        )
         holding = [side for side, trace in zip(self.sides, traces, strict=True) if trace.result is Truth.TRUE]
         if len(holding) == 1:
             return self._plan(holding[0], facts, traces)
@@ -159,13 +162,21 @@ class Strategy:
         return SignalReading(strategy=self.name, reason=reason, entry=known(facts.get(self.entry_key)), traces=traces)
 
     def manage(
-        self, side: SideName, facts: Facts, *, entry: float, stop: float, risk: float, candles_held: int
+        self,
+        side: SideName,
+        facts: Facts,
+        *,
+        entry: float,
+        stop: float,
+        risk: float,
+        candles_held: int,
+        traced: bool = True,
     ) -> Management:
         """What to do with an open trade: ``entry`` as filled, ``stop`` as it rests, ``risk`` = |entry - first stop|."""
         rules = self.side(side)
         local: dict[str, float | None] = {"entry": entry, "stop": stop, "risk": risk, "candles_held": candles_held}
         scene = {**facts, **local}
-        traces = rules.exit_when.trace(scene) if rules.exit_when else ()
+        traces = rules.exit_when.trace(scene) if rules.exit_when and traced else ()
         if rules.exit_when and rules.exit_when.truth(scene) is Truth.TRUE:
             return Management(exit_reason="EXIT_WHEN", traces=traces)
         moves = self._stop_moves(rules, scene, entry=entry, risk=risk)

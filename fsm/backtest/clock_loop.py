@@ -132,9 +132,12 @@ class ClockLoop:
         self.position_ms += len(active) * bars * self._step.ms
         due = end_ms // FUNDING_MS - now_ms // FUNDING_MS - (end_ms % FUNDING_MS == 0)
         self.fundings_missing.update({symbol: due for symbol in active if due})
-        last = {symbol: self._histories[symbol].market.feed.bar(end_ms - self._step.ms) for symbol in active}
-        closes = {symbol: Quote(bar[-1].last.close, bar[-1].mark.close) for symbol, bar in last.items() if bar}
-        state.candles.update({symbol: bar[0] for symbol, bar in last.items() if bar})
+        feeds = {symbol: self._histories[symbol].market.feed for symbol in active}
+        for symbol, feed in feeds.items():  # where the next bar is missing, the last one stays under way
+            if not feed.has_bar(end_ms) and (bar := feed.bar(end_ms - self._step.ms)) is not None:
+                state.candles[symbol] = bar[0]
+        last = {symbol: feed.closing(end_ms - self._step.ms) for symbol, feed in feeds.items()}
+        closes = {symbol: quote for symbol, quote in last.items() if quote is not None}
         for _ in self._account.venue.advance(end_ms, closes):
             raise AssertionError("something happened where nothing could")
         self._walk = None
@@ -265,10 +268,10 @@ class ClockLoop:
     def _note_quiet(self, symbol: str, history: History, index: int, now_ms: int) -> None:
         """An idle symbol's reading changed without a signal: only the journal hears of it."""
         code = self._codes[symbol] = self._jumps.code(symbol, index, now_ms)
-        bar = history.market.feed.bar(now_ms)
-        if bar is None:
+        quote = history.market.feed.opening(now_ms)
+        if quote is None:
             return
-        prices = self._account.venue.as_told(symbol, Quote(bar[0].last.open, bar[0].mark.open), now_ms)
+        prices = self._account.venue.as_told(symbol, quote, now_ms)
         event = _closed(symbol, history, index, now_ms, prices)
         record = self._engine.record(symbol)
         if code >= HALTED:

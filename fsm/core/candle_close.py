@@ -87,7 +87,7 @@ def moment(at_ms: int) -> str:
 
 def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, context: DecisionContext) -> CandleVerdict:
     route = context.rules.route(event.regime.regime)
-    signal = context.rules.seek(route, event.facts)
+    signal = context.rules.seek(route, event.facts, traced=False)
     if signal is None:
         short = event.warming.get(CLASSIFIER) if event.regime.regime == NO_TRADE else None
         return CandleVerdict(outcome="NO_TRADE", reason=warming_up(short) if short else route.reason)
@@ -143,6 +143,7 @@ def _manage(record: SymbolRecord, event: CandleClosed, context: DecisionContext)
         stop=float(trade.stop.trigger_price),
         risk=float(abs(entry - trade.stop_price_initial)),
         candles_held=held,
+        traced=False,
     )
     made = manage_trade(record, event, managed, context)
     reason = HOLDING if made is None else made.reason

@@ -16,7 +16,14 @@ from fsm.core.leaving import begin_flatten
 from fsm.core.limits import AccountStep, holding_limit, is_over, read_equity, resumed, trade_booked
 from fsm.core.machine import SymbolMachines
 from fsm.core.model.decision import Decision, Rejected, Step, decision
-from fsm.core.model.decision_context import Commitment, DecisionContext, Portfolio, commitment, foreign_commitment
+from fsm.core.model.decision_context import (
+    NO_PORTFOLIO,
+    Commitment,
+    DecisionContext,
+    Portfolio,
+    commitment,
+    foreign_commitment,
+)
 from fsm.core.model.events import (
     CandleClosed,
     Commanded,
@@ -183,9 +190,11 @@ class Engine:
 
     def handle(self, event: SymbolEvent, *, equity_age_ms: int = 0) -> list[Step]:
         """Everything but candles. Raises Rejected for a command that the state or a guard forbids."""
-        portfolio = self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
-        if isinstance(event, Commanded):
-            portfolio = self._command_portfolio(portfolio)
+        portfolio = NO_PORTFOLIO
+        if isinstance(event, SetupEnded):
+            portfolio = self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
+        elif isinstance(event, Commanded):
+            portfolio = self._command_portfolio()
         steps: list[Step] = []
         rounds = LOOKS_PER_SNAPSHOT if isinstance(event, SymbolObserved | JournalFoundOld) else 1
         try:
@@ -211,10 +220,10 @@ class Engine:
             steps += self._quarantine(event, error)
         return steps
 
-    def _command_portfolio(self, portfolio: Portfolio) -> Portfolio:
+    def _command_portfolio(self) -> Portfolio:
         """A resume is held back by a loss limit that is exceeded at this moment."""
         held = holding_limit(self.account, self.equity.settled, self.policy) if self.equity else ""
-        return replace(portfolio, blocked=held)
+        return replace(NO_PORTFOLIO, blocked=held)
 
     def _fire(self, symbol: str, made: Decision, event: SymbolEvent) -> list[Step]:
         if (

@@ -97,6 +97,8 @@ def read_equity(record: AccountRecord, event: EquityRead, policy: Policy) -> Acc
         record=after, changes=changes, ended=over if policy.limits.auto_resume else (), undone=undone, budgets=found
     )
     breached = _exceeded(found)
+    if breached is None and event.unexplained == 0:
+        return step
     if breached is None:
         return replace(step, doubted=_exceeded(budgets(after, event.account.equity, policy)))
     if after.breach is not None:

@@ -16,11 +16,11 @@ from exchange.types import Bracket, MarkPrice
 from fsm.config import stored_settings
 from fsm.core.candle_close import decide_candle
 from fsm.core.decide import decide
-from fsm.core.model.decision_context import DecisionContext, Portfolio
+from fsm.core.model.decision_context import NO_PORTFOLIO, DecisionContext, Portfolio
 from fsm.core.model.events import CandleClosed, SymbolEvent
 from fsm.core.model.money import MONEY
 from fsm.core.model.policy import Policy
-from fsm.core.model.records import ZERO, SymbolRecord
+from fsm.core.model.records import SymbolRecord
 from fsm.journal.engine_journal import to_json
 from fsm.journal.recorded_events import in_our_words
 from rules.load import Ruleset, stored_rules
@@ -32,8 +32,6 @@ PROGRESS_EVERY = 500
 DIFFERENCES_KEPT = 100
 TEXTS_KEPT = 64
 """Rules and configs that stay parsed for the next replay: proofs replay thousands of journals of the same ones."""
-
-NO_PORTFOLIO = Portfolio(equity=ZERO, available=ZERO, equity_age_ms=0, open_positions=0, open_risk=ZERO, exposure=ZERO)
 
 
 class Difference(msgspec.Struct, frozen=True):

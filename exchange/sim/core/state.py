@@ -74,6 +74,7 @@ class VenueState:
         self.orders: Register[OrderState] = Register()
         self.algos: Register[AlgoState] = Register()
         self.holdings: dict[str, Holding] = {}
+        self._liquidations: dict[str, tuple[Holding, Decimal | None]] = {}
         self.configs: dict[str, SymbolConfig] = {}
         self.fills: list[Fill] = []
         self.liquidations = 0
@@ -196,14 +197,21 @@ class VenueState:
         holding = self.holding(symbol)
         if holding.quantity == 0:
             return None
-        wallet = holding.isolated_wallet
-        if not holding.isolated:
-            wallet = self.cross_wallet
-            for other, held in self.holdings.items():
-                if other != symbol and held.quantity and not held.isolated:
-                    mark = self.quotes[other].mark
-                    wallet += held.unrealized(mark)
-                    wallet -= margin.maintenance(abs(held.quantity) * mark, self.brackets[other])
+        if holding.isolated:
+            known = self._liquidations.get(symbol)
+            if known is None or known[0] is not holding:
+                known = self._liquidations[symbol] = (holding, self._liquidation(holding, holding.isolated_wallet))
+            return known[1]
+        wallet = self.cross_wallet
+        for other, held in self.holdings.items():
+            if other != symbol and held.quantity and not held.isolated:
+                mark = self.quotes[other].mark
+                wallet += held.unrealized(mark)
+                wallet -= margin.maintenance(abs(held.quantity) * mark, self.brackets[other])
+        return self._liquidation(holding, wallet)
+
+    def _liquidation(self, holding: Holding, wallet: Decimal) -> Decimal | None:
+        symbol = holding.symbol
         return margin.liquidation_price(holding.quantity, holding.entry_price, wallet, self.brackets[symbol])
 
     def emit_account(self, reason: str, *symbols: str, balance_change: Decimal = ZERO) -> None:

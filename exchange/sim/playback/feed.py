@@ -14,7 +14,7 @@ from exchange.candle_columns import CandleColumns, FloatArray, FundingColumns, I
 from exchange.candle_files import CandleFolders
 from exchange.filters import decimal_of
 from exchange.sim.playback.bounds import Bounds
-from exchange.sim.playback.candle_path import Bar, Prices, Stretch, bar, stretch
+from exchange.sim.playback.candle_path import Bar, Prices, Quote, Stretch, bar, stretch
 from indicators.candle import Candle, Timeframe
 
 _HOUR_MS = Timeframe.H1.ms
@@ -106,15 +106,35 @@ class SymbolFeed:
                 return tuple(_stretch(columns, number) for number in range(found.start, found.stop))
         return (_stretch(self._candles, index),)
 
+    def has_bar(self, open_ms: int) -> bool:
+        return _place(self._candles, open_ms) is not None
+
+    def opening(self, open_ms: int) -> Quote | None:
+        """The prices at which the bar begins that opens then; None when it was not recorded."""
+        plain = self._plain(open_ms)
+        if plain is not None:
+            price = decimal_of(self._candles.open.item(plain))
+            return Quote(price, price)
+        found = self.bar(open_ms)
+        return None if found is None else Quote(found[0].last.open, found[0].mark.open)
+
     def mark_at_open(self, open_ms: int) -> Decimal | None:
         """The mark with which the bar begins that opens then; None when it was not recorded."""
-        if self.step is Timeframe.H1 and not self._intrabar:
-            columns = self._candles if self._mark is None else self._mark
-            index = _place(columns, open_ms)
-            if index is not None and (columns is self._candles or _place(self._candles, open_ms) is not None):
-                return decimal_of(float(columns.open[index]))
+        found = self.opening(open_ms)
+        return None if found is None else found.mark
+
+    def closing(self, open_ms: int) -> Quote | None:
+        """The prices at which the bar ends that opens then; None when it was not recorded."""
+        plain = self._plain(open_ms)
+        if plain is not None:
+            price = decimal_of(self._candles.close.item(plain))
+            return Quote(price, price)
         found = self.bar(open_ms)
-        return None if found is None else found[0].mark.open
+        return None if found is None else Quote(found[-1].last.close, found[-1].mark.close)
+
+    def _plain(self, open_ms: int) -> int | None:
+        """Where the candle is that is the whole bar, its marks smoothed, so that they begin and end with the last."""
+        return _place(self._candles, open_ms) if self._mark is None and not self._intrabar else None
 
     def funding_ahead(self, from_ms: int, until_ms: int) -> int:
         """The first settlement in [from, until); ``until_ms`` if there is none."""
@@ -224,8 +244,13 @@ def _reduced(how: np.ufunc, column: FloatArray, first: IntArray) -> FloatArray:
 
 def _place(columns: CandleColumns, open_ms: int) -> int | None:
     """Where the candle that opens then is; a table of places would need twice the memory of the candles themselves."""
-    index = int(np.searchsorted(columns.open_time_ms, open_ms))
-    return index if index < columns.length and columns.open_time_ms[index] == open_ms else None
+    times = columns.open_time_ms
+    if not len(times):
+        return None
+    index = (open_ms - times.item(0)) // columns.timeframe.ms  # where it is if no candle is missing before
+    if not 0 <= index < len(times) or times.item(index) != open_ms:
+        index = int(np.searchsorted(times, open_ms))
+    return index if index < len(times) and times.item(index) == open_ms else None
 
 
 def _by_hour(funding: FundingColumns | None) -> dict[int, Decimal]:

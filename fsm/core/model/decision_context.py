@@ -40,6 +40,10 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     trial: bool = False
 
 
+NO_PORTFOLIO = Portfolio(equity=ZERO, available=ZERO, equity_age_ms=0, open_positions=0, open_risk=ZERO, exposure=ZERO)
+"""For decisions that read none: answers of the exchange and looks at it."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionContext:
     """What stays the same between rules and config reloads, for one symbol, and the edition of the machine.
