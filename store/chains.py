@@ -10,7 +10,7 @@ import msgspec
 from peewee import Model
 
 from store import models, rows
-from store.canonical import GENESIS, Value, digest, finite
+from store.canonical import GENESIS, Canonical, Value, finite
 from store.tables import TABLES
 
 ChainedRow = (
@@ -46,6 +46,7 @@ class Chain:
         columns = self.table.columns
         if columns != row_type.__struct_fields__:
             raise TypeError(f"{row_type.__name__} must have the columns of {self.table.name}, in their order")
+        self._digest = Canonical(columns).digest
         self._run, self._prev, self._hash = (columns.index(name) for name in ("run_id", "prev_hash", "hash"))
         hints = get_type_hints(row_type)
         converters = ((position, _converter(hints[column])) for position, column in enumerate(columns))
@@ -59,7 +60,7 @@ class Chain:
                 values[position] = convert(values[position])
         values[0], values[self._prev], values[self._hash] = head.id + 1, head.hash, None
         values[self._run] = values[self._run] or run_id  # a stretch may have begun in an earlier run
-        sealed = digest(self.table.columns, values)
+        sealed = self._digest(values)
         values[self._hash] = sealed
         return tuple(values), Head(head.id + 1, sealed)
 
@@ -67,7 +68,7 @@ class Chain:
         """Of a row that was read: the hash it should have, the one it has, and the one of the row before it."""
         unsealed = list(values)
         unsealed[self._hash] = None
-        return digest(self.table.columns, unsealed), values[self._hash], values[self._prev]
+        return self._digest(unsealed), values[self._hash], values[self._prev]
 
 
 def _converter(hint: Any) -> Callable[[Any], Value] | None:

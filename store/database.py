@@ -14,7 +14,7 @@ from typing import Literal, Self
 import apsw
 import msgspec
 
-from store.canonical import Value, digest
+from store.canonical import Value
 from store.errors import DatabaseMissing, StoreError, WriteFailed, WrongDatabase
 from store.migrations.schema import found_version, open_file, refuse_folder, refuse_what_is_none, require_newest
 from store.migrations.upgrade import create
@@ -22,7 +22,7 @@ from store.models import Identity
 from store.private import make_private, tighten_database
 from store.seals import Seals
 from store.sqlite import BUSY_MS, IN_MEMORY, Database, only_tables, reading, writer, writing
-from store.tables import TABLES, row_hash
+from store.tables import TABLES
 
 Mode = Literal["write", "post", "read"]
 
@@ -112,7 +112,7 @@ class Store:
         table = TABLES[Identity]
         values: tuple[Value, ...] = (1, *msgspec.structs.astuple(identity))
         with self.transaction() as connection:
-            connection.execute(table.upsert, (*values, digest(table.hashed, values)))
+            connection.execute(table.upsert, (*values, table.canonical.digest(values)))
         return identity
 
     def data_version(self) -> int:
@@ -184,7 +184,6 @@ def _opened_to_write(path: Path, at_ms: int | None, busy_ms: int, seals: Seals) 
     with reading(path):
         database = writer(path, busy_ms=busy_ms)
         try:
-            database.register_function(row_hash, "row_hash")
             if found_version(database.connection()) == 0:
                 create(database, at_ms=at_ms)
             require_newest(database.connection())

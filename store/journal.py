@@ -18,7 +18,9 @@ from peewee import Model
 
 from store import models, statements
 from store.batch import Batch
+from store.canonical import Value
 from store.chains import CHAINS, EMPTY, Chain, Head
+from store.changing_rows import ChangingRows
 from store.database import Store
 from store.decision_runs import DecisionRunRow, advance
 from store.errors import JournalError
@@ -56,16 +58,19 @@ class _Memory:
 
 
 class _Step:
-    """The changes that one batch makes to the memory, and the rows it gives."""
+    """The changes that one batch makes to the memory, and the rows it gives. Nothing is written before it is whole."""
+
+    __slots__ = ("_memory", "_run_id", "changes", "fills", "heads", "rows", "stretches", "versions")
 
     def __init__(self, memory: _Memory, run_id: str) -> None:
         self._memory = memory
         self._run_id = run_id
         self.heads: dict[type[Model], Head] = {}
+        self.rows: list[tuple[type[Model], list[tuple[Value, ...]]]] = []
+        self.changes: list[Change] = []
         self.stretches: dict[str, DecisionRunRow | None] = {}
         self.versions: set[str] = set()
         self.fills: set[tuple[str, int]] = set()
-        self.writes = Writes()
 
     def stretch(self, symbol: str) -> DecisionRunRow | None:
         return self.stretches[symbol] if symbol in self.stretches else self._memory.stretches.get(symbol)
@@ -79,16 +84,26 @@ class _Step:
     def append(self, chain: Chain, rows: Iterable[msgspec.Struct]) -> None:
         """Chain rows after the newest."""
         head = first = self.heads.get(chain.model) or self._memory.heads[chain.model]
-        sealed = self.writes.chained[chain.model]
+        sealed = []
         for row in rows:
             values, head = chain.seal(row, head, self._run_id)
             sealed.append(values)
         if head is not first:
             self.heads[chain.model] = head
-            self.writes.heads[chain.table.name] = (chain.table.name, *head)
+            self.rows.append((chain.model, sealed))
 
     def next_id(self, model: type[Model]) -> int:
         return (self.heads.get(model) or self._memory.heads[model]).id + 1
+
+    def put_into(self, writes: Writes) -> None:
+        for model, rows in self.rows:
+            writes.append(model, rows)
+        for change in self.changes:
+            writes.put(change)
+        for symbol, stretch in self.stretches.items():
+            writes.stretch(symbol, stretch)
+        for model, head in self.heads.items():
+            writes.head(model, *head)
 
 
 class Journal:
@@ -104,7 +119,7 @@ class Journal:
         self.run_id = run_id
         self._flush_every = flush_every
         self._memory = _remembered(store)
-        self._waiting = Writes()
+        self._waiting = self._writes()
         self._batches_waiting = 0
 
     @property
@@ -120,7 +135,7 @@ class Journal:
         """Apply a batch whole, or raise JournalError with nothing changed."""
         if self._flush_every > 1 and self._batches_waiting >= self._flush_every:
             self.flush()
-        self._take(self._composed(batch))
+        self._take(self._composed(batch), batch)
 
     def close_stretches(self, symbols: Sequence[str] | None = None) -> None:
         """Chain the open stretches of decisions as they stand: at the end of a backtest, or of a symbol."""
@@ -130,22 +145,23 @@ class Journal:
             stretch = self._memory.stretches.get(symbol)
             if stretch is not None:
                 step.append(CHAINS[DecisionRow], [stretch.closed()])
-                self._hold(step, symbol, None)
-        self._take(step)
+                step.stretches[symbol] = None
+        self._take(step, Batch())
 
     def mark_verified(self, ids: dict[str, int]) -> None:
         """Note up to which row each chain was verified: a start then checks only what came after."""
-        table = TABLES[ChainHead]
-        sql = table.update_live("verified_id")
+        heads = ChangingRows(ChainHead, None)
         with self._store.transaction(JournalError) as connection:
-            connection.executemany(sql, [(verified, name) for name, verified in ids.items()])
+            for name, verified in ids.items():
+                heads.keep(connection, name, (verified,))
+            heads.write(connection)
 
     def flush(self) -> None:
         """Write what waits. On JournalError it still waits, and can be flushed again."""
         if self._batches_waiting:
-            with self._store.transaction(JournalError) as connection:
-                self._waiting.apply(connection)
-            self._waiting, self._batches_waiting = Writes(), 0
+            with self._store.transaction(JournalError):
+                self._waiting.apply()
+            self._waiting, self._batches_waiting = self._writes(), 0
             self._memory.fills.clear()
 
     def __enter__(self) -> Self:
@@ -157,13 +173,18 @@ class Journal:
         if error is None:
             self.flush()
 
-    def _take(self, step: _Step) -> None:
+    def _writes(self) -> Writes:
+        return Writes(self._store.connection, self._store.seals)
+
+    def _take(self, step: _Step, batch: Batch) -> None:
         if self._flush_every > 1:
-            self._waiting.extend(step.writes)
+            _put(step, batch, self._waiting)
             self._batches_waiting += 1
         else:
-            with self._store.transaction(JournalError) as connection:
-                step.writes.apply(connection)
+            with self._store.transaction(JournalError):
+                writes = self._writes()
+                _put(step, batch, writes)
+                writes.apply()
             step.fills.clear()
         self._memory.adopt(step)
 
@@ -175,16 +196,6 @@ class Journal:
             raise JournalError(
                 f"a row cannot be journalled: {error}", "this is a bug: please report it with the row"
             ) from error
-        writes = step.writes
-        writes.steps.extend(map(statements.settle, batch.intent_outcomes))
-        writes.steps.extend(map(statements.order_update, batch.order_updates))
-        writes.steps.extend(map(statements.order_end, batch.order_ends))
-        writes.steps.extend(map(statements.mark, batch.marks))
-        writes.steps.extend(map(statements.acknowledge, batch.acks))
-        writes.steps.extend(map(statements.alert, batch.alerts))
-        writes.steps.extend(map(statements.document, batch.documents))
-        writes.steps.extend(map(statements.anchor, batch.anchors))
-        writes.candles.extend(map(statements.candle, batch.candles))
         return step
 
     def _compose_chained(self, step: _Step, batch: Batch) -> None:
@@ -195,7 +206,7 @@ class Journal:
         for decision in batch.decisions:
             rows, stretch = advance(step.stretch(decision.symbol), decision, self.run_id)
             step.append(CHAINS[DecisionRow], rows)
-            self._hold(step, decision.symbol, stretch)
+            step.stretches[decision.symbol] = stretch
         for plain in (batch.regimes, batch.equity, batch.errors):
             if plain:
                 step.append(CHAINS[type(plain[0])], plain)
@@ -208,14 +219,8 @@ class Journal:
 
     def _add_projected(self, step: _Step, row: TransitionRow | SystemEventRow, model: type[Model]) -> None:
         numbered: Any = msgspec.structs.replace(row, id=step.next_id(model))
-        for change in project(numbered) if model is models.Transition else project_account(numbered):
-            step.writes.put(change)
+        step.changes += project(numbered) if model is models.Transition else project_account(numbered)
         step.append(CHAINS[type(row)], [row])
-
-    def _hold(self, step: _Step, symbol: str, stretch: DecisionRunRow | None) -> None:
-        step.stretches[symbol] = stretch
-        values = None if stretch is None else msgspec.structs.astuple(stretch)
-        step.writes.put(Change(DecisionStretch, symbol, values))
 
     def _add_fill(self, step: _Step, fill: FillRow) -> None:
         key = (fill.symbol, fill.fill_id)
@@ -228,6 +233,24 @@ class Journal:
         if not step.knows_version(key):
             step.append(CHAINS[type(version)], [version])
             step.versions.add(key)
+
+
+def _put(step: _Step, batch: Batch, writes: Writes) -> None:
+    """Hand everything of a batch on: what became of an intent comes after the transition that made it."""
+    step.put_into(writes)
+    for outcome in batch.intent_outcomes:
+        writes.settle(outcome)
+    for update in batch.order_updates:
+        writes.update(update)
+    for end in batch.order_ends:
+        writes.end(end)
+    for mark in batch.marks:
+        writes.mark(mark)
+    writes.then(map(statements.acknowledge, batch.acks))
+    writes.then(map(statements.alert, batch.alerts))
+    writes.then(map(statements.document, batch.documents))
+    writes.then(map(statements.anchor, batch.anchors))
+    writes.candles(map(statements.candle, batch.candles))
 
 
 def _remembered(store: Store) -> _Memory:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from store import statements
 from store.database import Store
-from store.errors import WriteFailed
 from store.models import Intent
 from store.queries.fetching import fetch, fetch_one
 from store.rows import IntentOutcome, IntentStatus
 from store.views import IntentRow
+from store.writes import Writes
 
 OPEN = ("PENDING", "UNKNOWN")
 
@@ -33,8 +32,7 @@ class Outbox:
     def settle(self, intent_id: str, status: IntentStatus, outcome_json: str | None, at_ms: int) -> None:
         """Write what became of an intent, in a transaction of its own. UNKNOWN leaves it open."""
         outcome = IntentOutcome(intent_id=intent_id, status=status, outcome_json=outcome_json, at_ms=at_ms)
-        sql, values, missing = statements.settle(outcome)
         with self._store.transaction() as connection:
-            connection.execute(sql, values)
-            if connection.changes() == 0:
-                raise WriteFailed(f"nothing was written: {missing}", "this is a bug: please report it")
+            writes = Writes(connection, self._store.seals)
+            writes.settle(outcome)
+            writes.apply()

@@ -49,6 +49,8 @@ SEALED: tuple[type[Model], ...] = (
 BLOCK_MS = 30 * 86_400_000
 _MODULUS = 2**256
 _BY_NAME = {TABLES[model].name: TABLES[model] for model in SEALED if model is not Candle}
+_TOLD = (Order, Position, Intent, DecisionStretch)
+"""Written by store/changing_rows.py alone, which tells what it changed; what else changes is noticed by triggers."""
 _INSERT_CANDLE = TABLES[Candle].insert
 _CANDLES_BETWEEN = (
     "SELECT open_time_ms FROM candles WHERE symbol = ? AND timeframe = ? AND open_time_ms BETWEEN ? AND ?"
@@ -86,14 +88,15 @@ class Seals:
         self._depth = 0
 
     def attach(self, connection: apsw.Connection) -> None:
-        """From now on every change through this connection counts; no other connection has these triggers."""
-        connection.create_scalar_function("seal_count", self._count, 3)
+        """From now on what changes through this connection counts; no other connection has these triggers."""
+        connection.create_scalar_function("seal_count", self.count, 3)
         connection.create_scalar_function("seal_of", _content, -1, deterministic=True)
-        for name, table in _BY_NAME.items():
+        for model in (model for model in SEALED if model not in (*_TOLD, Candle)):
+            name = TABLES[model].name
             for verb, old, new in (("INSERT", "", "NEW"), ("UPDATE", "OLD", "NEW"), ("DELETE", "OLD", "")):
                 hashes = (_hash_of(name, side) if side else "NULL" for side in (old, new))
                 connection.execute(
-                    f"CREATE TEMP TRIGGER seal_{name}_{verb.lower()} AFTER {verb} ON main.{table.name}"
+                    f"CREATE TEMP TRIGGER seal_{name}_{verb.lower()} AFTER {verb} ON main.{name}"
                     f" BEGIN SELECT seal_count('{name}', {', '.join(hashes)}); END"
                 )
 
@@ -113,8 +116,8 @@ class Seals:
         finally:
             self._depth -= 1
 
-    def _count(self, *change: Any) -> None:
-        """(table, hash of the row before, hash of the row after): what the triggers tell."""
+    def count(self, *change: Any) -> None:
+        """(table, hash of the row before, hash of the row after): what one change did to a row; None: there is none."""
         name, old, new = change
         rows = (new is not None) - (old is not None)
         total = (int(new, 16) if new else 0) - (int(old, 16) if old else 0)

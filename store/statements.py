@@ -8,16 +8,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from store.canonical import Value
-from store.models import Alert, Command, Document, Fill, Intent, Order, Position, SeriesAnchor
+from store.models import Alert, Command, Document, Fill, SeriesAnchor
 from store.rows import (
-    OPEN_ORDER_STATUSES,
     AlertRow,
     AnchorRow,
     CandleRow,
     CommandAck,
     DocumentRow,
     IntentOutcome,
-    OrderEnd,
     OrderUpdate,
     PositionMark,
 )
@@ -34,12 +32,6 @@ class Statement(NamedTuple):
     missing: str | None = None
 
 
-_INTENT = TABLES[Intent].update(
-    {"status": "?1", "outcome_json": "?2", "attempts": "attempts + 1", "done_ms": "?3"},
-)
-_ORDER = TABLES[Order].update_live("order_id", "status", "executed_quantity", "average_price", "updated_ms")
-_ORDER_END = f"{TABLES[Order].update_live('status', 'updated_ms')} AND status IN {OPEN_ORDER_STATUSES}"
-_MARK = TABLES[Position].update_live("mark", "upnl", "liquidation_price", "isolated_wallet", "updated_ms")
 _ACK = (
     f"UPDATE {TABLES[Command].name} SET state = ?, guard = ?, detail = ?, finished_ms = ?"
     " WHERE id = ? AND state IN ('posted', 'taken')"
@@ -53,32 +45,23 @@ _ALERT = (
 FILL_EXISTS = f"SELECT 1 FROM {TABLES[Fill].name} WHERE symbol = ? AND fill_id = ?"
 
 
-def settle(outcome: IntentOutcome) -> Statement:
-    """Write down what became of an intent; UNKNOWN leaves it open."""
+def outcome_live(outcome: IntentOutcome, attempts: int) -> Values:
+    """An intent's live columns; UNKNOWN leaves it open."""
     done_ms = None if outcome.status in ("UNKNOWN", "PENDING") else outcome.at_ms
-    values = (outcome.status, outcome.outcome_json, done_ms, outcome.intent_id)
-    return Statement(_INTENT, values, f"there is no intent {outcome.intent_id} to settle")
+    return (outcome.status, outcome.outcome_json, attempts, done_ms)
 
 
-def order_update(update: OrderUpdate) -> Statement:
-    """An order of ours as the exchange has it."""
+def order_live(update: OrderUpdate) -> Values:
+    """An order's live columns, as the exchange has it."""
     average = None if update.average_price is None else _text(update.average_price)
-    executed = _text(update.executed_quantity)
-    values = (update.order_id, update.status, executed, average, update.updated_ms, update.client_order_id)
-    return Statement(_ORDER, values)
+    return (update.order_id, update.status, _text(update.executed_quantity), average, update.updated_ms)
 
 
-def order_end(end: OrderEnd) -> Statement:
-    """An order of ours that is over."""
-    return Statement(_ORDER_END, (end.status, end.updated_ms, end.client_order_id))
-
-
-def mark(position: PositionMark) -> Statement:
-    """What a position of ours is worth now."""
+def position_live(position: PositionMark) -> Values:
+    """A position's live columns: what it is worth now."""
     liquidation = None if position.liquidation_price is None else _text(position.liquidation_price)
     wallet = _text(position.isolated_wallet)
-    values = (_text(position.mark), _text(position.upnl), liquidation, wallet, position.updated_ms, position.symbol)
-    return Statement(_MARK, values)
+    return (_text(position.mark), _text(position.upnl), liquidation, wallet, position.updated_ms)
 
 
 def acknowledge(ack: CommandAck) -> Statement:

@@ -17,7 +17,7 @@ import apsw
 import msgspec
 from peewee import Model
 
-from store.canonical import GENESIS, Value, digest
+from store.canonical import GENESIS, Value
 from store.chains import CHAINS, EMPTY, Chain, Head
 from store.errors import SchemaMismatch
 from store.heads import HEAD, heads_missing
@@ -206,7 +206,7 @@ class _Checker:
             self._count(table.name)
             if row.values is None:
                 self.add(table.name, "-", row.error)
-            elif row.error or digest(table.hashed, row.values[:-1]) != row.values[-1]:
+            elif row.error or table.canonical.digest(row.values[:-1]) != row.values[-1]:
                 self.add(table.name, row.values[key], row.error or "does not match its hash")
             else:
                 tally.take(row.values, (*table.hashed, "row_hash"))

@@ -1,20 +1,22 @@
 """Rows that are ready to be written: collected from one batch or many, applied in one transaction."""
 
-# ruff: noqa: S608 - table and column names in the SQL are constants of ours; values are always bound
-
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
 
 import apsw
+from msgspec.structs import astuple
 from peewee import Model
 
-from store.canonical import Value, digest
+from store.canonical import Value
+from store.changing_rows import ChangingRows
+from store.decision_runs import DecisionRunRow
 from store.errors import JournalError
-from store.models import CHAINED, PROJECTIONS, ChainHead, Intent, Order, Position
+from store.models import CHAINED, ChainHead, DecisionStretch, Intent, Order, Position
 from store.projections import Change
-from store.seals import CandleValues, insert_candles
-from store.statements import Statement
+from store.rows import OPEN_ORDER_STATUSES, IntentOutcome, OrderEnd, OrderUpdate, PositionMark
+from store.seals import SEALED, CandleValues, Seals, insert_candles
+from store.statements import Statement, order_live, outcome_live, position_live
 from store.tables import TABLES, Table
 
 Values = tuple[Value, ...]
@@ -23,68 +25,102 @@ Values = tuple[Value, ...]
 # can be undone alone; with one row a statement that copy costs more than the row (23 against 15 µs, 2026-11).
 _ROWS_AT_ONCE = 50
 
-_FRESH_INTENT: Values = ("PENDING", None, 0, None)
-"""The live columns of a new intent, as TABLES[Intent].put has them."""
-
-_DELETE = {model: f"DELETE FROM {TABLES[model].name} WHERE {TABLES[model].key[0]} = ?" for model in PROJECTIONS}
+_STATUS = TABLES[Order].hashed.index("status")
+_UPDATED = TABLES[Order].hashed.index("updated_ms")
+_ATTEMPTS = TABLES[Intent].hashed.index("attempts")
 
 
 class Writes:
-    """What one transaction will do, in the order in which it does it.
+    """What one transaction will do. Of many changes to one row of a projection only the outcome is written."""
 
-    Rows of projections that come wholly from the journal are kept by key, so that of many changes to one
-    row only the last is written: the end is the same as if each had been.
-    """
+    def __init__(self, connection: apsw.Connection, seals: Seals) -> None:
+        self._connection = connection
+        self._seals = seals
+        self._chained: dict[type[Model], list[Values]] = {}
+        self._rows: dict[type[Model], ChangingRows] = {}
+        self._heads: dict[type[Model], Values] = {}
+        self._stretches: dict[str, DecisionRunRow | None] = {}
+        self._steps: list[Statement] = []
+        self._candles: list[CandleValues] = []
 
-    def __init__(self) -> None:
-        self.chained: dict[type[Model], list[Values]] = defaultdict(list)
-        self.whole: dict[type[Model], dict[str | int, Values | None]] = defaultdict(dict)
-        self.heads: dict[str, Values] = {}
-        self.intents: list[Values] = []
-        self.steps: list[Statement] = []
-        self.candles: list[CandleValues] = []
+    def _of(self, model: type[Model]) -> ChangingRows:
+        found = self._rows.get(model)
+        if found is None:
+            found = self._rows[model] = ChangingRows(model, self._seals if model in SEALED else None)
+        return found
+
+    def append(self, model: type[Model], rows: list[Values]) -> None:
+        """Take in rows of a chain."""
+        self._chained.setdefault(model, []).extend(rows)
+
+    def head(self, model: type[Model], last_id: int, newest: str) -> None:
+        """Take in the newest row of a chain."""
+        self._heads[model] = (TABLES[model].name, last_id, newest)
+
+    def stretch(self, symbol: str, stretch: DecisionRunRow | None) -> None:
+        """Take in the stretch of equal decisions that a symbol is in."""
+        self._stretches[symbol] = stretch
 
     def put(self, change: Change) -> None:
         """Take in a change of a projection."""
         model, key, values = change
-        if model is Intent:
-            self.intents.append((*(values or ()), *_FRESH_INTENT))
-        elif model not in (Order, Position):
-            self.whole[model][key] = values
-        elif values is None:
-            self.steps.append(Statement(_DELETE[model], (key,)))
-        else:  # what a put does to live columns depends on the row that is there: one by one, in order
-            self.steps.append(Statement(TABLES[model].put, values))
+        if model is Intent and values is not None:
+            self._of(model).begin(key, values)
+        else:
+            self._of(model).put(self._connection, key, values)
 
-    def extend(self, later: Writes) -> None:
-        """Add what comes after."""
-        for model, rows in later.chained.items():
-            self.chained[model].extend(rows)
-        for model, changes in later.whole.items():
-            self.whole[model].update(changes)
-        self.heads.update(later.heads)
-        self.intents.extend(later.intents)
-        self.steps.extend(later.steps)
-        self.candles.extend(later.candles)
+    def settle(self, outcome: IntentOutcome) -> None:
+        """Write down what became of an intent; UNKNOWN leaves it open. Raises JournalError when there is none."""
+        intents = self._of(Intent)
+        row = intents.find(self._connection, outcome.intent_id)
+        if row is None:
+            raise _missing(f"there is no intent {outcome.intent_id} to settle")
+        attempts = row[_ATTEMPTS]
+        assert isinstance(attempts, int)
+        intents.keep(self._connection, outcome.intent_id, outcome_live(outcome, attempts + 1))
 
-    def apply(self, connection: apsw.Connection) -> None:
+    def update(self, order: OrderUpdate) -> None:
+        """An order of ours as the exchange has it; one that is not ours is passed over."""
+        self._of(Order).keep(self._connection, order.client_order_id, order_live(order))
+
+    def end(self, order: OrderEnd) -> None:
+        """An order of ours that is over, unless it has ended already."""
+        row = self._of(Order).find(self._connection, order.client_order_id)
+        if row is not None and row[_STATUS] in OPEN_ORDER_STATUSES:
+            row[_STATUS], row[_UPDATED] = order.status, order.updated_ms
+
+    def mark(self, position: PositionMark) -> None:
+        """What a position of ours is worth now; passed over where there is none."""
+        self._of(Position).keep(self._connection, position.symbol, position_live(position))
+
+    def then(self, statements: Iterable[Statement]) -> None:
+        """Take in statements of the desk."""
+        self._steps.extend(statements)
+
+    def candles(self, rows: Iterable[CandleValues]) -> None:
+        self._candles.extend(rows)
+
+    def apply(self) -> None:
         """Carry it all out in the transaction that the caller has opened."""
         for model in CHAINED:
-            if model in self.chained:
-                _insert(connection, TABLES[model], self.chained[model])
-        if self.intents:
-            table = TABLES[Intent]
-            _insert(connection, table, [(*row, digest(table.hashed, row)) for row in self.intents])
-        for model, changes in self.whole.items():
-            _apply_whole(connection, model, changes)
-        for statement in self.steps:
-            connection.execute(statement.sql, statement.values)
-            if statement.missing is not None and connection.changes() == 0:
-                raise JournalError(f"nothing was written: {statement.missing}", "this is a bug: please report it")
-        if self.candles:
-            insert_candles(connection, self.candles)
-        if self.heads:
-            connection.executemany(TABLES[ChainHead].put, list(self.heads.values()))
+            if model in self._chained:
+                _insert(self._connection, TABLES[model], self._chained[model])
+        for symbol, stretch in self._stretches.items():
+            self.put(Change(DecisionStretch, symbol, None if stretch is None else astuple(stretch)))
+        for head in self._heads.values():
+            self.put(Change(ChainHead, str(head[0]), head))
+        for rows in self._rows.values():
+            rows.write(self._connection)
+        for statement in self._steps:
+            self._connection.execute(statement.sql, statement.values)
+            if statement.missing is not None and self._connection.changes() == 0:
+                raise _missing(statement.missing)
+        if self._candles:
+            insert_candles(self._connection, self._candles)
+
+
+def _missing(what: str) -> JournalError:
+    return JournalError(f"nothing was written: {what}", "this is a bug: please report it")
 
 
 def _insert(connection: apsw.Connection, table: Table, rows: list[Values]) -> None:
@@ -95,13 +131,3 @@ def _insert(connection: apsw.Connection, table: Table, rows: list[Values]) -> No
         for start in range(0, whole, _ROWS_AT_ONCE):
             connection.execute(many, [value for row in rows[start : start + _ROWS_AT_ONCE] for value in row])
     connection.executemany(table.insert, rows[whole:])
-
-
-def _apply_whole(connection: apsw.Connection, model: type[Model], changes: dict[str | int, Values | None]) -> None:
-    table = TABLES[model]
-    gone = [(key,) for key, values in changes.items() if values is None]
-    if gone:
-        connection.executemany(_DELETE[model], gone)
-    rows = [(*values, digest(table.hashed, values)) for values in changes.values() if values is not None]
-    if rows:
-        connection.executemany(table.upsert, rows)
