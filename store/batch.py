@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from store.rows import (
     AlertRow,
     AnchorRow,
+    CandleColumns,
     CandleRow,
     CommandAck,
     ConfigVersionRow,
@@ -26,8 +27,7 @@ from store.rows import (
 )
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct, kw_only=True, gc=False):
     """Everything in it is applied in one transaction, or nothing of it is.
 
     Within the batch, rows of a table keep their order; between tables the order is: chained rows and what
@@ -35,21 +35,22 @@ class Batch:
     candles and anchors. An intent can so be settled in the batch whose transition created it.
     """
 
-    transitions: list[TransitionRow] = field(default_factory=list)
-    decisions: list[DecisionRow] = field(default_factory=list)
-    regimes: list[RegimeRow] = field(default_factory=list)
-    fills: list[FillRow] = field(default_factory=list)
-    equity: list[EquityRow] = field(default_factory=list)
-    system_events: list[SystemEventRow] = field(default_factory=list)
-    errors: list[ErrorRow] = field(default_factory=list)
-    rule_versions: list[RuleVersionRow] = field(default_factory=list)
-    config_versions: list[ConfigVersionRow] = field(default_factory=list)
-    intent_outcomes: list[IntentOutcome] = field(default_factory=list)
-    order_updates: list[OrderUpdate] = field(default_factory=list)
-    order_ends: list[OrderEnd] = field(default_factory=list)
-    marks: list[PositionMark] = field(default_factory=list)
-    acks: list[CommandAck] = field(default_factory=list)
-    alerts: list[AlertRow] = field(default_factory=list)
-    documents: list[DocumentRow] = field(default_factory=list)
-    candles: list[CandleRow] = field(default_factory=list)
-    anchors: list[AnchorRow] = field(default_factory=list)
+    transitions: list[TransitionRow] = []
+    decisions: list[DecisionRow] = []
+    regimes: list[RegimeRow] = []
+    fills: list[FillRow] = []
+    equity: list[EquityRow] = []
+    system_events: list[SystemEventRow] = []
+    errors: list[ErrorRow] = []
+    rule_versions: list[RuleVersionRow] = []
+    config_versions: list[ConfigVersionRow] = []
+    intent_outcomes: list[IntentOutcome] = []
+    order_updates: list[OrderUpdate] = []
+    order_ends: list[OrderEnd] = []
+    marks: list[PositionMark] = []
+    acks: list[CommandAck] = []
+    alerts: list[AlertRow] = []
+    documents: list[DocumentRow] = []
+    candles: list[CandleRow] = []
+    series: list[CandleColumns] = []
+    anchors: list[AnchorRow] = []

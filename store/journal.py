@@ -218,7 +218,8 @@ class Journal:
             self._add_version(step, config, f"config {config.config_hash}")
 
     def _add_projected(self, step: _Step, row: TransitionRow | SystemEventRow, model: type[Model]) -> None:
-        numbered: Any = msgspec.structs.replace(row, id=step.next_id(model))
+        number = step.next_id(model)
+        numbered: Any = row if row.id == number else msgspec.structs.replace(row, id=number)
         step.changes += project(numbered) if model is models.Transition else project_account(numbered)
         step.append(CHAINS[type(row)], [row])
 
@@ -246,11 +247,18 @@ def _put(step: _Step, batch: Batch, writes: Writes) -> None:
         writes.end(end)
     for mark in batch.marks:
         writes.mark(mark)
-    writes.then(map(statements.acknowledge, batch.acks))
-    writes.then(map(statements.alert, batch.alerts))
-    writes.then(map(statements.document, batch.documents))
-    writes.then(map(statements.anchor, batch.anchors))
-    writes.candles(map(statements.candle, batch.candles))
+    if batch.acks:
+        writes.then(map(statements.acknowledge, batch.acks))
+    if batch.alerts:
+        writes.then(map(statements.alert, batch.alerts))
+    if batch.documents:
+        writes.then(map(statements.document, batch.documents))
+    if batch.anchors:
+        writes.then(map(statements.anchor, batch.anchors))
+    if batch.candles:
+        writes.candles(map(statements.candle, batch.candles))
+    if batch.series:
+        writes.series(batch.series)
 
 
 def _remembered(store: Store) -> _Memory:

@@ -190,6 +190,19 @@ class CandleRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     volume: float
 
 
+class CandleColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """Many closed candles of one series, oldest first, each once: a column a field."""
+
+    symbol: str
+    timeframe: str
+    open_time_ms: list[int]
+    open: list[float]
+    high: list[float]
+    low: list[float]
+    close: list[float]
+    volume: list[float]
+
+
 class AnchorRow(msgspec.Struct, frozen=True, kw_only=True):
     """The first candle that a symbol's indicators of one timeframe were fed."""
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import apsw
@@ -31,6 +33,7 @@ from store.models import (
     Position,
     SeriesAnchor,
 )
+from store.rows import CandleColumns
 from store.tables import TABLES
 
 SEALED: tuple[type[Model], ...] = (
@@ -140,6 +143,33 @@ def insert_candles(connection: apsw.Connection, rows: Iterable[CandleValues]) ->
             connection.executemany(_INSERT_CANDLE, list(found.values()))
             total = sum(_number("|".join(map(str, row)).encode()) for row in found.values())
             _shift(connection, _block_name(symbol, timeframe, block), Sum(len(found), total))
+
+
+def insert_series(connection: apsw.Connection, series: CandleColumns) -> None:
+    """Write the candles of one series, as ``insert_candles`` does."""
+    times = series.open_time_ms
+    prices = (series.open, series.high, series.low, series.close, series.volume)
+    texts = [list(map(repr, column)) for column in prices]
+    first = 0
+    while first < len(times):
+        block = times[first] // BLOCK_MS
+        end = bisect_left(times, (block + 1) * BLOCK_MS, first)
+        columns: tuple[list[Any], ...] = (times[first:end], *(column[first:end] for column in texts))
+        span = (series.symbol, series.timeframe, times[first], times[end - 1])
+        if connection.execute(_CANDLES_BETWEEN, span).fetchone() is not None:
+            insert_candles(connection, [(*span[:2], *row) for row in zip(*columns, strict=True)])
+        else:
+            _insert_block(connection, *span[:2], columns)
+        first = end
+
+
+def _insert_block(connection: apsw.Connection, symbol: str, timeframe: str, columns: tuple[list[Any], ...]) -> None:
+    """Candles of one block in which there is none yet between the first and the last of them."""
+    rows = list(zip(repeat(symbol), repeat(timeframe), *columns, strict=False))
+    connection.executemany(_INSERT_CANDLE, rows)
+    name = _block_name(symbol, timeframe, columns[0][0] // BLOCK_MS)
+    total = sum([_number("|".join(map(str, row)).encode()) for row in rows])
+    _shift(connection, name, Sum(len(rows), total))
 
 
 def sealed(connection: apsw.Connection, name: str) -> Sum:

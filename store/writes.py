@@ -14,8 +14,8 @@ from store.decision_runs import DecisionRunRow
 from store.errors import JournalError
 from store.models import CHAINED, ChainHead, DecisionStretch, Intent, Order, Position
 from store.projections import Change
-from store.rows import OPEN_ORDER_STATUSES, IntentOutcome, OrderEnd, OrderUpdate, PositionMark
-from store.seals import SEALED, CandleValues, Seals, insert_candles
+from store.rows import OPEN_ORDER_STATUSES, CandleColumns, IntentOutcome, OrderEnd, OrderUpdate, PositionMark
+from store.seals import SEALED, CandleValues, Seals, insert_candles, insert_series
 from store.statements import Statement, order_live, outcome_live, position_live
 from store.tables import TABLES, Table
 
@@ -42,6 +42,7 @@ class Writes:
         self._stretches: dict[str, DecisionRunRow | None] = {}
         self._steps: list[Statement] = []
         self._candles: list[CandleValues] = []
+        self._series: list[CandleColumns] = []
 
     def _of(self, model: type[Model]) -> ChangingRows:
         found = self._rows.get(model)
@@ -100,6 +101,9 @@ class Writes:
     def candles(self, rows: Iterable[CandleValues]) -> None:
         self._candles.extend(rows)
 
+    def series(self, series: Iterable[CandleColumns]) -> None:
+        self._series.extend(series)
+
     def apply(self) -> None:
         """Carry it all out in the transaction that the caller has opened."""
         for model in CHAINED:
@@ -117,6 +121,8 @@ class Writes:
                 raise _missing(statement.missing)
         if self._candles:
             insert_candles(self._connection, self._candles)
+        for series in self._series:
+            insert_series(self._connection, series)
 
 
 def _missing(what: str) -> JournalError:

@@ -6,25 +6,24 @@ from fsm.backtest.history import Market
 from fsm.journal.candle_holes import HOLE, facts, reason
 from fsm.journal.engine_journal import to_json
 from store.batch import Batch
-from store.rows import CandleRow, SystemEventRow
+from store.rows import CandleColumns, SystemEventRow
 
 
 def kept(market: Market, at_ms: int, *, candles: bool) -> Batch:
     """The holes over which a market was carried and, where they are to stay, its candles at every timeframe that the
     rules read."""
-    rows = [
-        CandleRow(
+    series = [
+        CandleColumns(
             symbol=market.symbol,
             timeframe=timeframe.value,
-            open_time_ms=candle.open_time_ms,
-            open=candle.open,
-            high=candle.high,
-            low=candle.low,
-            close=candle.close,
-            volume=candle.volume,
+            open_time_ms=found.open_time_ms.tolist(),
+            open=found.open.tolist(),
+            high=found.high.tolist(),
+            low=found.low.tolist(),
+            close=found.close.tolist(),
+            volume=found.volume.tolist(),
         )
-        for timeframe, series in (market.by_timeframe.items() if candles else ())
-        for candle in series.candles()
+        for timeframe, found in (market.by_timeframe.items() if candles else ())
     ]
     holes = [
         SystemEventRow(
@@ -36,4 +35,4 @@ def kept(market: Market, at_ms: int, *, candles: bool) -> Batch:
         )
         for hole in market.holes
     ]
-    return Batch(candles=rows, system_events=holes)
+    return Batch(series=series, system_events=holes)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import localcontext
 from pathlib import Path
@@ -34,13 +35,14 @@ from indicators.holes import Hole
 from indicators.series import SeriesError
 from rules.load import Ruleset
 from store.batch import Batch
+from store.building import built_store
 from store.chains import CHAINS
-from store.database import Store, open_store
+from store.database import Store
 from store.errors import JournalError
 from store.journal import Journal
 from store.rows import ConfigVersionRow, RuleVersionRow, SystemEventRow
 
-FLUSH_EVERY = 20_000
+FLUSH_EVERY = 1_000
 NEVER_MS = 2**62
 
 
@@ -189,13 +191,13 @@ def _identity(request: Request, symbols: tuple[str, ...], from_ms: int, to_ms: i
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
-def _new_store(path: Path, identity: str, at_ms: int) -> Store:
+@contextmanager
+def _new_store(path: Path, identity: str, at_ms: int) -> Iterator[Store]:
     if path.exists():
         raise BacktestError(f"{path} exists already: a backtest writes a new database; name another or remove it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    store = open_store(path, mode="write", at_ms=at_ms)
-    store.bind(environment="backtest", account=None, at_ms=at_ms, database_id=identity)
-    return store
+    with built_store(path, at_ms=at_ms) as store:
+        store.bind(environment="backtest", account=None, at_ms=at_ms, database_id=identity)
+        yield store
 
 
 class _Backtest:
