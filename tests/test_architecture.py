@@ -178,6 +178,9 @@ MODE_NAMES = frozenset(
 EXCHANGE_NUMBER = re.compile(r"(?<![\w.-])-[1-9]\d{3}(?![\w-])")
 """Binance's negative four digits, in text."""
 
+CORE_WAYS_MAX = 12
+"""Cyclomatic complexity of a function of the core; parts of a condition count."""
+
 FILE_LINES_MAX = 400
 FUNCTION_LINES_USUAL, FUNCTION_USUAL_SHARE_MIN = 30, 0.90
 FUNCTION_LINES_LONG, FUNCTION_LONG_SHARE_MAX = 50, 0.04
@@ -426,6 +429,29 @@ def long_functions(modules: list[Module]) -> Iterator[str]:
         yield f"{long:.1%} of functions are above {FUNCTION_LINES_LONG} lines; longest: {longest}"
 
 
+def complexity(function: ast.AST) -> int:
+    """Ways through a function: one, and one more for each branch, loop, handler, assertion and part of a condition."""
+    ways = 1
+    for node in ast.walk(function):
+        if isinstance(node, (ast.If, ast.IfExp, ast.For, ast.While, ast.ExceptHandler, ast.Assert, ast.match_case)):
+            ways += 1
+        elif isinstance(node, ast.BoolOp):
+            ways += len(node.values) - 1
+        elif isinstance(node, ast.comprehension):
+            ways += 1 + len(node.ifs)
+    return ways
+
+
+def tangled_functions(module: Module) -> Iterator[str]:
+    """In the core a condition of many parts is a predicate with a name."""
+    path, tree = module
+    if not is_within(path, ("fsm/core",)):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and (ways := complexity(node)) > CORE_WAYS_MAX:
+            yield f"{path}:{node.lineno}: {ways} ways through {node.name}, {CORE_WAYS_MAX} are allowed"
+
+
 def unreal_tests(module: Module) -> Iterator[str]:
     path, tree = module
     for line, name in imports_of(module):
@@ -484,6 +510,7 @@ class TestThisRepository:
             wrong_doors,
             impurities,
             numbers_of_an_exchange,
+            tangled_functions,
             hasty_words,
             loose_beginnings,
             mode_decisions,
@@ -723,6 +750,12 @@ class TestTheRulesThemselves:
     def test_a_name_that_says_nothing(self, path: str, source: str) -> None:
         assert list(vague_names(module_of(path, source)))
         assert list(vague_names(module_of("fsm/commonly.py", "class Managed: pass"))) == []
+
+    def test_a_function_of_the_core_with_too_many_ways_through_it(self) -> None:
+        cases = "".join(f"    if a == {n} and b:\n        return {n}\n" for n in range(6))
+        assert list(tangled_functions(module_of("fsm/core/x.py", f"def f(a, b):\n{cases}")))
+        assert list(tangled_functions(module_of("fsm/live/x.py", f"def f(a, b):\n{cases}"))) == []
+        assert complexity(ast.parse("def f(a):\n    return [x for x in a if x and a or x]")) == 5
 
     def test_a_file_that_is_too_long(self) -> None:
         assert list(too_long("fsm/x.py", "x\n" * 401))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from exchange.types import IncomeKind, SymbolSnapshot
+from exchange.types import Income, IncomeKind, SymbolSnapshot
+from fsm.core.accounting import average_learned, count_fills
+from fsm.core.exit_reasons import exit_reason
 from fsm.core.forced_ends import ADL, LIQUIDATED, SETTLED, forced_close
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext
@@ -12,7 +14,7 @@ from fsm.core.model.events import JournalFoundOld, SymbolObserved
 from fsm.core.model.policy import AfterExternalClose
 from fsm.core.model.records import ZERO, HaltCause, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
-from fsm.core.observation import average_learned, count_fills, exit_reason, observe
+from fsm.core.observation import TradeView, observe
 
 BY_OUR_ORDERS = ("STOP_HIT", "TARGET_HIT")
 
@@ -38,20 +40,14 @@ def book(
     """
     snapshot = event.snapshot
     view = observe(trade, snapshot, context)
-    trade = average_learned(count_fills(trade, snapshot, context), view, snapshot, context)
+    trade = average_learned(count_fills(trade, snapshot, context), view.entry, snapshot, context)
     if not complete:
         trade = _with_what_fills_do_not_show(trade, snapshot)
     since = (row for row in snapshot.income if row.time_ms > trade.opened_ms and row.income_type in LEDGER_TYPES)
     funding = sum((row.income for row in since), ZERO)
     net = trade.realized_pnl - trade.fees + funding
-    reason = trade.exit_reason or "CLOSED"
-    not_by_us = complete and not trade.piece_pending and reason not in (*BY_OUR_ORDERS, ADL, LIQUIDATED, SETTLED)
-    if reason == "EXTERNAL_CLOSE" or (context.edition > 1 and not_by_us):
-        # the fill may be told before the order of ours that it is of (R32), or something was faster than we (R59)
-        reason = exit_reason(trade, view, snapshot, context)
-    elif context.edition > 1 and reason not in BY_OUR_ORDERS:  # it was ended by the exchange while we were closing it
-        reason = forced_close(trade, snapshot) or reason
-    missing = None if complete and snapshot.income else "LEDGER_MISSING" if complete else "FILLS_MISSING"
+    reason = _final_reason(trade, view, snapshot, context, complete=complete)
+    missing = "FILLS_MISSING" if not complete else None if snapshot.income else "LEDGER_MISSING"
     trade = replace(
         trade,
         exit_reason=reason,
@@ -66,21 +62,39 @@ def book(
     return decision(Trigger.FLAT, reason, _after_booking(record, trade, event.at_ms, context), booked=trade)
 
 
+def _final_reason(
+    trade: Trade, view: TradeView, snapshot: SymbolSnapshot, context: DecisionContext, *, complete: bool
+) -> str:
+    """Why it ended, now that everything is told: another cause may have been faster than the one we began with."""
+    reason = trade.exit_reason or "CLOSED"
+    if reason == "EXTERNAL_CLOSE" or (context.edition > 1 and _another_was_faster(trade, reason, complete=complete)):
+        return exit_reason(trade, view, snapshot, context)
+    if context.edition > 1 and reason not in BY_OUR_ORDERS:  # it was ended by the exchange while we were closing it
+        return forced_close(trade, snapshot) or reason
+    return reason
+
+
+def _another_was_faster(trade: Trade, reason: str, *, complete: bool) -> bool:
+    """All of it is closed, and no order of this exit was needed: the fill may be told before the order of ours that it
+    is of (R32), or something was faster than we (R59)."""
+    stands = reason in (*BY_OUR_ORDERS, ADL, LIQUIDATED, SETTLED)
+    return complete and not trade.piece_pending and not stands
+
+
 def _with_what_fills_do_not_show(trade: Trade, snapshot: SymbolSnapshot) -> Trade:
     """Profit and fees of executions that the list of fills keeps back, from the ledger, which names each by its id. A
     commission in another coin stays unknown: only its fill has the price."""
     counted = trade.last_fill_id or 0
-    unseen = [
-        row
-        for row in snapshot.income
-        if row.time_ms > trade.opened_ms
-        and row.asset == "USDT"
-        and row.trade_id.isdigit()
-        and int(row.trade_id) > counted
-    ]
+    unseen = [row for row in snapshot.income if _is_of_unseen_fill(row, trade, counted)]
     made = sum((row.income for row in unseen if row.income_type == IncomeKind.REALIZED_PNL), ZERO)
     paid = -sum((row.income for row in unseen if row.income_type == IncomeKind.COMMISSION), ZERO)
     return replace(trade, realized_pnl=trade.realized_pnl + made, fees=trade.fees + paid)
+
+
+def _is_of_unseen_fill(row: Income, trade: Trade, counted: int) -> bool:
+    """Of the time of this trade, and of an execution after the last that was counted."""
+    is_known = not row.trade_id.isdigit() or int(row.trade_id) <= counted
+    return row.time_ms > trade.opened_ms and row.asset == "USDT" and not is_known
 
 
 def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, context: DecisionContext) -> SymbolRecord:

@@ -48,9 +48,8 @@ def _resume(record: SymbolRecord, event: Commanded, blocked: str, context: Decis
     """Clears pause, halt and quarantine, unless the cause still lasts. A limit's own resume clears only its halt."""
     rejects = TABLE[record.state][Trigger.RESUME] is Cell.REJECT
     if event.cause in LIMIT_CAUSES:
-        if rejects or record.halt is None or record.halt.cause != event.cause:
-            return None
-        return decision(Trigger.RESUME, event.cause, replace(record, halt=None))
+        ends = not rejects and record.halt is not None and record.halt.cause == event.cause
+        return decision(Trigger.RESUME, event.cause, replace(record, halt=None)) if ends else None
     if rejects:
         raise Rejected("STATE", f"{record.symbol} is in {record.state}: it resumes when the emergency close is done")
     if blocked in LIMIT_CAUSES:
@@ -59,13 +58,16 @@ def _resume(record: SymbolRecord, event: Commanded, blocked: str, context: Decis
         _refuse_unexplained(record)
     if not (record.paused or record.halt or record.quarantine):
         return None
-    guards = tuple(
-        Guard(f"CLEARS_{name}", True, flag.cause, str(flag.since_ms))
-        for name, flag in (("HALT", record.halt), ("QUARANTINE", record.quarantine))
-        if flag is not None
-    )
     cleared = replace(record, paused=False, halt=None, quarantine=None, refusal=None)
-    return decision(Trigger.RESUME, event.cause, cleared, guards=guards)
+    return decision(Trigger.RESUME, event.cause, cleared, guards=_cleared(record))
+
+
+def _cleared(record: SymbolRecord) -> tuple[Guard, ...]:
+    """What is lifted, and since when it stood."""
+    flags = (("HALT", record.halt), ("QUARANTINE", record.quarantine))
+    return tuple(
+        Guard(f"CLEARS_{name}", True, flag.cause, str(flag.since_ms)) for name, flag in flags if flag is not None
+    )
 
 
 def _refuse_unexplained(record: SymbolRecord) -> None:

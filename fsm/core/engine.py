@@ -190,11 +190,7 @@ class Engine:
 
     def handle(self, event: SymbolEvent, *, equity_age_ms: int = 0) -> list[Step]:
         """Everything but candles. Raises Rejected for a command that the state or a guard forbids."""
-        portfolio = NO_PORTFOLIO
-        if isinstance(event, SetupEnded):
-            portfolio = self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
-        elif isinstance(event, Commanded):
-            portfolio = self._command_portfolio()
+        portfolio = self._portfolio_for(event, equity_age_ms)
         steps: list[Step] = []
         rounds = LOOKS_PER_SNAPSHOT if isinstance(event, SymbolObserved | JournalFoundOld) else 1
         try:
@@ -202,11 +198,7 @@ class Engine:
                 made = decide(self.record(event.symbol), event, portfolio, self.context(event.symbol))
                 if made is None:
                     break
-                if isinstance(event, SetupEnded):
-                    made = with_portfolio(made, portfolio)
-                elif isinstance(event, Commanded):
-                    made = replace(made, facts={**made.facts, "blocked": portfolio.blocked})
-                steps += self._fire(event.symbol, made, event)
+                steps += self._fire(event.symbol, _with_what_it_knew(made, event, portfolio), event)
                 if made.intents:
                     break
             else:
@@ -219,6 +211,12 @@ class Engine:
         except Exception as error:
             steps += self._quarantine(event, error)
         return steps
+
+    def _portfolio_for(self, event: SymbolEvent, equity_age_ms: int) -> Portfolio:
+        """What else is open, for the events that are judged by it."""
+        if isinstance(event, SetupEnded):
+            return self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
+        return self._command_portfolio() if isinstance(event, Commanded) else NO_PORTFOLIO
 
     def _command_portfolio(self) -> Portfolio:
         """A resume is held back by a loss limit that is exceeded at this moment."""
@@ -384,3 +382,12 @@ def _is_exposed(record: SymbolRecord) -> bool:
         return False
     entered = record.state is State.ENTERING and trade.protected_ms is None
     return entered or (record.state in (State.ENTERING, State.PROTECTED) and trade.uncovered_ms is not None)
+
+
+def _with_what_it_knew(made: Decision, event: SymbolEvent, portfolio: Portfolio) -> Decision:
+    """The move with what it was judged by, so that it can be decided again."""
+    if isinstance(event, SetupEnded):
+        return with_portfolio(made, portfolio)
+    if isinstance(event, Commanded):
+        return replace(made, facts={**made.facts, "blocked": portfolio.blocked})
+    return made

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 from exchange.filters import Rounding
 from exchange.refusals import RefusalReason
 from exchange.types import OrderStatus, Refused
+from fsm.core.accounting import count_fills
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import IntentEnded, SymbolObserved
 from fsm.core.model.intents import Intent, Look
 from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
-from fsm.core.observation import TradeView, count_fills
+from fsm.core.observation import TradeView
 from fsm.core.order_requests import close_piece
 from fsm.core.refusals import refused_for_good
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from exchange.types import AlgoStatus
+from fsm.core.accounting import count_fills
 from fsm.core.close_forms import next_piece
+from fsm.core.exit_reasons import exit_reason
 from fsm.core.forced_ends import forced_close
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
@@ -13,7 +15,7 @@ from fsm.core.model.events import SymbolObserved, real_ms
 from fsm.core.model.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
 from fsm.core.model.records import ZERO, State, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
-from fsm.core.observation import TradeView, count_fills, exit_reason
+from fsm.core.observation import TradeView
 from fsm.core.order_requests import bridge_id
 
 UNSEEN_MS_MAX = 30_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from msgspec.structs import replace
 
 from fsm.core.close_forms import FORMS
@@ -38,28 +40,51 @@ def backed_off(
     attempts at a stop, and that it is missing is noted also while it waits.
     A clock that was set back makes no retry wait.
     """
-    if made is None or made.trigger not in RETRIES or not made.intents or _is_news(record, made):
+    if made is None or not _is_retry(record, made):
         return made
-    open_quantity = record.trade.open_quantity if record.trade else ZERO
     uncovered_ms = made.record.trade.uncovered_ms if made.record.trade else None
-    tried, at = record.tried, f"{record.state} {open_quantity.normalize():f}"
-    if uncovered_ms is not None:
-        at += " without a stop"
-    if made.record.trade is not None and 0 < made.record.trade.close_failed <= FORMS:
-        at += f" {made.record.trade.close_failed}"  # each other form of a close is tried at once, but only once
+    tried, at = record.tried, _where(record, made, uncovered_ms)
     elapsed = FORGET_MS if tried is None or tried.at != at else real_ms - tried.real_ms
-    count = tries = tried.count if tried is not None and elapsed < FORGET_MS else 0
-    longest = PAUSE_OPEN_MS_MAX if open_quantity else PAUSE_FLAT_MS_MAX
-    if closes_naked and context.edition >= 2:
-        longest = PAUSE_CLOSING_MS_MAX
-    first = PAUSE_FIRST_MS
-    if uncovered_ms is not None and context.edition >= 2:  # one pace while nothing protects
-        first = PAUSE_NAKED_MS if count <= NAKED_TRIES else first
-        count = max(count - NAKED_TRIES, min(count, 1))
-    pause = min(first << min(count - 1, 10), longest) if count else 0
-    if 0 <= elapsed < pause:
+    tries = tried.count if tried is not None and elapsed < FORGET_MS else 0
+    naked = uncovered_ms is not None and context.edition >= 2
+    longest = _longest_ms(record, closes_naked=closes_naked and context.edition >= 2)
+    if 0 <= elapsed < _pause_ms(tries, longest, naked=naked):
         return _noted(record, uncovered_ms)
     return replace(made, record=replace(made.record, tried=Tried(at, real_ms, tries + 1)))
+
+
+def _is_retry(record: SymbolRecord, made: Decision) -> bool:
+    return made.trigger in RETRIES and bool(made.intents) and not _is_news(record, made)
+
+
+def _where(record: SymbolRecord, made: Decision, uncovered_ms: int | None) -> str:
+    """Where things stand: what is tried from somewhere else is not the same retry."""
+    trade = made.record.trade
+    at = f"{record.state} {_open(record).normalize():f}"
+    if uncovered_ms is not None:
+        at += " without a stop"
+    if trade is not None and 0 < trade.close_failed <= FORMS:
+        at += f" {trade.close_failed}"  # each other form of a close is tried at once, but only once
+    return at
+
+
+def _open(record: SymbolRecord) -> Decimal:
+    return record.trade.open_quantity if record.trade else ZERO
+
+
+def _longest_ms(record: SymbolRecord, *, closes_naked: bool) -> int:
+    if closes_naked:
+        return PAUSE_CLOSING_MS_MAX
+    return PAUSE_OPEN_MS_MAX if _open(record) else PAUSE_FLAT_MS_MAX
+
+
+def _pause_ms(tries: int, longest: int, *, naked: bool) -> int:
+    """Before the next try, after so many; doubling, but at one pace while nothing protects."""
+    count, first = tries, PAUSE_FIRST_MS
+    if naked:
+        first = PAUSE_NAKED_MS if count <= NAKED_TRIES else first
+        count = max(count - NAKED_TRIES, min(count, 1))
+    return min(first << min(count - 1, 10), longest) if count else 0
 
 
 def _is_news(record: SymbolRecord, made: Decision) -> bool:

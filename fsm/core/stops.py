@@ -128,7 +128,7 @@ def mend_stop(
     trade, stop = record.trade, view.stop
     assert trade is not None
     if stop is None or stop.status is AlgoStatus.UNRECOGNISED:
-        if event.persisted or (stop is None and trade.no_position_ms is not None):  # refused: it cannot turn up
+        if event.persisted or _cannot_turn_up(trade, view):
             return place_stop_again(record, event.at_ms, "STOP_NOT_FOUND", context, new_id=False)
         return unseen(record, event)
     if stop.status in FIRING:
@@ -141,6 +141,11 @@ def mend_stop(
     if stop.status is AlgoStatus.NEW:
         return begin_flatten(record, "STOP_NOT_AS_ORDERED", context)
     return place_stop_again(record, event.at_ms, "VENUE_CANCELLED", context, new_id=True)
+
+
+def _cannot_turn_up(trade: Trade, view: TradeView) -> bool:
+    """The stop was refused for want of a position: that it is not found is no lag."""
+    return view.stop is None and trade.no_position_ms is not None
 
 
 def _is_closing(trade: Trade, event: SymbolObserved, view: TradeView) -> bool:

@@ -51,12 +51,18 @@ def target_ended(
     record = refused_for_good(record, event.at_ms, outcome, context)
     if target.sent >= TARGET_SENT_MAX:
         return None
-    again = next_target(target, trade, context)
-    if context.edition >= 2 and outcome.reason in WRONG_TICK and again.trigger_price == target.trigger_price:
-        # The tick has changed, and we do not know to what.
-        price = rounded_anew(target.trigger_price, trade.side, context)
-        again = again if price is None else replace(again, trigger_price=price)
+    again = _again(target, outcome, trade, context)
     return _send_again(record, trade, (again,), f"TARGET_REFUSED {outcome.code}", context)
+
+
+def _again(target: TargetLeg, refused: Refused, trade: Trade, context: DecisionContext) -> TargetLeg:
+    """The same target anew. Where its tick was refused and is none that we know of, it is rounded as a coarser one."""
+    again = next_target(target, trade, context)
+    another_tick = context.edition >= 2 and refused.reason in WRONG_TICK
+    if not another_tick or again.trigger_price != target.trigger_price:
+        return again
+    price = rounded_anew(target.trigger_price, trade.side, context)
+    return again if price is None else replace(again, trigger_price=price)
 
 
 def mend_targets(

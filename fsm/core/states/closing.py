@@ -7,8 +7,9 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
-from exchange.types import OrderStatus, Refused, Unknown
+from exchange.types import Order, OrderStatus, Refused, Unknown
 from fsm.core import first_edition
+from fsm.core.accounting import count_fills
 from fsm.core.booking import book, plan_kept
 from fsm.core.close_forms import FORMS, failed, got_through, next_piece, piece
 from fsm.core.leaving import cancel_partial_targets, is_gone, note_unseen, sweep_of
@@ -18,7 +19,7 @@ from fsm.core.model.events import IntentEnded, SymbolObserved
 from fsm.core.model.intents import CancelAlgo, CancelEntry, ClosePosition, Intent, Look
 from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
-from fsm.core.observation import TradeView, count_fills, has_ended
+from fsm.core.observation import TradeView, has_ended
 from fsm.core.order_requests import close_id
 from fsm.core.refusals import FORM_REFUSED, refused_for_good
 
@@ -97,9 +98,9 @@ def _close_more(
     if context.edition < 2:
         return first_edition.close_more(record, event, view, quantity, competing, context)
     close = view.close
-    if close is not None and (close.status.is_open or (_is_riddle(close.status) and not event.persisted)):
+    if close is not None and _may_work(close, event):
         return None
-    mark = event.snapshot.position.mark_price if event.snapshot.position else None
+    mark = _mark(event)
     if trade.piece_pending and close is None:
         if not (event.persisted or _may_repeat(trade, view, quantity, context)):
             return None
@@ -110,8 +111,7 @@ def _close_more(
         return None  # it closed everything we knew of; the position lags
     trade = count_fills(trade, event.snapshot, context)
     trade = replace(trade, open_quantity=quantity, closed_by_us=trade.closed_by_us + done)
-    if close is not None:
-        trade = got_through(trade) if done > 0 else failed(trade, None, close.quantity)
+    trade = trade if close is None else _judged(trade, close)
     trade, order = next_piece(trade, quantity, mark, context)
     intents = (*competing, order, Look(symbol=record.symbol))
     return decision(Trigger.REPROTECT, "CLOSE_AGAIN", replace(record, trade=trade), intents=intents)
@@ -124,8 +124,19 @@ def _may_repeat(trade: Trade, view: TradeView, quantity: Decimal, context: Decis
     return unheard and not view.stop_rests and quantity == view.position
 
 
-def _is_riddle(status: OrderStatus) -> bool:
-    return status is OrderStatus.UNRECOGNISED
+def _mark(event: SymbolObserved) -> Decimal | None:
+    position = event.snapshot.position
+    return position.mark_price if position else None
+
+
+def _may_work(close: Order, event: SymbolObserved) -> bool:
+    """The closing order is open, or has a status that nobody knows and that may pass."""
+    return close.status.is_open or (close.status is OrderStatus.UNRECOGNISED and not event.persisted)
+
+
+def _judged(trade: Trade, close: Order) -> Trade:
+    """The form of a close is kept where it got something done, and changed where it did not."""
+    return got_through(trade) if close.executed_quantity > 0 else failed(trade, None, close.quantity)
 
 
 def _competing(trade: Trade, view: TradeView) -> tuple[Intent, ...]:
@@ -147,30 +158,47 @@ def _wind_up(
 
     A zero that no fills explain may be a lag, and then the stop that would be swept is all that protects.
     """
-    symbol, patient = record.symbol, event.persisted
     complete = trade.closed_quantity + view.exit_filled >= trade.entry.filled
     if not complete and not is_gone(trade, event, view, context):
         return note_unseen(record, event, context)
-    kept = _covers_the_rest(trade, view, context)
-    left = sweep_of(trade, view, context, kept=kept)
-    if set(view.own_open) - kept or (left and not trade.swept):
-        swept = replace(record, trade=replace(trade, swept=True))
-        return decision(Trigger.SWEEP, "ORDERS_LEFT", swept, intents=(*left, Look(symbol=symbol)))
-    if not trade.entry.finished and not patient:
+    swept = _sweep_left(record, trade, view, context)
+    if swept is not None:
+        return swept
+    if not event.persisted and _more_may_come(trade, event, complete=complete):
         return None
-    if not trade.entry.finished:  # nobody saw its end: should it fill after all, its plan is remembered
-        record = replace(record, abandoned=plan_kept(trade, record))
-    if view.position != 0 and patient:
-        record = record.quarantined("FOREIGN_POSITION", event.at_ms)
+    record = _with_doubts(record, trade, event, view)
     if trade.first_fill_ms is None:
         return decision(Trigger.FLAT, trade.exit_reason or "NEVER_FILLED", replace(record, trade=None, tried=None))
-    if not (complete and event.snapshot.income) and not patient:
-        return None
     if not complete:
         record = replace(record, abandoned=plan_kept(trade, record)).quarantined("FILLS_MISSING", event.at_ms)
     if context.edition >= 2:
         record = replace(record, close_unheard_ms=event.at_ms if _may_arrive(trade, event, context) else None)
     return book(record, trade, event, complete=complete, context=context)
+
+
+def _with_doubts(record: SymbolRecord, trade: Trade, event: SymbolObserved, view: TradeView) -> SymbolRecord:
+    if not trade.entry.finished:  # nobody saw its end: should it fill after all, its plan is remembered
+        record = replace(record, abandoned=plan_kept(trade, record))
+    if view.position != 0 and event.persisted:
+        record = record.quarantined("FOREIGN_POSITION", event.at_ms)
+    return record
+
+
+def _sweep_left(record: SymbolRecord, trade: Trade, view: TradeView, context: DecisionContext) -> Decision | None:
+    """What still rests is cancelled; once also what no list shows."""
+    kept = _covers_the_rest(trade, view, context)
+    left = sweep_of(trade, view, context, kept=kept)
+    if not (set(view.own_open) - kept or (left and not trade.swept)):
+        return None
+    swept = replace(record, trade=replace(trade, swept=True))
+    return decision(Trigger.SWEEP, "ORDERS_LEFT", swept, intents=(*left, Look(symbol=record.symbol)))
+
+
+def _more_may_come(trade: Trade, event: SymbolObserved, *, complete: bool) -> bool:
+    """The entry's end is not told yet, or fills and the ledger's rows of a position that was there are not."""
+    if not trade.entry.finished:
+        return True
+    return trade.first_fill_ms is not None and not (complete and event.snapshot.income)
 
 
 def _may_arrive(trade: Trade, event: SymbolObserved, context: DecisionContext) -> bool:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
 from exchange.types import Confirmed, Order, Refused
+from fsm.core.accounting import average_learned, count_fills
 from fsm.core.filling import fill, send_targets
 from fsm.core.leaving import begin_flatten, leave
 from fsm.core.model.decision import Decision, Guard, at_least, at_most, decision, failed
@@ -16,7 +17,7 @@ from fsm.core.model.events import EntryShownAbsent, IntentEnded, SetupEnded, Sym
 from fsm.core.model.intents import CancelEntry, Intent, Look
 from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
-from fsm.core.observation import TradeView, average_learned, count_fills, has_ended
+from fsm.core.observation import TradeView, has_ended
 from fsm.core.order_requests import place_entry
 from fsm.core.planning import shrunk_to
 from fsm.core.refusals import refused_again
@@ -152,17 +153,32 @@ def _entry_progress(
     A position counts as filled while the order itself cannot be found: protecting it is more urgent than its name.
     """
     entry, known = view.entry, trade.entry
-    filled = max(entry.executed_quantity if entry else ZERO, known.filled)
-    if filled == 0 and entry is None and view.position > 0:
-        filled = min(view.position, known.quantity)
-    vanished = entry is None and filled > 0 and event.persisted
-    ended = entry is not None and (has_ended(entry) or _cannot_rest(trade, entry, event))
-    finished = known.finished or vanished or filled >= known.quantity or ended
+    filled = _filled(trade, view)
+    finished = known.finished or filled >= known.quantity or _has_gone(trade, event, view, filled)
     if filled == known.filled and finished == known.finished:
         return None
-    average = entry.average_price if entry else None
+    return filled, (entry.average_price if entry else None) or _position_price(event, view), finished
+
+
+def _filled(trade: Trade, view: TradeView) -> Decimal:
+    """What of the entry is filled, as far as anything shows it."""
+    entry, known = view.entry, trade.entry
+    filled = max(entry.executed_quantity if entry else ZERO, known.filled)
+    if filled == 0 and entry is None and view.position > 0:
+        return min(view.position, known.quantity)
+    return filled
+
+
+def _has_gone(trade: Trade, event: SymbolObserved, view: TradeView, filled: Decimal) -> bool:
+    """The order fills no further: it has ended, or is found no more after it had filled."""
+    if view.entry is None:
+        return filled > 0 and event.persisted
+    return has_ended(view.entry) or _cannot_rest(trade, view.entry, event)
+
+
+def _position_price(event: SymbolObserved, view: TradeView) -> Decimal | None:
     position = event.snapshot.position
-    return filled, average or (position.entry_price if position and view.position > 0 else None), finished
+    return position.entry_price if position and view.position > 0 else None
 
 
 def _cannot_rest(trade: Trade, entry: Order, event: SymbolObserved) -> bool:
@@ -210,7 +226,7 @@ def _overdue(record: SymbolRecord, event: SymbolObserved) -> Decision | None:
 def _protect(record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext) -> Decision:
     """The stop rests, seen with our own eyes, and the entry can fill no further."""
     assert record.trade is not None
-    trade = average_learned(count_fills(record.trade, event.snapshot, context), view, event.snapshot, context)
+    trade = average_learned(count_fills(record.trade, event.snapshot, context), view.entry, event.snapshot, context)
     intents: list[Intent] = []
     if not trade.targets_sent:
         trade, intents = send_targets(trade, context)

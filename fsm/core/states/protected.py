@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg, parse
 from exchange.filters import Rounding, decimal_of
+from fsm.core.accounting import count_fills
 from fsm.core.filling import fill
 from fsm.core.leaving import begin_exit, begin_flatten, leave
 from fsm.core.model.decision import Decision, decision
@@ -15,9 +16,9 @@ from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import CandleClosed, SymbolObserved
 from fsm.core.model.intents import CancelAlgo, CancelEntry, Intent, Look
 from fsm.core.model.policy import MissingProtection
-from fsm.core.model.records import ZERO, SymbolRecord, Trade
+from fsm.core.model.records import ZERO, SymbolRecord, TargetLeg, Trade
 from fsm.core.model.transition_table import Trigger
-from fsm.core.observation import FIRING, TradeView, count_fills, has_ended
+from fsm.core.observation import FIRING, TradeView, has_ended
 from fsm.core.order_requests import bridge_id, place_stop, place_target, stop_leg
 from fsm.core.planning import sized_targets
 from fsm.core.stops import confirm, exchange_stop, keep_covered, mend_stop
@@ -57,16 +58,19 @@ def _late_fill(record: SymbolRecord, event: SymbolObserved, view: TradeView, con
     grown = fill(record, event.at_ms, order.executed_quantity, order.average_price, has_ended(order), context)
     trade = grown.record.trade
     assert trade is not None
-    old = [target for target in before.targets if target.quantity is not None and not target.done]
-    renewed = tuple(
-        next_target(t, trade, context) if t.quantity is not None and not t.done else t for t in trade.targets
-    )
+    old = [target for target in before.targets if _is_partial(target)]
+    renewed = tuple(next_target(t, trade, context) if _is_partial(t) else t for t in trade.targets)
     trade = replace(trade, targets=renewed)
     trade = replace(trade, targets=sized_targets(trade, trade.open_quantity, context))
     cancels = [CancelAlgo(symbol=record.symbol, client_id=target.client_id) for target in old]
-    placed = [place_target(trade, t, context) for t in trade.targets if t.quantity is not None and not t.done]
+    placed = [place_target(trade, target, context) for target in trade.targets if _is_partial(target)]
     intents: tuple[Intent, ...] = (*cancels, *placed, Look(symbol=record.symbol)) if old else ()
     return decision(Trigger.FILL, "LATE_FILL", replace(record, trade=trade), intents=intents)
+
+
+def _is_partial(target: TargetLeg) -> bool:
+    """It is for a part of the position, and still to be hit: the last one closes whatever is left."""
+    return target.quantity is not None and not target.done
 
 
 def _resized(record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext) -> Decision | None:
@@ -79,25 +83,38 @@ def _resized(record: SymbolRecord, event: SymbolObserved, view: TradeView, conte
         return begin_flatten(foreign, "POSITION_NOT_AS_REMEMBERED", context)
     if view.position >= trade.open_quantity:
         return None
-    hit = {t.index for t in trade.targets if not t.done and t.quantity is not None and _was_hit(t.index, view)}
-    by_stop = view.fired(view.stop) or (view.stop is not None and view.stop.status in FIRING)
-    explained = bool(hit) or by_stop
-    if not event.persisted and not (explained and view.exit_filled > 0):
+    hit = frozenset(target.index for target in trade.targets if _is_partial(target) and _was_hit(target.index, view))
+    by_stop = _stop_fires(view)
+    if not _is_certain(event, view, explained=bool(hit) or by_stop):
         return None
+    after = replace(record, trade=_less(trade, event, view, hit, context))
+    if hit:
+        return decision(Trigger.REDUCE, "TARGET_HIT", after)
+    if by_stop:
+        return decision(Trigger.REDUCE, "STOP_FILLING", after)
+    return decision(Trigger.REDUCE, "EXTERNAL_REDUCE", after.quarantined("EXTERNAL_REDUCE", event.at_ms))
+
+
+def _is_certain(event: SymbolObserved, view: TradeView, *, explained: bool) -> bool:
+    """A smaller position is believed at once where orders and fills of ours explain it; else it may be a lag."""
+    return event.persisted or (explained and view.exit_filled > 0)
+
+
+def _less(trade: Trade, event: SymbolObserved, view: TradeView, hit: frozenset[int], context: DecisionContext) -> Trade:
+    """The trade with what is left of its position; targets that were hit and have ended are done."""
     ended = {index for index in hit if not view.targets[index].status.is_open}
     ours = sum((view.targets[index].executed_quantity for index in ended), ZERO)
     counted = count_fills(trade, event.snapshot, context)
-    counted = replace(
+    return replace(
         counted,
         open_quantity=view.position,
         closed_by_us=trade.closed_by_us + ours,
         targets=tuple(replace(t, done=True) if t.index in ended else t for t in trade.targets),
     )
-    after = replace(record, trade=counted)
-    if not explained:
-        after = after.quarantined("EXTERNAL_REDUCE", event.at_ms)
-    reason = "TARGET_HIT" if hit else "STOP_FILLING" if by_stop else "EXTERNAL_REDUCE"
-    return decision(Trigger.REDUCE, reason, after)
+
+
+def _stop_fires(view: TradeView) -> bool:
+    return view.fired(view.stop) or (view.stop is not None and view.stop.status in FIRING)
 
 
 def _was_hit(index: int, view: TradeView) -> bool:

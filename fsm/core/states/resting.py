@@ -100,19 +100,22 @@ class _Evidence:
         self, record: SymbolRecord, snapshot: SymbolSnapshot, side: TradeSide, context: DecisionContext
     ) -> None:
         self.side = side
-        self.entry: Order | None = None
-        self.stop: AlgoOrder | None = None
-        for order in snapshot.orders:
-            parts = _unbooked(order.client_id, record, context)
-            if parts is not None and parts.leg is Leg.ENTRY and order.side is side.entry_side:
-                self.entry = order if order.executed_quantity > 0 else self.entry
-        for algo in snapshot.algo_orders:
-            parts = _unbooked(algo.client_id, record, context)
-            if parts is not None and parts.leg is Leg.STOP and _closes(algo, side):
-                self.stop = algo
+        entries = [order for order in snapshot.orders if self._is_entry(order, record, context)]
+        stops = [algo for algo in snapshot.algo_orders if self._is_stop(algo, record, context)]
+        self.entry: Order | None = entries[-1] if entries else None
+        self.stop: AlgoOrder | None = stops[-1] if stops else None
         found = self.entry or self.stop
         parts = parse(found.client_id) if found is not None else None
         self.number = parts.trade_number if parts is not None else None
+
+    def _is_entry(self, order: Order, record: SymbolRecord, context: DecisionContext) -> bool:
+        parts = _unbooked(order.client_id, record, context)
+        of_side = parts is not None and parts.leg is Leg.ENTRY and order.side is self.side.entry_side
+        return of_side and order.executed_quantity > 0
+
+    def _is_stop(self, algo: AlgoOrder, record: SymbolRecord, context: DecisionContext) -> bool:
+        parts = _unbooked(algo.client_id, record, context)
+        return parts is not None and parts.leg is Leg.STOP and _closes(algo, self.side)
 
 
 def _unbooked(client_id: str, record: SymbolRecord, context: DecisionContext) -> ClientId | None:
@@ -134,21 +137,18 @@ def _adopt(
     record: SymbolRecord, event: SymbolObserved, position: Position, evidence: _Evidence, context: DecisionContext
 ) -> Decision:
     """Take over a position of ours that the journal did not know, with its own plan if that is remembered (R28)."""
-    number, side = evidence.number, evidence.side
+    number = evidence.number
     assert number is not None
-    remembered = record.abandoned if record.abandoned and record.abandoned.number == number else None
-    planned = remembered if remembered and remembered.side is side else None
-    trade = planned or _unplanned(record, event, position, evidence, context)
+    trade = _plan_of(record, event, position, evidence, context)
     ended = evidence.entry is None or has_ended(evidence.entry)
     filled = abs(position.quantity)
     if evidence.entry is not None:  # more than it brought is somebody else's
         filled = min(filled, evidence.entry.executed_quantity)
     entry = replace(trade.entry, filled=filled, finished=True, average_price=position.entry_price)
     stop = _resting_stop(evidence.stop) if evidence.stop else _new_stop(trade, context)
-    seen = [fill_id for fill_id in (trade.last_fill_id, record.last_fill_id) if fill_id is not None]
     trade = replace(
         trade,
-        last_fill_id=max(seen, default=None),
+        last_fill_id=_last_fill(trade, record),
         entry=entry,
         stop=stop,
         adopted=True,
@@ -165,6 +165,21 @@ def _adopt(
         intents.append(CancelEntry(symbol=record.symbol, client_id=trade.entry.client_id))
     intents.append(Look(symbol=record.symbol))
     return decision(Trigger.ADOPT, "OWN_POSITION_FOUND", after, intents=tuple(intents))
+
+
+def _plan_of(
+    record: SymbolRecord, event: SymbolObserved, position: Position, evidence: _Evidence, context: DecisionContext
+) -> Trade:
+    """The plan that the journal remembers for a trade of this number and side, or one made up for it."""
+    kept = record.abandoned
+    if kept is not None and kept.number == evidence.number and kept.side is evidence.side:
+        return kept
+    return _unplanned(record, event, position, evidence, context)
+
+
+def _last_fill(trade: Trade, record: SymbolRecord) -> int | None:
+    seen = [fill_id for fill_id in (trade.last_fill_id, record.last_fill_id) if fill_id is not None]
+    return max(seen, default=None)
 
 
 def _resting_stop(algo: AlgoOrder) -> StopLeg:

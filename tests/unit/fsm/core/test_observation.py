@@ -8,8 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, OrderStatus, OrderType
+from fsm.core.accounting import average_learned, count_fills
+from fsm.core.exit_reasons import exit_reason
 from fsm.core.model.records import ZERO, SymbolRecord
-from fsm.core.observation import OUR_CLOCK_AHEAD_MS, average_learned, count_fills, exit_reason, look_request, observe
+from fsm.core.observation import OUR_CLOCK_AHEAD_MS, look_request, observe
 from tests.unit.fsm.core.parts import SYMBOL, T0
 from tests.unit.fsm.core.stage import Stage
 
@@ -171,7 +173,7 @@ class TestTheEntrysAverage:
         stage = Stage().protected()
         unknown = replace(stage.trade, entry=replace(stage.trade.entry, average_price=None), entry_price=ZERO)
         snapshot = stage.observe().snapshot
-        learned = average_learned(unknown, observe(unknown, snapshot, stage.context), snapshot, stage.context)
+        learned = average_learned(unknown, observe(unknown, snapshot, stage.context).entry, snapshot, stage.context)
         assert learned == stage.trade
         assert learned.entry.average_price == learned.entry_price != ZERO
 
@@ -181,15 +183,16 @@ class TestTheEntrysAverage:
         dearer = tuple(replace(order, average_price=order.average_price + 1) for order in snapshot.orders)
         told = replace(snapshot, orders=dearer)
         assert (
-            average_learned(stage.trade, observe(stage.trade, told, stage.context), told, stage.context) is stage.trade
+            average_learned(stage.trade, observe(stage.trade, told, stage.context).entry, told, stage.context)
+            is stage.trade
         )
         unknown = replace(stage.trade, entry=replace(stage.trade.entry, average_price=None))
         untold = replace(snapshot, orders=tuple(replace(order, average_price=None) for order in snapshot.orders))
-        assert average_learned(unknown, observe(unknown, untold, stage.context), untold, stage.context) is unknown
+        assert average_learned(unknown, observe(unknown, untold, stage.context).entry, untold, stage.context) is unknown
 
     def test_r68_is_learned_from_the_fills_where_the_order_does_not_tell_it(self) -> None:
         stage = Stage().protected()
         unknown = replace(stage.trade, entry=replace(stage.trade.entry, average_price=None), entry_price=ZERO)
         snapshot = replace(stage.observe().snapshot, orders=(), fills=tuple(stage.exchange.fills))
-        learned = average_learned(unknown, observe(unknown, snapshot, stage.context), snapshot, stage.context)
+        learned = average_learned(unknown, observe(unknown, snapshot, stage.context).entry, snapshot, stage.context)
         assert learned.entry_price == stage.trade.entry_price
