@@ -38,7 +38,7 @@ def running_bot(folder: Path) -> Iterator[str]:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fsm", "run", *places],
+            [sys.executable, "-m", "fsm", "run", "--log", "text", *places],
             cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
     try:

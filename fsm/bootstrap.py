@@ -295,7 +295,7 @@ async def make_daemon(
         hearers.append(StreamListener(queue, live))
         beside: list[Background] = [hearers[0].run, *run.further]
         if isinstance(clock, ExchangeClock):
-            alerts = Alerts(lambda: live.active.settings, run_id, banner)
+            alerts = Alerts(lambda: live.active.settings, run_id, banner, heard=live.observer.told)
             beside.append(Timekeeper(clock, live.journal, alerts).run)
         if stream is not None:
             live.loop_lag.hears = lambda: stream.is_open
@@ -327,7 +327,7 @@ async def make_daemon(
         daemon.beside.append(partial(presence.run, daemon.started))
     if not tail.fine:
         block_entries(daemon.live, tail)
-    alerts = Alerts(lambda: daemon.live.active.settings, run_id, banner)
+    alerts = Alerts(lambda: daemon.live.active.settings, run_id, banner, heard=daemon.live.observer.told)
     return Made(daemon=daemon, queue=queue, stream=stream, alerts=alerts, banner=banner)
 
 

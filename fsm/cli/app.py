@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "config": "fsm.cli.config:config",
     "show-config": "fsm.cli.config:show_config",
     "status": "fsm.cli.status:status",
+    "top": "fsm.cli.top:top",
     "positions": "fsm.cli.positions:positions",
     "limits": "fsm.cli.limits:limits",
     "trades": "fsm.cli.trades:trades",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -19,40 +20,7 @@ if TYPE_CHECKING:
 WAIT_S = 30.0
 _POLL_S = 0.1
 
-_MEANINGS = {
-    "pause": "Stop entries until `resume`. For SYMBOL, or for all; open positions stay managed.",
-    "resume": "End a pause, halt or quarantine. Of SYMBOL, or of all; refused while its cause lasts.",
-    "flatten": "Close at the market, and halt. The position in SYMBOL, or all; nothing re-enters until `resume`.",
-    "halt": "Stop entries, and halt once flat. For SYMBOL, or for all; open positions stay managed.",
-}
-
-
-def _wish(kind: str) -> Command:
-    @command(kind)
-    @click.argument("symbol", required=False)
-    @click.option(
-        "--wait",
-        "wait_s",
-        type=click.FloatRange(0),
-        default=WAIT_S,
-        show_default=True,
-        metavar="SECONDS",
-        help="how long to wait for a running bot's answer",
-    )
-    def carry_out(symbol: str | None, wait_s: float) -> None:
-        post(kind, symbol.upper() if symbol else None, wait_s)
-
-    carry_out.help = _MEANINGS[kind]
-    return carry_out
-
-
-pause, resume, flatten, halt = (_wish(kind) for kind in ("pause", "resume", "flatten", "halt"))
-
-
-@command("release")
-@click.argument("symbol")
-@click.option("--cancel-stop", is_flag=True, help="cancel the stop too: then nothing closes the position but you")
-@click.option(
+_WAIT = click.option(
     "--wait",
     "wait_s",
     type=click.FloatRange(0),
@@ -61,6 +29,63 @@ pause, resume, flatten, halt = (_wish(kind) for kind in ("pause", "resume", "fla
     metavar="SECONDS",
     help="how long to wait for a running bot's answer",
 )
+
+_MEANINGS = {
+    "pause": "Stop entries until `resume`. For SYMBOL, or for all; open positions stay managed.",
+    "resume": "End a pause, halt or quarantine. Of SYMBOL, or of all; refused while its cause lasts.",
+    "halt": "Stop entries, and halt once flat. For SYMBOL, or for all; open positions stay managed.",
+}
+
+
+def _wish(kind: str) -> Command:
+    @command(kind)
+    @click.argument("symbol", required=False)
+    @_WAIT
+    def carry_out(symbol: str | None, wait_s: float) -> None:
+        post(kind, symbol.upper() if symbol else None, wait_s)
+
+    carry_out.help = _MEANINGS[kind]
+    return carry_out
+
+
+pause, resume, halt = (_wish(kind) for kind in ("pause", "resume", "halt"))
+
+
+@command("flatten")
+@click.argument("symbol", required=False)
+@click.option("--yes", is_flag=True, help="close at once; without a terminal it never asks")
+@_WAIT
+def flatten(symbol: str | None, yes: bool, wait_s: float) -> None:
+    """Close at the market, and halt. The position in SYMBOL, or all; nothing re-enters until `resume`.
+
+    On a terminal it names what it will close, and asks.
+    """
+    wanted = symbol.upper() if symbol else None
+    if not yes and not current().json and sys.stdin.isatty() and output.is_terminal():
+        _ask(wanted)
+    post("flatten", wanted, wait_s)
+
+
+def _ask(symbol: str | None) -> None:
+    """Raises click.Abort where the answer is no."""
+    from store import queries
+    from store.database import open_store
+
+    with open_store(current().database_path(), mode="read") as store:
+        held = [row for row in queries.positions(store) if symbol in (None, row.symbol)]
+        if store.identity is not None:
+            output.banner(store.identity.environment)
+    for row in held:
+        worth = "" if row.upnl is None else f", {row.upnl:+,.2f} USDT now"
+        output.line(f"  {row.side} {row.size:f} {row.symbol}{worth}")
+    what = f"Close {output.counted(len(held), 'position')} at the market" if held else "Nothing is open. Go on"
+    click.confirm(f"{what}, and halt {symbol or 'all symbols'} until `resume`?", abort=True)
+
+
+@command("release")
+@click.argument("symbol")
+@click.option("--cancel-stop", is_flag=True, help="cancel the stop too: then nothing closes the position but you")
+@_WAIT
 def release(symbol: str, cancel_stop: bool, wait_s: float) -> None:
     """Hand the position in SYMBOL over to you. Its stop stays; the bot never touches it again, and enters nothing there
     until it is flat."""

@@ -10,12 +10,11 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import click
-
-from fsm.cli import output
 
 if TYPE_CHECKING:
     import socket
@@ -38,14 +37,23 @@ class WindowEnded(Exception):
 class Dashboard:
     """Open until ``windows`` is left, which may be long after the bot's own end. It opens once it may."""
 
-    def __init__(self, windows: ExitStack, inputs: Inputs, db: Path, port: int | None, *, is_told: bool) -> None:
+    def __init__(
+        self,
+        windows: ExitStack,
+        inputs: Inputs,
+        db: Path,
+        port: int | None,
+        *,
+        tell: Callable[[str], None],
+        is_json: bool,
+    ) -> None:
         self.may_open = asyncio.Event()
         self._windows = windows
         given, secret = inputs.config.settings.web, inputs.config.environment.secrets.dashboard_token
         self._host, self._port = given.host, given.port if port is None else port
         self._token = secret.reveal() if secret else None
-        self._options = ["--db", str(db), "--mark", inputs.config.environment.mark, *([] if is_told else ["--json"])]
-        self._is_told = is_told
+        self._options = ["--db", str(db), "--mark", inputs.config.environment.mark, *(["--json"] if is_json else [])]
+        self._tell = tell
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[str] | None = None
 
@@ -78,8 +86,7 @@ class Dashboard:
             else:
                 break
         self._windows.callback(self._close)
-        if self._is_told:
-            output.line(f"The dashboard is at {address(listening)}")
+        self._tell(address(listening))
         return listening
 
     def _started(self, listening: socket.socket) -> subprocess.Popen[str]:

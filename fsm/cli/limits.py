@@ -45,14 +45,14 @@ def limits() -> None:
     """Say how much may still be lost and opened. Each budget, used and left; and what stops entries now."""
     options = current()
     path = options.database_path()
-    found = _configured(options) if options.db is None and not path.exists() else _stored(path)
+    found = _configured(options) if options.db is None and not path.exists() else stored(path)
     if options.json:
         output.document(found)
     else:
         _print(found)
 
 
-def _stored(path: Path) -> dict[str, Any]:
+def stored(path: Path) -> dict[str, Any]:
     """As the bot of this database last wrote it; without a bot's own word only the account is known."""
     import msgspec
 

@@ -138,7 +138,7 @@ def open_outlets(*, json: bool) -> Callable[[], Losses]:
     with suppress(ValueError):  # only a main thread may; elsewhere nobody sits at a terminal
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else `stty tostop` stops a bot in the background
     readable = not json and sys.stderr.isatty()
-    sys.stdout = _opened(sys.stdout, "stdout", in_words)
+    sys.stdout = _opened(sys.stdout, "stdout", in_json if json else in_words)
     sys.stderr = _opened(sys.stderr, "stderr", in_words if readable else in_json)
     return lambda: {name: {"dropped": each.dropped, "errors": each.errors} for name, each in _open.items()}
 

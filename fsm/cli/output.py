@@ -14,6 +14,9 @@ import msgspec
 
 from fsm.cli.shown import Shown
 
+PAGE_WIDTH = 120
+"""Columns of what is drawn as a whole where no terminal says how many it has."""
+
 WIDTH_UNLIMITED = 10_000
 """Columns where nobody looks: lines in pipes and files are cut and joined by other programs, never by us."""
 
@@ -30,16 +33,26 @@ def is_lost() -> bool:
     return isinstance(raw, Shown) and raw.lost is not None
 
 
-def document(data: Any) -> None:
-    """Print the JSON document of a command; indented for a terminal."""
+def document(data: Any, *, indented: bool = True) -> None:
+    """Print the JSON document of a command; indented for a terminal, unless it is one line of many."""
     encoded = msgspec.json.encode(data)
-    if sys.stdout.isatty():
+    if indented and sys.stdout.isatty():
         encoded = msgspec.json.format(encoded, indent=2)
     click.echo(encoded.decode())
 
 
 def line(text: str = "") -> None:
     click.echo(text)
+
+
+def raw(text: str) -> None:
+    """Text without an end of line, at once: for a line that is written over."""
+    click.echo(text, nl=False)
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at stdout."""
+    return sys.stdout.isatty()
 
 
 def paragraph(text: str) -> None:

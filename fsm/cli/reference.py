@@ -17,6 +17,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "check": ("check",),
     "config show": ("config show",),
     "status": ("status", "status --json"),
+    "top": ("top --once",),
     "positions": ("positions",),
     "limits": ("limits",),
     "trades": ("trades --limit 5", "trades --symbol BTCUSDT --since 2024-10-01", "trades --export --per fill"),

@@ -18,12 +18,11 @@ from fsm.cli.logs import configure_logs
 from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import Options, command, current
 from fsm.cli.outlet import open_outlets
-from fsm.cli.telling import Teller
+from fsm.cli.telling import JsonTeller, Observing, Silent, Teller
 
 if TYPE_CHECKING:
     from fsm.bootstrap import Run
     from fsm.config.environment import Environment
-    from fsm.core.model.decision import Step
     from store.views import PositionRow
 
 
@@ -31,7 +30,13 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65535), help="port of the dashboard")
 @click.option("--no-web", is_flag=True, help="run without the dashboard")
 @click.option("--no-stream", is_flag=True, help="hear nothing from the exchange: find every change by asking")
-def run(port: int | None, no_web: bool, no_stream: bool) -> None:
+@click.option(
+    "--log",
+    "form",
+    type=click.Choice(["text", "json"]),
+    help="what stdout tells: sentences (the default on a terminal), or one JSON object a line (everywhere else)",
+)
+def run(port: int | None, no_web: bool, no_stream: bool, form: str | None) -> None:
     """Run the bot until it is told to stop (Ctrl-C, SIGTERM), or until the recorded candles of a simulation end.
 
     Open positions keep their stops at the exchange, whatever becomes of this process.
@@ -41,23 +46,23 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
     options = current()
     inputs = inputs_to_run(options)
     environment = inputs.config.environment
-    losses = open_outlets(json=options.json)
-    configure_logs(json=options.json, environment=environment.mark)
+    is_text = not options.json and (form or ("text" if output.is_terminal() else "json")) == "text"
+    losses = open_outlets(json=not is_text)
+    configure_logs(json=not is_text, environment=environment.mark)
     path = options.db or environment.database_path
-    teller = None if options.json else Teller(environment.mark if environment.is_real_money else "")
-    if teller:
+    teller = _teller(options, environment, is_text=is_text)
+    if is_text:
         _tell_beginning(environment, path)
     if inputs.unusable:
         click.echo(f"warning: {inputs.unusable}", err=True)
         click.echo("warning: a trade is open: it is managed to its end, and nothing is entered", err=True)
     with ExitStack() as windows:
-        window = None if no_web else Dashboard(windows, inputs, path, port, is_told=not options.json)
+        window = None if no_web else Dashboard(windows, inputs, path, port, tell=teller.dashboard, is_json=not is_text)
 
         def on_ready(network: str, address: str, blocked: Sequence[str]) -> None:
-            if not options.json:
-                _tell_where(network, address, path)
-                for line in blocked:
-                    output.line(f"warning: {line}")
+            teller.started(network, address, str(path))
+            for line in blocked:
+                teller.warned(line)
             if window is not None:
                 window.may_open.set()
 
@@ -66,7 +71,7 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
                 config=inputs.config,
                 rules=inputs.rules,
                 db=path,
-                on_step=teller.step if teller else _ignore,
+                on_step=teller.step,
                 observer=teller,
                 config_path=options.config_path,
                 rules_path=options.rules_path,
@@ -77,9 +82,16 @@ def run(port: int | None, no_web: bool, no_stream: bool) -> None:
                 further=() if window is None else (window.run,),
             )
         )
-        _sum_up(path, ended, options)
+        teller.ended()
+        _sum_up(path, ended, options, is_text=is_text)
         if ended and not no_web:
-            _stay_up()
+            _stay_up(is_text=is_text)
+
+
+def _teller(options: Options, environment: Environment, *, is_text: bool) -> Observing:
+    if is_text:
+        return Teller(environment.mark if environment.is_real_money else "")
+    return Silent() if options.json else JsonTeller()
 
 
 def _run(run: Run) -> bool:
@@ -105,12 +117,7 @@ def _tell_beginning(environment: Environment, path: Path) -> None:
     output.line(f"Starting on {environment.mark}{fresh if environment.is_embedded else ''} …")
 
 
-def _tell_where(network: str, address: str, path: Path) -> None:
-    output.line(f"Trading on {network} ({address}); the journal is {path}.")
-    output.line("Ctrl-C ends the bot; positions keep their stops at the exchange.")
-
-
-def _sum_up(path: Path, ended: bool, options: Options) -> None:
+def _sum_up(path: Path, ended: bool, options: Options, *, is_text: bool) -> None:
     """What came of it so far."""
     from store import queries
     from store.database import open_store
@@ -124,8 +131,8 @@ def _sum_up(path: Path, ended: bool, options: Options) -> None:
     found["open"] = [
         {"symbol": row.symbol, "side": row.side, "size": f"{row.size:f}", "stop": _stop(row)} for row in held
     ]
-    if options.json:
-        output.document(found)
+    if not is_text:
+        output.document(found if options.json else {"event": "stopped", **found}, indented=options.json)
         return
     output.heading("The recorded candles have ended" if ended else "Stopped")
     output.pairs([("trades", f"{len(trades)} ({won} won)"), ("net PnL", f"{net:+,.2f} USDT")])
@@ -149,12 +156,9 @@ def _in_words(stop: str | None) -> str:
     return f"its stop at {stop} rests at the exchange"
 
 
-def _stay_up() -> None:
+def _stay_up(*, is_text: bool) -> None:
     """The clock has stopped; the dashboard stays to look around in, until Ctrl-C, SIGTERM or SIGHUP."""
-    output.line()
-    output.line("The dashboard stays up; Ctrl-C ends it.")
+    if is_text:
+        output.line()
+        output.line("The dashboard stays up; Ctrl-C ends it.")
     signal.sigwait({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-
-
-def _ignore(step: Step) -> None:
-    del step

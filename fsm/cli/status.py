@@ -30,11 +30,11 @@ def status(alive: bool) -> None:
     path = options.database_path()
     if alive:
         _require_alive(path)
-    found = _found(path)
+    now = found(path)
     if options.json:
-        output.document(found)
+        output.document(now)
     else:
-        _print(found)
+        _print(now)
 
 
 def _require_alive(path: Path) -> None:
@@ -58,7 +58,8 @@ def _require_alive(path: Path) -> None:
         )
 
 
-def _found(path: Path) -> dict[str, Any]:
+def found(path: Path) -> dict[str, Any]:
+    """How things stand, as plain data."""
     import msgspec
 
     from fsm.live.operator.accepted import waiting

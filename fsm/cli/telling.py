@@ -1,75 +1,277 @@
-"""Tells on a terminal what a running bot does: candles arriving, regimes, transitions, stops with their times."""
+"""Tells what a running bot does: in prices and words on a terminal, as one JSON object a line for programs."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING
+import textwrap
+from collections import Counter, deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+import msgspec
 
 from fsm.cli import output
-from fsm.cli.times import shown
+from fsm.core.model.intents import PlaceEntry, PlaceStop
+from fsm.core.model.transition_table import Trigger
+from fsm.live.operator.wording import because
 
 if TYPE_CHECKING:
     from fsm.core.model.decision import Step
-    from fsm.live.context.observer import Close
+    from fsm.live.context.observer import Close, News
 
-_COLORS = {"PROTECTED": "green", "EXITING": "cyan", "FLATTEN": "red", "HALT": "red"}
-_TIME_WIDTH, _SYMBOL_WIDTH, _STATES_WIDTH, _TRIGGER_WIDTH = 19, 12, 22, 10
+_COLORS = {"warning": "yellow", "critical": "red"}
+_SYMBOL_WIDTH = 10
+_INDENT = " " * (len("00:00:00  ") + _SYMBOL_WIDTH + 2)
+_CLEAR = "\r\x1b[K"
+_KEYS_REMEMBERED = 1_000
+
+_WORDS = {
+    "NO_SETUP": "no setup",
+    "NO_TRADE_REGIME": "no regime to trade in",
+    "UNKNOWN_FACTS": "values missing",
+    "NOT_ACCEPTED": "setup not accepted",
+    "REWARD_RISK_LOW": "reward too small for the risk",
+    "REGIME_UNKNOWN": "regime not known yet",
+    "WARMING_UP": "warming up",
+}
+"""Why a candle led to no entry, where the operator's messages have no words for it."""
 
 
-def _result(step: Step) -> str:
-    """What a trade brought, once its books are closed."""
-    trade = step.booked
-    if trade is None or trade.net_pnl is None or trade.r is None:
-        return ""
-    return click.style(f"{trade.net_pnl:+,.2f} USDT net, {trade.r:+.2f} R", fg="green" if trade.net_pnl > 0 else "red")
+class Observing(Protocol):
+    """What the command `run` needs of whoever tells of the bot."""
 
-
-def _counted(reason: str, count: int) -> str:
-    """A reason with the number of symbols that have it, before what it says beside its name."""
-    name, _, rest = reason.partition(" ")
-    return f"{name} {count} ({rest})" if rest else f"{name} {count}"
+    def started(self, environment: str, address: str, database: str) -> None: ...
+    def dashboard(self, address: str) -> None: ...
+    def warned(self, text: str) -> None: ...
+    def step(self, step: Step) -> None: ...
+    def told(self, news: News) -> None: ...
+    def closed(self, close: Close) -> None: ...
+    def protected(self, symbol: str, took_ms: float) -> None: ...
+    def ended(self) -> None: ...
 
 
 class Teller:
-    """One line for everything worth a look. ``mark`` stands before each where mistakes cost real money."""
+    """One line for everything worth a look, and on a terminal one below it that says how things stand.
 
-    def __init__(self, mark: str = "") -> None:
+    ``mark`` stands before each line where mistakes cost real money.
+    """
+
+    def __init__(self, mark: str = "", *, width: int | None = None) -> None:
         self._mark = f"{click.style(mark, fg='white', bg='red', bold=True)} " if mark else ""
+        self._width = (width or output.width()) - (len(mark) + 1 if mark else 0)
+        self._is_live = output.is_terminal()
         self._latest_ms = 0
+        self._date = ""
+        self._status = ""
+        self._seen: deque[str] = deque(maxlen=_KEYS_REMEMBERED)
+
+    def started(self, environment: str, address: str, database: str) -> None:
+        output.line(f"Trading on {environment} ({address}); the journal is {database}.")
+        output.line("Ctrl-C ends the bot; positions keep their stops at the exchange.")
+
+    def dashboard(self, address: str) -> None:
+        self._above(f"The dashboard is at {address}")
+
+    def warned(self, text: str) -> None:
+        self._above(f"warning: {text}")
 
     def step(self, step: Step) -> None:
-        """One transition; milliseconds are left to `audit`."""
+        """What no message tells: orders that leave, and stops that move."""
         self._latest_ms = step.at_ms
-        states = step.dest.value if step.source is step.dest else f"{step.source} → {step.dest}"
-        parts = (
-            click.style(states.ljust(_STATES_WIDTH), fg=_COLORS.get(step.dest.value)),
-            step.trigger.value.ljust(_TRIGGER_WIDTH),
-            step.reason,
-            f"({step.trade_id})" if step.trade_id else "",
-            _result(step),
-        )
-        self._line(step.at_ms, step.symbol, "  ".join(parts))
+        for told in _of_step(step):
+            self._line(step.at_ms, step.symbol, told)
+
+    def told(self, news: News) -> None:
+        """A message to the operator; the same one again is not repeated, and that all is well is no news here."""
+        if news.kind == "heartbeat" or news.key in self._seen:
+            return
+        self._seen.append(news.key)
+        self._latest_ms = news.at_ms
+        text = news.text.removeprefix(f"{news.symbol}: ").removeprefix(f"{news.symbol} ")
+        self._line(news.at_ms, news.symbol or "", text, fg=_color(news))
 
     def closed(self, close: Close) -> None:
-        """The candles that came, in short why nothing was entered, and what is held; then each new regime."""
+        """New regimes, candles that did not come, and the line that says how things stand."""
         self._latest_ms = close.at_ms
-        idle = Counter(r.reason for r in close.verdicts.values() if r.outcome not in ("SIGNAL", "IN_TRADE"))
-        held = [symbol for symbol, verdict in close.verdicts.items() if verdict.outcome == "IN_TRADE"]
-        parts = [f"candles of {output.counted(len(close.verdicts), 'symbol')}"]
-        parts += ["no entry: " + ", ".join(_counted(*found) for found in idle.most_common())] if idle else []
-        parts += [f"in a trade: {', '.join(held)}"] if held else []
-        parts += [f"MISSING: {', '.join(close.missing)}"] if close.missing else []
-        self._line(close.at_ms, "close", click.style("; ".join(parts), dim=True))
         for change in close.regimes:
             told = f"regime {change.before} → {change.after} (confidence {change.confidence:.2f})"
-            self._line(close.at_ms, change.symbol, click.style(told, fg="magenta"))
+            self._line(close.at_ms, change.symbol, told, fg="magenta")
+        for symbol in close.missing:
+            self._line(close.at_ms, symbol, "its candle did not come: nothing is decided there", fg="yellow")
+        self._stand(close)
 
     def protected(self, symbol: str, took_ms: float) -> None:
-        told = f"stop confirmed at the exchange {took_ms:,.0f} ms (real time) after the fill was seen"
-        self._line(self._latest_ms, symbol, click.style(told, fg="green"))
+        told = f"stop confirmed at the exchange {took_ms:,.0f} ms after the fill was seen"
+        self._line(self._latest_ms, symbol, told, fg="green")
 
-    def _line(self, at_ms: int, symbol: str, text: str) -> None:
-        time = shown(at_ms)[:_TIME_WIDTH].ljust(_TIME_WIDTH)
-        output.line(f"{self._mark}{time}  {symbol.ljust(_SYMBOL_WIDTH)}  {text}".rstrip())
+    def ended(self) -> None:
+        """Nothing more is told: what stands there stays."""
+        if self._status:
+            output.line()
+            self._status = ""
+
+    # --- writing ------------------------------------------------------------------------------
+    def _stand(self, close: Close) -> None:
+        """How things stand after a close: on a terminal in the place of what stood there, elsewhere not at all."""
+        if not self._is_live:
+            return
+        held = [symbol for symbol, verdict in close.verdicts.items() if verdict.outcome == "IN_TRADE"]
+        idle = Counter(
+            _in_words(verdict.reason)
+            for verdict in close.verdicts.values()
+            if verdict.outcome not in ("SIGNAL", "IN_TRADE")
+        )
+        parts = [f"{len(close.verdicts)} symbols"]
+        parts += [f"in a trade: {', '.join(held)}"] if held else []
+        parts += [f"{reason}: {count}" for reason, count in idle.most_common()]
+        text = f"{_time(close.at_ms):%Y-%m-%d %H:%M} UTC  {' · '.join(parts)}"
+        self._status = text if len(text) < self._width else f"{text[: self._width - 2]}…"
+        output.raw(f"{_CLEAR}{self._mark}{click.style(self._status, dim=True)}")
+
+    def _line(self, at_ms: int, symbol: str, text: str, fg: str | None = None) -> None:
+        when = _time(at_ms)
+        if (date := f"{when:%Y-%m-%d}") != self._date:
+            self._date = date
+            self._above(click.style(f"{date} (UTC)", bold=True))
+        first = f"{when:%H:%M:%S}  {symbol.ljust(_SYMBOL_WIDTH)}  "
+        wrapped = textwrap.wrap(
+            text, self._width, initial_indent=first, subsequent_indent=_INDENT, break_on_hyphens=False
+        ) or [first.rstrip()]
+        head, *rest = wrapped
+        self._above(f"{self._mark}{head[: len(first)]}{click.style(head[len(first) :], fg=fg)}")
+        for line in rest:
+            self._above(f"{self._mark}{_INDENT}{click.style(line[len(_INDENT) :], fg=fg)}")
+
+    def _above(self, text: str) -> None:
+        """A line above the one that says how things stand."""
+        output.line(f"{_CLEAR if self._status else ''}{text}")
+        if self._status:
+            output.raw(f"{self._mark}{click.style(self._status, dim=True)}")
+
+
+class JsonTeller:
+    """One JSON object a line: `event`, `at_ms` by the exchange's clock where it has a time, and what it is about."""
+
+    def __init__(self) -> None:
+        self._latest_ms = 0
+
+    def started(self, environment: str, address: str, database: str) -> None:
+        _say("started", environment=environment, address=address, database=database)
+
+    def dashboard(self, address: str) -> None:
+        _say("dashboard", address=address)
+
+    def warned(self, text: str) -> None:
+        _say("warning", text=text)
+
+    def step(self, step: Step) -> None:
+        self._latest_ms = step.at_ms
+        booked = step.booked
+        result = {"net_pnl": booked.net_pnl, "r": booked.r} if booked is not None else {}
+        _say(
+            "transition",
+            at_ms=step.at_ms,
+            symbol=step.symbol,
+            trade_id=step.trade_id,
+            trigger=step.trigger.value,
+            source=step.source.value,
+            dest=step.dest.value,
+            reason=step.reason,
+            transition_id=step.transition_id,
+            **result,
+        )
+
+    def told(self, news: News) -> None:
+        _say("message", at_ms=news.at_ms, symbol=news.symbol, kind=news.kind, severity=news.severity, text=news.text)
+
+    def closed(self, close: Close) -> None:
+        self._latest_ms = close.at_ms
+        verdicts = {name: {"outcome": found.outcome, "reason": found.reason} for name, found in close.verdicts.items()}
+        _say("close", at_ms=close.at_ms, symbols=verdicts, missing=close.missing)
+        for change in close.regimes:
+            _say(
+                "regime",
+                at_ms=close.at_ms,
+                symbol=change.symbol,
+                before=change.before,
+                after=change.after,
+                confidence=change.confidence,
+            )
+
+    def protected(self, symbol: str, took_ms: float) -> None:
+        _say("protected", at_ms=self._latest_ms, symbol=symbol, took_ms=round(took_ms, 3))
+
+    def ended(self) -> None:
+        pass
+
+
+class Silent:
+    """For `--json`, whose one document comes at the end."""
+
+    def started(self, environment: str, address: str, database: str) -> None:
+        pass
+
+    def dashboard(self, address: str) -> None:
+        pass
+
+    def warned(self, text: str) -> None:
+        pass
+
+    def step(self, step: Step) -> None:
+        pass
+
+    def told(self, news: News) -> None:
+        pass
+
+    def closed(self, close: Close) -> None:
+        pass
+
+    def protected(self, symbol: str, took_ms: float) -> None:
+        pass
+
+    def ended(self) -> None:
+        pass
+
+
+def _say(event: str, **fields: Any) -> None:
+    output.line(msgspec.json.encode({"event": event, **fields}).decode())
+
+
+def _of_step(step: Step) -> Iterator[str]:
+    """What a transition does that is no message."""
+    match step.trigger:
+        case Trigger.ENTER:
+            for _, intent in step.intents:
+                if isinstance(intent, PlaceEntry):
+                    asked = intent.request
+                    at = f"limit {_plain(asked.price)}" if asked.price is not None else "at the market"
+                    yield f"sends {asked.side.value} {_plain(asked.quantity)} {at}"
+        case Trigger.DROP | Trigger.ABANDON:
+            yield f"no position came of it: {because(step.reason)}"
+        case Trigger.RESTOP:
+            for _, intent in step.intents:
+                if isinstance(intent, PlaceStop) and intent.request.trigger_price is not None:
+                    yield f"its stop moves to {_plain(intent.request.trigger_price)}"
+
+
+def _plain(number: Decimal | None) -> str:
+    return "" if number is None else f"{number:f}"
+
+
+def _in_words(reason: str) -> str:
+    """A reason and what it says beside its name, such as how many candles there are of how many."""
+    name, _, rest = reason.partition(" ")
+    known = _WORDS.get(name)
+    return because(reason) if known is None else f"{known} ({rest})" if rest else known
+
+
+def _color(news: News) -> str | None:
+    if news.kind == "trade_closed":
+        return "red" if ": -" in news.text else "green"
+    return _COLORS.get(news.severity)
+
+
+def _time(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC)

@@ -70,7 +70,7 @@ def _until_protected(process: subprocess.Popen[str], errors: Path) -> str:
     told = ""
     for line in process.stdout:
         told += line
-        if "ENTERING → PROTECTED" in line:
+        if "at risk" in line:
             return told
     process.wait()
     reason = errors.read_text("utf-8")

@@ -168,7 +168,7 @@ def test_r72_a_task_that_raises_comes_back_and_a_deleted_file_is_told(tmp_path: 
         walking.config.unlink()
         await walking.hears("config.yaml was not taken up, and what was accepted last stays in force", "No such file")
 
-    walk(tmp_path, story, options=("--port", "0"), environment={"DASHBOARD_TOKEN": SECRET})
+    walk(tmp_path, story, options=("--port", "0", "--log", "text"), environment={"DASHBOARD_TOKEN": SECRET})
 
 
 def failed_tasks(walking: Walk) -> set[str]:
@@ -220,7 +220,7 @@ def test_r69_what_somebody_can_mend_drops_no_alert_and_failures_are_counted(tmp_
             assert not any("The bot has started with BTCUSDT, ETHUSDT. Nothing is open." in text for text in chat.texts)
 
         given = {"TG_BOT_TOKEN": TOKEN, "TG_CHAT_ID": CHAT, "TG_BASE_URL": chat.url, "DASHBOARD_TOKEN": SECRET}
-        walk(tmp_path, story, options=("--port", "0"), environment=given)
+        walk(tmp_path, story, options=("--port", "0", "--log", "text"), environment=given)
 
 
 def tried(walking: Walk) -> str:
@@ -272,7 +272,14 @@ def test_the_right_token_always_passes(tmp_path: Path) -> None:
         assert answer.status_code == 202
         await walking.bot.until(lambda: not is_in_trade(walking), "close")
 
-    walk(tmp_path, story, config=ONE, hours=AGAIN, options=("--port", "0"), environment={"DASHBOARD_TOKEN": SECRET})
+    walk(
+        tmp_path,
+        story,
+        config=ONE,
+        hours=AGAIN,
+        options=("--port", "0", "--log", "text"),
+        environment={"DASHBOARD_TOKEN": SECRET},
+    )
 
 
 # --- what a stop of the bot leaves ------------------------------------------------------------
@@ -290,4 +297,4 @@ def test_a_bot_that_is_stopped_says_what_stays_open_and_with_which_stop(tmp_path
         _, resting = await held(walking)
         assert resting
 
-    walk(tmp_path, story)
+    walk(tmp_path, story, options=("--no-web", "--log", "text"))

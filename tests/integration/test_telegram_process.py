@@ -30,7 +30,7 @@ def running(folder: Path, url: str) -> Iterator[subprocess.Popen[str]]:
     given = {"TG_BOT_TOKEN": TOKEN, "TG_CHAT_ID": CHAT, "TG_BASE_URL": url, "BINANCE_ENV": "sim"}
     with (folder / "log.jsonl").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fsm", "run", "--no-web", "--rules", str(ROOT / "rules.yaml")],
+            [sys.executable, "-m", "fsm", "run", "--log", "text", "--no-web", "--rules", str(ROOT / "rules.yaml")],
             cwd=folder,
             env={**os.environ, **given, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,

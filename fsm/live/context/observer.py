@@ -34,8 +34,26 @@ class Close:
     missing: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """A message to the operator as it was made, whether or not config.yaml has its kind delivered.
+
+    The same ``key`` again is the same message.
+    """
+
+    at_ms: int
+    kind: str
+    severity: str
+    symbol: str | None
+    text: str
+    key: str
+
+
 class Observer(Protocol):
     """Hears of what is no transition, and yet what one wants to see of a bot at work."""
+
+    def told(self, news: News) -> None:
+        """The operator has something to read."""
 
     def closed(self, close: Close) -> None:
         """The candles of a close have arrived and were decided on."""
@@ -46,6 +64,9 @@ class Observer(Protocol):
 
 class NoObserver:
     """The observer of the lab and of most tests."""
+
+    def told(self, news: News) -> None:
+        pass
 
     def closed(self, close: Close) -> None:
         pass
@@ -74,6 +95,9 @@ class UnfeltObserver:
             at_ms=step.at_ms,
         )
         self._tell(lambda: self._on_step(step))
+
+    def told(self, news: News) -> None:
+        self._tell(lambda: self._observer.told(news))
 
     def closed(self, close: Close) -> None:
         self._tell(lambda: self._observer.closed(close))

@@ -16,6 +16,7 @@ from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import covering_stops
 from fsm.core.releasing import cancels_stop
 from fsm.journal.engine_journal import ended_trade
+from fsm.live.context.observer import News
 from fsm.live.operator.wording import LIMITS, because, gained, price, usdt
 from store.rows import AlertRow
 
@@ -51,9 +52,11 @@ class Alerts:
         run_id: str,
         banner: str = "",
         tick_of: Callable[[str], Decimal] = lambda symbol: ZERO,
+        heard: Callable[[News], None] = lambda news: None,
     ) -> None:
-        """``tick_of`` gives a symbol's price step, 0 where it is not known."""
+        """``tick_of`` gives a symbol's price step, 0 where it is not known; ``heard`` hears of every message."""
         self._tick_of = tick_of
+        self._heard = heard
         self._settings = settings
         self._run_id = run_id
         self._banner = banner
@@ -65,12 +68,14 @@ class Alerts:
 
         The same ``key`` is delivered once.
         """
+        severity = SEVERITY.get(kind, "info")
+        self._heard(News(at_ms=at_ms, kind=kind, severity=severity, symbol=symbol, text=text, key=key))
         if getattr(self._settings().alerts, kind) is AlertLevel.OFF and not asked:
             return None
         return AlertRow(
             at_ms=at_ms,
             kind=kind,
-            severity=SEVERITY.get(kind, "info"),
+            severity=severity,
             symbol=symbol,
             text=f"{self._banner}{text}",
             dedupe_key=f"{self._run_id} {key}",
@@ -274,9 +279,20 @@ def _opened(trade: Trade, tick: Decimal) -> str:
     stop = trade.stop.trigger_price if trade.stop else trade.stop_price_initial
     return (
         f"{trade.symbol}: {trade.side.value} {trade.open_quantity:f} at {price(entry, tick)} "
-        f"({usdt(trade.open_quantity * entry)}, {trade.strategy}), stop {price(stop, tick)} confirmed, "
-        f"{usdt(trade.risk_usdt)} at risk."
+        f"({usdt(trade.open_quantity * entry)}, {trade.strategy}), stop {price(stop, tick)} "
+        f"({_away(stop, entry)}) confirmed, {usdt(trade.risk_usdt)} at risk{_aims(trade, entry, tick)}."
     )
+
+
+def _away(price: Decimal, entry: Decimal) -> str:
+    """How far from the entry, in percent of it."""
+    return f"{(price - entry) / entry * 100:+.2f} %"
+
+
+def _aims(trade: Trade, entry: Decimal, tick: Decimal) -> str:
+    """Where its targets are; nothing where it has none."""
+    aims = [f"{price(leg.trigger_price, tick)} ({_away(leg.trigger_price, entry)})" for leg in trade.targets]
+    return f", target{'s' if len(aims) > 1 else ''} {' and '.join(aims)}" if aims else ""
 
 
 def _closed(before: SymbolRecord, decision: Decision, event: SymbolEvent, tick: Decimal) -> list[tuple[str, str]]:

@@ -84,7 +84,14 @@ async def assemble(
         older_rules=_older_rules(store, records.values(), rules.hash),
         accepted=Accepted(text=config.text, settings=config.settings, rules=rules),
     )
-    alerts = Alerts(lambda: active.settings, run_id, banner, active.tick_of)
+    vain = FruitlessSignals(store)
+
+    def heard(step: Step) -> None:
+        vain.stepped(step)
+        on_step(step)
+
+    watching = UnfeltObserver(heard, observer or NoObserver())
+    alerts = Alerts(lambda: active.settings, run_id, banner, active.tick_of, watching.told)
     journal = JournalWriter(
         store,
         Journal(store, run_id),
@@ -97,12 +104,7 @@ async def assemble(
         row = alerts.row(clock.now_ms(), "reconciliation_anomaly", text, key=key)
         journal.alert(*([row] if row else []))
 
-    troubles, vain = Troubles(journal, alerts, clock), FruitlessSignals(store)
-
-    def heard(step: Step) -> None:
-        vain.stepped(step)
-        on_step(step)
-
+    troubles = Troubles(journal, alerts, clock)
     blocks = EntryBlocks()
     catalog = SymbolCatalog(
         exchange=exchange,
@@ -113,7 +115,6 @@ async def assemble(
         on_trouble=troubles.heard,
         tell=tell,
     )
-    watching = UnfeltObserver(heard, observer or NoObserver())
     engine = Engine(
         ledger=journal,
         setting_of=active.context,

@@ -41,7 +41,7 @@ def running_bot(folder: Path) -> Iterator[RunningBot]:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fsm", "run", *places, "--port", "0"],
+            [sys.executable, "-m", "fsm", "run", "--log", "text", *places, "--port", "0"],
             cwd=ROOT,
             env=kept,
             stdout=subprocess.PIPE,

@@ -34,7 +34,7 @@ def fast(project: Path) -> Path:
 def running(project: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     with (project / "log.jsonl").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fsm", "run", *options],
+            [sys.executable, "-m", "fsm", "run", "--log", "text", *options],
             cwd=project,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
@@ -72,8 +72,8 @@ def test_a_trade_opens_is_covered_and_ends_and_so_does_the_run(fast: Path) -> No
     with running(fast) as process:
         started = "\n".join(until(process, "dashboard is at"))
         assert "Trading on sim (http://127.0.0.1:" in started
-        until(process, "ENTERING → PROTECTED +protect")
-        until(process, "EXITING → IDLE")
+        until(process, r"XRPUSDT .* stop .* confirmed, .* at risk")
+        until(process, "is closed, ")
         told = ended(process, signal.SIGTERM)
     assert "\nStopped\n" in told
     for command in re.findall(r"(?m)^  (\S*python\S* -m fsm .+?) +# ", told):
@@ -93,7 +93,7 @@ def test_a_killed_run_goes_on_with_its_account_its_clock_and_its_journal(fast: P
     """R8: kill -9, on both the bot and its exchange, and start again."""
     path = fast / "var" / "sim.sqlite"
     with running(fast, "--no-web") as process:
-        until(process, "ENTERING → PROTECTED")
+        until(process, "confirmed, ")
         process.kill()
         process.wait()
     with open_store(path, mode="read") as store:

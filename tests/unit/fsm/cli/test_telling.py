@@ -1,14 +1,19 @@
-"""What a terminal shows of a running bot."""
+"""What a running bot tells: sentences with prices on a terminal, JSON lines for programs."""
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
+
 import pytest
 
-from fsm.cli.telling import Teller
+from exchange.types import OrderRequest, OrderType, Side
+from fsm.cli.telling import JsonTeller, Teller
 from fsm.core.candle_close import CandleVerdict
 from fsm.core.model.decision import Step
+from fsm.core.model.intents import PlaceEntry
 from fsm.core.model.transition_table import State, Trigger
-from fsm.live.context.observer import Close, RegimeChange
+from fsm.live.context.observer import Close, News, RegimeChange
 
 AT_MS = 1_724_137_200_000  # 2024-08-20 07:00
 
@@ -28,49 +33,129 @@ def step(**changed: object) -> Step:
     return Step(**{**given, **changed})  # type: ignore[arg-type]
 
 
+def news(text: str, **changed: object) -> News:
+    given: dict[str, object] = {
+        "at_ms": AT_MS, "kind": "trade_opened", "severity": "info", "symbol": "XRPUSDT", "key": text,
+    }  # fmt: skip
+    return News(text=text, **{**given, **changed})  # type: ignore[arg-type]
+
+
+OPENED = (
+    "XRPUSDT: LONG 1718.8 at 0.6086 (1,046.06 USDT, trend_pullback), stop 0.5808 (-4.57 %) confirmed, 49.65 at risk."
+)
+
+
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def test_a_transition_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    Teller().step(step())
-    (line,) = lines(capsys)
-    assert line.split() == [
-        "2024-08-20", "07:00:12", "XRPUSDT", "ENTERING", "→", "PROTECTED", "protect", "STOP_CONFIRMED", "(XRPUSDT-1)",
-    ]  # fmt: skip
+def test_a_trade_is_told_in_prices_below_the_date_and_never_over_the_width(capsys: pytest.CaptureFixture[str]) -> None:
+    teller = Teller(width=60)
+    teller.told(news(OPENED))
+    shown = lines(capsys)
+    assert shown[0] == "2024-08-20 (UTC)"
+    assert shown[1].startswith("07:00:00  XRPUSDT     LONG 1718.8 at 0.6086 (1,046.06")
+    assert all(len(line) <= 60 for line in shown)
+    assert " ".join(line.strip() for line in shown[1:]).split() == ["07:00:00", "XRPUSDT", *OPENED.split()[1:]]
 
 
-def test_the_time_to_protection_is_told_in_real_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
-    teller = Teller()
-    teller.step(step())
+def test_no_state_of_the_machine_is_shown_but_what_leaves_and_what_came_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    request = OrderRequest(
+        symbol="XRPUSDT", side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("1718.8"), client_id="f1-E"
+    )
+    teller = Teller(width=100)
+    for told in (
+        step(),
+        step(trigger=Trigger.SIGNAL, dest=State.SIGNALLED, reason="trend_pullback LONG"),
+        step(trigger=Trigger.ENTER, intents=(("1.0", PlaceEntry(symbol="XRPUSDT", request=request)),)),
+        step(trigger=Trigger.ABANDON, dest=State.IDLE, reason="ENTRY_FINISHED"),
+    ):
+        teller.step(told)
+    assert lines(capsys)[1:] == [
+        "07:00:12  XRPUSDT     sends BUY 1718.8 at the market",
+        "07:00:12  XRPUSDT     no position came of it: the entry ended unfilled",
+    ]
+
+
+def test_the_time_to_the_stop_is_told_in_real_milliseconds(capsys: pytest.CaptureFixture[str]) -> None:
+    teller = Teller(width=100)
+    teller.told(news(OPENED))
     teller.protected("XRPUSDT", 172.8)
-    assert lines(capsys)[1].endswith("stop confirmed at the exchange 173 ms (real time) after the fill was seen")
+    assert lines(capsys)[-1].endswith("stop confirmed at the exchange 173 ms after the fill was seen")
 
 
-def test_a_close_says_what_came_why_nothing_was_entered_and_new_regimes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_message_is_told_once_and_that_all_is_well_not_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+    teller = Teller(width=100)
+    for _ in range(3):
+        teller.told(news("XRPUSDT: its stop is being placed again.", key="incident"))
+    teller.told(news("The bot is alive.", kind="heartbeat", symbol=None))
+    assert len(lines(capsys)) == 2
+
+
+def test_closes_repeat_nothing_where_no_terminal_is_but_new_regimes_and_missing_candles_show(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    verdicts = {"XRPUSDT": CandleVerdict(outcome="IN_TRADE", reason="HOLDING")}
+    change = RegimeChange(symbol="BTCUSDT", before="RANGE", after="TREND", confidence=0.5)
+    teller = Teller(width=100)
+    teller.closed(Close(at_ms=AT_MS, verdicts=verdicts))
+    teller.closed(Close(at_ms=AT_MS, verdicts=verdicts, regimes=[change], missing=["DOGEUSDT"]))
+    assert lines(capsys)[1:] == [
+        "07:00:00  BTCUSDT     regime RANGE → TREND (confidence 0.50)",
+        "07:00:00  DOGEUSDT    its candle did not come: nothing is decided there",
+    ]
+
+
+def test_on_a_terminal_one_line_is_written_over_and_stays_below_what_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsm.cli.output.is_terminal", lambda: True)
     verdicts = {
         "BTCUSDT": CandleVerdict(outcome="NO_SIGNAL", reason="NO_SETUP"),
         "ETHUSDT": CandleVerdict(outcome="NO_SIGNAL", reason="NO_SETUP"),
         "SOLUSDT": CandleVerdict(outcome="BLOCKED", reason="MAX_OPEN_POSITIONS"),
         "XRPUSDT": CandleVerdict(outcome="IN_TRADE", reason="HOLDING"),
     }
-    change = RegimeChange(symbol="BTCUSDT", before="RANGE", after="TREND", confidence=0.5)
-    Teller().closed(Close(at_ms=AT_MS, verdicts=verdicts, regimes=[change], missing=["DOGEUSDT"]))
-    first, second = lines(capsys)
-    assert first.endswith(
-        "candles of 4 symbols; no entry: NO_SETUP 2, MAX_OPEN_POSITIONS 1; in a trade: XRPUSDT; MISSING: DOGEUSDT"
-    )
-    assert second.endswith("regime RANGE → TREND (confidence 0.50)")
+    teller = Teller(width=100)
+    teller.closed(Close(at_ms=AT_MS, verdicts=verdicts))
+    teller.told(news(OPENED))
+    teller.closed(Close(at_ms=AT_MS + 3_600_000, verdicts=verdicts))
+    teller.ended()
+    shown = capsys.readouterr().out
+    assert shown.count("4 symbols · in a trade: XRPUSDT · no setup: 2 · as many positions are open") == 5
+    assert [line.rpartition("\r")[2] for line in shown.split("\n")][1].startswith("07:00:00  XRPUSDT")
+    assert shown.endswith("\n")
 
 
 def test_where_money_is_real_every_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    teller = Teller("MAINNET")
-    teller.step(step())
+    teller = Teller("MAINNET", width=60)
+    teller.told(news(OPENED))
     teller.protected("XRPUSDT", 100.0)
-    teller.closed(Close(at_ms=AT_MS, verdicts={"XRPUSDT": CandleVerdict(outcome="IN_TRADE", reason="HOLDING")}))
-    assert [line.split()[0] for line in lines(capsys)] == ["MAINNET"] * 3
+    shown = lines(capsys)
+    assert [line.split()[0] for line in shown[1:]] == ["MAINNET"] * len(shown[1:])
+    assert all(len(line) <= 60 for line in shown)
 
 
 def test_there_is_no_colour_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
-    Teller("MAINNET").step(step())
+    Teller("MAINNET").told(news(OPENED, severity="critical"))
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_programs_get_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    teller = JsonTeller()
+    teller.started("sim", "http://127.0.0.1:1", "var/sim.sqlite")
+    teller.dashboard("http://127.0.0.1:2")
+    teller.step(step(reason='with "quotes"\nand lines'))
+    teller.told(news(OPENED))
+    verdicts = {"BTCUSDT": CandleVerdict(outcome="NO_SIGNAL", reason="NO_SETUP")}
+    change = RegimeChange(symbol="BTCUSDT", before="RANGE", after="TREND", confidence=0.5)
+    teller.closed(Close(at_ms=AT_MS, verdicts=verdicts, regimes=[change], missing=["DOGEUSDT"]))
+    teller.protected("XRPUSDT", 172.8)
+    rows = [json.loads(line) for line in lines(capsys)]
+    assert [row["event"] for row in rows] == [
+        "started", "dashboard", "transition", "message", "close", "regime", "protected",
+    ]  # fmt: skip
+    assert rows[2]["reason"] == 'with "quotes"\nand lines'
+    assert rows[4]["symbols"] == {"BTCUSDT": {"outcome": "NO_SIGNAL", "reason": "NO_SETUP"}}
