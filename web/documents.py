@@ -51,6 +51,18 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     used: Decimal
 
 
+class Together(msgspec.Struct, frozen=True, kw_only=True):
+    """How far positions are risks of their own: ``correlation`` is the mean of all pairs' returns, ``independent`` how
+    many independent positions those that are open are, ``independent_max`` those that may be, in one direction."""
+
+    correlation: Decimal | None
+    positions_max: int
+    independent_max: Decimal | None
+    positions: int
+    independent: Decimal
+    risk: Decimal
+
+
 class LimitsDocument(msgspec.Struct, frozen=True, kw_only=True):
     """Limits as they stand, and what the kill switch does: BLOCK_ENTRIES or FLATTEN (R34)."""
 
@@ -59,6 +71,9 @@ class LimitsDocument(msgspec.Struct, frozen=True, kw_only=True):
     open_positions: Room | None = None
     open_risk: Room | None = None
     exposure: Room | None = None
+    correlated_risk: Room | None = None
+    same_direction_risk: Room | None = None
+    together: Together | None = None
 
 
 class SeenStop(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from store.rows import AlertRow
 from store.views import CommandRow, OrderRow, TradeRow
-from web.documents import Bucket, Loss, Measured, Room
+from web.documents import Bucket, Loss, Measured, Room, Together
 
 Mode = Literal["RUNNING", "PAUSED", "HALTED", "STOPPED"]
 
@@ -113,6 +113,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     positions_room: Room | None
     risk_room: Room | None
     exposure_room: Room | None
+    correlated_risk_room: Room | None
+    same_direction_risk_room: Room | None
+    together: Together | None
 
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):

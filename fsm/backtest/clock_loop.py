@@ -22,6 +22,7 @@ from exchange.types import MarkPrice
 from fsm.backtest.equity_reads import EquityReads, Marks
 from fsm.backtest.history import History, step_of
 from fsm.backtest.jumps import ASK, COOLING, HALTED, Jumps
+from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.step_runner import InstantStepRunner
 from fsm.core.candle_close import CandleVerdict
@@ -59,6 +60,7 @@ class ClockLoop:
         rules_hash: str,
         every_candle: bool,
         entry: Timeframe,
+        closes: PastCloses,
     ) -> None:
         self._engine = engine
         self._account = account
@@ -69,6 +71,7 @@ class ClockLoop:
         self._every_candle = every_candle
         self._entry = entry
         self._step = step_of(entry)
+        self._closes = closes
         self._walk: PriceWalk | None = None
         self._codes: dict[str, int] = {}
         self._equity = EquityReads(engine, account, recorder, entry)
@@ -166,6 +169,7 @@ class ClockLoop:
                 self._runner.look(symbol)
 
     def _instant(self, now_ms: int, *, last: bool) -> None:
+        self._closes.now_ms = now_ms
         active = self._engine.active()
         for symbol in active:
             rate = self._histories[symbol].market.feed.funding(now_ms)
@@ -282,7 +286,7 @@ class ClockLoop:
             outcome, reason = history.quiet_verdict(index)
             strategy = None if outcome == "BLOCKED" else history.telling(index)
             verdict = CandleVerdict(outcome=outcome, reason=reason, strategy=strategy)
-        self._note(event, verdict, history, index, record, self._engine.portfolio)
+        self._note(event, verdict, history, index, record, lambda: self._engine.portfolio(symbol))
 
     def _note(
         self,

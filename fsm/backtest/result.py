@@ -18,6 +18,7 @@ from fsm.backtest.curve import (
 )
 from fsm.backtest.summary import grouped, results, sequence
 from fsm.core.model.records import Trade
+from indicators.correlation import independent
 from indicators.holes import Hole
 
 
@@ -26,7 +27,7 @@ class Result:
     """What came of it; ``to_json`` has the fields of the command's contract.
 
     ``ready_ms``: from when each symbol could trade, its rules having seen enough candles; ``short`` has those that
-    never could, with what was short of their candles at the end.
+    never could, with what was short of their candles at the end. ``correlation`` is the mean of all pairs' returns.
     """
 
     symbols: tuple[str, ...]
@@ -45,6 +46,8 @@ class Result:
     data_hash: str
     ready_ms: dict[str, int]
     short: dict[str, str]
+    correlation: Decimal | None
+    positions_max: int
     marks_smoothed: tuple[str, ...]
     ambiguous_candles: int
     fundings: int = 0
@@ -76,6 +79,9 @@ class Result:
             "per_symbol": grouped(self.trades, lambda trade: trade.symbol),
             "could_trade_from": self._could_trade_from(),
             "warnings": self.warnings(),
+            "correlation": None if self.correlation is None else float(self.correlation),
+            "positions_max": self.positions_max,
+            "independent_positions": self._independent(),
             "transitions": self.transitions,
             "closed_at_end": sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA"),
             "marks_smoothed": list(self.marks_smoothed),
@@ -95,6 +101,10 @@ class Result:
 
     def _could_trade_from(self) -> dict[str, str | None]:
         return {symbol: iso(self.ready_ms[symbol]) if symbol in self.ready_ms else None for symbol in self.symbols}
+
+    def _independent(self) -> float | None:
+        """How many independent positions as many as may be open are, in one direction."""
+        return None if self.correlation is None else float(independent(self.positions_max, self.correlation))
 
     def warnings(self) -> list[str]:
         """What makes the figures mean less than they seem to, in sentences."""

@@ -22,6 +22,7 @@ from fsm.backtest.clock_loop import ClockLoop, Progress
 from fsm.backtest.history import Anchors, History, Market, build_history, data_hash, read_market
 from fsm.backtest.kept_candles import kept
 from fsm.backtest.kept_run import kept_run
+from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.result import Result, iso
 from fsm.config import Config
@@ -218,6 +219,7 @@ class _Backtest:
         self._journal = journal
         self._filters, self._brackets = filters, brackets
         self._histories = histories
+        self._closes = PastCloses(histories)
         ledger = StoredEngineJournal(journal, rules_hash=request.rules.hash, config_hash=request.config.hash)
         self._ledger = ledger
         entry = request.rules.for_symbol("").entry_timeframe
@@ -253,6 +255,7 @@ class _Backtest:
             records=[SymbolRecord(symbol=symbol) for symbol in histories],
             account=AccountRecord(),
             fatal=(JournalError,),
+            correlation=self._closes.correlation,
         )
         self.hours = ClockLoop(
             engine=self.engine,
@@ -263,6 +266,7 @@ class _Backtest:
             on_step=on_step,
             every_candle=request.every_candle,
             rules_hash=request.rules.hash,
+            closes=self._closes,
         )
 
     def preamble(self, markets: list[Market], at_ms: int, *, keep_candles: bool) -> None:
@@ -323,6 +327,8 @@ class _Backtest:
             config_hash=self._request.config.hash,
             data_hash=digest,
             ready_ms=ready_ms,
+            correlation=self._closes.mean(from_ms, to_ms),
+            positions_max=self._request.config.settings.risk.max_open_positions,
             short={symbol: _short(history, to_ms) for symbol, history in never.items()},
             marks_smoothed=tuple(market.symbol for market in markets if not market.feed.has_mark),
             ambiguous_candles=self.hours.ambiguous,

@@ -24,14 +24,18 @@ _TITLES = {
     "open_positions": "open positions",
     "open_risk": "open risk",
     "exposure": "exposure",
+    "correlated_risk": "risk together",
+    "same_direction_risk": "risk of one direction",
 }
-_CAPS = ("open_positions", "open_risk", "exposure")
+_CAPS = ("open_positions", "open_risk", "correlated_risk", "same_direction_risk", "exposure")
 _PERCENT = {
     "LIMIT_DAY": ("limits", "daily_loss_pct"),
     "LIMIT_WEEK": ("limits", "weekly_loss_pct"),
     "LIMIT_MONTH": ("limits", "monthly_loss_pct"),
     "LIMIT_DRAWDOWN": ("limits", "drawdown_pct"),
     "open_risk": ("risk", "max_open_risk_pct"),
+    "correlated_risk": ("risk", "max_correlated_risk_pct"),
+    "same_direction_risk": ("risk", "max_same_direction_risk_pct"),
     "exposure": ("risk", "max_exposure_pct"),
 }
 _ACTIONS = {
@@ -74,6 +78,7 @@ def stored(path: Path) -> dict[str, Any]:
         "equity": Decimal(body["equity"]) if "equity" in body else (equity.equity if equity else None),
         "budgets": budgets,
         "fast_fall": _fast_fall(budgets),
+        "together": body.get("together"),
         "action": body.get("action"),
         "unexplained": body.get("unexplained"),
         **account,
@@ -138,6 +143,7 @@ def _configured(options: Options) -> dict[str, Any]:
     budgets = [
         {"name": name, "period": None, "unit": "% of equity", "allowed": getattr(sections[section], key), "used": None}
         for name, (section, key) in _PERCENT.items()
+        if getattr(sections[section], key) is not None
     ]
     most = config.settings.risk.max_open_positions
     budgets.insert(4, {"name": "open_positions", "period": None, "unit": "count", "allowed": most, "used": None})
@@ -149,6 +155,7 @@ def _configured(options: Options) -> dict[str, Any]:
         "equity": None,
         "budgets": [{**budget, "left": None, "used_pct": None, "exceeded": False} for budget in budgets],
         "fast_fall": {"r": FALL_R, "unit": "% of equity", "lost": None, "lost_at_most": fall_loss_pct(config.settings)},
+        "together": None,
         "action": config.settings.limits.action.value,
         "unexplained": None,
         "halt": None,
@@ -197,9 +204,26 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             "all stops in a fast fall",
             f"{now}{fall['lost_at_most']:,.2f} {fall['unit']} at most ({fall['r']} R each)",
         )
+    yield from _together(found["together"])
     if found["action"] is not None:
         yield "when a loss limit is hit", _ACTIONS.get(found["action"], found["action"])
     yield "entries", "; ".join(_obstacles(found)) or "allowed"
+
+
+def _together(found: Mapping[str, Any] | None) -> Iterator[tuple[str, object]]:
+    """How far positions are risks of their own."""
+    if found is None:
+        return
+    if found["correlation"] is not None:
+        most, alone = found["positions_max"], Decimal(found["independent_max"])
+        told = f"{most} positions in one direction are {alone:.2f} independent ones"
+        yield "hourly returns", f"correlate at {Decimal(found['correlation']):.2f}: {told}"
+    if found["positions"] > 1:
+        risk, alone = Decimal(found["risk"]), Decimal(found["independent"])
+        yield (
+            "open now",
+            f"{found['positions']} positions, {alone:.2f} independent ones; together they risk {risk:,.2f} USDT",
+        )
 
 
 def _obstacles(found: Mapping[str, Any]) -> Iterator[str]:

@@ -122,6 +122,7 @@ def _risked(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "Calmar ratio", ratio(result["calmar"])
     yield "exposure", f"{result['exposure_pct']:.1f} % of the time in which it could trade"
     yield from _ready(result)
+    yield from _together(result)
 
 
 def _ready(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -132,6 +133,14 @@ def _ready(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "could trade from", f"{times.pop()}, when enough candles had closed; ratios count from there"
     elif late:
         yield "could trade from", ", ".join(f"{symbol} {at or 'never'}" for symbol, at in late.items())
+
+
+def _together(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """How far open positions are risks of their own."""
+    if result.get("correlation") is not None:
+        count, alone = result["positions_max"], result["independent_positions"]
+        told = f"returns correlate at {result['correlation']:.2f}: {count} positions are {alone:.2f} independent ones"
+        yield "risk together", told
 
 
 def _of_the_run(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -64,6 +64,8 @@ def _leaves(node: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 def _allows_more(looser: Any, old: Any, new: Any) -> bool:
     if looser is None or old == new:
         return False
+    if old is None or new is None:
+        return new is None  # a cap that is not there allows whatever others allow
     if looser == HIGHER:
         return bool(new > old)
     if looser == LOWER:

@@ -37,6 +37,7 @@ from fsm.core.model.policy import LimitAction, Policy
 from fsm.core.model.records import ZERO, AccountRecord, Flag, HaltCause, State, SymbolRecord
 from fsm.core.model.transition_table import Trigger
 from fsm.core.order_requests import planned_stop
+from fsm.core.shared_risk import Correlation, SharedRisk, as_one, by_symbol, risk_of, shared_risk
 
 LOOKS_PER_SNAPSHOT = 6
 """A snapshot is judged again while moves ask nothing of the exchange; more rounds than this is a fault of ours."""
@@ -87,8 +88,10 @@ class Engine:
         account: AccountRecord,
         fatal: tuple[type[Exception], ...] = (),
         blocked_for: Callable[[str], str] = lambda symbol: "",
+        correlation: Correlation = as_one,
     ) -> None:
         """``setting_of(symbol, rules_hash)`` gives the settings in force, or those under an older rules hash.
+        ``correlation`` is that of two symbols' prices by the candles that have closed.
         ``blocked_for(symbol)`` says why nothing may be entered there now, beside what is remembered; empty: it may.
 
         ``fatal`` are errors of the ledger: they mean that nothing can be written, so they are never swallowed.
@@ -96,6 +99,7 @@ class Engine:
         self._ledger = ledger
         self._setting_of = setting_of
         self._blocked_for = blocked_for
+        self.correlation = correlation
         self.policy = policy
         self.account = account
         self.equity: EquityRead | None = None
@@ -127,6 +131,7 @@ class Engine:
         equity = account.equity if account else ZERO
         available = account.available_balance if account else ZERO
         committed = [*self._active.values(), *self._foreign.values()]
+        shared = self._shared(symbol)
         in_flight = sum((held.margin_in_flight for held in committed), ZERO)
         return Portfolio(
             equity=equity,
@@ -137,7 +142,21 @@ class Engine:
             exposure=sum((held.notional for held in committed), ZERO),
             blocked=self._blocked(symbol),
             trial=stop_route.is_trial(self.account),
+            risk_long=risk_of(committed, 1),
+            risk_short=risk_of(committed, -1),
+            correlated_risk=shared.together,
+            pull_long=shared.pull_long,
+            pull_short=shared.pull_short,
         )
+
+    def _shared(self, symbol: str) -> SharedRisk:
+        """Measured only where there is a cap on it."""
+        capped = self.policy.risk.max_correlated_risk_pct is not None
+        return shared_risk(self.held() if capped else {}, self.correlation, symbol)
+
+    def held(self) -> dict[str, Commitment]:
+        """What each symbol ties up, whoever holds it."""
+        return by_symbol(self._active, self._foreign)
 
     def _blocked(self, symbol: str) -> str:
         if self.account.halt is not None:

@@ -12,6 +12,7 @@ from fsm.core.model.decision import Guard, at_least, at_most
 from fsm.core.model.decision_context import DecisionContext, Portfolio, loss_per_unit
 from fsm.core.model.policy import MarginShort, Policy
 from fsm.core.model.records import ZERO, TradeSide
+from fsm.core.shared_risk import with_one_more
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +57,31 @@ def size_entry(
         quantity_guard(quantity, capped, context),
         at_least("NOTIONAL_MIN", quantity * min(entry, stop), filters.notional_min),
         at_most("MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * policy.risk.max_open_risk_pct / 100),
+        *_shared_guards(side, risk, portfolio, policy),
         stop_inside_liquidation(side, quantity, entry, stop, policy.leverage_of(symbol), context),
     )
     return Size(quantity=quantity, risk=risk, guards=guards)
+
+
+def _shared_guards(side: TradeSide, risk: Decimal, portfolio: Portfolio, policy: Policy) -> tuple[Guard, ...]:
+    """The caps on what positions risk together, with one more that risks so much."""
+    pull = portfolio.pull_long if side is TradeSide.LONG else portfolio.pull_short
+    together = with_one_more(portfolio.correlated_risk, pull, risk)
+    return shared_caps(side, together, risk, portfolio, portfolio.equity, policy)
+
+
+def shared_caps(
+    side: TradeSide, together: Decimal, more: Decimal, portfolio: Portfolio, equity: Decimal, policy: Policy
+) -> tuple[Guard, ...]:
+    """What config.yaml caps of it: risk together, and risk of one direction with so much more."""
+    guards = []
+    if policy.risk.max_correlated_risk_pct is not None:
+        guards.append(at_most("MAX_CORRELATED_RISK", together, equity * policy.risk.max_correlated_risk_pct / 100))
+    if policy.risk.max_same_direction_risk_pct is not None:
+        same = (portfolio.risk_long if side is TradeSide.LONG else portfolio.risk_short) + more
+        allowed = equity * policy.risk.max_same_direction_risk_pct / 100
+        guards.append(at_most("MAX_SAME_DIRECTION_RISK", same, allowed))
+    return tuple(guards)
 
 
 def tradable_quantity(quantity: Decimal, context: DecisionContext) -> Decimal:

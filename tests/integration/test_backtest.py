@@ -8,6 +8,7 @@ from decimal import ROUND_UP, Decimal, localcontext
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from exchange.sim.playback.symbols import shipped_folder
@@ -29,6 +30,11 @@ SYMBOLS = ("BTCUSDT", "DOGEUSDT", "ETHUSDT")
 @pytest.fixture(scope="module")
 def config() -> Config:
     return load_config(ROOT / "config.yaml", None, {})
+
+
+def config_of(folder: Path, text: str) -> Config:
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    return load_config(folder / "config.yaml", None, {})
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +267,27 @@ def test_exposure_and_sharpe_count_from_where_a_symbol_could_trade(
     assert whole["trades"] == bare["trades"] > 0
     assert (whole["exposure_pct"], whole["sharpe"]) == (bare["exposure_pct"], bare["sharpe"])
     assert (whole["warnings"], run[0].warnings()) == ([], [])
+
+
+def test_a_cap_on_what_moves_together_refuses_entries_and_is_replayed(
+    run: tuple[Result, Path], config: Config, rules: Ruleset, tmp_path: Path
+) -> None:
+    """Two positions of 0.5 % that move together risk more than 0.8 %."""
+    text = config.text.replace("max_correlated_risk_pct: null ", "max_correlated_risk_pct: 0.8 ")
+    capped = config_of(tmp_path, text)
+    db = tmp_path / "capped.sqlite"
+    result = run_backtest(request_of(capped, rules, db))
+    refused = rows(db, "SELECT facts_json FROM decisions WHERE reason = 'MAX_CORRELATED_RISK'")
+    assert refused
+    portfolio = msgspec.json.decode(str(refused[0][0]))["portfolio"]
+    assert (
+        Decimal(portfolio["correlated_risk"]) > 0 < Decimal(portfolio["pull_long"]) + Decimal(portfolio["pull_short"])
+    )
+    assert replay(db).different == 0
+    assert len(result.trades) < len(run[0].trades)
+    assert not rows(run[1], "SELECT id FROM decisions WHERE reason = 'MAX_CORRELATED_RISK'"), "off by default"
+    slow = run_backtest(request_of(capped, rules, every_candle=True))
+    assert slow.journal_hash == result.journal_hash
+    summary = result.to_json()
+    assert 0.5 < summary["correlation"] < 0.9
+    assert 1.1 < summary["independent_positions"] < 1.6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import json
 from math import lcm
 from pathlib import Path
 from random import Random
@@ -84,12 +85,12 @@ def rules_of(entry: str, longer: str) -> Ruleset:
     return parse_rules(text, "rules.yaml")
 
 
-def config_of(folder: Path, entry: str, longer: str) -> Config:
+def config_of(folder: Path, entry: str, longer: str, more: str = "") -> Config:
     text = (
         "version: 1\nsymbols: {BTCUSDT: {}, XRPUSDT: {}}\nmarket_data: {history_candles: 300}\n"
         f"timeframes: {{entry: {entry}, setup: {longer}, trend: {longer}}}\n"
         "limits: {daily_loss_pct: 20, weekly_loss_pct: 40, monthly_loss_pct: 60, drawdown_pct: 90}\n"
-        "risk: {stop_distance_pct_min: 0.05, stop_distance_pct_max: 40}\n"
+        f"risk: {{stop_distance_pct_min: 0.05, stop_distance_pct_max: 40{more}}}\n"
     )
     path = folder / "config.yaml"
     path.write_text(text)
@@ -193,3 +194,47 @@ def test_a_bot_that_starts_on_young_symbols_and_a_backtest_count_the_same_candle
     assert {reason for _, _, reason in stretches(lab)} >= {"WARMING_UP 30m: 195 of 200", "WARMING_UP 30m: 199 of 200"}
     assert result.to_json()["could_trade_from"] == dict.fromkeys(SYMBOLS, iso(FIRST_MS + 200 * longer.ms))
     assert same(live, lab) > 0
+
+
+CAPS = ("MAX_CORRELATED_RISK", "MAX_SAME_DIRECTION_RISK")
+
+
+def test_daemon_and_backtest_measure_alike_how_symbols_move_together(tmp_path: Path) -> None:
+    """With a cap that depends on it; both directions of it are journalled and come out the same."""
+    entry, longer = Timeframe.H1, Timeframe.H4
+    caps = ", max_correlated_risk_pct: 0.8, max_same_direction_risk_pct: 0.9"
+    rules, config = rules_of(entry, longer), config_of(tmp_path, entry, longer, caps)
+    folders = CandleFolders((shipped_folder(),))
+    feeds = {symbol: SymbolFeed.read(folders, symbol, entry) for symbol in SYMBOLS}
+    from_ms, _ = span_of(entry, longer, feeds)
+    to_ms = from_ms + CLOSES * entry.ms
+    live, lab = tmp_path / "live.sqlite", tmp_path / "lab.sqlite"
+    r = InProcessBot(config=config, rules=rules, feeds=feeds, db=live, start_ms=from_ms)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        await r.until(to_ms)
+
+    r.run(script)
+    request = Request(config=config, rules=rules, data=(shipped_folder(),), symbols=SYMBOLS, db=lab)
+    run_backtest(dataclasses.replace(request, from_ms=from_ms, to_ms=to_ms, anchors=anchors_of(live, rules)))
+    assert same(live, lab) > 20
+    assert refusals(live) == refusals(lab)
+    assert {reason for _, _, reason, _ in refusals(lab)} & set(CAPS)
+
+
+def refusals(path: Path) -> list[tuple[str, int, str, list[str]]]:
+    """What became of each signal, with the numbers of the caps on what moves together."""
+    with open_store(path, mode="read") as store:
+        rows = store.connection.execute(
+            "SELECT symbol, candle_ms, reason, guards_json FROM decisions WHERE guards_json <> '[]' ORDER BY 2, 1"
+        ).fetchall()
+    return [
+        (
+            symbol,
+            candle_ms,
+            reason,
+            [f"{g['name']} {g['value']} {g['limit']}" for g in json.loads(guards) if g["name"] in CAPS],
+        )
+        for symbol, candle_ms, reason, guards in rows
+    ]

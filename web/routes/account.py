@@ -115,6 +115,9 @@ def summary(store: Store, query: NoQuery, context: Context) -> Summary:
         positions_room=limits.open_positions,
         risk_room=limits.open_risk,
         exposure_room=limits.exposure,
+        correlated_risk_room=limits.correlated_risk,
+        same_direction_risk_room=limits.same_direction_risk,
+        together=limits.together,
     )
 
 

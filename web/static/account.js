@@ -56,8 +56,19 @@ function figures(summary) {
     ["Open positions", room(summary.positions_room, String(summary.open_positions), 0)],
     ["Open risk", room(summary.risk_room, money(summary.open_risk_usdt))],
     ["Exposure", room(summary.exposure_room, "–")],
+    ...together(summary),
     ["Trades (won)", `${summary.trades} (${summary.wins})`],
   ];
+}
+
+function together(summary) {
+  const { together: found, correlated_risk_room: risk, same_direction_risk_room: direction } = summary;
+  const figures = [];
+  if (found?.positions > 1) figures.push(["Independent positions", `${Number(found.independent).toFixed(2)} of ${found.positions}`]);
+  if (found && found.correlation !== null) figures.push(["Returns correlate at", Number(found.correlation).toFixed(2)]);
+  if (risk) figures.push(["Risk together", room(risk, "–")]);
+  if (direction) figures.push(["Risk of one direction", room(direction, "–")]);
+  return figures;
 }
 
 const room = (cap, otherwise, digits = 2) => (cap ? `${money(cap.used, digits)} of ${money(cap.allowed, digits)}` : otherwise);

@@ -38,6 +38,11 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     exposure: Decimal
     blocked: str = ""
     trial: bool = False
+    risk_long: Decimal = ZERO
+    risk_short: Decimal = ZERO
+    correlated_risk: Decimal = ZERO
+    pull_long: Decimal = ZERO
+    pull_short: Decimal = ZERO
 
 
 NO_PORTFOLIO = Portfolio(equity=ZERO, available=ZERO, equity_age_ms=0, open_positions=0, open_risk=ZERO, exposure=ZERO)
@@ -67,11 +72,13 @@ class DecisionContext:
 
 
 class Commitment(msgspec.Struct, frozen=True):
-    """What one symbol's trade ties up: USDT at risk down to its stop, USDT of notional, USDT of margin in flight."""
+    """What one symbol's trade ties up: USDT at risk down to its stop, USDT of notional, USDT of margin in flight, and
+    its direction (+1 long, -1 short)."""
 
     risk: Decimal
     notional: Decimal
     margin_in_flight: Decimal
+    sign: int = 1
 
 
 def commitment(record: SymbolRecord, policy: Policy) -> Commitment | None:
@@ -86,7 +93,7 @@ def commitment(record: SymbolRecord, policy: Policy) -> Commitment | None:
     in_flight = ZERO
     if record.state in (State.SIGNALLED, State.ENTERING):
         in_flight = (trade.quantity - trade.entry.filled) * entry / policy.leverage_of(record.symbol)
-    return Commitment(_risk(trade, quantity, entry, policy), notional, max(in_flight, ZERO))
+    return Commitment(_risk(trade, quantity, entry, policy), notional, max(in_flight, ZERO), trade.side.sign)
 
 
 def foreign_commitment(record: SymbolRecord, policy: Policy) -> Commitment | None:
@@ -95,7 +102,8 @@ def foreign_commitment(record: SymbolRecord, policy: Policy) -> Commitment | Non
     if record.foreign is None:
         return None
     notional = abs(record.foreign.quantity) * record.foreign.price
-    return Commitment(notional * policy.risk.stop_distance_pct_max / 100, notional, ZERO)
+    sign = 1 if record.foreign.quantity > 0 else -1
+    return Commitment(notional * policy.risk.stop_distance_pct_max / 100, notional, ZERO, sign)
 
 
 def _risk(trade: Trade, quantity: Decimal, entry: Decimal, policy: Policy) -> Decimal:

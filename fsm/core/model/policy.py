@@ -86,6 +86,8 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
     risk_per_trade_pct: Decimal = Decimal("0.5")
     max_open_positions: int = 3
     max_open_risk_pct: Decimal = Decimal("2")
+    max_correlated_risk_pct: Decimal | None = None
+    max_same_direction_risk_pct: Decimal | None = None
     max_exposure_pct: Decimal = Decimal("150")
     max_symbol_exposure_pct: Decimal = Decimal("75")
     stop_distance_pct_min: Decimal = Decimal("0.3")

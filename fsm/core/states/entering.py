@@ -22,6 +22,7 @@ from fsm.core.order_requests import place_entry
 from fsm.core.planning import shrunk_to
 from fsm.core.refusals import refused_again
 from fsm.core.signals import drop, signal_age_ms
+from fsm.core.sizing import shared_caps
 from fsm.core.stops import confirm, keep_covered, mend_stop
 
 GOOD_TILL_MS_MIN = 610_000
@@ -69,11 +70,11 @@ def _still_good(
         at_most("PRICE_MOVED", moved_pct, policy.orders.price_moved_pct_max),
         Guard("STOP_SIDE", beyond, str(trade.stop_price_initial), f"beyond {nearest}"),
         *in_time,
-        *_outgrown(portfolio, context),
+        *_outgrown(trade, portfolio, context),
     )
 
 
-def _outgrown(portfolio: Portfolio, context: DecisionContext) -> tuple[Guard, ...]:
+def _outgrown(trade: Trade, portfolio: Portfolio, context: DecisionContext) -> tuple[Guard, ...]:
     """Caps that what happened since the signal has outgrown, counting this trade: a position that was handed over risks
     more from then on, and another hand may have opened one."""
     policy, equity = context.policy, portfolio.equity * CAPS_SLACK
@@ -83,6 +84,7 @@ def _outgrown(portfolio: Portfolio, context: DecisionContext) -> tuple[Guard, ..
         at_most("MAX_OPEN_POSITIONS", portfolio.open_positions, policy.risk.max_open_positions),
         at_most("MAX_OPEN_RISK", portfolio.open_risk, equity * policy.risk.max_open_risk_pct / 100),
         at_most("MAX_EXPOSURE", portfolio.exposure, equity * policy.risk.max_exposure_pct / 100),
+        *shared_caps(trade.side, portfolio.correlated_risk, ZERO, portfolio, equity, policy),
     )
     return tuple(guard for guard in caps if not guard.passed)
 

@@ -151,7 +151,13 @@ class Answers:
             f" {loss.left:,.2f} left"
             for loss in found.losses
         ]
-        rooms = (("positions", found.open_positions), ("open risk", found.open_risk), ("exposure", found.exposure))
+        rooms = (
+            ("positions", found.open_positions),
+            ("open risk", found.open_risk),
+            ("risk together", found.correlated_risk),
+            ("risk of one direction", found.same_direction_risk),
+            ("exposure", found.exposure),
+        )
         lines += [f"{name}: {_plain(room.used)} of {_plain(room.allowed)}" for name, room in rooms if room is not None]
         lines += [f"at a limit: {found.action}"] if found.action else []
         return "\n".join(lines) or "the bot has not said yet"

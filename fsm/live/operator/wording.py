@@ -96,6 +96,8 @@ CAUSES: Mapping[str, str] = {
     "PROTECTION_TRIAL": "one smallest entry is on trial until its stop is confirmed",
     "MAX_OPEN_POSITIONS": "as many positions are open as config.yaml allows",
     "MAX_OPEN_RISK": "as much risk is open as config.yaml allows",
+    "MAX_CORRELATED_RISK": "positions that move together risk as much as config.yaml allows",
+    "MAX_SAME_DIRECTION_RISK": "one direction risks as much as config.yaml allows",
     "MAX_EXPOSURE": "as much is open as config.yaml allows",
     "MARGIN": "the free margin is too small",
     "NOTIONAL_MIN": "the order would be below the exchange's smallest amount",

@@ -37,6 +37,7 @@ from fsm.live.process.supervisor import Background, Supervisor
 from fsm.live.trading.account import AccountMonitor
 from fsm.live.trading.income_audit import IncomeAudit
 from fsm.live.trading.market import Market
+from fsm.live.trading.moving_together import MovingTogether
 from fsm.live.trading.older_journal import OlderJournal
 from fsm.live.trading.proof_of_stops import ProofOfStops
 from fsm.live.trading.protection_timer import MAY_BE_OPEN
@@ -106,6 +107,8 @@ class Daemon:
             )
             for symbol in self.workers
         }
+        self._together = MovingTogether(self.markets)
+        live.engine.correlation = self._together.correlation
         self.supervisor = Supervisor(live.journal, alerts, live.clock)
         self.proof = ProofOfStops(live, self.say)
         self.route = RouteProof(live, self.workers, self.say)
@@ -317,7 +320,9 @@ class Daemon:
                 name: seen for name, worker in self.workers.items() if (seen := worker.looking.stop_seen) is not None
             },
         )
-        live.journal.document("health", at_ms, body, limits=documents.limits(live, self.account.budgets))
+        live.journal.document(
+            "health", at_ms, body, limits=documents.limits(live, self.account.budgets, self._together.mean())
+        )
 
     # --- whom to tell -------------------------------------------------------------------------
     def _read(self, symbol: str, verdict: CandleVerdict, steps: list[Step]) -> None:

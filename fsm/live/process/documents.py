@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from fsm.config import Config
+from fsm.core.engine import Engine
 from fsm.core.limits import Budget
+from fsm.core.model.decision_context import Portfolio
 from fsm.core.model.transition_table import MEANING, TABLE, mermaid
+from fsm.core.shared_risk import independent_positions, shared_risk
 from fsm.live.context.clock import Clock
 from fsm.live.context.live_context import LiveContext
 from fsm.live.process.supervisor import Tended
 from fsm.live.process.timekeeping import machine_offset_ms
 from fsm.live.trading.protection_timer import StopSeen
+from indicators.correlation import independent
 
 
 def machine() -> dict[str, Any]:
@@ -37,8 +42,8 @@ def config(given: Config, live: LiveContext) -> dict[str, Any]:
     }
 
 
-def limits(live: LiveContext, budgets: tuple[Budget, ...]) -> dict[str, Any]:
-    """Each budget with what is used and what is left, in USDT and counts."""
+def limits(live: LiveContext, budgets: tuple[Budget, ...], correlation: Decimal | None) -> dict[str, Any]:
+    """Each budget with what is used and what is left, in USDT and counts; ``correlation`` is the mean of all pairs."""
     engine, policy = live.engine, live.engine.policy
     portfolio = engine.portfolio()
     open_risk_max = portfolio.equity * policy.risk.max_open_risk_pct / 100
@@ -59,10 +64,35 @@ def limits(live: LiveContext, budgets: tuple[Budget, ...]) -> dict[str, Any]:
         "open_positions": {"allowed": policy.risk.max_open_positions, "used": portfolio.open_positions},
         "open_risk": {"allowed": open_risk_max, "used": portfolio.open_risk},
         "exposure": {"allowed": exposure_max, "used": portfolio.exposure},
+        **_shared(engine, portfolio, correlation),
         "action": policy.limits.action.value,
         "unexplained": engine.equity.unexplained if engine.equity is not None and engine.equity.is_doubtful else None,
         "halt": None if engine.account.halt is None else engine.account.halt.cause,
         "paused": engine.account.paused,
+    }
+
+
+def _shared(engine: Engine, portfolio: Portfolio, mean: Decimal | None) -> dict[str, Any]:
+    """How far what is open adds up, and what config.yaml allows of it, if it says so."""
+    policy, held = engine.policy, engine.held()
+    together = shared_risk(held, engine.correlation).together
+    caps: dict[str, Any] = {}
+    if policy.risk.max_correlated_risk_pct is not None:
+        allowed = portfolio.equity * policy.risk.max_correlated_risk_pct / 100
+        caps["correlated_risk"] = {"allowed": allowed, "used": together}
+    if policy.risk.max_same_direction_risk_pct is not None:
+        allowed = portfolio.equity * policy.risk.max_same_direction_risk_pct / 100
+        caps["same_direction_risk"] = {"allowed": allowed, "used": max(portfolio.risk_long, portfolio.risk_short)}
+    return {
+        **caps,
+        "together": {
+            "correlation": mean,
+            "positions_max": policy.risk.max_open_positions,
+            "independent_max": None if mean is None else independent(policy.risk.max_open_positions, mean),
+            "positions": len(held),
+            "independent": independent_positions(held, together),
+            "risk": together,
+        },
     }
 
 

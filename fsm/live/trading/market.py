@@ -14,6 +14,7 @@ from exchange.port import Exchange
 from fsm.journal.candle_holes import HOLE, facts, reason, stored_holes
 from fsm.journal.writer import JournalWriter
 from indicators.candle import Candle, Timeframe
+from indicators.correlation import RETURNS, read_on
 from indicators.holes import Hole, carried_over, holes
 from rules.compiled_rules import CompiledRules
 from rules.facts import Facts, FactStream
@@ -66,6 +67,8 @@ class Market:
         self.blocked_until_ms = 0
         self._classified_ms = -1
         self._anchored: set[Timeframe] = set()
+        self.compared = read_on(rules.timeframes)
+        self.closes: dict[int, float] = {}
 
     @property
     def entry_timeframe(self) -> Timeframe:
@@ -80,6 +83,11 @@ class Market:
     def blocks(self, candle_ms: int) -> int:
         """``blocked_until_ms`` where it concerns this candle, else 0."""
         return self.blocked_until_ms if candle_ms < self.blocked_until_ms else 0
+
+    @property
+    def newest_ms(self) -> int:
+        """Open time of the newest candle that is compared with other symbols'."""
+        return next(reversed(self.closes), 0)
 
     def facts(self) -> Facts:
         return self._stream.facts()
@@ -273,6 +281,7 @@ class Market:
         self._stream = other._stream
         self._next_open, self._anchored = other._next_open, other._anchored
         self._last, self._listed_ms = other._last, other._listed_ms
+        self.closes, self.compared = other.closes, other.compared
 
     def _take_over(self, rules: CompiledRules) -> None:
         if not rules.classifies_as(self.rules):
@@ -290,11 +299,19 @@ class Market:
             self._last[timeframe] = candle
             if not candle.carried:
                 self._listed_ms[timeframe] = candle.open_time_ms
+                self._remember(timeframe, candle)
             if timeframe is entry and not candle.carried and candle.open_time_ms > self._classified_ms:
                 self.regime_before = self.regime
                 self.regime = self.rules.classify(self._stream.facts(), self.regime, candle.open_time_ms)
                 self._classified_ms = candle.open_time_ms
             yield
+
+    def _remember(self, timeframe: Timeframe, candle: Candle) -> None:
+        """Closes that other symbols' are compared with."""
+        if timeframe is self.compared:
+            self.closes[candle.open_time_ms] = candle.close
+            if len(self.closes) > RETURNS + 1:
+                del self.closes[next(iter(self.closes))]
 
 
 def _at_once(work: Generator[None, None, T]) -> T:

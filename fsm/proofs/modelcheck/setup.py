@@ -9,7 +9,7 @@ from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from exchange.types import Account, MarkPrice, OrderType
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import CandleClosed, EquityRead
-from fsm.core.model.policy import LimitAction, Limits, Orders, Policy, SymbolSettings
+from fsm.core.model.policy import LimitAction, Limits, Orders, Policy, Risk, SymbolSettings
 from fsm.core.model.records import AccountRecord, Flag, HaltCause, Period, TradeSide
 from rules.load import parse_rules
 from rules.regime import RegimeState
@@ -19,6 +19,9 @@ HOUR_MS = 3_600_000
 START_MS = 1_767_225_600_000  # Thursday 2026-01-01 00:00 UTC
 DEADLINE_MS = 5_000
 """How long a position may be without a confirmed stop."""
+
+CAP_PCT = Decimal(5)
+"""Caps on what positions risk together are there, and do not bind: one symbol has one trade."""
 
 PRICE = Decimal(60_000)
 EQUITY, EQUITY_LOW = Decimal(10_000), Decimal(5_000)
@@ -75,11 +78,12 @@ def model_context(entry_type: OrderType) -> DecisionContext:
     """The settings in force; a loss limit closes what is open, which asks more of the machine than to wait."""
     rules = parse_rules(RULES, "model check")
     orders, limits = Orders(entry_type=entry_type), Limits(action=LimitAction.FLATTEN)
+    risk = Risk(max_correlated_risk_pct=CAP_PCT, max_same_direction_risk_pct=CAP_PCT)
     return DecisionContext(
         database_id="0123abcd",
         config_hash="c" * 64,
         rules_hash=rules.hash,
-        policy=Policy(symbols={SYMBOL: SymbolSettings()}, orders=orders, limits=limits),
+        policy=Policy(symbols={SYMBOL: SymbolSettings()}, orders=orders, limits=limits, risk=risk),
         rules=rules.for_symbol(SYMBOL),
         filters=shipped_filters()[SYMBOL],
         brackets=shipped_brackets()[SYMBOL],

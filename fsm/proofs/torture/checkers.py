@@ -26,7 +26,9 @@ from exchange.types import (
     SymbolSnapshot,
 )
 from fsm.core.model.decision import Step
+from fsm.core.model.decision_context import Portfolio
 from fsm.core.model.intents import CancelAlgo
+from fsm.core.model.policy import Risk
 from fsm.core.model.records import ZERO, SymbolRecord
 from fsm.core.model.transition_table import Trigger
 from fsm.core.order_requests import planned_stop
@@ -262,6 +264,15 @@ class InvariantChecker:
         self.check("LIMITS", exposed, f"exposure {portfolio.exposure:f} of equity {equity:f}")
         risked = portfolio.open_risk * 100 <= allowed * risk.max_open_risk_pct
         self.check("LIMITS", risked, f"open risk {portfolio.open_risk:f} of equity {equity:f}")
+        self._check_shared(portfolio, risk, allowed)
+
+    def _check_shared(self, portfolio: Portfolio, risk: Risk, allowed: Decimal) -> None:
+        """The caps on what moves together, where this run has them."""
+        one_way = max(portfolio.risk_long, portfolio.risk_short)
+        caps = ((portfolio.correlated_risk, risk.max_correlated_risk_pct), (one_way, risk.max_same_direction_risk_pct))
+        for used, cap in caps:
+            if cap is not None:
+                self.check("LIMITS", used * 100 <= allowed * cap, f"{used:f} at risk together, {cap} % may be")
 
     # --- what is decided ----------------------------------------------------------------------
     def stepped(self, step: Step) -> None:

@@ -76,6 +76,7 @@ def plan_of(seed: int, symbols: tuple[str, ...], first_ms: int, last_ms: int, da
     start_ms = first_ms + chance.randrange(max(hours, 1)) * HOUR_MS + 30 * MINUTE_MS
     end_ms = start_ms + days * DAY_MS
     config = _config(chance)
+    config["risk"] |= _shared_caps(seed)
     if client == "real":
         config["loops"] = REAL_LOOPS
     latency_s = chance.choice((0.0, 0.02, 0.05, 0.2))
@@ -119,6 +120,15 @@ def _config(chance: Random) -> dict[str, dict[str, Any]]:
         "risk": {"max_open_positions": chance.choice((2, 3)), "risk_per_trade_pct": chance.choice((0.25, 0.5))},
         "loops": {"reconcile_interval_ms": 1_000, "lists_interval_ms": 5_000, "equity_interval_ms": 2_000},
         "market_data": {"history_candles": 300},
+    }
+
+
+def _shared_caps(seed: int) -> dict[str, float | None]:
+    """Caps on what positions risk together, in most runs. By a chance of their own: older seeds stay as they were."""
+    chance = Random(f"caps {seed}")  # noqa: S311 - chance, not secrecy
+    return {
+        "max_correlated_risk_pct": chance.choice((None, None, 0.6, 0.9)),
+        "max_same_direction_risk_pct": chance.choice((None, None, 0.6, 0.9)),
     }
 
 

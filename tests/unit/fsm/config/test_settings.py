@@ -140,6 +140,13 @@ class TestLooseness:
         [
             ("limits: {daily_loss_pct: 1}", "limits: {daily_loss_pct: 1.5}", ["limits.daily_loss_pct 1 → 1.5"]),
             ("limits: {daily_loss_pct: 1}", "limits: {daily_loss_pct: 0.9}", []),
+            ("risk: {max_correlated_risk_pct: 1}", "", ["risk.max_correlated_risk_pct 1 → not in the file: none"]),
+            ("", "risk: {max_correlated_risk_pct: 1}", []),
+            (
+                "risk: {max_same_direction_risk_pct: 1}",
+                "risk: {max_same_direction_risk_pct: 2}",
+                ["risk.max_same_direction_risk_pct 1 → 2"],
+            ),
             ("limits: {daily_loss_pct: 1}", "", ["limits.daily_loss_pct 1 → not in the file: 3"]),
             ("limits: {action: FLATTEN}", "", ["limits.action FLATTEN → not in the file: BLOCK_ENTRIES"]),
             ("risk: {taker_fee_pct: 0.1}", "", ["risk.taker_fee_pct 0.1 → not in the file: 0.05"]),

@@ -110,6 +110,31 @@ class TestManySymbols:
         assert outcomes == ["SIGNAL", "SIGNAL", "BLOCKED", "BLOCKED", "BLOCKED", "BLOCKED"]
         assert engine.portfolio().open_risk <= 100
 
+    @pytest.mark.parametrize(("correlation", "allowed"), [("1", 2), ("0.7", 2), ("0.4", 3), ("0", 4), ("-0.5", 4)])
+    def test_what_moves_together_adds_up_under_its_own_cap(self, correlation: str, allowed: int) -> None:
+        """Each risks 49.6 USDT. At 0.7 three of them risk 3 x 49.6 x sqrt(2.4 / 3) = 133: above a cap of 1.2 %."""
+        engine, _ = engine_of(
+            *"ABCD", context=setting_with(max_open_positions=4, max_correlated_risk_pct=Decimal("1.2"))
+        )
+        engine.correlation = lambda one, other: Decimal(correlation)
+        verdicts = [engine.close_candle(candle(symbol=symbol))[0] for symbol in "ABCD"]
+        assert [verdict.outcome for verdict in verdicts] == ["SIGNAL"] * allowed + ["BLOCKED"] * (4 - allowed)
+        assert {verdict.reason for verdict in verdicts[allowed:]} <= {"MAX_CORRELATED_RISK"}
+        assert engine.portfolio().correlated_risk <= 120
+
+    def test_the_risk_of_one_direction_has_a_cap_of_its_own(self) -> None:
+        engine, _ = engine_of(
+            *"ABCD", context=setting_with(max_open_positions=4, max_same_direction_risk_pct=Decimal(1))
+        )
+        outcomes = [
+            engine.close_candle(candle(symbol=symbol, rsi=rsi))[0].reason
+            for symbol, rsi in (("A", 80), ("B", 80), ("C", 80), ("D", 20))
+        ]
+        assert outcomes == ["swing LONG", "swing LONG", "MAX_SAME_DIRECTION_RISK", "swing SHORT"]
+        portfolio = engine.portfolio()
+        assert 0 < portfolio.risk_short < portfolio.risk_long <= 100
+        assert portfolio.risk_long + portfolio.risk_short == portfolio.open_risk
+
     def test_a_dropped_signal_gives_its_room_back(self) -> None:
         engine, _ = engine_of("A")
         engine.close_candle(candle(symbol="A"))
