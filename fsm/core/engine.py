@@ -132,6 +132,7 @@ class Engine:
         available = account.available_balance if account else ZERO
         committed = [*self._active.values(), *self._foreign.values()]
         shared = self._shared(symbol)
+        one_way = committed if self.policy.max_same_direction_risk_pct is not None else []
         in_flight = sum((held.margin_in_flight for held in committed), ZERO)
         return Portfolio(
             equity=equity,
@@ -142,8 +143,8 @@ class Engine:
             exposure=sum((held.notional for held in committed), ZERO),
             blocked=self._blocked(symbol),
             trial=stop_route.is_trial(self.account),
-            risk_long=risk_of(committed, 1),
-            risk_short=risk_of(committed, -1),
+            risk_long=risk_of(one_way, 1),
+            risk_short=risk_of(one_way, -1),
             correlated_risk=shared.together,
             pull_long=shared.pull_long,
             pull_short=shared.pull_short,

@@ -64,7 +64,12 @@ def shared_risk(held: Mapping[str, Commitment], correlation: Correlation, symbol
         how = Decimal(1) if name == symbol else correlation(symbol, name)
         for sign in pulls:
             pulls[sign] += held[name].risk * max(ZERO, sign * held[name].sign * how)
-    return SharedRisk(together=round(squares.sqrt(), 8), pull_long=round(pulls[1], 8), pull_short=round(pulls[-1], 8))
+    return SharedRisk(together=_rounded(squares.sqrt()), pull_long=_rounded(pulls[1]), pull_short=_rounded(pulls[-1]))
+
+
+def _rounded(amount: Decimal) -> Decimal:
+    """To the exchange's eight decimals; nothing is plain 0."""
+    return round(amount, 8) if amount else ZERO
 
 
 def with_one_more(together: Decimal, pull: Decimal, risk: Decimal) -> Decimal:

@@ -27,7 +27,8 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     ``available`` is what the exchange said less the margin of entries it has not seen yet;
     ``equity_age_ms`` is real time since the account was read. ``blocked`` names an account-wide reason
     for no entries (pause, halt cause), empty when there is none. ``trial``: an entry has the smallest size that can be
-    traded, since it is to show whether stops can be placed.
+    traded, since it is to show whether stops can be placed. The last five are measured where config.yaml caps them
+    (fsm/core/shared_risk.py); ``risk_long`` and ``risk_short`` are the parts of ``open_risk``.
     """
 
     equity: Decimal
