@@ -132,7 +132,7 @@ class Engine:
         available = account.available_balance if account else ZERO
         committed = [*self._active.values(), *self._foreign.values()]
         shared = self._shared(symbol)
-        one_way = committed if self.policy.max_same_direction_risk_pct is not None else []
+        one_way = committed if self.policy.risk.max_same_direction_risk_pct is not None else []
         in_flight = sum((held.margin_in_flight for held in committed), ZERO)
         return Portfolio(
             equity=equity,
