@@ -37,7 +37,7 @@ from fsm.core.model.policy import LimitAction, Policy
 from fsm.core.model.records import ZERO, AccountRecord, Flag, HaltCause, State, SymbolRecord
 from fsm.core.model.transition_table import Trigger
 from fsm.core.order_requests import planned_stop
-from fsm.core.shared_risk import Correlation, SharedRisk, as_one, by_symbol, risk_of, shared_risk
+from fsm.core.shared_risk import Correlation, as_one, by_symbol, capped_risks
 
 LOOKS_PER_SNAPSHOT = 6
 """A snapshot is judged again while moves ask nothing of the exchange; more rounds than this is a fault of ours."""
@@ -131,8 +131,6 @@ class Engine:
         equity = account.equity if account else ZERO
         available = account.available_balance if account else ZERO
         committed = [*self._active.values(), *self._foreign.values()]
-        shared = self._shared(symbol)
-        one_way = committed if self.policy.risk.max_same_direction_risk_pct is not None else []
         in_flight = sum((held.margin_in_flight for held in committed), ZERO)
         return Portfolio(
             equity=equity,
@@ -143,17 +141,8 @@ class Engine:
             exposure=sum((held.notional for held in committed), ZERO),
             blocked=self._blocked(symbol),
             trial=stop_route.is_trial(self.account),
-            risk_long=risk_of(one_way, 1),
-            risk_short=risk_of(one_way, -1),
-            correlated_risk=shared.together,
-            pull_long=shared.pull_long,
-            pull_short=shared.pull_short,
+            **capped_risks(self.held(), self.correlation, self.policy, symbol),
         )
-
-    def _shared(self, symbol: str) -> SharedRisk:
-        """Measured only where there is a cap on it."""
-        capped = self.policy.risk.max_correlated_risk_pct is not None
-        return shared_risk(self.held() if capped else {}, self.correlation, symbol)
 
     def held(self) -> dict[str, Commitment]:
         """What each symbol ties up, whoever holds it."""

@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from fsm.core.model.decision_context import Commitment
+from fsm.core.model.policy import Policy
 from fsm.core.model.records import ZERO
 
 Correlation = Callable[[str, str], Decimal]
@@ -65,6 +66,19 @@ def shared_risk(held: Mapping[str, Commitment], correlation: Correlation, symbol
         for sign in pulls:
             pulls[sign] += held[name].risk * max(ZERO, sign * held[name].sign * how)
     return SharedRisk(together=_rounded(squares.sqrt()), pull_long=_rounded(pulls[1]), pull_short=_rounded(pulls[-1]))
+
+
+def capped_risks(
+    held: Mapping[str, Commitment], correlation: Correlation, policy: Policy, symbol: str
+) -> dict[str, Decimal]:
+    """The fields of a Portfolio that tell of it, measured only where config.yaml caps them."""
+    found: dict[str, Decimal] = {}
+    if policy.risk.max_same_direction_risk_pct is not None:
+        found |= {"risk_long": risk_of(held.values(), 1), "risk_short": risk_of(held.values(), -1)}
+    if policy.risk.max_correlated_risk_pct is not None:
+        shared = shared_risk(held, correlation, symbol)
+        found |= {"correlated_risk": shared.together, "pull_long": shared.pull_long, "pull_short": shared.pull_short}
+    return found
 
 
 def _rounded(amount: Decimal) -> Decimal:
