@@ -270,7 +270,7 @@ class Engine:
         self.failures.append(Failure(event.symbol, type(event).__name__, f"{type(error).__name__}: {error}"))
         record = self.record(event.symbol)
         flagged = record.quarantined(f"EXCEPTION {type(error).__name__}", event.at_ms)
-        if _is_exposed(record):
+        if record.is_exposed:
             try:
                 return self._fire(event.symbol, self._close_and_cover(flagged), event)
             except self._fatal:
@@ -382,15 +382,6 @@ class Engine:
 def with_portfolio(made: Decision, portfolio: Portfolio) -> Decision:
     """Keep the portfolio that the decision read among its facts."""
     return replace(made, facts={**made.facts, "portfolio": msgspec.to_builtins(portfolio)})
-
-
-def _is_exposed(record: SymbolRecord) -> bool:
-    """An entry is out, or a position open, and no stop is known to rest."""
-    trade = record.trade
-    if trade is None:
-        return False
-    entered = record.state is State.ENTERING and trade.protected_ms is None
-    return entered or (record.state in (State.ENTERING, State.PROTECTED) and trade.uncovered_ms is not None)
 
 
 def _with_what_it_knew(made: Decision, event: SymbolEvent, portfolio: Portfolio) -> Decision:

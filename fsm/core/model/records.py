@@ -243,6 +243,14 @@ class SymbolRecord(msgspec.Struct, frozen=True, kw_only=True):
             return self
         return replace(self, halt=Flag(cause, at_ms))
 
+    @property
+    def is_exposed(self) -> bool:
+        """An entry is out, or a position open, and no stop is known to rest."""
+        if self.trade is None or self.state not in (State.ENTERING, State.PROTECTED):
+            return False
+        entered = self.state is State.ENTERING and self.trade.protected_ms is None
+        return entered or self.trade.uncovered_ms is not None
+
     def quarantined(self, cause: str, at_ms: int) -> SymbolRecord:
         """The record with a quarantine; the first cause stands."""
         return self if self.quarantine is not None else replace(self, quarantine=Flag(cause, at_ms))
