@@ -21,7 +21,9 @@ from rules.definition import (
 )
 from rules.features import Feature, feature_of, timeframe_of
 from rules.language.scalar import Facts
-from rules.language.syntax import Node, Number, fill, parse
+from rules.language.syntax import Node, Number, fill, names_in, parse
+from rules.lowering import Lowering
+from rules.moments import CLOCK, SESSIONS, Session, minute_of
 from rules.regime import Classifier, Ramp, RegimeRule, RegimeState, RegimeTrace
 from rules.source.short_forms import ALWAYS
 from rules.strategy import Management, Price, Reason, SideName, SideRules, SignalReading, Strategy, Upkeep
@@ -149,12 +151,12 @@ class CompiledRules:
 
 def feature_name(key: str) -> str:
     """The feature that a fact's key belongs to: ``close_1h[1]`` → ``close_1h``."""
-    return key.partition("[")[0]
+    return key.rpartition("[")[0] if key.endswith("]") else key
 
 
 def feature_offset(key: str) -> int:
     """How many candles ago the fact is: ``close_1h[1]`` → 1, ``close_1h`` → 0."""
-    return int(key.partition("[")[2].rstrip("]") or 0)
+    return int(key.rpartition("[")[2].rstrip("]")) if key.endswith("]") else 0
 
 
 def entry_feature(features: Mapping[str, Feature], entry_timeframe: Timeframe) -> str | None:
@@ -170,16 +172,41 @@ def compile_rules(definition: Definition) -> CompiledRules:
     return _Compiling(definition).rules()
 
 
+def meant(aliases: Mapping[str, Node], numbers: Mapping[str, Node]) -> dict[str, Node]:
+    """Numbers, and what every choice and definition stands for once all that it uses is filled in. They may use each
+    other, but none itself."""
+    found = dict(numbers)
+
+    def resolve(name: str) -> None:
+        if name in found:
+            return
+        node = aliases[name]
+        for used in names_in(node):
+            if used.name in aliases:
+                resolve(used.name)
+        found[name] = fill(node, found)
+
+    for name in aliases:
+        resolve(name)
+    return found
+
+
 class _Compiling:
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
         numbers: dict[str, Node] = {name: Number(value, name) for name, value in definition.thresholds.items()}
-        chosen = {name: parse(choice.options[choice.use]) for name, choice in definition.choices.items()}
-        self._values = numbers | {name: fill(node, numbers) for name, node in chosen.items()}
+        chosen = {name: choice.options[choice.use] for name, choice in definition.choices.items()}
+        self._values = meant({name: parse(text) for name, text in (chosen | definition.define).items()}, numbers)
         self._entry_timeframe = timeframe_of("entry", definition.timeframes)
         self._features = {
             name: feature_of(name, written, definition.timeframes) for name, written in definition.features.items()
         }
+        sessions = {
+            name: Session(minute_of(each.begins), minute_of(each.ends), each.days)
+            for name, each in definition.sessions.items()
+        }
+        clock: dict[str, Session | None] = {**SESSIONS, **dict.fromkeys(CLOCK), **sessions}
+        self._lowering = Lowering(self._features, clock, self._entry_timeframe)
         entry_key = entry_feature(self._features, self._entry_timeframe)
         assert entry_key is not None, "checked in meaning.py"
         self._entry_key = entry_key
@@ -260,7 +287,7 @@ class _Compiling:
         return Price.of(text, self._node(text))
 
     def _node(self, text: str) -> Node:
-        return fill(parse(text), self._values)
+        return self._lowering.lowered(fill(parse(text), self._values))
 
     def _number(self, written: float | str) -> float:
         return self._definition.thresholds[written] if isinstance(written, str) else written

@@ -37,7 +37,7 @@ def hash_of(definition: Definition) -> str:
 def _meant(data: Any, key: str = "") -> Any:
     """The data with every number and every expression in its one spelling."""
     if isinstance(data, Mapping):
-        return {name: _meant(each, "when" if key == "options" else name) for name, each in data.items()}
+        return {name: _meant(each, "when" if key in ("options", "define") else name) for name, each in data.items()}
     if isinstance(data, list | tuple):
         return [_meant(each) for each in data]
     if isinstance(data, str):

@@ -115,6 +115,14 @@ class ChoiceDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     options: dict[str, str]
 
 
+class SessionDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Times of the day in UTC, as ``08:30``; ``days`` on which it begins, Monday is 1."""
+
+    begins: str = msgspec.field(name="from")
+    ends: str = msgspec.field(name="to")
+    days: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
+
+
 class RouteDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     strategy: str
     enabled: bool = True
@@ -170,6 +178,8 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     regimes: RegimesDefinition | None = None
     thresholds: dict[str, float] = {}
     choices: dict[str, ChoiceDefinition] = {}
+    define: dict[str, str] = {}
+    sessions: dict[str, SessionDefinition] = {}
     symbols: dict[str, SymbolDefinition] = {}
 
     @classmethod

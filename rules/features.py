@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from indicators.candle import Timeframe
-from indicators.catalog import IndicatorError, ResolvedIndicator, Unit, resolve
+from indicators.catalog import IndicatorError, Stream, Unit, Workspace, resolve
+from indicators.indicator import Domain
+from indicators.series import FloatArray, Series
 from rules.language.units import ValueUnit
 
 CANDLE_CLOSED = "candle_closed"
 """The one value that no indicator of the catalog gives, as it is about the moment and not about the market: 1 when a
 candle of the feature's timeframe closed together with the entry candle that is decided on, else 0."""
+
+
+class Measure(Protocol):
+    """What is measured over the candles of a timeframe: an indicator of the catalog, or what an expression asks for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def unit(self) -> Unit: ...
+    @property
+    def params(self) -> Mapping[str, float]: ...
+    @property
+    def domain(self) -> Domain: ...
+    @property
+    def warmup(self) -> int: ...
+    def stream(self) -> Stream: ...
+    def batch(self, source: Series | Workspace) -> FloatArray: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +40,7 @@ class Feature:
 
     name: str
     timeframe: Timeframe
-    indicator: ResolvedIndicator | None
+    indicator: Measure | None
 
     @property
     def unit(self) -> Unit:

@@ -268,6 +268,8 @@ def _unused(source: Source, definition: Definition) -> Iterator[Finding]:
         ("features", definition.features),
         ("thresholds", definition.thresholds),
         ("choices", definition.choices),
+        ("define", definition.define),
+        ("sessions", definition.sessions),
     ):
         for name in names:
             if name not in used and name != entry:

@@ -10,9 +10,11 @@ from typing import Any
 from indicators.candle import Timeframe
 from indicators.catalog import IndicatorError
 from rules.compiled_rules import LOCAL_NAMES, entry_feature
+from rules.expression_checks import Span, Weight, check_looking_back, check_weight, circle, span_of
 from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
 from rules.language.syntax import ExpressionError, Name, Node, names_in, parse
 from rules.language.units import ValueUnit, require_condition, require_price, unit_of
+from rules.moments import CLOCK, SESSIONS
 from rules.source.outline import (
     SIDES,
     KeyPath,
@@ -34,7 +36,11 @@ _LOCAL_KINDS = {
     "risk": ValueUnit.PRICE,
     "candles_held": ValueUnit.COUNT,
 }
-_SECTIONS = ("features", "thresholds", "choices")
+_CLOCK_KINDS = {
+    **dict.fromkeys(CLOCK, ValueUnit.COUNT),
+    **dict.fromkeys(SESSIONS, ValueUnit.CONDITION),
+}
+_SECTIONS = ("features", "thresholds", "choices", "define", "sessions")
 
 
 def check_semantics(source: Source) -> list[Problem]:
@@ -51,6 +57,8 @@ class _Checking:
             role: written for role, written in mapping(at(self._data, "timeframes")).items() if isinstance(written, str)
         }
         self._features: dict[str, Feature] = {}
+        self._spans: dict[str, Span] = {}
+        self._weights: dict[str, Weight] = {}
         self._kinds: dict[str, ValueUnit | None] = {}  # of every declared name; None where its declaration is broken
 
     def run(self) -> list[Problem]:
@@ -60,11 +68,12 @@ class _Checking:
         self._check_features(entry_timeframe)
         for name in mapping(at(self._data, "thresholds")):
             self._kinds.setdefault(name, ValueUnit.NUMBER)
+        for name in mapping(at(self._data, "sessions")):
+            self._kinds.setdefault(name, ValueUnit.CONDITION)
         expressions = list(slots(self._data))
-        for name in mapping(at(self._data, "choices")):
-            self._check_choice(name, [slot for slot in expressions if slot.in_choice and slot.path[1] == name])
+        self._check_aliases([slot for slot in expressions if slot.path[0] in ("choices", "define")])
         for slot in expressions:
-            if not slot.in_choice:
+            if slot.path[0] not in ("choices", "define"):
                 self._check_expression(slot)
         self._check_ids()
         self._check_ramps()
@@ -157,6 +166,33 @@ class _Checking:
 
     # --- expressions ------------------------------------------------------------------------------
 
+    def _check_aliases(self, expressions: list[Slot]) -> None:
+        """Definitions and choices, each after those that it uses."""
+        by_name: dict[str, list[Slot]] = {}
+        for slot in expressions:
+            by_name.setdefault(str(slot.path[1]), []).append(slot)
+        uses = {name: [used for slot in own for used in _used(slot)] for name, own in by_name.items()}
+        checked: set[str] = set()
+
+        def check(name: str) -> None:
+            if name in checked:
+                return
+            checked.add(name)
+            for used in uses[name]:
+                if used in by_name:
+                    check(used)
+            way = list(circle(name, uses))
+            if way and not by_name[name][0].in_choice:
+                self._kinds.setdefault(name, None)
+                self._complain(by_name[name][0].path[:2], f"{name} is defined by itself: {' → '.join(way)}", key=True)
+            elif by_name[name][0].in_choice:
+                self._check_choice(name, by_name[name])
+            else:
+                self._kinds.setdefault(name, self._check_expression(by_name[name][0]))
+
+        for name in by_name:
+            check(name)
+
     def _check_choice(self, name: str, options: list[Slot]) -> None:
         kinds = {slot.path[-1]: kind for slot in options if (kind := self._check_expression(slot)) is not None}
         first = next(iter(kinds.values()), None)
@@ -186,13 +222,38 @@ class _Checking:
                 require_condition(node, kinds)
             elif slot.want is Want.PRICE:
                 require_price(node, kinds)
-            return unit_of(node, kinds)
+            kind = unit_of(node, kinds)
+            check_looking_back(node, self._span, self._threshold_values)
+            weight = check_weight(node, self._weights)
         except ExpressionError as error:
             self._complain(slot.path, error.message, offset=error.column)
             return None
+        if slot.path[0] in ("choices", "define"):
+            alias = str(slot.path[1])
+            span = span_of(node, self._span)
+            self._spans[alias] = span.plus(self._spans.get(alias, Span()))
+            self._weights[alias] = max(weight, self._weights.get(alias, weight), key=lambda each: each.nodes)
+        return kind
+
+    def _span(self, name: str) -> Span:
+        if name in self._features:
+            feature = self._features[name]
+            return Span(frozenset({feature.timeframe}), "" if feature.indicator else name)
+        if name in LOCAL_NAMES and name not in self._kinds:
+            return Span(fixed=name)
+        return self._spans.get(name, Span())
+
+    def _threshold_values(self, name: str) -> list[float] | None:
+        """What a threshold is for all symbols, and for each that has a value of its own."""
+        written = mapping(at(self._data, "thresholds"))
+        if name not in written:
+            return None
+        overrides = mapping(at(self._data, "symbols")).values()
+        own = [mapping(at(override, "thresholds")) for override in overrides]
+        return [written[name], *(values[name] for values in own if name in values)]
 
     def _kinds_in(self, node: Node) -> dict[str, ValueUnit] | None:
-        known = {**self._kinds, **_LOCAL_KINDS}
+        known = {**_CLOCK_KINDS, **self._kinds, **_LOCAL_KINDS}
         kinds: dict[str, ValueUnit] = {}
         for name in names_in(node):
             kind = known.get(name.name)
@@ -208,9 +269,9 @@ class _Checking:
             message = f"{name.name} is not known here yet{usable}"
         elif slot.in_choice and name.name in mapping(at(self._data, "choices")):
             message = "a choice cannot use another choice"
-        elif name.name not in declared and name.name not in LOCAL_NAMES:
-            hint = _hint(name.name, [*declared, *slot.local_names])
-            message = f"no feature, threshold or choice is called {name.name}{hint}"
+        elif name.name not in declared and name.name not in LOCAL_NAMES and name.name not in _CLOCK_KINDS:
+            hint = _hint(name.name, [*declared, *slot.local_names, *_CLOCK_KINDS])
+            message = f"no feature, threshold, choice or definition is called {name.name}{hint}"
         elif name.offset and not self._has_past(name.name):
             message = f"{name.name} has no earlier candles: only features do"
         else:
@@ -219,7 +280,10 @@ class _Checking:
 
     def _has_past(self, name: str) -> bool:
         written = mapping(at(self._data, "features")).get(name)
-        return written is not None and at(written, "indicator") != CANDLE_CLOSED
+        if written is not None:
+            return bool(at(written, "indicator") != CANDLE_CLOSED)
+        is_number = name in LOCAL_NAMES or name in mapping(at(self._data, "thresholds"))
+        return not is_number and not self._span(name).fixed
 
     # --- the rest ---------------------------------------------------------------------------------
 
@@ -293,6 +357,13 @@ class _Checking:
                 options = mapping(at(self._data, "choices", name, "options"))
                 if options:
                     self._reference(("symbols", symbol, "choices", name), use, options, "no option")
+
+
+def _used(slot: Slot) -> list[str]:
+    try:
+        return [name.name for name in names_in(parse(slot.text))]
+    except ExpressionError:
+        return []  # told where the expression is checked
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

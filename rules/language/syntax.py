@@ -1,7 +1,7 @@
 """Reads the expressions of a rules file into trees, with nothing in them but what is allowed here.
 
 Allowed are names with an optional offset (``close_1h[1]``: one candle earlier), decimal numbers, ``+ - * /``, a sign,
-``< <= > >=`` (also chained), ``and or not``, ``min(…) max(…) abs(…)`` and parentheses. Python's parser does the
+``< <= > >=`` (also chained), ``and or not``, the functions of ``FUNCTIONS`` and parentheses. Python's parser does the
 reading; nothing is ever evaluated by Python.
 """
 
@@ -13,12 +13,30 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 LENGTH_MAX = 400  # characters; the longest condition shipped has 70
 DEPTH_MAX = 16
 OFFSET_MAX = 50  # candles back; every offset is kept in memory for each feature that uses it
 
-_FUNCTIONS = ("min", "max", "abs")
+FUNCTIONS: Mapping[str, tuple[str, int, int]] = {
+    "min": ("min(a, b, …)", 2, 50),
+    "max": ("max(a, b, …)", 2, 50),
+    "abs": ("abs(a)", 1, 1),
+    "between": ("between(x, low, high)", 3, 3),
+    "crosses_above": ("crosses_above(a, b)", 2, 2),
+    "crosses_below": ("crosses_below(a, b)", 2, 2),
+    "highest": ("highest(expression, candles)", 2, 2),
+    "lowest": ("lowest(expression, candles)", 2, 2),
+    "count": ("count(condition, candles)", 2, 2),
+    "since": ("since(condition)", 1, 1),
+    "value_when": ("value_when(condition, expression)", 2, 2),
+}
+"""What can be called: how it is written, and with how many arguments at least and at most."""
+
+WINDOWS = ("highest", "lowest", "count", "since", "value_when")
+"""Those that look back over candles of the expression's own timeframe."""
+
 _FOREIGN_CHARACTER = re.compile(r"[^A-Za-z0-9_.,+\-*/()<>=!\[\] ]")
 _NUMBER_THEN_NAME = re.compile(r"(?<![A-Za-z0-9_])[0-9][0-9.]*[A-Za-z_]")
 _ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
@@ -73,11 +91,12 @@ class Arithmetic:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``min``, ``max`` (two arguments or more) or ``abs`` (one)."""
+    """One of FUNCTIONS, ``offset`` candles ago."""
 
     function: str
     arguments: tuple[Node, ...]
     column: int = field(default=0, compare=False)
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,24 +156,40 @@ def names_in(node: Node) -> list[Name]:
 
 def fill(node: Node, values: Mapping[str, Node]) -> Node:
     """The tree with some names replaced by what they stand for: thresholds by numbers, choices by expressions."""
-    return rewritten(node, lambda name: values.get(name.name, name))
+    return rewritten(node, lambda name: shifted(values[name.name], name.offset) if name.name in values else name)
+
+
+def shifted(node: Node, offset: int) -> Node:
+    """The same so many candles ago."""
+    if offset == 0:
+        return node
+    if isinstance(node, Call):
+        return replace(node, offset=node.offset + offset)
+    if isinstance(node, Name):
+        return replace(node, offset=node.offset + offset)
+    return with_children(node, tuple(shifted(child, offset) for child in children(node)))
 
 
 def rewritten(node: Node, change: Callable[[Name], Node]) -> Node:
     """The tree with each name replaced by what ``change`` makes of it."""
+    if isinstance(node, Name):
+        return change(node)
+    return with_children(node, tuple(rewritten(child, change) for child in children(node)))
+
+
+def with_children(node: Node, parts: tuple[Node, ...]) -> Node:
+    """The node with other parts, in the order of ``children``."""
     match node:
-        case Name():
-            return change(node)
-        case Number():
+        case Negative() | Not():
+            return replace(node, operand=parts[0])
+        case Arithmetic() | Comparison():
+            return replace(node, left=parts[0], right=parts[1])
+        case Call():
+            return replace(node, arguments=parts)
+        case And() | Or():
+            return replace(node, operands=parts)
+        case _:
             return node
-        case Negative(operand=operand) | Not(operand=operand):
-            return replace(node, operand=rewritten(operand, change))
-        case Arithmetic(left=left, right=right) | Comparison(left=left, right=right):
-            return replace(node, left=rewritten(left, change), right=rewritten(right, change))
-        case Call(arguments=parts):
-            return replace(node, arguments=tuple(rewritten(part, change) for part in parts))
-        case And(operands=parts) | Or(operands=parts):
-            return replace(node, operands=tuple(rewritten(part, change) for part in parts))
 
 
 def parse(text: str) -> Node:
@@ -204,7 +239,7 @@ class _Reading:
             case ast.Name():
                 return Name(tree.id, 0, column)
             case ast.Subscript():
-                return self._offset(tree)
+                return self._offset(tree, depth)
             case ast.UnaryOp(op=ast.USub()):
                 return Negative(self.node(tree.operand, depth + 1), column)
             case ast.UnaryOp(op=ast.Not()):
@@ -234,13 +269,13 @@ class _Reading:
             raise self._error(tree, "this number is too large")
         return Number(value, None, self._column(tree))
 
-    def _offset(self, tree: ast.Subscript) -> Name:
-        if not isinstance(tree.value, ast.Name):
-            raise self._error(tree, "only a name can have an offset in brackets")
+    def _offset(self, tree: ast.Subscript, depth: int) -> Node:
+        if not isinstance(tree.value, ast.Name | ast.Call):
+            raise self._error(tree, "only a name or a function can have an offset in brackets")
         offset = tree.slice.value if isinstance(tree.slice, ast.Constant) else None
         if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset <= OFFSET_MAX:
             raise self._error(tree.slice, f"an offset is a whole number of candles back, from 0 to {OFFSET_MAX}")
-        return Name(tree.value.id, offset, self._column(tree))
+        return shifted(self.node(tree.value, depth + 1), offset)
 
     def _comparison(self, tree: ast.Compare, depth: int) -> Node:
         sides = [tree.left, *tree.comparators]
@@ -257,11 +292,13 @@ class _Reading:
 
     def _call(self, tree: ast.Call, depth: int) -> Call:
         name = tree.func.id if isinstance(tree.func, ast.Name) else ""
-        if name not in _FUNCTIONS:
-            raise self._error(tree, f"only {', '.join(_FUNCTIONS)} can be called")
-        count = len(tree.args)
-        if tree.keywords or (count != 1 if name == "abs" else count < 2):
-            raise self._error(tree, f"{name} takes {'one argument' if name == 'abs' else 'two arguments or more'}")
+        if name not in FUNCTIONS:
+            near = get_close_matches(name, FUNCTIONS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"only {', '.join(FUNCTIONS)} can be called"
+            raise self._error(tree, f"no function is called {name}; {hint}" if name else hint)
+        form, least, most = FUNCTIONS[name]
+        if tree.keywords or not least <= len(tree.args) <= most:
+            raise self._error(tree, f"{name} is written as {form}")
         return Call(name, tuple(self.node(argument, depth + 1) for argument in tree.args), self._column(tree))
 
     def _column(self, tree: ast.expr) -> int:

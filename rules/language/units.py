@@ -63,6 +63,8 @@ def unit_of(node: Node, names: Mapping[str, ValueUnit]) -> ValueUnit:
         case Arithmetic():
             left, right = _measure(node.left, names), _measure(node.right, names)
             return _combined(node, left, right)
+        case Call() if node.function not in ("min", "max", "abs"):
+            return _unit_of_function(node, names)
         case Call():
             return _joint(node, [_measure(argument, names) for argument in node.arguments], adding=True)
         case Comparison():
@@ -104,6 +106,31 @@ def _measure(node: Node, names: Mapping[str, ValueUnit]) -> ValueUnit:
         hint = "it already holds or not" if isinstance(node, Name) else "join conditions with and, or, not"
         raise ExpressionError(f"a number is needed here, and this is a condition ({hint})", node.column)
     return kind
+
+
+def _unit_of_function(node: Call, names: Mapping[str, ValueUnit]) -> ValueUnit:
+    match node.function:
+        case "crosses_above" | "crosses_below" | "between":
+            _joint(node, [_measure(argument, names) for argument in node.arguments], adding=False)
+            return ValueUnit.CONDITION
+        case "highest" | "lowest":
+            _require_number(node.arguments[1], names)
+            return _measure(node.arguments[0], names)
+        case "count":
+            _require_number(node.arguments[1], names)
+            require_condition(node.arguments[0], names)
+            return ValueUnit.COUNT
+        case "since":
+            require_condition(node.arguments[0], names)
+            return ValueUnit.COUNT
+    require_condition(node.arguments[0], names)
+    return _measure(node.arguments[1], names)
+
+
+def _require_number(node: Node, names: Mapping[str, ValueUnit]) -> None:
+    """How many candles a function looks back must be known before any candle."""
+    if unit_of(node, names) is not ValueUnit.NUMBER:
+        raise ExpressionError("a fixed number of candles is needed here", node.column)
 
 
 def _joint(node: Node, kinds: list[ValueUnit], *, adding: bool) -> ValueUnit:

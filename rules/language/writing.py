@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from rules.language.syntax import And, Arithmetic, Call, Comparison, Name, Negative, Node, Not, Number, Or
 
+WHOLE_MAX = 1e15
+"""Below it every whole number is a float of its own."""
+
 
 def written(node: Node) -> str:
     """The expression with a bracket around everything that has parts."""
     match node:
         case Number(value=value):
-            return repr(value)
+            return str(int(value)) if value.is_integer() and abs(value) < WHOLE_MAX else repr(value)
         case Name():
             return node.key
         case Negative(operand=operand):
@@ -21,8 +24,14 @@ def written(node: Node) -> str:
             | Comparison(operator=operator, left=left, right=right)
         ):
             return f"({written(left)} {operator} {written(right)})"
-        case Call(function=function, arguments=arguments):
-            return f"{function}({', '.join(map(written, arguments))})"
+        case Call(function=function, arguments=arguments, offset=offset):
+            inside = ", ".join(_bare(written(argument)) for argument in arguments)
+            return f"{function}({inside})" + (f"[{offset}]" if offset else "")
         case And(operands=operands) | Or(operands=operands):
             word = " and " if isinstance(node, And) else " or "
             return f"({word.join(map(written, operands))})"
+
+
+def _bare(text: str) -> str:
+    """Without the bracket around it all, which the call's own replaces. Names and calls have none."""
+    return text[1:-1] if text.startswith("(") else text

@@ -42,6 +42,8 @@ class Slot:
 
 def slots(data: Any) -> Iterator[Slot]:
     """Every expression, in the order of the sections."""
+    for name, text in mapping(at(data, "define")).items():
+        yield from _slot(("define", name), text, Want.MEASURE)
     for name, choice in mapping(at(data, "choices")).items():
         for option, text in mapping(at(choice, "options")).items():
             yield from _slot(("choices", name, "options", option), text, Want.MEASURE, in_choice=True)

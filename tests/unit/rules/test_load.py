@@ -97,13 +97,13 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
         "stop: close_1h - atr_1h",
         "stop: close_1h - atr_2h",
         "atr_2h",
-        "no feature, threshold or choice is called atr_2h; did you mean atr_1h?",
+        "no feature, threshold, choice or definition is called atr_2h; did you mean atr_1h?",
     ),
     "an unknown name in quotes": (
         '"close_1h > close_1h[1]"',
         '"close_1h > clse_1h[1]"',
         "clse_1h",
-        "no feature, threshold or choice is called clse_1h; did you mean close_1h?",
+        "no feature, threshold, choice or definition is called clse_1h; did you mean close_1h?",
     ),
     "an unknown indicator": (
         "adx_4h: {indicator: adx,",
@@ -257,7 +257,7 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
         "when: adx_4h < weak}",
         "when: 5 > exec(adx_4h)}",
         "exec",
-        "only min, max, abs can be called",
+        "no function is called exec",
     ),
     "a feature shorter than the entry candles": (
         "{indicator: rsi, timeframe: 4h",
@@ -386,7 +386,7 @@ def test_problems_of_every_kind_come_all_at_once(small_text: str) -> None:
         "no indicator is called 'rsii'; did you mean rsi?",
         "unknown key dwell_candle in regimes; did you mean dwell_candles?",
         "an index (0 to 100) and a price cannot be compared",
-        "no feature, threshold or choice is called clse_1h; did you mean close_1h?",
+        "no feature, threshold, choice or definition is called clse_1h; did you mean close_1h?",
         "router.BREAKOUT.enabled: expected true or false, found 3",
     ]
 
