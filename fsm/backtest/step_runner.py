@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from exchange.sim.account_api import AccountApi
-from exchange.types import Confirmed, Outcome
+from exchange.types import Outcome
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
 from fsm.core.model.events import IntentEnded, SetupEnded, SymbolEvent, SymbolObserved
@@ -24,6 +24,7 @@ from fsm.core.model.intents import (
 )
 from fsm.core.model.records import State
 from fsm.core.observation import look_request
+from fsm.core.step_order import Act, following, in_order
 
 ROUNDS_MAX = 200
 """More steps than this from one event would be a loop, not trading."""
@@ -33,7 +34,7 @@ Settle = Callable[[str, Intent, Outcome | None, int], None]
 
 
 class InstantStepRunner:
-    """The lab's executor: the same order of intents and outcomes as the live one, without waiting."""
+    """The backtest's executor: the same order of intents and outcomes as the live one, without waiting."""
 
     def __init__(self, engine: Engine, account: AccountApi, settle: Settle, on_step: Callable[[Step], None]) -> None:
         self._engine = engine
@@ -62,21 +63,22 @@ class InstantStepRunner:
         self.run(self._engine.handle(self._observe(symbol)))
 
     def _outcomes(self, step: Step) -> Iterable[SymbolEvent]:
-        """Carry out one row's intents. A stop that is not confirmed drops what follows it, up to the row's look."""
-        broken = False
-        for name, intent in step.intents:
-            if isinstance(intent, Look):
-                self._settle(name, intent, None, self._account.now_ms)
-                yield self._observe(step.symbol)
-            elif broken:
-                self._settle(name, intent, None, self._account.now_ms)
-            else:
+        """Carry out one row's intents, in the order that the core gives."""
+        order = in_order(deque(step.intents), lambda: self._engine.record(step.symbol).state)
+        upcoming = next(order, None)
+        while upcoming is not None:
+            outcome: Outcome | None = None
+            name, intent = upcoming.name, upcoming.intent
+            if upcoming.act is Act.SEND:
                 outcome = self._do(intent)
-                self._settle(name, intent, outcome, self._account.now_ms)
-                broken = isinstance(intent, PlaceStop) and not isinstance(outcome, Confirmed)
+            self._settle(name, intent, outcome, self._account.now_ms)
+            if upcoming.act is Act.LOOK:
+                yield self._observe(step.symbol)
+            elif outcome is not None:
                 yield self._event(intent, outcome)
                 if isinstance(intent, PlaceEntry) and self._engine.record(step.symbol).state is State.ENTERING:
                     yield self._observe(step.symbol)
+            upcoming = following(order, outcome)
 
     def _do(self, intent: Intent) -> Outcome:
         account = self._account

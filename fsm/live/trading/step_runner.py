@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol
 
@@ -13,16 +12,16 @@ from exchange.refusals import RefusalReason
 from exchange.types import Confirmed, MarkPrice, Outcome, Refused, Unknown
 from fsm.core.model.decision import Step
 from fsm.core.model.events import IntentEnded, SetupEnded, SymbolEvent
-from fsm.core.model.intents import ClosePosition, EnsureSetup, Intent, Look, PlaceEntry, PlaceStop, PlaceTarget
-from fsm.core.model.records import ZERO, State
+from fsm.core.model.intents import ClosePosition, EnsureSetup, Intent, PlaceEntry, PlaceStop
+from fsm.core.model.records import ZERO
 from fsm.core.order_requests import close_id
 from fsm.core.refusals import FORM_REFUSED
+from fsm.core.step_order import Act, Named, closes_first, following, in_order
 from fsm.live.context.live_context import LiveContext
 from fsm.live.trading.errands import Errands
 from fsm.live.trading.hurry import AGAIN_S, UNANSWERED_S, passes
 from fsm.live.trading.looking import Looking
 
-HOLDING = (State.ENTERING, State.PROTECTED)
 ENTRY_UNANSWERED_S = 1.0
 NUDGED_S = 0.05
 """An entry without an answer is looked for after so long; when the stream says something of it, nearly at once."""
@@ -33,7 +32,6 @@ PRICE_S_MAX = 2.5
 SENT_S = 1.0
 """A look that does not show a stop which left so lately, or is still being sent, is no reason to send it once more."""
 
-Named = tuple[str, Intent]
 Settled = tuple[str, Intent, Outcome]
 """An intent by its name, and what became of it."""
 
@@ -81,36 +79,24 @@ class StepRunner:
         self.unsent: deque[Named] = deque()
 
     async def run(self, step: Step) -> None:
-        """A stop that is not confirmed drops what follows it, up to the row's own look. One that is accepted is read
-        back before targets are placed: they can wait, a position without a confirmed stop cannot. Where that look
-        shows the position gone, there is nothing left to place them for."""
-        row = self._row = deque(_hurried(step.intents) if self._inbox.is_naked else step.intents)
-        broken = covered = False
-        while row:
-            name, intent = row[0]
-            if isinstance(intent, Look):
-                await self._take_look(row, row[0], covered)
-            elif broken or self._is_too_late(intent):
-                self.unsent.append(row.popleft())
-            elif covered and isinstance(intent, PlaceTarget) and (look := _look_in(row)) is not None:
-                await self._take_look(row, look, covered)
-                broken = self._live.engine.record(self._symbol).state not in HOLDING
+        """One row, in the order that the core gives."""
+        row = self._row = deque(closes_first(step.intents) if self._inbox.is_naked else step.intents)
+        order = in_order(row, lambda: self._live.engine.record(self._symbol).state)
+        upcoming = next(order, None)
+        while upcoming is not None:
+            outcome: Outcome | None = None
+            if upcoming.act is Act.LOOK:
+                await self._take_look(upcoming.in_haste)
+                self.unsent.append((upcoming.name, upcoming.intent))
+            elif upcoming.act is Act.LEAVE_OUT:
+                self.unsent.append((upcoming.name, upcoming.intent))
             else:
-                row.popleft()
-                outcome = await self._answer(intent, self.send(name, intent))
-                if isinstance(intent, PlaceStop):
-                    covered = isinstance(outcome, Confirmed)
-                broken = outcome is None or (isinstance(intent, PlaceStop) and not covered)
+                outcome = await self._answer(upcoming.intent, self.send(upcoming.name, upcoming.intent))
+            upcoming = following(order, outcome)
 
-    def _is_too_late(self, intent: Intent) -> bool:
-        """A target of what is being closed, or belongs to the user by now, though its row was begun before."""
-        return isinstance(intent, PlaceTarget) and self._live.engine.record(self._symbol).state not in HOLDING
-
-    async def _take_look(self, row: deque[Named], look: Named, in_haste: bool) -> None:
+    async def _take_look(self, in_haste: bool) -> None:
         if not self._inbox.has_steps():
             await self._looking.look(in_haste)
-        row.remove(look)
-        self.unsent.append(look)
 
     def give_up(self) -> None:
         """Nothing more of the present row is sent; what has left goes on."""
@@ -280,17 +266,8 @@ class StepRunner:
             return None
 
 
-def _hurried(intents: Iterable[Named]) -> Iterable[Named]:
-    """While nothing covers the position its close leaves first; what may be in its way is cancelled after it."""
-    return sorted(intents, key=lambda named: not isinstance(named[1], ClosePosition))
-
-
 def _is_refused(outcome: Outcome, reasons: frozenset[RefusalReason]) -> bool:
     return isinstance(outcome, Refused) and outcome.reason in reasons
-
-
-def _look_in(row: Iterable[Named]) -> Named | None:
-    return next((named for named in row if isinstance(named[1], Look)), None)
 
 
 def no_price(symbol: str) -> MarkPrice:
