@@ -43,6 +43,8 @@ COMMANDS: dict[str, str] = {
     "rules": "fsm.cli.rules:rules",
     "backtest": "fsm.cli.backtest:backtest",
     "backtesting": "fsm.cli.backtest:backtest",
+    "runs": "fsm.cli.runs:runs",
+    "show": "fsm.cli.runs:show",
     "data": "fsm.cli.data:data",
     "parity": "fsm.cli.proofs.parity:parity",
     "graph": "fsm.cli.graph:graph",

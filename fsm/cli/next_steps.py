@@ -11,13 +11,20 @@ from fsm.cli.invocation import invocation
 from fsm.cli.times import typed
 
 
-def print_next_steps(path: Path) -> None:
-    """Print the commands, each with what it shows."""
+def print_next_steps(path: Path, name: str | None = None) -> None:
+    """Print the commands, each with what it shows. ``name``: that of a kept run."""
     output.heading("What to look at next")
-    steps = list(_steps(path))
+    steps = [*_of_the_run(name), *_steps(path)]
     width = max(len(line) for line, _ in steps)
     for line, meaning in steps:
         output.line(f"  {line:<{width}}  # {meaning}")
+
+
+def _of_the_run(name: str | None) -> Iterator[tuple[str, str]]:
+    if name is not None:
+        yield f"{invocation()} show {name}", "the run in the dashboard"
+        yield f"{invocation()} show {name} --report {name}.html", "its report, as one page"
+        yield f"{invocation()} runs", "every run that is kept"
 
 
 def _steps(path: Path) -> Iterator[tuple[str, str]]:
