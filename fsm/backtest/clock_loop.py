@@ -10,7 +10,7 @@ one clock, and the engine answers each event at the moment it happens.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 from exchange.sim.account_api import AccountApi
@@ -74,6 +74,7 @@ class ClockLoop:
         self._closes = closes
         self._walk: PriceWalk | None = None
         self._codes: dict[str, int] = {}
+        self._told_ms: dict[str, int] = {}
         self._equity = EquityReads(engine, account, recorder, entry)
         self._jumps = Jumps(engine, account, self._histories, recorder, entry=entry, step_ms=self._step.ms)
         self.position_ms = 0
@@ -143,6 +144,7 @@ class ClockLoop:
         closes = {symbol: quote for symbol, quote in last.items() if quote is not None}
         for _ in self._account.venue.advance(end_ms, closes):
             raise AssertionError("something happened where nothing could")
+        self._told(closes, end_ms - 1)
         self._walk = None
         return end_ms
 
@@ -160,6 +162,7 @@ class ClockLoop:
         self.position_ms += len(self._engine.active()) * self._step.ms
         self._answer(self._walk.run(until_ms))
         self.ambiguous += len(self._walk.ambiguous)
+        self._told(self._walk.marks, until_ms - 1)
         self._walk = None
 
     def _answer(self, batches: Iterator[Batch]) -> None:
@@ -179,6 +182,7 @@ class ClockLoop:
         self._account.venue.drain()
         walk = PriceWalk(self._account.venue, self._bars(active, now_ms))
         self._answer(walk.open())
+        self._told(walk.marks, now_ms)
         decides = now_ms % self._entry.ms == 0
         if self._equity.is_due(now_ms) if decides else active:
             self._read_equity(now_ms, acts=decides)
@@ -200,8 +204,9 @@ class ClockLoop:
     def _close(self, active: list[str], walk: PriceWalk, now_ms: int) -> None:
         """Decide on the entry candles that closed now; what comes of it follows the same prices as the others."""
         deciding = self._deciding(now_ms)
-        bars = self._bars([symbol for symbol in deciding if symbol not in active], now_ms)
-        self._price(bars, now_ms)
+        idle = [symbol for symbol in deciding if symbol not in active]
+        bars = self._bars(idle, now_ms)
+        self._price(idle, now_ms)
         self._decide(deciding, now_ms)
         for symbol in self._engine.active():
             if symbol in bars:
@@ -211,11 +216,26 @@ class ClockLoop:
         found = {symbol: self._histories[symbol].market.feed.bar(open_ms) for symbol in symbols}
         return {symbol: bar for symbol, bar in found.items() if bar is not None}
 
-    def _price(self, bars: dict[str, Bar], now_ms: int) -> None:
+    def _price(self, symbols: list[str], now_ms: int) -> None:
         """Symbols that nothing rests on are only told their price where it is needed: at a decision."""
-        quotes = {symbol: Quote(bar[0].last.open, bar[0].mark.open) for symbol, bar in bars.items()}
+        found = {symbol: self._quote(symbol, now_ms) for symbol in symbols}
+        quotes = {symbol: quote for symbol, quote in found.items() if quote is not None}
         if quotes:
             self._answer(self._account.venue.jump(now_ms, quotes))
+            self._told(quotes, now_ms)
+
+    def _told(self, symbols: Iterable[str], at_ms: int) -> None:
+        """The exchange has the prices of these symbols as of this moment."""
+        self._told_ms.update(dict.fromkeys(symbols, at_ms))
+
+    def _quote(self, symbol: str, now_ms: int) -> Quote | None:
+        """Prices at the open of the bar that begins now; where it was not recorded, those that were told last."""
+        feed = self._histories[symbol].market.feed
+        last_ms = self._told_ms.get(symbol, feed.start_ms - 1)
+        for at_ms in range(now_ms, last_ms, -self._entry.ms):
+            if (quote := feed.opening(at_ms)) is not None:
+                return quote
+        return self._account.venue.state.quotes.get(symbol)
 
     def _read_equity(self, now_ms: int, *, acts: bool) -> None:
         step = self._equity.read(now_ms, acts=acts)
@@ -240,7 +260,7 @@ class ClockLoop:
         found = []
         for symbol, history in self._histories.items():
             index = history.market.index_at(now_ms - self._entry.ms)
-            if index is None:
+            if index is None or self._quote(symbol, now_ms) is None:
                 continue
             if self._every_candle or self._jumps.code(symbol, index, now_ms) == ASK:
                 found.append(symbol)
@@ -271,10 +291,10 @@ class ClockLoop:
 
     def _note_quiet(self, symbol: str, history: History, index: int, now_ms: int) -> None:
         """An idle symbol's reading changed without a signal: only the journal hears of it."""
-        code = self._codes[symbol] = self._jumps.code(symbol, index, now_ms)
-        quote = history.market.feed.opening(now_ms)
+        quote = self._quote(symbol, now_ms)
         if quote is None:
             return
+        code = self._codes[symbol] = self._jumps.code(symbol, index, now_ms)
         prices = self._account.venue.as_told(symbol, quote, now_ms)
         event = _closed(symbol, history, index, now_ms, prices)
         record = self._engine.record(symbol)

@@ -14,12 +14,14 @@ from exchange.sim.core.motion import levels_of
 from fsm.backtest.history import SIGNAL, History
 from fsm.backtest.recorder import Recorder
 from fsm.core.engine import Engine
-from fsm.core.model.records import Flag, State, SymbolRecord, Trade
+from fsm.core.model.records import Flag, HaltCause, State, SymbolRecord, Trade
 from indicators.candle import Timeframe
 from rules.open_trades import OpenTrade, first_asked
 
 ASK = SIGNAL
 COOLING, HALTED = 20_000, 30_000
+REGIMES_MAX = 128
+_CAUSES = list(HaltCause)
 
 _ALMOST = 1 - 1e-9
 """Of the smallest move of a stop: what is left out for being too small must be too small after rounding as well."""
@@ -63,11 +65,12 @@ class Jumps:
     def code(self, symbol: str, index: int, now_ms: int) -> int:
         """What the symbol makes of a candle, as a number that tells readings apart; ASK when only the engine knows.
 
-        Flat and free, it depends on the candle alone; halted or cooling down, on nothing but the regime.
+        Flat and free, it depends on the candle alone; halted or cooling down, on the regime, and on what halted it.
         """
         record, history = self._engine.record(symbol), self._histories[symbol]
         if record.state is State.HALT:
-            return HALTED + int(history.regimes.codes[index])
+            cause = 0 if record.halt is None else 1 + _CAUSES.index(HaltCause(record.halt.cause))
+            return HALTED + cause * REGIMES_MAX + int(history.regimes.codes[index])
         if record.state is not State.IDLE or record.paused or record.quarantine or self._engine.account.halt:
             return ASK
         if now_ms < record.cooldown_until_ms:
