@@ -191,7 +191,7 @@ def test_why_behind_a_hole_calculates_what_was_decided(holey: Path, tmp_path: Pa
             assert found.numbers is Numbers.RECOMPUTED, row.candle_ms
             assert found.rules.signal is not None
             assert found.rules.signal.reason.value == row.reason
-            assert found.rules.state.regime.value == row.regime
+            assert found.rules.state.regime == row.regime
 
 
 def test_why_in_a_running_bot_sees_a_hole_as_the_bot_did(rehearse: Make) -> None:
