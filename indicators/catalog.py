@@ -26,7 +26,16 @@ from indicators import (
     volatility,
 )
 from indicators.formula import fields_of
-from indicators.indicator import Domain, Indicator, IndicatorError, Parameter, Stream, Unit, domain_by_unit
+from indicators.indicator import (
+    Domain,
+    Indicator,
+    IndicatorError,
+    Parameter,
+    Stream,
+    Unit,
+    UnknownParameter,
+    domain_by_unit,
+)
 from indicators.series import FloatArray, Series
 from indicators.workspace import Workspace
 
@@ -39,6 +48,7 @@ __all__ = [
     "ResolvedIndicator",
     "Stream",
     "Unit",
+    "UnknownParameter",
     "Workspace",
     "describe",
     "domain_by_unit",

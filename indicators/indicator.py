@@ -17,6 +17,10 @@ class IndicatorError(ValueError):
     """A name or parameter nobody can compute, or a candle whose numbers are not finite. Says which and why."""
 
 
+class UnknownParameter(IndicatorError):
+    """A parameter that the indicator does not have: its name is at fault, not its value."""
+
+
 class Unit(StrEnum):
     """What a value is measured in; rules may only compare like with like."""
 
@@ -130,7 +134,7 @@ class Indicator:
             near = get_close_matches(unknown[0], names, n=1)
             takes = ", ".join(names) or "no parameters"
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise IndicatorError(f"{self.name} has no parameter {unknown[0]!r}; it takes {takes}{hint}")
+            raise UnknownParameter(f"{self.name} has no parameter {unknown[0]!r}; it takes {takes}{hint}")
         params: dict[str, float] = {}
         for parameter in self.parameters:
             value = given.get(parameter.name, parameter.default)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from indicators.candle import Timeframe
-from indicators.catalog import IndicatorError, Stream, Unit, Workspace, resolve
+from indicators.catalog import Stream, Unit, UnknownParameter, Workspace, resolve
 from indicators.indicator import Domain
 from indicators.series import FloatArray, Series
 from rules.language.units import ValueUnit
@@ -84,5 +84,5 @@ def feature_of(name: str, written: Mapping[str, object], roles: Mapping[str, str
     if indicator != CANDLE_CLOSED:
         return Feature(name, timeframe, resolve(indicator, params))
     if params:
-        raise IndicatorError(f"{CANDLE_CLOSED} has no parameter {next(iter(params))!r}; it takes no parameters")
+        raise UnknownParameter(f"{CANDLE_CLOSED} has no parameter {next(iter(params))!r}; it takes no parameters")
     return Feature(name, timeframe, None)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from indicators.candle import Timeframe
-from indicators.catalog import IndicatorError
+from indicators.catalog import IndicatorError, UnknownParameter
 from rules.compiled_rules import LOCAL_NAMES, entry_feature
 from rules.expression_checks import Span, Weight, check_looking_back, check_weight, circle, span_of
 from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
@@ -126,7 +126,8 @@ class _Checking:
                 at_fault = [
                     key for key in written if key != "timeframe" and key in str(error).replace("'", " ").split()
                 ]
-                self._complain((*path, *(at_fault[:1] or ["indicator"])), str(error))
+                at_key = isinstance(error, UnknownParameter)
+                self._complain((*path, *(at_fault[:1] or ["indicator"])), str(error), key=at_key)
             else:
                 self._kinds[name] = feature.kind
         features = mapping(at(self._data, "features"))

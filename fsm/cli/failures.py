@@ -12,6 +12,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.errors import CommandError, Exit
+from fsm.cli.excerpt import excerpt
 
 _STORE_ERRORS = (
     ("DatabaseMissing", Exit.USAGE),
@@ -54,6 +55,8 @@ def report(error: BaseException, *, json: bool, debug: bool) -> Exit:
     failure = _judged(error)
     for problem in failure.problems:
         click.echo(str(problem), err=True)
+        for line in excerpt(problem.file, problem.line, problem.column):
+            click.echo(line, err=True)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
     if failure.message:

@@ -53,6 +53,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 SHOWN: dict[str, tuple[str, ...]] = {
     "run": ("run --port 8081", "run --no-web"),
     "init": ("init", "init mybot"),
+    "rules new": ("rules new mine.yaml --from trend",),
     "completion": ("completion bash",),
     "doctor": ("doctor",),
     "show": ("show first", "show first --report first.html", "show var/sim.sqlite --json"),

@@ -1,11 +1,22 @@
-"""The rules workshop: checks a rules file, lists its indicators, and prints the schema that editors use."""
+"""The rules workshop: checks a rules file, begins new ones, lists indicators, and prints the schema of editors."""
 
 from __future__ import annotations
+
+import shlex
+from pathlib import Path
 
 import click
 
 from fsm.cli import output
+from fsm.cli.invocation import invocation
 from fsm.cli.options import Group, current
+
+BEGINNINGS = {
+    "blank": "one strategy to write over, with the rest of the language in comments",
+    "trend": "with the trend, by the SuperTrend",
+    "reversion": "back to the middle of the Bollinger Bands",
+    "breakout": "out of a calm range, with volume",
+}
 
 
 def _indicator_names(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
@@ -16,7 +27,7 @@ def _indicator_names(_: click.Context, __: click.Parameter, begun: str) -> list[
 
 @click.group(cls=Group)
 def rules() -> None:
-    """Check rules.yaml, list what it may read, or print its JSON Schema."""
+    """Check rules.yaml, begin a new one, list what it may read, or print its JSON Schema."""
 
 
 @rules.command()
@@ -50,6 +61,23 @@ def indicators(name: str | None) -> None:
     from fsm.cli.indicators import tell
 
     tell(name)
+
+
+@rules.command()
+@click.argument("name", type=click.Path(path_type=Path))
+@click.option("--from", "beginning", type=click.Choice(BEGINNINGS), default="blank", help="what to begin with")
+def new(name: Path, beginning: str) -> None:
+    """Write a commented rules file NAME that passes `rules check` as it is; never over a file that is there."""
+    from fsm.cli.writing import template, write_new
+
+    write_new(name, template(f"rules/{beginning}.yaml").replace("THIS_FILE", shlex.quote(str(name))))
+    if current().json:
+        output.document({"file": str(name), "from": beginning})
+        return
+    call = invocation()
+    output.line(f"{name} is written: {BEGINNINGS[beginning]}.")
+    output.line(f"  {call} rules check --rules {shlex.quote(str(name))}  # after each edit")
+    output.line(f"  {call} backtest --rules {shlex.quote(str(name))}  # what these rules would have done")
 
 
 @rules.command()

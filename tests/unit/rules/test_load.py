@@ -208,13 +208,13 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
     "a parameter that the indicator does not have": (
         "timeframe: slow, period: 3}",
         "timeframe: slow, length: 3}",
-        "3}\n  rsi",
+        "length: 3}\n  rsi",
         "adx has no parameter 'length'; it takes period",
     ),
     "a parameter where there are none": (
         "  up_1h: {",
         "  closed_4h: {indicator: candle_closed, timeframe: 4h, period: 3}\n  up_1h: {",
-        "3}\n  up_1h",
+        "period: 3}\n  up_1h",
         "candle_closed has no parameter 'period'; it takes no parameters",
     ),
     "a comparison of unlike units": (
