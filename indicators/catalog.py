@@ -56,12 +56,12 @@ __all__ = [
     "resolve",
 ]
 
-_ROOMS = (
+ROOMS = (
     *(fields, averages, momentum, volatility, bands, direction, extremes, patterns),
     *(smoothing, convergence, oscillators, trends, dispersion, flows, levels),
 )
 
-CATALOG: Mapping[str, Indicator] = MappingProxyType({entry.name: entry for room in _ROOMS for entry in room.ENTRIES})
+CATALOG: Mapping[str, Indicator] = MappingProxyType({entry.name: entry for room in ROOMS for entry in room.ENTRIES})
 
 
 @dataclass(frozen=True, slots=True)
