@@ -76,6 +76,15 @@ def resolve(settings: Mapping[str, str]) -> Environment:
     return simulator(settings.get("SIM_REST_URL", "").strip(), settings.get("SIM_WS_URL", "").strip())
 
 
+def history_url(settings: Mapping[str, str]) -> str:
+    """Where recorded history is asked for, which takes no keys: a running simulator if one is named, else mainnet.
+
+    The demo exchange has prices of its own, on which no backtest says anything about the real one.
+    """
+    found = resolve(settings)
+    return found.rest_url if found.network is Network.SIM and found.rest_url else str(_MAINNET.rest_url)
+
+
 def simulator(rest_url: str = "", ws_url: str = "") -> Environment:
     """The simulator at these addresses (loopback only), or the embedded one when there are none."""
     if ws_url and not rest_url:

@@ -8,6 +8,7 @@ from enum import IntEnum
 class Priority(IntEnum):
     """From what can wait to what cannot."""
 
+    BULK = -1
     READ = 0
     TRADE = 1
     LOOK = 2

@@ -110,6 +110,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "numpy": (
         "indicators",
         "rules",
+        "exchange/binance/public_history.py",
         "exchange/candle_columns.py",
         "exchange/candle_faults.py",
         "exchange/candle_files.py",

@@ -107,9 +107,9 @@ class CandleHistory:
         opened = [row.open_time_ms for row in rows]
         if len(set(opened)) > size or opened != sorted(opened):
             raise MalformedReply(f"klines {symbol} {timeframe}: rows are not ascending, or more than asked for")
-        rows = _each_once(rows)
-        fitting = [row if _fits(row, timeframe) else replace(row, candle=None) for row in rows]
-        if rows and not any(_fits(row, timeframe) for row in rows):
+        rows = each_once(rows)
+        fitting = [row if fits(row, timeframe) else replace(row, candle=None) for row in rows]
+        if rows and not any(fits(row, timeframe) for row in rows):
             raise MalformedReply(f"klines {symbol} {timeframe}: no row is aligned to the timeframe")
         return fitting
 
@@ -171,7 +171,7 @@ class CandleHistory:
         )
 
 
-def _each_once(rows: list[CandleRow]) -> list[CandleRow]:
+def each_once(rows: list[CandleRow]) -> list[CandleRow]:
     """The same row twice is one candle. Two that differ contradict each other, so neither counts (R66)."""
     found: list[CandleRow] = []
     for _, group in groupby(rows, key=lambda row: row.open_time_ms):
@@ -182,7 +182,7 @@ def _each_once(rows: list[CandleRow]) -> list[CandleRow]:
     return found
 
 
-def _fits(row: CandleRow, timeframe: Timeframe) -> bool:
+def fits(row: CandleRow, timeframe: Timeframe) -> bool:
     opened = row.open_time_ms
     return timeframe.floor(opened) == opened and row.close_time_ms == opened + timeframe.ms - 1
 

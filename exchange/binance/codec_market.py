@@ -163,6 +163,23 @@ def candle_rows(payload: object) -> list[CandleRow]:
     return found
 
 
+def funding_rates(payload: object) -> list[tuple[int, float]]:
+    """(time, rate) of GET /fapi/v1/fundingRate, ascending; a rate is a fraction of notional."""
+    what = "GET /fapi/v1/fundingRate"
+    found: list[tuple[int, float]] = []
+    for source in fields.rows(payload, what):
+        at_ms, rate = (
+            fields.whole(source, "fundingTime", what),
+            fields.finite_float(source.get("fundingRate"), "fundingRate", what),
+        )
+        if not 0 < at_ms < 10**14 or not -1 < rate < 1:
+            raise MalformedReply(f"{what}: {rate} at {at_ms} is no funding rate")
+        found.append((at_ms, rate))
+    if found != sorted(found):
+        raise MalformedReply(f"{what}: rows are not ascending")
+    return found
+
+
 def candle(open_time_ms: int, prices: tuple[object, object, object, object], volume: object, what: str) -> Candle:
     """A candle whose numbers can be true: finite, above zero, high not under low. NaN would poison every average."""
     o, h, low, c = (

@@ -90,6 +90,8 @@ TIME = _public("/fapi/v1/time", 1, priority=Priority.TRADE)
 EXCHANGE_INFO = _public("/fapi/v1/exchangeInfo", 1, timeout_s=15.0)
 FUNDING_INFO = _public("/fapi/v1/fundingInfo", 0)  # counted by itself: 500 in five minutes
 KLINES = _public("/fapi/v1/klines", 10, timeout_s=10.0)
+MARK_KLINES = _public("/fapi/v1/markPriceKlines", 10, timeout_s=10.0)
+FUNDING_RATE = _public("/fapi/v1/fundingRate", 0, timeout_s=10.0)  # counted with fundingInfo: 500 in five minutes
 PREMIUM_INDEX = _public("/fapi/v1/premiumIndex", 1, weight_all=10)
 TICKER_PRICE = _public("/fapi/v2/ticker/price", 1, weight_all=2)
 

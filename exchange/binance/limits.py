@@ -8,6 +8,7 @@ Who goes first, and up to which part of the exchange's windows. What is under a 
     LOOK    reading what is held, and targets                       95 %
     TRADE   entries, account settings, the account                  80 %
     READ    market data and history                                 70 %
+    BULK    downloads, of which nobody waits for any part           35 %
 
 Three things hold a request up:
 
@@ -31,6 +32,7 @@ from exchange.priority import Priority
 from exchange.types import Pause
 
 _CEILING_PCT = {
+    Priority.BULK: 35,
     Priority.READ: 70,
     Priority.TRADE: 80,
     Priority.LOOK: 95,

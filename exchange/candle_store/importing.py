@@ -117,6 +117,10 @@ def joined(series: Series, tables: Sequence[Table], *, later_wins: bool = False)
         order = np.argsort(rows[:, 0], kind="stable")
         rows, sources, lines = rows[order], sources[order], lines[order]
         again = np.flatnonzero(rows[1:, 0] == rows[:-1, 0]) + 1
+        if series.timeframe is None:  # not every source says how long the interval was
+            hours = np.maximum(rows[again, 2], rows[again - 1, 2])
+            for index in (again, again - 1):
+                rows[index, 2] = np.where(rows[index, 2] == 0, hours, rows[index, 2])
         differs = (rows[again] != rows[again - 1]).any(axis=1)
         if differs.any() and not later_wins:
             raise _disagree(tables, rows, sources, lines, int(again[np.argmax(differs)]))

@@ -39,6 +39,9 @@ _BY_WIDTH = {
 
 _FUNDING_BY_WIDTH = {2: ("time", "rate"), 3: ("time", "hours", "rate")}
 _UNITS = ((10**11, 1_000.0), (10**14, 1.0), (10**17, 1e-3), (float("inf"), 1e-6))  # seconds, ms, µs, ns
+HOUR_MS = 3_600_000
+"""Settlements are stamped up to some milliseconds late, never early, and belong to the full hour."""
+
 _SINCE_MS = 1_230_768_000_000  # 2009: before the first coin nothing was traded
 _UTC = re.compile(r"(Z|\+00:?00| ?UTC)$")
 
@@ -84,7 +87,8 @@ def finished(
     check.ascend()
     if funding:
         hours = check.raw[:, columns.index("hours")] if "hours" in columns else np.zeros(len(check.raw))
-        rows = np.column_stack([check.raw[:, 0], check.raw[:, columns.index("rate")], hours])
+        whole = check.raw[:, 0] - check.raw[:, 0] % HOUR_MS
+        rows = np.column_stack([whole, check.raw[:, columns.index("rate")], hours])
         return check.table(rows, None, _rate_wrong(rows))
     timeframe = _timeframe(check, named)
     rows = np.column_stack([check.raw[:, columns.index(name)] for name in ("time", *_PRICES)])

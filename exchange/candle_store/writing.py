@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,20 +19,24 @@ import numpy.typing as npt
 
 from exchange.candle_columns import CandleFileError, FloatArray
 from exchange.candle_store.manifest import (
-    MANIFEST,
     Entry,
     Rejected,
     is_store,
     read_manifest,
+    replace_file,
     sync_folder,
     write_manifest,
 )
 from exchange.candle_store.reading import COLUMNS, CandleStore, dtype_of
 from exchange.candle_store.series import Series
+from exchange.rule_files import Row, RuleKind, dated_name, encoded, rules_in
 
 LOCK = "lock"
 REJECTED_MAX = 100
 """So many rows that were left out are listed for each series."""
+
+UNKNOWN_AS_0 = "interval_hours"
+"""A column in which 0 contradicts nothing."""
 
 _HASH_DIGITS = 12
 
@@ -98,6 +102,17 @@ class StoreWriter:
         self._write(series, self._merged(series, old, kept, rows), listed)
         return changed
 
+    def say(self, kind: RuleKind, rows: Mapping[str, Row], at_ms: int) -> list[str]:
+        """Keep what the exchange says of symbols as of that day; returns those of which it says something new."""
+        known = rules_in([self.folder], kind)
+        last = {symbol: max(found, key=lambda row: row.since_ms or 0).row for symbol, found in known.items()}
+        new = {symbol: row for symbol, row in rows.items() if last.get(symbol) != row}
+        if new:
+            path = self.folder / dated_name(kind, at_ms)
+            today = {symbol: row.row for symbol, found in known.items() for row in found if row.path == path}
+            replace_file(path, encoded(kind, {**today, **new}.values()))
+        return sorted(new)
+
     def remove(self, series: Series) -> None:
         """Forget a series."""
         del self._entries[series]
@@ -125,13 +140,20 @@ class StoreWriter:
             return kept, len(times)
         _, here, there = np.intersect1d(before, times, assume_unique=True, return_indices=True)
         same = np.ones(len(here), dtype=np.bool_)
+        fuller = same.copy()
         for number, name in enumerate(series.columns[1:], start=1):
-            same &= old[name][here] == rows[there, number]
+            known, now = old[name][here], rows[there, number]
+            if name == UNKNOWN_AS_0:
+                rows[there, number] = np.where(now == 0, known, now)
+                fuller &= rows[there, number] == known
+                known = np.where(known == 0, rows[there, number], known)
+                now = rows[there, number]
+            same &= known == now
         if not same.all() and not replace:
             first = int(here[np.argmin(same)])
             raise Contradiction(series, int(before[first]), first + 1)
         kept[here] = False
-        return kept, len(times) - int(same.sum())
+        return kept, len(times) - int((same & fuller).sum())
 
     def _merged(
         self, series: Series, old: dict[str, npt.NDArray[Any]], kept: npt.NDArray[np.bool_], rows: FloatArray
@@ -191,7 +213,8 @@ class StoreWriter:
         for path in (self.folder / COLUMNS).iterdir():
             if path.name not in named and (path.suffix in (".npy", ".new")):
                 path.unlink(missing_ok=True)
-        (self.folder / f".{MANIFEST}.new").unlink(missing_ok=True)
+        for path in self.folder.glob(".*.new"):
+            path.unlink(missing_ok=True)
 
 
 def _has(times: npt.NDArray[Any], at_ms: int) -> bool:

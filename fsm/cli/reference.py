@@ -57,6 +57,8 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "completion": ("completion bash",),
     "doctor": ("doctor",),
     "show": ("show first", "show first --report first.html", "show var/sim.sqlite --json"),
+    "data download": ("data download --symbols AVAXUSDT --from 2024-01-01", "data download --timeframes 1m,1h"),
+    "data update": ("data update",),
     "data import": ("data import ~/Downloads/BTCUSDT-1h-2024-*.zip", "data import candles.csv --symbol AVAXUSDT"),
     "parity": ("parity --symbols BTCUSDT,ETHUSDT --from 2024-10-01 --to 2024-12-31",),
     "crashsweep": ("crashsweep --sample 200 --doubles 50",),

@@ -66,7 +66,11 @@ class Market:
             if len(found) < limit and first > feed.start_ms:  # candles are missing: look further back
                 found = self._between(symbol, step_ms, feed.start_ms, last_open)
             return found[-limit:]
-        return self._between(symbol, step_ms, start_ms, min(last_open, start_ms + limit * step_ms))[:limit]
+        first = max(start_ms, floor(feed.start_ms, step_ms))  # earlier there was nothing, so the first ones are listed
+        found = self._between(symbol, step_ms, first, min(last_open, first + limit * step_ms))
+        if len(found) < limit and first + limit * step_ms < last_open:  # candles are missing: look further on
+            found = self._between(symbol, step_ms, first, last_open)
+        return found[:limit]
 
     def mark_klines(
         self, symbol: str, interval: str, *, start_ms: int | None, end_ms: int | None, limit: int
@@ -77,6 +81,7 @@ class Market:
         last_open = now_ms if end_ms is None else min(end_ms, now_ms)
         if start_ms is None:
             start_ms = floor(last_open, step_ms) - (limit - 1) * step_ms
+        start_ms = max(start_ms, floor(self._world.feeds[symbol].start_ms, step_ms))
         bar_ms = self._world.timeframe.ms
         last = min(last_open, start_ms + limit * step_ms)
         bars = [self._mark_bar(symbol, at_ms) for at_ms in range(max(_ceil(start_ms, bar_ms), 0), last + 1, bar_ms)]

@@ -92,13 +92,13 @@ class TestArchives:
         assert np.array_equal(rows_of(loose, said=Named(kind=Kind.MARK), series=mark), expected(rows))
 
     @pytest.mark.parametrize("header", [True, False])
-    def test_funding_keeps_its_intervals(self, tmp_path: Path, header: bool) -> None:
+    def test_funding_keeps_its_intervals_and_belongs_to_full_hours(self, tmp_path: Path, header: bool) -> None:
         rows = recorded("BTCUSDT-funding")[:90]
         lines = [f"{int(at_ms) + 7},{4 if number < 6 else 8},{rate}" for number, (at_ms, rate) in enumerate(rows)]
         text = "\n".join([FUNDING_HEADER, *lines] if header else lines) + "\n"
         path = packed(tmp_path / "fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-01.zip", text)
         found = rows_of(path, series=funding_of("BTCUSDT"))
-        assert found[:, 0].tolist() == [int(row[0]) + 7 for row in rows]
+        assert found[:, 0].tolist() == [int(row[0]) for row in rows]
         assert found[:, 1].tolist() == [float(row[1]) for row in rows]
         assert found[:, 2].tolist() == [4.0] * 6 + [8.0] * 84
 

@@ -86,6 +86,12 @@ async def test_ranges_include_both_ends_and_begin_at_the_start(bench: Any) -> No
     assert await klines(bench, startTime=NOW_MS + HOUR_MS) == []
 
 
+@pytest.mark.parametrize("path", ["klines", "markPriceKlines"])
+async def test_who_asks_for_times_before_the_first_candle_gets_the_first(bench: Any, path: str) -> None:
+    rows = await klines(bench, path=path, startTime=0, limit=3)
+    assert [row[0] for row in rows] == [BEGIN_MS, BEGIN_MS + HOUR_MS, BEGIN_MS + 2 * HOUR_MS]
+
+
 @pytest.mark.parametrize(
     ("params", "code"),
     [({"limit": 1501}, -1130), ({"limit": 0}, -1130), ({"interval": "1s"}, -1120), ({"interval": "15m"}, -1120),
