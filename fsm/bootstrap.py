@@ -18,12 +18,10 @@ import structlog
 
 from exchange.binance.client import BinanceClient
 from exchange.binance.codec_orders import stated_at_first, stated_origin
-from exchange.binance.http import Http
 from exchange.binance.listen_keys import ListenKeys
-from exchange.binance.public_history import PublicHistory
 from exchange.binance.refusals import reason_of
 from exchange.binance.user_stream import UserStream
-from exchange.environment import Network, history_url, resolve
+from exchange.environment import Network, resolve
 from exchange.errors import ExchangeError
 from exchange.event_queue import EventQueue
 from exchange.port import EventStream, Exchange
@@ -32,7 +30,6 @@ from exchange.secrets import Credentials, Secret
 from exchange.sim.server import launch
 from exchange.sim.server.remote import RemoteSimulation
 from fsm.config import Config
-from fsm.config.environment import Environment
 from fsm.core.model.decision import Step
 from fsm.core.model.money import MONEY
 from fsm.live.context.clock import Clock, ExchangeClock, MachineClock, PacedClock
@@ -203,17 +200,6 @@ async def reach(where: Where, credentials: Credentials | None) -> AsyncIterator[
     finally:
         await client.aclose()
         await simulation.aclose()
-
-
-@asynccontextmanager
-async def public_history(environment: Environment) -> AsyncIterator[PublicHistory]:
-    """Recorded history of the exchange, asked without keys and with a budget of its own."""
-    machine = MachineClock()
-    http = Http(base_url=history_url(environment.addresses), clock=machine)
-    try:
-        yield PublicHistory(http, machine)
-    finally:
-        await http.aclose()
 
 
 def account_of(credentials: Credentials) -> str:

@@ -8,7 +8,8 @@ requests in five minutes for an address (GET /fapi/v1/fundingRate, checked 2026-
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -34,6 +35,16 @@ _BAN_MS_MAX = 600_000
 """A longer ban is not waited for."""
 
 T = TypeVar("T")
+
+
+@asynccontextmanager
+async def public_history(url: str, clock: Clock) -> AsyncIterator[PublicHistory]:
+    """With connections and a budget of its own, as long as the block lasts."""
+    http = Http(base_url=url, clock=clock)
+    try:
+        yield PublicHistory(http, clock)
+    finally:
+        await http.aclose()
 
 
 class PublicHistory:

@@ -116,11 +116,12 @@ def _enabled(options: Options) -> Sequence[str]:
 
 
 def _run(options: Options, wish: _Wish, data: Path) -> None:
+    from exchange.binance.public_history import public_history
     from exchange.candle_store.writing import StoreWriter
     from exchange.environment import history_url
     from exchange.errors import ExchangeError
-    from fsm.bootstrap import public_history
     from fsm.config import read_environment
+    from fsm.live.context.clock import MachineClock
 
     environment = read_environment(
         options.env_path, os.environ, required=options.env_file is not None, needs_keys=False
@@ -128,7 +129,7 @@ def _run(options: Options, wish: _Wish, data: Path) -> None:
     source = history_url(environment.addresses)
 
     async def fetched(report: Report, writer: StoreWriter) -> list[str]:
-        async with public_history(environment) as history:
+        async with public_history(source, MachineClock()) as history:
             return await _fetch(history, writer, wish, report)
 
     with reporting(json=options.json, level="warning") as report, StoreWriter(data) as writer:
