@@ -19,6 +19,7 @@ import structlog
 from exchange.binance.client import BinanceClient
 from exchange.binance.codec_orders import stated_at_first, stated_origin
 from exchange.binance.listen_keys import ListenKeys
+from exchange.binance.public_history import public_history as public_history
 from exchange.binance.refusals import reason_of
 from exchange.binance.user_stream import UserStream
 from exchange.environment import Network, resolve

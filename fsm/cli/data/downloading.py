@@ -116,10 +116,10 @@ def _enabled(options: Options) -> Sequence[str]:
 
 
 def _run(options: Options, wish: _Wish, data: Path) -> None:
-    from exchange.binance.public_history import public_history
     from exchange.candle_store.writing import StoreWriter
     from exchange.environment import history_url
     from exchange.errors import ExchangeError
+    from fsm.bootstrap import public_history
     from fsm.config import read_environment
     from fsm.live.context.clock import MachineClock
 
