@@ -81,6 +81,7 @@ class ClockLoop:
         self.fundings = 0
         self.fundings_missing: Counter[str] = Counter()
         self.ambiguous = 0
+        self.undecided = 0
 
     def run(self, from_ms: int, to_ms: int, progress: Progress) -> None:
         """Decide at every close in (from, to); candles before only warm up. What is open at the end is closed."""
@@ -162,6 +163,7 @@ class ClockLoop:
         self.position_ms += len(self._engine.active()) * self._step.ms
         self._answer(self._walk.run(until_ms))
         self.ambiguous += len(self._walk.ambiguous)
+        self.undecided += len(self._walk.undecided)
         self._told(self._walk.marks, until_ms - 1)
         self._walk = None
 

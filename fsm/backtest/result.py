@@ -50,6 +50,7 @@ class Result:
     positions_max: int
     marks_smoothed: tuple[str, ...]
     ambiguous_candles: int
+    undecided_bars: int
     fundings: int = 0
     fundings_missing: dict[str, int] = field(default_factory=dict)
     holes: tuple[tuple[str, Hole], ...] = ()
@@ -86,6 +87,7 @@ class Result:
             "closed_at_end": sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA"),
             "marks_smoothed": list(self.marks_smoothed),
             "ambiguous_candles": self.ambiguous_candles,
+            "ambiguous_without_finer": self.undecided_bars,
             "funding_settlements": self.fundings,
             "funding_missing": self.fundings_missing,
             "candle_holes": [
@@ -116,6 +118,38 @@ class Result:
             f"{who} trade in this run: too few candles had closed for the rules. At its end: {whose}. "
             "Let the data begin earlier, or the run end later."
         ]
+
+
+def ready_words(result: dict[str, Any]) -> list[str]:
+    """From when each symbol could trade, where that is not the beginning of the run."""
+    late = [
+        f"{name} {at or 'never'}" for name, at in result.get("could_trade_from", {}).items() if at != result["from"]
+    ]
+    whose = ", ".join(late)
+    return [f"Could trade from: {whose}. Exposure and ratios count from there."] if late else []
+
+
+def together_words(result: dict[str, Any]) -> str:
+    """How far open positions are risks of their own."""
+    if result.get("correlation") is None:
+        return "Too little is known of how the symbols move together."
+    count, alone = result["positions_max"], result["independent_positions"]
+    return (
+        f"Returns of the symbols correlate at {result['correlation']:.2f} on average: {count} positions in one direction, "
+        f"as many as may be open, are {alone:.2f} independent ones."
+    )
+
+
+def ambiguity_words(result: dict[str, Any]) -> str:
+    """How many bars held both a stop and its target, and how many of them finer candles have decided."""
+    left = result["ambiguous_candles"]
+    before = result.get("ambiguous_without_finer", left)
+    if not before and not left:
+        return "No bar in which something was hit held both a stop and a target."
+    decided = f"; finer candles say it of {before - left}" if before > left else ""
+    return (
+        f"{before} bars held both a stop and a target, and one of them was hit{decided}. In {left} the worse was taken."
+    )
 
 
 def funding_words(result: dict[str, Any]) -> str:

@@ -332,6 +332,7 @@ class _Backtest:
             short={symbol: _short(history, to_ms) for symbol, history in never.items()},
             marks_smoothed=tuple(market.symbol for market in markets if not market.feed.has_mark),
             ambiguous_candles=self.hours.ambiguous,
+            undecided_bars=self.hours.undecided,
             fundings=self.hours.fundings,
             fundings_missing=dict(sorted(self.hours.fundings_missing.items())),
             holes=tuple((market.symbol, hole) for market in markets for hole in self._touched(market, from_ms, to_ms)),

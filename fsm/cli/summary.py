@@ -151,8 +151,12 @@ def _of_the_run(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             "missing candles",
             f"{missing} in {len(result['candle_holes'])} holes; nothing was opened in or right after them",
         )
-    if result.get("ambiguous_candles"):
-        yield "ambiguous candles", f"{result['ambiguous_candles']} held stop and target; the stop was taken"
+    if before := result.get("ambiguous_without_finer"):
+        left = result["ambiguous_candles"]
+        yield (
+            "stop and target in one bar",
+            f"{before}; {before - left} decided by finer candles, else the worse was taken",
+        )
     if result.get("marks_smoothed"):
         yield "no mark candles", f"{', '.join(result['marks_smoothed'])}: the mark is a smoothed last price"
     for name in ("journal", "rules", "config"):

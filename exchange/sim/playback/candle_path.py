@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from functools import reduce
 
 import msgspec
 
@@ -100,6 +101,11 @@ def merged(first: Stretch, second: Stretch) -> Stretch:
     return Stretch(first.open_ms, second.end_ms, _merged(first.last, second.last), _merged(first.mark, second.mark))
 
 
+def whole(bar: Sequence[Stretch]) -> Stretch:
+    """A bar as the one candle that it is."""
+    return reduce(merged, bar)
+
+
 def hold_ms(bar: Sequence[Stretch]) -> int:
     """For how long the path through a bar stays at its open."""
     return min(HOLD_MS, (bar[-1].end_ms - bar[0].open_ms) // HOLD_PARTS)
@@ -130,6 +136,10 @@ class Walk:
     @property
     def mark(self) -> Mark:
         return Mark(self._index, self._next, self._bias)
+
+    @property
+    def bar(self) -> Bar:
+        return self._bar
 
     @property
     def stretch(self) -> Stretch | None:

@@ -12,7 +12,7 @@ from exchange.sim.core.events import AlgoUpdated, Batch
 from exchange.sim.core.motion import is_quiet
 from exchange.sim.core.orders import AlgoState
 from exchange.sim.core.venue import Venue
-from exchange.sim.playback.candle_path import Bar, Mark, Walk
+from exchange.sim.playback.candle_path import Bar, Mark, Stretch, Walk, whole
 from exchange.types import AlgoStatus, WorkingType
 
 
@@ -22,13 +22,15 @@ class PriceWalk:
     A full hour goes: settle funding (at the marks before it), ``open``, tell the closed candle, ``run``.
 
     ``marks`` are those of an earlier course over the same bars, to go on after a restart. ``ambiguous`` holds
-    (symbol, open time of the candle) of every bar that could not be decided.
+    (symbol, open time of the candle) of every bar that could not be decided, and ``undecided`` (symbol, open time of
+    the bar) of those that could not have been without the finer candles in it.
     """
 
     def __init__(self, venue: Venue, bars: Mapping[str, Bar], marks: Mapping[str, Mark] | None = None) -> None:
         self._venue = venue
         self._walks: dict[str, Walk] = {}
         self.ambiguous: set[tuple[str, int]] = set()
+        self.undecided: set[tuple[str, int]] = set()
         for symbol, bar in bars.items():
             self.add(symbol, bar, None if marks is None else marks.get(symbol))
 
@@ -71,7 +73,9 @@ class PriceWalk:
                 symbol: corner.quote for symbol, corner in corners.items() if corner.jump and corner.at_ms <= at_ms
             }
             if jumps:
-                yield from self._venue.jump(at_ms, jumps)
+                for batch in self._venue.jump(at_ms, jumps):
+                    self._notice(batch, at_open=True)
+                    yield batch
             for symbol, corner in corners.items():
                 if corner.at_ms <= at_ms:
                     self._walks[symbol].step()
@@ -97,20 +101,27 @@ class PriceWalk:
         for walk in self._walks.values():
             walk.finish()
 
-    def _notice(self, batch: Batch) -> None:
+    def _notice(self, batch: Batch, *, at_open: bool = False) -> None:
+        """``at_open``: a finer candle began beyond the trigger, so what came first is known."""
         algos = [event.algo for event in batch if isinstance(event, AlgoUpdated)]
         for fired in algos:
             if fired.status is not AlgoStatus.TRIGGERING:
                 continue
+            walk = self._walks[fired.symbol]
+            now, bar = walk.stretch, whole(walk.bar)
             expired = [algo for algo in algos if algo.status is AlgoStatus.EXPIRED and algo.symbol == fired.symbol]
-            counterparts = [*expired, *self._venue.state.algos.open(fired.symbol)]
-            stretch = self._walks[fired.symbol].stretch
-            if stretch is None:
-                continue
-            for other in counterparts:
-                prices = stretch.mark if other.working_type is WorkingType.MARK_PRICE else stretch.last
-                if _are_counterparts(fired, other) and prices.low <= other.trigger_price <= prices.high:
-                    self.ambiguous.add((fired.symbol, stretch.open_ms))
+            for other in (*expired, *self._venue.state.algos.open(fired.symbol)):
+                if not _are_counterparts(fired, other):
+                    continue
+                if now is not None and not at_open and _holds(now, other):
+                    self.ambiguous.add((fired.symbol, now.open_ms))
+                if _holds(bar, other):
+                    self.undecided.add((fired.symbol, bar.open_ms))
+
+
+def _holds(candle: Stretch, other: AlgoState) -> bool:
+    prices = candle.mark if other.working_type is WorkingType.MARK_PRICE else candle.last
+    return prices.low <= other.trigger_price <= prices.high
 
 
 def _are_counterparts(one: AlgoState, other: AlgoState) -> bool:

@@ -10,7 +10,7 @@ from fsm.backtest.report.html import Part, panel, table, tag, together
 from fsm.backtest.report.periods import correlations, days, results_by_day
 from fsm.backtest.report.run_rows import RunRows
 from fsm.backtest.report.written import NONE, coloured, money, percent, when
-from fsm.backtest.result import funding_words
+from fsm.backtest.result import ambiguity_words, funding_words, together_words
 from fsm.backtest.summary import ZERO
 from store.views import TradeRow
 
@@ -97,6 +97,7 @@ def correlation(rows: RunRows) -> Part:
     return panel(
         "correlation",
         "Correlation",
+        tag("p", together_words(rows.summary)),
         _matrix(
             "Daily changes of the symbols' prices",
             {name: [found[day] for day in both] for name, found in closes.items()},
@@ -142,7 +143,7 @@ def assumptions(rows: RunRows) -> Part:
         f"There are no mark candles for {', '.join(marks)}: theirs is a smoothed last price."
         if marks
         else "The mark price is the recorded one.",
-        f"{summary['ambiguous_candles']} candles held both a stop and a target; the stop was taken.",
+        ambiguity_words(summary),
     )
     kept = [
         (f"{part}.{name}", str(value)) for part, values in rows.kept.assumed.items() for name, value in values.items()

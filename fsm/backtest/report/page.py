@@ -15,6 +15,7 @@ from fsm.backtest.report.page_facts import page_facts
 from fsm.backtest.report.run_rows import RunRows, read_run
 from fsm.backtest.report.sections import figures, groups, periods, spreads
 from fsm.backtest.report.written import when
+from fsm.backtest.result import ready_words
 from store.database import open_store
 from web.page import STATIC as DASHBOARD
 
@@ -86,6 +87,8 @@ def _subtitle(rows: RunRows) -> list[Part]:
             "p",
             f"{when(rows.from_ms)} to {when(rows.to_ms)} UTC, {days:,.0f} days, {rows.balance:,.2f} USDT at the start",
         ),
+        *(tag("p", text) for text in ready_words(rows.summary)),
+        *(tag("p", text, class_="warning") for text in rows.summary.get("warnings", ())),
     ]
 
 

@@ -58,7 +58,7 @@ def test_inside_one_bar_the_stop_is_hit_before_the_target(make_desk) -> None:
         play(walk.run(now + HOUR))
         assert desk.venue.algo(client_id="stop").status is AlgoStatus.FINISHED
         assert desk.venue.algo(client_id="target").status is AlgoStatus.EXPIRED
-        assert walk.ambiguous == {("BTCUSDT", now)}
+        assert walk.ambiguous == walk.undecided == {("BTCUSDT", now)}
 
 
 def test_a_bar_that_holds_only_one_of_them_is_not_ambiguous(desk) -> None:
@@ -85,7 +85,7 @@ def test_an_exit_by_the_gap_at_the_open_is_not_ambiguous(make_desk) -> None:
     play(walk.open())
     assert desk.venue.fills("BTCUSDT")[-1].price == D("58900")
     play(walk.run(now + HOUR))
-    assert walk.ambiguous == set()
+    assert walk.ambiguous == walk.undecided == set()
 
 
 def test_finer_candles_decide_what_the_hour_cannot(desk) -> None:
@@ -102,6 +102,23 @@ def test_finer_candles_decide_what_the_hour_cannot(desk) -> None:
     play(walk.run(now + HOUR))
     assert desk.venue.algo(client_id="target").status is AlgoStatus.FINISHED
     assert walk.ambiguous == set()
+    assert walk.undecided == {("BTCUSDT", now)}, "the hour alone could not tell"
+
+
+def test_a_stop_that_a_finer_candle_begins_beyond_is_decided_by_it(desk) -> None:
+    """The second half opens below the stop: an hour alone holds the target too."""
+    now = desk.venue.now_ms
+    texts = ["60000 60500 59900 60000", "58800 61500 58500 59000"]
+    step = HOUR // 2
+    parts = [stretch(now + n * step, now + (n + 1) * step, prices(text)) for n, text in enumerate(texts)]
+    walk = PriceWalk(desk.venue, {"BTCUSDT": bar(parts)})
+    play(walk.open())
+    desk.market(BUY, "0.010")
+    desk.stop(SELL, "59000", client_id="stop")
+    desk.target(SELL, "61200", client_id="target")
+    play(walk.run(now + HOUR))
+    assert desk.venue.algo(client_id="stop").status is AlgoStatus.FINISHED
+    assert (walk.ambiguous, walk.undecided) == (set(), {("BTCUSDT", now)})
 
 
 def test_a_resting_buy_fills_on_the_way_to_the_low_and_its_stop_is_hit_on_the_same_way(desk) -> None:
