@@ -135,8 +135,8 @@ def together_words(result: dict[str, Any]) -> str:
         return "Too little is known of how the symbols move together."
     count, alone = result["positions_max"], result["independent_positions"]
     return (
-        f"Returns of the symbols correlate at {result['correlation']:.2f} on average: {count} positions in one direction, "
-        f"as many as may be open, are {alone:.2f} independent ones."
+        f"Returns of the symbols correlate at {result['correlation']:.2f} on average: {count} positions in one "
+        f"direction, as many as may be open, are {alone:.2f} independent ones."
     )
 
 
