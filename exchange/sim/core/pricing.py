@@ -58,7 +58,11 @@ def levels(
     """(price, quantity) of one execution after the other, best price first, until the quantity is used up."""
     left = quantity
     for number in range(1, _LEVELS_MAX + 1):
-        price = adverse(last * (1 + side.sign * number * settings.slippage), side, filters)
+        plain = last * (1 + side.sign * number * settings.slippage)
+        if plain <= 0:
+            return
+        # no price is on a tick that lies above it, and a position can be closed all the same
+        price = adverse(plain, side, filters) or plain
         if price <= 0:
             return
         here = min(left, level_quantity(price, filters, settings, left))

@@ -98,7 +98,12 @@ def emulator_of(symbols: tuple[str, ...], monotonic: Callable[[], float], *, ris
     info["symbols"] = [{**origin, "symbol": name, "baseAsset": name.removesuffix("USDT")} for name in symbols]
     info["rateLimits"] = [{**row, "limit": int(row["limit"]) * MORE} for row in info["rateLimits"]]  # type: ignore[attr-defined]
     brackets = brackets_of(decoded(shipped_folder() / "brackets.json"))[ORIGIN]
-    venue = Venue(filters=filters_of(info), brackets=dict.fromkeys(symbols, brackets), balance=BALANCE, depth_usdt=None)
+    venue = Venue(
+        filters=filters_of(info),
+        brackets=dict.fromkeys(symbols, brackets),
+        balance=BALANCE,
+        stop_depth=Settings(version=1, symbols={}).simulation.stop_depth_share,
+    )
     feeds = {name: _feed(name, rising) for name in symbols}
     world = World.begin(venue, feeds, START_MS + HISTORY_HOURS * HOUR_MS + HOUR_MS // 2)
     return Emulator(

@@ -67,6 +67,7 @@ class TortureRun:
             maker_rate=fees.maker_fee_pct / 100,
             taker_rate=fees.taker_fee_pct / 100,
             slippage=fees.slippage_pct / 100,
+            stop_depth=fees.stop_depth_share,
             depth_usdt=None if plan.depth_usdt is None else Decimal(plan.depth_usdt),
         )
         self.kill_switch = KillSwitch()

@@ -245,6 +245,29 @@ class TestRulesOfASymbolThatChange:
         assert any("changed its rules" in text for text in alerts(r))
         check(r)
 
+    def test_r65_a_tick_above_the_price_lets_no_stop_rest_and_the_position_is_closed(self, rehearse: Make) -> None:
+        """No price below 100,000 is on such a tick: nothing protects, so nothing may be held."""
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: InProcessBot) -> None:
+            await r.start()
+            await r.hours(TO_SIGNAL - 0.5)
+
+            def faults(call: Call) -> Fault | None:
+                if stop(call) and record(r).trade is not None:
+                    set_rules(r, tick_size=Decimal(100_000), price_min=Decimal(0))
+                return None
+
+            r.faults = faults
+            await r.hours(1)
+            assert r.venue.state.holding(BTCUSDT).quantity == 0
+            assert record(r).trade is None
+
+        r.run(script)
+        assert any("flatten" in text for text in triggers(r))
+        assert any(fill.price > 0 for fill in r.venue.fills(BTCUSDT))
+        check(r)
+
     def test_r65_rules_that_are_still_being_read_are_read_no_more_once_the_bot_has_ended(self, rehearse: Make) -> None:
         """Found by torture: that task went on by itself, and wrote into a database that was closed."""
         r = rehearse(BTCUSDT=CALM)
