@@ -9,24 +9,34 @@ JournalError with nothing applied and nothing changed in memory: what was to be 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+import apsw
 import msgspec
 from peewee import Model
 
 from store import models, statements
 from store.batch import Batch
-from store.canonical import Value
 from store.chains import CHAINS, EMPTY, Chain, Head
 from store.changing_rows import ChangingRows
 from store.database import Store
 from store.decision_runs import DecisionRunRow, advance
 from store.errors import JournalError
 from store.models import ChainHead, DecisionStretch
-from store.projections import Change, project, project_account
-from store.rows import ConfigVersionRow, DecisionRow, FillRow, RuleVersionRow, SystemEventRow, TransitionRow
+from store.projections import project, project_account
+from store.rows import (
+    ConfigVersionRow,
+    DecisionRow,
+    EquityRow,
+    ErrorRow,
+    FillRow,
+    RegimeRow,
+    RuleVersionRow,
+    SystemEventRow,
+    TransitionRow,
+)
 from store.sqlite import reading
 from store.tables import TABLES
 from store.writes import Writes
@@ -35,7 +45,7 @@ from store.writes import Writes
 class _Memory:
     """What the journal must know to continue: newest rows, open stretches, what is written once only.
 
-    A batch works on a copy that reads through to the original, which is only replaced when the batch stands.
+    A step works on a copy that reads through to the original, which is only replaced when the step stands.
     """
 
     def __init__(
@@ -44,7 +54,6 @@ class _Memory:
         self.heads = heads
         self.stretches = stretches
         self.versions = versions
-        self.fills: set[tuple[str, int]] = set()  # not yet on the disk
 
     def adopt(self, step: _Step) -> None:
         self.heads.update(step.heads)
@@ -54,20 +63,18 @@ class _Memory:
             else:
                 self.stretches[symbol] = stretch
         self.versions |= step.versions
-        self.fills |= step.fills
 
 
 class _Step:
-    """The changes that one batch makes to the memory, and the rows it gives. Nothing is written before it is whole."""
+    """What one transaction writes, of one batch or of many, and the changes that it makes to the memory."""
 
-    __slots__ = ("_memory", "_run_id", "changes", "fills", "heads", "rows", "stretches", "versions")
+    __slots__ = ("_memory", "_run_id", "fills", "heads", "stretches", "versions", "writes")
 
-    def __init__(self, memory: _Memory, run_id: str) -> None:
+    def __init__(self, memory: _Memory, run_id: str, writes: Writes) -> None:
         self._memory = memory
         self._run_id = run_id
-        self.heads: dict[type[Model], Head] = {}
-        self.rows: list[tuple[type[Model], list[tuple[Value, ...]]]] = []
-        self.changes: list[Change] = []
+        self.writes = writes
+        self.heads = dict(memory.heads)
         self.stretches: dict[str, DecisionRunRow | None] = {}
         self.versions: set[str] = set()
         self.fills: set[tuple[str, int]] = set()
@@ -75,35 +82,18 @@ class _Step:
     def stretch(self, symbol: str) -> DecisionRunRow | None:
         return self.stretches[symbol] if symbol in self.stretches else self._memory.stretches.get(symbol)
 
+    def hold(self, symbol: str, stretch: DecisionRunRow | None) -> None:
+        self.stretches[symbol] = stretch
+        self.writes.stretch(symbol, stretch)
+
     def knows_version(self, key: str) -> bool:
         return key in self._memory.versions or key in self.versions
 
-    def knows_fill(self, key: tuple[str, int]) -> bool:
-        return key in self._memory.fills or key in self.fills
-
-    def append(self, chain: Chain, rows: Iterable[msgspec.Struct]) -> None:
-        """Chain rows after the newest."""
-        head = first = self.heads.get(chain.model) or self._memory.heads[chain.model]
-        sealed = []
-        for row in rows:
-            values, head = chain.seal(row, head, self._run_id)
-            sealed.append(values)
-        if head is not first:
-            self.heads[chain.model] = head
-            self.rows.append((chain.model, sealed))
-
-    def next_id(self, model: type[Model]) -> int:
-        return (self.heads.get(model) or self._memory.heads[model]).id + 1
-
-    def put_into(self, writes: Writes) -> None:
-        for model, rows in self.rows:
-            writes.append(model, rows)
-        for change in self.changes:
-            writes.put(change)
-        for symbol, stretch in self.stretches.items():
-            writes.stretch(symbol, stretch)
-        for model, head in self.heads.items():
-            writes.head(model, *head)
+    def append(self, chain: Chain, row: msgspec.Struct) -> None:
+        """Chain a row after the newest."""
+        values, head = chain.seal(row, self.heads[chain.model], self._run_id)
+        self.heads[chain.model] = head
+        self.writes.append(chain.model, values, head)
 
 
 class Journal:
@@ -111,7 +101,8 @@ class Journal:
 
     With ``flush_every`` N, rows are chained at once but written N batches at a time, in one transaction:
     the same rows and hashes, far fewer commits. Nothing of that is on the disk before ``flush`` (or the end
-    of a ``with`` block), so nothing may be acted upon in the world.
+    of a ``with`` block), so nothing may be acted upon in the world. After a batch that it refused it takes no other:
+    what waits may hold a part of it.
     """
 
     def __init__(self, store: Store, run_id: str, *, flush_every: int = 1) -> None:
@@ -119,34 +110,35 @@ class Journal:
         self.run_id = run_id
         self._flush_every = flush_every
         self._memory = _remembered(store)
-        self._waiting = self._writes()
+        self._waiting: _Step | None = None
         self._batches_waiting = 0
+        self._is_broken = False
 
     @property
     def next_transition_id(self) -> int:
         """The id that the next committed transition will have."""
-        return self._memory.heads[models.Transition].id + 1
+        return self.head().id + 1
 
     def head(self, model: type[Model] = models.Transition) -> Head:
         """The newest row of a chain, counting rows that wait to be flushed; its hash stands for all before it."""
-        return self._memory.heads[model]
+        return (self._waiting or self._memory).heads[model]
 
     def commit(self, batch: Batch) -> None:
         """Apply a batch whole, or raise JournalError with nothing changed."""
-        if self._flush_every > 1 and self._batches_waiting >= self._flush_every:
-            self.flush()
-        self._take(self._composed(batch), batch)
+        self._take(lambda step: self._compose(step, batch))
 
     def close_stretches(self, symbols: Sequence[str] | None = None) -> None:
         """Chain the open stretches of decisions as they stand: at the end of a backtest, or of a symbol."""
-        step = _Step(self._memory, self.run_id)
-        chosen = sorted(self._memory.stretches) if symbols is None else symbols
-        for symbol in chosen:
-            stretch = self._memory.stretches.get(symbol)
-            if stretch is not None:
-                step.append(CHAINS[DecisionRow], [stretch.closed()])
-                step.stretches[symbol] = None
-        self._take(step, Batch())
+
+        def close(step: _Step) -> None:
+            known = {**self._memory.stretches, **step.stretches}
+            for symbol in sorted(known) if symbols is None else symbols:
+                stretch = known.get(symbol)
+                if stretch is not None:
+                    step.append(CHAINS[DecisionRow], stretch.closed())
+                    step.hold(symbol, None)
+
+        self._take(close)
 
     def mark_verified(self, ids: dict[str, int]) -> None:
         """Note up to which row each chain was verified: a start then checks only what came after."""
@@ -158,11 +150,13 @@ class Journal:
 
     def flush(self) -> None:
         """Write what waits. On JournalError it still waits, and can be flushed again."""
-        if self._batches_waiting:
+        if self._is_broken:
+            raise _refused("an earlier batch was refused")
+        if self._waiting is not None:
             with self._store.transaction(JournalError):
-                self._waiting.apply()
-            self._waiting, self._batches_waiting = self._writes(), 0
-            self._memory.fills.clear()
+                self._waiting.writes.apply()
+            self._memory.adopt(self._waiting)
+            self._waiting, self._batches_waiting = None, 0
 
     def __enter__(self) -> Self:
         return self
@@ -173,30 +167,32 @@ class Journal:
         if error is None:
             self.flush()
 
-    def _writes(self) -> Writes:
-        return Writes(self._store.connection, self._store.seals)
-
-    def _take(self, step: _Step, batch: Batch) -> None:
+    def _take(self, compose: Callable[[_Step], None]) -> None:
         if self._flush_every > 1:
-            _put(step, batch, self._waiting)
+            if self._batches_waiting >= self._flush_every or self._is_broken:
+                self.flush()
+            if self._waiting is None:
+                self._waiting = self._begun(self._store.connection)
+            self._is_broken = True
+            compose(self._waiting)
+            self._is_broken = False
             self._batches_waiting += 1
         else:
-            with self._store.transaction(JournalError):
-                writes = self._writes()
-                _put(step, batch, writes)
-                writes.apply()
-            step.fills.clear()
-        self._memory.adopt(step)
+            with self._store.transaction(JournalError) as connection:
+                step = self._begun(connection)
+                compose(step)
+                step.writes.apply()
+            self._memory.adopt(step)
 
-    def _composed(self, batch: Batch) -> _Step:
-        step = _Step(self._memory, self.run_id)
+    def _begun(self, connection: apsw.Connection) -> _Step:
+        return _Step(self._memory, self.run_id, Writes(connection, self._store.seals))
+
+    def _compose(self, step: _Step, batch: Batch) -> None:
         try:
             self._compose_chained(step, batch)
         except (ValueError, msgspec.MsgspecError) as error:
-            raise JournalError(
-                f"a row cannot be journalled: {error}", "this is a bug: please report it with the row"
-            ) from error
-        return step
+            raise _refused(f"a row cannot be journalled: {error}") from error
+        _put(step.writes, batch)
 
     def _compose_chained(self, step: _Step, batch: Batch) -> None:
         for transition in batch.transitions:
@@ -205,11 +201,15 @@ class Journal:
             self._add_projected(step, event, models.SystemEvent)
         for decision in batch.decisions:
             rows, stretch = advance(step.stretch(decision.symbol), decision, self.run_id)
-            step.append(CHAINS[DecisionRow], rows)
-            step.stretches[decision.symbol] = stretch
-        for plain in (batch.regimes, batch.equity, batch.errors):
-            if plain:
-                step.append(CHAINS[type(plain[0])], plain)
+            for row in rows:
+                step.append(CHAINS[DecisionRow], row)
+            step.hold(decision.symbol, stretch)
+        for regime in batch.regimes:
+            step.append(CHAINS[RegimeRow], regime)
+        for equity in batch.equity:
+            step.append(CHAINS[EquityRow], equity)
+        for error in batch.errors:
+            step.append(CHAINS[ErrorRow], error)
         for fill in batch.fills:
             self._add_fill(step, fill)
         for rules in batch.rule_versions:
@@ -218,27 +218,31 @@ class Journal:
             self._add_version(step, config, f"config {config.config_hash}")
 
     def _add_projected(self, step: _Step, row: TransitionRow | SystemEventRow, model: type[Model]) -> None:
-        number = step.next_id(model)
+        number = step.heads[model].id + 1
         numbered: Any = row if row.id == number else msgspec.structs.replace(row, id=number)
-        step.changes += project(numbered) if model is models.Transition else project_account(numbered)
-        step.append(CHAINS[type(row)], [row])
+        for change in project(numbered) if model is models.Transition else project_account(numbered):
+            step.writes.put(change)
+        step.append(CHAINS[type(row)], row)
 
     def _add_fill(self, step: _Step, fill: FillRow) -> None:
         key = (fill.symbol, fill.fill_id)
-        if step.knows_fill(key) or self._store.connection.execute(statements.FILL_EXISTS, key).fetchone():
+        if key in step.fills or self._store.connection.execute(statements.FILL_EXISTS, key).fetchone():
             return
-        step.append(CHAINS[FillRow], [fill])
+        step.append(CHAINS[FillRow], fill)
         step.fills.add(key)
 
     def _add_version(self, step: _Step, version: RuleVersionRow | ConfigVersionRow, key: str) -> None:
         if not step.knows_version(key):
-            step.append(CHAINS[type(version)], [version])
+            step.append(CHAINS[type(version)], version)
             step.versions.add(key)
 
 
-def _put(step: _Step, batch: Batch, writes: Writes) -> None:
-    """Hand everything of a batch on: what became of an intent comes after the transition that made it."""
-    step.put_into(writes)
+def _refused(why: str) -> JournalError:
+    return JournalError(f"nothing was written: {why}", "this is a bug: please report it with the row")
+
+
+def _put(writes: Writes, batch: Batch) -> None:
+    """Hand on what is not chained: what became of an intent comes after the transition that made it."""
     for outcome in batch.intent_outcomes:
         writes.settle(outcome)
     for update in batch.order_updates:

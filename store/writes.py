@@ -9,6 +9,7 @@ from msgspec.structs import astuple
 from peewee import Model
 
 from store.canonical import Value
+from store.chains import Head
 from store.changing_rows import ChangingRows
 from store.decision_runs import DecisionRunRow
 from store.errors import JournalError
@@ -38,7 +39,7 @@ class Writes:
         self._seals = seals
         self._chained: dict[type[Model], list[Values]] = {}
         self._rows: dict[type[Model], ChangingRows] = {}
-        self._heads: dict[type[Model], Values] = {}
+        self._heads: dict[type[Model], Head] = {}
         self._stretches: dict[str, DecisionRunRow | None] = {}
         self._steps: list[Statement] = []
         self._candles: list[CandleValues] = []
@@ -50,13 +51,13 @@ class Writes:
             found = self._rows[model] = ChangingRows(model, self._seals if model in SEALED else None)
         return found
 
-    def append(self, model: type[Model], rows: list[Values]) -> None:
-        """Take in rows of a chain."""
-        self._chained.setdefault(model, []).extend(rows)
-
-    def head(self, model: type[Model], last_id: int, newest: str) -> None:
-        """Take in the newest row of a chain."""
-        self._heads[model] = (TABLES[model].name, last_id, newest)
+    def append(self, model: type[Model], row: Values, head: Head) -> None:
+        """Take in a row of a chain, the newest of which it is."""
+        rows = self._chained.get(model)
+        if rows is None:
+            rows = self._chained[model] = []
+        rows.append(row)
+        self._heads[model] = head
 
     def stretch(self, symbol: str, stretch: DecisionRunRow | None) -> None:
         """Take in the stretch of equal decisions that a symbol is in."""
@@ -111,8 +112,9 @@ class Writes:
                 _insert(self._connection, TABLES[model], self._chained[model])
         for symbol, stretch in self._stretches.items():
             self.put(Change(DecisionStretch, symbol, None if stretch is None else astuple(stretch)))
-        for head in self._heads.values():
-            self.put(Change(ChainHead, str(head[0]), head))
+        for model, head in self._heads.items():
+            name = TABLES[model].name
+            self.put(Change(ChainHead, name, (name, *head)))
         for rows in self._rows.values():
             rows.write(self._connection)
         for statement in self._steps:
