@@ -45,7 +45,7 @@ def built_store(path: Path, *, at_ms: int) -> Iterator[Store]:
                 create(database, at_ms=at_ms)
                 later = _put_off(connection)
                 seals.attach(connection)
-            yield Store(unfinished, "write", database, seals)
+            yield Store(unfinished, "write", database, seals, is_new=True)
             with writing(unfinished):
                 _make_whole(connection, later)
         finally:

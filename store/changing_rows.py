@@ -18,16 +18,20 @@ Key = str | int
 
 
 class ChangingRows:
-    """The changed rows of one table. ``seals`` hears of each change; None where the table has no seal."""
+    """The changed rows of one table. ``seals`` hears of each change; None where the table has no seal.
 
-    __slots__ = ("_derived", "_hashes", "_is_read", "_rows", "_seals", "_table")
+    ``is_new``: no row was in the table before, so that it need not be asked for one that was not written from here.
+    """
 
-    def __init__(self, model: type[Model], seals: Seals | None) -> None:
+    __slots__ = ("_derived", "_hashes", "_is_read", "_rows", "_seals", "_table", "_written")
+
+    def __init__(self, model: type[Model], seals: Seals | None, *, is_new: bool = False) -> None:
         self._table = TABLES[model]
         self._seals = seals
         self._is_read = seals is not None or bool(self._table.fresh)  # else what was there before matters to nobody
         self._rows: dict[Key, list[Value] | None] = {}
         self._hashes: dict[Key, Value] = {}  # of the rows that are in the table
+        self._written: set[Key] | None = set() if is_new else None
         self._derived: set[Key] = set()  # more than their live columns has changed
 
     def begin(self, key: Key, derived: Values) -> None:
@@ -49,6 +53,9 @@ class ChangingRows:
         """The row as it stands now, live columns last, to be changed in place; None when there is none."""
         if key in self._rows:
             return self._rows[key]
+        if self._written is not None and key not in self._written:
+            self._rows[key] = None
+            return None
         found = connection.execute(self._table.find, (key,)).fetchone()
         row: list[Value] | None = None
         if found is not None:
@@ -89,6 +96,14 @@ class ChangingRows:
         for sql, rows in ((table.remove, gone), (table.insert, new), (table.upsert, changed), (table.keep, kept)):
             if rows:
                 connection.executemany(sql, rows)
+
+    def forget(self) -> None:
+        """What was written stands: begin with nothing again."""
+        if self._written is not None and self._is_read:
+            self._written.update(self._rows)
+        self._rows.clear()
+        self._hashes.clear()
+        self._derived.clear()
 
     def _tell(self, before: Value, after: Value) -> None:
         if self._seals is not None:

@@ -43,7 +43,9 @@ class Store:
     alone, beside a living writer. *read*: any number, in any thread, never in the writer's way.
     """
 
-    def __init__(self, path: Path, mode: Mode, database: Database, seals: Seals) -> None:
+    def __init__(self, path: Path, mode: Mode, database: Database, seals: Seals, *, is_new: bool = False) -> None:
+        """``is_new``: there is nothing in its journal yet, and nobody else can write to it."""
+        self.is_new = is_new
         self.path = path
         self.mode = mode
         self.database = database

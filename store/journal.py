@@ -110,6 +110,8 @@ class Journal:
         self.run_id = run_id
         self._flush_every = flush_every
         self._memory = _remembered(store)
+        self._is_new = store.is_new and flush_every > 1 and all(head == EMPTY for head in self._memory.heads.values())
+        self._fills: dict[str, set[int]] | None = {} if self._is_new else None  # all there are, where that is known
         self._waiting: _Step | None = None
         self._batches_waiting = 0
         self._is_broken = False
@@ -152,11 +154,12 @@ class Journal:
         """Write what waits. On JournalError it still waits, and can be flushed again."""
         if self._is_broken:
             raise _refused("an earlier batch was refused")
-        if self._waiting is not None:
+        if self._waiting is not None and self._batches_waiting:
             with self._store.transaction(JournalError):
                 self._waiting.writes.apply()
             self._memory.adopt(self._waiting)
-            self._waiting, self._batches_waiting = None, 0
+            self._waiting.writes.forget()
+            self._waiting, self._batches_waiting = self._begun(self._waiting.writes), 0
 
     def __enter__(self) -> Self:
         return self
@@ -172,20 +175,23 @@ class Journal:
             if self._batches_waiting >= self._flush_every or self._is_broken:
                 self.flush()
             if self._waiting is None:
-                self._waiting = self._begun(self._store.connection)
+                self._waiting = self._begun(self._writes(self._store.connection))
             self._is_broken = True
             compose(self._waiting)
             self._is_broken = False
             self._batches_waiting += 1
         else:
             with self._store.transaction(JournalError) as connection:
-                step = self._begun(connection)
+                step = self._begun(self._writes(connection))
                 compose(step)
                 step.writes.apply()
             self._memory.adopt(step)
 
-    def _begun(self, connection: apsw.Connection) -> _Step:
-        return _Step(self._memory, self.run_id, Writes(connection, self._store.seals))
+    def _begun(self, writes: Writes) -> _Step:
+        return _Step(self._memory, self.run_id, writes)
+
+    def _writes(self, connection: apsw.Connection) -> Writes:
+        return Writes(connection, self._store.seals, is_new=self._is_new)
 
     def _compose(self, step: _Step, batch: Batch) -> None:
         try:
@@ -225,6 +231,12 @@ class Journal:
         step.append(CHAINS[type(row)], row)
 
     def _add_fill(self, step: _Step, fill: FillRow) -> None:
+        if self._fills is not None:
+            known = self._fills.setdefault(fill.symbol, set())
+            if fill.fill_id not in known:
+                known.add(fill.fill_id)
+                step.append(CHAINS[FillRow], fill)
+            return
         key = (fill.symbol, fill.fill_id)
         if key in step.fills or self._store.connection.execute(statements.FILL_EXISTS, key).fetchone():
             return

@@ -34,8 +34,9 @@ _ATTEMPTS = TABLES[Intent].hashed.index("attempts")
 class Writes:
     """What one transaction will do. Of many changes to one row of a projection only the outcome is written."""
 
-    def __init__(self, connection: apsw.Connection, seals: Seals) -> None:
+    def __init__(self, connection: apsw.Connection, seals: Seals, *, is_new: bool = False) -> None:
         self._connection = connection
+        self._is_new = is_new
         self._seals = seals
         self._chained: dict[type[Model], list[Values]] = {}
         self._rows: dict[type[Model], ChangingRows] = {}
@@ -48,7 +49,9 @@ class Writes:
     def _of(self, model: type[Model]) -> ChangingRows:
         found = self._rows.get(model)
         if found is None:
-            found = self._rows[model] = ChangingRows(model, self._seals if model in SEALED else None)
+            found = self._rows[model] = ChangingRows(
+                model, self._seals if model in SEALED else None, is_new=self._is_new
+            )
         return found
 
     def append(self, model: type[Model], row: Values, head: Head) -> None:
@@ -125,6 +128,13 @@ class Writes:
             insert_candles(self._connection, self._candles)
         for series in self._series:
             insert_series(self._connection, series)
+
+    def forget(self) -> None:
+        """What was carried out stands: begin with nothing again."""
+        for rows in self._rows.values():
+            rows.forget()
+        for waiting in (self._chained, self._heads, self._stretches, self._steps, self._candles, self._series):
+            waiting.clear()
 
 
 def _missing(what: str) -> JournalError:
