@@ -52,10 +52,10 @@ LONGER = {
 }
 
 
-def write_minutes(folder: Path, symbol: str, price: float, seed: int) -> None:
+def write_minutes(folder: Path, symbol: str, price: float, seed: int, days: int = DAYS) -> None:
     """Minutes of a restless market."""
     chance, lines = Random(seed), ["open_time_ms,open,high,low,close,volume"]
-    for minute in range(DAYS * 24 * 60):
+    for minute in range(days * 24 * 60):
         close = price * (1 + chance.gauss(0, 0.0012))
         high, low = (
             max(price, close) * (1 + chance.random() * 0.0006),
@@ -85,16 +85,17 @@ def rules_of(entry: str, longer: str) -> Ruleset:
     return parse_rules(text, "rules.yaml")
 
 
-def config_of(folder: Path, entry: str, longer: str, more: str = "") -> Config:
+def config_of(folder: Path, entry: str, longer: str, more: str = "", symbols: tuple[str, ...] = SYMBOLS) -> Config:
+    enabled = ", ".join(f"{name}: {{}}" for name in symbols)
     text = (
-        "version: 1\nsymbols: {BTCUSDT: {}, XRPUSDT: {}}\nmarket_data: {history_candles: 300}\n"
+        f"version: 1\nsymbols: {{{enabled}}}\nmarket_data: {{history_candles: 300}}\n"
         f"timeframes: {{entry: {entry}, setup: {longer}, trend: {longer}}}\n"
         "limits: {daily_loss_pct: 20, weekly_loss_pct: 40, monthly_loss_pct: 60, drawdown_pct: 90}\n"
         f"risk: {{stop_distance_pct_min: 0.05, stop_distance_pct_max: 40{more}}}\n"
     )
     path = folder / "config.yaml"
     path.write_text(text)
-    config = stepped(load_config(path, None, {"BINANCE_ENV": "sim"}), SYMBOLS)
+    config = stepped(load_config(path, None, {"BINANCE_ENV": "sim"}), symbols)
     return dataclasses.replace(config, text=yaml.safe_dump(config.settings.plain()))
 
 
@@ -110,9 +111,9 @@ def span_of(entry: Timeframe, longer: Timeframe, feeds: dict[str, SymbolFeed]) -
     return begin_ms, min(begin_ms + CLOSES * entry.ms, min(feed.end_ms for feed in feeds.values()) - entry.ms)
 
 
-def anchors_of(path: Path, rules: Ruleset) -> dict[str, dict[Timeframe, int]]:
+def anchors_of(path: Path, rules: Ruleset, symbols: tuple[str, ...] = SYMBOLS) -> dict[str, dict[Timeframe, int]]:
     with open_store(path, mode="read") as store:
-        found = {name: {t: queries.series_anchor(store, name, t.value) for t in rules.timeframes} for name in SYMBOLS}
+        found = {name: {t: queries.series_anchor(store, name, t.value) for t in rules.timeframes} for name in symbols}
     return {name: {t: at for t, at in each.items() if at is not None} for name, each in found.items()}
 
 
@@ -238,3 +239,43 @@ def refusals(path: Path) -> list[tuple[str, int, str, list[str]]]:
         )
         for symbol, candle_ms, reason, guards in rows
     ]
+
+
+FIVE = {"BTCUSDT": 60_000.0, "DOGEUSDT": 0.15, "ETHUSDT": 3_000.0, "SOLUSDT": 150.0, "XRPUSDT": 0.6}
+MONTH = 30
+
+
+@pytest.mark.slow
+def test_a_month_of_five_symbols_at_entries_of_a_minute(tmp_path: Path) -> None:
+    """Daemon, backtest and replay of both; 43,200 closes of five symbols."""
+    print(month_of_minutes(tmp_path, MONTH))
+
+
+def month_of_minutes(folder: Path, days: int, closes: int | None = None) -> str:
+    """What was compared over so many days, or over so many closes of them."""
+    data = folder / "data"
+    data.mkdir()
+    for seed, (symbol, price) in enumerate(FIVE.items()):
+        write_minutes(data, symbol, price, seed, days + 2)
+    entry, longer = Timeframe.M1, Timeframe.M5
+    rules = rules_of(entry, longer)
+    config = config_of(folder, entry, longer, ", max_same_direction_risk_pct: 1.5", tuple(FIVE))
+    feeds = {symbol: SymbolFeed.read(CandleFolders((data,)), symbol, entry) for symbol in FIVE}
+    from_ms = FIRST_MS + 24 * 60 * MINUTE_MS
+    to_ms = from_ms + (closes or days * 24 * 60) * MINUTE_MS
+    live, lab = folder / "live.sqlite", folder / "lab.sqlite"
+    r = InProcessBot(config=config, rules=rules, feeds=feeds, db=live, start_ms=from_ms)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        await r.until(to_ms)
+
+    r.run(script)
+    request = Request(config=config, rules=rules, data=(data,), symbols=tuple(FIVE), db=lab)
+    result = run_backtest(
+        dataclasses.replace(request, from_ms=from_ms, to_ms=to_ms, anchors=anchors_of(live, rules, tuple(FIVE)))
+    )
+    compared = same(live, lab)
+    assert len(result.trades) > days
+    closes = (to_ms - from_ms) // MINUTE_MS
+    return f"{closes:,} closes, {result.candles:,} candles, {len(result.trades)} trades, {compared:,} rows compared"
