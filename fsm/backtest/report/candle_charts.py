@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fsm.backtest.report.packing import Packing, step_of_prices, step_of_values
+from fsm.backtest.report.packing import Packing, Place, step_of_prices, step_of_values
 from fsm.backtest.report.run_rows import RunRows
 from indicators.candle import Timeframe
 from indicators.catalog import Unit
@@ -17,12 +17,11 @@ from rules.compiled_rules import feature_name
 from rules.facts import FactTable
 from store.views import TradeRow
 
-ROOM = 1_900_000
-"""Bytes of the page that candles and indicators may take: with a thousand trades it stays under 3 MB."""
+SHARE_OF_TRADES = 0.8
+"""Of the room that there is, at most; whole runs have the rest, and what trades leave of theirs."""
 
-SHARE_OF_SYMBOLS = 0.4
 DAY_MS = 86_400_000
-DIGITS = 5
+DIGITS, DIGITS_OF_A_PRICE = 4, 5
 NEAR = 0.4
 CANDLES_OF_A_SYMBOL = 6_000
 CANDLES_OF_A_TRADE = 500
@@ -30,14 +29,17 @@ PLAIN = frozenset({"open", "high", "low", "close", "volume"})
 """Indicators that a candle shows by itself."""
 
 
-class Around(NamedTuple):
-    """Candles that are shown before a trade's signal and after its end."""
+class Detail(NamedTuple):
+    """Candles shown before a trade's signal and after its end, and by how many digits less what is no price is told."""
 
     before: int
     after: int
+    digits_less: int = 0
 
 
-LESS_AND_LESS = (Around(60, 24), Around(36, 12), Around(16, 6))
+LESS_AND_LESS = (Detail(60, 24), Detail(36, 12), Detail(24, 8), Detail(24, 8, 1), Detail(14, 5, 1), Detail(8, 3, 1))
+SAMPLE = 250
+"""Trades by which it is judged how much room all of them take."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +53,57 @@ class SymbolView:
     columns: dict[str, FloatArray]
     steps: dict[str, float]
 
+    def coarser(self, digits: int) -> SymbolView:
+        """The same with so many digits less of each indicator that is no price."""
+        if not digits:
+            return self
+        features = self.table.rules.features
+        steps = {
+            name: step if features[name].unit is Unit.PRICE else step * 10.0**digits
+            for name, step in self.steps.items()
+        }
+        return replace(self, steps=steps)
+
+    def read_by(self, strategy: str) -> list[str]:
+        """What a trade's strategy and its regime read."""
+        rules = self.table.rules
+        keys = rules.strategy_fact_keys(strategy) if strategy in rules.strategies else ()
+        read = set(map(feature_name, (*keys, *rules.regime_fact_keys)))
+        return [name for name in self.names if name in read]
+
 
 @dataclass(frozen=True)
 class CandleCharts:
-    """``symbols`` and ``trades`` say where in the packing each chart's columns lie."""
+    """``symbols`` and ``trades`` say where each chart's columns lie: four of candles, then one an indicator.
+
+    ``read``: names of a trade's indicators by its strategy. ``steps``: by symbol, of prices and of each indicator.
+    """
 
     symbols: dict[str, dict[str, Any]]
     trades: dict[str, dict[str, Any]]
+    read: dict[str, dict[str, list[str]]]
+    steps: dict[str, dict[str, Any]]
     indicators: dict[str, dict[str, Any]]
     left_out: int
 
 
-def candle_charts(rows: RunRows, packing: Packing, room: int = ROOM) -> CandleCharts:
+def candle_charts(rows: RunRows, packing: Packing, room: int) -> CandleCharts:
     """Pack them all; where there is not room enough, with less around each trade, and at last without the oldest."""
     views = {symbol: view for symbol in rows.symbols if (view := _view(rows, symbol)) is not None}
     indicators = {name: found for view in views.values() for name, found in _described(view)}
-    symbols = _symbols(rows, views, packing, int(room * SHARE_OF_SYMBOLS))
-    trades, left_out = _trades(rows, views, packing, room)
-    return CandleCharts(symbols, trades, indicators, left_out)
+    shown = [trade for trade in rows.trades if trade.symbol in views]
+    detail, count = _fitting(shown, views, int(room * SHARE_OF_TRADES))
+    views = {symbol: view.coarser(detail.digits_less) for symbol, view in views.items()}
+    trades = {
+        trade.id: _pack_trade(trade, views[trade.symbol], detail, packing) for trade in shown[len(shown) - count :]
+    }
+    symbols = _symbols(rows, views, packing, room - packing.size())
+    read = {
+        symbol: {name: view.read_by(name) for name in {trade.strategy_used for trade in rows.trades}}
+        for symbol, view in views.items()
+    }
+    steps = {symbol: {"price": view.price_step, "indicators": view.steps} for symbol, view in views.items()}
+    return CandleCharts(symbols, trades, read, steps, indicators, len(shown) - count)
 
 
 def _view(rows: RunRows, symbol: str) -> SymbolView | None:
@@ -80,14 +115,23 @@ def _view(rows: RunRows, symbol: str) -> SymbolView | None:
     names = sorted({feature_name(key) for key in rules.fact_keys})
     shown = [name for name in names if not _is_plain(table, name)]
     columns = {name: table.column(name) for name in shown}
+    tick = step_of_prices(series.open, series.high, series.low, series.close)
     return SymbolView(
         series=series,
         table=table,
-        price_step=step_of_prices(series.open, series.high, series.low, series.close),
+        price_step=tick,
         names=shown,
         columns=columns,
-        steps={name: step_of_values(column, DIGITS) for name, column in columns.items()},
+        steps={name: _step(column, tick, rules.features[name].unit is Unit.PRICE) for name, column in columns.items()},
     )
+
+
+def _step(values: FloatArray, tick: float, is_price: bool) -> float:
+    """A high or a low of candles is kept exactly, which costs little; anything else to so many digits."""
+    there = values[np.isfinite(values)]
+    if is_price and len(there) > 0 and step_of_prices(there) >= tick:
+        return tick
+    return step_of_values(values, DIGITS_OF_A_PRICE if is_price else DIGITS)
 
 
 def _is_plain(table: FactTable, name: str) -> bool:
@@ -123,14 +167,14 @@ def _lies_over(values: FloatArray, series: Series) -> bool:
 
 
 def _symbols(rows: RunRows, views: dict[str, SymbolView], packing: Packing, room: int) -> dict[str, dict[str, Any]]:
-    """The whole run of each symbol, at the finest multiple of the entry timeframe for which there is room."""
+    """The whole run of each symbol, at the finest multiple of the entry timeframe for which there is room; or none."""
     for candles in (CANDLES_OF_A_SYMBOL, 4_000, 2_500, 1_500, 800, 400, 200):
         tried = Packing()
         for view in views.values():
             _pack_symbol(rows, view, candles, tried)
         if tried.size() <= room:
-            break
-    return {symbol: _pack_symbol(rows, view, candles, packing) for symbol, view in views.items()}
+            return {symbol: _pack_symbol(rows, view, candles, packing) for symbol, view in views.items()}
+    return {}
 
 
 def _pack_symbol(rows: RunRows, view: SymbolView, candles: int, packing: Packing) -> dict[str, Any]:
@@ -140,23 +184,22 @@ def _pack_symbol(rows: RunRows, view: SymbolView, candles: int, packing: Packing
     first = max(0, first - int(series.open_time_ms[0] // series.timeframe.ms + first) % every)
     starts = np.arange(first, end, every)
     lasts = np.append(starts[1:], end) - 1
+    names = [name for name in view.names if view.table.rules.features[name].unit is not Unit.FLAG]
+    place = _pack_candles(
+        view,
+        packing,
+        series.open[starts],
+        np.maximum.reduceat(series.high[:end], starts),
+        np.minimum.reduceat(series.low[:end], starts),
+        series.close[lasts],
+    )
+    for name in names:
+        packing.column(view.columns[name][lasts], view.steps[name])
     return {
         "first_ms": int(series.open_time_ms[first]),
         "step_ms": series.timeframe.ms * every,
-        "price_step": view.price_step,
-        "candles": _pack_candles(
-            view,
-            packing,
-            series.open[starts],
-            np.maximum.reduceat(series.high[:end], starts),
-            np.minimum.reduceat(series.low[:end], starts),
-            series.close[lasts],
-        ),
-        "read": {
-            name: _pack_values(view, packing, name, view.columns[name][lasts])
-            for name in view.names
-            if view.table.rules.features[name].unit is not Unit.FLAG
-        },
+        "place": place,
+        "names": names,
     }
 
 
@@ -167,62 +210,45 @@ def _every(step_ms: int, have: int, wanted: int) -> int:
     return next((each for each in multiples if -(-have // each) <= wanted), multiples[-1])
 
 
-def _pack_values(view: SymbolView, packing: Packing, name: str, values: FloatArray) -> tuple[int, int, float]:
-    """Where they lie, and the step that they are whole numbers of."""
-    return (*packing.column(values, view.steps[name]), view.steps[name])
-
-
 def _pack_candles(
     view: SymbolView, packing: Packing, open_: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray
-) -> list[tuple[int, int]]:
-    """Open, close over open, high over both, low under both."""
-    parts = (open_, close - open_, high - np.maximum(open_, close), np.minimum(open_, close) - low)
-    return [packing.column(part, view.price_step) for part in parts]
+) -> Place:
+    """Close, open over the close before, high over both, low under both; where the first of the four lies."""
+    gap = open_ - np.append(close[:1], close[:-1])
+    place = packing.column(close, view.price_step)
+    for part in (gap, high - np.maximum(open_, close), np.minimum(open_, close) - low):
+        packing.column(part, view.price_step)
+    return place
 
 
-def _trades(
-    rows: RunRows, views: dict[str, SymbolView], packing: Packing, room: int
-) -> tuple[dict[str, dict[str, Any]], int]:
-    room -= packing.size()
-    shown = [trade for trade in rows.trades if trade.symbol in views]
-    around, count = LESS_AND_LESS[-1], len(shown)
-    for around in LESS_AND_LESS:
-        size = _size(shown, views, around)
+def _fitting(trades: list[TradeRow], views: dict[str, SymbolView], room: int) -> tuple[Detail, int]:
+    """In how much detail trades fit, and how many of them: all, unless the least detail is still too much."""
+    size = 0
+    for detail in LESS_AND_LESS:
+        size = _size(trades, views, detail)
         if size <= room:
-            break
-    else:
-        count = int(count * room / size * 0.95)
-    kept = shown[len(shown) - count :]
-    found = {trade.id: _pack_trade(trade, views[trade.symbol], around, packing) for trade in kept}
-    return found, len(shown) - count
+            return detail, len(trades)
+    return LESS_AND_LESS[-1], max(0, len(trades) * room // size)
 
 
-def _size(trades: list[TradeRow], views: dict[str, SymbolView], around: Around) -> int:
+def _size(trades: list[TradeRow], views: dict[str, SymbolView], detail: Detail) -> int:
+    """What they would take, judged by some of them."""
+    sample = trades[:: max(1, len(trades) // SAMPLE)]
     tried = Packing()
-    for trade in trades:
-        _pack_trade(trade, views[trade.symbol], around, tried)
-    return tried.size()
+    for trade in sample:
+        _pack_trade(trade, views[trade.symbol].coarser(detail.digits_less), detail, tried)
+    return tried.size() * len(trades) // max(1, len(sample))
 
 
-def _pack_trade(trade: TradeRow, view: SymbolView, around: Around, packing: Packing) -> dict[str, Any]:
+def _pack_trade(trade: TradeRow, view: SymbolView, detail: Detail, packing: Packing) -> dict[str, Any]:
     """From before the signal until after the end, with what its strategy and its regime read."""
     series, step = view.series, view.series.timeframe.ms
     first_ms = int(series.open_time_ms[0])
     signal = (trade.signal_candle_ms - first_ms) // step
     last = ((trade.closed_ms or trade.opened_ms) - first_ms) // step
     last = min(last, signal + CANDLES_OF_A_TRADE)
-    part = slice(max(signal - around.before, 0), min(last + around.after + 1, series.length))
-    rules = view.table.rules
-    strategy = rules.strategies.get(trade.strategy_used)
-    read = {feature_name(key) for key in (() if strategy is None else rules.strategy_fact_keys(trade.strategy_used))}
-    read.update(map(feature_name, rules.regime_fact_keys))
-    names = [name for name in view.names if name in read]
-    return {
-        "first_ms": int(series.open_time_ms[part.start]),
-        "step_ms": step,
-        "price_step": view.price_step,
-        "candles": _pack_candles(
-            view, packing, series.open[part], series.high[part], series.low[part], series.close[part]
-        ),
-        "read": {name: _pack_values(view, packing, name, view.columns[name][part]) for name in names},
-    }
+    part = slice(max(signal - detail.before, 0), min(last + detail.after + 1, series.length))
+    place = _pack_candles(view, packing, series.open[part], series.high[part], series.low[part], series.close[part])
+    for name in view.read_by(trade.strategy_used):
+        packing.column(view.columns[name][part], view.steps[name])
+    return {"first_ms": int(series.open_time_ms[part.start]), "step_ms": step, "place": place}

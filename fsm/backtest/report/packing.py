@@ -35,12 +35,13 @@ class Packing:
     def column(self, values: FloatArray, step: float) -> Place:
         """NaN is none. A value is kept to the nearest ``step``."""
         there = np.isfinite(values)
-        units = np.zeros(len(values), dtype=np.int64)
-        units[there] = np.clip(np.rint(values[there] / step), -_LARGEST, _LARGEST).astype(np.int64)
-        held = units[there]
+        held = np.rint((values if there.all() else values[there]) / step)
+        if np.abs(held).max(initial=0.0) > _LARGEST:
+            held = np.minimum(np.maximum(held, -_LARGEST), _LARGEST)
+        change = held.astype(np.int64)
+        change[1:] -= change[:-1].copy()
         codes = np.zeros(len(values), dtype=np.uint32)
-        change = np.diff(held, prepend=0)
-        codes[there] = (np.where(change < 0, -2 * change - 1, 2 * change) + 1).astype(np.uint32)
+        codes[there] = np.where(change < 0, -2 * change, 2 * change + 1)
         data = codes.astype("<u4").view(np.uint8).reshape(-1, _BYTES).T.tobytes()
         place = (self._length, len(values))
         self._parts.append(data)
@@ -50,6 +51,11 @@ class Packing:
     def size(self) -> int:
         """Bytes of the columns in the page, about."""
         return len(zlib.compress(b"".join(self._parts), 6)) * 4 // 3
+
+    @staticmethod
+    def size_of(facts: dict[str, Any]) -> int:
+        """Bytes of the facts in the page, about."""
+        return len(zlib.compress(msgspec.json.encode(facts), 6)) * 4 // 3
 
     def text(self, facts: dict[str, Any]) -> str:
         """Facts and columns: the length of the facts (four bytes), the facts as JSON, the columns; deflated, base64."""

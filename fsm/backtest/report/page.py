@@ -11,7 +11,7 @@ from fsm.backtest.report.candle_charts import candle_charts
 from fsm.backtest.report.excursions import Excursion, excursion
 from fsm.backtest.report.html import Part, panel, tag, together
 from fsm.backtest.report.packing import Packing
-from fsm.backtest.report.page_facts import page_facts
+from fsm.backtest.report.page_facts import chart_facts, page_facts
 from fsm.backtest.report.run_rows import RunRows, read_run
 from fsm.backtest.report.sections import figures, groups, periods, spreads
 from fsm.backtest.report.written import when
@@ -22,6 +22,10 @@ from web.page import STATIC as DASHBOARD
 STATIC = Path(__file__).parent / "static"
 LIBRARY = DASHBOARD / "vendor" / "lightweight-charts.js"
 """The one that the dashboard draws with; its licence lies beside it and is named in the page."""
+
+SIZE_MAX = 2_950_000
+SHARE_OF_CANDLES = 0.96
+"""Of the room that is left; the rest is for saying where each chart lies."""
 
 SCRIPTS = ("unpack.js", "paint.js", "equity.js", "calendar.js", "candles.js", "trades.js", "start.js")
 PLACES = (
@@ -38,12 +42,18 @@ def write_report(database: Path, path: Path, *, name: str = "") -> None:
     path.write_text(page(rows, name), encoding="utf-8")
 
 
-def page(rows: RunRows, name: str = "") -> str:
-    """The whole page."""
+def page(rows: RunRows, name: str = "", size_max: int = SIZE_MAX) -> str:
+    """The whole page; charts get the room that everything else leaves."""
     reached = _excursions(rows)
-    packing = Packing()
-    charts = candle_charts(rows, packing)
-    packed = packing.text(page_facts(rows, charts, reached))
+    before, after = _written(rows, reached, name)
+    facts, packing = page_facts(rows, reached), Packing()
+    room = size_max - len(before.encode()) - len(after.encode()) - Packing.size_of(facts)
+    charts = candle_charts(rows, packing, int(room * SHARE_OF_CANDLES))
+    return before + packing.text({**facts, **chart_facts(charts)}) + after
+
+
+def _written(rows: RunRows, reached: dict[str, Excursion], name: str) -> tuple[str, str]:
+    """The page before and after what is packed in it."""
     style = (STATIC / "report.css").read_text("utf-8")
     scripts = [LIBRARY.read_text("utf-8"), "".join((STATIC / each).read_text("utf-8") for each in SCRIPTS)]
     title = f"Backtest {name or ', '.join(rows.symbols)}"
@@ -62,10 +72,13 @@ def page(rows: RunRows, name: str = "") -> str:
         tag("nav", *(tag("a", text, href=f"#{place}") for place, text in PLACES), aria_label="Parts of the page"),
         tag("main", _without_script(), *_parts(rows, reached)),
         _footer(),
-        Part(f'<script type="application/octet-stream" id="packed">{packed}</script>'),
-        *(Part(f"<script>{script}</script>") for script in scripts),
     )
-    return f'<!doctype html>\n<html lang="en"><head>{head.html}</head><body>{body.html}</body></html>\n'
+    scripted = "".join(f"<script>{script}</script>" for script in scripts)
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head.html}</head><body>{body.html}'
+        '<script type="application/octet-stream" id="packed">',
+        f"</script>{scripted}</body></html>\n",
+    )
 
 
 def _policy(style: str, scripts: list[str]) -> str:

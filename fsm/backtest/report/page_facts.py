@@ -24,7 +24,7 @@ HOLD_POINTS = 1_500
 STOP, TARGET = "PlaceStop", "PlaceTarget"
 
 
-def page_facts(rows: RunRows, charts: CandleCharts, excursions: Mapping[str, Excursion]) -> dict[str, Any]:
+def page_facts(rows: RunRows, excursions: Mapping[str, Excursion]) -> dict[str, Any]:
     """Prices and amounts as the database has them, in decimal text; times in ms UTC."""
     by_day = results_by_day(rows.trades)
     return {
@@ -44,8 +44,16 @@ def page_facts(rows: RunRows, charts: CandleCharts, excursions: Mapping[str, Exc
             _trade(trade, rows.orders.get(trade.id, []), rows.fills.get(trade.id, []), excursions.get(trade.id))
             for trade in rows.trades
         ],
+    }
+
+
+def chart_facts(charts: CandleCharts) -> dict[str, Any]:
+    """Where the page finds its candles and indicators."""
+    return {
         "symbolCharts": charts.symbols,
         "tradeCharts": charts.trades,
+        "readBy": charts.read,
+        "steps": charts.steps,
         "indicators": charts.indicators,
         "chartsLeftOut": charts.left_out,
     }

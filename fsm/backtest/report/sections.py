@@ -14,7 +14,7 @@ from fsm.backtest.report.excursions import Excursion
 from fsm.backtest.report.html import Child, Part, panel, table, tag, together
 from fsm.backtest.report.periods import days, months, years
 from fsm.backtest.report.run_rows import RunRows
-from fsm.backtest.report.written import coloured, hours, in_r, money, percent, ratio, when
+from fsm.backtest.report.written import change, coloured, hours, in_r, money, percent, ratio, when, words
 from fsm.backtest.summary import ZERO, grouped, hours_held, streaks
 from store.views import TradeRow
 
@@ -70,12 +70,12 @@ def periods(rows: RunRows) -> Part:
         [
             str(year),
             *(
-                coloured(f"{by_month[year, month].pct:+.2f}", by_month[year, month].usdt)
+                coloured(change(by_month[year, month].pct), by_month[year, month].usdt)
                 if (year, month) in by_month
                 else ""
                 for month in range(1, 13)
             ),
-            coloured(f"{by_year[year].pct:+.2f}", by_year[year].usdt),
+            coloured(change(by_year[year].pct), by_year[year].usdt),
         ]
         for year in sorted(by_year, reverse=True)
     ]
@@ -134,7 +134,7 @@ _GROUPS: tuple[tuple[str, str, Callable[[TradeRow], str]], ...] = (
 
 
 def _reason(trade: TradeRow) -> str:
-    return trade.flagged or trade.exit_reason or "unknown"
+    return words(trade.flagged or trade.exit_reason or "unknown")
 
 
 def spreads(rows: RunRows, excursions: Mapping[str, Excursion]) -> Part:

@@ -28,6 +28,17 @@ def in_r(value: Amount) -> str:
     return NONE if value is None else f"{value:+.3f} R"
 
 
+def change(value: float) -> str:
+    """A change in percent with its sign; what rounds to nothing has none."""
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0 else text
+
+
+def words(code: str) -> str:
+    """A reason as words: STOP_HIT is stop hit."""
+    return code.lower().replace("_", " ")
+
+
 def hours(value: float | None) -> str:
     """Hours up to two days, then days."""
     if value is None:

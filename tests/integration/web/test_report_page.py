@@ -5,6 +5,7 @@ With SCREENSHOTS=docs/screenshots its pictures in the documentation are made ane
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections import defaultdict
@@ -17,10 +18,13 @@ import apsw
 import pytest
 
 from exchange.sim.playback.symbols import shipped_folder
+from fsm.backtest.report.page import page as page_of
 from fsm.backtest.report.page import write_report
+from fsm.backtest.report.run_rows import read_run
 from fsm.backtest.run import Request, run_backtest
 from fsm.config import load_config
 from rules.load import parse_rules
+from store.database import open_store
 from tests.integration.web.chromium import ROOT, Page, needs_chromium
 from tests.integration.web.test_web_accessibility import WIDTHS, barriers
 
@@ -280,4 +284,103 @@ def test_without_candles_everything_else_is_shown(page: Page, bare: Path) -> Non
     opened(page, report)
     assert page.run("document.getElementById('candle-words').textContent") == "The database keeps no candles of this."
     assert page.run("document.querySelectorAll('#trade-list tbody tr').length") > 0
+    assert page.complaints == []
+
+
+def test_the_candles_of_a_symbol_and_of_a_trade_are_those_of_the_database(
+    page: Page, report: Path, database: Path
+) -> None:
+    opened(page, report)
+    packed = "unpacked().then((facts) => %s.candles"
+    packed += ".map(({time, open, high, low, close}) => [time * 1000, open, high, low, close]))"
+    ((name, symbol),) = rows(
+        database, "SELECT id, symbol FROM trades WHERE status = 'CLOSED' ORDER BY closed_ms LIMIT 1"
+    )
+    of_trade = f"dataOfTrade(facts, facts.trades.find((each) => each.id === '{name}'))"
+    for place, of in ((f"dataOfSymbol(facts, '{SYMBOLS[1]}')", SYMBOLS[1]), (of_trade, symbol)):
+        drawn = page.run(packed % place)
+        stored = rows(
+            database,
+            "SELECT open_time_ms, open, high, low, close FROM candles WHERE timeframe = '1h' AND "
+            f"symbol = '{of}' AND open_time_ms BETWEEN {drawn[0][0]} AND {drawn[-1][0]} ORDER BY open_time_ms",
+        )
+        assert len(drawn) > 50
+        assert [each[0] for each in drawn] == [each[0] for each in stored]
+        for found, expected in zip(drawn, stored, strict=True):
+            assert found == pytest.approx([float(each) for each in expected], rel=1e-12)
+
+
+def test_the_indicators_at_a_signal_are_what_was_decided_on(page: Page, report: Path, database: Path) -> None:
+    """To five digits of each indicator's largest value, which is what a chart can show."""
+    opened(page, report)
+    asked = "SELECT t.id, t.signal_candle_ms, d.facts_json FROM trades t JOIN decisions d ON d.symbol = t.symbol"
+    asked += " AND d.candle_ms = t.signal_candle_ms AND d.outcome = 'SIGNAL' WHERE t.status = 'CLOSED'"
+    signals = rows(database, asked)
+    assert len(signals) >= 10
+    for name, signal_ms, facts_json in signals:
+        decided = known_facts(facts_json)
+        drawn = page.run(
+            "unpacked().then((facts) => {"
+            f" const trade = facts.trades.find((each) => each.id === '{name}');"
+            " const place = facts.tradeCharts[trade.id], { read } = dataOfTrade(facts, trade);"
+            f" const index = ({signal_ms} - place.first_ms) / place.step_ms;"
+            " return Object.fromEntries([...read].map(([key, values]) =>"
+            " [key, [values[index], facts.steps[trade.symbol].indicators[key]]])); })"
+        )
+        assert len(drawn) >= 10
+        for key, (value, step) in drawn.items():
+            if key in decided:
+                assert value == pytest.approx(decided[key], abs=step * 0.5000001), (name, key)
+
+
+def known_facts(facts_json: str) -> dict[str, float]:
+    """The features that a decision kept, by name, wherever in its facts they are."""
+    found: dict[str, float] = {}
+
+    def look(node: Any) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                look(value)
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                found[key] = value
+
+    look(json.loads(facts_json))
+    return found
+
+
+def test_buying_and_holding_and_the_regimes_are_told_by_the_database(page: Page, report: Path, database: Path) -> None:
+    opened(page, report)
+    facts = page.run("unpacked().then(({hold, regimes, equity}) => ({hold, regimes, equity}))")
+    grown = []
+    for symbol in SYMBOLS:
+        asked = f"SELECT open, close FROM candles WHERE symbol = '{symbol}' AND timeframe = '1h' AND "
+        candles = rows(database, f"{asked} open_time_ms >= {FROM_MS} AND open_time_ms < {TO_MS} ORDER BY open_time_ms")
+        grown.append(float(candles[-1][1]) / float(candles[0][0]))
+    assert facts["hold"][-1] == [TO_MS, pytest.approx(10_000 * sum(grown) / len(grown), abs=0.01)]
+    for symbol in SYMBOLS:
+        stored = rows(database, f"SELECT at_ms, regime FROM regimes WHERE symbol = '{symbol}' ORDER BY at_ms, id")
+        assert [tuple(each) for each in facts["regimes"][symbol] if each[0]] == stored
+    (lowest, highest) = rows(
+        database, "SELECT min(CAST(equity AS REAL)), max(CAST(equity AS REAL)) FROM equity_snapshots"
+    )[0]
+    shown = [float(equity) for _, equity, _ in facts["equity"]]
+    assert (min(shown), max(shown)) == (lowest, highest), "a thinned curve keeps its lowest and its highest"
+
+
+def test_where_there_is_no_room_charts_give_way_and_nothing_else(page: Page, database: Path, tmp_path: Path) -> None:
+    with open_store(database, mode="read") as store:
+        run = read_run(store)
+    small = tmp_path / "small.html"
+    small.write_text(page_of(run, size_max=400_000), "utf-8")
+    assert small.stat().st_size <= 400_000
+    opened(page, small)
+    ((count,),) = rows(database, "SELECT count(*) FROM trades WHERE status = 'CLOSED'")
+    drawn = page.run("unpacked().then(({tradeCharts}) => Object.keys(tradeCharts).length)")
+    assert 0 < drawn < count
+    assert page.run("document.getElementById('trades-words').textContent").startswith(f"{count} of {count} trades")
+    page.run("document.getElementById('sort-by').value = 'oldest first'")
+    page.run("document.getElementById('sort-by').dispatchEvent(new Event('change'))")
+    page.run("document.querySelector('#trade-list tbody button').click()")
+    words = page.run("document.getElementById('candle-words').textContent")
+    assert f"no room for the candles of the oldest {count - drawn} trades" in words
     assert page.complaints == []

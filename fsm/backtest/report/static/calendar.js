@@ -7,7 +7,7 @@ function drawCalendar(facts) {
   const strong = sizes[Math.floor(sizes.length * 0.95)] ?? 1;
   const byYear = Map.groupBy ? Map.groupBy(facts.days, ([day]) => day.slice(0, 4)) : facts.days.reduce(
     (found, day) => found.set(day[0].slice(0, 4), [...(found.get(day[0].slice(0, 4)) ?? []), day]), new Map());
-  byId("calendar").replaceChildren(...[...byYear].reverse().flatMap(([year, days]) => [element("p", {}, year), yearOf(year, days, strong)]));
+  byId("calendar").replaceChildren(...[...byYear].reverse().map(([year, days]) => element("div", {}, element("p", {}, year), yearOf(year, days, strong))));
   if (facts.days.length === 0) return;
   const best = facts.days.reduce((most, day) => (day[1] > most[1] ? day : most));
   const worst = facts.days.reduce((least, day) => (day[1] < least[1] ? day : least));

@@ -1,6 +1,5 @@
 // Candles of a whole run or around one trade: entries, exits, stops, targets, and what the rules read there.
 
-const LINES = ["#e08a00", "#3b74e8", "#b04fd1", "#1f9d8b", "#c7417b", "#7a8a12", "#5f6fd8", "#b5651d", "#2c8fb5", "#8a5a83"];
 const UNIT_NAMES = { price: "USDT", index: "0 to 100", percent: "%", ratio: "ratio", count: "count", volume: "volume", flag: "yes (1) or no (0)" };
 const PANE_ORDER = ["price", "index", "percent", "ratio", "count", "volume", "flag"];
 const MARKS_WITH_WORDS = 12;
@@ -15,16 +14,21 @@ function isShown(facts, name) {
   return view.chosen.run.get(name) ?? (unit !== "flag" && regime);
 }
 
-function chartData(facts, place) {
-  const [open, up, over, under] = place.candles.map((column) => numbers(facts.columns, column, place.price_step));
+// The columns of a chart lie one after the other: close, open over the close before, high and low beyond both, indicators.
+function chartData(facts, symbol, place, names) {
+  const [first, count] = place.place, steps = facts.steps[symbol];
+  const column = (index, step) => numbers(facts.columns, [first + index * BYTES_A_NUMBER * count, count], step);
+  const [closes, gaps, over, under] = [0, 1, 2, 3].map((index) => column(index, steps.price));
   const time = (index) => seconds(place.first_ms + index * place.step_ms);
-  const candles = Array.from(open, (value, index) => {
-    const close = value + up[index];
-    return { time: time(index), open: value, close, high: Math.max(value, close) + over[index], low: Math.min(value, close) - under[index] };
+  const candles = Array.from(closes, (close, index) => {
+    const open = closes[Math.max(index - 1, 0)] + gaps[index];
+    return { time: time(index), open, close, high: Math.max(open, close) + over[index], low: Math.min(open, close) - under[index] };
   });
-  const read = Object.entries(place.read).map(([name, [first, count, step]]) => [name, numbers(facts.columns, [first, count], step)]);
-  return { candles, read: new Map(read), time };
+  return { candles, read: new Map(names.map((name, index) => [name, column(4 + index, steps.indicators[name])])), time };
 }
+
+const dataOfSymbol = (facts, symbol) => chartData(facts, symbol, facts.symbolCharts[symbol], facts.symbolCharts[symbol].names);
+const dataOfTrade = (facts, trade) => chartData(facts, trade.symbol, facts.tradeCharts[trade.id], facts.readBy[trade.symbol][trade.strategy]);
 
 function showSymbol(facts, symbol) {
   Object.assign(view, { symbol, trade: null });
@@ -48,12 +52,12 @@ function drawCandles(facts) {
   byId("candle-chart").hidden = !place;
   byId("chips").hidden = !place;
   if (!place) return;
-  const data = chartData(facts, place);
+  const data = view.trade ? dataOfTrade(facts, view.trade) : dataOfSymbol(facts, view.symbol);
   const chart = view.chart = newChart(byId("candle-chart"));
-  const decimals = Math.max(0, Math.round(-Math.log10(place.price_step)));
+  const tick = facts.steps[view.symbol].price, decimals = Math.max(0, Math.round(-Math.log10(tick)));
   const bars = chart.addCandlestickSeries({
     upColor: colour("--up"), downColor: colour("--down"), wickUpColor: colour("--up"), wickDownColor: colour("--down"), borderVisible: false,
-    priceFormat: { type: "price", precision: decimals, minMove: place.price_step }, priceLineVisible: false,
+    priceFormat: { type: "price", precision: decimals, minMove: tick }, priceLineVisible: false,
   });
   bars.setData(data.candles);
   drawRegimesAndPlans(facts, place, trades, chart, bars);
@@ -76,12 +80,12 @@ function titleOfCandles(facts, trades, place) {
       + "Indicators are drawn as the rules read them at each close: the value of the last closed candle of their own timeframe."
     : view.trade && facts.chartsLeftOut
       ? `There was no room for the candles of the oldest ${facts.chartsLeftOut} trades: run a shorter span, or fewer symbols, to see them.`
-      : "The database keeps no candles of this.";
+      : facts.steps[view.symbol] ? "There was no room for the candles of the whole run." : "The database keeps no candles of this.";
 }
 
 function drawRegimesAndPlans(facts, place, trades, chart, bars) {
   const index = (ms) => (ms - place.first_ms) / place.step_ms - 0.5;
-  const end = place.first_ms + place.candles[0][1] * place.step_ms;
+  const end = place.first_ms + place.place[1] * place.step_ms;
   const grounds = stretches(facts.regimes[view.symbol] ?? [], place.first_ms, end);
   const levels = view.trade ? levelsOf(view.trade) : [];
   handDrawn(bars, (context, { height }) => {
@@ -117,17 +121,17 @@ function drawPlan(context, trade, x, y) {
 }
 
 function markersOf(place, { candles, time }, trades) {
-  const words = trades.length <= MARKS_WITH_WORDS;
+  const words = trades.length <= MARKS_WITH_WORDS, size = words ? 1 : 0.6;
   const at = (ms) => time(Math.min(Math.max(Math.floor((ms - place.first_ms) / place.step_ms), 0), candles.length - 1));
   const found = [];
   for (const trade of trades) {
     const long = trade.side === "LONG";
     if (trade.fill_ms !== null) {
       found.push({ time: at(trade.fill_ms), position: long ? "belowBar" : "aboveBar", color: colour("--equity"),
-        shape: long ? "arrowUp" : "arrowDown", text: words ? `${trade.side} ${price(trade.entry)}` : "" });
+        size, shape: long ? "arrowUp" : "arrowDown", text: words ? `${trade.side} ${price(trade.entry)}` : "" });
     }
     if (trade.closed_ms !== null && trade.exit !== null) {
-      found.push({ time: at(trade.closed_ms), position: long ? "aboveBar" : "belowBar", shape: "circle",
+      found.push({ time: at(trade.closed_ms), position: long ? "aboveBar" : "belowBar", size, shape: "circle",
         color: Number(trade.net) > 0 ? colour("--up") : colour("--down"), text: words ? inR(trade.r) : "" });
     }
   }
@@ -137,8 +141,8 @@ function markersOf(place, { candles, time }, trades) {
 // Prices lie over the candles; everything else has a pane of its unit below them.
 function drawIndicators(facts, data) {
   const names = [...data.read.keys()];
-  byId("indicators").replaceChildren(...names.map((name, index) => chip(facts, name, LINES[index % LINES.length])));
-  const shown = names.map((name, index) => ({ name, shade: LINES[index % LINES.length], unit: paneOf(facts, name) }))
+  byId("indicators").replaceChildren(...names.map((name, index) => chip(facts, name, SHADES[index % SHADES.length])));
+  const shown = names.map((name, index) => ({ name, shade: SHADES[index % SHADES.length], unit: paneOf(facts, name) }))
     .filter(({ name }) => isShown(facts, name));
   for (const { name, shade } of shown.filter(({ unit }) => unit === "candles")) lineOf(view.chart, data, name, shade, true);
   for (const unit of PANE_ORDER) {
@@ -167,7 +171,6 @@ function lineOf(chart, { read, time }, name, shade, overlay) {
 }
 
 function chip(facts, name, shade) {
-  const swatch = drawn("svg", { viewBox: "0 0 8 8", "aria-hidden": "true" }, drawn("rect", { width: 8, height: 8, rx: 2, fill: shade }));
   return element("button", {
     type: "button", class: "chip", "aria-pressed": String(isShown(facts, name)), title: facts.indicators[name].what,
     onclick: () => {
@@ -175,12 +178,17 @@ function chip(facts, name, shade) {
       drawCandles(facts);
       [...byId("indicators").children].find((each) => each.textContent === name)?.focus();
     },
-  }, swatch, name);
+  }, swatch(shade), name);
 }
 
-// Panes move with the candles, and the candles with them.
+// Panes move with the candles, and the candles with them; their scales are equally wide, so that moments lie below one another.
 function follow() {
   const all = [view.chart, ...view.panes.map(({ chart }) => chart)];
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    if (all[0] !== view.chart) return;
+    const minimumWidth = Math.max(...all.map((chart) => chart.priceScale("right").width()));
+    for (const chart of all) chart.priceScale("right").applyOptions({ minimumWidth });
+  }));
   let moving = false;
   for (const leader of all) {
     leader.timeScale().subscribeVisibleLogicalRangeChange((range) => {

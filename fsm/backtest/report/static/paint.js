@@ -4,7 +4,15 @@ const byId = (id) => document.getElementById(id);
 const seconds = (ms) => Math.floor(ms / 1000);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const REGIME_COLOURS = { TREND: "--trend", RANGE: "--range", BREAKOUT: "--breakout", NO_TRADE: "--no-trade" };
-const regimeColour = (regime) => colour(REGIME_COLOURS[regime] ?? "--no-trade");
+const SHADES = ["#e08a00", "#3b74e8", "#b04fd1", "#1f9d8b", "#c7417b", "#7a8a12", "#5f6fd8", "#b5651d", "#2c8fb5", "#8a5a83"];
+const ownRegimes = [];
+
+// Regimes that the rules name themselves get a shade each, in the order in which they are met.
+function regimeColour(regime) {
+  if (Object.hasOwn(REGIME_COLOURS, regime)) return colour(REGIME_COLOURS[regime]);
+  if (!ownRegimes.includes(regime)) ownRegimes.push(regime);
+  return SHADES[ownRegimes.indexOf(regime) % SHADES.length];
+}
 const charts = [];
 const DAY = 86_400_000;
 
@@ -97,9 +105,13 @@ function stretches(regimes, fromMs, toMs) {
   return found;
 }
 
+function swatch(shade) {
+  return drawn("svg", { viewBox: "0 0 8 8", "aria-hidden": "true", class: "swatch" }, drawn("rect", { width: 8, height: 8, rx: 2, fill: shade }));
+}
+
 function regimeLegend(place, regimes) {
   const names = [...new Set(Object.values(regimes).flat().map(([, regime]) => regime))].sort();
-  place.replaceChildren(...names.map((name) => element("span", { class: "key", "data-regime": name }, element("span", {}, name.toLowerCase().replace("_", " ")))));
+  place.replaceChildren(...names.map((name) => element("span", {}, swatch(regimeColour(name)), name.toLowerCase().replaceAll("_", " "))));
 }
 
 function options(select, values, change) {
