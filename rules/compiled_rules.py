@@ -26,7 +26,18 @@ from rules.lowering import Lowering
 from rules.moments import CLOCK, SESSIONS, Session, minute_of
 from rules.regime import Classifier, Ramp, RegimeRule, RegimeState, RegimeTrace
 from rules.source.short_forms import ALWAYS
-from rules.strategy import Management, Price, Reason, SideName, SideRules, SignalReading, Strategy, Upkeep
+from rules.strategy import (
+    Cooldown,
+    Limits,
+    Management,
+    Price,
+    Reason,
+    SideName,
+    SideRules,
+    SignalReading,
+    Strategy,
+    Upkeep,
+)
 
 LOCAL_NAMES = ("entry", "stop", "risk", "candles_held")
 """Names that rules may use without declaring them, where there is a trade to speak of."""
@@ -37,13 +48,6 @@ class Route(msgspec.Struct, frozen=True):
 
     strategies: tuple[str, ...]
     reason: str
-
-
-class Cooldown(msgspec.Struct, frozen=True):
-    """After ``losses`` losing trades in a row, no entry for ``candles`` candles of the entry timeframe."""
-
-    losses: int
-    candles: int
 
 
 @dataclass(frozen=True)
@@ -143,10 +147,19 @@ class CompiledRules:
         stop: float,
         risk: float,
         candles_held: int,
+        regime_ended: bool = False,
         traced: bool = True,
     ) -> Management:
-        rules = self.strategies[strategy]
-        return rules.manage(side, facts, entry=entry, stop=stop, risk=risk, candles_held=candles_held, traced=traced)
+        return self.strategies[strategy].manage(
+            side,
+            facts,
+            entry=entry,
+            stop=stop,
+            risk=risk,
+            candles_held=candles_held,
+            regime_ended=regime_ended,
+            traced=traced,
+        )
 
 
 def feature_name(key: str) -> str:
@@ -260,7 +273,16 @@ class _Compiling:
             name=name,
             sides=sides,
             reward_risk_min=definition.reward_risk_min,
-            upkeep=Upkeep(manage.break_even_at_r, manage.break_even_lock_r, manage.exit_after_candles),
+            upkeep=Upkeep(
+                manage.break_even_at_r,
+                manage.break_even_lock_r,
+                manage.exit_after_candles,
+                manage.exit_on_opposite,
+                manage.exit_on_regime_end,
+            ),
+            risk=definition.risk,
+            limits=Limits(definition.limits.max_open_positions, definition.limits.max_open_risk_pct),
+            cooldown=Cooldown(definition.cooldown.losses, definition.cooldown.candles) if definition.cooldown else None,
             entry_key=self._entry_key,
             fact_keys=tuple(sorted(keys)),
         )

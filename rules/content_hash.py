@@ -17,12 +17,13 @@ from rules.features import feature_of, timeframe_of
 from rules.language.syntax import parse
 from rules.language.writing import written
 
-_EXPRESSIONS = ("when", "stop", "price", "trail", "value", "zero_at", "full_at")
+_EXPRESSIONS = ("when", "stop", "price", "trail", "value")
 
 
 def hash_of(definition: Definition) -> str:
     """SHA-256 in hexadecimal."""
-    meant = _meant(msgspec.to_builtins(definition))
+    plain = msgspec.structs.replace(definition, written={}, ranges={})
+    meant = _meant(msgspec.to_builtins(plain))
     meant["features"] = {
         name: feature_of(name, each, definition.timeframes).what for name, each in definition.features.items()
     }

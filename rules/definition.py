@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from rules.source.numbers_written import number_slots, with_numbers
 from rules.source.short_forms import in_full
 
 RAREST_FIRST = ("BREAKOUT", "TREND", "RANGE")
@@ -95,14 +96,33 @@ class ManageDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     break_even_at_r: float | None = None
     break_even_lock_r: float = 0.0
     exit_after_candles: int | None = None
+    exit_on_opposite: bool = False
+    exit_on_regime_end: bool = False
+
+
+class LimitsDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What holds for a strategy beside config.yaml, where it is stricter."""
+
+    max_open_positions: int | None = None
+    max_open_risk_pct: float | None = None
+
+
+class CooldownDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    losses: int
+    candles: int
 
 
 class StrategyDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``risk`` is a factor of what config.yaml risks in a trade, at most 1."""
+
     enabled: bool = True
+    risk: float = 1.0
     reward_risk_min: float = 0.0
     long: SideDefinition | None = None
     short: SideDefinition | None = None
     manage: ManageDefinition = ManageDefinition()
+    limits: LimitsDefinition = LimitsDefinition()
+    cooldown: CooldownDefinition | None = None
 
     def sides(self) -> dict[str, SideDefinition]:
         return {name: side for name, side in (("long", self.long), ("short", self.short)) if side is not None}
@@ -123,14 +143,16 @@ class SessionDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     days: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
 
 
+class RangeDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Between which numbers a search may vary a threshold, and in which steps; None is any number between."""
+
+    range: tuple[float, float]
+    step: float | None = None
+
+
 class RouteDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     strategy: str
     enabled: bool = True
-
-
-class CooldownDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    losses: int
-    candles: int
 
 
 class RouterDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -150,10 +172,13 @@ class ManageOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     break_even_at_r: float | msgspec.UnsetType | None = msgspec.UNSET
     break_even_lock_r: float | msgspec.UnsetType = msgspec.UNSET
     exit_after_candles: int | msgspec.UnsetType | None = msgspec.UNSET
+    exit_on_opposite: bool | msgspec.UnsetType = msgspec.UNSET
+    exit_on_regime_end: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class StrategyOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     enabled: bool | msgspec.UnsetType = msgspec.UNSET
+    risk: float | msgspec.UnsetType = msgspec.UNSET
     reward_risk_min: float | msgspec.UnsetType = msgspec.UNSET
     manage: ManageOverride = ManageOverride()
 
@@ -181,11 +206,16 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     define: dict[str, str] = {}
     sessions: dict[str, SessionDefinition] = {}
     symbols: dict[str, SymbolDefinition] = {}
+    ranges: dict[str, RangeDefinition] = {}
+    written: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, data: Any) -> Definition:
-        """The definition in data that has passed the schema."""
-        return msgspec.convert(in_full(data), cls)
+    def of(cls, data: Any, symbol: str = "") -> Definition:
+        """The definition in data that has passed the schema, with its numbers as they are for a symbol; ``written``
+        is that data."""
+        ranges = {name: each for name, each in data.get("thresholds", {}).items() if isinstance(each, dict)}
+        ranges = {name: {key: each[key] for key in ("range", "step") if key in each} for name, each in ranges.items()}
+        return msgspec.convert({**in_full(with_numbers(data, symbol)), "ranges": ranges, "written": data}, cls)
 
     @property
     def named_regimes(self) -> dict[str, RegimeDefinition]:
@@ -195,6 +225,11 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     def for_symbol(self, symbol: str) -> Definition:
         """The definition with the symbol's own values filled in, and no overrides left."""
         override = self.symbols.get(symbol, SymbolDefinition())
+        if override.thresholds and any(True for _ in number_slots(self.written)):
+            return Definition.of(self.written, symbol)._with(override)
+        return self._with(override)
+
+    def _with(self, override: SymbolDefinition) -> Definition:
         choices = {
             name: msgspec.structs.replace(choice, use=override.choices.get(name, choice.use))
             for name, choice in self.choices.items()

@@ -20,6 +20,7 @@ from rules.language.reach import Interval, reach
 from rules.language.syntax import Comparison, ExpressionError, Node, names_in, parse, walk
 from rules.regime import RegimeRule
 from rules.sides import Plan, wrong_sides
+from rules.source.numbers_written import number_slots
 from rules.source.outline import KeyPath, dotted, slots
 from rules.source.yaml_source import Problem, Source
 from rules.strategy import SideRules
@@ -260,8 +261,8 @@ def _unused(source: Source, definition: Definition) -> Iterator[Finding]:
             used.update(name.name for name in names_in(parse(slot.text)))
         except ExpressionError:  # pragma: no cover - meaning.py has complained
             continue
-    for written in definition.named_regimes.values():
-        used.update(end for ramp in written.confidence for end in (ramp.zero_at, ramp.full_at) if isinstance(end, str))
+    for _, text in number_slots(source.data):
+        used.update(name.name for name in names_in(parse(text)))
     rules = compile_rules(definition.for_symbol(""))
     entry = entry_feature(rules.features, rules.entry_timeframe)
     for section, names in (

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rules.definition import ConditionList, Definition, SideDefinition, StrategyDefinition
+from rules.definition import ConditionList, CooldownDefinition, Definition, SideDefinition, StrategyDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +76,30 @@ def _router(old: Definition, new: Definition) -> Iterator[Loosening]:
         was = {route.strategy: route.enabled for route in old.router.routes.get(regime, ())}
         if any(route.enabled and not was.get(route.strategy, True) for route in routes):
             yield Loosening(f"router.{regime}.enabled", False, True, vanished=False)
-    before, after = old.router.cooldown, new.router.cooldown
+    yield from _cooldown("router.cooldown", old.router.cooldown, new.router.cooldown)
+
+
+def _cooldown(path: str, before: CooldownDefinition | None, after: CooldownDefinition | None) -> Iterator[Loosening]:
     if before is not None and after is None:
         told = f"{before.losses} losses, {before.candles} candles"
-        yield Loosening("router.cooldown", told, None, vanished=True)
+        yield Loosening(path, told, None, vanished=True)
     elif before is not None and after is not None:
-        yield from _higher("router.cooldown.losses", before.losses, after.losses)
-        yield from _lower("router.cooldown.candles", before.candles, after.candles)
+        yield from _higher(f"{path}.losses", before.losses, after.losses)
+        yield from _lower(f"{path}.candles", before.candles, after.candles)
 
 
 def _strategy(path: str, old: StrategyDefinition, new: StrategyDefinition) -> Iterator[Loosening]:
     if new.enabled and not old.enabled:
         yield Loosening(f"{path}.enabled", False, True, vanished=False)
+    yield from _higher(f"{path}.risk", old.risk, new.risk)
+    yield from _higher(
+        f"{path}.limits.max_open_positions", old.limits.max_open_positions, new.limits.max_open_positions
+    )
+    yield from _higher(f"{path}.limits.max_open_risk_pct", old.limits.max_open_risk_pct, new.limits.max_open_risk_pct)
+    yield from _cooldown(f"{path}.cooldown", old.cooldown, new.cooldown)
+    for exit_rule in ("exit_on_opposite", "exit_on_regime_end"):
+        if getattr(old.manage, exit_rule) and not getattr(new.manage, exit_rule):
+            yield Loosening(f"{path}.manage.{exit_rule}", True, False, vanished=False)
     yield from _lower(f"{path}.reward_risk_min", old.reward_risk_min, new.reward_risk_min)
     manage = f"{path}.manage"
     yield from _higher(f"{manage}.break_even_at_r", old.manage.break_even_at_r, new.manage.break_even_at_r)

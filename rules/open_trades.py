@@ -40,7 +40,8 @@ def first_asked(table: FactTable, trade: OpenTrade, first: int, until: int) -> i
     rules, limit = plan.side(trade.side), plan.upkeep.exit_after_candles
     if limit is not None:
         until = max(first, min(until, trade.held_from + limit))
-    if rules.exit_when is None and rules.trail is None and not _may_break_even(plan, rules, trade):
+    opposite = plan.upkeep.exit_on_opposite and len(plan.sides) > 1
+    if rules.exit_when is None and rules.trail is None and not opposite and not _may_break_even(plan, rules, trade):
         return until
     at, sizes = first, iter(CHUNKS)
     size = CHUNKS[-1]
@@ -82,6 +83,10 @@ def _asked(
     asked = np.zeros(end - first, dtype=np.bool_)
     if rules.exit_when is not None:
         asked |= rules.exit_when.truths(scene) == TRUE
+    if plan.upkeep.exit_on_opposite:
+        for side in plan.sides:
+            if side.side != trade.side:
+                asked |= side.setup.truths(scene) == TRUE
     close = finite(table.column(plan.entry_key)[first:end])
     with np.errstate(all="ignore"):
         if plan.upkeep.break_even_at_r is not None and _may_break_even(plan, rules, trade):

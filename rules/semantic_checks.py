@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,6 +16,7 @@ from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
 from rules.language.syntax import ExpressionError, Name, Node, names_in, parse
 from rules.language.units import ValueUnit, require_condition, require_price, unit_of
 from rules.moments import CLOCK, SESSIONS
+from rules.source.numbers_written import UnknownThreshold, number_slots, thresholds_of, with_numbers
 from rules.source.outline import (
     SIDES,
     KeyPath,
@@ -27,8 +29,9 @@ from rules.source.outline import (
     sequence,
     slots,
 )
+from rules.source.schema import SCHEMA
 from rules.source.short_forms import ALWAYS, NO_TRADE, regimes_in, routes_in
-from rules.source.yaml_source import Problem, Source
+from rules.source.yaml_source import Problem, Source, validate
 
 _LOCAL_KINDS = {
     "entry": ValueUnit.PRICE,
@@ -40,6 +43,9 @@ _CLOCK_KINDS = {
     **dict.fromkeys(CLOCK, ValueUnit.COUNT),
     **dict.fromkeys(SESSIONS, ValueUnit.CONDITION),
 }
+ALIASES_MAX = 300
+"""Choices and definitions of a file; the schema allows fewer of each."""
+
 _SECTIONS = ("features", "thresholds", "choices", "define", "sessions")
 
 
@@ -62,6 +68,7 @@ class _Checking:
         self._kinds: dict[str, ValueUnit | None] = {}  # of every declared name; None where its declaration is broken
 
     def run(self) -> list[Problem]:
+        self._check_numbers()
         entry_timeframe = self._timeframe(("timeframes", "entry"), at(self._data, "timeframes", "entry"))
         self._check_timeframes(entry_timeframe)
         self._check_names()
@@ -76,7 +83,6 @@ class _Checking:
             if slot.path[0] not in ("choices", "define"):
                 self._check_expression(slot)
         self._check_ids()
-        self._check_ramps()
         self._check_sides()
         self._check_regimes()
         self._check_router()
@@ -85,6 +91,30 @@ class _Checking:
 
     def _complain(self, path: KeyPath, message: str, *, key: bool = False, offset: int = 0) -> None:
         self._problems.append(self._source.problem(path, message, key=key, offset=offset))
+
+    def _check_numbers(self) -> None:
+        """Numbers that are written as expressions, and where they are not what may stand there, for any symbol."""
+        if not isinstance(self._data, dict):
+            return
+        plain = with_numbers(self._data, "", self._no_number)
+        if not self._problems and any(True for _ in number_slots(self._data)):
+            self._problems += validate(replace(self._source, data=plain), SCHEMA)
+            for symbol in mapping(at(self._data, "symbols")) if not self._problems else ():
+                own = with_numbers(self._data, symbol, lambda path, text, error: None)
+                for problem in validate(replace(self._source, data=own), SCHEMA)[:1]:
+                    self._complain(("symbols", symbol), f"with the thresholds of {symbol}: {problem.message}", key=True)
+        for name, written in mapping(at(self._data, "thresholds")).items():
+            low, high = (*sequence(at(written, "range")), None, None)[:2]
+            if isinstance(low, int | float) and isinstance(high, int | float):
+                if low >= high:
+                    self._complain(("thresholds", name, "range"), "a range goes from a number to a larger one")
+                elif not low <= plain["thresholds"][name] <= high:
+                    self._complain(("thresholds", name, "value"), f"the value is not within its range, {low} to {high}")
+        self._data = plain
+
+    def _no_number(self, path: KeyPath, text: str, error: ExpressionError) -> None:
+        hint = _hint(error.name, thresholds_of(self._data)) if isinstance(error, UnknownThreshold) else ""
+        self._complain(path, f"{error.message}{hint}", offset=error.column)
 
     # --- timeframes and features ------------------------------------------------------------------
 
@@ -191,8 +221,9 @@ class _Checking:
             else:
                 self._kinds.setdefault(name, self._check_expression(by_name[name][0]))
 
-        for name in by_name:
-            check(name)
+        if len(by_name) <= ALIASES_MAX:  # the schema has complained of more
+            for name in by_name:
+                check(name)
 
     def _check_choice(self, name: str, options: list[Slot]) -> None:
         kinds = {slot.path[-1]: kind for slot in options if (kind := self._check_expression(slot)) is not None}
@@ -296,14 +327,6 @@ class _Checking:
                 if isinstance(name, str) and name in seen:
                     self._complain((*place, "id"), f"the id {name} is used twice in this list")
                 seen.add(str(name))
-
-    def _check_ramps(self) -> None:
-        thresholds = mapping(at(self._data, "thresholds"))
-        for regime in regimes_in(self._data):
-            path: KeyPath = ("regimes", regime, "confidence")
-            for index, ramp in enumerate(sequence(at(self._data, *path))):
-                for end in ("zero_at", "full_at"):
-                    self._reference((*path, index, end), at(ramp, end), thresholds, "no threshold")
 
     def _check_regimes(self) -> None:
         """Wherever regimes are named, they must be there; ALWAYS and NO_TRADE are no names of one's own."""

@@ -67,8 +67,8 @@ class Management(msgspec.Struct, frozen=True, kw_only=True):
 
     ``stop`` is set only if the stop should move, and then lies nearer to the profit than before; ``stop_reason`` says
     by which rule (BREAK_EVEN, TRAIL). ``exit_reason`` says that the trade should end now, and why: EXIT_WHEN (its
-    conditions hold), TRAIL_CROSSED (the price is already beyond the trail, so a stop there would have been hit) or
-    EXIT_AFTER_CANDLES. ``traces`` are those of ``exit_when``.
+    conditions hold), REGIME_ENDED, OPPOSITE_SIGNAL, TRAIL_CROSSED (the price is already beyond the trail, so a stop
+    there would have been hit) or EXIT_AFTER_CANDLES. ``traces`` are those of ``exit_when``.
     """
 
     stop: float | None = None
@@ -131,17 +131,37 @@ class Upkeep:
     break_even_at_r: float | None
     break_even_lock_r: float
     exit_after_candles: int | None
+    exit_on_opposite: bool = False
+    exit_on_regime_end: bool = False
+
+
+class Cooldown(msgspec.Struct, frozen=True):
+    """After ``losses`` losing trades in a row, no entry for ``candles`` candles of the entry timeframe."""
+
+    losses: int
+    candles: int
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Of a strategy's own, beside those of the account; None is no other."""
+
+    max_open_positions: int | None = None
+    max_open_risk_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One strategy, compiled. ``entry_key`` is the fact that holds the close of the entry timeframe."""
+    """One strategy, compiled. ``entry_key`` is the fact that holds the close of the entry timeframe; ``risk`` the part
+    of what the account risks in a trade."""
 
     name: str
     sides: tuple[SideRules, ...]
     reward_risk_min: float
     upkeep: Upkeep
     entry_key: str
+    risk: float
+    limits: Limits
+    cooldown: Cooldown | None
     fact_keys: tuple[str, ...]
 
     def seek_signal(self, facts: Facts, *, traced: bool = True) -> SignalReading:
@@ -170,6 +190,7 @@ class Strategy:
         stop: float,
         risk: float,
         candles_held: int,
+        regime_ended: bool = False,
         traced: bool = True,
     ) -> Management:
         """What to do with an open trade: ``entry`` as filled, ``stop`` as it rests, ``risk`` = |entry - first stop|."""
@@ -179,6 +200,10 @@ class Strategy:
         traces = rules.exit_when.trace(scene) if rules.exit_when and traced else ()
         if rules.exit_when and rules.exit_when.truth(scene) is Truth.TRUE:
             return Management(exit_reason="EXIT_WHEN", traces=traces)
+        if self.upkeep.exit_on_regime_end and regime_ended:
+            return Management(exit_reason="REGIME_ENDED", traces=traces)
+        if self.upkeep.exit_on_opposite and self.seek_signal(facts, traced=False).side not in (None, side):
+            return Management(exit_reason="OPPOSITE_SIGNAL", traces=traces)
         moves = self._stop_moves(rules, scene, entry=entry, risk=risk)
         close = known(facts.get(self.entry_key))
         trail = moves.get("TRAIL")

@@ -106,6 +106,10 @@ def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, context: Deci
     if rule is not None and streak >= rule.losses:
         cooldown = max(cooldown, at_ms + rule.candles * context.rules.entry_timeframe.ms)
         streak = 0
+    strategy = context.rules.strategies.get(trade.strategy)
+    own = strategy.cooldown if strategy is not None and trade.net_pnl < 0 else None
+    if own is not None and record.loss_streak + 1 >= own.losses:
+        cooldown = max(cooldown, at_ms + own.candles * context.rules.entry_timeframe.ms)
     record = replace(
         record,
         trade=None,

@@ -143,6 +143,7 @@ def _manage(record: SymbolRecord, event: CandleClosed, context: DecisionContext)
         stop=float(trade.stop.trigger_price),
         risk=float(abs(entry - trade.stop_price_initial)),
         candles_held=held,
+        regime_ended=trade.regime != event.regime.regime,
         traced=False,
     )
     made = manage_trade(record, event, managed, context)

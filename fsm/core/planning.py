@@ -16,7 +16,7 @@ from fsm.core.model.records import EntryLeg, SymbolRecord, TargetLeg, Trade, Tra
 from fsm.core.order_requests import entry_id, leg_id, place_entry, place_stop, place_target, stop_leg
 from fsm.core.sizing import quantity_guard, size_entry, stop_inside_liquidation, tradable_quantity
 from fsm.core.stop_route import smallest
-from rules.strategy import SignalReading
+from rules.strategy import Limits, SignalReading
 
 
 def plan_trade(
@@ -39,6 +39,7 @@ def plan_trade(
         stop=stop,
         portfolio=portfolio,
         context=context,
+        strategy=context.rules.strategies[reading.strategy],
         most=_on_trial(reading, entry, stop, context) if portfolio.trial else None,
     )
     number = record.trades_opened + 1
@@ -70,7 +71,7 @@ def plan_trade(
     )
     guards = (
         Guard("CANDLE_NEW", _is_new(record, event), str(event.candle_ms), f"> {record.signal_candle_ms}"),
-        *_portfolio_guards(event, portfolio, context),
+        *_portfolio_guards(event, portfolio, context, context.rules.strategies[reading.strategy].limits),
         *_stop_guards(side, entry, stop, event, context),
         *size.guards,
         *_target_guards(trade, event.prices, context),
@@ -162,15 +163,19 @@ def _sized(target: TargetLeg, quantity: Decimal, context: DecisionContext) -> Ta
     return replace(target, quantity=share, done=target.done or share == 0)
 
 
-def _portfolio_guards(event: CandleClosed, portfolio: Portfolio, context: DecisionContext) -> tuple[Guard, ...]:
+def _portfolio_guards(
+    event: CandleClosed, portfolio: Portfolio, context: DecisionContext, own: Limits
+) -> tuple[Guard, ...]:
     policy = context.policy
+    most = policy.risk.max_open_positions
+    positions_max = most if own.max_open_positions is None else min(most, own.max_open_positions)
     return (
         Guard("ACCOUNT_OPEN", portfolio.blocked == "", portfolio.blocked, "no halt, no pause"),
         at_most("EQUITY_FRESH", portfolio.equity_age_ms, policy.limits.equity_age_ms_max),
         at_most(
             "CANDLE_AGE", event.at_ms - event.candle_ms - context.rules.entry_timeframe.ms, policy.candle_age_ms_max
         ),
-        at_most("MAX_OPEN_POSITIONS", portfolio.open_positions + 1, policy.risk.max_open_positions),
+        at_most("MAX_OPEN_POSITIONS", portfolio.open_positions + 1, positions_max),
     )
 
 

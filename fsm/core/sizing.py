@@ -6,13 +6,14 @@ from decimal import Decimal
 
 import msgspec
 
-from exchange.filters import SymbolFilters
+from exchange.filters import SymbolFilters, decimal_of
 from exchange.types import Bracket, OrderType
 from fsm.core.model.decision import Guard, at_least, at_most
 from fsm.core.model.decision_context import DecisionContext, Portfolio, loss_per_unit
 from fsm.core.model.policy import MarginShort, Policy
 from fsm.core.model.records import ZERO, TradeSide
 from fsm.core.shared_risk import with_one_more
+from rules.strategy import Strategy
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,16 +33,19 @@ def size_entry(
     portfolio: Portfolio,
     context: DecisionContext,
     most: Decimal | None = None,
+    strategy: Strategy | None = None,
 ) -> Size:
     """Quantity from the rounded stop, taker fees and slippage; rounded down; below a minimum it is a failed guard.
 
-    ``most``: no more than this, whatever may be risked.
+    ``most``: no more than this, whatever may be risked. ``strategy`` may risk less than the account allows, never more.
     """
     policy, filters = context.policy, context.filters
     per_unit = loss_per_unit(side.sign, entry, stop, policy)
     if entry <= 0 or per_unit <= 0:
         return Size(quantity=ZERO, risk=ZERO, guards=(Guard("STOP_SIDE", False, str(stop), f"entry {entry}"),))
     wanted = portfolio.equity * policy.risk_pct_of(symbol) / 100 / per_unit
+    if strategy is not None and strategy.risk != 1:
+        wanted *= min(decimal_of(strategy.risk), Decimal(1))
     by_margin = _margin_cap(symbol, entry, portfolio, policy)
     capped = min(wanted, by_margin, _exposure_cap(entry, portfolio, policy), _venue_cap(symbol, entry, context))
     capped = capped if most is None else min(capped, most)
@@ -56,7 +60,9 @@ def size_entry(
         ),
         quantity_guard(quantity, capped, context),
         at_least("NOTIONAL_MIN", quantity * min(entry, stop), filters.notional_min),
-        at_most("MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * policy.risk.max_open_risk_pct / 100),
+        at_most(
+            "MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * _open_risk_pct_max(policy, strategy) / 100
+        ),
         *_shared_guards(side, risk, portfolio, policy),
         stop_inside_liquidation(side, quantity, entry, stop, policy.leverage_of(symbol), context),
     )
@@ -82,6 +88,12 @@ def shared_caps(
         allowed = equity * policy.risk.max_same_direction_risk_pct / 100
         guards.append(at_most("MAX_SAME_DIRECTION_RISK", same, allowed))
     return tuple(guards)
+
+
+def _open_risk_pct_max(policy: Policy, strategy: Strategy | None) -> Decimal:
+    own = strategy.limits.max_open_risk_pct if strategy is not None else None
+    most = policy.risk.max_open_risk_pct
+    return most if own is None else min(most, decimal_of(own))
 
 
 def tradable_quantity(quantity: Decimal, context: DecisionContext) -> Decimal:

@@ -82,6 +82,8 @@ CAUSES: Mapping[str, str] = {
     "RELEASED": "it was handed over to you",
     "EXIT_WHEN": "a rule said so (exit_when)",
     "EXIT_AFTER_CANDLES": "it had lasted for as long as its rules allow",
+    "REGIME_ENDED": "the regime that it was opened in ended",
+    "OPPOSITE_SIGNAL": "its strategy saw a setup the other way",
     "TRAIL_CROSSED": "the price was beyond the trailing stop",
     # why nothing was entered
     "PAUSED": "you paused it",
