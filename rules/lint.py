@@ -32,31 +32,59 @@ _TOO_COMPLEX = "the conditions have too many alternatives to be checked: use few
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something at a place of the file."""
+    """Something at a place of the file; ``harmless`` as long as nothing trades by it: that it can never happen."""
 
     path: KeyPath
     message: str
     at_key: bool = False
+    harmless: bool = False
 
 
 def lint(source: Source, definition: Definition) -> list[Problem]:
     """What is wrong with the definition, for all symbols and for each that has values of its own."""
-    judged: set[Plan] = set()
-    general = list(_findings(definition.for_symbol(""), judged))
-    problems = [source.problem(finding.path, finding.message, key=finding.at_key) for finding in general]
-    known = {finding.path for finding in general}
-    for symbol in definition.symbols:
-        for finding in _findings(definition.for_symbol(symbol), judged):
-            if finding.path not in known:
-                message = f"with the values of {symbol}, in {dotted(finding.path)}: {finding.message}"
-                problems.append(source.problem(("symbols", symbol), message, key=True))
-    return problems
+    return [problem for problem, is_used in _judged(source, definition) if is_used]
 
 
 def warnings(source: Source, definition: Definition) -> list[Problem]:
-    """What is allowed and yet worth knowing."""
+    """What is allowed and yet worth knowing; also what would be wrong with parts that are switched off."""
     findings = [*_unused(source, definition), *_switched_off(definition), *_always_true(definition)]
-    return [source.problem(finding.path, finding.message, key=finding.at_key) for finding in findings]
+    idle = [problem for problem, is_used in _judged(source, definition) if not is_used]
+    return [*idle, *(source.problem(finding.path, finding.message, key=finding.at_key) for finding in findings)]
+
+
+def _judged(source: Source, definition: Definition) -> Iterator[tuple[Problem, bool]]:
+    """What is wrong, and whether anything trades by it."""
+    judged: set[Plan] = set()
+    own = definition.for_symbol("")
+    idle = _idle(own)
+    known: set[KeyPath] = set()
+    for finding in _findings(own, judged):
+        known.add(finding.path)
+        yield source.problem(finding.path, finding.message, key=finding.at_key), _matters(finding, idle)
+    for symbol in definition.symbols:
+        own = definition.for_symbol(symbol)
+        idle = _idle(own)
+        for finding in _findings(own, judged):
+            if finding.path not in known:
+                message = f"with the values of {symbol}, in {dotted(finding.path)}: {finding.message}"
+                yield source.problem(("symbols", symbol), message, key=True), _matters(finding, idle)
+
+
+def _matters(finding: Finding, idle: set[KeyPath]) -> bool:
+    return not finding.harmless or finding.path[:2] not in idle
+
+
+def _idle(definition: Definition) -> set[KeyPath]:
+    """Strategies that never trade, and regimes in which none does, as they are switched off."""
+    strategies = definition.strategies
+    on = {
+        regime: [route.strategy for route in routes if route.enabled and strategies[route.strategy].enabled]
+        for regime, routes in definition.router.routes.items()
+    }
+    trading = {name for names in on.values() for name in names}
+    routed = {route.strategy for routes in definition.router.routes.values() for route in routes}
+    found: set[KeyPath] = {("strategies", name) for name in routed if name not in trading}
+    return found | {("regimes", regime) for regime, names in on.items() if not names}
 
 
 def _findings(definition: Definition, judged: set[Plan]) -> Iterator[Finding]:
@@ -70,7 +98,7 @@ def _findings(definition: Definition, judged: set[Plan]) -> Iterator[Finding]:
     checking = _Logic(rules)
     yield from checking.regimes(definition)
     yield from checking.strategies()
-    yield from (Finding(path, message) for path, message in wrong_sides(rules, checking.domain, judged))
+    yield from (Finding(path, message, harmless=True) for path, message in wrong_sides(rules, checking.domain, judged))
     for name, compiled in rules.strategies.items():
         for side in compiled.sides:
             yield from _reward(("strategies", name, side.side.lower()), side, compiled.reward_risk_min)
@@ -221,9 +249,10 @@ class _Logic:
             return
         alone = [index for index, node in enumerate(nodes) if possible([node], self.domain) is None]
         for index in alone:
-            yield Finding((*path, index), "this can never hold, so nothing will ever come of it")
+            yield Finding((*path, index), "this can never hold, so nothing will ever come of it", harmless=True)
         if not alone:
-            yield Finding(path, "these can never hold together, so nothing will ever come of it", at_key=True)
+            message = "these can never hold together, so nothing will ever come of it"
+            yield Finding(path, message, at_key=True, harmless=True)
 
     def _tighter_stay(self, path: KeyPath, rule: RegimeRule) -> Iterator[Finding]:
         for index, node in enumerate(rule.stay.nodes):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rules.language.scalar import numeric
-from rules.language.syntax import And, Call, Comparison, ExpressionError, Name, Not, Or, names_in, parse, walk
+from rules.language.syntax import And, Call, Comparison, ExpressionError, Name, Not, Number, Or, names_in, parse, walk
 from rules.source.short_forms import regimes_in
 
 KeyPath = tuple[str | int, ...]
@@ -40,6 +40,8 @@ def number_slots(data: Any) -> Iterator[tuple[KeyPath, str]]:
 def calculated(text: str, thresholds: Mapping[str, float]) -> float | int:
     """The number that an expression of thresholds comes to; a whole one as such. Raises ExpressionError."""
     node = parse(text)
+    if isinstance(node, Number):
+        raise ExpressionError("a number stands without quotes", node.column)
     for part in walk(node):
         if isinstance(part, And | Or | Not | Comparison) or (
             isinstance(part, Call) and (part.offset or part.function not in ("min", "max", "abs"))

@@ -166,3 +166,14 @@ def test_the_regimes_tell_the_same_whatever_is_traded_in_them() -> None:
     rules = parse_rules(NAMED, "r.yaml").for_symbol("BTCUSDT")
     for old, new, alike in (("entry - 2", "entry - 3", True), ("calm: 0.5", "calm: 0.6", False)):
         assert parse_rules(NAMED.replace(old, new), "r.yaml").for_symbol("BTCUSDT").classifies_as(rules) is alike
+
+
+def test_what_can_never_hold_is_a_warning_once_it_is_switched_off() -> None:
+    never = 'when: "close_1h > close_1h[1] + 0.5 * atr_1h"}]'
+    text = NAMED.replace(never, 'when: "close_1h < 0 * atr_1h"}]')
+    assert problems(text) == ["this can never hold, so nothing will ever come of it"]
+    ruleset = parse_rules(text.replace("  fade:\n", "  fade:\n    enabled: false\n"), "r.yaml")
+    assert [problem.message for problem in ruleset.warnings] == [
+        "fade never trades: it is switched off",
+        "this can never hold, so nothing will ever come of it",
+    ]

@@ -71,7 +71,7 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
         "confirmations: 2",
         'confirmations: "2"',
         '"2"',
-        'regimes.confirmations: expected a whole number, found the text "2"',
+        "a number stands without quotes",
     ),
     "a value out of bounds": (
         "override_confidence: 0.9",
