@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from rules.source.numbers_written import number_slots, with_numbers
+from rules.numbers_written import number_slots, with_numbers
 from rules.source.short_forms import in_full
 
 RAREST_FIRST = ("BREAKOUT", "TREND", "RANGE")

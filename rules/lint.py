@@ -18,9 +18,9 @@ from rules.domains import domains
 from rules.language.intervals import TooComplex, describe, implies, possible, single_bound, text_of
 from rules.language.reach import Interval, reach
 from rules.language.syntax import Comparison, ExpressionError, Node, names_in, parse, walk
+from rules.numbers_written import number_slots
 from rules.regime import RegimeRule
 from rules.sides import Plan, wrong_sides
-from rules.source.numbers_written import number_slots
 from rules.source.outline import KeyPath, dotted, slots
 from rules.source.yaml_source import Problem, Source
 from rules.strategy import SideRules
@@ -40,16 +40,17 @@ class Finding:
     harmless: bool = False
 
 
-def lint(source: Source, definition: Definition) -> list[Problem]:
-    """What is wrong with the definition, for all symbols and for each that has values of its own."""
-    return [problem for problem, is_used in _judged(source, definition) if is_used]
+def lint(source: Source, definition: Definition) -> tuple[list[Problem], list[Problem]]:
+    """What is wrong with the definition, for all symbols and for each that has values of its own; and what would be
+    wrong with parts that are switched off."""
+    judged = list(_judged(source, definition))
+    return [each for each, matters in judged if matters], [each for each, matters in judged if not matters]
 
 
 def warnings(source: Source, definition: Definition) -> list[Problem]:
-    """What is allowed and yet worth knowing; also what would be wrong with parts that are switched off."""
+    """What is allowed and yet worth knowing."""
     findings = [*_unused(source, definition), *_switched_off(definition), *_always_true(definition)]
-    idle = [problem for problem, is_used in _judged(source, definition) if not is_used]
-    return [*idle, *(source.problem(finding.path, finding.message, key=finding.at_key) for finding in findings)]
+    return [source.problem(finding.path, finding.message, key=finding.at_key) for finding in findings]
 
 
 def _judged(source: Source, definition: Definition) -> Iterator[tuple[Problem, bool]]:

@@ -6,7 +6,7 @@ once: of them only what it takes to read them is asked, so that a stricter check
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from indicators.candle import Timeframe
@@ -24,12 +24,13 @@ __all__ = ["CompiledRules", "Ruleset", "SourceError", "load_rules", "parse_rules
 class Ruleset:
     """Rules that have passed every check. ``warnings`` are worth showing and do not keep them from being used."""
 
-    def __init__(self, source: Source, definition: Definition) -> None:
+    def __init__(self, source: Source, definition: Definition, idle: Sequence[Problem] = ()) -> None:
+        """``idle``: what would be wrong with parts that are switched off."""
         self.name = source.name
         self.text = source.text
         self.definition = definition
         self.hash = hash_of(definition)
-        self.warnings: tuple[Problem, ...] = tuple(_sorted(warnings(source, definition)))
+        self.warnings: tuple[Problem, ...] = tuple(_sorted([*idle, *warnings(source, definition)]))
         self._general = compile_rules(definition.for_symbol(""))
         self._own: dict[str, CompiledRules] = {}
 
@@ -72,10 +73,10 @@ def stored_rules(text: str, name: str) -> Ruleset:
 
 def _offered(source: Source) -> Ruleset:
     definition = _read(source)
-    problems = lint(source, definition)
+    problems, idle = lint(source, definition)
     if problems:
         raise SourceError(_sorted(problems))
-    return Ruleset(source, definition)
+    return Ruleset(source, definition, idle)
 
 
 def _read(source: Source) -> Definition:

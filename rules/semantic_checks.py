@@ -16,7 +16,7 @@ from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
 from rules.language.syntax import ExpressionError, Name, Node, names_in, parse
 from rules.language.units import ValueUnit, require_condition, require_price, unit_of
 from rules.moments import CLOCK, SESSIONS
-from rules.source.numbers_written import UnknownThreshold, number_slots, thresholds_of, with_numbers
+from rules.numbers_written import UnknownThreshold, number_slots, thresholds_of, with_numbers
 from rules.source.outline import (
     SIDES,
     KeyPath,
@@ -105,10 +105,11 @@ class _Checking:
                     self._complain(("symbols", symbol), f"with the thresholds of {symbol}: {problem.message}", key=True)
         for name, written in mapping(at(self._data, "thresholds")).items():
             low, high = (*sequence(at(written, "range")), None, None)[:2]
-            if isinstance(low, int | float) and isinstance(high, int | float):
+            value = plain["thresholds"][name]
+            if all(isinstance(each, int | float) for each in (low, high, value)):
                 if low >= high:
                     self._complain(("thresholds", name, "range"), "a range goes from a number to a larger one")
-                elif not low <= plain["thresholds"][name] <= high:
+                elif not low <= value <= high:
                     self._complain(("thresholds", name, "value"), f"the value is not within its range, {low} to {high}")
         self._data = plain
 

@@ -48,9 +48,8 @@ class Interval:
     def inverse(self) -> Interval:
         """What 1 can be, divided by any of them but 0."""
         if self.lower >= 0:
-            return Interval(
-                0.0 if self.upper == math.inf else 1 / self.upper, _over(self.lower), self.upper == math.inf
-            )
+            endless = self.upper in (0.0, math.inf)  # nothing is divided by 0: what is left then is no number at all
+            return Interval(0.0 if endless else 1 / self.upper, _over(self.lower), endless)
         return ANYTHING
 
     @property
