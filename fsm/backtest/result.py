@@ -27,7 +27,8 @@ class Result:
     """What came of it; ``to_json`` has the fields of the command's contract.
 
     ``ready_ms``: from when each symbol could trade, its rules having seen enough candles; ``short`` has those that
-    never could, with what was short of their candles at the end. ``correlation`` is the mean of all pairs' returns.
+    never could, with what was short of their candles at the end. ``correlation`` is the mean of all pairs' returns,
+    ``fall_loss_pct`` what the stops of as many positions as may be open lose of equity in a fast fall.
     """
 
     symbols: tuple[str, ...]
@@ -48,6 +49,8 @@ class Result:
     short: dict[str, str]
     correlation: Decimal | None
     positions_max: int
+    fall_loss_pct: Decimal
+    daily_loss_pct: Decimal
     marks_smoothed: tuple[str, ...]
     ambiguous_candles: int
     undecided_bars: int
@@ -82,6 +85,7 @@ class Result:
             "warnings": self.warnings(),
             "correlation": None if self.correlation is None else float(self.correlation),
             "positions_max": self.positions_max,
+            "fast_fall_loss_pct": float(self.fall_loss_pct),
             "independent_positions": self._independent(),
             "transitions": self.transitions,
             "closed_at_end": sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA"),
@@ -110,6 +114,9 @@ class Result:
 
     def warnings(self) -> list[str]:
         """What makes the figures mean less than they seem to, in sentences."""
+        return [*self._short_words(), *self._fall_words()]
+
+    def _short_words(self) -> list[str]:
         if not self.short:
             return []
         whose = ", ".join(f"{symbol} ({short})" for symbol, short in self.short.items())
@@ -117,6 +124,14 @@ class Result:
         return [
             f"{who} trade in this run: too few candles had closed for the rules. At its end: {whose}. "
             "Let the data begin earlier, or the run end later."
+        ]
+
+    def _fall_words(self) -> list[str]:
+        if self.fall_loss_pct <= self.daily_loss_pct:
+            return []
+        return [
+            f"All stops in a fast fall lose {self.fall_loss_pct:f} % of equity, and limits.daily_loss_pct is "
+            f"{self.daily_loss_pct}: `check` says what fits."
         ]
 
 
@@ -138,6 +153,14 @@ def together_words(result: dict[str, Any]) -> str:
         f"Returns of the symbols correlate at {result['correlation']:.2f} on average: {count} positions in one "
         f"direction, as many as may be open, are {alone:.2f} independent ones."
     )
+
+
+def fall_words(result: dict[str, Any]) -> str:
+    """What all stops lose together where the market lets them fill far from their triggers."""
+    lost = result.get("fast_fall_loss_pct")
+    if lost is None:
+        return ""
+    return f"As many positions as may be open lose {lost:.2f} % of equity where all stops are hit in a fast fall."
 
 
 def ambiguity_words(result: dict[str, Any]) -> str:

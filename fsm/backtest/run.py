@@ -26,6 +26,7 @@ from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.result import Result, iso
 from fsm.config import Config
+from fsm.config.unusual import fall_loss_pct
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
 from fsm.core.model.decision_context import EDITION, DecisionContext
@@ -328,6 +329,8 @@ class _Backtest:
             data_hash=digest,
             ready_ms=ready_ms,
             correlation=self._closes.mean(from_ms, to_ms),
+            fall_loss_pct=fall_loss_pct(self._request.config.settings),
+            daily_loss_pct=self._request.config.settings.limits.daily_loss_pct,
             positions_max=self._request.config.settings.risk.max_open_positions,
             short={symbol: _short(history, to_ms) for symbol, history in never.items()},
             marks_smoothed=tuple(market.symbol for market in markets if not market.feed.has_mark),

@@ -141,6 +141,8 @@ def _together(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         count, alone = result["positions_max"], result["independent_positions"]
         told = f"returns correlate at {result['correlation']:.2f}: {count} positions are {alone:.2f} independent ones"
         yield "risk together", told
+    if (lost := result.get("fast_fall_loss_pct")) is not None:
+        yield "all stops in a fast fall", f"{lost:.2f} % of equity at most"
 
 
 def _of_the_run(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

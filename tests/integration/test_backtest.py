@@ -291,3 +291,12 @@ def test_a_cap_on_what_moves_together_refuses_entries_and_is_replayed(
     summary = result.to_json()
     assert 0.5 < summary["correlation"] < 0.9
     assert 1.1 < summary["independent_positions"] < 1.6
+
+
+def test_a_run_says_what_all_stops_lose_in_a_fast_fall_and_warns_where_the_daily_limit_is_less(
+    run: tuple[Result, Path],
+) -> None:
+    """Three positions of 0.5 % at 1.8 R."""
+    assert run[0].to_json()["fast_fall_loss_pct"] == 2.7
+    (warning,) = replace(run[0], daily_loss_pct=Decimal(2)).warnings()
+    assert "lose 2.7 % of equity, and limits.daily_loss_pct is 2" in warning
