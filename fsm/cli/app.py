@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "backtesting": "fsm.cli.backtest:backtest",
     "runs": "fsm.cli.runs:runs",
     "show": "fsm.cli.runs:show",
+    "compare": "fsm.cli.compare:compare",
     "data": "fsm.cli.data:data",
     "parity": "fsm.cli.proofs.parity:parity",
     "graph": "fsm.cli.graph:graph",

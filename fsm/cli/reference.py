@@ -39,6 +39,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "backtest": ("backtest --symbols BTCUSDT --from 2024-10-01 --to 2024-12-31",),
     "runs": ("runs",),
     "data list": ("data list",),
+    "compare": ("compare --live --days 30",),
     "data check": ("data check", "data check --symbols BTCUSDT --json"),
     "graph": ("graph",),
     "modelcheck": ("modelcheck --depth 2", "modelcheck --variants"),

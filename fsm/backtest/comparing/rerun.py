@@ -1,0 +1,161 @@
+"""Runs one side again with one thing of the other's: what that alone changes is what it was the cause of."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from exchange.candle_files import CANDLE_HEADER, FUNDING_HEADER, CandleFolders
+from fsm.backtest.comparing.inputs import ABSENT, Input, Source
+from fsm.backtest.comparing.matching import Key, differing
+from fsm.backtest.comparing.side import ALL, Side, Span
+from fsm.backtest.run import BacktestError, Request, run_backtest
+from fsm.config import Config, read_environment
+from fsm.config.settings import Settings
+from indicators.candle import Timeframe
+from rules.load import Ruleset, stored_rules
+from rules.source.yaml_source import SourceError
+from store import queries
+from store.database import open_store
+from store.views import TradeRow
+
+_STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
+_UP_TO_1H = ("1m", "3m", "5m", "15m", "30m", "1h")
+
+Trades = dict[Key, TradeRow]
+
+
+class CannotRepeat(Exception):
+    """The run cannot be had again from what is at hand."""
+
+
+class Repeater:
+    """Runs A again, with some inputs of B's. ``folders`` have what no journal keeps: marks and funding of each."""
+
+    def __init__(
+        self, a: Side, b: Side, span: Span, folders: tuple[Path, ...], theirs: tuple[Path, ...], scratch: Path
+    ) -> None:
+        self._a, self._b, self._span = a, b, a.ran or span
+        self._scratch = scratch
+        self._folders = {id(a): folders, id(b): theirs}
+
+    def with_inputs(self, changed: Sequence[Input], keep: Path | None = None) -> Trades:
+        """The trades of A where these were as in B; ``keep`` is where its database stays. Raises CannotRepeat."""
+        settings, rules = self._settings(changed), self._rules(changed)
+        candles = self._b if any(each.source is Source.CANDLES for each in changed) else self._a
+        funding = self._b if any(each.source is Source.FUNDING for each in changed) else self._a
+        try:
+            with TemporaryDirectory(dir=self._scratch) as folder:
+                data = self._data(Path(folder), candles, funding)
+                return self._run(settings, rules, data, keep or Path(folder) / "again.sqlite")
+        except (BacktestError, SourceError, OSError) as error:
+            raise CannotRepeat(str(error)) from error
+
+    def _run(self, settings: Settings, rules: Ruleset, data: Path, db: Path) -> Trades:
+        environment = read_environment(None, {"BINANCE_ENV": "sim"})
+        run_backtest(
+            Request(
+                config=Config(settings=settings, environment=environment, text=_as_yaml(settings.plain())),
+                rules=rules,
+                data=(data,),
+                symbols=self._a.symbols,
+                from_ms=self._span.from_ms,
+                to_ms=self._span.to_ms,
+                db=db,
+                native=self._a.ran is None,
+                anchors=None if self._a.ran is not None else _anchors(self._a),
+            )
+        )
+        with open_store(db, mode="read") as store:
+            return {(row.symbol, row.signal_candle_ms, row.side): row for row in queries.trades(store, limit=ALL)}
+
+    def _settings(self, changed: Sequence[Input]) -> Settings:
+        plain = self._a.settings.plain()
+        theirs = self._b.settings.plain()
+        for each in changed:
+            if each.source is Source.SETTING:
+                plain = with_path(plain, theirs, each.path)
+        return msgspec.convert(plain, Settings)
+
+    def _rules(self, changed: Sequence[Input]) -> Ruleset:
+        paths = [each.path for each in changed if each.source is Source.RULES]
+        if not paths:
+            return stored_rules(self._a.rules[0].text, self._a.name)
+        data = self._a.rules_data
+        for path in paths:
+            data = with_path(data, self._b.rules_data, path)
+        return stored_rules(_as_yaml(data), self._a.name)
+
+    def _is_read(self, timeframe: str) -> bool:
+        """A bot's coarse candles are the exchange's own; those of a backtest are made of the fine ones anew."""
+        return self._a.ran is None or timeframe in _UP_TO_1H
+
+    def _data(self, folder: Path, candles: Side, funding: Side) -> Path:
+        """A folder with the candles that one side kept, and the marks and the funding that its folders have."""
+        (folder / "mark").mkdir()
+        marks = CandleFolders(self._folders[id(candles)])
+        rates = CandleFolders(self._folders[id(funding)])
+        for symbol in self._a.symbols:
+            for timeframe in (each for each in candles.timeframes(symbol) if self._is_read(each)):
+                rows = sorted(candles.candles(symbol, timeframe).items())
+                _write(folder / f"{symbol}-{timeframe}.csv.gz", CANDLE_HEADER, rows)
+            if (mark := marks.mark(symbol)) is not None:
+                columns = zip(mark.open, mark.high, mark.low, mark.close, mark.volume, strict=True)
+                numbers = [tuple(map(repr, map(float, row))) for row in columns]
+                marked = list(zip(map(int, mark.open_time_ms), numbers, strict=True))
+                _write(folder / "mark" / f"{symbol}-mark-1h.csv.gz", CANDLE_HEADER, marked)
+            if (rate := rates.funding(symbol)) is not None:
+                paid = [(int(at), (repr(float(each)),)) for at, each in zip(rate.time_ms, rate.rate, strict=True)]
+                _write(folder / f"{symbol}-funding.csv.gz", FUNDING_HEADER, paid)
+        return folder
+
+
+def _anchors(side: Side) -> dict[str, dict[Timeframe, int]]:
+    """Where the indicators of a bot began, which does not change while it runs."""
+    found: dict[str, dict[Timeframe, int]] = {}
+    for row in queries.anchors(side.store):
+        found.setdefault(row.symbol, {})[Timeframe(row.timeframe)] = row.first_ms
+    return found
+
+
+def _write(path: Path, header: str, rows: Sequence[tuple[int, tuple[str, ...]]]) -> None:
+    lines = [header, *(",".join((str(at_ms), *numbers)) for at_ms, numbers in rows), ""]
+    path.write_bytes(gzip.compress("\n".join(lines).encode(), 1, mtime=0))
+
+
+def _as_yaml(data: Any) -> str:
+    """As JSON, which is YAML."""
+    return msgspec.json.format(msgspec.json.encode(data), indent=1).decode()
+
+
+def with_path(ours: Any, theirs: Any, path: str) -> Any:
+    """Our structure with what theirs has at one path; without it where theirs has nothing there."""
+    steps = [step[1:-1] if step.startswith("[") else step for step in _STEP.findall(path)]
+    return _with(ours, theirs, steps)
+
+
+def _with(ours: Any, theirs: Any, steps: Sequence[str]) -> Any:
+    if not steps:
+        return theirs
+    step, *rest = steps
+    if isinstance(ours, list):
+        number = int(step)
+        return [_with(each, theirs[number], rest) if at == number else each for at, each in enumerate(ours)]
+    there = theirs.get(step, ABSENT) if isinstance(theirs, Mapping) else ABSENT
+    if there is ABSENT:
+        return {key: value for key, value in ours.items() if key != step}
+    return {**ours, step: _with(ours.get(step), there, rest)}
+
+
+def same(one: TradeRow | None, other: TradeRow | None) -> bool:
+    """Whether a trade came out the same, or is in neither."""
+    return (one is None and other is None) or (one is not None and other is not None and not differing(one, other))
+
+
+Confirm = Callable[[Sequence[Input]], Trades]
