@@ -30,6 +30,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "exchange/sim": (
         "exchange.candle_columns",
         "exchange.candle_files",
+        "exchange.rule_files",
         "exchange.client_ids",
         "exchange.errors",
         "exchange.filters",
@@ -52,6 +53,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "exchange/sim/playback": (
         "exchange.candle_columns",
         "exchange.candle_files",
+        "exchange.rule_files",
         "exchange.errors",
         "exchange.filters",
         "exchange.origin",

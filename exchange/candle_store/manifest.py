@@ -11,6 +11,9 @@ import msgspec
 from exchange.candle_columns import CandleFileError
 from exchange.candle_store.series import Series, series_named
 
+DEFAULT_STORE = Path("var") / "data"
+"""Where the store is, unless a command is told otherwise."""
+
 MANIFEST = "manifest.json"
 FORMAT = 1
 _BYTES_MAX = 64_000_000

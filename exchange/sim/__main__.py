@@ -70,7 +70,15 @@ def _symbols(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="On 127.0.0.1; 0 takes a free one.")
-@click.option("--data", type=click.Path(path_type=Path), multiple=True, help="Folder of candle files; may be repeated.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), multiple=True, help="Store or folder of candle files; may be repeated."
+)
+@click.option(
+    "--instead",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Folder for symbols that --data has nothing of; may be repeated.",
+)
 @click.option("--start", callback=_time_ms, help="Simulated time to begin at; the middle of the data by default.")
 @click.option(
     "--speed",
@@ -104,6 +112,7 @@ def _symbols(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
 def main(
     port: int,
     data: tuple[Path, ...],
+    instead: tuple[Path, ...],
     start: int | None,
     speed: float,
     seed: int,
@@ -126,6 +135,7 @@ def main(
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     setting = SimulationSetup(
         folders=data,
+        instead=instead,
         symbols=symbols,
         step=Timeframe(step),
         start_ms=start,

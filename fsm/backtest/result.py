@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from exchange.sim.playback.rulebook import Dated
 from fsm.backtest.curve import (
     calmar,
     longest_drawdown_days,
@@ -56,6 +58,7 @@ class Result:
     undecided_bars: int
     fundings: int = 0
     fundings_missing: dict[str, int] = field(default_factory=dict)
+    rules_dated: Mapping[str, Dated] = field(default_factory=dict)
     holes: tuple[tuple[str, Hole], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -94,6 +97,7 @@ class Result:
             "ambiguous_without_finer": self.undecided_bars,
             "funding_settlements": self.fundings,
             "funding_missing": self.fundings_missing,
+            "symbol_rules": {symbol: self._rules(dated) for symbol, dated in self.rules_dated.items()},
             "candle_holes": [
                 {"symbol": symbol, "timeframe": hole.timeframe, "from": iso(hole.first_ms), "candles": hole.count}
                 for symbol, hole in self.holes
@@ -133,6 +137,16 @@ class Result:
             f"All stops in a fast fall lose {self.fall_loss_pct:f} % of equity, and limits.daily_loss_pct is "
             f"{self.daily_loss_pct}: `check` says what fits."
         ]
+
+    def _rules(self, dated: Dated) -> dict[str, Any]:
+        """Since when the rules are known that a symbol was traded by, and whether they were so when the run began."""
+        first, last = iso(self.from_ms)[:10], iso(self.to_ms)[:10]
+        return {
+            "filters_since": dated.filters,
+            "brackets_since": dated.brackets,
+            "known_then": dated.is_known(first),
+            "changed_on": [day for day in dated.changes if first < day < last],
+        }
 
 
 def ready_words(result: dict[str, Any]) -> list[str]:

@@ -13,11 +13,9 @@ from tempfile import TemporaryDirectory
 
 from exchange.candle_columns import CandleFileError
 from exchange.candle_files import CandleFolders
-from exchange.filters import SymbolFilters
 from exchange.sim.account_api import AccountApi
 from exchange.sim.core.venue import Venue
-from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
-from exchange.types import Bracket
+from exchange.sim.playback.rulebook import Rulebook
 from fsm.backtest.clock_loop import ClockLoop, Progress
 from fsm.backtest.history import Anchors, History, Market, build_history, data_hash, read_market
 from fsm.backtest.kept_candles import kept
@@ -92,19 +90,20 @@ def run_backtest(
 def _run(request: Request, progress: Progress, on_step: Callable[[Step], None]) -> Result:
     clock = _Stopwatch()
     symbols = _symbols(request)
-    filters, brackets = _known(symbols)
+    _rulebook(request, symbols, request.from_ms)
     markets = _load(request, symbols, progress)
     clock.lap("load")
     histories = _compute(request, markets, progress)
     clock.lap("features")
     from_ms, to_ms = _span(request, markets)
+    book = _rulebook(request, symbols, from_ms)
     digest = data_hash(markets)
     with TemporaryDirectory() as scratch:
         path = request.db or Path(scratch) / "backtest.sqlite"
         identity = _identity(request, symbols, from_ms, to_ms, digest)
         with _new_store(path, identity, from_ms) as store:
             journal = Journal(store, identity, flush_every=FLUSH_EVERY)
-            bench = _Backtest(request, journal, histories, filters, brackets, identity, on_step)
+            bench = _Backtest(request, journal, histories, book, identity, on_step)
             bench.preamble(markets, from_ms, keep_candles=request.db is not None)
             bench.hours.run(from_ms, to_ms, progress)
             bench.finish(journal, to_ms)
@@ -137,13 +136,15 @@ def _symbols(request: Request) -> tuple[str, ...]:
     return tuple(sorted(set(wanted)))
 
 
-def _known(symbols: tuple[str, ...]) -> tuple[dict[str, SymbolFilters], dict[str, tuple[Bracket, ...]]]:
-    filters, brackets = shipped_filters(), shipped_brackets()
-    unknown = [name for name in symbols if name not in filters or name not in brackets]
-    if unknown:
-        known = ", ".join(sorted(set(filters) & set(brackets)))
-        raise BacktestError(f"no filters or leverage brackets are shipped for {', '.join(unknown)}; there are {known}")
-    return {name: filters[name] for name in symbols}, {name: brackets[name] for name in symbols}
+def _rulebook(request: Request, symbols: tuple[str, ...], at_ms: int | None) -> Rulebook:
+    """The rules as of a moment. Raises BacktestError where some are not known of a symbol."""
+    try:
+        book = Rulebook.read((*request.instead, *request.data), at_ms)
+    except CandleFileError as error:
+        raise BacktestError(str(error)) from error
+    if missing := book.missing(symbols):
+        raise BacktestError(missing)
+    return book
 
 
 def _load(request: Request, symbols: tuple[str, ...], progress: Progress) -> list[Market]:
@@ -210,14 +211,16 @@ class _Backtest:
         request: Request,
         journal: Journal,
         histories: dict[str, History],
-        filters: dict[str, SymbolFilters],
-        brackets: dict[str, tuple[Bracket, ...]],
+        book: Rulebook,
         identity: str,
         on_step: Callable[[Step], None],
     ) -> None:
         settings = request.config.settings
         self._request = request
         self._journal = journal
+        self._book = book
+        filters = {symbol: book.filters[symbol] for symbol in histories}
+        brackets = {symbol: book.brackets[symbol] for symbol in histories}
         self._filters, self._brackets = filters, brackets
         self._histories = histories
         self._closes = PastCloses(histories)
@@ -338,6 +341,7 @@ class _Backtest:
             undecided_bars=self.hours.undecided,
             fundings=self.hours.fundings,
             fundings_missing=dict(sorted(self.hours.fundings_missing.items())),
+            rules_dated={market.symbol: self._book.dated[market.symbol] for market in markets},
             holes=tuple((market.symbol, hole) for market in markets for hole in self._touched(market, from_ms, to_ms)),
         )
 

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-STORE = Path("var") / "data"
-"""Where the store of candles is, unless a command is told otherwise."""
+from exchange.candle_store.manifest import DEFAULT_STORE, is_store
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
@@ -36,7 +35,7 @@ def candle_options(function: Callback) -> Callback:
         multiple=True,
         metavar="DIR",
         help="store, or folder of SYMBOL-1h.csv.gz files; may be repeated "
-        f"(default: the store {STORE}, and the shipped candles of symbols that it does not have)",
+        f"(default: the store {DEFAULT_STORE}, and the shipped candles of symbols that it does not have)",
     )
     symbols = click.option(
         "--symbols", type=Symbols(), default=(), metavar="A,B", help="symbols instead of those in config.yaml"
@@ -49,18 +48,17 @@ def store_option(function: Callback) -> Callback:
     option = click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
-        default=STORE,
+        default=DEFAULT_STORE,
         metavar="DIR",
-        help=f"folder of the store (default: {STORE})",
+        help=f"folder of the store (default: {DEFAULT_STORE})",
     )
     return option(function)
 
 
 def chosen(data: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """The folders to read, and those for symbols that they do not have."""
-    from exchange.candle_store.manifest import is_store
     from exchange.sim.playback.symbols import shipped_folder
 
     if data:
         return tuple(data), ()
-    return ((STORE,), (shipped_folder(),)) if is_store(STORE) else ((shipped_folder(),), ())
+    return ((DEFAULT_STORE,), (shipped_folder(),)) if is_store(DEFAULT_STORE) else ((shipped_folder(),), ())

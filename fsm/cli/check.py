@@ -119,12 +119,12 @@ def _tried_on(trial: Trial) -> str:
 
 
 def _unknown_symbols(options: Options, inputs: Inputs) -> list[Problem]:
-    from exchange.sim.playback.symbols import shipped_filters
+    from exchange.sim.playback.rulebook import Rulebook
     from fsm.config.unusual import unknown_symbols
     from fsm.live.context.held import known_symbols
 
     database = options.db or inputs.config.environment.database_path
-    known = {*shipped_filters(), *known_symbols(database)}
+    known = {*Rulebook.read(chosen(())[0]).filters, *known_symbols(database)}
     return unknown_symbols(inputs.config.settings, known, read_source(options.config_path))
 
 

@@ -145,6 +145,22 @@ def _together(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "all stops in a fast fall", f"{lost:.2f} % of equity at most"
 
 
+def _of_the_symbols(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Whether the rules of the symbols are those of the time that was tested."""
+    rules = result.get("symbol_rules", {})
+    later = [symbol for symbol, found in rules.items() if not found["known_then"]]
+    if later:
+        since = sorted({found["filters_since"] or "no date" for found in map(rules.__getitem__, later)})
+        then = result["from"][:10]
+        yield (
+            "symbol rules",
+            f"those of {then} are not known of {', '.join(later)}; taken were those of {', '.join(since)}",
+        )
+    for symbol, found in rules.items():
+        if found["changed_on"]:
+            yield "symbol rules", f"{symbol}: changed on {', '.join(found['changed_on'])}, and were taken as they began"
+
+
 def _of_the_run(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "transitions", f"{result['transitions']:,}"
     if result.get("candle_holes"):
@@ -153,6 +169,7 @@ def _of_the_run(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             "missing candles",
             f"{missing} in {len(result['candle_holes'])} holes; nothing was opened in or right after them",
         )
+    yield from _of_the_symbols(result)
     if before := result.get("ambiguous_without_finer"):
         left = result["ambiguous_candles"]
         yield (

@@ -9,11 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from exchange.candle_files import CandleFolders
-from exchange.filters import SymbolFilters
 from exchange.sim.core.venue import Venue
-from exchange.sim.playback import symbols as shipped
 from exchange.sim.playback.feed import SymbolFeed
-from exchange.sim.playback.symbols import Row, decoded, symbol_rows
+from exchange.sim.playback.rulebook import Rulebook
+from exchange.sim.playback.symbols import shipped_folder
 from exchange.sim.server import fault_file
 from exchange.sim.server.clock import SimClock
 from exchange.sim.server.control import arm
@@ -21,7 +20,6 @@ from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.keys import keys_of
 from exchange.sim.server.saved import SavedState
 from exchange.sim.server.world import World
-from exchange.types import Bracket
 from indicators.candle import Timeframe
 
 DAY_MS = Timeframe.D1.ms
@@ -36,6 +34,9 @@ class SimulationSetup:
     """One simulation. ``start_ms`` None: in the middle of the data, so that half of it is history."""
 
     folders: tuple[Path, ...] = ()
+    instead: tuple[Path, ...] = ()
+    """Folders for symbols that the others have nothing of."""
+
     symbols: tuple[str, ...] = ()
     start_ms: int | None = None
     speed: float = 1.0
@@ -51,39 +52,12 @@ class SimulationSetup:
     """Length of the bars in which prices move, and of the shortest candles; up to 1h."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rulebook:
-    """Filters and brackets of every symbol that has both, and the dump they came from."""
-
-    exchange_info: Row
-    filters: Mapping[str, SymbolFilters]
-    brackets: Mapping[str, tuple[Bracket, ...]]
-
-    @classmethod
-    def read(cls, folders: tuple[Path, ...]) -> Rulebook:
-        """The shipped ones; a data folder's own symbols.json and brackets.json add to them and win."""
-        book = cls(shipped.shipped_exchange_info(), shipped.shipped_filters(), shipped.shipped_brackets())
-        for folder in folders:
-            book = book._with(folder)
-        return book
-
-    def _with(self, folder: Path) -> Rulebook:
-        info, brackets = dict(self.exchange_info), dict(self.brackets)
-        if (path := folder / "symbols.json").is_file():
-            rows = symbol_rows(decoded(path))
-            kept = {str(row["symbol"]): row for row in symbol_rows(info)}
-            info["symbols"] = list({**kept, **{str(row["symbol"]): row for row in rows}}.values())
-        if (path := folder / "brackets.json").is_file():
-            brackets.update(shipped.brackets_of(decoded(path)))
-        return Rulebook(info, shipped.filters_of(info), brackets)
-
-
 def build(
     setting: SimulationSetup, saved: SavedState | None = None, monotonic: Callable[[], float] = time.monotonic
 ) -> Emulator:
     """Raises SettingError, CandleFileError or FaultError."""
     plan = None if setting.faults is None else fault_file.read(setting.faults)
-    book = Rulebook.read(setting.folders)
+    book = Rulebook.read((*setting.instead, *setting.folders), setting.start_ms)
     feeds = _feeds(setting, book)
     if saved is None:
         venue = Venue(
@@ -123,14 +97,14 @@ def build(
 
 
 def _feeds(setting: SimulationSetup, book: Rulebook) -> dict[str, SymbolFeed]:
-    folders = CandleFolders(setting.folders or (shipped.shipped_folder(),))
+    folders = CandleFolders(setting.folders or (shipped_folder(),), setting.instead)
     recorded = folders.symbols(setting.step)
     known = [name for name in recorded if name in book.filters and name in book.brackets]
     for name in setting.symbols:
         if name not in recorded:
             raise SettingError(f"{name}: no candles in the data; there are {', '.join(recorded) or 'none at all'}")
         if name not in known:
-            raise SettingError(f"{name}: no filters or brackets; put symbols.json and brackets.json beside its candles")
+            raise SettingError(book.missing([name]))
     if not known:
         raise SettingError("the data has no symbol with known filters and brackets")
     return {name: SymbolFeed.read(folders, name, setting.step) for name in setting.symbols or known}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+from exchange.candle_store.manifest import DEFAULT_STORE, is_store
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.demo_start import worth_seeing
 from fsm.backtest.run import Request
@@ -23,7 +24,8 @@ def start_options(config: Config, rules: Ruleset, db: Path) -> list[str]:
     if state.exists():
         return options
     symbols = config.settings.enabled_symbols
-    start_ms = worth_seeing(Request(config=config, rules=rules, data=(shipped_folder(),), symbols=symbols))
+    request = Request(config=config, rules=rules, data=(shipped_folder(),), instead=_own(), symbols=symbols)
+    start_ms = worth_seeing(request)
     return options if start_ms is None else [*options, "--start", str(start_ms)]
 
 
@@ -32,7 +34,13 @@ def embedded_options(config: Config, state: Path) -> list[str]:
     simulation = config.settings.simulation
     speed = min(simulation.speed, SPEED_AT_FIRST)
     options = ["--data", str(shipped_folder()), "--speed", str(speed), "--state", str(state)]
-    return [*options, *account_options(simulation)]
+    own = [text for folder in _own() for text in ("--instead", str(folder))]
+    return [*options, *own, *account_options(simulation)]
+
+
+def _own() -> tuple[Path, ...]:
+    """The user's store: symbols that are not shipped are played from there."""
+    return (DEFAULT_STORE,) if is_store(DEFAULT_STORE) else ()
 
 
 def account_options(simulation: Simulation) -> list[str]:
