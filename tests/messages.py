@@ -17,7 +17,6 @@ from fsm.core.model.intents import ClosePosition, PlaceStop
 from fsm.core.model.policy import AfterExternalClose, LimitAction
 from fsm.core.model.records import HaltCause
 from fsm.live.context.symbol_catalog import SENTENCES
-from fsm.live.operator.accepted import Waiting
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.held_up import told_held_up
 from fsm.live.operator.news import (
@@ -42,6 +41,7 @@ from fsm.live.operator.news import (
     stranger_news,
     unreadable_news,
 )
+from fsm.live.operator.waiting_edits import Waiting
 from fsm.live.process.timekeeping import SENTENCES as CLOCKS
 from indicators.candle import Timeframe
 from indicators.holes import Hole

@@ -12,7 +12,6 @@ from fsm.backtest.history import Market
 from fsm.backtest.result import Result, iso
 from fsm.config.settings import Settings
 from fsm.journal.engine_journal import to_json
-from store import queries
 from store.batch import Batch
 from store.database import Store
 from store.errors import StoreError
@@ -50,6 +49,8 @@ def kept_run(result: Result, settings: Settings, markets: Iterable[Market]) -> B
 
 def read_kept_run(store: Store) -> KeptRun:
     """Raises NotARun where there is none."""
+    from store import queries  # whoever only writes needs none
+
     found = queries.document(store, NAME)
     if found is None:
         raise NotARun(

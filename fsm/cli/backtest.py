@@ -64,7 +64,8 @@ def backtest(
         every_candle=every_candle,
         native=native,
     )
-    with _database(kept, report, is_named=name is not None) as database, reporting(json=options.json) as progress:
+    told = reporting(json=options.json, logs=False)
+    with _database(kept, report, is_named=name is not None) as database, told as progress:
         result = run_backtest(replace(request, db=database), progress=progress)
         if report is not None and database is not None:
             _write_report(result, database, report, name or "")

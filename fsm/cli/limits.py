@@ -11,7 +11,6 @@ from fsm.cli import output
 from fsm.cli.inputs import read_config
 from fsm.cli.options import Options, command, current
 from fsm.cli.times import shown
-from fsm.config.unusual import FALL_R, fall_loss_pct
 
 if TYPE_CHECKING:
     from store.database import Store
@@ -132,12 +131,16 @@ def _fast_fall(budgets: list[dict[str, Any]]) -> dict[str, Any] | None:
     risk = next((each for each in budgets if each["name"] == "open_risk"), None)
     if risk is None:
         return None
+    from fsm.config.unusual import FALL_R
+
     lost, most = risk["used"] * FALL_R, risk["allowed"] * FALL_R
     return {"r": FALL_R, "unit": "USDT", "lost": lost, "lost_at_most": most}
 
 
 def _configured(options: Options) -> dict[str, Any]:
     """Before the first start: what config.yaml allows, in percent of an equity that nobody has read yet."""
+    from fsm.config.unusual import FALL_R, fall_loss_pct
+
     config = read_config(options, needs_keys=False)
     sections = {"limits": config.settings.limits, "risk": config.settings.risk}
     budgets = [

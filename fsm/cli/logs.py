@@ -35,9 +35,18 @@ def configure_logs(*, json: bool, level: str | None = None, environment: str | N
         wrapper_class=structlog.make_filtering_bound_logger(level or ("warning" if readable else "info")),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    _pass_on(_Passing(logging.WARNING))
+
+
+def pass_on_logs(*, json: bool) -> None:
+    """As ``configure_logs``, for work that logs nothing itself: nothing is set up before a library says something."""
+    _pass_on(_PassingLate(json))
+
+
+def _pass_on(handler: logging.Handler) -> None:
     root = logging.getLogger()
-    if not any(isinstance(handler, _Passing) for handler in root.handlers):
-        root.addHandler(_Passing(logging.WARNING))
+    if not any(isinstance(known, _Passing) for known in root.handlers):
+        root.addHandler(handler)
 
 
 def _rendered(processors: list[Processor]) -> Processor:
@@ -84,3 +93,15 @@ class _Passing(logging.Handler):
             structlog.get_logger().log(record.levelno, record.name, reason="TOLD", text=text, exc_info=failure)
         except Exception:
             self.handleError(record)
+
+
+class _PassingLate(_Passing):
+    """The same, setting up what it needs when it is needed."""
+
+    def __init__(self, json: bool) -> None:
+        super().__init__(logging.WARNING)
+        self._json = json
+
+    def emit(self, record: logging.LogRecord) -> None:
+        configure_logs(json=self._json)
+        super().emit(record)

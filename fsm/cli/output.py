@@ -78,6 +78,12 @@ def heading(text: str) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print rows under their headers; the columns named in ``right`` are numbers and end at the same place."""
+    cells = [[cell_text(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty() and all(
+        text.isascii() and "\n" not in text for row in (columns, *cells) for text in row
+    ):
+        _plain_table(columns, cells, right)
+        return
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -85,12 +91,24 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*(escape(cell_text(cell)) for cell in row))
+    for row in cells:
+        shown.add_row(*map(escape, row))
     console = Console(width=None if sys.stdout.isatty() else WIDTH_UNLIMITED, highlight=False)
     with console.capture() as captured:
         console.print(shown)
     click.echo("\n".join(text.rstrip() for text in captured.get().rstrip("\n").split("\n")))
+
+
+def _plain_table(columns: Sequence[str], rows: list[list[str]], right: Sequence[str]) -> None:
+    """The same table where nobody looks: nothing to fold, nothing to colour, and nothing to load for it."""
+    lines = [list(columns), *rows]
+    widths = [max(len(line[place]) for line in lines if place < len(line)) for place in range(len(columns))]
+    for line in lines:
+        padded = (
+            text.rjust(room) if name in right else text.ljust(room)
+            for name, text, room in zip(columns, line, widths, strict=False)
+        )
+        click.echo("  ".join(padded).rstrip())
 
 
 def width() -> int:

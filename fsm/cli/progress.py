@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json as json_form
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fsm.cli.logs import configure_logs
+import click
+
+from fsm.cli.logs import configure_logs, pass_on_logs
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -17,12 +21,16 @@ Report = Callable[[str, int, int], None]
 
 
 @contextmanager
-def reporting(*, json: bool, level: str | None = None) -> Iterator[Report]:
+def reporting(*, json: bool, level: str | None = None, logs: bool = True) -> Iterator[Report]:
     """What to tell the progress of a piece of work. Bars go only where a person sees them.
 
-    ``level`` is for what the work itself logs, such as ``warning`` where a whole bot is part of it.
+    ``level`` is for what the work itself logs, such as ``warning`` where a whole bot is part of it; without ``logs`` it
+    logs nothing, and what makes logs is loaded only if a library does.
     """
-    configure_logs(json=json, level=level)
+    if logs:
+        configure_logs(json=json, level=level)
+    else:
+        pass_on_logs(json=json)
     if json or not sys.stderr.isatty():
         yield _logged()
         return
@@ -46,15 +54,13 @@ def _drawn(bars: Progress) -> Report:
 
 
 def _logged() -> Report:
-    import structlog
-
-    shown = structlog.make_filtering_bound_logger("info")  # whatever the work itself may log
-    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), wrapper_class=shown)
     finished: set[str] = set()
 
     def report(phase: str, done: int, total: int) -> None:
         if 0 < total <= done and phase not in finished:
             finished.add(phase)
-            log.info("phase_finished", reason="PHASE", phase=phase, steps=total)
+            now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            told = {"reason": "PHASE", "phase": phase, "steps": total, "event": "phase_finished", "level": "info"}
+            click.echo(json_form.dumps({**told, "timestamp": now}), err=True)
 
     return report

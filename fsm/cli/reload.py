@@ -13,7 +13,7 @@ from fsm.cli.options import Command, Group, current
 from fsm.cli.times import shown
 
 if TYPE_CHECKING:
-    from fsm.live.operator.accepted import Waiting
+    from fsm.live.operator.waiting_edits import Waiting
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -51,7 +51,7 @@ _verb("reject", "Do not take the edits that wait. What was accepted last stays i
 
 
 def _waiting() -> tuple[Waiting, ...]:
-    from fsm.live.operator.accepted import waiting
+    from fsm.live.operator.waiting_edits import waiting
     from store.database import open_store
 
     with open_store(current().database_path(), mode="read") as store:

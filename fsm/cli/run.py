@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from fsm.config.environment import Environment
     from store.views import PositionRow
 
+GARBAGE_USUALLY = (700, 10, 10)
+"""Python's own thresholds: what runs for days must not pause for long."""
+
 
 @command()
 @click.option("--port", type=click.IntRange(0, 65535), help="port of the dashboard")
@@ -43,6 +47,7 @@ def run(port: int | None, no_web: bool, no_stream: bool, form: str | None) -> No
     """
     from fsm.bootstrap import Run
 
+    gc.set_threshold(*GARBAGE_USUALLY)
     options = current()
     inputs = inputs_to_run(options)
     environment = inputs.config.environment

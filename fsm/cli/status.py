@@ -62,7 +62,7 @@ def found(path: Path) -> dict[str, Any]:
     """How things stand, as plain data."""
     import msgspec
 
-    from fsm.live.operator.accepted import waiting
+    from fsm.live.operator.waiting_edits import waiting
     from store import queries
     from store.database import open_store
     from store.inbox import Inbox

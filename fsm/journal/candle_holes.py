@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from indicators.holes import Hole
-from store import queries
-from store.database import Store
+
+if TYPE_CHECKING:
+    from store.database import Store
 
 HOLE = "CANDLE_HOLE"
 """Kind of the event, with a Hole as its facts."""
@@ -28,6 +29,8 @@ def facts(hole: Hole) -> dict[str, Any]:
 
 def stored_holes(store: Store, symbol: str) -> list[Hole]:
     """Every hole of a symbol that was written down, oldest first."""
+    from store import queries  # a backtest only writes
+
     found = [
         msgspec.json.decode(event.facts_json, type=Hole)
         for event in queries.system_events(store, kind=HOLE, limit=READ_MAX)

@@ -11,8 +11,9 @@ import pytest
 from exchange.types import Order
 from fsm.config import Settings, read_settings
 from fsm.config.looseness import loosenings
-from fsm.live.operator.accepted import last_accepted, waiting
+from fsm.live.operator.accepted import last_accepted
 from fsm.live.operator.reload import Reload
+from fsm.live.operator.waiting_edits import waiting
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, jump, quiet
 from rules.load import parse_rules

@@ -15,8 +15,9 @@ import structlog
 from fsm.config import Config, Settings, changes, read_settings, reloaded, settings_hash
 from fsm.core.model.decision import Rejected
 from fsm.live.context.entry_blocks import ALL, FILES_UNUSABLE
-from fsm.live.operator.accepted import WAITING, Waiting, digest_of, waits_in_rules, waits_in_settings
+from fsm.live.operator.accepted import digest_of, waits_in_rules, waits_in_settings
 from fsm.live.operator.news import new_rules_news, new_settings_news, refused_file_news
+from fsm.live.operator.waiting_edits import WAITING, Waiting
 from fsm.live.process import documents
 from fsm.live.process.daemon import Daemon
 from rules.load import Ruleset, load_rules
