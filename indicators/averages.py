@@ -3,77 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from talipp.indicators import EMA, SMA, SMMA
 
 from indicators.indicator import CHANGE, POSITIVE, Indicator, Unit, candles, fast_below_slow
 from indicators.series import FloatArray
-from indicators.streams import Form, TalippStream, close_of
-from indicators.windows import delayed, mean, price_mean, window_price_mean
+from indicators.streams import TalippStream, close_of
+from indicators.windows import delayed, price_mean, window_price_mean
 from indicators.workspace import Workspace, shared
-
-
-class ExponentialAverage(EMA):  # type: ignore[misc]  # talipp ships no types
-    """talipp's EMA of prices, except that the seed is our own mean of the first ones."""
-
-    def _calculate_new_value(self) -> float | None:
-        if len(self.input_values) == self.period:
-            return price_mean(self.input_values, self.period)
-        value: float | None = super()._calculate_new_value()
-        return value
-
-
-class WilderAverage(SMMA):  # type: ignore[misc]  # talipp ships no types
-    """talipp's SMMA of floats, except that the seed (a plain mean) is added from left to right."""
-
-    def _calculate_new_value(self) -> float | None:
-        if len(self.input_values) == self.period:
-            return mean(self.input_values, self.period)
-        value: float | None = super()._calculate_new_value()
-        return value
-
-
-class SimpleAverage(SMA):  # type: ignore[misc]  # talipp ships no types
-    """talipp's SMA of prices, except that each window is added anew: its own slides, and keeps every rounding error."""
-
-    def _calculate_new_value(self) -> float | None:
-        if len(self.input_values) < self.period:
-            return None
-        return price_mean(self.input_values[-self.period :], self.period)
-
-
-class EmaSlope(Form):
-    """Change of the EMA of the closes it is fed, in percent of the current close."""
-
-    def __init__(self, period: int, lookback: int) -> None:
-        super().__init__()
-        self.lookback = lookback
-        self.average = ExponentialAverage(period)
-        self.add_sub_indicator(self.average)
-
-    def _calculate_new_value(self) -> float | None:
-        averages = self.average.output_values
-        if len(averages) <= self.lookback or averages[-1 - self.lookback] is None:
-            return None
-        slope: float = 100.0 * (averages[-1] - averages[-1 - self.lookback]) / self.input_values[-1]
-        return slope
-
-
-class EmaSeparation(Form):
-    """Distance from the slow to the fast EMA of the closes it is fed, in percent of the slow one."""
-
-    def __init__(self, fast: int, slow: int) -> None:
-        super().__init__()
-        self.fast = ExponentialAverage(fast)
-        self.slow = ExponentialAverage(slow)
-        self.add_sub_indicator(self.fast)
-        self.add_sub_indicator(self.slow)
-
-    def _calculate_new_value(self) -> float | None:
-        slow: float | None = self.slow.output_values[-1]
-        if slow is None:
-            return None
-        fast: float = self.fast.output_values[-1]
-        return 100.0 * (fast - slow) / slow
 
 
 @shared
@@ -120,7 +55,7 @@ ENTRIES = (
         unit=Unit.PRICE,
         parameters=(_PERIOD,),
         warmup=lambda period: period,
-        stream=lambda period: TalippStream(ExponentialAverage(period), close_of, period),
+        stream=lambda period: TalippStream(lambda forms: forms.ExponentialAverage(period), close_of, period),
         batch=ema,
     ),
     Indicator(
@@ -130,7 +65,7 @@ ENTRIES = (
         unit=Unit.PRICE,
         parameters=(_PERIOD,),
         warmup=lambda period: period,
-        stream=lambda period: TalippStream(SimpleAverage(period), close_of, period),
+        stream=lambda period: TalippStream(lambda forms: forms.SimpleAverage(period), close_of, period),
         batch=sma,
     ),
     Indicator(
@@ -140,7 +75,9 @@ ENTRIES = (
         unit=Unit.PERCENT,
         parameters=(_PERIOD, candles("lookback", None, "how many candles ago the earlier average is taken")),
         warmup=lambda period, lookback: period + lookback,
-        stream=lambda period, lookback: TalippStream(EmaSlope(period, lookback), close_of, period + lookback),
+        stream=lambda period, lookback: TalippStream(
+            lambda forms: forms.EmaSlope(period, lookback), close_of, period + lookback
+        ),
         batch=_ema_slope,
     ),
     Indicator(
@@ -154,7 +91,7 @@ ENTRIES = (
         ),
         constraint=fast_below_slow,
         warmup=lambda fast, slow: slow,
-        stream=lambda fast, slow: TalippStream(EmaSeparation(fast, slow), close_of, slow),
+        stream=lambda fast, slow: TalippStream(lambda forms: forms.EmaSeparation(fast, slow), close_of, slow),
         batch=_ema_separation,
     ),
 )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from math import sqrt
 from operator import attrgetter
 
 import numpy as np
-from talipp.indicators import BB, StdDev
 
-from indicators.averages import SimpleAverage, sma
+from indicators.averages import sma
 from indicators.indicator import (
     ANYTHING,
     CHANGE,
@@ -23,103 +20,9 @@ from indicators.indicator import (
     candles,
 )
 from indicators.series import FloatArray
-from indicators.streams import Form, TalippStream, close_of
-from indicators.windows import delayed, mean, price_mean, quotient, window_deviation
+from indicators.streams import TalippStream, close_of
+from indicators.windows import delayed, quotient, window_deviation
 from indicators.workspace import Workspace, shared
-
-
-class StandardDeviation(StdDev):  # type: ignore[misc]  # talipp ships no types
-    """talipp's population deviation of prices, except that both its sums run from left to right."""
-
-    def _calculate_new_value(self) -> float | None:
-        if len(self.input_values) < self.period:
-            return None
-        values = self.input_values[-self.period :]
-        centre = price_mean(values, self.period)
-        return sqrt(mean(((value - centre) * (value - centre) for value in values), self.period))
-
-
-class BollingerBands(BB):  # type: ignore[misc]  # talipp ships no types
-    """talipp's bands of prices, on our own mean and deviation."""
-
-    def __init__(self, period: int, deviations: float) -> None:
-        super().__init__(period, deviations)
-        self.central_band = SimpleAverage(period)
-        self.std_dev = StandardDeviation(period)
-        self.sub_indicators = [self.central_band, self.std_dev]
-
-
-class Bandwidth(Form):
-    """Distance between the bands of the closes it is fed, in percent of the middle one."""
-
-    def __init__(self, period: int, deviations: float) -> None:
-        super().__init__()
-        self.bands = BollingerBands(period, deviations)
-        self.add_sub_indicator(self.bands)
-
-    def _calculate_new_value(self) -> float | None:
-        bands = self.bands.output_values[-1]
-        if bands is None:
-            return None
-        width: float = 100.0 * (bands.ub - bands.lb) / bands.cb
-        return width
-
-
-class BandwidthChange(Form):
-    """Change of the bandwidth of the closes it is fed, in percent of what it was."""
-
-    def __init__(self, period: int, deviations: float, lookback: int) -> None:
-        super().__init__()
-        self.lookback = lookback
-        self.width = Bandwidth(period, deviations)
-        self.add_sub_indicator(self.width)
-
-    def _calculate_new_value(self) -> float | None:
-        widths = self.width.output_values
-        if len(widths) <= self.lookback or widths[-1 - self.lookback] is None:
-            return None
-        before: float = widths[-1 - self.lookback]
-        return 100.0 * ((widths[-1] - before) / before) if before != 0 else 0.0
-
-
-class BandwidthRank(Form):
-    """Share of the recent bandwidths of the closes it is fed that are no wider than the current one."""
-
-    def __init__(self, period: int, deviations: float, window: int) -> None:
-        super().__init__()
-        self.window = window
-        self.width = Bandwidth(period, deviations)
-        self.add_sub_indicator(self.width)
-
-    def _calculate_new_value(self) -> float | None:
-        recent = self.width.output_values[-self.window :]
-        if len(recent) < self.window or recent[0] is None:
-            return None
-        return sum(1 for width in recent if width <= recent[-1]) / self.window
-
-
-class MiddleCrossings(Form):
-    """How often the closes it is fed changed sides of their mean."""
-
-    def __init__(self, period: int, window: int) -> None:
-        super().__init__()
-        self.window = window
-        self.middle = SimpleAverage(period)
-        self.add_sub_indicator(self.middle)
-        self.sides: list[int] = []
-        self.add_managed_sequence(self.sides)
-
-    def _calculate_new_value(self) -> float | None:
-        middle = self.middle.output_values[-1]
-        if middle is None:
-            return None
-        close = self.input_values[-1]
-        before = self.sides[-1] if self.sides else 0
-        self.sides.append(1 if close > middle else -1 if close < middle else before)
-        if len(self.sides) <= self.window:
-            return None
-        recent = self.sides[-self.window - 1 :]
-        return float(sum(1 for old, new in pairwise(recent) if old * new < 0))
 
 
 @shared
@@ -186,7 +89,7 @@ def _band(index: int, attribute: str, name: str, summary: str) -> Indicator:
         parameters=_BANDS,
         warmup=lambda period, deviations: period,
         stream=lambda period, deviations: TalippStream(
-            BollingerBands(period, deviations), close_of, period, attrgetter(attribute)
+            lambda forms: forms.BollingerBands(period, deviations), close_of, period, attrgetter(attribute)
         ),
         batch=lambda workspace, period, deviations: bands(workspace, period=period, deviations=deviations)[index],
     )
@@ -207,7 +110,9 @@ ENTRIES = (
         unit=Unit.PERCENT,
         parameters=_BANDS,
         warmup=lambda period, deviations: period,
-        stream=lambda period, deviations: TalippStream(Bandwidth(period, deviations), close_of, period),
+        stream=lambda period, deviations: TalippStream(
+            lambda forms: forms.Bandwidth(period, deviations), close_of, period
+        ),
         batch=bandwidth,
     ),
     Indicator(
@@ -221,7 +126,7 @@ ENTRIES = (
         parameters=(*_BANDS, candles("lookback", 5, "how many candles ago the earlier width is taken")),
         warmup=lambda period, deviations, lookback: period + lookback,
         stream=lambda period, deviations, lookback: TalippStream(
-            BandwidthChange(period, deviations, lookback), close_of, period + lookback
+            lambda forms: forms.BandwidthChange(period, deviations, lookback), close_of, period + lookback
         ),
         batch=_bandwidth_change,
     ),
@@ -239,7 +144,7 @@ ENTRIES = (
         ),
         warmup=lambda period, deviations, window: period + window - 1,
         stream=lambda period, deviations, window: TalippStream(
-            BandwidthRank(period, deviations, window), close_of, period + window - 1
+            lambda forms: forms.BandwidthRank(period, deviations, window), close_of, period + window - 1
         ),
         batch=_bandwidth_rank,
     ),
@@ -253,7 +158,9 @@ ENTRIES = (
         unit=Unit.COUNT,
         parameters=(_BANDS[0], candles("window", 20, "candles whose crossings are counted")),
         warmup=lambda period, window: period + window,
-        stream=lambda period, window: TalippStream(MiddleCrossings(period, window), close_of, period + window),
+        stream=lambda period, window: TalippStream(
+            lambda forms: forms.MiddleCrossings(period, window), close_of, period + window
+        ),
         batch=_crossings,
     ),
 )

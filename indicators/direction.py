@@ -4,65 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from indicators.averages import WilderAverage
-from indicators.candle import Candle
 from indicators.indicator import Indicator, Unit, candles
 from indicators.series import FloatArray
-from indicators.streams import Form, TalippStream, as_is
+from indicators.streams import TalippStream, as_is
 from indicators.windows import quotient, smoothed
 from indicators.workspace import Workspace, shared
-
-
-class DirectionalIndicator(Form):
-    """Plus or minus DI of the candles it is fed.
-
-    Movement and true range start together, with the second candle. (talipp's own ADX starts the true range with the
-    first, so that its first values can exceed 100, and seeds itself again after a purge.)
-    """
-
-    def __init__(self, period: int, *, upwards: bool) -> None:
-        super().__init__()
-        self.upwards = upwards
-        self.movement = WilderAverage(period)
-        self.range = WilderAverage(period)
-        self.add_managed_sequence(self.movement)
-        self.add_managed_sequence(self.range)
-
-    def _calculate_new_value(self) -> float | None:
-        if len(self.input_values) < 2:
-            return None
-        before: Candle = self.input_values[-2]
-        candle: Candle = self.input_values[-1]
-        up, down = candle.high - before.high, before.low - candle.low
-        ours, other = (up, down) if self.upwards else (down, up)
-        self.movement.add(ours if ours > other and ours > 0 else 0.0)
-        self.range.add(max(candle.high - candle.low, abs(candle.high - before.close), abs(candle.low - before.close)))
-        movement, true_range = self.movement.output_values[-1], self.range.output_values[-1]
-        if movement is None:
-            return None
-        return 100.0 * (movement / true_range) if true_range != 0 else 0.0
-
-
-class AverageDirectionalIndex(Form):
-    """ADX of the candles it is fed."""
-
-    def __init__(self, period: int) -> None:
-        super().__init__()
-        self.plus = DirectionalIndicator(period, upwards=True)
-        self.minus = DirectionalIndicator(period, upwards=False)
-        self.add_sub_indicator(self.plus)
-        self.add_sub_indicator(self.minus)
-        self.average = WilderAverage(period)
-        self.add_managed_sequence(self.average)
-
-    def _calculate_new_value(self) -> float | None:
-        plus, minus = self.plus.output_values[-1], self.minus.output_values[-1]
-        if plus is None:
-            return None
-        both = plus + minus
-        self.average.add(100.0 * (abs(plus - minus) / both) if both != 0 else 0.0)
-        value: float | None = self.average.output_values[-1]
-        return value
 
 
 @shared
@@ -99,7 +45,9 @@ def _side(index: int, name: str, summary: str) -> Indicator:
         reads=("high", "low", "close"),
         parameters=(_PERIOD,),
         warmup=lambda period: period + 1,
-        stream=lambda period: TalippStream(DirectionalIndicator(period, upwards=index == 0), as_is, period + 1),
+        stream=lambda period: TalippStream(
+            lambda forms: forms.DirectionalIndicator(period, upwards=index == 0), as_is, period + 1
+        ),
         batch=lambda workspace, period: directional(workspace, period=period)[index],
     )
 
@@ -115,7 +63,7 @@ ENTRIES = (
         unit=Unit.INDEX,
         parameters=(_PERIOD,),
         warmup=lambda period: 2 * period,
-        stream=lambda period: TalippStream(AverageDirectionalIndex(period), as_is, 2 * period),
+        stream=lambda period: TalippStream(lambda forms: forms.AverageDirectionalIndex(period), as_is, 2 * period),
         batch=adx,
     ),
     _side(0, "plus_di", "Plus directional indicator: rising highs as a share of the true range; 0 without any range."),

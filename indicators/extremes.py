@@ -6,48 +6,12 @@ from collections.abc import Callable
 from operator import attrgetter, gt, lt
 
 import numpy as np
-from talipp.indicators import DonchianChannels
 
 from indicators.indicator import POSITIVE, Indicator, Unit, candles
 from indicators.series import FloatArray
-from indicators.streams import Form, TalippStream, as_is, high_of, low_of
+from indicators.streams import TalippStream, as_is, high_of, low_of
 from indicators.windows import delayed, window_max, window_min
 from indicators.workspace import Workspace, shared
-
-
-class PreviousChannel(Form):
-    """talipp's Donchian channel of the candles it is fed, as it was one candle ago."""
-
-    def __init__(self, period: int) -> None:
-        super().__init__()
-        self.channel = DonchianChannels(period)
-        self.add_sub_indicator(self.channel)
-
-    def _calculate_new_value(self) -> object | None:
-        channels = self.channel.output_values
-        return channels[-2] if len(channels) > 1 else None
-
-
-class Swing(Form):
-    """The latest swing among the highs (``beyond`` is >) or lows (<) it is fed, once enough of them followed it."""
-
-    def __init__(self, left: int, right: int, beyond: Callable[[float, float], bool]) -> None:
-        super().__init__()
-        self.left = left
-        self.span = left + 1 + right
-        self.beyond = beyond
-
-    def _calculate_new_value(self) -> float | None:
-        latest: float | None = self.output_values[-1] if self.output_values else None
-        if len(self.input_values) < self.span:
-            return None
-        around = self.input_values[-self.span :]
-        pivot: float = around[self.left]
-        if not all(self.beyond(pivot, value) for value in around[: self.left]):
-            return latest
-        if any(self.beyond(value, pivot) for value in around[self.left + 1 :]):
-            return latest
-        return pivot
 
 
 @shared
@@ -106,7 +70,9 @@ def _recent(name: str, attribute: str, batch: Callable[..., FloatArray], summary
         unit=Unit.PRICE,
         parameters=(candles("period", None, "candles it looks at"),),
         warmup=lambda period: period,
-        stream=lambda period: TalippStream(DonchianChannels(period), as_is, period, attrgetter(attribute)),
+        stream=lambda period: TalippStream(
+            lambda forms: forms.DonchianChannels(period), as_is, period, attrgetter(attribute)
+        ),
         batch=batch,
     )
 
@@ -120,7 +86,9 @@ def _donchian(name: str, attribute: str, batch: Callable[..., FloatArray], summa
         unit=Unit.PRICE,
         parameters=(candles("period", 20, "candles it looks at"),),
         warmup=lambda period: period + 1,
-        stream=lambda period: TalippStream(PreviousChannel(period), as_is, period + 1, attrgetter(attribute)),
+        stream=lambda period: TalippStream(
+            lambda forms: forms.PreviousChannel(period), as_is, period + 1, attrgetter(attribute)
+        ),
         batch=batch,
     )
 
@@ -138,7 +106,7 @@ ENTRIES = (
         unit=Unit.PRICE,
         parameters=_SIDES,
         warmup=lambda left, right: left + 1 + right,
-        stream=lambda left, right: TalippStream(Swing(left, right, gt), high_of, left + 1 + right),
+        stream=lambda left, right: TalippStream(lambda forms: forms.Swing(left, right, gt), high_of, left + 1 + right),
         batch=_swing_high,
         conditional=True,
     ),
@@ -154,7 +122,7 @@ ENTRIES = (
         unit=Unit.PRICE,
         parameters=_SIDES,
         warmup=lambda left, right: left + 1 + right,
-        stream=lambda left, right: TalippStream(Swing(left, right, lt), low_of, left + 1 + right),
+        stream=lambda left, right: TalippStream(lambda forms: forms.Swing(left, right, lt), low_of, left + 1 + right),
         batch=_swing_low,
         conditional=True,
     ),

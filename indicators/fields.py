@@ -8,24 +8,9 @@ import numpy as np
 
 from indicators.indicator import NOT_NEGATIVE, POSITIVE, Indicator, Unit, candles
 from indicators.series import FloatArray
-from indicators.streams import CandleStream, Form, TalippStream, volume_of
-from indicators.windows import delayed, mean, quotient, window_mean
+from indicators.streams import CandleStream, TalippStream, volume_of
+from indicators.windows import delayed, quotient, window_mean
 from indicators.workspace import Workspace
-
-
-class VolumeRatio(Form):
-    """The latest of the volumes it is fed, over the mean of those before it."""
-
-    def __init__(self, period: int) -> None:
-        super().__init__()
-        self.period = period
-
-    def _calculate_new_value(self) -> float | None:
-        if len(self.input_values) <= self.period:
-            return None
-        usual = mean(self.input_values[-self.period - 1 : -1], self.period)
-        volume: float = self.input_values[-1]
-        return volume / usual if usual != 0 else 1.0
 
 
 def _volume_ratio(workspace: Workspace, *, period: int) -> FloatArray:
@@ -65,7 +50,7 @@ ENTRIES = (
         unit=Unit.RATIO,
         parameters=(candles("period", 20, "candles that say what is usual"),),
         warmup=lambda period: period + 1,
-        stream=lambda period: TalippStream(VolumeRatio(period), volume_of, period + 1),
+        stream=lambda period: TalippStream(lambda forms: forms.VolumeRatio(period), volume_of, period + 1),
         batch=_volume_ratio,
     ),
 )

@@ -9,34 +9,12 @@ import numpy as np
 from indicators.candle import Candle
 from indicators.indicator import PORTION, Indicator, Parameter, Unit
 from indicators.series import FloatArray
-from indicators.streams import CandleStream, Form, TalippStream, as_is
+from indicators.streams import CandleStream, TalippStream, as_is
 from indicators.windows import quotient
 from indicators.workspace import Workspace
 
 FLAT_LOCATION = 0.5
 FLAT_BODY = 0.0
-
-
-class Engulfing(Form):
-    """1.0 where the body of a rising (or falling) candle covers that of a falling (rising) one before it."""
-
-    def __init__(self, *, bullish: bool) -> None:
-        super().__init__()
-        self.bullish = bullish
-
-    def _calculate_new_value(self) -> float | None:
-        if len(self.input_values) < 2:
-            return None
-        before: Candle = self.input_values[-2]
-        candle: Candle = self.input_values[-1]
-        if self.bullish:
-            turned = before.close < before.open and candle.close > candle.open
-            covers = candle.open <= before.close and before.open <= candle.close
-        else:
-            turned = before.close > before.open and candle.close < candle.open
-            covers = candle.open >= before.close and before.open >= candle.close
-        larger = candle.open != before.close or candle.close != before.open
-        return 1.0 if turned and covers and larger else 0.0
 
 
 def _location(candle: Candle) -> float:
@@ -116,7 +94,7 @@ ENTRIES = (
         unit=Unit.FLAG,
         parameters=(),
         warmup=lambda: 2,
-        stream=lambda: TalippStream(Engulfing(bullish=True), as_is, 2),
+        stream=lambda: TalippStream(lambda forms: forms.Engulfing(bullish=True), as_is, 2),
         batch=lambda workspace: _engulfing(workspace, bullish=True),
     ),
     Indicator(
@@ -126,7 +104,7 @@ ENTRIES = (
         unit=Unit.FLAG,
         parameters=(),
         warmup=lambda: 2,
-        stream=lambda: TalippStream(Engulfing(bullish=False), as_is, 2),
+        stream=lambda: TalippStream(lambda forms: forms.Engulfing(bullish=False), as_is, 2),
         batch=lambda workspace: _engulfing(workspace, bullish=False),
     ),
     Indicator(

@@ -11,11 +11,11 @@ Three habits of talipp decide the shape of this module (each was run, with versi
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from math import isfinite
 from operator import attrgetter
+from types import ModuleType
 from typing import Any
-
-from talipp.indicators.Indicator import Indicator as TalippIndicator
 
 from indicators.candle import Candle
 from indicators.indicator import IndicatorError
@@ -25,35 +25,22 @@ def as_is(value: Any) -> Any:
     return value
 
 
-class Form(TalippIndicator):  # type: ignore[misc]  # talipp ships no types
-    """Base of our own talipp indicators: typed lists, and parts that are fed by hand.
-
-    ``input_values`` are candles or floats, as the form's docstring says. A part that takes the same input is added with
-    ``add_sub_indicator`` (talipp feeds it first); a part that takes a derived number with ``add_managed_sequence``
-    (the form feeds it). talipp purges both along with the form.
-    """
-
-    input_values: list[Any]
-    output_values: list[Any]
-
-    def _calculate_new_value(self) -> Any:
-        raise NotImplementedError
-
-
 class TalippStream:
     """A talipp indicator, fed with what ``take`` picks from each candle; ``read`` picks one number of its output.
 
-    ``warmup`` is the number of candles the indicator needs for its first value.
+    ``make`` is given the module of our forms, which is loaded with the first stream: talipp takes a tenth of a second,
+    and whoever computes whole histories does without. ``warmup`` is the number of candles that the indicator needs for
+    its first value.
     """
 
     def __init__(
         self,
-        indicator: TalippIndicator,
+        make: Callable[[ModuleType], Any],
         take: Callable[[Candle], object],
         warmup: int,
         read: Callable[[Any], float] = as_is,
     ) -> None:
-        self._indicator = indicator
+        self._indicator = make(import_module("indicators.forms"))
         self._take = take
         self._read = read
         self._keep = warmup + 1

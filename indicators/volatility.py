@@ -3,54 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from talipp.indicators import ATR
 
 from indicators.candle import Candle
 from indicators.indicator import NOT_NEGATIVE, Indicator, Unit, candles
 from indicators.series import FloatArray, Series
-from indicators.streams import CandleStream, Form, TalippStream, as_is
-from indicators.windows import mean, quotient, smoothed, window_mean
+from indicators.streams import CandleStream, TalippStream, as_is
+from indicators.windows import quotient, smoothed, window_mean
 from indicators.workspace import Workspace, shared
-
-
-class AverageTrueRange(ATR):  # type: ignore[misc]  # talipp ships no types
-    """talipp's ATR of candles, except that the seed (a plain mean) is added from left to right."""
-
-    def _calculate_new_value(self) -> float | None:
-        value: float | None = super()._calculate_new_value()
-        if len(self.input_values) == self.period:
-            return mean(self.tr, self.period)
-        return value
-
-
-class AtrPercent(Form):
-    """ATR of the candles it is fed, in percent of the close."""
-
-    def __init__(self, period: int) -> None:
-        super().__init__()
-        self.average = AverageTrueRange(period)
-        self.add_sub_indicator(self.average)
-
-    def _calculate_new_value(self) -> float | None:
-        average: float | None = self.average.output_values[-1]
-        return None if average is None else 100.0 * average / self.input_values[-1].close
-
-
-class AtrRatio(Form):
-    """ATR percent of the candles it is fed, over its own mean."""
-
-    def __init__(self, period: int, window: int) -> None:
-        super().__init__()
-        self.window = window
-        self.percent = AtrPercent(period)
-        self.add_sub_indicator(self.percent)
-
-    def _calculate_new_value(self) -> float | None:
-        recent = self.percent.output_values[-self.window :]
-        if len(recent) < self.window or recent[0] is None:
-            return None
-        usual = mean(recent, self.window)
-        return recent[-1] / usual if usual != 0 else 1.0
 
 
 def true_range(series: Series) -> FloatArray:
@@ -101,7 +60,7 @@ ENTRIES = (
         unit=Unit.PRICE,
         parameters=(_PERIOD,),
         warmup=lambda period: period,
-        stream=lambda period: TalippStream(AverageTrueRange(period), as_is, period),
+        stream=lambda period: TalippStream(lambda forms: forms.AverageTrueRange(period), as_is, period),
         batch=atr,
     ),
     Indicator(
@@ -112,7 +71,7 @@ ENTRIES = (
         unit=Unit.PERCENT,
         parameters=(_PERIOD,),
         warmup=lambda period: period,
-        stream=lambda period: TalippStream(AtrPercent(period), as_is, period),
+        stream=lambda period: TalippStream(lambda forms: forms.AtrPercent(period), as_is, period),
         batch=atr_pct,
     ),
     Indicator(
@@ -126,7 +85,9 @@ ENTRIES = (
         unit=Unit.RATIO,
         parameters=(_PERIOD, candles("window", 50, "candles that say what is usual")),
         warmup=lambda period, window: period + window - 1,
-        stream=lambda period, window: TalippStream(AtrRatio(period, window), as_is, period + window - 1),
+        stream=lambda period, window: TalippStream(
+            lambda forms: forms.AtrRatio(period, window), as_is, period + window - 1
+        ),
         batch=_atr_ratio,
     ),
     Indicator(

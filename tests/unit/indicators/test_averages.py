@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from talipp.indicators import EMA, SMMA
 
-from indicators.averages import ExponentialAverage, WilderAverage
+from indicators.forms import ExponentialAverage, WilderAverage
 from indicators.series import Series
 
 Values = Callable[..., list[Any]]

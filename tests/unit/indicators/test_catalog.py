@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +115,21 @@ def test_a_workspace_computes_what_indicators_share_once(walk: Series) -> None:
     assert resolve("bb_upper").batch(workspace) is upper
     assert resolve("bb_middle").batch(workspace) is resolve("sma", {"period": 20}).batch(workspace)
     assert np.array_equal(upper, resolve("bb_upper").batch(walk), equal_nan=True)
+
+
+def test_talipp_is_loaded_with_the_first_stream_that_stands_on_it_and_not_before(tmp_path: Path) -> None:
+    asked = (
+        "import sys; from indicators.catalog import CATALOG, example, resolve\n"
+        "for entry in CATALOG.values(): example(entry).warmup\n"
+        "resolve('macd_line').stream(); print('talipp' in sys.modules)\n"
+        "resolve('atr').stream(); print('talipp' in sys.modules)\n"
+    )
+    root = str(Path(__file__).parents[3])
+    env = {**os.environ, "PYTHONPATH": root}
+    ended = subprocess.run(
+        [sys.executable, "-c", asked], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == ["False", "True"]
 
 
 @pytest.mark.parametrize("name", CATALOG)

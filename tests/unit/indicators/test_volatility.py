@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from talipp.indicators import ATR
 
+from indicators.forms import AverageTrueRange
 from indicators.series import Series
-from indicators.volatility import AverageTrueRange, true_range
+from indicators.volatility import true_range
 
 Values = Callable[..., list[Any]]
 
