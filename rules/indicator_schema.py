@@ -1,4 +1,4 @@
-"""The part of the JSON Schema that says which indicators there are, written out of the catalog.
+"""The parts of the JSON Schema that are written out: which indicators there are, and an example for every key.
 
 ``python -m rules.indicator_schema`` writes it into rules.schema.json. What it says of each indicator's parameters is
 for editors, which offer and explain them; whoever checks a file asks the catalog itself, which answers in better words.
@@ -13,6 +13,7 @@ import msgspec
 
 from indicators.catalog import CATALOG, Indicator, Parameter
 from rules.features import CANDLE_CLOSED
+from rules.schema_examples import with_examples
 from rules.source import schema
 
 _CLOSED = "1 when a candle of this timeframe closed together with the entry candle, else 0."
@@ -61,7 +62,9 @@ def text() -> str:
     whole: dict[str, Any] = msgspec.json.decode(schema.text().encode())
     feature = whole["$defs"]["feature"]
     feature["properties"]["indicator"]["anyOf"][0] = indicator_names()
-    feature["allOf"] = parameters_by_indicator()
+    feature.pop("allOf", None)
+    whole = with_examples(whole)
+    whole["$defs"]["feature"]["allOf"] = parameters_by_indicator()
     return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 
@@ -11,6 +13,7 @@ from indicators.candle import Timeframe
 from indicators.catalog import CATALOG
 from rules import indicator_schema
 from rules.features import CANDLE_CLOSED
+from rules.schema_examples import EXAMPLES
 from rules.source import schema
 
 ROOT = Path(__file__).parents[4]
@@ -49,6 +52,34 @@ def test_editors_are_offered_every_parameter_of_the_indicator_at_hand() -> None:
         assert editor.is_valid(written), name
         for each in entry.parameters:
             assert not editor.is_valid(written | {each.name: each.maximum + 1}), (name, each.name)
+
+
+def keys_of(node: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every key that the schema describes, with what it says of it."""
+    if isinstance(node, list):
+        for index, each in enumerate(node):
+            yield from keys_of(each, f"{path}[{index}]")
+    elif isinstance(node, dict):
+        for key, each in node.get("properties", {}).items():
+            yield f"{path}.{key}", each
+        for key, each in node.items():
+            yield from keys_of(each, f"{path}.{key}")
+
+
+def test_every_key_has_an_example_that_would_pass() -> None:
+    whole = json.loads(schema.text())
+    without_indicators = schema.SCHEMA
+    missing = [path for path, each in keys_of(without_indicators) if not each.get("examples")]
+    assert missing == [], "give it one in rules/schema_examples.py, then: python -m rules.indicator_schema"
+    for path, each in keys_of(without_indicators):
+        checker = jsonschema.Draft202012Validator({"$defs": whole["$defs"], "allOf": [each]})
+        for example in each["examples"]:
+            assert list(checker.iter_errors(example)) == [], path
+
+
+def test_no_example_is_left_over() -> None:
+    used = {path.rpartition(".")[2] for path, _ in keys_of(schema.SCHEMA)}
+    assert {name.rpartition(".")[2] for name in EXAMPLES} <= used
 
 
 def test_every_key_is_described_for_whoever_edits_the_file() -> None:
