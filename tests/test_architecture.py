@@ -249,6 +249,32 @@ def uses_of_one_exchange(module: Module) -> Iterator[str]:
             yield f"{path}:{line}: {name}: only fsm/bootstrap.py names an exchange; ask the port, or exchange/"
 
 
+@cache
+def port_classes() -> frozenset[str]:
+    """Classes behind a port: they place orders and look, waiting for answers, or they are an event stream."""
+    marks = ({"place_order", "place_algo", "look"}, {"run", "is_open", "expect"})
+    found = (node for _, tree in modules_under(*ROOMS) for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    return frozenset(
+        node.name
+        for node in found
+        if not any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
+        and any(mark <= {getattr(part, "name", "") for part in node.body} for mark in marks)
+        and any(isinstance(part, ast.AsyncFunctionDef) for part in node.body)
+    )
+
+
+def ports_built_elsewhere(module: Module) -> Iterator[str]:
+    """What trades is handed its exchange, so that the same parts run before any other one."""
+    path, tree = module
+    if is_within(path, ("exchange", "fsm/bootstrap.py", "fsm/proofs")):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in port_classes():
+                yield f"{path}:{node.lineno}: {called} stands behind a port: only fsm/bootstrap.py builds it"
+
+
 def states_that_call_states(module: Module) -> Iterator[str]:
     """What two states share belongs to neither: it stands beside them in fsm/core."""
     path, _ = module
@@ -507,6 +533,7 @@ class TestThisRepository:
         [
             wrong_arrows,
             uses_of_one_exchange,
+            ports_built_elsewhere,
             states_that_call_states,
             uses_of_proofs,
             old_places,
@@ -618,6 +645,12 @@ class TestTheRulesThemselves:
         assert list(uses_of_proofs(module_of(path, source)))
         assert list(uses_of_proofs(module_of("fsm/proofs/torture/x.py", source))) == []
         assert list(uses_of_proofs(module_of("fsm/cli/proofs/x.py", source))) == []
+
+    @pytest.mark.parametrize("source", ["BinanceClient(base_url=x)", "in_process.SimPort(stage)", "UserStream(keys=k)"])
+    def test_an_exchange_that_is_built_beside_the_one_that_was_chosen(self, source: str) -> None:
+        assert list(ports_built_elsewhere(module_of("fsm/live/trading/x.py", source)))
+        assert list(ports_built_elsewhere(module_of("fsm/bootstrap.py", source))) == []
+        assert list(ports_built_elsewhere(module_of("fsm/live/trading/x.py", "SymbolWorker(live)"))) == []
 
     @pytest.mark.parametrize(
         "path", ["fsm/live/x.py", "fsm/core/x.py", "exchange/port.py", "fsm/config/x.py", "web/x.py"]
