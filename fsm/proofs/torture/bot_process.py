@@ -28,10 +28,10 @@ from fsm.live.process.timekeeping import Timekeeper, first_measured
 from fsm.live.trading.protection_timer import ProtectionTimes
 from fsm.live.trading.recovery import stored_records
 from fsm.proofs.torture.checkers import InvariantChecker, same_records
+from fsm.proofs.torture.failing_messenger import FailingMessenger
 from fsm.proofs.torture.front import Front
 from fsm.proofs.torture.machine import Machine
-from fsm.proofs.torture.mines import Mines
-from fsm.proofs.torture.pen import Pen
+from fsm.proofs.torture.task_faults import TaskFaults
 from fsm.proofs.torture.tortured_port import KillSwitch
 from rules.load import Ruleset, parse_rules
 from rules.source.yaml_source import SourceError, parse_source
@@ -61,8 +61,8 @@ class BotProcess:
         self.daemon: Daemon | None = None
         self.store: Store | None = None
         self.starts = 0
-        self.messenger: Pen | None = None
-        self.mines = Mines()
+        self.messenger: FailingMessenger | None = None
+        self.task_faults = TaskFaults()
         self.trouble = ""
         self._front = front
         self._machine = machine
@@ -97,7 +97,7 @@ class BotProcess:
         self._task = asyncio.create_task(self._live(config, rules, self.store))
 
     async def _live(self, config: Config, rules: Ruleset, store: Store) -> None:
-        messenger, mouth = Pen(self.trouble, self._machine.true_ms), self._front.mouth()
+        messenger, mouth = FailingMessenger(self.trouble, self._machine.true_ms), self._front.mouth()
         self.messenger = messenger
         clock, run_id = self._machine.process(mouth.exchange.server_time_ms), f"run{self.starts}"
         await first_measured(clock)
@@ -129,7 +129,7 @@ class BotProcess:
             on_accepted=mouth.accepted,
         )
         mouth.joined(daemon)
-        self.mines.lay(daemon.supervisor)
+        self.task_faults.lay(daemon.supervisor)
         self._compare(daemon)
         self.daemon = daemon
         self._checker.follow(daemon.live)

@@ -56,7 +56,7 @@ def _mend_everything(world: TortureRun) -> None:
     world.machine.lies.clear()
     world.moments.end_all()
     world.editor.end_all()
-    world.surroundings.mend()
+    world.environment.mend()
     world.disturbances.write_files()
     world.kill_switch.clear()
     world.log.append((world.venue.now_ms, "nothing goes wrong any more"))
@@ -79,12 +79,12 @@ async def _candles_go_on(world: TortureRun) -> None:
 
 async def _tasks_go_on(world: TortureRun) -> None:
     """The longest pause of the supervisor is waited out while the market stands still."""
-    mines = world.bot.mines
+    task_faults = world.bot.task_faults
     for _ in range(int(AGAIN_S[-1]) + 1):
-        if not mines.idle() or not world.bot.is_alive:
+        if not task_faults.idle() or not world.bot.is_alive:
             break
         await world._wait(1.0)
-    idle = mines.idle()
+    idle = task_faults.idle()
     world.checker.check("TASKS_GO_ON", not idle, f"nothing is heard any more of {', '.join(idle)}")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fsm.proofs.testkit.broken_engines import VARIANTS
-from fsm.proofs.torture.around import HELD, MOVING, ROWS
 from fsm.proofs.torture.checkers import CLAIMS
+from fsm.proofs.torture.environment_catalog import HELD, MOVING, ROWS
 from fsm.proofs.torture.fault_catalog import MENU
 from fsm.proofs.torture.fleet import SeedOrder, Summary
 

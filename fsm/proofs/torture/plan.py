@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from fsm.proofs.torture import around
+from fsm.proofs.torture import environment_catalog
 from fsm.proofs.torture.fault_catalog import MENU
 from fsm.proofs.torture.rules import LIVELY, REGIME_OF, WRONG
 from fsm.proofs.torture.wire_fault_catalog import WIRE_FIRST
@@ -135,14 +135,16 @@ def _shared_caps(seed: int) -> dict[str, float | None]:
 def _around(seed: int, symbols: tuple[str, ...], start_ms: int, end_ms: int) -> list[Disturbance]:
     """What happens around the bot."""
     chance = Random(f"around {seed}")  # noqa: S311 - chance, not secrecy
-    weights = [weight for weight, _ in around.MAKERS.values()]
+    weights = [weight for weight, _ in environment_catalog.MAKERS.values()]
     found: list[Disturbance] = []
-    for _ in range(round((end_ms - start_ms) / DAY_MS * around.A_DAY)):
+    for _ in range(round((end_ms - start_ms) / DAY_MS * environment_catalog.A_DAY)):
         at_ms = _moment(chance, start_ms, end_ms)
-        kind = chance.choices(tuple(around.MAKERS), weights=weights)[0]
-        found.append(Disturbance(number=0, at_ms=at_ms, kind=kind, **around.MAKERS[kind][1](chance, symbols)))
+        kind = chance.choices(tuple(environment_catalog.MAKERS), weights=weights)[0]
+        found.append(
+            Disturbance(number=0, at_ms=at_ms, kind=kind, **environment_catalog.MAKERS[kind][1](chance, symbols))
+        )
     found.sort(key=lambda each: each.at_ms)
-    numbers = range(around.NUMBERS_FROM, around.NUMBERS_FROM + len(found))
+    numbers = range(environment_catalog.NUMBERS_FROM, environment_catalog.NUMBERS_FROM + len(found))
     return [msgspec.structs.replace(each, number=number) for number, each in zip(numbers, found, strict=True)]
 
 

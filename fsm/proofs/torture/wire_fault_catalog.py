@@ -175,7 +175,7 @@ WIRE_LATER: dict[str, WireRow] = {
                 lambda asked: asked.path.endswith("/klines"), _refused(-1121, "Invalid symbol.")),
     )
 }  # fmt: skip
-"""Those that only what happens around the bot is drawn from (fsm/proofs/torture/around.py)."""
+"""Those that only what happens around the bot is drawn from (fsm/proofs/torture/environment_catalog.py)."""
 
 WIRE_MENU: dict[str, WireRow] = {**WIRE_FIRST, **WIRE_LATER}
 """Every row by its name."""

@@ -25,13 +25,13 @@ from fsm.proofs.torture.bot_process import RESTART_S, BotProcess
 from fsm.proofs.torture.checkers import InvariantChecker
 from fsm.proofs.torture.disturbances import Disturbances
 from fsm.proofs.torture.editor import Editor
+from fsm.proofs.torture.environment_acts import EnvironmentActs
 from fsm.proofs.torture.front import FRONTS, Front
 from fsm.proofs.torture.machine import Machine
 from fsm.proofs.torture.market import Market
-from fsm.proofs.torture.moments import Moments
 from fsm.proofs.torture.naked_time import AGAIN_S, EVERYBODY
 from fsm.proofs.torture.plan import HOUR_MS, MINUTE_MS, Disturbance, Plan
-from fsm.proofs.torture.surroundings import Surroundings
+from fsm.proofs.torture.position_moments import PositionMoments
 from fsm.proofs.torture.tortured_port import KillSwitch
 from rules.source.yaml_source import SourceError
 from store.database import Store, open_store
@@ -80,8 +80,8 @@ class TortureRun:
         base = Settings(version=1, symbols={}).plain()
         self.disturbances = Disturbances(plan, base, self.venue, self.front, self.bot, self.checker, self._monotonic)
         self.editor = Editor(plan, base, self.bot.config_path, self.bot.rules_path, self.checker.check)
-        self.surroundings = Surroundings(self.venue, self.front, self.bot, self.front.candles)
-        self.moments = Moments(self.venue, self.checker.quantity, self._do_at_its_moment)
+        self.environment = EnvironmentActs(self.venue, self.front, self.bot, self.front.candles)
+        self.moments = PositionMoments(self.venue, self.checker.quantity, self._do_at_its_moment)
         self.checker.never_listed = self.front.candles.blocks
         self._edited_s = float("-inf")
         self._down_s = 0.0
@@ -172,7 +172,7 @@ class TortureRun:
             case "disk":
                 self.disturbances.disk(what.what, what.seconds)
             case "telegram" if what.what == "writes":
-                self.surroundings.write(what)
+                self.environment.write(what)
             case "telegram":
                 self.disturbances.telegram(what)
             case "edit" if what.what in ("cut-rules", "cut-config", "disabled"):
@@ -188,11 +188,11 @@ class TortureRun:
             case "hand":
                 self.disturbances.hand(what.what, what.symbol)
             case "rules":
-                self.done["rules that were as they should be"] += not self.surroundings.rules(what)
+                self.done["rules that were as they should be"] += not self.environment.rules(what)
             case "candles":
-                self.surroundings.candles(what)
+                self.environment.candles(what)
             case "task":
-                self.surroundings.task(what)
+                self.environment.task(what)
             case _:
                 raise AssertionError(f"nobody knows how to do {what.kind!r}")
 
@@ -373,7 +373,7 @@ class TortureRun:
     def _look(self) -> None:
         self.disturbances.passed()
         self.editor.passed(self.venue.now_ms, self._shared)
-        self.surroundings.passed()
+        self.environment.passed()
         self.moments.passed(self.plan.symbols)
         self.machine.passed()
         self.faults.passed()

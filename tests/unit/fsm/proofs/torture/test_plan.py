@@ -9,7 +9,7 @@ import pytest
 
 from exchange.client_ids import Leg, client_id
 from exchange.sim.in_process import Call, Fault
-from fsm.proofs.torture import around
+from fsm.proofs.torture import environment_catalog
 from fsm.proofs.torture.fault_catalog import MENU, WRITES, is_read
 from fsm.proofs.torture.plan import DAY_MS, HOUR_MS, Plan, plan_of
 from fsm.proofs.torture.wire_fault_catalog import WIRE_MENU
@@ -56,19 +56,24 @@ def test_every_kind_of_disturbance_and_every_row_of_the_menu_comes_up() -> None:
     found = [each for seed in range(40) for each in plan(seed).disturbances]
     assert {each.what for each in found if each.kind == "fault"} == set(MENU)
     kinds = "fault outage trigger stream lag book clock disk telegram edit command money hand kill stop freeze round"
-    assert {each.kind for each in found} == {*kinds.split(), *around.MAKERS}
+    assert {each.kind for each in found} == {*kinds.split(), *environment_catalog.MAKERS}
     assert all(each.sentence() for each in found)
 
 
 def test_every_row_of_what_happens_around_the_bot_comes_up() -> None:
-    found = [each for seed in range(40) for each in plan(seed).disturbances if each.number >= around.NUMBERS_FROM]
-    assert {f"{each.kind} {each.what}" for each in found if each.kind != "fault"} == set(around.ROWS)
-    assert {each.when for each in found} == {"", around.HELD, around.MOVING}
+    found = [
+        each
+        for seed in range(40)
+        for each in plan(seed).disturbances
+        if each.number >= environment_catalog.NUMBERS_FROM
+    ]
+    assert {f"{each.kind} {each.what}" for each in found if each.kind != "fault"} == set(environment_catalog.ROWS)
+    assert {each.when for each in found} == {"", environment_catalog.HELD, environment_catalog.MOVING}
 
 
 def test_what_happens_around_the_bot_leaves_the_first_part_of_each_plan_as_it_was() -> None:
     """A seed that found something is worth keeping: rows that came later are drawn from a stream of their own."""
-    first = [each for each in plan(7).disturbances if each.number < around.NUMBERS_FROM]
+    first = [each for each in plan(7).disturbances if each.number < environment_catalog.NUMBERS_FROM]
     assert [each.number for each in first] == list(range(1, len(first) + 1))
     told = "\n".join(f"{each.at_ms} {each.sentence()}" for each in first)
     assert hashlib.sha256(told.encode()).hexdigest()[:16] == "46e2b5d87fdcf2e4"

@@ -12,7 +12,7 @@ from exchange.client_ids import Leg, parse
 from exchange.sim.core.events import AlgoUpdated, VenueEvent
 from exchange.sim.core.venue import Venue
 from exchange.types import AlgoStatus
-from fsm.proofs.torture.around import HELD, MOVING
+from fsm.proofs.torture.environment_catalog import HELD, MOVING
 from fsm.proofs.torture.plan import HOUR_MS, Disturbance
 
 PATIENCE_MS = 48 * HOUR_MS
@@ -21,7 +21,7 @@ PATIENCE_MS = 48 * HOUR_MS
 STOPS = (Leg.STOP, Leg.BRIDGE)
 
 
-class Moments:
+class PositionMoments:
     """``do`` is called in a turn of its own, with the symbol in which the moment came."""
 
     def __init__(self, venue: Venue, quantity: Callable[[str], Decimal], do: Callable[[Disturbance], None]) -> None:

@@ -16,7 +16,7 @@ ERRORS: dict[str, Callable[[str], Exception]] = {
 }
 
 
-class Mines:
+class TaskFaults:
     """One for each process: every task that its supervisor begins can be made to raise."""
 
     def __init__(self) -> None:
@@ -63,8 +63,8 @@ class Mines:
 class _Stepped:
     """An awaitable that goes the steps of another one, in the same task, until it is told to raise at one of them."""
 
-    def __init__(self, mines: Mines, name: str, work: Awaitable[None]) -> None:
-        self._mines, self._name, self._work = mines, name, work
+    def __init__(self, task_faults: TaskFaults, name: str, work: Awaitable[None]) -> None:
+        self._mines, self._name, self._work = task_faults, name, work
 
     def __await__(self) -> Generator[Any, Any, None]:
         self._mines.begins(self._name)

@@ -11,15 +11,15 @@ from exchange.sim.core.venue import Venue
 from exchange.sim.server.listing import Told
 from fsm.proofs.torture.bot_process import BotProcess
 from fsm.proofs.torture.candle_lists import CandleLists
+from fsm.proofs.torture.failing_messenger import TEXTS
 from fsm.proofs.torture.front import Front
-from fsm.proofs.torture.pen import TEXTS
 from fsm.proofs.torture.plan import Disturbance
 
 LOT_LEFT = Decimal("0.4")
 """So much of an open position one market order may still be for, once its largest lot was lowered."""
 
 
-class Surroundings:
+class EnvironmentActs:
     """What lasts for a while ends with ``passed`` once its time has come, and all of it with ``mend``."""
 
     def __init__(self, venue: Venue, front: Front, bot: BotProcess, candles: CandleLists) -> None:
@@ -86,7 +86,7 @@ class Surroundings:
         self._candles.spoil(what, self._venue.now_ms)
 
     def task(self, what: Disturbance) -> None:
-        self._bot.mines.strike(what)
+        self._bot.task_faults.strike(what)
 
     def write(self, what: Disturbance) -> None:
         """The operator writes in the chat, if the bot lives to hear of it."""

@@ -16,7 +16,7 @@ TEXTS = ("/pause", "/resume", "/help", "/nothing", "what?")
 """What the operator writes. Questions are answered by threads, which a virtual loop cannot wait for."""
 
 
-class Pen:
+class FailingMessenger:
     """``trouble`` is what it answers with, if anything. One for each process."""
 
     def __init__(self, trouble: str, now_ms: Callable[[], int]) -> None:

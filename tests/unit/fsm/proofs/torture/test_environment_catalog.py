@@ -19,9 +19,9 @@ from fsm.live.process.supervisor import AGAIN_S, Supervisor
 from fsm.proofs.testkit.virtual_time import run_virtually
 from fsm.proofs.torture.candle_lists import CandleLists
 from fsm.proofs.torture.editor import Editor, in_blocks
-from fsm.proofs.torture.mines import Mines
+from fsm.proofs.torture.environment_acts import changed
 from fsm.proofs.torture.plan import DAY_MS, HOUR_MS, Disturbance, plan_of
-from fsm.proofs.torture.surroundings import changed
+from fsm.proofs.torture.task_faults import TaskFaults
 from indicators.candle import Candle, Timeframe
 from rules.source.yaml_source import SourceError, parse_source
 
@@ -101,7 +101,7 @@ def in_force(risk_pct: str) -> Any:
     plain = Settings(version=1, symbols={}).plain()
     plain["risk"]["risk_per_trade_pct"] = risk_pct
     settings = SimpleNamespace(plain=lambda: plain)
-    return SimpleNamespace(in_force=SimpleNamespace(settings=settings, accepted=SimpleNamespace(settings=settings)))
+    return SimpleNamespace(active=SimpleNamespace(settings=settings, accepted=SimpleNamespace(settings=settings)))
 
 
 class TestFiles:
@@ -199,7 +199,7 @@ def virtually(script: Coroutine[Any, Any, None]) -> None:
 
 
 def test_a_task_that_is_struck_raises_where_it_waits_and_is_at_work_again() -> None:
-    ledger, mines, turns = Ledger(), Mines(), []
+    ledger, task_faults, turns = Ledger(), TaskFaults(), []
     supervisor = Supervisor(ledger, ledger, ledger)  # type: ignore[arg-type]
 
     async def work() -> None:
@@ -211,18 +211,18 @@ def test_a_task_that_is_struck_raises_where_it_waits_and_is_at_work_again() -> N
         await asyncio.sleep(0.5)
 
     async def script() -> None:
-        mines.lay(supervisor)
+        task_faults.lay(supervisor)
         async with asyncio.TaskGroup() as group:
             supervisor.open(group)
             task = supervisor.begin(work, "work")
             supervisor.begin(once, "once")
             await asyncio.sleep(2.5)
-            mines.strike(Disturbance(number=1, at_ms=0, kind="task", what="KeyError", count=3, amount=0.7))
+            task_faults.strike(Disturbance(number=1, at_ms=0, kind="task", what="KeyError", count=3, amount=0.7))
             await asyncio.sleep(1.0)
-            assert mines.idle() == ["work"], "what is done for good is not missed"
+            assert task_faults.idle() == ["work"], "what is done for good is not missed"
             assert ledger.errors == ["work: KeyError: 'a fault of our own'"]
             await asyncio.sleep(AGAIN_S[0] + 1.0)
-            assert (mines.idle(), mines.raised) == ([], 1)
+            assert (task_faults.idle(), task_faults.raised) == ([], 1)
             task.cancel()
 
     virtually(script())
