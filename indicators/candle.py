@@ -31,7 +31,7 @@ class Timeframe(StrEnum):
     @property
     def ms(self) -> int:
         """Length in milliseconds."""
-        return _MS[self.value]
+        return _MS[self._value_]
 
     def divides(self, longer: Timeframe) -> bool:
         """Whether candles of the longer timeframe can be made of these."""
@@ -39,7 +39,7 @@ class Timeframe(StrEnum):
 
     def floor(self, at_ms: int) -> int:
         """Open time of the candle that contains ``at_ms`` (candles are aligned to the UTC epoch)."""
-        return at_ms - at_ms % _MS[self.value]
+        return at_ms - at_ms % _MS[self._value_]
 
 
 class Candle(msgspec.Struct, frozen=True, gc=False):

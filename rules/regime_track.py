@@ -43,17 +43,17 @@ class Runs:
     candidate_confidence: FloatArray
 
     def state(self, run: int, names: Sequence[str]) -> RegimeState:
-        pending = int(self.pending[run])
+        pending = self.pending.item(run)
         return RegimeState(
-            regime=names[self.regime[run]],
-            confidence=float(self.confidence[run]),
-            since_ms=int(self.since_ms[run]),
-            candles_in_regime=int(self.candles[run]),
+            regime=names[self.regime.item(run)],
+            confidence=self.confidence.item(run),
+            since_ms=self.since_ms.item(run),
+            candles_in_regime=self.candles.item(run),
             pending=None if pending == _NONE else names[pending],
-            pending_count=int(self.pending_count[run]),
-            candidate=names[self.candidate[run]],
-            candidate_confidence=float(self.candidate_confidence[run]),
-            candle_ms=int(self.candle_ms[run]),
+            pending_count=self.pending_count.item(run),
+            candidate=names[self.candidate.item(run)],
+            candidate_confidence=self.candidate_confidence.item(run),
+            candle_ms=self.candle_ms.item(run),
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
@@ -31,6 +30,7 @@ from exchange.types import (
     SymbolSnapshot,
 )
 
+TRANSFER = IncomeType.TRANSFER.value
 REGULAR_LEGS = frozenset({Leg.ENTRY, Leg.CLOSE})
 
 
@@ -111,7 +111,7 @@ class AccountApi:
         """Deposits less withdrawals so far."""
         rows = self.venue.state.ledger.rows
         for number in range(self._rows_summed, len(rows)):
-            if rows[number].income_type == IncomeType.TRANSFER.value:
+            if rows[number].income_type == TRANSFER:
                 self._transfers += rows[number].income
         self._rows_summed = len(rows)
         return self._transfers
@@ -143,17 +143,19 @@ class AccountApi:
         """Open orders, tracked ones that are still findable (a refusal means it is not), and those behind fills."""
         orders = {order.client_id: order for order in self.venue.open_orders(symbol)}
         algos = {algo.client_id: algo for algo in self.venue.open_algos(symbol)}
+        kept = self.venue.state
         for client_id in request.tracked:
             parts = parse(client_id)
             if parts is not None and parts.leg in REGULAR_LEGS:
-                with suppress(Refusal):
-                    orders.setdefault(client_id, self.venue.order(symbol, client_id=client_id))
-            else:
-                with suppress(Refusal):
-                    algos.setdefault(client_id, self.venue.algo(client_id=client_id))
+                order = kept.orders.find(client_id)
+                if order is not None and order.symbol == symbol and client_id not in orders:
+                    orders[client_id] = order.as_order()
+            elif client_id not in algos and (algo := kept.algos.find(client_id)) is not None:
+                algos[client_id] = algo.as_algo()
         for fill in fills:
-            behind = self.venue.order(symbol, order_id=fill.order_id)
-            orders.setdefault(behind.client_id, behind)
+            behind = kept.orders.get(fill.order_id)
+            if behind is not None and behind.client_id not in orders:
+                orders[behind.client_id] = behind.as_order()
         return tuple(orders.values()), tuple(algos.values())
 
     def _income(self, symbol: str, start_ms: int) -> tuple[Income, ...]:

@@ -151,10 +151,10 @@ class ClockLoop:
 
     def _marks(self, held: tuple[Holding, ...], now_ms: int, end_ms: int) -> Marks:
         """The marks at the open of each bar between the two."""
+        first_ms = now_ms + self._step.ms
         feeds = [self._histories[holding.symbol].market.feed for holding in held]
-        for at_ms in range(now_ms + self._step.ms, end_ms, self._step.ms):
-            marks = [feed.mark_at_open(at_ms) for feed in feeds]
-            yield at_ms, tuple(mark for mark in marks if mark is not None)
+        marks = [feed.marks_at_opens(first_ms, end_ms) for feed in feeds]
+        return zip(range(first_ms, end_ms, self._step.ms), zip(*marks, strict=True), strict=True)
 
     def _follow(self, until_ms: int) -> None:
         """Let the prices of the bar that ends then move."""
@@ -262,7 +262,7 @@ class ClockLoop:
         found = []
         for symbol, history in self._histories.items():
             index = history.market.index_at(now_ms - self._entry.ms)
-            if index is None or self._quote(symbol, now_ms) is None:
+            if index is None or (symbol not in self._told_ms and self._quote(symbol, now_ms) is None):
                 continue
             if self._every_candle or self._jumps.code(symbol, index, now_ms) == ASK:
                 found.append(symbol)

@@ -66,6 +66,10 @@ class Market:
         return times
 
     @cached_property
+    def _entry_ms(self) -> int:
+        return self.series.timeframe.ms
+
+    @cached_property
     def carried_ms(self) -> frozenset[int]:
         """Open times of the entry candles that nobody could have decided on: the exchange never had them."""
         return frozenset(
@@ -87,7 +91,7 @@ class Market:
 
     def index_at(self, open_ms: int) -> int | None:
         """Index of the candle that opens at this instant, if there was one: the series is carried over holes."""
-        index = (open_ms - self.opens_ms[0]) // self.series.timeframe.ms
+        index = (open_ms - self.opens_ms[0]) // self._entry_ms
         return index if 0 <= index < len(self.opens_ms) and open_ms not in self.carried_ms else None
 
     def anchored(self, first_ms: Mapping[Timeframe, int]) -> Market:

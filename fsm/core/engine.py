@@ -106,6 +106,7 @@ class Engine:
         self.failures: deque[Failure] = deque(maxlen=FAILURES_KEPT)
         self._fatal = fatal
         self._active: dict[str, Commitment] = {}
+        self._names: list[str] | None = None
         self._foreign: dict[str, Commitment] = {}
         self.machines = SymbolMachines(ledger.commit)
         for record in records:
@@ -117,7 +118,9 @@ class Engine:
 
     def active(self) -> list[str]:
         """Symbols with a trade under way, in symbol order."""
-        return sorted(self._active)
+        if self._names is None:
+            self._names = sorted(self._active)
+        return list(self._names)
 
     def context(self, symbol: str) -> DecisionContext:
         """The settings this symbol is decided with: a trade keeps the rules that it was opened under."""
@@ -153,9 +156,10 @@ class Engine:
             return self.account.halt.cause
         if self.account.paused:
             return "PAUSED"
-        doubted = stop_route.blocked(self.account, self._awaits_stop(symbol))
-        if doubted:
-            return doubted
+        if self.account.route is not None:
+            doubted = stop_route.blocked(self.account, self._awaits_stop(symbol))
+            if doubted:
+                return doubted
         if self._blocked_for(symbol):
             return self._blocked_for(symbol)
         if self.equity is None:
@@ -255,6 +259,7 @@ class Engine:
             (self._active, commitment(record, self.policy)),
             (self._foreign, foreign_commitment(record, self.policy)),
         )
+        self._names = None
         for kept, held in found:
             if held is None:
                 kept.pop(record.symbol, None)
@@ -331,6 +336,8 @@ class Engine:
             rejects = State.FLATTEN  # it resumes when its emergency close is done
             halts = (record.halt for record in self.machines.records() if record.state is not rejects)
             ended |= {HaltCause(halt.cause) for halt in halts if halt is not None and is_over(halt, at_ms)}
+        if not ended:
+            return ()
         return tuple(cause for cause in HaltCause if cause in ended)
 
     def begin_epoch(self, at_ms: int, epoch: str) -> None:

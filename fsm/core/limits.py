@@ -35,7 +35,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exceeded(self) -> bool:
         """An account that is empty has lost nothing."""
-        return self.used > 0 and self.used >= self.allowed
+        used = self.used
+        return used > 0 and used >= self.allowed
 
 
 class AccountStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +67,9 @@ def _keys_of_day(day: int) -> Mapping[str, str]:
     iso = moment.isocalendar()
     return MappingProxyType(
         {
-            "day": moment.strftime("%Y-%m-%d"),
+            "day": f"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}",
             "week": f"{iso.year}-W{iso.week:02d}",
-            "month": moment.strftime("%Y-%m"),
+            "month": f"{moment.year:04d}-{moment.month:02d}",
         }
     )
 

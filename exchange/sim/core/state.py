@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -142,6 +142,16 @@ class VenueState:
             leverage = min(self.settings.leverage, margin.leverage_max(self.brackets[symbol]))
             found = SymbolConfig(symbol=symbol, margin_type=self.settings.margin_type, leverage=leverage)
         return found
+
+    def is_idle(self, symbols: Iterable[str]) -> bool:
+        """Whether no regular order is open anywhere, and in these symbols nothing is held and nothing rests."""
+        if self.orders.open_symbols():
+            return False
+        for symbol in symbols:
+            holding = self.holdings.get(symbol)
+            if (holding is not None and holding.quantity) or self.algos.open(symbol):
+                return False
+        return True
 
     @property
     def cross_wallet(self) -> Decimal:

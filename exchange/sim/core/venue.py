@@ -106,11 +106,21 @@ class Venue(Reads):
         """Prices move in a straight line until ``at_ms``: levels are hit exactly, in the order they are reached."""
         if self._moving:
             raise RuntimeError("prices are already moving: iterate that movement to its end, or close it, first")
+        if self.state.is_idle(quotes):
+            self._pass(at_ms, quotes)
+            return
         self._moving = True
         try:
             yield from self._move(Leg(self.state, at_ms, quotes), at_ms)
         finally:
             self._moving = False
+
+    def _pass(self, at_ms: int, quotes: Mapping[str, Quote]) -> None:
+        """Nothing can be hit."""
+        if at_ms < self.state.now_ms:
+            raise ValueError(f"time cannot go back from {self.state.now_ms} to {at_ms} ms")
+        self.state.now_ms = at_ms
+        self.state.quotes.update(quotes)
 
     def _move(self, leg: Leg, at_ms: int) -> Iterator[Batch]:
         for _ in range(_HITS_MAX):

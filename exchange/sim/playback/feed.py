@@ -118,10 +118,14 @@ class SymbolFeed:
         found = self.bar(open_ms)
         return None if found is None else Quote(found[0].last.open, found[0].mark.open)
 
-    def mark_at_open(self, open_ms: int) -> Decimal | None:
-        """The mark with which the bar begins that opens then; None when it was not recorded."""
-        found = self.opening(open_ms)
-        return None if found is None else found.mark
+    def marks_at_opens(self, from_ms: int, until_ms: int) -> list[Decimal]:
+        """The marks with which the bars begin that open in [from, until), all of which were recorded."""
+        if self._mark is None and not self._intrabar:
+            return [
+                decimal_of(price) for price in self._candles.open[self._candles.between(from_ms, until_ms)].tolist()
+            ]
+        found = [self.opening(open_ms) for open_ms in range(from_ms, until_ms, self.step.ms)]
+        return [quote.mark for quote in found if quote is not None]
 
     def closing(self, open_ms: int) -> Quote | None:
         """The prices at which the bar ends that opens then; None when it was not recorded."""
