@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections import deque
 from decimal import Decimal
 from typing import Any
@@ -25,7 +27,8 @@ from fsm.core.model.decision_context import loss_per_unit
 from fsm.core.model.events import CandleClosed, SetupEnded
 from fsm.core.model.intents import ClosePosition, EnsureSetup, Intent, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.model.records import ZERO, State, TradeSide
-from tests.unit.fsm.core.parts import HOUR_MS, SYMBOL, candle
+from rules.load import parse_rules
+from tests.unit.fsm.core.parts import HOUR_MS, RULES, SYMBOL, candle
 from tests.unit.fsm.core.reference import CLOSING, Sheet, WatchedStage, naked
 from tests.unit.fsm.core.stage import Killed, with_position, without
 
@@ -407,7 +410,17 @@ class NobodyInterferes(AnyExchange):
     interferes = False
 
 
-MACHINES = (AnyExchange, LimitEntries, NobodyInterferes)
+class NoTargets(AnyExchange):
+    """Trades that only the stop and the rules end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        bare = re.sub(r"      targets: \[.*\]\n", "", RULES).replace("    reward_risk_min: 1.0\n", "")
+        rules = parse_rules(bare, "rules").for_symbol(SYMBOL)
+        self.stage.context = dataclasses.replace(self.stage.context, rules=rules)
+
+
+MACHINES = (AnyExchange, LimitEntries, NobodyInterferes, NoTargets)
 EFFORT = settings(max_examples=80, stateful_step_count=50)
 
 
