@@ -1,4 +1,4 @@
-"""Reads freqtrade's JSON, and with the extra ``data`` (pyarrow) Feather and Parquet, as tables like any other."""
+"""Reads and writes freqtrade's JSON, and with the extra ``data`` (pyarrow) Feather and Parquet."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from exchange.candle_columns import CandleFileError, FloatArray
+from exchange.candle_store.series import Series
 from exchange.candle_store.tables import Table, TableError, finished
 from exchange.unpacking import PLAIN_BYTES_MAX
 from indicators.candle import Timeframe
@@ -36,6 +37,26 @@ def read_frame(path: Path, *, funding: bool, named: Timeframe | None) -> Table:
         raise TableError(str(path), 1, "no rows; fetch the file again")
     columns = ("time", "rate") if funding else _CANDLES
     return finished(str(path), raw, np.arange(1, len(raw) + 1), columns, funding=funding, named=named)
+
+
+def write_frame(path: Path, series: Series, rows: FloatArray) -> None:
+    """One series as others read it: times as freqtrade has them, in UTC. Raises CandleFileError."""
+    names = ("date", *series.columns[1:])
+    if path.suffix == ".json":
+        listed = [[int(row[0]), *row[1:]] for row in rows.tolist()]
+        path.write_bytes(msgspec.json.encode(listed))
+        return
+    try:
+        import pyarrow as pa
+        from pyarrow import feather, parquet
+    except ImportError:
+        raise CandleFileError(f"{path}:1: {MISSING}") from None
+    times = pa.array(rows[:, 0].astype(np.int64)).cast(pa.timestamp("ms", tz="UTC"))
+    table = pa.table([times, *(pa.array(rows[:, index]) for index in range(1, len(names)))], names=list(names))
+    if path.suffix == ".feather":
+        feather.write_feather(table, path, compression="lz4")
+    else:
+        parquet.write_table(table, path)
 
 
 def _json(path: Path, *, funding: bool) -> FloatArray:

@@ -6,6 +6,7 @@ import click
 
 from fsm.cli.data.checking import check
 from fsm.cli.data.downloading import download, update
+from fsm.cli.data.exporting import export
 from fsm.cli.data.importing import import_files
 from fsm.cli.data.listing import list_series, remove
 from fsm.cli.options import Group
@@ -21,4 +22,5 @@ data.add_command(import_files)
 data.add_command(update)
 data.add_command(list_series)
 data.add_command(check)
+data.add_command(export)
 data.add_command(remove)
