@@ -71,6 +71,18 @@ def files_under(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def grouped(paths: Sequence[Path]) -> list[list[Path]]:
+    """Files whose names say the same belong to one series most likely: one series at a time is held in memory."""
+    groups: dict[object, list[Path]] = {}
+    for path in paths:
+        try:
+            named: object = named_by(path)
+        except CandleFileError:
+            named = None
+        groups.setdefault(named, []).append(path)
+    return list(groups.values())
+
+
 def read_files(paths: Sequence[Path], said: Named, progress: Callable[[int], None] = lambda done: None) -> Read:
     """Everything that can be read of them, and what is wrong with the others. ``said`` wins over what names say."""
     read = Read()

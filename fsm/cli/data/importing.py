@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from fsm.cli import output
 from fsm.cli.candle_options import Symbols, store_option
 from fsm.cli.errors import CommandError, UnusableFiles
 from fsm.cli.options import Command, current
-from fsm.cli.progress import reporting
+from fsm.cli.progress import Report, reporting
 from fsm.cli.times import shown
 
 if TYPE_CHECKING:
@@ -37,21 +38,31 @@ def import_files(
     Rows that cannot be true count as missing and are listed. Files that cannot be used are named with line and advice,
     and the rest is taken over all the same; then the exit code is 2.
     """
-    from exchange.candle_store.importing import files_under, read_files
+    from exchange.candle_store.importing import files_under, grouped, read_files
     from exchange.candle_store.writing import StoreWriter
 
     options = current()
     files = files_under(paths)
     with reporting(json=options.json) as progress, StoreWriter(data) as writer:
-        read = read_files(files, _said(symbol, timeframe, kind), lambda done: progress("read", done, len(files)))
-        taken = _taken(writer, read, replace=replace)
-    document = {"store": str(data), "files": len(files), "series": taken, "problems": read.problems}
+        said, before = _said(symbol, timeframe, kind), 0
+        taken: list[dict[str, Any]] = []
+        problems: list[str] = []
+        for group in grouped(files):
+            read = read_files(group, said, partial(_tell, progress, before, len(files)))
+            taken += _taken(writer, read, replace=replace)
+            problems += read.problems
+            before += len(group)
+    document = {"store": str(data), "files": len(files), "series": taken, "problems": problems}
     if options.json:
         output.document(document)
     else:
         _print(document)
-    if read.problems:
+    if problems:
         raise UnusableFiles
+
+
+def _tell(progress: Report, before: int, total: int, done: int) -> None:
+    progress("read", before + done, total)
 
 
 def _said(symbol: tuple[str, ...], timeframe: str | None, kind: str | None) -> Named:

@@ -47,6 +47,7 @@ def parity(
     """Run a daemon on a simulator (HTTP, WebSocket, stepped clock) and a backtest, and compare every transition.
 
     Symbol, trigger, states, reason, candle, prices and quantities must be the same. Exit code 4 if any differs.
+    Without --data the shipped candles are played.
     """
     if left is not None or right is not None:
         if left is None or right is None:
