@@ -68,7 +68,9 @@ def blocks_of_lines(path: Path, member: str = "") -> Iterator[list[str]]:
             number += len(lines)
             yield lines
         if len(rest) > LINE_BYTES_MAX:
-            raise UnpackingError(f"a line is longer than {LINE_BYTES_MAX} bytes", number + 1)
+            raise UnpackingError(
+                f"a line is longer than {LINE_BYTES_MAX} bytes: these are no candles; fetch the file again", number + 1
+            )
     if rest:
         yield [_decoded(rest, number)]
 
@@ -111,4 +113,4 @@ def _decoded(text: bytes, lines_before: int) -> str:
         return text.decode("ascii").replace("\r", "")
     except UnicodeDecodeError as error:
         line = lines_before + text.count(b"\n", 0, error.start) + 1
-        raise UnpackingError(f"cannot be read as gzip'ed ASCII text ({error}); fetch the file again", line) from None
+        raise UnpackingError(f"cannot be read as ASCII text ({error}); fetch the file again", line) from None

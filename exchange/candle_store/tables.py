@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -279,7 +280,8 @@ def _cell(place: str, number: int, text: str, *, is_time: bool) -> float:
         pass
     if is_time:
         try:
-            return float(np.datetime64(_UTC.sub("", written).replace(" ", "T"), "ms").astype(np.int64))
+            moment = datetime.fromisoformat(_UTC.sub("", written))
+            return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
         except ValueError:
             what = f"{written[:40]!r} is no time in UTC; write milliseconds, or 2024-01-31 15:00:00"
             raise TableError(place, number, what) from None

@@ -119,6 +119,7 @@ class TestPlainFiles:
             ("timestamp,open,high,low,close,volume", "{ms},{o},{h},{l},{c},{v}"),
             ("date,open,high,low,close,volume", "{iso},{o},{h},{l},{c},{v}"),
             ("Date,Symbol,Volume,Close,Low,High,Open", "{iso}+00:00,BTCUSDT,{v},{c},{l},{h},{o}"),
+            ("date,open,high,low,close,volume", "{iso}Z,{o},{h},{l},{c},{v}"),
             ("unix,open,high,low,close,volume", "{s},{o},{h},{l},{c},{v}"),
             ("\ufeffopen_time,open,high,low,close,volume", "{ms},{o},{h},{l},{c},{v}\r"),
             ('"Open time","Open","High","Low","Close","Volume"', '"{ms}","{o}","{h}","{l}","{c}","{v}"'),
@@ -132,6 +133,11 @@ class TestPlainFiles:
         path = tmp_path / "BTCUSDT-1h.csv"
         path.write_text("\n".join([header, *lines]) + "\n")
         assert np.array_equal(rows_of(path), expected(JANUARY))
+
+    def test_a_time_with_another_zone_is_that_moment(self, tmp_path: Path) -> None:
+        path = tmp_path / "BTCUSDT-1h.csv"
+        path.write_text("date,open,high,low,close,volume\n2024-01-01 02:00:00+02:00,1,1,1,1,1\n")
+        assert rows_of(path)[0, 0] == 1_704_067_200_000
 
     def test_the_newest_may_come_first(self, tmp_path: Path) -> None:
         path = tmp_path / "BTCUSDT_1h.csv"
