@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from peewee import SQL, fn
 
 from store.database import Store
@@ -70,6 +72,13 @@ def candles(
     if limit is None:
         return fetch(store, query.order_by(Candle.open_time_ms), CandleRow)
     return fetch(store, query.order_by(Candle.open_time_ms.desc()).limit(limit), CandleRow)[::-1]
+
+
+def each_candle(store: Store, symbol: str, timeframe: str) -> Iterator[tuple[int, str, str, str, str, str]]:
+    """Every candle of a series, oldest first and one at a time: open time, open, high, low, close, volume as stored."""
+    sql = "SELECT open_time_ms, open, high, low, close, volume FROM candles WHERE symbol = ? AND timeframe = ?"
+    with reading(store.path):
+        yield from store.connection.execute(f"{sql} ORDER BY open_time_ms", (symbol, timeframe))
 
 
 def anchors(store: Store) -> list[AnchorRow]:

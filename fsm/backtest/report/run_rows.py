@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -19,15 +20,17 @@ from fsm.backtest.summary import in_order
 from fsm.journal.candle_holes import stored_holes
 from indicators.candle import Timeframe
 from indicators.holes import Hole
-from indicators.series import Series
+from indicators.series import FloatArray, Series
 from rules.load import Ruleset, stored_rules
 from store import queries
 from store.database import Store
-from store.rows import CandleRow, FillRow, RegimeRow
+from store.rows import FillRow, RegimeRow
 from store.views import OrderRow, TradeRow
 
 ROWS_MAX = 10_000_000
 """More than any run has: everything is read."""
+
+CANDLES_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True)
@@ -110,18 +113,26 @@ def read_run(store: Store) -> RunRows:
 def _series(store: Store, kept: KeptRun, symbol: str) -> dict[Timeframe, Series]:
     """The candles as they were used, at every timeframe; none where the database does not keep them."""
     timeframes = [Timeframe(found["timeframe"]) for found in kept.data if found["symbol"] == symbol]
-    found = {each: queries.candles(store, symbol, each.value) for each in timeframes}
-    return {timeframe: _of_rows(symbol, timeframe, rows) for timeframe, rows in found.items() if rows}
+    found = {each: _columns(queries.each_candle(store, symbol, each.value)) for each in timeframes}
+    return {
+        timeframe: Series(
+            symbol=symbol,
+            timeframe=timeframe,
+            open_time_ms=columns[:, 0].astype(np.int64),
+            open=columns[:, 1],
+            high=columns[:, 2],
+            low=columns[:, 3],
+            close=columns[:, 4],
+            volume=columns[:, 5],
+        )
+        for timeframe, columns in found.items()
+        if len(columns)
+    }
 
 
-def _of_rows(symbol: str, timeframe: Timeframe, rows: Sequence[CandleRow]) -> Series:
-    return Series(
-        symbol=symbol,
-        timeframe=timeframe,
-        open_time_ms=np.array([row.open_time_ms for row in rows], dtype=np.int64),
-        open=np.array([row.open for row in rows]),
-        high=np.array([row.high for row in rows]),
-        low=np.array([row.low for row in rows]),
-        close=np.array([row.close for row in rows]),
-        volume=np.array([row.volume for row in rows]),
-    )
+def _columns(candles: Iterator[Sequence[int | str]]) -> FloatArray:
+    """Six columns of numbers; a part of the candles at a time, as texts take much more room than numbers."""
+    parts: list[FloatArray] = [np.empty((0, 6))]
+    while part := list(islice(candles, CANDLES_AT_ONCE)):
+        parts.append(np.array(part, dtype=np.float64))
+    return np.concatenate(parts)

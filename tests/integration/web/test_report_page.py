@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections import defaultdict
 from decimal import Decimal
@@ -23,6 +24,7 @@ from fsm.backtest.report.page import write_report
 from fsm.backtest.report.run_rows import read_run
 from fsm.backtest.run import Request, run_backtest
 from fsm.config import load_config
+from fsm.proofs.torture.rules import LIVELY
 from rules.load import parse_rules
 from store.database import open_store
 from tests.integration.web.chromium import ROOT, Page, needs_chromium
@@ -383,4 +385,32 @@ def test_where_there_is_no_room_charts_give_way_and_nothing_else(page: Page, dat
     page.run("document.querySelector('#trade-list tbody button').click()")
     words = page.run("document.getElementById('candle-words').textContent")
     assert f"no room for the candles of the oldest {count - drawn} trades" in words
+    assert page.complaints == []
+
+
+@pytest.mark.slow
+def test_a_thousand_trades_of_five_symbols_are_under_three_megabytes(page: Page, tmp_path: Path) -> None:
+    """Rules that trade all the time, with so little at risk that no limit ends it."""
+    text = (ROOT / "config.yaml").read_text("utf-8")
+    for key, value in (("risk_per_trade_pct", "0.05"), ("drawdown_pct", "90"), ("monthly_loss_pct", "90")):
+        text = re.sub(rf"(?m)^  {key}: [0-9.]+", f"  {key}: {value}", text)
+    (tmp_path / "config.yaml").write_text(text, "utf-8")
+    path = tmp_path / "many.sqlite"
+    run = run_backtest(
+        Request(
+            config=load_config(tmp_path / "config.yaml", None, {}),
+            rules=parse_rules(LIVELY, "rules.yaml"),
+            data=(shipped_folder(),),
+            symbols=("BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"),
+            from_ms=TO_MS,
+            db=path,
+        )
+    )
+    assert len(run.trades) >= 1_000
+    report = path.with_suffix(".html")
+    write_report(path, report)
+    assert report.stat().st_size <= 3_000_000
+    opened(page, report, width=375)
+    assert page.run("document.documentElement.scrollHeight") < 20_000
+    assert page.run("unpacked().then(({chartsLeftOut}) => chartsLeftOut)") == 0
     assert page.complaints == []

@@ -2,7 +2,7 @@
 
 const GRID_POINTS = 4_000;
 const STRIP = 7;
-const HOLD_TOO_FAR = 4;
+const HOLD_TOO_FAR = 12;
 
 function indexAmong(times, second) {
   let low = 0, high = times.length - 1;
