@@ -215,3 +215,23 @@ def test_an_entry_that_is_refused_leaves_nothing_behind(tmp_path: Path) -> None:
         assert (trader.state, trader.bourse.slips) == (State.IDLE, [])
 
     played(trader, story)
+
+
+def test_a_stop_that_is_denied_for_want_of_a_position_is_no_news_in_any_exchanges_word(tmp_path: Path) -> None:
+    """The position lags behind its own fill: a look comes first, and what follows from it is told."""
+    trader = Trader(tmp_path, CALM)
+
+    async def story(trader: Trader) -> None:
+        await trader.start()
+        await trader.hours(TO_SIGNAL - 1)
+        trader.bourse.refuses["guards/put"] = "EMPTY_HANDED"
+        trader.bourse.on_refused = lambda what: trader.bourse.refuses.clear()
+        await trader.hours(1)
+        await asyncio.sleep(SECONDS_TO_RECOVER)
+        assert "reprotect STOP_REFUSED EMPTY_HANDED" in trader.told
+        assert trader.state is State.PROTECTED, trader.told
+        texts = [text for (text,) in trader.store.connection.execute("SELECT text FROM alerts")]
+        assert texts
+        assert not [text for text in texts if "EMPTY_HANDED" in text]
+
+    played(trader, story)

@@ -39,8 +39,8 @@ ANOMALOUS_EXITS = ("EXTERNAL_CLOSE", "LIQUIDATED", "ADL", "SETTLED")
 CLOSES_FAILED = (FORMS, 4 * FORMS, 16 * FORMS)
 """After so many closing orders in a row that did nothing a close that does not get through is told of again."""
 
-QUIET = ("STOP_UNSEEN", "POSITION_UNSEEN", "STOP_REFUSED -4509", "STOP_REFUSED -4129")
-"""A look that does not show something yet, or a position that seems to be gone: what follows from it is told."""
+QUIET = ("STOP_UNSEEN", "POSITION_UNSEEN")
+"""A look that does not show something yet: what follows from it is told."""
 
 
 class Alerts:
@@ -118,11 +118,18 @@ def _told(before: SymbolRecord, decision: Decision, event: SymbolEvent, tick: De
             return [_flattened(symbol, reason, trade)]
         case Trigger.REPROTECT if reason.startswith("CLOSE_"):
             return [("reconciliation_anomaly", _close_late(trade, reason, tick))] if trade and is_told(decision) else []
-        case Trigger.REPROTECT if reason in QUIET or (reason == "STOP_CONFIRMED" and not _was_missing(before)):
+        case Trigger.REPROTECT if reason in QUIET or _is_denied(reason, trade):
+            return []
+        case Trigger.REPROTECT if reason == "STOP_CONFIRMED" and not _was_missing(before):
             return []
         case Trigger.REPROTECT | Trigger.SWEEP | Trigger.ADOPT | Trigger.REDUCE:
             return [("reconciliation_anomaly", _mended(decision, trade, tick))]
     return []
+
+
+def _is_denied(reason: str, trade: Trade | None) -> bool:
+    """A stop was refused for want of a position, which seems to be gone: what follows from it is told."""
+    return reason.startswith("STOP_REFUSED ") and trade is not None and trade.no_position_ms is not None
 
 
 def _quarantined(symbol: str, reason: str, trade: Trade | None, tick: Decimal) -> str:

@@ -1,7 +1,8 @@
 """Gets a stop through while its position has none: again under its id, until it rests or nobody wants it any more.
 
-A closePosition stop cannot come to rest twice: -4116 and -4130 are evidence that it does. So an answer that is late is
-not waited for: the same request leaves on another connection, and whichever is answered first counts.
+A closePosition stop cannot come to rest twice: refused because its id or its kind is there, it does. So an
+answer that is late is not waited for: the same request leaves on another connection, and whichever is answered first
+counts.
 """
 
 from __future__ import annotations

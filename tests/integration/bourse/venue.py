@@ -36,10 +36,13 @@ class Bourse:
         self.on_change: Callable[[Row], None] = lambda slip: None
         self.refuses: dict[str, str] = {}
         """What is refused from now on, and with which word."""
+        self.on_refused: Callable[[str], None] = lambda what: None
 
     def ask(self, what: str, **how: Any) -> Row:
         if what in self.refuses:
-            return {"fine": False, "because": self.refuses[what]}
+            word = self.refuses[what]
+            self.on_refused(what)
+            return {"fine": False, "because": word}
         try:
             return {"fine": True, "gives": getattr(self, f"_{what.replace('/', '_')}")(**how)}
         except No as no:
