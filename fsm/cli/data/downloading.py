@@ -119,6 +119,7 @@ def _run(options: Options, wish: _Wish, data: Path) -> None:
     from exchange.candle_store.writing import StoreWriter
     from exchange.environment import history_url
     from exchange.errors import ExchangeError
+    from exchange.sim.playback.rulebook import Rulebook
     from fsm.bootstrap import public_history
     from fsm.config import read_environment
     from fsm.live.context.clock import MachineClock
@@ -140,14 +141,20 @@ def _run(options: Options, wish: _Wish, data: Path) -> None:
             told = f"{source} does not answer as it should: {error}"
             raise CommandError(told, AGAIN, exits=Exit.REFUSED, code="UNREACHABLE") from error
         rows = list(_rows(wish, writer, {series: entry.rows for series, entry in before.items()}))
+    missing = Rulebook.read([data]).missing(
+        sorted({series.symbol for series in wish.series if series in writer.entries})
+    )
     if options.json:
-        output.document({"store": str(data), "source": source, "series": rows, "problems": problems})
+        document = {"store": str(data), "source": source, "series": rows, "problems": problems}
+        output.document({**document, "missing_rules": missing})
     else:
         columns = ("series", "new", "rows", "from", "to", "missing")
         table = [
             [_cell(row[name]) for name in ("series", "rows_new", "rows", "from_ms", "to_ms", "missing")] for row in rows
         ]
         output.table(columns, table, right=("new", "rows", "missing"))
+        if missing:
+            output.line(f"Before it can be backtested: {missing}.")
         for problem in problems:
             click.echo(f"error: {problem}", err=True)
     if problems:
