@@ -2,7 +2,7 @@
 
 const GRID_POINTS = 4_000;
 const STRIP = 7;
-const HOLD_TOO_FAR = 12;
+const HOLD_TOO_FAR = 3;
 
 function indexAmong(times, second) {
   let low = 0, high = times.length - 1;
@@ -27,6 +27,14 @@ function equityPoints(facts) {
 
 let equityChart = null, holdShown = null;
 
+const extent = (points) => points.reduce(([least, most], { value }) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
+
+// What would press equity flat gets a scale of its own, on the left.
+function isFar(equity, hold) {
+  const [least, most] = extent(equity), [lowest, highest] = extent(hold);
+  return Math.max(highest, most) - Math.min(lowest, least) > HOLD_TOO_FAR * (most - least);
+}
+
 function drawEquity(facts) {
   forget(equityChart);
   const { equity, hold, times } = equityPoints(facts);
@@ -40,7 +48,13 @@ function drawEquity(facts) {
     lineColor: colour("--equity"), topColor: `${colour("--equity")}40`, bottomColor: `${colour("--equity")}05`, lineWidth: 2,
     priceFormat: { type: "price", precision: 2, minMove: 0.01 }, priceLineVisible: false,
   });
-  const held = equityChart.addLineSeries({ color: colour("--hold"), lineWidth: 1, priceLineVisible: false, lastValueVisible: false });
+  const far = hold.length > 0 && isFar(equity, hold);
+  holdShown ??= hold.length > 0 && !(far && matchMedia("(max-width: 640px)").matches);
+  const left = holdShown && far;
+  const held = equityChart.addLineSeries({
+    color: colour("--hold"), lineWidth: 1, priceLineVisible: false, lastValueVisible: false, priceScaleId: left ? "left" : "right",
+    priceFormat: { type: "price", precision: 0, minMove: 1 },
+  });
   const fall = equityChart.addBaselineSeries({
     priceScaleId: "fall", baseValue: { type: "price", price: 0 }, lineWidth: 1, priceLineVisible: false, lastValueVisible: false,
     topLineColor: colour("--down"), bottomLineColor: colour("--down"), topFillColor1: "transparent", topFillColor2: "transparent",
@@ -48,18 +62,14 @@ function drawEquity(facts) {
     priceFormat: { type: "custom", minMove: 0.01, formatter: (value) => `${value.toFixed(1)} %` },
   });
   equityChart.priceScale("right").applyOptions({ scaleMargins: { top: 0.04, bottom: 0.28 + low } });
+  equityChart.priceScale("left").applyOptions({ visible: left, borderVisible: false, scaleMargins: { top: 0.04, bottom: 0.28 + low } });
   equityChart.priceScale("fall").applyOptions({ scaleMargins: { top: 0.76 - low, bottom: low } });
   line.setData(equity);
   fall.setData(equity.map(({ time, fall: deep }) => ({ time, value: -deep })));
-  const range = (points) => points.reduce(([least, most], { value }) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
-  if (holdShown === null && hold.length) {
-    const [least, most] = range(equity), [lowest, highest] = range(hold);
-    holdShown = Math.max(highest, most) - Math.min(lowest, least) <= HOLD_TOO_FAR * (most - least);
-  }
   held.setData(holdShown ? hold : []);
   drawStrips(facts, line, times, strips);
   equityChart.timeScale().fitContent();
-  equityLegend(facts, hold);
+  equityLegend(facts, hold, left);
   equityWords(facts, equity, hold);
 }
 
@@ -78,8 +88,8 @@ function drawStrips(facts, line, times, strips) {
   });
 }
 
-function equityLegend(facts, hold) {
-  const parts = [["equity", "Equity"], ["fall", "Drawdown, %"], ...(holdShown ? [["hold", "Buy and hold"]] : [])];
+function equityLegend(facts, hold, left) {
+  const parts = [["equity", "Equity"], ["fall", "Drawdown, %"], ...(holdShown ? [["hold", left ? "Buy and hold, on the left scale" : "Buy and hold"]] : [])];
   byId("equity-legend").replaceChildren(
     ...parts.map(([part, text]) => element("span", { class: "key", "data-part": part }, element("span", {}, text))),
     hold.length ? element("button", {
