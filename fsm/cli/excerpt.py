@@ -9,7 +9,6 @@ from pathlib import Path
 _SUFFIXES = (".yaml", ".yml")
 """Only what is meant to be shown: .env has secrets."""
 
-_BYTES_MAX = 1_000_000
 _BEFORE_MAX, _LINE_MAX = 70, 100
 _MAY_BE_A_KEY = re.compile(r"[A-Za-z0-9_+/=-]{40,}")
 """A secret that was pasted into the wrong file is not repeated on a terminal or in its log."""
@@ -17,15 +16,15 @@ _MAY_BE_A_KEY = re.compile(r"[A-Za-z0-9_+/=-]{40,}")
 
 def excerpt(file: str, line: int, column: int) -> Sequence[str]:
     """The line and the caret, each indented; nothing where the place cannot be shown. Columns count from 1."""
+    from rules.source.yaml_source import contents
+
     path = Path(file)
     if path.suffix not in _SUFFIXES:
         return ()
     try:
-        if path.stat().st_size > _BYTES_MAX:
-            return ()
-        lines = path.read_text("utf-8", "replace").split("\n")
+        lines = contents(path).decode("utf-8", "replace").split("\n")
     except OSError:
-        return ()
+        return ()  # gone, or a pipe, which nobody reads
     if not 0 < line <= len(lines) or not lines[line - 1].strip():
         return ()
     text = _MAY_BE_A_KEY.sub(lambda found: "•" * len(found[0]), lines[line - 1].rstrip())

@@ -83,7 +83,7 @@ BROKEN: dict[str, tuple[str, str | None, str, str]] = {
         "\n  «squeeze_breakout:\n",
         "no regime leads to squeeze_breakout",
     ),
-    "text for a count": ("rules.yaml", "  confirmations: 3", "  confirmations: «three", "expected a whole number"),
+    "text for a count": ("rules.yaml", "  confirmations: 3", "  confirmations: «three", "no threshold is called three"),
     "count of nothing": ("rules.yaml", "  confirmations: 3", "  confirmations: «0", "at least 1"),
     "YAML 1.1: base 60": ("rules.yaml", "  dwell_candles: 3", "  dwell_candles: «12:30:45", "base 60"),
     "YAML 1.1: hexadecimal": ("rules.yaml", "  dwell_candles: 3", "  dwell_candles: «0x10", "hexadecimal"),
