@@ -16,7 +16,7 @@ from rules.load import parse_rules
 from store.database import open_store
 
 HOUR_MS = 3_600_000
-FIRST_MS = 1_717_200_000_000  # 2024-06-01
+FIRST_MS = 1_717_977_600_000  # 2024-06-10: a month ends while it trades
 SYMBOLS = {"BTCUSDT": 60_000.0, "XRPUSDT": 0.6}
 
 RULES = """
@@ -154,8 +154,8 @@ def _config(chance: Random, entry: str) -> str:
         day=day,
         week=round(week, 2),
         month=round(month, 2),
-        drawdown=round(month + chance.choice([0.5, 4]), 2),
-        action=chance.choice(["BLOCK_ENTRIES", "FLATTEN"]),
+        drawdown=round(month + chance.choice([0.0, 0.2, 3]), 2),
+        action="FLATTEN" if chance.random() < 0.5 or 1 < day < 60 else "BLOCK_ENTRIES",
         auto_resume=chance.choice(["true", "true", "true", "false"]),
         balance=chance.choice([1_000, 10_000, 1_000_000]),
         depth=chance.choice([0, 0.25, 1]),
@@ -203,7 +203,7 @@ def _rules(chance: Random, entry: str) -> str:
 
 
 def _market(chance: Random, folder: Path, hours: int) -> Path:
-    swing, gaps, is_holey = chance.choice([0.004, 0.01]), chance.choice([0.0, 0.01, 0.03]), chance.random() < 0.2
+    swing, gaps, is_holey = chance.choice([0.004, 0.01]), chance.choice([0.0, 0.02, 0.04]), chance.random() < 0.2
     with_marks, with_funding = chance.random() < 0.4, chance.random() < 0.6
     for symbol, price in SYMBOLS.items():
         digits, candles, marks = (1, [], []) if price > 1 else (4, [], [])  # type: tuple[int, list[str], list[str]]
