@@ -29,7 +29,15 @@ class Symbols(click.ParamType[tuple[str, ...]]):
 
 def candle_options(function: Callback) -> Callback:
     """--data and --symbols."""
-    data = click.option(
+    symbols = click.option(
+        "--symbols", type=Symbols(), default=(), metavar="A,B", help="symbols instead of those in config.yaml"
+    )
+    return data_option(symbols(function))
+
+
+def data_option(function: Callback) -> Callback:
+    """--data alone, as ``chosen`` takes it."""
+    option = click.option(
         "--data",
         type=click.Path(path_type=Path),
         multiple=True,
@@ -37,10 +45,7 @@ def candle_options(function: Callback) -> Callback:
         help="store, or folder of SYMBOL-1h.csv.gz files; may be repeated "
         f"(default: the store {DEFAULT_STORE}, and the shipped candles of symbols that it does not have)",
     )
-    symbols = click.option(
-        "--symbols", type=Symbols(), default=(), metavar="A,B", help="symbols instead of those in config.yaml"
-    )
-    return data(symbols(function))
+    return option(function)
 
 
 def store_option(function: Callback) -> Callback:

@@ -1,4 +1,4 @@
-"""The rules workshop: checks a rules file, begins new ones, lists indicators, and prints the schema of editors."""
+"""The rules workshop: checks and tests rules, begins new ones, lists indicators, prints the schema of editors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from fsm.cli import output
+from fsm.cli.candle_options import data_option
 from fsm.cli.invocation import invocation
 from fsm.cli.options import Group, current
 
@@ -27,7 +28,7 @@ def _indicator_names(_: click.Context, __: click.Parameter, begun: str) -> list[
 
 @click.group(cls=Group)
 def rules() -> None:
-    """Check rules.yaml, begin a new one, list what it may read, or print its JSON Schema."""
+    """Check and test rules.yaml, begin a new one, list what it may read, or print its JSON Schema."""
 
 
 @rules.command()
@@ -52,6 +53,18 @@ def check() -> None:
     for warning in warnings:
         click.echo(f"{warning} (a warning)", err=True)
     output.line(f"{options.rules_path}: fine; strategies {', '.join(ruleset.strategies)}; hash {ruleset.hash[:12]}")
+
+
+@rules.command()
+@click.option(
+    "--tests", type=click.Path(path_type=Path), metavar="PATH", help="(default: beside the rules: rules.tests.yaml)"
+)
+@data_option
+def test(tests: Path | None, data: tuple[Path, ...]) -> None:
+    """Run the tests of the rules file. Exit 4 when one fails; each failure comes with its place."""
+    from fsm.cli.rules_test import run_tests
+
+    run_tests(tests, data)
 
 
 @rules.command()
