@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import Any, NamedTuple
 
 import apsw
@@ -199,17 +199,13 @@ class Tally:
 def candle_blocks(connection: apsw.Connection, *, symbol: str = "", timeframe: str = "") -> Iterator[tuple[str, Sum]]:
     """The name of every block of candles, of one series or of all, and what is in it; one candle is held at a time."""
     which = "WHERE symbol = ? AND timeframe = ?" if symbol else ""
-    name, found = "", NOTHING
     rows = connection.execute(_CANDLE_BYTES.format(which=which), (symbol, timeframe) if symbol else ())
-    for of_symbol, of_timeframe, open_ms, text in rows:
-        at = _block_name(_text(of_symbol), _text(of_timeframe), open_ms // BLOCK_MS)
-        if at != name:
-            if name:
-                yield name, found
-            name, found = at, NOTHING
-        found = found.plus(1, _number(text))
-    if name:
-        yield name, found
+    for (of_symbol, of_timeframe, block), candles in groupby(rows, lambda row: (row[0], row[1], row[2] // BLOCK_MS)):
+        count = total = 0
+        for row in candles:
+            count += 1
+            total += int.from_bytes(hashlib.sha256(row[3]).digest(), "big")
+        yield _block_name(_text(of_symbol), _text(of_timeframe), block), Sum(count, total % _MODULUS)
 
 
 def altered_candles(connection: apsw.Connection, symbol: str = "", timeframe: str = "") -> list[tuple[str, str]]:

@@ -33,10 +33,12 @@ from store.rows import (
     TransitionRow,
 )
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
 
 def to_json(value: Any) -> str:
     """The canonical text of a value: what is hashed, and what is compared."""
-    return msgspec.json.encode(value, order="deterministic").decode()
+    return _encode(value).decode()
 
 
 class StoredEngineJournal:

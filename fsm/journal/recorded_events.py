@@ -17,8 +17,11 @@ from fsm.core.model.events import IntentEnded, JournalFoundOld, SetupEnded, Symb
 def in_our_words(event: SymbolEvent, words: RecordedWords, edition: int) -> SymbolEvent:
     """The same event: every refusal has its reason, every order of the exchange's own its origin."""
     if isinstance(event, IntentEnded | SetupEnded):
-        return replace(event, outcome=_with_reason(event.outcome, words))
+        outcome = _with_reason(event.outcome, words)
+        return event if outcome is event.outcome else replace(event, outcome=outcome)
     if isinstance(event, SymbolObserved | JournalFoundOld):
+        if all(order.origin is not msgspec.UNSET for order in event.snapshot.orders):
+            return event
         origin_of = words.origin_of if edition > 1 else words.origin_at_first
         orders = tuple(_with_origin(order, origin_of) for order in event.snapshot.orders)
         return replace(event, snapshot=replace(event.snapshot, orders=orders))

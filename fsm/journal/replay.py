@@ -67,7 +67,9 @@ class _World(msgspec.Struct, frozen=True):
 
 
 class _Effect(msgspec.Struct, frozen=True):
-    record: SymbolRecord
+    """As text: it is compared as text, and only read where that differs."""
+
+    record: msgspec.Raw
     intents: msgspec.Raw
     trade: msgspec.Raw = msgspec.Raw()
 
@@ -86,6 +88,13 @@ class _DecisionFacts(msgspec.Struct, frozen=True, kw_only=True):
     record: SymbolRecord
     blocked_until_ms: int = 0
     warming: dict[str, str] = {}
+
+
+_read_effect = msgspec.json.Decoder(_Effect).decode
+_read_record = msgspec.json.Decoder(SymbolRecord).decode
+_read_event = msgspec.json.Decoder[SymbolEvent](SymbolEvent).decode
+_read_transition_facts = msgspec.json.Decoder(_TransitionFacts).decode
+_read_decision_facts = msgspec.json.Decoder(_DecisionFacts).decode
 
 
 def _quiet(phase: str, done: int, total: int) -> None:
@@ -200,38 +209,41 @@ def _transitions(connection: Any, settings: _Settings) -> Iterator[Difference | 
         run_id,
         effect_json,
     ) in rows:
-        effect = msgspec.json.decode(effect_json, type=_Effect)
+        effect = _read_effect(effect_json)
         before = records.get(symbol) or SymbolRecord(symbol=symbol)
-        records[symbol] = effect.record
         context = settings.of(symbol, rules_hash, config_hash, run_id).of(before.epoch)
-        read = msgspec.json.decode(facts, type=_TransitionFacts)
+        read = _read_transition_facts(facts)
         portfolio = read.portfolio or msgspec.structs.replace(NO_PORTFOLIO, blocked=read.blocked)
-        event = in_our_words(msgspec.json.decode(event_json, type=SymbolEvent), settings.words, context.edition)
-        recorded = {
-            "trigger": trigger,
-            "reason": reason,
-            "guards": guards,
-            "record": to_json(effect.record),
-            "intents": bytes(effect.intents).decode(),
-        }
-        yield _compare("transitions", number, recorded, _decided(before, event, portfolio, context))
+        event = in_our_words(_read_event(event_json), settings.words, context.edition)
+        decided, after = _decided(before, event, portfolio, context)
+        record = bytes(effect.record).decode()
+        if after is None or record != decided["record"]:  # as an earlier version spelt it, or not the same
+            after = _read_record(effect.record)
+            record = to_json(after)
+        records[symbol] = after
+        intents = bytes(effect.intents).decode()
+        recorded = {"trigger": trigger, "reason": reason, "guards": guards, "record": record, "intents": intents}
+        yield _compare("transitions", number, recorded, decided)
 
 
-def _decided(before: SymbolRecord, event: Any, portfolio: Portfolio, context: DecisionContext) -> dict[str, str]:
-    """What the engine makes of it now; an exception is an outcome like any other, and was journalled as one."""
+def _decided(
+    before: SymbolRecord, event: Any, portfolio: Portfolio, context: DecisionContext
+) -> tuple[dict[str, str], SymbolRecord | None]:
+    """What the engine makes of it now, and the record then; an exception is an outcome, and was journalled as one."""
     try:
         made = decide(before, event, portfolio, context)
     except Exception as error:
-        return {"trigger": "quarantine", "reason": "EXCEPTION", "record": type(error).__name__}
+        return {"trigger": "quarantine", "reason": "EXCEPTION", "record": type(error).__name__}, None
     if made is None:
-        return {"trigger": "nothing"}
-    return {
+        return {"trigger": "nothing"}, None
+    decided = {
         "trigger": made.trigger.value,
         "reason": made.reason,
         "guards": to_json(made.guards),
         "record": to_json(made.record),
         "intents": to_json(made.intents),
     }
+    return decided, made.record
 
 
 def _decisions(connection: Any, settings: _Settings) -> Iterator[Difference | None]:
@@ -254,7 +266,7 @@ def _decisions(connection: Any, settings: _Settings) -> Iterator[Difference | No
         config_hash,
         run_id,
     ) in rows:
-        read = msgspec.json.decode(facts, type=_DecisionFacts)
+        read = _read_decision_facts(facts)
         context = settings.of(symbol, rules_hash, config_hash, run_id).of(read.record.epoch)
         event = CandleClosed(
             symbol=symbol,
