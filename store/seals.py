@@ -149,12 +149,12 @@ def insert_series(connection: apsw.Connection, series: CandleColumns) -> None:
     """Write the candles of one series, as ``insert_candles`` does."""
     times = series.open_time_ms
     prices = (series.open, series.high, series.low, series.close, series.volume)
-    texts = [list(map(repr, column)) for column in prices]
     first = 0
     while first < len(times):
         block = times[first] // BLOCK_MS
         end = bisect_left(times, (block + 1) * BLOCK_MS, first)
-        columns: tuple[list[Any], ...] = (times[first:end], *(column[first:end] for column in texts))
+        texts = (list(map(repr, column[first:end])) for column in prices)
+        columns: tuple[list[Any], ...] = (times[first:end], *texts)
         span = (series.symbol, series.timeframe, times[first], times[end - 1])
         if connection.execute(_CANDLES_BETWEEN, span).fetchone() is not None:
             insert_candles(connection, [(*span[:2], *row) for row in zip(*columns, strict=True)])

@@ -301,6 +301,7 @@ class _Backtest:
         )
         for market in markets:
             self._journal.commit(kept(market, at_ms, candles=keep_candles))
+            self._journal.flush()  # of many symbols, one at a time is held as text
 
     def finish(self, journal: Journal, to_ms: int) -> None:
         if self.engine.failures:

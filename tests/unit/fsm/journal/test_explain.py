@@ -107,7 +107,7 @@ class TestNumbersInBetween:
             assert found.numbers is Numbers.RECOMPUTED
             assert found.rules.signal is not None
             assert found.rules.signal.reason.value == row.reason
-            assert found.rules.state.regime.value == row.regime
+            assert found.rules.state.regime == row.regime
 
     def test_what_is_calculated_again_equals_what_the_next_candle_recorded(
         self, database: Path, tmp_path: Path
