@@ -11,7 +11,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.candle_options import chosen
-from fsm.cli.inputs import Inputs, read_inputs
+from fsm.cli.inputs import Inputs, read_inputs, require_tests
 from fsm.cli.options import Options, command, current
 from rules.source.yaml_source import Problem, read_source
 
@@ -37,6 +37,7 @@ def check(data: tuple[Path, ...]) -> None:
     """
     options = current()
     inputs = read_inputs(options, needs_keys=True)
+    require_tests(options, inputs.rules)
     _refuse_unusable_database(options.db or inputs.config.environment.database_path)
     trial = _tried(inputs, data)
     warnings = (

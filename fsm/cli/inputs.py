@@ -52,6 +52,7 @@ def read_inputs(options: Options, *, needs_keys: bool) -> Inputs:
 
 
 PROBLEMS_TOLD = 3
+TESTS_TOLD = 10
 
 
 def inputs_to_run(options: Options) -> Inputs:
@@ -64,9 +65,12 @@ def inputs_to_run(options: Options) -> Inputs:
     from rules.source.yaml_source import SourceError
 
     try:
-        return read_inputs(options, needs_keys=True)
+        inputs = read_inputs(options, needs_keys=True)
+        require_tests(options, inputs.rules)
     except SourceError as error:
         problems = error.problems
+    else:
+        return inputs
     environment = read_environment(options.env_path, os.environ, required=options.env_file is not None)
     accepted = accepted_for_open_trades(options.db or environment.database_path)
     if accepted is None:
@@ -77,6 +81,16 @@ def inputs_to_run(options: Options) -> Inputs:
         f"{options.config_path} or {options.rules_path} cannot be used, so the versions accepted last are in force"
     )
     return Inputs(config, accepted.rules, (), f"{unusable}: {told}")
+
+
+def require_tests(options: Options, rules: Ruleset) -> None:
+    """Raises SourceError where tests beside the rules fail: rules that do otherwise than was meant trade nothing."""
+    from rules.source.yaml_source import SourceError
+    from rules.testing.beside import problems_beside
+
+    problems = [problem for found in problems_beside(rules, options.rules_path) for problem in found]
+    if problems:
+        raise SourceError(problems[:TESTS_TOLD])
 
 
 def read_config(options: Options, *, needs_keys: bool) -> Config:

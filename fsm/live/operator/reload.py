@@ -1,7 +1,7 @@
 """Takes up edits of rules.yaml and config.yaml while running: whole, stable, checked, committed, then in force.
 
-A file that does not pass, is gone, or allows more by what it no longer says changes nothing and is told once. Open
-trades keep the rules that they were opened under.
+A file that does not pass, whose tests fail, that is gone, or allows more by what it no longer says changes nothing and
+is told once. Open trades keep the rules that they were opened under.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from fsm.live.process.daemon import Daemon
 from rules.load import Ruleset, load_rules
 from rules.looseness import Loosening, shown
 from rules.source.yaml_source import Problem, Source, SourceError, contents, read_source
+from rules.testing.beside import Stamp, problems_beside, stamp_beside
+from rules.testing.file import tests_beside
 from store.batch import Batch
 from store.errors import StoreError
 from store.rows import ConfigVersionRow, RuleVersionRow
@@ -33,6 +35,8 @@ POLL_S = 2.0
 LOOKS_TO_JUDGE = 2
 """A file is judged once it was the same at so many looks."""
 PROBLEMS_TOLD = 5
+TESTS_S_MAX = 20.0
+"""For all tests of a rules file together; other tasks go on meanwhile."""
 CHANGES_TOLD = 12
 CONFIG, RULES = "config", "rules"
 
@@ -40,7 +44,8 @@ CONFIG, RULES = "config", "rules"
 @dataclass(slots=True)
 class _Watched:
     """One file. ``settled`` is the text that was judged last, ``candidate`` one that has been seen once so far.
-    ``is_usable`` False: the start could not use the files, and this one has not been right since."""
+    ``is_usable`` False: the start could not use the files, and this one has not been right since. ``failed_by``: the
+    tests that refused it; once they are edited it is judged again."""
 
     path: Path
     settled: str | None = None
@@ -48,6 +53,7 @@ class _Watched:
     waiting: Waiting | None = None
     told: str = ""
     is_usable: bool = True
+    failed_by: Stamp = None
 
 
 class Reload:
@@ -99,7 +105,7 @@ class Reload:
         """Judge what differs from what was judged last, once it was the same at two looks."""
         for name, file in self._watched.items():
             text = self._read(file)
-            if text is None or text == file.settled:
+            if text is None or (text == file.settled and not _tests_edited(file)):
                 if text is not None:
                     file.candidate = None
                     file.is_usable = file.is_usable or text == self._accepted_text(name)
@@ -131,7 +137,7 @@ class Reload:
 
     async def _judge(self, name: str, file: _Watched, text: str) -> None:
         """A file that fails in a way nobody foresaw is refused like any other; only a lost journal gets through."""
-        had, file.waiting = file.waiting, None
+        had, file.waiting, file.failed_by = file.waiting, None, None
         try:
             await (self._rules if name == RULES else self._settings)(file, text)
             file.is_usable = True
@@ -153,11 +159,28 @@ class Reload:
         active = self._daemon.live.active
         if rules.hash == active.accepted.rules.hash:
             return
+        await self._ask_tests(file, rules)
         waits = waits_in_rules(active.accepted, rules, is_real_money=self._is_real_money)
         if waits:
             self._wait(file, text, waits)
         else:
             await self._take_rules(rules)
+
+    async def _ask_tests(self, file: _Watched, rules: Ruleset) -> None:
+        """Raises SourceError where a test beside the file fails, or where they take too long."""
+        clock, stamp = self._daemon.live.clock, stamp_beside(file.path)
+        until = clock.monotonic() + TESTS_S_MAX
+        try:
+            for found in problems_beside(rules, file.path):
+                if found:
+                    raise SourceError(found)
+                if clock.monotonic() > until:
+                    told = f"took more than {TESTS_S_MAX:.0f} s: `rules test` runs them; leave fewer beside the rules"
+                    raise SourceError([Problem(str(tests_beside(file.path)), 1, 1, told)])
+                await clock.sleep(0)
+        except SourceError:
+            file.failed_by = stamp
+            raise
 
     async def _settings(self, file: _Watched, text: str) -> None:
         source = read_source(file.path)
@@ -217,7 +240,9 @@ class Reload:
             raise Rejected("FILE_CHANGED", f"{file.path.name} has been changed since: look at what waits now")
         try:
             if name == RULES:
-                await self._take_rules(load_rules(file.path))
+                rules = load_rules(file.path)
+                await self._ask_tests(file, rules)
+                await self._take_rules(rules)
             else:
                 source = read_source(file.path)
                 self._take_settings(source, read_settings(source))
@@ -319,6 +344,10 @@ class Reload:
 def _listed(parts: Sequence[str]) -> str:
     more = len(parts) - CHANGES_TOLD
     return ", ".join(parts[:CHANGES_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def _tests_edited(file: _Watched) -> bool:
+    return file.failed_by is not None and file.failed_by != stamp_beside(file.path)
 
 
 def _unchanged_since(file: _Watched, seen: str, read: str) -> None:

@@ -1,0 +1,33 @@
+"""The tests beside a rules file, as they are asked before the rules are taken up: those that need no candles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rules.load import Ruleset
+from rules.source.yaml_source import Problem
+from rules.testing.file import read_tests, tests_beside
+from rules.testing.run import failures
+
+Stamp = tuple[int, int] | None
+
+
+def problems_beside(rules: Ruleset, rules_path: Path) -> Iterator[list[Problem]]:
+    """What each test found, one at a time, so that whoever asks can do something else in between. Nothing where there
+    are no tests. Raises SourceError for a file of tests that cannot be read."""
+    if stamp_beside(rules_path) is None:
+        return
+    file = read_tests(tests_beside(rules_path))
+    for test in file.tests:
+        if test.at_ms is None:
+            yield [failure.problem for failure in failures(test, file, rules)]
+
+
+def stamp_beside(rules_path: Path) -> Stamp:
+    """Another one whenever the file of tests may be another one; None where there is none."""
+    try:
+        found = tests_beside(rules_path).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
