@@ -21,7 +21,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "positions": ("positions",),
     "limits": ("limits",),
     "trades": ("trades --limit 5", "trades --symbol BTCUSDT --since 2024-10-01", "trades --export --per fill"),
-    "bundle": ("bundle --since 2h --log bot.log",),
+    "bundle": ("bundle --since 2h --no-doctor",),
     "pause": ("pause BTCUSDT",),
     "resume": ("resume BTCUSDT",),
     "flatten": ("flatten BTCUSDT",),
