@@ -60,10 +60,10 @@ def run(command: list[str], *, tree: Path = ROOT, cpu: int | None = None) -> Use
     return Used(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out)
 
 
-def in_turn(jobs: dict[str, Any], rounds: int) -> dict[str, Used]:
-    """Run jobs A B C, A B C, … and give the median of each; one run before does not count, it compiles and reads."""
+def in_turn(jobs: dict[str, Any], rounds: int, *, first_counts: bool = False) -> dict[str, Used]:
+    """Run jobs A B C, A B C, … and give the median of each; one run before compiles, and does not count."""
     found: dict[str, list[Used]] = {name: [] for name in jobs}
-    for number in range(rounds + 1):
+    for number in range(first_counts, rounds + 1):
         for name, job in jobs.items():
             used = job()
             if number:

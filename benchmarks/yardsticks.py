@@ -146,7 +146,7 @@ def growth(bench: Bench) -> Iterator[Row]:
         "1 symbol": lambda: bench.backtest(crowd, "--symbols", clone_name(0), clones=50),
         "50 symbols": lambda: bench.backtest(crowd, "--symbols", ",".join(names), clones=50),
     }
-    found = in_turn(jobs, 1)
+    found = in_turn(jobs, 1, first_counts=True)
     start_s = bench.bare.cpu_s if bench.bare else 0.0
     each = {name: _a_candle(used) for name, used in found.items()}
     yield Row("memory, 50 symbols x 3 years", f"{found['50 symbols'].peak_mb:.0f} MB", None, "<= 250 MB")

@@ -20,7 +20,6 @@ from rules.language.reach import Interval, reach
 from rules.language.syntax import Comparison, ExpressionError, Node, names_in, parse, walk
 from rules.numbers_written import number_slots
 from rules.regime import RegimeRule
-from rules.relations import relations
 from rules.sides import Plan, wrong_sides
 from rules.source.outline import KeyPath, dotted, slots
 from rules.source.yaml_source import Problem, Source
@@ -216,14 +215,6 @@ class _Logic:
         except TooComplex:
             return False
 
-    def never_in_a_market(self, node: Node) -> bool:
-        """Whether a high, a low and a close of the same candles would have to lie as they cannot."""
-        known = relations([node], self._rules.features)
-        try:
-            return bool(known) and possible([*known, node], self.domain) is None
-        except TooComplex:
-            return False
-
     def _judged(self, path: KeyPath, conditions: Conditions) -> Iterator[Finding]:
         """Conditions that nothing can meet, and of the others those with a value that nothing can have."""
         never = list(self._proved(path, self._contradiction(path, conditions)))
@@ -353,6 +344,3 @@ def _always_true(definition: Definition) -> Iterator[Finding]:
         for index, node in enumerate(conditions.nodes if conditions else []):
             if logic.always_true(node):
                 yield Finding((*path, index), "this always holds, so it decides nothing")
-            elif logic.never_in_a_market(node):
-                message = "this can never hold: what it is compared with includes this candle; [1] leaves it out"
-                yield Finding((*path, index), message)

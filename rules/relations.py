@@ -7,9 +7,7 @@ from itertools import permutations
 
 from rules.features import Feature
 from rules.language.syntax import Comparison, Name, Node, walk
-from rules.windows import Window
 
-_LOWS, _HIGHS = ("low", "recent_low", "donchian_low"), ("high", "recent_high", "donchian_high")
 _BANDS = ("bb_lower", "bb_middle", "bb_upper")
 
 
@@ -37,10 +35,10 @@ def _is_at_most(one: Name, feature: Feature, other: Name, beside: Feature) -> bo
     if window is None or around is None:
         return False
     is_within, is_around = _covers(around, window), _covers(window, around)
-    lowest = feature.indicator.name in _LOWS or _looked_at(feature, "lowest") in _LOWS
-    if beside.indicator.name in _HIGHS or _looked_at(beside, "highest") in _HIGHS:
-        return bool(set(window) & set(around)) if lowest else is_within
-    return is_around and lowest
+    lowest, highest = ("low", "recent_low", "donchian_low"), ("high", "recent_high", "donchian_high")
+    if kinds[1] in highest:
+        return is_within if kinds[0] not in lowest else bool(set(window) & set(around))
+    return is_around and kinds[0] in lowest
 
 
 def _window(name: Name, feature: Feature) -> range | None:
@@ -51,24 +49,9 @@ def _window(name: Name, feature: Feature) -> range | None:
         return range(start, start + 1)
     if kind in ("recent_high", "recent_low"):
         return range(start, start + int(feature.indicator.params["period"]))
-    if isinstance(feature.indicator, Window) and (_looked_at(feature, kind) in (*_HIGHS, *_LOWS)):
-        assert isinstance(feature.indicator.node, Name)
-        start += feature.indicator.node.offset
-        return range(start, start + feature.indicator.length)
     if kind in ("donchian_high", "donchian_low"):
         return range(start + 1, start + 1 + int(feature.indicator.params["period"]))
     return None
-
-
-def _looked_at(feature: Feature, function: str) -> str:
-    """Of ``highest(high_1h, 20)`` the indicator that it looks at, where that is the high or low of one candle."""
-    window = feature.indicator
-    if not isinstance(window, Window) or window.function != function or not isinstance(window.node, Name):
-        return ""
-    kind = next(
-        (inner.indicator.name for inner in window.inner if inner.name == window.node.name and inner.indicator), ""
-    )
-    return kind if kind == {"highest": "high", "lowest": "low"}.get(function) else ""
 
 
 def _covers(outer: range, inner: range) -> bool:

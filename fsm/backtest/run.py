@@ -300,8 +300,9 @@ class _Backtest:
             )
         )
         for market in markets:
-            self._journal.commit(kept(market, at_ms, candles=keep_candles))
-            self._journal.flush()  # of many symbols, one at a time is held as text
+            for batch in kept(market, at_ms, candles=keep_candles):
+                self._journal.commit(batch)
+                self._journal.flush()  # held as text by few at a time
 
     def finish(self, journal: Journal, to_ms: int) -> None:
         if self.engine.failures:

@@ -161,20 +161,3 @@ def test_a_random_expression_is_the_same_live_over_columns_and_in_the_words_of_t
         assert stream == batch == plainly, f"row {row} of {text}"
         answers[plainly] += 1
     assert set(answers) == {True, False, None}
-
-
-@pytest.mark.parametrize(
-    ("when", "warned"),
-    [
-        ("close_1h > highest(high_1h, 20)", True),
-        ("low_1h < lowest(low_1h, days)", True),
-        ("close_1h > highest(high_1h, 20)[1]", False),
-        ("close_1h > highest(high_1h[1], 20)", False),
-        ("close_1h >= highest(high_1h, 20)", False),
-        ("close_1h > lowest(low_1h, 20)", False),
-        ("close_1h < highest(high_1h, 20)[1]", False),
-    ],
-)
-def test_a_break_of_what_includes_this_candle_is_worth_a_warning(when: str, warned: bool) -> None:
-    told_of = [each.message for each in rules_of(when).warnings if "never hold" in each.message]
-    assert told_of == ["this can never hold: what it is compared with includes this candle; [1] leaves it out"] * warned
