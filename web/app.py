@@ -29,7 +29,7 @@ from web.errors import ApiError, ErrorAnswer, Problem, of_store
 from web.events import EventStream, Watch
 from web.metrics import Metrics
 from web.openapi import document
-from web.page import FILES, PageFile
+from web.page import FILES, PAGES, PageFile
 from web.routes import READS
 from web.security_headers import SecurityHeaders
 from web.views import Accepted, SessionView
@@ -82,6 +82,9 @@ class _Dashboard:
         ]
         routes += [self._route(f"/api/bot/{kind}", Access.ADMIN, self._commanding(kind), "POST") for kind in KINDS]
         routes += [self._route(path, Access.OPEN, _serving(file)) for path, file in FILES.items()]
+        # A name with a slash in it is nobody's; the page says so, as of every other.
+        pages = (path.replace("}", ":path}") for path in PAGES)
+        routes += [self._route(path, Access.OPEN, _serving(FILES["/"])) for path in pages]
         return Starlette(
             routes=routes,
             lifespan=self._lifespan,

@@ -41,3 +41,6 @@ def _files() -> dict[str, PageFile]:
 
 FILES: dict[str, PageFile] = _files()
 """By address."""
+
+PAGES = ("/symbols/{symbol}", "/trades/{id}", "/rules", "/runs", "/statistics", "/audit", "/log", "/settings")
+"""Pages with addresses of their own: the file of "/", which sees by its address what to show (static/pages.js)."""

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from web.endpoint import Endpoint
-from web.routes import account, holdings, journal, machine, reasons
+from web.routes import account, holdings, journal, machine, reasons, trade
 
-READS: tuple[Endpoint, ...] = (*account.READS, *holdings.READS, *journal.READS, *machine.READS, *reasons.READS)
+READS: tuple[Endpoint, ...] = (
+    *account.READS,
+    *holdings.READS,
+    *trade.READS,
+    *journal.READS,
+    *machine.READS,
+    *reasons.READS,
+)

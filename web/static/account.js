@@ -1,6 +1,7 @@
 // Panels about the account: banner, figures, kill switch with its budgets, and time to protection.
 
 import { byId, el, fill, lasting, money, part, signed, when } from "./dom.js";
+import { page, pageTitle } from "./pages.js";
 
 const STAKES = {
   sim: "simulated exchange, no real money",
@@ -17,7 +18,15 @@ const SILENT_MS = 60_000;
 const NEARLY = 0.8;
 const PERIODS = { LIMIT_DAY: "Today", LIMIT_WEEK: "This week", LIMIT_MONTH: "This month", LIMIT_DRAWDOWN: "Drawdown" };
 
+// Nobody answers: what is shown stays, and is called old.
+export function drawLost() {
+  document.body.dataset.stale = "true";
+  byId("mode").textContent = "NO ANSWER: what you see is old";
+  byId("pulse").textContent = `as it was at ${byId("clock").textContent || "the last answer"}`;
+}
+
 export function drawSummary(summary) {
+  delete document.body.dataset.stale;
   byId("banner").dataset.environment = summary.environment;
   byId("environment").textContent = summary.environment.toUpperCase();
   byId("stakes").textContent = STAKES[summary.environment] ?? "";
@@ -25,7 +34,8 @@ export function drawSummary(summary) {
   byId("mode").textContent = silent ? `NOT ANSWERING for ${lasting(summary.pulse_age_ms)}` : MODE_WORDS[summary.mode];
   byId("pulse").textContent = summary.daemon_running ? pulse(summary) : "shown from the database; nothing is traded now";
   byId("clock").textContent = `${when(summary.as_of_ms)} UTC`;
-  document.title = `${summary.environment.toUpperCase()} ${money(summary.equity)} USDT`;
+  const about = page.name === "overview" ? "" : `${pageTitle} · `;
+  document.title = `${about}${summary.environment.toUpperCase()} ${money(summary.equity)} USDT`;
   const halted = byId("halted");
   halted.hidden = !summary.halt;
   halted.textContent = summary.halt ? `Halted since ${when(summary.halt.since_ms)}: ${summary.halt.cause}. No new entries.` : "";

@@ -29,6 +29,14 @@ export function get(path, parameters = {}) {
   return ask("GET", query ? `${path}?${query}` : path);
 }
 
+const ALIVE_MS = 2500;
+
+// Whether window and bot are there; an answer that does not come in time is none.
+export async function health() {
+  const answer = await fetch("/api/health", { credentials: "same-origin", signal: AbortSignal.timeout(ALIVE_MS) });
+  return answer.json();
+}
+
 export const post = (path, body = {}) => ask("POST", path, body);
 
 export async function readSession() {

@@ -1,16 +1,22 @@
 // Starts the page, keeps it up to date through the stream of events, and asks again where events say too little.
 
-import { drawProtection, drawSummary } from "./account.js";
-import { get, logIn, logOut, readSession, session } from "./api.js";
+import { drawLost, drawProtection, drawSummary } from "./account.js";
+import { get, health, logIn, logOut, readSession, session } from "./api.js";
 import { drawCandles, drawEquity, repaint } from "./charts.js";
 import { prepareControls, showControls } from "./controls.js";
 import { announce, byId, el } from "./dom.js";
 import { addTransition, drawAlerts, drawCommands, drawLog, drawOrders, drawTrades, drawTransitions, moreTransitions, turnTrades } from "./lists.js";
 import { drawMachine } from "./machine.js";
+import { ofSymbol, page, showPage } from "./pages.js";
 import { drawPositions, tick } from "./positions.js";
-import { drawBoard, drawRegimes } from "./reasons.js";
+import { drawBoard, drawRegimes, drawWhy } from "./reasons.js";
+import { drawRules, drawRuns, drawSettings } from "./records.js";
+import { drawStatistics } from "./statistics.js";
+import { drawSymbol } from "./symbol.js";
+import { drawTrade, drawTradeChart } from "./trade.js";
 
 const SOON_MS = 800; // events that come together are shown together
+const ALIVE_MS = 2000; // whether anybody is there: within five seconds the page says when nobody is
 const QUICK_MS = 5000; // figures that change without an event: marks, ages, budgets
 const SLOW_MS = 30000; // reasons, regimes and charts
 const STEPS_ASKED = 300;
@@ -19,34 +25,57 @@ let asOfMs = 0;
 
 const panels = {
   summary: async () => { const found = await get("/api/summary"); asOfMs = found.as_of_ms; drawSummary(found); },
-  positions: async () => drawPositions(await get("/api/positions")),
+  positions: async () => drawPositions(onThisPage(await get("/api/positions"), "positions")),
+  names: async () => offerSymbols(await get("/api/machine")),
+  symbol: drawSymbol,
+  trade: drawTrade,
   machine: async () => {
     const [found, steps] = await Promise.all([get("/api/machine"), get("/api/transitions", { limit: STEPS_ASKED })]);
     offerSymbols(found);
     drawMachine(found, steps.transitions);
   },
   equity: async () => drawEquity(await get("/api/equity", { range: byId("equity-range").value }), byId("equity-limits").value),
-  candles: drawChart,
-  regimes: async () => drawRegimes(await get("/api/regimes"), asOfMs),
+  candles: async () => (page.name === "trade" ? drawTradeChart(asOfMs) : drawChart()),
+  regimes: async () => {
+    const found = onThisPage(await get("/api/regimes"), "regimes");
+    drawRegimes(found, asOfMs);
+    if (ofSymbol && found.regimes.length) await drawWhy(ofSymbol);
+  },
   why: async () => drawBoard(await get("/api/why")),
   trades: drawTrades,
-  orders: async () => drawOrders(await get("/api/orders", { open: "true" })),
+  orders: async () => drawOrders(await get("/api/orders", { open: "true", symbol: ofSymbol })),
   alerts: async () => drawAlerts(await get("/api/alerts", { limit: 30 })),
   commands: async () => drawCommands(await get("/api/commands")),
   protection: async () => drawProtection(await get("/api/protection")),
   log: drawLog,
   transitions: drawTransitions,
+  statistics: drawStatistics,
+  rules: drawRules,
+  settings: drawSettings,
+  runs: drawRuns,
 };
+const ON_PAGE = {
+  overview: ["summary", "positions", "machine", "equity", "candles", "regimes", "why", "trades", "orders", "alerts", "commands", "protection", "log", "transitions"],
+  symbol: ["summary", "symbol", "positions", "candles", "regimes", "trades", "orders", "transitions"],
+  trade: ["summary", "trade", "candles"],
+  statistics: ["summary", "statistics", "protection"],
+  rules: ["summary", "rules"],
+  runs: ["summary", "runs"],
+  audit: ["summary", "names", "transitions"],
+  log: ["summary", "names", "alerts", "commands", "log"],
+  settings: ["summary", "settings"],
+};
+const SHOWN = new Set(ON_PAGE[page.name]);
 const QUICK = ["summary", "positions"];
-const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders", "log", "machine"];
-const BY_TRANSITION = ["summary", "positions", "machine", "orders", "trades", "equity", "candles"];
+const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders", "log", "machine", "symbol", "trade"];
+const BY_TRANSITION = ["summary", "positions", "machine", "symbol", "trade", "orders", "trades", "equity", "candles", "statistics"];
 
 const dirty = new Set();
 let timer = null;
 let drawing = false;
 
 function soon(...names) {
-  for (const name of names) dirty.add(name);
+  for (const name of names) if (SHOWN.has(name)) dirty.add(name);
   timer ??= setTimeout(draw, SOON_MS);
 }
 
@@ -69,8 +98,13 @@ async function draw() {
   if (dirty.size) soon();
 }
 
+// What an answer about all symbols has for this page.
+function onThisPage(found, name) {
+  return ofSymbol ? { ...found, [name]: found[name].filter((row) => row.symbol === ofSymbol) } : found;
+}
+
 async function drawChart() {
-  const symbol = byId("symbol").value;
+  const symbol = ofSymbol || byId("symbol").value;
   if (!symbol) return;
   const timeframe = byId("timeframe").value;
   const until = asOfMs ? asOfMs + 1 : "";
@@ -110,7 +144,7 @@ function connect() {
   });
   stream.addEventListener("transition", (event) => {
     const row = JSON.parse(event.data);
-    addTransition(row);
+    if (SHOWN.has("transitions")) addTransition(row);
     if (row.source !== row.dest) announce(row.explanation);
     soon(...BY_TRANSITION);
   });
@@ -129,10 +163,25 @@ async function checkSession() {
   show();
 }
 
+let running = null;
+
+// Asked apart from everything else, because it is cheap and must not wait for it.
+async function watch() {
+  try {
+    const found = await health();
+    if (running !== found.daemon_running || document.body.dataset.stale) soon("summary", "positions");
+    running = found.daemon_running;
+  } catch {
+    running = null;
+    drawLost();
+  }
+  setTimeout(watch, ALIVE_MS);
+}
+
 function show() {
   byId("login").hidden = session.may_read;
   byId("main").hidden = !session.may_read;
-  byId("places").hidden = !session.may_read;
+  byId("places").hidden = !session.may_read || page.name !== "overview";
   byId("log-out").hidden = !session.csrf;
   showControls();
   if (session.may_read) {
@@ -176,7 +225,7 @@ function prepare() {
   byId("log-kind").addEventListener("change", () => soon("log"));
   byId("transitions-filter").addEventListener("submit", (event) => event.preventDefault());
   for (const id of ["symbol", "timeframe"]) byId(id).addEventListener("change", () => soon("candles"));
-  for (const id of ["filter-symbol", "filter-state", "filter-trade"]) byId(id).addEventListener("change", () => soon("transitions"));
+  for (const id of ["filter-symbol", "filter-state", "filter-trade", "filter-trigger", "filter-since", "filter-until"]) byId(id).addEventListener("change", () => soon("transitions"));
   byId("trades-newer").addEventListener("click", () => turnTrades(-1));
   byId("trades-older").addEventListener("click", () => turnTrades(1));
   byId("transitions-more").addEventListener("click", () => moreTransitions());
@@ -184,7 +233,11 @@ function prepare() {
   setInterval(() => soon(...QUICK), QUICK_MS);
   setInterval(() => soon(...SLOW), SLOW_MS);
   setInterval(tick, 1000);
+  watch();
 }
 
+// Someone else's address may name a trade whose steps are wanted: /audit?trade=…
+byId("filter-trade").value = new URLSearchParams(window.location.search).get("trade") ?? "";
+showPage();
 prepare();
 checkSession();

@@ -82,7 +82,8 @@ function equityWords({ points, floors, max_drawdown_pct: worst }) {
 
 let candleChart, candleBars, tradeLines = [], plans = [], shownFor = null;
 
-export function drawCandles(symbol, timeframe, candles, trades, position) {
+// With ``whole`` all candles are in view at first, otherwise the newest.
+export function drawCandles(symbol, timeframe, candles, trades, position, whole = false) {
   if (!candleChart) {
     candleChart = chart("candle-chart");
     candleBars = candleChart.addCandlestickSeries({
@@ -92,13 +93,14 @@ export function drawCandles(symbol, timeframe, candles, trades, position) {
   candleBars.setData(candles.map(({ time_ms, open, high, low, close }) => ({ time: seconds(time_ms), open, high, low, close })));
   const top = candles.reduce((most, candle) => Math.max(most, candle.high), 0);
   const decimals = top >= 1000 ? 1 : top >= 10 ? 3 : 5;
-  candleBars.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
+  candleBars.applyOptions({ priceLineVisible: !whole, lastValueVisible: !whole, priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
   candleBars.setMarkers(markers(candles, trades));
   drawPlans(candles, trades);
   for (const line of tradeLines) candleBars.removePriceLine(line);
   tradeLines = levels(position).map(([title, level, shade]) =>
     candleBars.createPriceLine({ price: Number(level), color: shade, lineStyle: 2, lineWidth: 2, title }));
-  if (shownFor !== `${symbol} ${timeframe}`) candleChart.timeScale().setVisibleLogicalRange({ from: candles.length - 150, to: candles.length + 6 });
+  if (shownFor !== `${symbol} ${timeframe}` && whole) candleChart.timeScale().fitContent();
+  else if (shownFor !== `${symbol} ${timeframe}`) candleChart.timeScale().setVisibleLogicalRange({ from: candles.length - 150, to: candles.length + 6 });
   shownFor = `${symbol} ${timeframe}`;
   byId("candle-words").replaceChildren(...candleWords(symbol, candles, trades, position));
 }
@@ -121,7 +123,7 @@ function drawPlans(candles, trades) {
 
 function levels(position) {
   if (!position) return [];
-  const found = [["entry", position.entry, "#3b74e8"], ["stop", position.stop_price, "#d64550"]];
+  const found = [["entry", position.entry, "#3b74e8"], ["stop", position.stop_price, "#d64550"], ["exit", position.exit_price ?? null, "#8a63d2"]];
   position.targets.forEach((target, index) => {
     if (!target.done) found.push([`target ${index + 1}`, target.trigger_price, "#1f9d63"]);
   });
@@ -153,7 +155,7 @@ function candleWords(symbol, candles, trades, position) {
   if (candles.length === 0) return [`No candles of ${symbol} are stored for this timeframe.`];
   const last = candles.at(-1);
   const shown = trades.filter((trade) => trade.first_fill_ms >= candles[0].time_ms).length;
-  const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${shown} trades in these candles: arrows are entries, circles ends, dashed red their first stops. `];
+  const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${shown} ${shown === 1 ? "trade" : "trades"} in these candles: arrows are entries, circles ends, dashed red their first stops. `];
   if (position) {
     words.push(`${position.side} from ${price(position.entry)}, stop ${price(position.stop_price)}, `, signed(position.r, 2, " R"), ".");
   }

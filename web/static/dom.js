@@ -69,6 +69,9 @@ export function lasting(ms) {
   return s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} d`;
 }
 
+// A code of the journal as a person would say it.
+export const words = (code) => (code ? code.toLowerCase().replaceAll("_", " ") : "–");
+
 let spoken = "";
 export function announce(text) {
   if (text !== spoken) byId("announcer").textContent = spoken = text;

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, el, fill, money, price, signed, table, when } from "./dom.js";
+import { ofSymbol, page, symbolLink, tradeLink } from "./pages.js";
 
 const TRADES_SHOWN = 15;
 const TRANSITIONS_SHOWN = 30;
@@ -9,9 +10,11 @@ const TRANSITIONS_MAX = 600;
 let offset = 0;
 
 export async function drawTrades() {
-  const found = await get("/api/trades", { limit: TRADES_SHOWN, offset });
+  const found = await get("/api/trades", { symbol: ofSymbol, limit: TRADES_SHOWN, offset });
   const columns = [
-    ["Trade", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Steps of trade ${row.id}`, onclick: () => showTrade(row.id) }, row.id)], ["Side", (row) => row.side], ["Status", (row) => row.status], ["Strategy in regime", (row) => `${row.strategy_used} in ${row.regime_at_entry}`],
+    ["Trade", (row) => tradeLink(row.id, page.name === "overview" ? "open" : row.id)],
+    ...(page.name === "overview" ? [["Steps of", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Steps of trade ${row.id}`, onclick: () => showTrade(row.id) }, row.id)]] : []),
+    ["Side", (row) => row.side], ["Status", (row) => row.status], ["Strategy in regime", (row) => `${row.strategy_used} in ${row.regime_at_entry}`],
     ["Opened", (row) => when(row.opened_ms)], ["Closed", (row) => when(row.closed_ms)],
     ["Entry", (row) => price(row.entry_price), "num"], ["Exit", (row) => price(row.exit_price), "num"], ["Net", (row) => signed(row.net_pnl), "num"],
     ["R", (row) => signed(row.r), "num"], ["Fees", (row) => money(row.fees), "num"], ["Ended by", (row) => row.exit_reason],
@@ -38,7 +41,7 @@ export function turnTrades(step) {
 
 export function drawOrders({ orders }) {
   const columns = [
-    ["Symbol", (row) => row.symbol], ["Purpose", (row) => row.purpose], ["Type", (row) => row.type], ["Side", (row) => row.side],
+    ["Symbol", (row) => symbolLink(row.symbol)], ["Trade", (row) => tradeLink(row.trade_id)], ["Purpose", (row) => row.purpose], ["Type", (row) => row.type], ["Side", (row) => row.side],
     ["Quantity", (row) => (row.close_position ? "whole position" : price(row.quantity)), "num"], ["Price", (row) => price(row.trigger_price ?? row.price), "num"],
     ["Status", (row) => row.status], ["Filled", (row) => price(row.executed_quantity), "num"], ["Client id", (row) => row.client_order_id], ["Placed", (row) => when(row.created_ms)],
   ];
@@ -48,7 +51,7 @@ export function drawOrders({ orders }) {
 export function drawAlerts({ alerts }) {
   const columns = [
     ["Time", (row) => when(row.at_ms)], ["Severity", (row) => el("span", { class: `severity-${row.severity.toLowerCase()}` }, row.severity)],
-    ["Alert", (row) => `${row.text}${row.repeats ? ` (and ${row.repeats} times again)` : ""}`, "words"], ["Delivery", (row) => row.state],
+    ["Alert", (row) => `${row.text}${row.repeats ? ` (and ${row.repeats} times again)` : ""}`, "words"], ["About", (row) => symbolLink(row.symbol)], ["Delivery", (row) => row.state],
   ];
   fill(byId("alerts"), table("Alerts, newest first", columns, alerts, "No alert."));
 }
@@ -66,7 +69,7 @@ export async function drawLog() {
   const found = kind === "errors" ? await get("/api/errors", { limit: 40 }) : await get("/api/system-events", { kind, quiet: "true", limit: 40 });
   const rows = found.errors ?? found.events;
   const columns = [
-    ["Time", (row) => when(row.at_ms)], ["Kind", (row) => row.kind ?? row.component], ["Symbol", (row) => row.symbol],
+    ["Time", (row) => when(row.at_ms)], ["Kind", (row) => row.kind ?? row.component], ["Symbol", (row) => symbolLink(row.symbol)],
     ["What", (row) => row.reason ?? row.error, "words"], ["Facts", (row) => facts(row.facts ?? row.details), "words"],
   ];
   fill(byId("log"), table("Newest first", columns, rows, "Nothing of this kind has happened."));
@@ -83,7 +86,10 @@ export function drawCommands({ commands }) {
 
 let rows = [];
 let cursor = null;
-const filter = () => ({ symbol: byId("filter-symbol").value, state: byId("filter-state").value, trade: byId("filter-trade").value.trim() });
+const filter = () => ({
+  symbol: ofSymbol || byId("filter-symbol").value, state: byId("filter-state").value, trade: byId("filter-trade").value.trim(),
+  trigger: byId("filter-trigger").value.trim(), since: byId("filter-since").value, until: byId("filter-until").value,
+});
 
 export async function drawTransitions() {
   const page = await get("/api/transitions", { ...filter(), limit: TRANSITIONS_SHOWN });
@@ -100,7 +106,8 @@ export async function moreTransitions() {
 }
 
 export function addTransition(row) {
-  const { symbol, state, trade } = filter();
+  const { symbol, state, trade, trigger, since, until } = filter();
+  if ((trigger && trigger !== row.trigger) || (since && row.at_ms < Date.parse(since)) || (until && row.at_ms >= Date.parse(until))) return;
   if ((symbol && symbol !== row.symbol) || (state && state !== row.dest) || (trade && trade !== row.trade_id) || rows.some((known) => known.id === row.id)) return;
   rows = [{ ...row, fresh: true }, ...rows].slice(0, TRANSITIONS_MAX);
   showTransitions();
@@ -108,7 +115,7 @@ export function addTransition(row) {
 
 function showTransitions() {
   const columns = [
-    ["Time", (row) => when(row.at_ms)], ["Symbol", (row) => row.symbol], ["Step", (row) => `${row.source} → ${row.dest}`], ["Trigger", (row) => row.trigger],
+    ["Time", (row) => when(row.at_ms)], ["Symbol", (row) => symbolLink(row.symbol)], ["Trade", (row) => tradeLink(row.trade_id)], ["Step", (row) => `${row.source} → ${row.dest}`], ["Trigger", (row) => row.trigger],
     ["Explanation", (row) => row.explanation, "words"],
     ["Row", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Everything about transition ${row.id}`, onclick: () => detail(row.id) }, String(row.id)), "num"],
   ];

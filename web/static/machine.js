@@ -1,6 +1,7 @@
 // Draws the machine from the table the daemon left, with every symbol in the state it is in.
 
 import { byId, el, fill, when } from "./dom.js";
+import { symbolLink } from "./pages.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [BOX_W, BOX_H] = [132, 56];
@@ -82,13 +83,18 @@ function box(state, [x, y], held) {
     svg("text", { x: x + BOX_W / 2, y: y + 42, class: "who" }, names.length > 20 ? `${names.slice(0, 19)}…` : names));
 }
 
+// What keeps a symbol from trading as it would.
+export function marks(symbol) {
+  const found = [];
+  if (symbol.halt) found.push(`halted (${symbol.halt.cause}) since ${when(symbol.halt.since_ms)}`);
+  if (symbol.quarantine) found.push(`in quarantine (${symbol.quarantine.cause}) since ${when(symbol.quarantine.since_ms)}`);
+  if (symbol.paused) found.push("paused");
+  return found.length ? el("span", { class: "loss" }, `; ${found.join("; ")}`) : null;
+}
+
 function words(symbol, steps) {
-  const marks = [];
-  if (symbol.halt) marks.push(`halted (${symbol.halt.cause}) since ${when(symbol.halt.since_ms)}`);
-  if (symbol.quarantine) marks.push(`in quarantine (${symbol.quarantine.cause}) since ${when(symbol.quarantine.since_ms)}`);
-  if (symbol.paused) marks.push("paused");
-  return el("li", { class: "line" }, el("span", {}, el("strong", {}, symbol.symbol), ` ${symbol.state} `,
-    symbol.at_ms === null ? "(no step yet)" : `since ${when(symbol.at_ms)}`, marks.length ? el("span", { class: "loss" }, `; ${marks.join("; ")}`) : null),
+  return el("li", { class: "line" }, el("span", {}, el("strong", {}, symbolLink(symbol.symbol)), ` ${symbol.state} `,
+    symbol.at_ms === null ? "(no step yet)" : `since ${when(symbol.at_ms)}`, marks(symbol)),
   timeline(symbol.symbol, steps));
 }
 

@@ -1,6 +1,7 @@
 // Open positions: what is held, where stop and targets lie from here, and how long ago the stop was last seen.
 
 import { byId, el, fill, lasting, money, price, signed, when } from "./dom.js";
+import { symbolLink, tradeLink } from "./pages.js";
 
 const STALE_MS = 60_000; // as docs/alert-rules.yml, StopNotVerified
 
@@ -24,8 +25,8 @@ function card(position) {
     ["Strategy", `${position.strategy ?? "–"} in ${position.regime ?? "–"}`], ["Since", when(position.opened_ms)],
   ];
   return el("article", { class: safe ? "card" : "card bare", "aria-label": `${position.symbol} ${position.side}` },
-    el("h3", {}, position.symbol, el("span", { class: position.side === "LONG" ? "gain" : "loss" }, position.side),
-      el("span", { class: "badge" }, position.state),),
+    el("h3", {}, symbolLink(position.symbol), el("span", { class: position.side === "LONG" ? "gain" : "loss" }, position.side),
+      el("span", { class: "badge" }, position.state), tradeLink(position.trade_id)),
     el("p", { class: "proof" }, stopWords, signed(position.r, 2, " R")), ladder(position),
     el("dl", {}, lines.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat()));
 }

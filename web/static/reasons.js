@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, el, fill, lasting, part, table, when } from "./dom.js";
+import { symbolLink } from "./pages.js";
 
 export function drawRegimes({ regimes }, untilMs) {
   fill(byId("regimes"), regimes.length ? regimes.map((regime) => one(regime, untilMs)) : el("p", { class: "quiet" }, "No regime has been told yet."));
@@ -9,7 +10,7 @@ export function drawRegimes({ regimes }, untilMs) {
 
 function one(regime, untilMs) {
   return el("div", { class: "regime" },
-    el("p", {}, el("strong", {}, regime.symbol), " ", el("span", { class: "badge", "data-regime": regime.regime }, regime.regime),
+    el("p", {}, el("strong", {}, symbolLink(regime.symbol)), " ", el("span", { class: "badge", "data-regime": regime.regime }, regime.regime),
       ` confidence ${regime.confidence.toFixed(2)}, since ${when(regime.since_ms)}`),
     strip(regime, untilMs), margins(regime),
     el("p", { class: "quiet" }, regime.hysteresis || `in this regime for ${regime.candles_in_regime} runs`));
@@ -45,19 +46,26 @@ function strip(regime, untilMs) {
 
 export function drawBoard({ symbols }) {
   const columns = [
-    ["Symbol", (row) => el("button", { type: "button", class: "linklike", onclick: () => detail(row.symbol) }, row.symbol)],
+    ["Symbol", (row) => symbolLink(row.symbol)],
     ["Regime", (row) => el("span", { class: "badge", "data-regime": row.regime ?? "NO_TRADE" }, row.regime ?? "–")],
     ["Outcome", (row) => `${row.outcome}: ${row.reason}`],
     ["Why", (row) => row.summary, "words"],
     ["Since", (row) => when(row.candle_ms)],
     ["Candles", (row) => String(row.count), "num"],
+    ["Conditions", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Conditions of ${row.symbol}`, onclick: () => choose(row.symbol) }, "show")],
   ];
-  fill(byId("why"), table("The present reason of each symbol; choose a symbol for every condition", columns, symbols, "Nothing has been decided yet."));
+  fill(byId("why"), table("The present reason of each symbol; choose its conditions for every number", columns, symbols, "Nothing has been decided yet."));
 }
 
 const number = (value) => (value === null || value === undefined ? "?" : String(Number(value.toPrecision(8))));
 
-async function detail(symbol) {
+async function choose(symbol) {
+  await drawWhy(symbol);
+  byId("why-detail").querySelector("h3")?.focus();
+}
+
+// Every condition of one symbol's present decision, with its numbers.
+export async function drawWhy(symbol) {
   const target = byId("why-detail");
   target.hidden = false;
   try {
@@ -75,5 +83,4 @@ async function detail(symbol) {
   } catch (error) {
     fill(target, el("p", { class: "problem", role: "alert" }, error.message));
   }
-  target.querySelector("h3")?.focus();
 }

@@ -104,11 +104,14 @@ class Page:
             self.complaints.append(json.dumps(parameters["entry"])[:500])
 
     def open(self, url: str, *, width: int = 1_360, height: int = 900, dark: bool = False) -> None:
+        self.resize(width, height)
+        self.turn(dark=dark)
+        self._call("Page.navigate", url=url)
+
+    def resize(self, width: int, height: int = 900) -> None:
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
-        self.turn(dark=dark)
-        self._call("Page.navigate", url=url)
 
     def turn(self, *, dark: bool) -> None:
         """What the system says about its colours, which may change while the page is open."""

@@ -1,0 +1,183 @@
+"""Every page with an address of its own, in a real browser: no complaint, no barrier, figures equal to the database's.
+
+With SCREENSHOTS=docs/screenshots the pictures of the documentation are made anew.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from store import queries
+from tests.integration.web.chromium import ROOT, TOKEN, Page, needs_chromium
+from tests.integration.web.conftest import copied
+from tests.integration.web.show import HELD, Show
+from tests.integration.web.test_web_accessibility import barriers
+
+pytestmark = needs_chromium
+
+READY = {
+    f"/symbols/{HELD}": "document.querySelector('#why-detail table') && document.querySelector('#candle-chart canvas')"
+    " && document.querySelector('#trades tbody tr')",
+    "/trades/ETHUSDT-1": "document.querySelector('#trade-steps tbody tr') && document.querySelector('#candle-chart canvas')",
+    "/statistics": "document.querySelector('#by-hour tbody tr')",
+    "/rules": "document.querySelector('#rules-versions tbody tr')",
+    "/runs": "document.querySelector('#runs dd')",
+    "/settings": "document.querySelector('#settings tbody tr')",
+    "/audit": "document.querySelector('#transitions tbody tr')",
+    "/log": "document.querySelector('#log tbody tr') && document.querySelector('#alerts tbody tr')",
+}
+"""What each page shows last."""
+
+
+def come_in(page: Page, url: str, path: str, *) -> None:
+    page.open(url + path)
+    page.wait_for("!document.getElementById('login').hidden || !document.getElementById('main').hidden")
+    page.run(
+        "(() => { if (document.getElementById('login').hidden) return;"
+        f" document.getElementById('token').value = '{TOKEN}';"
+        " document.getElementById('login-form').requestSubmit(); })()"
+    )
+    page.wait_for("document.getElementById('environment').textContent === 'SIM'")
+
+
+def figure(text: str) -> Decimal:
+    return Decimal(text.replace(",", "").replace("+", ""))
+
+
+WIDTHS = (2_560, 1_400, 768, 375)
+
+
+@pytest.mark.parametrize("path", READY)
+def test_a_page_shows_all_it_has_at_every_size_without_a_complaint_or_a_barrier(page: Page, url: str, path: str) -> None:
+    come_in(page, url, path)
+    page.wait_for(READY[path])
+    for dark in (True, False):
+        page.run(f"if ((document.documentElement.dataset.theme === 'dark') !== {str(dark).lower()}) theme.click()")
+        for width in WIDTHS:
+            page.resize(width)
+            assert page.run("document.documentElement.scrollWidth") <= width, "the page must not scroll sideways"
+            if width in (1_400, 375):
+                assert barriers(page) == [], width
+            if not dark and width in (1_400, 375):
+                page.picture(f"page-{path.split('/')[1]}-{width}")
+    assert page.run("[...document.querySelectorAll('main > section')].some((part) => !part.hidden)")
+    page.assert_quiet(url)
+
+
+def test_a_trades_figures_are_those_of_the_database(page: Page, url: str, show: Show) -> None:
+    row = queries.trade(show.store, "ETHUSDT-1")
+    assert row is not None
+    assert row.net_pnl is not None
+    come_in(page, url, "/trades/ETHUSDT-1")
+    page.wait_for(READY["/trades/ETHUSDT-1"])
+    plan = page.run(
+        "Object.fromEntries([...document.querySelectorAll('#plan tbody tr')].map((tr) =>"
+        " [tr.children[0].textContent, [tr.children[1].textContent, tr.children[2].textContent]]))"
+    )
+    assert list(map(figure, plan["Entry"])) == [row.entry_price_planned, row.entry_price]
+    assert figure(plan["First stop, and the last"][0]) == row.stop_price_initial
+    assert figure(plan["Quantity"][1]) == row.closed_quantity
+    cent = Decimal("0.01")
+    assert figure(plan["Risk, and the result"][0]) == row.risk_usdt.quantize(cent)
+    assert figure(plan["Risk, and the result"][1]) == row.net_pnl.quantize(cent)
+    costs = page.run(
+        "Object.fromEntries([...document.querySelectorAll('#costs tbody tr')].map((tr) =>"
+        " [tr.children[0].textContent, tr.children[1].textContent]))"
+    )
+    assert figure(costs["Fees"]) == -row.fees.quantize(cent)
+    assert figure(costs["Before fees"]) == row.pnl.quantize(cent)
+    fills = queries.fills(show.store, trade_id=row.id)[::-1]
+    shown = page.run("[...document.querySelectorAll('#trade-fills td[data-title=Price]')].map((td) => td.textContent)")
+    assert list(map(figure, shown)) == [fill.price for fill in fills]
+    steps = queries.transitions(show.store, queries.TransitionFilter(trade_id=row.id), limit=1_000).rows[::-1]
+    hashes = page.run("[...document.querySelectorAll('#trade-steps td[data-title=Hash]')].map((td) => td.textContent)")
+    assert hashes == [step.hash for step in steps]
+
+
+def test_the_statistics_are_those_of_the_database(page: Page, url: str, show: Show) -> None:
+    closed = queries.trades(show.store, status="CLOSED", limit=1_000)
+    come_in(page, url, "/statistics")
+    page.wait_for(READY["/statistics"])
+    for name in ("strategy", "regime", "symbol", "side", "exit_reason", "month", "weekday", "hour"):
+        shown = page.run(
+            f"[...document.querySelectorAll('#by-{name} tbody tr')].map((tr) => [...tr.children].map((td) => td.textContent))"
+        )
+        assert sum(int(row[1]) for row in shown) == len(closed), name
+        if name == "symbol":
+            for symbol, trades, _, net, *_ in shown:
+                mine = [row for row in closed if row.symbol == symbol]
+                assert int(trades) == len(mine)
+                exact = sum((row.net_pnl or Decimal(0) for row in mine), Decimal(0))
+                assert abs(figure(net) - exact) <= Decimal("0.005")
+
+
+def test_lists_lead_to_pages_and_back_leads_back(page: Page, url: str) -> None:
+    come_in(page, url, "/")
+    page.wait_for("document.querySelector('#why tbody a') && document.querySelector('#trades tbody a')")
+    page.run(f"document.querySelector('#why tbody a[href=\"/symbols/{HELD}\"]').click()")
+    page.wait_for("document.body?.dataset.page === 'symbol' && document.querySelector('#trades tbody a')")
+    assert page.run("document.getElementById('page-title').textContent") == HELD
+    others = f"[...document.querySelectorAll('#trades tbody a')].filter((a) => !a.textContent.startsWith('{HELD}'))"
+    assert page.run(f"{others}.length") == 0
+    page.run("document.querySelector('#trades tbody a').click()")
+    page.wait_for("document.body?.dataset.page === 'trade' && document.querySelector('#plan tbody tr')")
+    page.run("history.back()")
+    page.wait_for("document.body?.dataset.page === 'symbol'")
+    page.run("document.querySelector('#pages a[href=\"/audit\"]').click()")
+    page.wait_for("document.body?.dataset.page === 'audit' && document.querySelector('#transitions tbody tr')")
+    assert page.run("document.querySelector('#pages [aria-current]').textContent") == "Audit"
+    page.assert_quiet(url)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/symbols/" + quote("<img src=x onerror=alert(1)>", safe=""), "does not know a symbol <img src=x"),
+        ("/symbols/NOPEUSDT", "does not know a symbol NOPEUSDT"),
+        ("/trades/" + quote("<script>alert(1)</script>", safe=""), "There is no trade <script>alert(1)"),
+    ],
+)
+def test_what_is_not_there_is_said_in_a_sentence(page: Page, url: str, path: str, said: str) -> None:
+    come_in(page, url, path)
+    page.wait_for("document.querySelector('#page-words .warning')")
+    assert said in page.run("document.getElementById('page-words').textContent")
+    assert page.run("document.querySelectorAll('main img, main script').length") == 0
+    assert page.run("[...document.querySelectorAll('main > section')].filter((part) => !part.hidden).length") == 1
+
+
+def test_the_audit_is_filtered_by_everything_it_offers(page: Page, url: str, show: Show) -> None:
+    come_in(page, url, "/audit?trade=ETHUSDT-1")
+    page.wait_for(READY["/audit"])
+    steps = queries.transitions(show.store, queries.TransitionFilter(trade_id="ETHUSDT-1"), limit=1_000).rows
+    rows = "document.querySelectorAll('#transitions tbody tr').length"
+    page.wait_for(f"{rows} === {len(steps)}")
+    page.run(
+        "(() => { const field = document.getElementById('filter-trigger'); field.value = 'protect';"
+        " field.dispatchEvent(new Event('change')); })()"
+    )
+    page.wait_for(f"{rows} === {sum(step.trigger == 'protect' for step in steps)}")
+
+
+def test_r51_a_window_that_has_gone_is_called_so_within_five_seconds(
+    page: Page, journal: Path, tmp_path: Path
+) -> None:
+    database = copied(journal, tmp_path)
+    environment = {name: value for name, value in os.environ.items() if name != "DASHBOARD_TOKEN"}
+    command = [sys.executable, "-m", "web", "--db", str(database), "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as window:
+        assert window.stdout is not None
+        url = "http://" + next(line for line in window.stdout if "http://" in line).split("http://")[1].split()[0]
+        page.open(url.rstrip("/") + "/statistics")
+        page.wait_for("document.getElementById('environment').textContent === 'BACKTEST'")
+        window.send_signal(signal.SIGKILL)
+        window.wait()
+        page.wait_for("document.getElementById('mode').textContent.startsWith('NO ANSWER')", within_s=5)
+    assert page.run("document.body.dataset.stale") == "true"

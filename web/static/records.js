@@ -1,0 +1,61 @@
+// What is on record beside trades: the rules in force, the settings in force, and runs.
+
+import { get } from "./api.js";
+import { byId, el, fill, money, signed, table, when } from "./dom.js";
+
+const VERSIONS = [["Since", (row) => `${when(row.at_ms)} UTC`], ["Hash", (row) => el("code", {}, row.hash), "hash"]];
+
+async function inForce(target) {
+  try {
+    return await get("/api/rules");
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    target.textContent = "Nothing is stored yet: rules and settings come with the first start of the bot.";
+    return null;
+  }
+}
+
+export async function drawRules() {
+  const found = await inForce(byId("rules-words"));
+  if (!found) return;
+  fill(byId("rules-words"), `In force since ${when(found.at_ms)} UTC, hash `, el("code", {}, found.rules_hash), ". Edit rules.yaml beside the bot: it takes an edit by itself.");
+  byId("rules-text").textContent = found.text;
+  fill(byId("rules-versions"), el("h3", {}, "Versions"), table("Every text that was in force, newest first", VERSIONS, found.versions, ""));
+}
+
+export async function drawSettings() {
+  const found = await inForce(byId("settings-words"));
+  if (!found) return;
+  const newest = found.config_versions[0];
+  fill(byId("settings-words"), newest ? ["config.yaml of ", when(newest.at_ms), " UTC, hash ", el("code", {}, newest.hash), ". Secrets are masked."] : "No config.yaml is stored.");
+  if (!found.config) {
+    fill(byId("settings"), el("p", {}, "Only a running bot tells the values in force, and none has written to this database."));
+    return;
+  }
+  const { config, ...beside } = found.config;
+  const parts = [...Object.entries(config ?? {}), ...Object.entries(beside)];
+  const single = parts.filter(([, value]) => typeof value !== "object" || value === null);
+  const nested = parts.filter(([, value]) => typeof value === "object" && value !== null);
+  const columns = [["Setting", ([name]) => name], ["Value", ([, value]) => shown(value), "words"]];
+  fill(byId("settings"), [["in general", Object.fromEntries(single)], ...nested].map(([name, value]) =>
+    el("div", {}, table(name, columns, flat(value), "Nothing is set."))));
+}
+
+// ["a.b", value] of everything inside; a list stays one value.
+function flat(node, before = "") {
+  return Object.entries(node).flatMap(([name, value]) => (value !== null && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length
+    ? flat(value, `${before}${name}.`) : [[`${before}${name}`, value]]));
+}
+
+const shown = (value) => (value === null ? "not set" : typeof value === "object" ? JSON.stringify(value) : String(value));
+
+export async function drawRuns() {
+  const [summary, equity] = await Promise.all([get("/api/summary"), get("/api/equity", { range: "all" })]);
+  const [first, last] = [equity.points[0], equity.points.at(-1)];
+  const facts = [["Trades (won)", `${summary.trades} (${summary.wins})`], ["Net result", signed(summary.net_pnl, 2, " USDT")], ["Deepest drawdown", `${equity.max_drawdown_pct.toFixed(2)} %`]];
+  if (first) facts.push(["From", `${when(first.at_ms)} UTC`], ["To", `${when(last.at_ms)} UTC`], ["Equity", `${money(first.equity)} to ${money(last.equity)} USDT`]);
+  const kind = summary.environment === "backtest" ? "This database is a finished backtest." : `This database is that of a bot (${summary.environment}), not of a backtest.`;
+  fill(byId("runs"), el("p", {}, kind), el("dl", { class: "figures" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
+    el("p", {}, "Keep a backtest with ", el("code", {}, "fsm backtest --name NAME"), "; ", el("code", {}, "fsm runs"), " lists what is kept, ",
+      el("code", {}, "fsm show NAME"), " opens one in a dashboard like this one, and ", el("code", {}, "fsm compare A B"), " says why two of them differ."));
+}
