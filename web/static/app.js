@@ -214,6 +214,7 @@ function prepare() {
       await logIn(byId("token").value);
       byId("login-problem").textContent = "";
       show();
+      byId("title").focus(); // the form is gone: the keyboard goes on from the top
     } catch (error) {
       byId("login-problem").textContent = error.message;
     }

@@ -115,7 +115,7 @@ export function addTransition(row) {
 
 function showTransitions() {
   const columns = [
-    ["Time", (row) => when(row.at_ms)], ["Symbol", (row) => symbolLink(row.symbol)], ["Trade", (row) => tradeLink(row.trade_id)], ["Step", (row) => `${row.source} → ${row.dest}`], ["Trigger", (row) => row.trigger],
+    ["Time", (row) => when(row.at_ms)], ["Symbol", (row) => (page.name === "audit" ? symbolLink(row.symbol) : row.symbol)], ["Trade", (row) => tradeLink(row.trade_id)], ["Step", (row) => `${row.source} → ${row.dest}`], ["Trigger", (row) => row.trigger],
     ["Explanation", (row) => row.explanation, "words"],
     ["Row", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Everything about transition ${row.id}`, onclick: () => detail(row.id) }, String(row.id)), "num"],
   ];

@@ -26,7 +26,8 @@ pytestmark = needs_chromium
 READY = {
     f"/symbols/{HELD}": "document.querySelector('#why-detail table') && document.querySelector('#candle-chart canvas')"
     " && document.querySelector('#trades tbody tr')",
-    "/trades/ETHUSDT-1": "document.querySelector('#trade-steps tbody tr') && document.querySelector('#candle-chart canvas')",
+    "/trades/ETHUSDT-1": "document.querySelector('#trade-steps tbody tr')"
+    " && document.querySelector('#candle-chart canvas')",
     "/statistics": "document.querySelector('#by-hour tbody tr')",
     "/rules": "document.querySelector('#rules-versions tbody tr')",
     "/runs": "document.querySelector('#runs dd')",
@@ -37,7 +38,7 @@ READY = {
 """What each page shows last."""
 
 
-def come_in(page: Page, url: str, path: str, *) -> None:
+def come_in(page: Page, url: str, path: str) -> None:
     page.open(url + path)
     page.wait_for("!document.getElementById('login').hidden || !document.getElementById('main').hidden")
     page.run(
@@ -48,6 +49,20 @@ def come_in(page: Page, url: str, path: str, *) -> None:
     page.wait_for("document.getElementById('environment').textContent === 'SIM'")
 
 
+def follow(page: Page, leave: str, arrived: str) -> None:
+    """Does what leads to another page, and waits there: whoever asks while a page goes is asked to ask again."""
+    page.run(leave)
+    for _ in range(20):
+        try:
+            page.wait_for(arrived)
+        except AssertionError as error:
+            if "navigated" not in str(error):
+                raise
+        else:
+            return
+    raise AssertionError(f"{leave} leads from page to page without end")
+
+
 def figure(text: str) -> Decimal:
     return Decimal(text.replace(",", "").replace("+", ""))
 
@@ -56,7 +71,9 @@ WIDTHS = (2_560, 1_400, 768, 375)
 
 
 @pytest.mark.parametrize("path", READY)
-def test_a_page_shows_all_it_has_at_every_size_without_a_complaint_or_a_barrier(page: Page, url: str, path: str) -> None:
+def test_a_page_shows_all_it_has_at_every_size_without_a_complaint_or_a_barrier(
+    page: Page, url: str, path: str
+) -> None:
     come_in(page, url, path)
     page.wait_for(READY[path])
     for dark in (True, False):
@@ -108,7 +125,8 @@ def test_the_statistics_are_those_of_the_database(page: Page, url: str, show: Sh
     page.wait_for(READY["/statistics"])
     for name in ("strategy", "regime", "symbol", "side", "exit_reason", "month", "weekday", "hour"):
         shown = page.run(
-            f"[...document.querySelectorAll('#by-{name} tbody tr')].map((tr) => [...tr.children].map((td) => td.textContent))"
+            f"[...document.querySelectorAll('#by-{name} tbody tr')].map((tr) =>"
+            " [...tr.children].map((td) => td.textContent))"
         )
         assert sum(int(row[1]) for row in shown) == len(closed), name
         if name == "symbol":
@@ -122,17 +140,21 @@ def test_the_statistics_are_those_of_the_database(page: Page, url: str, show: Sh
 def test_lists_lead_to_pages_and_back_leads_back(page: Page, url: str) -> None:
     come_in(page, url, "/")
     page.wait_for("document.querySelector('#why tbody a') && document.querySelector('#trades tbody a')")
-    page.run(f"document.querySelector('#why tbody a[href=\"/symbols/{HELD}\"]').click()")
-    page.wait_for("document.body?.dataset.page === 'symbol' && document.querySelector('#trades tbody a')")
+    follow(
+        page,
+        f"document.querySelector('#why tbody a[href=\"/symbols/{HELD}\"]').click()",
+        "document.body?.dataset.page === 'symbol' && document.querySelector('#trades tbody a')",
+    )
     assert page.run("document.getElementById('page-title').textContent") == HELD
     others = f"[...document.querySelectorAll('#trades tbody a')].filter((a) => !a.textContent.startsWith('{HELD}'))"
     assert page.run(f"{others}.length") == 0
-    page.run("document.querySelector('#trades tbody a').click()")
-    page.wait_for("document.body?.dataset.page === 'trade' && document.querySelector('#plan tbody tr')")
-    page.run("history.back()")
-    page.wait_for("document.body?.dataset.page === 'symbol'")
-    page.run("document.querySelector('#pages a[href=\"/audit\"]').click()")
-    page.wait_for("document.body?.dataset.page === 'audit' && document.querySelector('#transitions tbody tr')")
+    trade = "document.body?.dataset.page === 'trade' && document.querySelector('#plan tbody tr')"
+    follow(page, "document.querySelector('#trades tbody a').click()", trade)
+    follow(
+        page, "history.back()", "document.body?.dataset.page === 'symbol' && document.querySelector('#trades tbody a')"
+    )
+    audit = "document.body?.dataset.page === 'audit' && document.querySelector('#transitions tbody tr')"
+    follow(page, "document.querySelector('#pages a[href=\"/audit\"]').click()", audit)
     assert page.run("document.querySelector('#pages [aria-current]').textContent") == "Audit"
     page.assert_quiet(url)
 
@@ -166,9 +188,7 @@ def test_the_audit_is_filtered_by_everything_it_offers(page: Page, url: str, sho
     page.wait_for(f"{rows} === {sum(step.trigger == 'protect' for step in steps)}")
 
 
-def test_r51_a_window_that_has_gone_is_called_so_within_five_seconds(
-    page: Page, journal: Path, tmp_path: Path
-) -> None:
+def test_r51_a_window_that_has_gone_is_called_so_within_five_seconds(page: Page, journal: Path, tmp_path: Path) -> None:
     database = copied(journal, tmp_path)
     environment = {name: value for name, value in os.environ.items() if name != "DASHBOARD_TOKEN"}
     command = [sys.executable, "-m", "web", "--db", str(database), "--port", "0"]
