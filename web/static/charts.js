@@ -123,7 +123,7 @@ function drawPlans(candles, trades) {
 
 function levels(position) {
   if (!position) return [];
-  const found = [["entry", position.entry, "#3b74e8"], ["stop", position.stop_price, "#d64550"], ["exit", position.exit_price ?? null, "#8a63d2"]];
+  const found = [["entry", position.entry, "#3b74e8"], ["stop", position.stop_price, "#d64550"], ["last stop", position.last_stop ?? null, "#c2621b"], ["exit", position.exit_price ?? null, "#8a63d2"]];
   position.targets.forEach((target, index) => {
     if (!target.done) found.push([`target ${index + 1}`, target.trigger_price, "#1f9d63"]);
   });

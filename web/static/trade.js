@@ -91,6 +91,7 @@ export async function drawTradeChart(asOfMs) {
   const found = await get(`/api/candles/${encodeURIComponent(trade.symbol)}`, { timeframe, since, until, limit: CANDLES_MAX });
   const targets = orders.filter((order) => order.purpose === "PlaceTarget" && order.trigger_price !== null)
     .map((order) => ({ trigger_price: order.trigger_price, done: Number(order.executed_quantity) > 0 }));
-  const levels = { side: trade.side, entry: trade.entry_price, stop_price: trade.stop_price_initial, exit_price: trade.exit_price, r: trade.r, targets };
+  const stop = orders.findLast((order) => order.purpose === "PlaceStop" && order.trigger_price !== null)?.trigger_price;
+  const levels = { side: trade.side, entry: trade.entry_price, stop_price: trade.stop_price_initial, exit_price: trade.exit_price, last_stop: stop === trade.stop_price_initial ? null : stop, r: trade.r, targets };
   drawCandles(trade.symbol, timeframe, found.candles, [trade], levels, true);
 }
