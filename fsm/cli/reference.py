@@ -54,6 +54,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 SHOWN: dict[str, tuple[str, ...]] = {
     "run": ("run --port 8081", "run --no-web"),
     "init": ("init", "init mybot"),
+    "rules test": ("rules test", "rules test --tests mine.tests.yaml --json"),
+    "rules diff": ("rules diff rules.yaml new.yaml --from 2024-01-01",),
     "rules new": ("rules new mine.yaml --from trend",),
     "completion": ("completion bash",),
     "doctor": ("doctor",),

@@ -1,4 +1,4 @@
-"""The rules workshop: checks and tests rules, begins new ones, lists indicators, prints the schema of editors."""
+"""The rules workshop: checks, tests and compares rules, begins new ones, lists indicators, prints the schema."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from fsm.cli import output
-from fsm.cli.candle_options import data_option
+from fsm.cli.candle_options import candle_options, data_option
 from fsm.cli.invocation import invocation
 from fsm.cli.options import Group, current
+from fsm.cli.times import Time
 
 BEGINNINGS = {
     "blank": "one strategy to write over, with the rest of the language in comments",
@@ -28,7 +29,7 @@ def _indicator_names(_: click.Context, __: click.Parameter, begun: str) -> list[
 
 @click.group(cls=Group)
 def rules() -> None:
-    """Check and test rules.yaml, begin a new one, list what it may read, or print its JSON Schema."""
+    """Check, test and compare rules, begin a new one, list what it may read, or print its JSON Schema."""
 
 
 @rules.command()
@@ -65,6 +66,26 @@ def test(tests: Path | None, data: tuple[Path, ...]) -> None:
     from fsm.cli.rules_test import run_tests
 
     run_tests(tests, data)
+
+
+@rules.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@candle_options
+@click.option("--from", "from_ms", type=Time(), metavar="TIME", help="first candle to trade at; earlier ones warm up")
+@click.option("--to", "to_ms", type=Time(end=True), metavar="TIME", help="end; a date means the end of that day")
+def diff(
+    old: Path,
+    new: Path,
+    data: tuple[Path, ...],
+    symbols: tuple[str, ...],
+    from_ms: int | None,
+    to_ms: int | None,
+) -> None:
+    """Say what the rules file NEW changes of OLD, in words and over candles: regimes, signals, trades, PnL."""
+    from fsm.cli.rules_diff import tell_difference
+
+    tell_difference(old, new, data, symbols, from_ms, to_ms)
 
 
 @rules.command()

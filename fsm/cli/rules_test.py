@@ -22,11 +22,11 @@ def run_tests(tests: Path | None, data: tuple[Path, ...]) -> None:
     from fsm.backtest.rule_tests import outcomes
     from fsm.cli.inputs import read_config
     from rules.load import load_rules
-    from rules.testing.file import read_tests, tests_beside
+    from rules.testing.file import path_of_tests, read_tests
 
     options, since = current(), perf_counter()
     rules = load_rules(options.rules_path)
-    path = tests or tests_beside(options.rules_path)
+    path = tests or path_of_tests(options.rules_path)
     if tests is None and not path.exists():
         hint = "docs/rules-workshop.md shows how to write some; --tests names another file"
         raise CommandError(f"{options.rules_path} has no tests: {path} is not there", hint)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rules.load import Ruleset
 from rules.source.yaml_source import Problem
-from rules.testing.file import read_tests, tests_beside
+from rules.testing.file import path_of_tests, read_tests
 from rules.testing.run import failures
 
 Stamp = tuple[int, int] | None
@@ -18,7 +18,7 @@ def problems_beside(rules: Ruleset, rules_path: Path) -> Iterator[list[Problem]]
     are no tests. Raises SourceError for a file of tests that cannot be read."""
     if stamp_beside(rules_path) is None:
         return
-    file = read_tests(tests_beside(rules_path))
+    file = read_tests(path_of_tests(rules_path))
     for test in file.tests:
         if test.at_ms is None:
             yield [failure.problem for failure in failures(test, file, rules)]
@@ -27,7 +27,7 @@ def problems_beside(rules: Ruleset, rules_path: Path) -> Iterator[list[Problem]]
 def stamp_beside(rules_path: Path) -> Stamp:
     """Another one whenever the file of tests may be another one; None where there is none."""
     try:
-        found = tests_beside(rules_path).stat()
+        found = path_of_tests(rules_path).stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size

@@ -112,7 +112,7 @@ class TestFile(msgspec.Struct, frozen=True):
     tests: tuple[RuleTest, ...]
 
 
-def tests_beside(rules_path: Path) -> Path:
+def path_of_tests(rules_path: Path) -> Path:
     """Where the tests of a rules file are: rules.yaml → rules.tests.yaml."""
     return rules_path.with_suffix(f".tests{rules_path.suffix}")
 

@@ -24,7 +24,7 @@ from rules.load import Ruleset, load_rules
 from rules.looseness import Loosening, shown
 from rules.source.yaml_source import Problem, Source, SourceError, contents, read_source
 from rules.testing.beside import Stamp, problems_beside, stamp_beside
-from rules.testing.file import tests_beside
+from rules.testing.file import path_of_tests
 from store.batch import Batch
 from store.errors import StoreError
 from store.rows import ConfigVersionRow, RuleVersionRow
@@ -176,7 +176,7 @@ class Reload:
                     raise SourceError(found)
                 if clock.monotonic() > until:
                     told = f"took more than {TESTS_S_MAX:.0f} s: `rules test` runs them; leave fewer beside the rules"
-                    raise SourceError([Problem(str(tests_beside(file.path)), 1, 1, told)])
+                    raise SourceError([Problem(str(path_of_tests(file.path)), 1, 1, told)])
                 await clock.sleep(0)
         except SourceError:
             file.failed_by = stamp

@@ -52,7 +52,7 @@ def tests_file(project: Path) -> Path:
     return path
 
 
-def test_tests_beside_the_rules_are_run(fsm, tests_file) -> None:
+def test_path_of_tests_the_rules_are_run(fsm, tests_file) -> None:
     ended = fsm("rules", "test")
     assert ended.code == 0, ended.stdout
     assert "8 tests, 8 passed, 0 failed" in ended.stdout
