@@ -68,6 +68,9 @@ class Written:
             "# docs/rules-workshop.md. Written by `python -m tests.rule_tests_written` from the shipped candles; an",
             "# edit of the rules that is meant is followed by an edit here, or by writing the file anew.",
             "version: 1",
+            "# true: a running bot, and a start, take up no rules that fail one of these. The shipped rules are",
+            "# there to be edited: here it is false, and only `rules test` says what an edit changes.",
+            "guard: false",
             "facts:",
         ]
         for name, facts in self.sets.items():

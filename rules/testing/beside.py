@@ -15,12 +15,12 @@ Stamp = tuple[int, int] | None
 
 def problems_beside(rules: Ruleset, rules_path: Path) -> Iterator[list[Problem]]:
     """What each test found, one at a time, so that whoever asks can do something else in between. Nothing where there
-    are no tests. Raises SourceError for a file of tests that cannot be read."""
+    are no tests, or none that guard. Raises SourceError for a file of tests that cannot be read."""
     if stamp_beside(rules_path) is None:
         return
     file = read_tests(path_of_tests(rules_path))
     for test in file.tests:
-        if test.at_ms is None:
+        if file.guard and test.at_ms is None:
             yield [failure.problem for failure in failures(test, file, rules)]
 
 

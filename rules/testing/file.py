@@ -104,12 +104,13 @@ class RuleTest(msgspec.Struct, frozen=True):
 
 
 class TestFile(msgspec.Struct, frozen=True):
-    """Tests that can be asked, whatever comes of them."""
+    """Tests that can be asked, whatever comes of them. ``guard``: rules that fail one are not taken up."""
 
     __test__ = False
 
     source: Source
     tests: tuple[RuleTest, ...]
+    guard: bool = True
 
 
 def path_of_tests(rules_path: Path) -> Path:
@@ -132,7 +133,8 @@ def _read(source: Source) -> TestFile:
     if problems:
         raise SourceError(problems)
     sets = {name: _facts(values) for name, values in source.data.get("facts", {}).items()}
-    return TestFile(source, tuple(_test(number, written, sets) for number, written in enumerate(source.data["tests"])))
+    tests = tuple(_test(number, written, sets) for number, written in enumerate(source.data["tests"]))
+    return TestFile(source, tests, source.data.get("guard", True))
 
 
 def _test(number: int, data: Mapping[str, Any], sets: Mapping[str, dict[str, float | None]]) -> RuleTest:

@@ -75,6 +75,7 @@ SCHEMA: dict[str, Any] = {
     **_mapping(
         ("version", "tests"),
         version={"const": 1},
+        guard={"type": "boolean"},
         facts={"type": "object", "additionalProperties": _FACTS},
         tests={
             "type": "array",

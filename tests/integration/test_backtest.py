@@ -182,7 +182,7 @@ def test_nothing_trades_before_from(config: Config, rules: Ruleset, run: tuple[R
 
 
 def test_unusable_requests_are_refused_with_what_to_change(config: Config, rules: Ruleset, tmp_path: Path) -> None:
-    with pytest.raises(BacktestError, match="no filters are known of NOSUCHUSDT.*no leverage brackets are known"):
+    with pytest.raises(BacktestError, match=r"no filters are known of NOSUCHUSDT.*no leverage brackets are known"):
         run_backtest(request_of(config, rules, symbols=("NOSUCHUSDT",)))
     with pytest.raises(BacktestError, match="nothing of what --from and --to ask for"):
         run_backtest(request_of(config, rules, from_ms=4_000_000_000_000, to_ms=None))

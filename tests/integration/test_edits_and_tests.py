@@ -13,6 +13,7 @@ from fsm.live.operator.reload import Reload
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, jump, quiet
 from rules.source.yaml_source import SourceError
+from rules.testing.file import read_tests
 from store import queries
 from store.database import open_store
 
@@ -70,6 +71,27 @@ def test_rules_whose_tests_fail_are_refused_until_rules_or_tests_are_mended(rehe
         assert r.running.live.active.rules.hash != was, "the test was mended, and the same rules are taken"
 
     r.run(script)
+
+
+def test_tests_that_do_not_guard_keep_no_edit_away(rehearse: Make, paths) -> None:
+    """The shipped rules are there to be edited: their tests say what an edit changes, and only where they are asked."""
+    r = rehearse(BTCUSDT=MARKET)
+    paths["rules.tests"].write_text(TESTS.replace("version: 1\n", "version: 1\nguard: false\n"))
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        reload = Reload(r.running, config=r.config, config_path=None, rules_path=paths["rules"])
+        was = r.running.live.active.rules.hash
+        paths["rules"].write_text(EDITED)
+        await looks(reload)
+        assert r.running.live.active.rules.hash != was
+
+    r.run(script)
+    assert refusals(r) == []
+
+
+def test_the_shipped_tests_do_not_guard() -> None:
+    assert not read_tests(ROOT / "rules.tests.yaml").guard
 
 
 def test_tests_that_cannot_be_read_keep_an_edit_away_as_well(rehearse: Make, paths) -> None:
