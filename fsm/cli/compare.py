@@ -243,7 +243,7 @@ class _Comparison:
 
         for name, side, rows in zip("AB", self._sides, self._inside, strict=True):
             yield f"{name}: {side.name}: {output.counted(len(rows), 'trade')}, net {net(rows):+,.2f} USDT"
-        yield f"{shown(self._span.from_ms)} to {shown(self._span.to_ms)} UTC"
+        yield f"signals of {shown(self._span.from_ms)} to {shown(self._span.to_ms - 1)} UTC"
         for each in self._inputs[:INPUTS_SHOWN]:
             when = f" from {shown(each.at_ms)} on" if each.at_ms is not None else ""
             yield f"differs: {each.source.replace('_', ' ').lower()} {each.path}{when}: {each.a} in A, {each.b} in B"
