@@ -208,10 +208,10 @@ def draw_case(data: st.DataObject, name: str) -> ResolvedIndicator:
         else:
             params[parameter.name] = data.draw(st.floats(parameter.minimum, parameter.maximum), label=parameter.name)
     if CATALOG[name].constraint(**params) is not None:
-        whole = [each.name for each in CATALOG[name].parameters if each.kind is int]
-        params |= {
-            each: value + place for place, (each, value) in enumerate(zip(whole, _rising(whole, params), strict=True))
-        }
+        whole = {each.name: int(each.minimum) for each in CATALOG[name].parameters if each.kind is int}
+        least = max(whole.values())
+        rising = zip(whole, _rising(list(whole), params), strict=True)
+        params |= {each: max(value, least) + place for place, (each, value) in enumerate(rising)}
     return resolve(name, params)
 
 
