@@ -510,6 +510,14 @@ def _paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(found for key, child in children for found in _paths(child, (*path, key)))]
 
 
+@pytest.mark.parametrize("strategy", [[], {}, [["follow"]], 3, True])
+def test_a_route_to_what_is_no_name_is_told_with_its_place(small_text: str, strategy: object) -> None:
+    content = yaml.safe_load(small_text)
+    content["router"]["TREND"] = {"strategy": strategy}
+    with pytest.raises(SourceError, match=r"f:\d+:\d+: .*router"):
+        parse_rules(yaml.safe_dump(content, sort_keys=False), "f")
+
+
 @given(st.data())
 @settings(max_examples=200)
 def test_whatever_is_written_is_loaded_or_refused_with_places(small_text: str, data: st.DataObject) -> None:
