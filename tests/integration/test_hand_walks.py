@@ -17,6 +17,7 @@ from fsm.proofs.testkit.scripted_market import jump, quiet
 from store import queries
 from tests.integration.messenger_server import CHAT, TOKEN, messenger_server
 from tests.integration.walking import BTC, HOUR_MS, SYMBOL, TOP, Walk, walk
+from web import documents
 
 AGAIN = {SYMBOL: [jump(BTC), *quiet(TOP, 1), jump(TOP), *quiet(TOP * 1.01, 3)]}
 """A signal, and another two hours later."""
@@ -35,6 +36,7 @@ async def fails(self):
     raise RuntimeError("a fault of ours")
 Reload.look = fails
 from fsm.cli.app import app
+from web import documents
 sys.argv[0] = "fsm"
 app()
 """
@@ -196,6 +198,7 @@ def test_r69_what_somebody_can_mend_drops_no_alert_and_failures_are_counted(tmp_
             walking.fault(match={"path": "/fapi/v1/klines", "every": 1}, times=9, effect="internal_500")
             await walking.to_trade()
             await bot.until(lambda: "not enough rights" in tried(walking), "be refused for its rights")
+            await bot.until(lambda: bool(documents.telegram(bot.store).undelivered), "leave word of it for readers")
             status = await says(walking, "status")
             assert "messages wait: BadRequest: Not enough rights" in status
             (row,) = [row for row in queries.alerts(bot.store) if row.text.startswith("BTCUSDT: LONG")]

@@ -30,6 +30,11 @@ class Numerals(msgspec.Struct, frozen=True):
         """With the decimals that the tick is written with: ``0.10`` gives ``65568.20``."""
         return format(self.on_tick(value or Decimal(0)).quantize(self.tick), "f")
 
+    def ordered(self, value: Decimal | None) -> str:
+        """The price of an order or a fill: as it was, also where the tick has changed since."""
+        value = value or Decimal(0)
+        return self.price(value) if value % self.tick == 0 else plain(value)
+
     def quantity(self, value: Decimal | None) -> str:
         """Rounded down to a lot."""
         lots = ((value or Decimal(0)) / self.step).to_integral_value(rounding=ROUND_DOWN)
