@@ -36,7 +36,6 @@ async def fails(self):
     raise RuntimeError("a fault of ours")
 Reload.look = fails
 from fsm.cli.app import app
-from web import documents
 sys.argv[0] = "fsm"
 app()
 """
