@@ -358,11 +358,9 @@ class _Checking:
                 path = (*path, "strategy") if isinstance(at(self._data, *path), dict) else path
                 name = route.get("strategy")
                 self._reference(path, name, strategies, "no strategy")
-                if not isinstance(name, str):
-                    continue  # that it is no name is told by the schema
-                if name in seen:
+                if str(name) in seen:
                     self._complain(path, f"{name} is named twice: the second time it has nothing left to trade")
-                seen.add(name)
+                seen.add(str(name))
             if written is None and len(strategies) > 1 and regime == ALWAYS:
                 first = ", ".join(strategies)
                 message = f"which strategy comes first? Say so with router: {{{ALWAYS}: [{first}]}}"

@@ -113,7 +113,7 @@ def test_each_task_that_fails_is_begun_again_counted_and_told(tmp_path: Path, mo
             "TG_BASE_URL": chat.url,
         }
         inputs = Inputs(load_config(tmp_path / "config.yaml", None, given), load_rules(tmp_path / "rules.yaml"), ())
-        window = Dashboard(windows, inputs, db, 0, is_told=False)
+        window = Dashboard(windows, inputs, db, 0, tell=lambda address: None, is_json=True)
         run_daemon(
             Run(
                 config=inputs.config,
