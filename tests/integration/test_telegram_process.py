@@ -84,8 +84,8 @@ def test_a_trade_is_told_asked_about_and_closed_from_the_phone(server: Messenger
         return len(server.texts)
 
     with running(tmp_path, server.url) as process:
-        until(process, "ENTERING → PROTECTED")
-        opened = answer(server, r"stop \S+ confirmed")
+        until(process, "at risk")
+        opened = answer(server, r"stop \S+ \(\S+ %\) confirmed")
         symbol = opened.partition(":")[0]
         write("/status")
         assert f"{symbol} " in answer(server, "^sim, ")
