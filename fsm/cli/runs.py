@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -133,10 +134,14 @@ def _serve(path: Path, port: int) -> None:
 
     try:
         server = WebServer.on(create_app(path, token=None), host="127.0.0.1", port=port, token=None)
-        with server, suppress(KeyboardInterrupt):
+        ended = threading.Event()
+        with suppress(ValueError):  # only a main thread may; elsewhere nobody sits at a terminal
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda *_: ended.set())
+        with server:
             output.line()
             output.line(f"The dashboard is at {server.url}")
             output.paragraph(f"Ctrl-C ends it. `{invocation()} replay {shlex.quote(str(path))}` decides it all again.")
-            threading.Event().wait()
+            ended.wait()
     except CannotServe as error:
         raise CommandError(str(error), error.hint, exits=Exit.REFUSED, code="CANNOT_SERVE") from error

@@ -23,6 +23,7 @@ from exchange.types import (
     OrderRequest,
     OrderType,
     Position,
+    Side,
     SymbolSnapshot,
 )
 from fsm.core.model.decision import Step
@@ -264,11 +265,12 @@ class InvariantChecker:
         self.check("LIMITS", exposed, f"exposure {portfolio.exposure:f} of equity {equity:f}")
         risked = portfolio.open_risk * 100 <= allowed * risk.max_open_risk_pct
         self.check("LIMITS", risked, f"open risk {portfolio.open_risk:f} of equity {equity:f}")
-        self._check_shared(portfolio, risk, allowed)
+        self._check_shared(request.side, portfolio, risk, allowed)
 
-    def _check_shared(self, portfolio: Portfolio, risk: Risk, allowed: Decimal) -> None:
-        """The caps on what moves together, where this run has them."""
-        one_way = max(portfolio.risk_long, portfolio.risk_short)
+    def _check_shared(self, side: Side, portfolio: Portfolio, risk: Risk, allowed: Decimal) -> None:
+        """The caps on what moves together, where this run has them. Of one direction it is that of the entry: what a
+        hand holds in the other may have grown by itself."""
+        one_way = portfolio.risk_long if side is Side.BUY else portfolio.risk_short
         caps = ((portfolio.correlated_risk, risk.max_correlated_risk_pct), (one_way, risk.max_same_direction_risk_pct))
         for used, cap in caps:
             if cap is not None:
