@@ -30,7 +30,7 @@ help:
 
 run: $(VENV)/installed-run
 	@if [ -n "$(FRESH)" ]; then $(MAKE) --no-print-directory set-aside; fi
-	@BINANCE_ENV=sim $(IN_VENV) -m fsm run --log text
+	@exec env BINANCE_ENV=sim $(IN_VENV) -m fsm run --log text
 
 # The simulated account, its clock and the journal lie beside one another and only make sense together.
 .PHONY: set-aside

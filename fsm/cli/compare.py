@@ -67,7 +67,7 @@ def compare(
         scratch = Path(stack.enter_context(TemporaryDirectory()))
         folders, instead = chosen(data)
         theirs = tuple(data_b) or (*folders, *instead)
-        made = _Made(options, stack, scratch, (*folders, *instead), symbols)
+        made = _Sides(options, stack, scratch, (*folders, *instead), symbols)
         if of_a_bot:
             one = made.open("live", options.database_path())
             other, span = made.backtest_of(one, from_ms, to_ms, days)
@@ -85,7 +85,7 @@ def compare(
         raise VerificationFailed
 
 
-class _Made:
+class _Sides:
     """Gets the sides: a database that is there, or one that a backtest of a rules file makes."""
 
     def __init__(

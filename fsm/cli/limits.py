@@ -15,7 +15,7 @@ from fsm.cli.times import shown
 if TYPE_CHECKING:
     from store.database import Store
 
-_TITLES = {
+TITLES = {
     "LIMIT_DAY": "loss of the day",
     "LIMIT_WEEK": "loss of the week",
     "LIMIT_MONTH": "loss of the month",
@@ -178,7 +178,7 @@ def _print(found: Mapping[str, Any]) -> None:
     output.line()
     rows = [
         (
-            _TITLES[row["name"]],
+            TITLES[row["name"]],
             row["period"],
             _amount(row["allowed"]),
             _amount(row["used"]),

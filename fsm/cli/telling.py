@@ -27,17 +27,6 @@ _INDENT = " " * (len("00:00:00  ") + _SYMBOL_WIDTH + 2)
 _CLEAR = "\r\x1b[K"
 _KEYS_REMEMBERED = 1_000
 
-_WORDS = {
-    "NO_SETUP": "no setup",
-    "NO_TRADE_REGIME": "no regime to trade in",
-    "UNKNOWN_FACTS": "values missing",
-    "NOT_ACCEPTED": "setup not accepted",
-    "REWARD_RISK_LOW": "reward too small for the risk",
-    "REGIME_UNKNOWN": "regime not known yet",
-    "WARMING_UP": "warming up",
-}
-"""Why a candle led to no entry, where the operator's messages have no words for it."""
-
 
 class Observing(Protocol):
     """What the command `run` needs of whoever tells of the bot."""
@@ -119,7 +108,7 @@ class Teller:
             return
         held = [symbol for symbol, verdict in close.verdicts.items() if verdict.outcome == "IN_TRADE"]
         idle = Counter(
-            _in_words(verdict.reason)
+            because(verdict.reason)
             for verdict in close.verdicts.values()
             if verdict.outcome not in ("SIGNAL", "IN_TRADE")
         )
@@ -258,13 +247,6 @@ def _of_step(step: Step) -> Iterator[str]:
 
 def _plain(number: Decimal | None) -> str:
     return "" if number is None else f"{number:f}"
-
-
-def _in_words(reason: str) -> str:
-    """A reason and what it says beside its name, such as how many candles there are of how many."""
-    name, _, rest = reason.partition(" ")
-    known = _WORDS.get(name)
-    return because(reason) if known is None else f"{known} ({rest})" if rest else known
 
 
 def _color(news: News) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fsm.cli import output
+from fsm.cli.limits import TITLES
 from fsm.cli.limits import stored as stored_limits
 from fsm.cli.options import command, current
 from fsm.cli.status import found as found_status
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
 EVERY_S = 2.0
 SYMBOLS_MAX = 40
 _BAR = 20
-_TITLES = {
-    "LIMIT_DAY": "loss, day",
-    "LIMIT_WEEK": "loss, week",
-    "LIMIT_MONTH": "loss, month",
-    "LIMIT_DRAWDOWN": "drawdown",
-    "open_positions": "positions",
-    "open_risk": "open risk",
-    "exposure": "exposure",
-}
 
 
 @command()
@@ -138,7 +130,7 @@ def _budgets(rows: list[Mapping[str, Any]]) -> RenderableType:
         unit = " USDT" if row["unit"] == "USDT" else ""
         left = Decimal(row["left"])
         amount = f"{left:,.2f}{unit}" if unit else f"{left:,}"
-        made.add_row(_TITLES.get(row["name"], row["name"]), bar, f"{share:.0f} %", amount)
+        made.add_row(TITLES[row["name"]], bar, f"{share:.0f} %", amount)
     return made
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from fsm.backtest.comparing.inputs import Input, Source
 from fsm.backtest.comparing.matching import Difference, Kind
-from fsm.backtest.comparing.rerun import CannotRepeat, Confirm, Trades, same
+from fsm.backtest.comparing.rerun import CannotRepeat, Rerun, Trades, same
 from fsm.backtest.comparing.side import Side
 from fsm.backtest.result import iso
 from fsm.journal.explain import Explanation, NothingDecided, explain
@@ -38,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def causes(
-    a: Side, b: Side, found: Sequence[Difference], inputs: Sequence[Input], again: Confirm | None
+    a: Side, b: Side, found: Sequence[Difference], inputs: Sequence[Input], again: Rerun | None
 ) -> tuple[list[Finding], str]:
     """A cause for each difference; and why nothing could be confirmed, where that is so."""
     confirmed, why = ({}, "the runs were not repeated") if again is None else _confirmed(a, found, inputs, again)
@@ -58,7 +58,7 @@ def causes(
 
 
 def _confirmed(
-    a: Side, found: Sequence[Difference], inputs: Sequence[Input], again: Confirm
+    a: Side, found: Sequence[Difference], inputs: Sequence[Input], again: Rerun
 ) -> tuple[dict[tuple[str, int, str], Cause], str]:
     tried = [each for each in inputs if each.source in (Source.SETTING, Source.RULES, Source.CANDLES, Source.FUNDING)]
     try:
@@ -78,7 +78,7 @@ def _confirmed(
     return causes, ""
 
 
-def _again(again: Confirm, changed: Sequence[Input]) -> Trades | None:
+def _again(again: Rerun, changed: Sequence[Input]) -> Trades | None:
     try:
         return again(changed)
     except CannotRepeat:

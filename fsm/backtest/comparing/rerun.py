@@ -158,4 +158,4 @@ def same(one: TradeRow | None, other: TradeRow | None) -> bool:
     return (one is None and other is None) or (one is not None and other is not None and not differing(one, other))
 
 
-Confirm = Callable[[Sequence[Input]], Trades]
+Rerun = Callable[[Sequence[Input]], Trades]

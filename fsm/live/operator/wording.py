@@ -86,6 +86,13 @@ CAUSES: Mapping[str, str] = {
     "OPPOSITE_SIGNAL": "its strategy saw a setup the other way",
     "TRAIL_CROSSED": "the price was beyond the trailing stop",
     # why nothing was entered
+    "NO_SETUP": "no setup holds",
+    "NO_TRADE_REGIME": "no strategy trades in this regime",
+    "UNKNOWN_FACTS": "values are not known yet",
+    "NOT_ACCEPTED": "the setup was not accepted",
+    "REWARD_RISK_LOW": "the reward is too small for the risk",
+    "BOTH_SIDES": "both sides hold at once",
+    "HOLDING": "a trade is open",
     "PAUSED": "you paused it",
     "COOLDOWN": "the symbol rests",
     "QUARANTINE": "something about the symbol is not understood",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -31,10 +32,10 @@ def fast(project: Path) -> Path:
 
 
 @contextmanager
-def running(project: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+def running(project: Path, *options: str, is_text: bool = True) -> Iterator[subprocess.Popen[str]]:
     with (project / "log.jsonl").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fsm", "run", "--log", "text", *options],
+            [sys.executable, "-m", "fsm", "run", *(("--log", "text") if is_text else ()), *options],
             cwd=project,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
@@ -87,6 +88,16 @@ def test_a_trade_opens_is_covered_and_ends_and_so_does_the_run(fast: Path) -> No
             check=False,
         )
         assert pasted.returncode == 0, (command, pasted.stdout, pasted.stderr)
+
+
+def test_in_a_pipe_it_writes_one_json_object_a_line_and_nothing_else(fast: Path) -> None:
+    with running(fast, is_text=False) as process:
+        lines = until(process, '"kind":"trade_opened"')
+        lines += ended(process, signal.SIGTERM).splitlines()
+    events = [json.loads(line)["event"] for line in lines]
+    assert {"started", "dashboard", "close", "transition", "message", "protected"} <= set(events)
+    assert events[-1] == "stopped"
+    assert json.loads(lines[-1])["open"][0]["symbol"] == "XRPUSDT"
 
 
 def test_a_killed_run_goes_on_with_its_account_its_clock_and_its_journal(fast: Path) -> None:

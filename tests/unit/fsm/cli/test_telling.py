@@ -118,13 +118,13 @@ def test_on_a_terminal_one_line_is_written_over_and_stays_below_what_is_told(
         "SOLUSDT": CandleVerdict(outcome="BLOCKED", reason="MAX_OPEN_POSITIONS"),
         "XRPUSDT": CandleVerdict(outcome="IN_TRADE", reason="HOLDING"),
     }
-    teller = Teller(width=100)
+    teller = Teller(width=120)
     teller.closed(Close(at_ms=AT_MS, verdicts=verdicts))
     teller.told(news(OPENED))
     teller.closed(Close(at_ms=AT_MS + 3_600_000, verdicts=verdicts))
     teller.ended()
     shown = capsys.readouterr().out
-    assert shown.count("4 symbols · in a trade: XRPUSDT · no setup: 2 · as many positions are open") == 5
+    assert shown.count("4 symbols · in a trade: XRPUSDT · no setup holds: 2 · as many positions are open") == 5
     assert [line.rpartition("\r")[2] for line in shown.split("\n")][1].startswith("07:00:00  XRPUSDT")
     assert shown.endswith("\n")
 
