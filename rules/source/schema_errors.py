@@ -51,6 +51,7 @@ class _Mismatch:
     found: Any
     schema: Mapping[str, Any]
     of_key: bool
+    kinds: tuple[tuple[str, Any], ...] = ()
 
     @classmethod
     def of(cls, error: ValidationError) -> _Mismatch:
@@ -61,7 +62,17 @@ class _Mismatch:
             found=error.instance,
             schema=error.schema if isinstance(error.schema, Mapping) else {},
             of_key="propertyNames" in error.relative_schema_path,
+            kinds=tuple(_kinds(error)),
         )
+
+
+def _kinds(error: ValidationError) -> Iterator[tuple[str, Any]]:
+    """What each of several alternatives would have taken: a type, a value, or one of some."""
+    for inner in error.context or ():
+        if inner.validator in ("anyOf", "oneOf"):
+            yield from _kinds(inner)
+        elif not inner.relative_path and inner.validator in ("type", "const", "enum"):
+            yield str(inner.validator), inner.validator_value
 
 
 def explain_errors(data: Any, schema: Mapping[str, Any]) -> Iterator[SchemaError]:
@@ -168,18 +179,16 @@ def _expected(types: list[str], value: Any) -> str:
 
 
 def _alternatives(error: _Mismatch) -> str:
-    """No branch fits: name what each would have taken, where that can be said shortly."""
-    branches = error.wanted
-    if all(set(branch) & {"type", "const", "enum"} for branch in branches):
-        words: list[str] = []
-        for branch in branches:
-            if "type" in branch and not {"const", "enum"} & set(branch):
-                types = [branch["type"]] if isinstance(branch["type"], str) else branch["type"]
-                words += [_TYPE_NAMES.get(name, name) for name in types]
-            else:
-                words += [str(choice) for choice in branch.get("enum", [branch.get("const")])]
-        return f"expected {' or '.join(dict.fromkeys(words))}, found {_shown(error.found)}"
-    return f"fits none of the allowed forms: {_shown(error.found)}"
+    """No branch fits: name what each would have taken."""
+    words: list[str] = []
+    for keyword, wanted in error.kinds:
+        if keyword == "type":
+            words += [_TYPE_NAMES.get(name, name) for name in ([wanted] if isinstance(wanted, str) else wanted)]
+        else:
+            words += [_choice(choice) for choice in (wanted if keyword == "enum" else [wanted])]
+    if not words:
+        return f"fits none of the allowed forms: {_shown(error.found)}"
+    return f"expected {' or '.join(dict.fromkeys(words))}, found {_shown(error.found)}"
 
 
 def _enum(error: _Mismatch) -> str:

@@ -518,6 +518,13 @@ def test_a_route_to_what_is_no_name_is_told_with_its_place(small_text: str, stra
         parse_rules(yaml.safe_dump(content, sort_keys=False), "f")
 
 
+def test_a_threshold_that_is_text_says_what_it_may_be(small_text: str) -> None:
+    content = yaml.safe_load(small_text)
+    content["thresholds"]["strong"] = "twentyfive"
+    with pytest.raises(SourceError, match='expected a number or a mapping, found the text "twentyfive"'):
+        parse_rules(yaml.safe_dump(content, sort_keys=False), "f")
+
+
 @given(st.data())
 @settings(max_examples=200)
 def test_whatever_is_written_is_loaded_or_refused_with_places(small_text: str, data: st.DataObject) -> None:
