@@ -40,6 +40,11 @@ class Numerals(msgspec.Struct, frozen=True):
         lots = ((value or Decimal(0)) / self.step).to_integral_value(rounding=ROUND_DOWN)
         return format((lots * self.step).quantize(self.step), "f")
 
+    def ordered_quantity(self, value: Decimal | None) -> str:
+        """The quantity of an order or a fill: as it was, also where the lot has changed since."""
+        value = value or Decimal(0)
+        return self.quantity(value) if value % self.step == 0 else plain(value)
+
 
 def money(value: Decimal) -> str:
     """Eight decimals, as the ledger counts."""

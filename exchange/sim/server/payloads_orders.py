@@ -25,9 +25,9 @@ def order_row(order: OrderState, numerals: Numerals) -> Json:
         "status": order.status.value,
         "clientOrderId": order.client_id,
         "price": numerals.ordered(order.price),
-        "origQty": numerals.quantity(order.quantity),
-        "executedQty": numerals.quantity(order.executed),
-        "cumQty": numerals.quantity(order.executed),
+        "origQty": numerals.ordered_quantity(order.quantity),
+        "executedQty": numerals.ordered_quantity(order.executed),
+        "cumQty": numerals.ordered_quantity(order.executed),
         "timeInForce": order.time_in_force.value,
         "type": order.type.value,
         "reduceOnly": order.reduce_only,
@@ -73,7 +73,7 @@ def algo_row(algo: AlgoState, numerals: Numerals) -> Json:
         "side": algo.side.value,
         "positionSide": "BOTH",
         "timeInForce": "GTC",
-        "quantity": numerals.quantity(algo.quantity),
+        "quantity": numerals.ordered_quantity(algo.quantity),
         "algoStatus": algo.status.value,
         "triggerPrice": numerals.ordered(algo.trigger_price),
         "price": numerals.price(_ZERO),
@@ -102,7 +102,7 @@ def queried_algo_row(algo: AlgoState, numerals: Numerals, *, listed: bool) -> Js
         "tpOrderType": "",
     }
     if algo.actual_order_id is not None:
-        row |= {"actualType": OrderType.MARKET.value, "actualQty": numerals.quantity(algo.executed)}
+        row |= {"actualType": OrderType.MARKET.value, "actualQty": numerals.ordered_quantity(algo.executed)}
     if listed:
         nothing = numerals.price(_ZERO)
         row |= {"tpTriggerPrice": nothing, "tpPrice": nothing, "slTriggerPrice": nothing, "slPrice": nothing}
@@ -124,7 +124,7 @@ def fill_row(fill: Fill, numerals: Numerals) -> Json:
         "maker": fill.maker,
         "orderId": fill.order_id,
         "price": numerals.ordered(fill.price),
-        "qty": numerals.quantity(fill.quantity),
+        "qty": numerals.ordered_quantity(fill.quantity),
         "quoteQty": money(fill.price * fill.quantity),
         "baseQty": "0",
         "marginAsset": "USDT",
