@@ -197,7 +197,7 @@ SCRIPTS: dict[str, Script] = {
         Script(
             name="unfilled",
             about="the operator flattens, and the first two closes expire unfilled",
-            markets={OURS: [jump(BTC), *quiet(TOP, 3)]},
+            markets={OURS: [jump(BTC), *[(TOP, TOP, TOP, TOP)] * 3]},
             hours=1,
             act=_flatten_unfilled,
         ),
