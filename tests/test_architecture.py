@@ -74,6 +74,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "fsm/config": ("fsm.config", "fsm.core.model", "rules", "indicators", "exchange", "web.tokens"),
     "fsm/journal": ("fsm.journal", "fsm.core", "fsm.config", "rules", "indicators", "exchange", "store"),
     "fsm/backtest": ("fsm.backtest", "fsm.journal", "fsm.core", "fsm.config", *LOWER),
+    "fsm/search": ("fsm.search", "fsm.backtest", "fsm.core", "fsm.config", *LOWER),
     # a report is drawn with the chart library that the dashboard brings
     "fsm/backtest/report": ("fsm.backtest", "fsm.journal", "web.page", *LOWER),
     "fsm/live": LIVE,
@@ -120,6 +121,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "exchange/sim",
         "fsm/backtest",
         "fsm/proofs",
+        "fsm/search",
     ),
     "pyarrow": ("exchange/candle_store/frames.py",),
     "yaml": ("rules", "exchange/sim/server/fault_file.py"),

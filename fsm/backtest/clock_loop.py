@@ -20,6 +20,7 @@ from exchange.sim.playback.candle_path import Bar, Mark, Quote
 from exchange.sim.playback.price_walk import PriceWalk
 from exchange.types import MarkPrice
 from fsm.backtest.equity_reads import EquityReads, Marks
+from fsm.backtest.ground import Progress
 from fsm.backtest.history import History, step_of
 from fsm.backtest.jumps import ASK, COOLING, HALTED, Jumps
 from fsm.backtest.past_closes import PastCloses
@@ -34,9 +35,6 @@ from fsm.core.model.events import CandleClosed, Commanded
 from fsm.core.model.policy import LimitAction
 from fsm.core.model.records import SymbolRecord
 from indicators.candle import Timeframe
-
-Progress = Callable[[str, int, int], None]
-"""Told of (phase, done, total) while long work goes on."""
 
 FUNDING_MS = 8 * 3_600_000
 """Every eight hours at least; where rates are recorded more often, they are settled as recorded."""

@@ -102,6 +102,13 @@ class Market:
         }
         return replace(self, series=seen[self.series.timeframe], by_timeframe=seen)
 
+    def only(self, timeframes: frozenset[Timeframe]) -> Market:
+        """The same market, seen by rules that read these timeframes alone, of those that were read."""
+        kept = {timeframe: series for timeframe, series in self.by_timeframe.items() if timeframe in timeframes}
+        if len(kept) == len(self.by_timeframe):
+            return self
+        return replace(self, by_timeframe=kept, holes=tuple(hole for hole in self.holes if hole.timeframe in kept))
+
     def digest(self) -> bytes:
         """SHA-256 of every number a run can read from this market."""
         found = hashlib.sha256(self.symbol.encode())

@@ -6,24 +6,21 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import localcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from exchange.candle_columns import CandleFileError
-from exchange.candle_files import CandleFolders
 from exchange.sim.account_api import AccountApi
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.rulebook import Rulebook
-from fsm.backtest.clock_loop import ClockLoop, Progress
-from fsm.backtest.history import Anchors, History, Market, build_history, data_hash, read_market
+from fsm.backtest.clock_loop import ClockLoop
+from fsm.backtest.ground import BacktestError, Ground, Progress, Request, quiet, read_ground
+from fsm.backtest.history import History, Market, build_history
 from fsm.backtest.kept_candles import kept
 from fsm.backtest.kept_run import kept_run
 from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
-from fsm.backtest.result import Result, iso
-from fsm.config import Config
+from fsm.backtest.result import Result
 from fsm.config.unusual import fall_loss_pct
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
@@ -32,8 +29,6 @@ from fsm.core.model.money import MONEY
 from fsm.core.model.records import AccountRecord, SymbolRecord
 from fsm.journal.engine_journal import StoredEngineJournal, to_json
 from indicators.holes import Hole
-from indicators.series import SeriesError
-from rules.load import Ruleset
 from store.batch import Batch
 from store.building import built_store
 from store.chains import CHAINS
@@ -42,68 +37,41 @@ from store.errors import JournalError
 from store.journal import Journal
 from store.rows import ConfigVersionRow, RuleVersionRow, SystemEventRow
 
+__all__ = ["BacktestError", "Request", "run_backtest"]
+
 FLUSH_EVERY = 1_000
 NEVER_MS = 2**62
-
-
-class BacktestError(Exception):
-    """A request that cannot be carried out; the message says what to change."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to run. ``symbols`` empty: those that config.yaml enables; ``from_ms``/``to_ms`` None: all the data has.
-
-    ``instead``: folders for symbols that ``data`` has nothing of.
-    ``to_ms`` is exclusive. ``db`` None: the journal is written to a temporary file and only its hash is kept.
-    ``anchors``: the first candle of a symbol's timeframes, where a daemon's history began; None: all that there is.
-    """
-
-    config: Config
-    rules: Ruleset
-    data: tuple[Path, ...]
-    instead: tuple[Path, ...] = ()
-    symbols: tuple[str, ...] = ()
-    from_ms: int | None = None
-    to_ms: int | None = None
-    db: Path | None = None
-    every_candle: bool = False
-    native: bool = False
-    anchors: Anchors | None = None
-
-
-def _quiet(phase: str, done: int, total: int) -> None:
-    del phase, done, total
 
 
 def run_backtest(
     request: Request,
     *,
-    progress: Progress = _quiet,
+    progress: Progress = quiet,
     on_step: Callable[[Step], None] = lambda step: None,
+    ground: Ground | None = None,
 ) -> Result:
-    """Run it. Raises BacktestError when the request, the data or the database cannot be used."""
+    """Run it. Raises BacktestError when the request, the data or the database cannot be used.
+
+    ``ground``: what was read for it already.
+    """
     with localcontext(MONEY):
-        return _run(request, progress, on_step)
+        return _run(request, progress, on_step, ground)
 
 
-def _run(request: Request, progress: Progress, on_step: Callable[[Step], None]) -> Result:
+def _run(request: Request, progress: Progress, on_step: Callable[[Step], None], ground: Ground | None) -> Result:
     clock = _Stopwatch()
-    symbols = _symbols(request)
-    _rulebook(request, symbols, request.from_ms)
-    markets = _load(request, symbols, progress)
+    ground = ground or read_ground(request, progress)
+    symbols, markets, from_ms, to_ms = ground.symbols, [*ground.markets], ground.from_ms, ground.to_ms
     clock.lap("load")
     histories = _compute(request, markets, progress)
     clock.lap("features")
-    from_ms, to_ms = _span(request, markets)
-    book = _rulebook(request, symbols, from_ms)
-    digest = data_hash(markets)
+    digest = ground.digest
     with TemporaryDirectory() as scratch:
         path = request.db or Path(scratch) / "backtest.sqlite"
         identity = _identity(request, symbols, from_ms, to_ms, digest)
         with _new_store(path, identity, from_ms) as store:
             journal = Journal(store, identity, flush_every=FLUSH_EVERY)
-            bench = _Backtest(request, journal, histories, book, identity, on_step)
+            bench = _Backtest(request, journal, histories, ground.book, identity, on_step)
             bench.preamble(markets, from_ms, keep_candles=request.db is not None)
             bench.hours.run(from_ms, to_ms, progress)
             bench.finish(journal, to_ms)
@@ -129,39 +97,6 @@ class _Stopwatch:
         self._since = now
 
 
-def _symbols(request: Request) -> tuple[str, ...]:
-    wanted = request.symbols or tuple(name for name, given in request.config.settings.symbols.items() if given.enabled)
-    if not wanted:
-        raise BacktestError("no symbol is enabled: enable one in config.yaml or name some with --symbols")
-    return tuple(sorted(set(wanted)))
-
-
-def _rulebook(request: Request, symbols: tuple[str, ...], at_ms: int | None) -> Rulebook:
-    """The rules as of a moment. Raises BacktestError where some are not known of a symbol."""
-    try:
-        book = Rulebook.read((*request.instead, *request.data), at_ms)
-    except CandleFileError as error:
-        raise BacktestError(str(error)) from error
-    if missing := book.missing(symbols):
-        raise BacktestError(missing)
-    return book
-
-
-def _load(request: Request, symbols: tuple[str, ...], progress: Progress) -> list[Market]:
-    try:
-        folders = CandleFolders(request.data, request.instead)
-        markets = []
-        for done, symbol in enumerate(symbols):
-            progress("load", done, len(symbols))
-            rules = request.rules.for_symbol(symbol)
-            market = read_market(folders, symbol, rules.timeframes, entry=rules.entry_timeframe, native=request.native)
-            markets.append(market if request.anchors is None else market.anchored(request.anchors.get(symbol, {})))
-        progress("load", len(symbols), len(symbols))
-    except (CandleFileError, SeriesError) as error:
-        raise BacktestError(str(error)) from error
-    return markets
-
-
 def _compute(request: Request, markets: list[Market], progress: Progress) -> dict[str, History]:
     histories = {}
     for done, market in enumerate(markets):
@@ -169,23 +104,6 @@ def _compute(request: Request, markets: list[Market], progress: Progress) -> dic
         histories[market.symbol] = build_history(market, request.rules, request.config.settings.market_data.candles_min)
     progress("features", len(markets), len(markets))
     return histories
-
-
-def _span(request: Request, markets: list[Market]) -> tuple[int, int]:
-    """The first and the last close that may be decided on, cut to what the data covers."""
-    short = [market.symbol for market in markets if not market.opens_ms]
-    if short:
-        raise BacktestError(f"the data has no whole candle of {markets[0].series.timeframe} of {', '.join(short)}")
-    first = min(market.opens_ms[0] for market in markets)
-    entry = markets[0].series.timeframe
-    last = max(market.opens_ms[-1] + entry.ms for market in markets)
-    from_ms = max(first, request.from_ms if request.from_ms is not None else first)
-    to_ms = min(last, request.to_ms if request.to_ms is not None else last)
-    if from_ms >= to_ms:
-        raise BacktestError(f"the data covers {iso(first)} to {iso(last)}, nothing of what --from and --to ask for")
-    if entry.floor(from_ms) >= entry.floor(to_ms):
-        raise BacktestError(f"no candle of {entry}, at whose close decisions fall, lies whole between --from and --to")
-    return entry.floor(from_ms), entry.floor(to_ms)
 
 
 def _identity(request: Request, symbols: tuple[str, ...], from_ms: int, to_ms: int, digest: str) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from exchange.candle_files import CandleFolders
-from fsm.backtest.clock_loop import Progress
 from fsm.backtest.comparing.decided import (
     RegimeStretch,
     SignalDifference,
@@ -21,6 +20,7 @@ from fsm.backtest.comparing.decided import (
 from fsm.backtest.comparing.matching import Difference, differences
 from fsm.backtest.comparing.side import ALL, Side, Span, net, read_side
 from fsm.backtest.comparing.wording import Change, changes
+from fsm.backtest.ground import Progress
 from fsm.backtest.history import History, build_history, read_market
 from fsm.backtest.run import Request, run_backtest
 from rules.load import Ruleset

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from exchange.sim.server.launch import Launched, launched
-from fsm.backtest.clock_loop import Progress
+from fsm.backtest.ground import Progress
 from fsm.backtest.history import step_of
 from fsm.backtest.run import BacktestError, run_backtest
 from fsm.backtest.run import Request as BacktestRequest

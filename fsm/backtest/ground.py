@@ -1,0 +1,137 @@
+"""What a backtest stands on, read once: what is asked for, the markets, the rules of the symbols, and the range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from exchange.candle_columns import CandleFileError
+from exchange.candle_files import CandleFolders
+from exchange.sim.playback.rulebook import Rulebook
+from fsm.backtest.history import Anchors, Market, data_hash, read_market
+from fsm.backtest.result import iso
+from fsm.config import Config
+from indicators.candle import Timeframe
+from indicators.series import SeriesError
+from rules.load import Ruleset
+
+Progress = Callable[[str, int, int], None]
+"""Told of (phase, done, total) while long work goes on."""
+
+
+class BacktestError(Exception):
+    """A request that cannot be carried out; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to run. ``symbols`` empty: those that config.yaml enables; ``from_ms``/``to_ms`` None: all the data has.
+
+    ``instead``: folders for symbols that ``data`` has nothing of.
+    ``to_ms`` is exclusive. ``db`` None: the journal is written to a temporary file and only its hash is kept.
+    ``anchors``: the first candle of a symbol's timeframes, where a daemon's history began; None: all that there is.
+    """
+
+    config: Config
+    rules: Ruleset
+    data: tuple[Path, ...]
+    instead: tuple[Path, ...] = ()
+    symbols: tuple[str, ...] = ()
+    from_ms: int | None = None
+    to_ms: int | None = None
+    db: Path | None = None
+    every_candle: bool = False
+    native: bool = False
+    anchors: Anchors | None = None
+
+
+def quiet(phase: str, done: int, total: int) -> None:
+    """Nobody listens."""
+    del phase, done, total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What was read for a request. Runs of other rules or settings may stand on the same one."""
+
+    symbols: tuple[str, ...]
+    markets: tuple[Market, ...]
+    book: Rulebook
+    from_ms: int
+    to_ms: int
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything that a run reads."""
+        return data_hash([*self.markets])
+
+    def over(self, request: Request) -> Ground:
+        """The same markets over another range. Raises BacktestError."""
+        from_ms, to_ms = _span(request, self.markets)
+        book = _rulebook(request, self.symbols, from_ms)
+        return replace(self, book=book, from_ms=from_ms, to_ms=to_ms)
+
+
+def read_ground(request: Request, progress: Progress = quiet, further: frozenset[Timeframe] = frozenset()) -> Ground:
+    """``further``: timeframes beside those that the request's rules read. Raises BacktestError."""
+    symbols = _symbols(request)
+    _rulebook(request, symbols, request.from_ms)
+    markets = _load(request, symbols, progress, further)
+    from_ms, to_ms = _span(request, markets)
+    book = _rulebook(request, symbols, from_ms)
+    return Ground(symbols=symbols, markets=markets, book=book, from_ms=from_ms, to_ms=to_ms)
+
+
+def _symbols(request: Request) -> tuple[str, ...]:
+    wanted = request.symbols or tuple(name for name, given in request.config.settings.symbols.items() if given.enabled)
+    if not wanted:
+        raise BacktestError("no symbol is enabled: enable one in config.yaml or name some with --symbols")
+    return tuple(sorted(set(wanted)))
+
+
+def _rulebook(request: Request, symbols: tuple[str, ...], at_ms: int | None) -> Rulebook:
+    """The rules as of a moment. Raises BacktestError where some are not known of a symbol."""
+    try:
+        book = Rulebook.read((*request.instead, *request.data), at_ms)
+    except CandleFileError as error:
+        raise BacktestError(str(error)) from error
+    if missing := book.missing(symbols):
+        raise BacktestError(missing)
+    return book
+
+
+def _load(
+    request: Request, symbols: tuple[str, ...], progress: Progress, further: frozenset[Timeframe]
+) -> tuple[Market, ...]:
+    try:
+        folders = CandleFolders(request.data, request.instead)
+        markets = []
+        for done, symbol in enumerate(symbols):
+            progress("load", done, len(symbols))
+            rules = request.rules.for_symbol(symbol)
+            timeframes = rules.timeframes | further
+            market = read_market(folders, symbol, timeframes, entry=rules.entry_timeframe, native=request.native)
+            markets.append(market if request.anchors is None else market.anchored(request.anchors.get(symbol, {})))
+        progress("load", len(symbols), len(symbols))
+    except (CandleFileError, SeriesError) as error:
+        raise BacktestError(str(error)) from error
+    return tuple(markets)
+
+
+def _span(request: Request, markets: tuple[Market, ...]) -> tuple[int, int]:
+    """The first and the last close that may be decided on, cut to what the data covers."""
+    short = [market.symbol for market in markets if not market.opens_ms]
+    if short:
+        raise BacktestError(f"the data has no whole candle of {markets[0].series.timeframe} of {', '.join(short)}")
+    first = min(market.opens_ms[0] for market in markets)
+    entry = markets[0].series.timeframe
+    last = max(market.opens_ms[-1] + entry.ms for market in markets)
+    from_ms = max(first, request.from_ms if request.from_ms is not None else first)
+    to_ms = min(last, request.to_ms if request.to_ms is not None else last)
+    if from_ms >= to_ms:
+        raise BacktestError(f"the data covers {iso(first)} to {iso(last)}, nothing of what --from and --to ask for")
+    if entry.floor(from_ms) >= entry.floor(to_ms):
+        raise BacktestError(f"no candle of {entry}, at whose close decisions fall, lies whole between --from and --to")
+    return entry.floor(from_ms), entry.floor(to_ms)
