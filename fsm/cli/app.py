@@ -48,6 +48,7 @@ COMMANDS: dict[str, str] = {
     "runs": "fsm.cli.runs:runs",
     "show": "fsm.cli.runs:show",
     "compare": "fsm.cli.compare:compare",
+    "execution": "fsm.cli.execution:execution",
     "data": "fsm.cli.data:data",
     "parity": "fsm.cli.proofs.parity:parity",
     "graph": "fsm.cli.graph:graph",

@@ -40,6 +40,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "runs": ("runs",),
     "data list": ("data list",),
     "compare": ("compare --live --days 30",),
+    "execution": ("execution", "execution --symbol BTCUSDT --since 2024-10-01 --json"),
     "data check": ("data check", "data check --symbols BTCUSDT --json"),
     "graph": ("graph",),
     "modelcheck": ("modelcheck --depth 2", "modelcheck --variants"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from web.endpoint import Endpoint
-from web.routes import account, holdings, journal, machine, reasons, trade
+from web.routes import account, holdings, journal, machine, quality, reasons, trade
 
 READS: tuple[Endpoint, ...] = (
     *account.READS,
     *holdings.READS,
     *trade.READS,
+    *quality.READS,
     *journal.READS,
     *machine.READS,
     *reasons.READS,

@@ -11,7 +11,7 @@ import { ofSymbol, page, showPage } from "./pages.js";
 import { drawPositions, tick } from "./positions.js";
 import { drawBoard, drawRegimes, drawWhy } from "./reasons.js";
 import { drawRules, drawRuns, drawSettings } from "./records.js";
-import { drawStatistics } from "./statistics.js";
+import { drawExecution, drawStatistics } from "./statistics.js";
 import { drawSymbol } from "./symbol.js";
 import { drawTrade, drawTradeChart } from "./trade.js";
 
@@ -50,6 +50,7 @@ const panels = {
   log: drawLog,
   transitions: drawTransitions,
   statistics: drawStatistics,
+  execution: drawExecution,
   rules: drawRules,
   settings: drawSettings,
   runs: drawRuns,
@@ -58,7 +59,7 @@ const ON_PAGE = {
   overview: ["summary", "positions", "machine", "equity", "candles", "regimes", "why", "trades", "orders", "alerts", "commands", "protection", "log", "transitions"],
   symbol: ["summary", "symbol", "positions", "candles", "regimes", "trades", "orders", "transitions"],
   trade: ["summary", "trade", "candles"],
-  statistics: ["summary", "statistics", "protection"],
+  statistics: ["summary", "statistics", "execution", "protection"],
   rules: ["summary", "rules"],
   runs: ["summary", "runs"],
   audit: ["summary", "names", "transitions"],
@@ -68,7 +69,7 @@ const ON_PAGE = {
 const SHOWN = new Set(ON_PAGE[page.name]);
 const QUICK = ["summary", "positions"];
 const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders", "log", "machine", "symbol", "trade"];
-const BY_TRANSITION = ["summary", "positions", "machine", "symbol", "trade", "orders", "trades", "equity", "candles", "statistics"];
+const BY_TRANSITION = ["summary", "positions", "machine", "symbol", "trade", "orders", "trades", "equity", "candles", "statistics", "execution"];
 
 const dirty = new Set();
 let timer = null;

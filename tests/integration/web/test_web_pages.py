@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from store import queries
+from store.queries.execution_figures import execution_report
 from tests.integration.web.chromium import ROOT, TOKEN, Page, needs_chromium
 from tests.integration.web.conftest import copied
 from tests.integration.web.show import HELD, Show
@@ -138,6 +139,24 @@ def test_the_statistics_are_those_of_the_database(page: Page, url: str, show: Sh
                 assert int(trades) == len(mine)
                 exact = sum((row.net_pnl or Decimal(0) for row in mine), Decimal(0))
                 assert abs(figure(net) - exact) <= Decimal("0.005")
+
+
+def test_the_executions_are_those_of_the_journal(page: Page, url: str, show: Show) -> None:
+    report, rows = execution_report(show.store)
+    come_in(page, url, "/statistics")
+    page.wait_for("document.querySelector('#execution-symbol tbody tr')")
+    shown = page.run(
+        "[...document.querySelectorAll('#execution-symbol tbody tr')].map((tr) =>"
+        " [...tr.children].map((td) => td.textContent))"
+    )
+    assert [row[0] for row in shown] == [group.key for group in report.symbol]
+    assert sum(int(row[1]) for row in shown) == len(rows)
+    assert report.total.entry is not None
+    shown = page.run(
+        "[...document.querySelectorAll('#execution-orders tbody tr')].map((tr) =>"
+        " [...tr.children].map((td) => td.textContent))"
+    )
+    assert float(shown[0][5]) == round(report.total.entry.bp.mean, 1)
 
 
 def test_lists_lead_to_pages_and_back_leads_back(page: Page, url: str) -> None:

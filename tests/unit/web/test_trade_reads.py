@@ -77,6 +77,16 @@ def test_weekdays_stand_in_the_order_of_the_week(browser: Any) -> None:
     assert found == [day for day in week if day in found]
 
 
+def test_executions_are_those_of_the_journal(browser: Any, daemon: Any) -> None:
+    filled = [row for row in queries.trades(daemon.store, limit=1_000) if row.entry_price is not None]
+    found = browser.get("/api/execution").json()
+    assert found["total"]["trades"] == len(filled)
+    assert Decimal(found["total"]["fees"]) == sum(row.fees for row in filled)
+    one = browser.get("/api/execution", params={"symbol": "BTCUSDT"}).json()
+    assert one["total"]["trades"] == sum(1 for row in filled if row.symbol == "BTCUSDT") < len(filled)
+    assert browser.get("/api/execution", params={"since": "soon"}).status_code == 422
+
+
 def test_every_address_of_a_page_is_the_same_shell(browser: Any) -> None:
     for path in PAGES:
         answer = browser.get(path.format(symbol="BTCUSDT", id="BTCUSDT-1"))

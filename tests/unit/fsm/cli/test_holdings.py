@@ -39,6 +39,17 @@ def test_trades_are_listed_with_their_results_the_newest_last(fsm, journal) -> N
     assert f"{len(rows)} trades; of {len(closed)} closed " in lines[-1]
 
 
+def test_execution_says_how_well_trades_were_carried_out(fsm, journal) -> None:
+    found = fsm("execution", "--json", "--db", journal).document
+    trades = fsm("trades", "--limit", "1000", "--json", "--db", journal).document["trades"]
+    assert [row["trade_id"] for row in found["trades"]] == [row["id"] for row in trades]
+    text = fsm("execution", "--db", journal).stdout
+    assert f"{len(trades)} trades filled" in text
+    assert "entry, against the signal's price" in text
+    assert f"{found['report']['total']['entry']['bp']['mean']:+.1f}" in text
+    assert "no trade was filled" in fsm("execution", "--symbol", "ethusdt", "--db", journal).stdout
+
+
 def test_trades_can_be_narrowed_down(fsm, journal) -> None:
     assert len(fsm("trades", "--limit", "2", "--json", "--db", journal).document["trades"]) == 2
     assert "2 of " in fsm("trades", "--limit", "2", "--db", journal).stdout.splitlines()[-1]

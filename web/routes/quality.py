@@ -1,0 +1,40 @@
+"""Answers about how well live trading does what was planned: executions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from store.database import Store
+from store.queries.execution_figures import ExecutionReport, execution_report
+from web.endpoint import Context, Endpoint, Name, When, milliseconds
+
+
+class ExecutionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By when trades were decided; ``until`` itself is not included."""
+
+    symbol: Name | None = None
+    strategy: Name | None = None
+    since: When | None = None
+    until: When | None = None
+
+
+def execution(store: Store, query: ExecutionQuery, context: Context) -> ExecutionReport:
+    report, _ = execution_report(
+        store,
+        symbol=query.symbol,
+        strategy=query.strategy,
+        since_ms=milliseconds(query.since, "since"),
+        until_ms=milliseconds(query.until, "until"),
+    )
+    return report
+
+
+READS = (
+    Endpoint(
+        path="/api/execution",
+        summary="Times, slippage and costs of trades against what was planned, missed signals, warnings",
+        query=ExecutionQuery,
+        answer=ExecutionReport,
+        read=execution,
+    ),
+)
