@@ -37,10 +37,6 @@ from fsm.live.context.clock import Clock, ExchangeClock, MachineClock, PacedCloc
 from fsm.live.context.live_context import LiveContext
 from fsm.live.context.observer import Observer
 from fsm.live.operator.alerts import Alerts
-from fsm.live.operator.answers import Answers
-from fsm.live.operator.chat import Chat
-from fsm.live.operator.delivery import Delivery
-from fsm.live.operator.messenger import Tally
 from fsm.live.operator.reload import Reload
 from fsm.live.preflight.meeting import StartRefused
 from fsm.live.preflight.ownership import knows_our_orders
@@ -49,6 +45,7 @@ from fsm.live.process.daemon import Daemon
 from fsm.live.process.embedded import start_options
 from fsm.live.process.gc_tuning import set_aside
 from fsm.live.process.loop_lag import Losses
+from fsm.live.process.outside import Spoken, outside
 from fsm.live.process.own_audit import block_entries, database_verifier
 from fsm.live.process.presence import Presence
 from fsm.live.process.supervisor import Background
@@ -57,7 +54,6 @@ from fsm.live.trading.lifeline import watched_by_a_thread
 from fsm.live.trading.protection_timer import ProtectionTimes
 from fsm.live.trading.stream_listener import StreamListener
 from rules.load import Ruleset
-from store.alerts import AlertBox
 from store.database import Store, open_store
 from store.files import OpenFiles
 from store.lock import ProcessLock
@@ -69,8 +65,6 @@ RECORDED_WORDS = RecordedWords(reason_of=reason_of, origin_of=stated_origin, ori
 """Of journals of 0.1.0, which traded on Binance alone."""
 
 CHILD_END_S = 10.0
-ALERT_AGE_MS_MAX = 3 * 86_400_000
-"""Older messages that were never delivered are news no more; they stay in the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,9 +240,10 @@ async def _live(run: Run, where: Where, store: Store, reached: Reached, files: O
         pause = reached.client.pause()
         return pause is None or pause.left_s is None
 
-    async with _telegram_of(run, store, made) as messaging:
+    spoken = Spoken(daemon=made.daemon, alerts=made.alerts, banner=made.banner)
+    async with outside(run.config.environment, store, run.db, spoken) as speaking:
         with watched_by_a_thread(lifeline, lambda: _own_client(where, reached.clock), is_allowed):
-            keepers = [*reached.keepers, *messaging, lifeline.keep_beating]
+            keepers = [*reached.keepers, *speaking, lifeline.keep_beating]
             return await _until_ended(run, where, made.daemon, keepers)
 
 
@@ -330,41 +325,6 @@ async def make_daemon(
         block_entries(daemon.live, tail)
     alerts = Alerts(lambda: daemon.live.active.settings, run_id, banner, heard=daemon.live.observer.told)
     return Made(daemon=daemon, queue=queue, stream=stream, alerts=alerts, banner=banner)
-
-
-@asynccontextmanager
-async def _telegram_of(run: Run, store: Store, made: Made) -> AsyncIterator[Sequence[Background]]:
-    """What delivers alerts and hears commands, where there is a token; its library is loaded only then."""
-    live = made.daemon.live
-    environment, tally = run.config.environment, Tally()
-    wall = live.clock if isinstance(live.clock, ExchangeClock) else MachineClock()  # Telegram lives in real time
-    token, chat = environment.secrets.tg_bot_token, environment.secrets.tg_chat_id
-    if token is None or chat is None:
-        yield ()
-        return
-    from fsm.live.operator.telegram import Telegram
-
-    async def last_word(text: str) -> None:
-        await telegram.send(f"{made.banner}{text}", silent=False)
-
-    box, answers = AlertBox(store), Answers(run.db, live.clock.now_ms)
-    box.expire(live.clock.now_ms() - ALERT_AGE_MS_MAX, "older than three days when Telegram was there again")
-    telegram = Telegram(environment.tg_base_url, token=token, chat=chat, secrets=environment.secrets, clock=wall)
-    made.daemon.last_word = last_word
-    heard = Chat(
-        messenger=telegram,
-        answers=answers,
-        journal=live.journal,
-        alerts=made.alerts,
-        clock=live.clock,
-        wall=wall,
-        tally=tally,
-        banner=made.banner,
-    )
-    try:
-        yield (Delivery(box, telegram, live.active, wall, tally, made.daemon.troubles.count).run, heard.run)
-    finally:
-        await telegram.aclose()
 
 
 async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence[Background]) -> bool:

@@ -157,10 +157,11 @@ WALL_CLOCK = frozenset({"now", "utcnow", "today"})
 
 # What runs beside something else is begun in one place, the daemon's supervisor, which starts it again and says so
 # (R72). The others are parts of one wait, which end with it: a symbol worker's calls and readings, a client's requests
-# made together, a server's own loop, the lifeline's thread, the two streams of the terminal.
+# made together, a server's own loop, the lifeline's thread, the two streams of the terminal, calls that block.
 BEGINNERS = ("fsm/live/process/supervisor.py", "fsm/live/process/daemon.py", "fsm/live/trading/symbol_worker.py",
              "fsm/live/trading/errands.py", "fsm/live/trading/hurry.py", "fsm/live/trading/lifeline.py",
              "fsm/live/trading/looking.py", "fsm/live/context/symbol_catalog.py", "fsm/proofs", "fsm/cli/outlet.py",
+             "fsm/live/operator/courier.py",
              "exchange/binance", "exchange/sim", "web/bot_database.py", "web/events.py", "web/server.py")  # fmt: skip
 BEGINNINGS = frozenset({"create_task", "ensure_future", "Thread", "Timer", "run_in_executor", "start_new_thread",
                         "run_coroutine_threadsafe", "ThreadPoolExecutor", "ProcessPoolExecutor"})  # fmt: skip

@@ -31,6 +31,7 @@ KEYS = (
     "TG_BOT_TOKEN",
     "TG_CHAT_ID",
     "TG_BASE_URL",
+    "PING_URL",
     "SIM_REST_URL",
     "SIM_WS_URL",
 )
@@ -139,6 +140,7 @@ def read_environment(
             dashboard_token=_secret(given, "DASHBOARD_TOKEN"),
             tg_bot_token=_secret(given, "TG_BOT_TOKEN"),
             tg_chat_id=_secret(given, "TG_CHAT_ID"),
+            ping_url=_secret(given, "PING_URL"),
         ),
         sim_rest_url=_text(given, "SIM_REST_URL") if simulated else None,
         sim_ws_url=_text(given, "SIM_WS_URL") if simulated else None,
@@ -240,6 +242,9 @@ def _url_problems(name: Network, given: Mapping[str, _Given]) -> Iterator[Proble
     telegram = given.get("TG_BASE_URL")
     if telegram and not (_is_url(telegram.text, "https") or _is_loopback(telegram.text, "http")):
         yield telegram.problem("TG_BASE_URL must be https://…, or http:// on loopback")
+    ping = given.get("PING_URL")
+    if ping and not _is_address(ping.text):
+        yield ping.problem("PING_URL must be the whole address to ask for, https://… or http://…")
     if name is not Network.SIM:
         return
     try:
@@ -260,6 +265,15 @@ def _is_url(text: str, scheme: str) -> bool:
             and not parts.query
             and not parts.fragment
         )
+    except ValueError:
+        return False
+
+
+def _is_address(text: str) -> bool:
+    """Anything that can be asked for; its path or query may be a secret."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 

@@ -16,6 +16,7 @@ class Secrets:
     dashboard_token: Secret | None = None
     tg_bot_token: Secret | None = None
     tg_chat_id: Secret | None = None
+    ping_url: Secret | None = None
 
     def shown(self) -> dict[str, str | None]:
         """Which secrets there are, for a person to read."""

@@ -29,6 +29,7 @@ class Loops(msgspec.Struct, frozen=True, kw_only=True):
     lists_interval_ms: int = 60_000
     equity_interval_ms: int = 15_000
     heartbeat_interval_ms: int = 3_600_000
+    ping_interval_ms: int = 20_000
     command_age_ms_max: int = 600_000
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from exchange.sim.server.launch import launched
@@ -23,7 +23,15 @@ CONFIG = f"version: 1\nsymbols: {{{SYMBOL}: {{enabled: true}}}}\n"
 Story = Callable[[RealBot], Awaitable[None]]
 
 
-def tell(folder: Path, hours: list[Hour], story: Story, *, config: str = CONFIG) -> None:
+def tell(
+    folder: Path,
+    hours: list[Hour],
+    story: Story,
+    *,
+    config: str = CONFIG,
+    options: Sequence[str] = ("--no-web",),
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Play a story with a real bot on a small market of these hours, half an hour before the first of them. What the
     bot keeps is in a folder of its own."""
     write_market(folder, hours)
@@ -34,7 +42,14 @@ def tell(folder: Path, hours: list[Hour], story: Story, *, config: str = CONFIG)
         with launched("--data", str(folder), "--start", str(NOON_MS), "--speed", "0") as exchange:
             home = folder / "home"
             home.mkdir()
-            bot = RealBot(exchange, home, config=folder / "config.yaml", rules=folder / "rules.yaml")
+            bot = RealBot(
+                exchange,
+                home,
+                config=folder / "config.yaml",
+                rules=folder / "rules.yaml",
+                options=options,
+                environment=environment,
+            )
             try:
                 await story(bot)
             finally:

@@ -96,6 +96,11 @@ class ProtectionTimer:
         """A position is open, in whatever state, and nobody has seen its stop rest."""
         return self._naked_since_s is not None
 
+    @property
+    def naked_since_s(self) -> float | None:
+        """Since when; None: it is not."""
+        return self._naked_since_s
+
     def heard(self, client_id: str, at_s: float) -> bool:
         """The stream told of a fill of this entry, of which nothing else is known yet; whether that is news."""
         is_news = client_id != self._heard[0]

@@ -147,6 +147,10 @@ class SymbolWorker:
     def is_naked(self) -> bool:
         return self._timer.is_naked
 
+    @property
+    def naked_since_s(self) -> float | None:
+        return self._timer.naked_since_s
+
     def has_steps(self) -> bool:
         return bool(self._steps)
 
