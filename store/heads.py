@@ -15,6 +15,7 @@ import msgspec
 
 from store.canonical import Value
 from store.chains import CHAINS, Head
+from store.cuts import Pruned
 from store.journal import Journal
 from store.models import SystemEvent
 
@@ -39,17 +40,23 @@ def journalled_head(journal: Journal) -> Head:
     return journal.head(SystemEvent)
 
 
-def heads_missing(connection: apsw.Connection, facts: Value) -> Iterator[tuple[str, str, str]]:
-    """Of one such row: each head that is not in its chain any more, as (table, row, what is wrong)."""
+def heads_missing(connection: apsw.Connection, facts: Value, gone: Pruned) -> Iterator[tuple[str, str, str]]:
+    """Of one such row: each head that is not in its chain any more, as (table, row, what is wrong).
+
+    One that was pruned away is told by the cut, which a later row of the same chain of events names.
+    """
     try:
         named = msgspec.json.decode(str(facts), type=NamedHeads)
     except msgspec.MsgspecError:
         return  # the row was changed, which its hash tells
     known = {chain.table.name for chain in CHAINS.values()}
     for table, (row_id, digest) in named.heads.items():
-        if table not in known:
+        cut = gone.start(table)
+        if table not in known or (cut is not None and row_id < cut.last_id):
             continue
-        found = connection.execute(f"SELECT hash FROM {table} WHERE id = ?", (row_id,)).get
+        found: Value = connection.execute(f"SELECT hash FROM {table} WHERE id = ?", (row_id,)).get
+        if cut is not None and row_id == cut.last_id:
+            found = cut.hash
         if found is None:
             yield table, str(row_id), "missing, though a daily head names it: the chain was cut off or made anew"
         elif found != digest:

@@ -11,7 +11,8 @@ import apsw
 from peewee import Model
 
 from store.canonical import Value
-from store.models import PROJECTIONS
+from store.cuts import TRANSITIONS, Pruned
+from store.models import PROJECTIONS, Order, SymbolState, Trade
 from store.projections import PROJECTED, Change
 from store.tables import TABLES, Table
 
@@ -46,6 +47,21 @@ class Rebuild:
         self._waiting_count += len(changes)
         if self._waiting_count >= _CHANGES_AT_ONCE:
             self._flush()
+
+    def begin_after(self, gone: Pruned) -> None:
+        """Take what removed transitions have left: symbols from the cut itself, what was over by then as it stands.
+
+        Of trades the cut has the sum, of orders the seal, so that both are verified without what told of them.
+        """
+        cut = gone.start(TRANSITIONS)
+        if cut is None:
+            return
+        self.take([Change(SymbolState, symbol, values) for symbol, values in gone.symbols.items()])
+        for model in (Trade, Order):
+            table = TABLES[model]
+            columns = ", ".join(table.derived)
+            copied = f"SELECT {columns} FROM main.{table.name} WHERE transition_id <= ?"
+            self._connection.execute(f"INSERT INTO temp.{_name(table)} {copied}", (cut.last_id,))
 
     def differences(self) -> Iterator[Difference]:
         """Rows of the projections that are missing, superfluous or different, read one by one."""

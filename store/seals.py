@@ -172,6 +172,11 @@ def _insert_block(connection: apsw.Connection, symbol: str, timeframe: str, colu
     _shift(connection, name, Sum(len(rows), total))
 
 
+def unseal(connection: apsw.Connection, name: str, hashes: Sequence[int]) -> None:
+    """Take rows that were removed out of the sum of their table."""
+    _shift(connection, name, Sum(-len(hashes), -sum(hashes) % _MODULUS))
+
+
 def sealed(connection: apsw.Connection, name: str) -> Sum:
     """What is written down."""
     row = connection.execute(_READ, (name,)).fetchone()

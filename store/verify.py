@@ -19,6 +19,7 @@ from peewee import Model
 
 from store.canonical import GENESIS, Value
 from store.chains import CHAINS, EMPTY, Chain, Head
+from store.cuts import NOTHING_PRUNED, TRANSITIONS, Cut, Pruned, pruned, settled
 from store.errors import SchemaMismatch
 from store.heads import HEAD, heads_missing
 from store.migrations.schema import differences, open_file, require_newest
@@ -66,12 +67,16 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Rows checked by table, what was found, and up to which row each chain is good (for ``Journal.mark_verified``)."""
+    """Rows checked by table, what was found, and up to which row each chain is good (for ``Journal.mark_verified``).
+
+    ``gone`` says of which rows only the hash of the last one is left, as they were pruned away.
+    """
 
     checked: dict[str, int]
     problems: tuple[Problem, ...]
     omitted: int
     verified: dict[str, int]
+    gone: Pruned = NOTHING_PRUNED
 
     @property
     def fine(self) -> bool:
@@ -124,6 +129,7 @@ class _Checker:
         self._omitted = 0
         self._verified: dict[str, int] = {}
         self._heads: dict[str, Head] = {}
+        self._gone = NOTHING_PRUNED
 
     def add(self, table: str, row_id: object, what: str) -> None:
         self._named.add(table)
@@ -134,7 +140,7 @@ class _Checker:
 
     def report(self) -> Report:
         verified = {} if self._problems else self._verified
-        return Report(self._checked, tuple(self._problems), self._omitted, verified)
+        return Report(self._checked, tuple(self._problems), self._omitted, verified, self._gone)
 
     def check(self, connection: apsw.Connection, *, tail_only: bool) -> None:
         for line in differences(connection):
@@ -142,11 +148,15 @@ class _Checker:
         if not tail_only:
             self._check_file(connection)
         starts = self._read_heads(connection)
+        self._gone = pruned(connection)
         for model in _SMALL if tail_only else PROJECTIONS:
             self._check_row_hashes(connection, model)
         for model in _SEALED_SMALL if tail_only else _SEALED_WITHOUT_HASH:
             self._add_up(connection, model)
         rebuild = None if tail_only else Rebuild(connection)
+        if rebuild is not None:
+            self._check_settled(connection)
+            rebuild.begin_after(self._gone)
         for chain in CHAINS.values():
             self._check_chain(connection, chain, starts.get(chain.table.name, 0) if tail_only else 0, rebuild)
         if rebuild is not None:
@@ -215,7 +225,9 @@ class _Checker:
 
     def _check_chain(self, connection: apsw.Connection, chain: Chain, after: int, rebuild: Rebuild | None) -> None:
         table = chain.table
-        links = _Links(chain, after, _hash_at(connection, table.name, after))
+        cut = self._gone.start(table.name)
+        after = after if cut is None else max(after, cut.last_id)
+        links = _Links(chain, after, _hash_at(connection, table.name, after, cut))
         for row in scan(connection, table.name, table.columns, after=after or BEFORE_FIRST):
             self._count(table.name)
             if row.values is None:
@@ -231,10 +243,16 @@ class _Checker:
             if rebuild is not None and chain.row_type in (TransitionRow, SystemEventRow):
                 self._project(chain, row.values, rebuild)
             if chain.row_type is SystemEventRow and row.values[_KIND] == HEAD:
-                for problem in heads_missing(connection, row.values[_FACTS]):
+                for problem in heads_missing(connection, row.values[_FACTS], self._gone):
                     self.add(*problem)
         self._check_head(table.name, links)
         self._verified[table.name] = links.last_id
+
+    def _check_settled(self, connection: apsw.Connection) -> None:
+        """Trades that were over when the transitions that told of them were removed."""
+        cut = self._gone.start(TRANSITIONS)
+        if cut is not None and settled(connection, cut.last_id) != self._gone.settled:
+            self.add("trades", f"up to transition {cut.last_id}", "are not what they were when the journal was pruned")
 
     def _project(self, chain: Chain, values: tuple[Value, ...], rebuild: Rebuild) -> None:
         row = chain.row_type(**dict(zip(chain.table.columns, values, strict=True)))
@@ -292,9 +310,11 @@ def _span(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}..{last}"
 
 
-def _hash_at(connection: apsw.Connection, table: str, row_id: int) -> frozenset[Value]:
+def _hash_at(connection: apsw.Connection, table: str, row_id: int, cut: Cut | None) -> frozenset[Value]:
     if row_id == 0:
         return frozenset({GENESIS})
+    if cut is not None and row_id == cut.last_id:
+        return frozenset({cut.hash})
     found = connection.execute(f"SELECT hash FROM {table} WHERE id = ?", (row_id,)).get
     return frozenset() if found is None else frozenset({found})
 

@@ -98,8 +98,15 @@ def verify(head: str | None) -> None:
     rows = sum(report.checked.values())
     if options.json:
         problems = [{"table": found.table, "row": found.row_id, "what": found.what} for found in report.problems]
+        gone = {table: {"last_id": cut.last_id, "hash": cut.hash} for table, cut in report.gone.cuts.items()}
         output.document(
-            {"database": str(path), "checked": report.checked, "problems": problems, "omitted": report.omitted}
+            {
+                "database": str(path),
+                "checked": report.checked,
+                "problems": problems,
+                "omitted": report.omitted,
+                "pruned": gone,
+            }
         )
     else:
         for found in report.problems:
@@ -108,6 +115,10 @@ def verify(head: str | None) -> None:
             output.line(f"… and {report.omitted} more")
         verdict = "fine" if report.fine else f"{len(report.problems) + report.omitted} problems"
         output.line(f"{path}: {verdict}; {rows} rows in {len(report.checked)} tables checked")
+        for table, cut in report.gone.cuts.items():
+            output.line(
+                f"{table} 1..{cut.last_id} were removed by `db prune`; row {cut.last_id} had the hash {cut.hash}"
+            )
     if not report.fine:
         raise VerificationFailed
 

@@ -49,6 +49,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "db check": ("db check",),
     "commands list": ("commands list",),
     "db backup": ("db backup var/copy.sqlite",),
+    "db prune": ("db prune --keep-days 40 --archive var/whole.sqlite",),
 }
 """Command lines that a test runs on a database with two months of BTCUSDT. Not every command has one."""
 

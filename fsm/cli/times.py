@@ -1,4 +1,4 @@
-"""Times as people type and read them. Everything is UTC; inside, times are milliseconds."""
+"""Times and sizes as people type and read them. Everything is UTC; inside, times are milliseconds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Any
 import click
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_AGE = re.compile(r"(\d{1,6})([smhd])")
+_AGE_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SIZE = re.compile(r"(\d{1,9}(?:\.\d+)?) ?([KMG]B)")
+_SIZES = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 _DIGITS = re.compile(r"\d+")
 _MS_MIN = 10**11  # the year 1973; a smaller number is most likely in seconds
 _MS_MAX = 10**13
@@ -42,6 +46,34 @@ class Time(click.ParamType[int]):
         if self._end and _DATE.fullmatch(text):
             moment += timedelta(days=1)
         return round(moment.timestamp() * 1000)
+
+
+class Age(click.ParamType[int]):
+    """A length of time as in ``90s``, ``30m``, ``6h``, ``1d``; gives milliseconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _AGE.fullmatch(str(value).strip())
+        if found is None or int(found[1]) == 0:
+            self.fail(f"{value!r} is no length of time; write 30m, 6h or 1d", param, ctx)
+        return int(found[1]) * _AGE_MS[found[2]]
+
+
+class Size(click.ParamType[int]):
+    """A size as in ``500MB`` or ``2GB``; gives bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(str(value).strip().upper())
+        if found is None or not float(found[1]):
+            self.fail(f"{value!r} is no size; write 500MB or 2GB", param, ctx)
+        return int(float(found[1]) * _SIZES[found[2]])
 
 
 def shown(at_ms: int | None) -> str:

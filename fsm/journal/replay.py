@@ -25,6 +25,7 @@ from fsm.journal.engine_journal import to_json
 from fsm.journal.recorded_events import in_our_words
 from rules.load import Ruleset, stored_rules
 from rules.regime import RegimeState
+from store.cuts import pruned
 from store.database import open_store
 
 Progress = Callable[[str, int, int], None]
@@ -191,7 +192,8 @@ class _Settings:
 
 def _transitions(connection: Any, settings: _Settings) -> Iterator[Difference | None]:
     """Each row: judge the event with the record before it and compare trigger, reason, guards and effect."""
-    records: dict[str, SymbolRecord] = {}
+    gone = pruned(connection)
+    records = {symbol: _read_record(str(values[-1])) for symbol, values in gone.symbols.items()}
     rows = connection.execute(
         "SELECT id, symbol, trigger, reason, facts_json, guards_json, event_json, rules_hash, config_hash, run_id,"
         " effect_json FROM transitions ORDER BY id"
