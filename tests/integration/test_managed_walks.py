@@ -11,6 +11,8 @@ import pytest
 from fsm.proofs.testkit.scripted_market import RULES
 from tests.integration.walking import CONFIG, SYMBOL, Walk, walk
 
+HALF_MINUTE_MS = 31_000
+
 
 async def _disable(walking: Walk) -> None:
     walking.config.write_text(CONFIG.replace("BTCUSDT: {enabled: true}", "BTCUSDT: {enabled: false}"))
@@ -132,6 +134,25 @@ def test_hedge_mode_in_mid_trade_is_named_once_and_flatten_closes_in_its_form(tm
         assert (await walking.bot.simulation.shown()).held() == {}
         await walking.bot.until(lambda: walking.alerts("hedge mode") > 0, "name it", meanwhile=lambda: None)
         assert walking.alerts("hedge mode") == 1
+
+    walk(tmp_path, story)
+
+
+def test_leverage_changed_in_mid_trade_is_named_once_with_both_values(tmp_path: Path) -> None:
+    """R81: the price of liquidation moves, and nobody said so."""
+
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
+        await walking.bot.simulation.advance(HALF_MINUTE_MS)
+        await asyncio.to_thread(walking.elsewhere, "POST", "/fapi/v1/leverage", symbol=SYMBOL, leverage="5")
+        await walking.bot.simulation.advance(HALF_MINUTE_MS)
+        told = await walking.hears("somebody changed leverage from 2 to 5", SYMBOL)
+        assert "see that it still lies before that price" in told
+        assert SYMBOL in (await walking.bot.simulation.shown()).stops()
+        await walking.hour()
+        assert walking.alerts("somebody changed") == 1
+        code, text = await walking.type("flatten")
+        assert (code, "done" in text) == (0, True), text
 
     walk(tmp_path, story)
 

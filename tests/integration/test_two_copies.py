@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from exchange.client_ids import Leg, parse
 from fsm.live.process.presence import PAUSES_S
 from fsm.proofs.crashsweep.real_bot import RealBot
 from fsm.proofs.testkit.scripted_market import START_MS, jump, quiet
 from store.database import open_store
-from tests.integration.stories import BTC, HOUR_MS, TOP, tell
+from tests.integration.stories import BTC, HOUR_MS, SYMBOL, TOP, tell, to_protected
 
 ANOTHER_MACHINE = Path(__file__).with_name("another_machine.py")
 PATIENCE_S = 120.0
+HELD = [jump(BTC), *quiet(TOP, 6)]
 HOURS = [*quiet(BTC, 2), jump(BTC), *quiet(TOP, 4)]
 
 
@@ -58,6 +60,12 @@ async def enters_nothing(bot: RealBot) -> None:
     assert (await bot.simulation.shown()).held() == {}
 
 
+async def stops(bot: RealBot) -> list[str]:
+    """The ids of the stops of trades that rest at the exchange: marks may rest beside them for a moment."""
+    resting = [order.client_id for order in (await bot.simulation.shown()).algo_orders]
+    return [name for name in resting if (parts := parse(name)) is not None and parts.leg is Leg.STOP]
+
+
 def test_on_one_machine_the_second_is_refused_before_it_does_anything(tmp_path: Path) -> None:
     async def story(bot: RealBot) -> None:
         await settled(bot)
@@ -98,6 +106,37 @@ def test_on_two_machines_the_one_that_was_started_last_manages_and_neither_enter
             await other.close()
 
     tell(tmp_path, HOURS, story)
+
+
+def test_of_two_that_hold_one_position_the_later_one_looks_after_it(tmp_path: Path) -> None:
+    """The copy was made in the middle of a trade, and no symbol is flat."""
+
+    async def story(bot: RealBot) -> None:
+        await to_protected(bot)
+        await bot.until(lambda: marks(bot) == len(PAUSES_S), "place its marks")
+        (stop,) = await stops(bot)
+        (tmp_path / "locks").mkdir()
+        program = (str(ANOTHER_MACHINE), str(tmp_path / "locks"))
+        other = bot.another(copied(bot, tmp_path / "copy"), log=tmp_path / "other.log", program=program)
+        await bot.simulation.advance(5_000)
+        other.spawn()
+        try:
+            await other.until(other.is_ready, "get ready")
+            assert await asyncio.to_thread(bot.ended, PATIENCE_S) == 1
+            assert halted_by(bot) == "FOREIGN"
+            await other.until(lambda: halted_by(other) == "FOREIGN", "hear of the first")
+            assert await stops(bot) == [stop]
+            await bot.simulation.act(action="vanish", clientAlgoId=stop)
+            assert await stops(bot) == []
+            while not await stops(bot):
+                await bot.simulation.advance(1_000)
+            await bot.simulation.act(action="close", symbol=SYMBOL)
+            await other.until(lambda: other.is_flat, "book the close")
+            assert await stops(bot) == []
+        finally:
+            await other.close()
+
+    tell(tmp_path, HELD, story)
 
 
 def test_a_bot_that_starts_again_on_its_own_database_is_no_copy_of_itself(tmp_path: Path) -> None:

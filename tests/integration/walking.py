@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
+import hmac
 import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx
 
@@ -41,6 +44,7 @@ class Walk:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
+        self._exchange = exchange
         self._rest = exchange.rest
         self.config, self.rules = folder / "config.yaml", folder / "rules.yaml"
         self.config.write_text(config)
@@ -111,6 +115,16 @@ class Walk:
     def fault(self, **rule: object) -> None:
         """The exchange does this from now on (docs/simulator.md)."""
         answer = httpx.post(f"{self._rest}/sim/v1/faults", json={"rules": [rule]}, trust_env=False)
+        assert answer.status_code == 200, answer.text
+
+    def elsewhere(self, method: str, path: str, **params: str) -> None:
+        """A signed call to the exchange with the same key, as from the exchange's own page."""
+        now_ms = httpx.get(f"{self._rest}/fapi/v1/time", trust_env=False).json()["serverTime"]
+        query = urlencode({**params, "timestamp": now_ms})
+        signature = hmac.new(self._exchange.api_secret.encode(), query.encode(), hashlib.sha256).hexdigest()
+        url = f"{self._rest}{path}?{query}&signature={signature}"
+        headers = {"X-MBX-APIKEY": self._exchange.api_key}
+        answer = httpx.request(method, url, headers=headers, trust_env=False)
         assert answer.status_code == 200, answer.text
 
     def mend(self) -> None:

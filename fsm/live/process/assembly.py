@@ -135,7 +135,7 @@ async def assemble(
     live = LiveContext(
         engine=engine,
         exchange=exchange,
-        executor=Executor(exchange, clock, on_accepted),
+        executor=Executor(exchange, clock, on_accepted, watch.set_up),
         clock=clock,
         journal=journal,
         active=active,

@@ -51,6 +51,10 @@ class AccountWatch:
         self._configs: dict[str, SymbolConfig] = {}
         self._doubted = asyncio.Event()
 
+    def set_up(self, config: SymbolConfig) -> None:
+        """What an entry is about to be opened with: a change before the first look at it is noticed too."""
+        self._configs[config.symbol] = config
+
     def after_refusal(self, reason: RefusalReason) -> None:
         """A refusal that names a mode: look at once."""
         if reason is RefusalReason.WRONG_MODE:
@@ -98,7 +102,7 @@ class AccountWatch:
         self._tell(text, f"modes {names} {self._clock.now_ms()}")
 
     def _judge_config(self, found: SymbolConfig) -> None:
-        """What a trade was opened with is what the first look at it shows."""
+        """After a restart, what a trade was opened with is what the first look at it shows."""
         before = self._configs.setdefault(found.symbol, found)
         if before == found:
             return

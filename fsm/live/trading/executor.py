@@ -8,7 +8,7 @@ from collections.abc import Callable
 from exchange.client_ids import Leg, parse
 from exchange.port import Exchange
 from exchange.refusals import RefusalReason
-from exchange.types import Confirmed, Outcome, Refused, Unknown
+from exchange.types import Confirmed, Outcome, Refused, SymbolConfig, Unknown
 from fsm.core.model.intents import (
     CancelAlgo,
     CancelEntry,
@@ -33,12 +33,18 @@ class Executor:
     """One for all symbols; it keeps nothing between calls."""
 
     def __init__(
-        self, exchange: Exchange, clock: Clock, on_accepted: Callable[[str], None] = lambda client_id: None
+        self,
+        exchange: Exchange,
+        clock: Clock,
+        on_accepted: Callable[[str], None] = lambda client_id: None,
+        on_set_up: Callable[[SymbolConfig], None] = lambda config: None,
     ) -> None:
-        """``on_accepted`` hears the client id of each order that was accepted: the stream must tell of it soon."""
+        """``on_accepted`` hears the client id of each order that was accepted: the stream must tell of it soon.
+        ``on_set_up`` hears with which margin mode and leverage a symbol was made ready for its entry."""
         self._exchange = exchange
         self._clock = clock
         self._on_accepted = on_accepted
+        self._on_set_up = on_set_up
 
     async def do(self, intent: Intent) -> Outcome:
         """Carry it out. Never raises for what the exchange answered, nor for not having heard an answer."""
@@ -95,7 +101,11 @@ class Executor:
         margin_type = await self._exchange.ensure_margin_type(intent.symbol, intent.margin_type)
         if not isinstance(margin_type, Confirmed):
             return margin_type
-        return await self._exchange.ensure_leverage(intent.symbol, intent.leverage)
+        leverage = await self._exchange.ensure_leverage(intent.symbol, intent.leverage)
+        if isinstance(leverage, Confirmed):
+            config = SymbolConfig(symbol=intent.symbol, margin_type=intent.margin_type, leverage=intent.leverage)
+            self._on_set_up(config)
+        return leverage
 
     async def _sweep(self, symbol: str, client_ids: tuple[str, ...]) -> Outcome:
         """Cancel these orders of ours and no others, whichever family each is of; one that is gone already is fine."""
