@@ -16,8 +16,8 @@ RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir --constraint constraints.txt --no-build-isolation .
 
 FROM python:3.12-slim
-# Not root, and nothing of the image is writable but /data/var, which holds the database.
-RUN useradd --system --uid 10001 --home-dir /data bot && mkdir -p /data/var && chown -R bot /data/var
+# Not root, and nothing of the image is writable but /data/var, which holds the database, and /backups.
+RUN useradd --system --uid 10001 --home-dir /data bot && mkdir -p /data/var /backups && chown -R bot /data/var /backups
 COPY --from=build /venv /venv
 COPY config.yaml rules.yaml /data/
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
@@ -25,5 +25,5 @@ USER bot
 WORKDIR /data
 EXPOSE 8080
 # For the bot; the API has its own in docker-compose.yml.
-HEALTHCHECK --interval=60s --timeout=20s --start-period=120s CMD ["python", "-m", "fsm", "status", "--alive"]
-CMD ["python", "-m", "fsm", "run"]
+HEALTHCHECK --interval=60s --timeout=45s --start-period=120s CMD ["python", "-m", "fsm", "status", "--protecting", "--end-after", "3m"]
+CMD ["python", "-m", "fsm.cli.held", "run"]

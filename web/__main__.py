@@ -11,6 +11,7 @@ import click
 
 from web.app import create_app
 from web.server import CannotServe, WebServer, check_binding
+from web.tokens import token_given
 
 EXIT_REFUSED = 3
 
@@ -22,13 +23,20 @@ EXIT_REFUSED = 3
 def main(db: Path | None, host: str, port: int) -> None:
     """Serve the dashboard and its API from the database alone.
 
-    Of the environment, DASHBOARD_TOKEN and BINANCE_ENV (for the default of --db) are read, and nothing else.
+    Of the environment, DASHBOARD_TOKEN (or DASHBOARD_TOKEN_FILE, the path of a file that holds it) and BINANCE_ENV (for
+    the default of --db) are read, and nothing else. A token in a file can be exchanged while this runs.
     """
     database = db or Path("var") / f"{os.environ.get('BINANCE_ENV') or 'sim'}.sqlite"
-    token = os.environ.get("DASHBOARD_TOKEN") or None
+    try:
+        token, token_file = token_given(os.environ)
+    except (OSError, UnicodeDecodeError) as error:
+        click.echo(f"web: DASHBOARD_TOKEN_FILE cannot be read: {error}", err=True)
+        sys.exit(EXIT_REFUSED)
     try:
         check_binding(host, token)
-        server = WebServer.on(create_app(database, token=token), host=host, port=port, token=token)
+        server = WebServer.on(
+            create_app(database, token=token, token_file=token_file), host=host, port=port, token=token
+        )
     except CannotServe as error:
         click.echo(f"web: {error}: {error.hint}", err=True)
         sys.exit(EXIT_REFUSED)

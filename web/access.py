@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from web.errors import ApiError
 from web.token_throttle import TokenThrottle
-from web.tokens import TOKEN_LENGTH_MIN, weakness
+from web.tokens import TOKEN_LENGTH_MIN, TokenFile, weakness
 
 COOKIE = "fsm_session"
 CSRF_HEADER = "X-CSRF-Token"
@@ -47,10 +47,12 @@ class Session:
 class Gate:
     """Lets requests through, or raises ApiError. ``clock`` counts seconds and never goes back."""
 
-    def __init__(self, token: str | None, clock: Callable[[], float]) -> None:
+    def __init__(self, token: str | None, clock: Callable[[], float], *, newer: TokenFile | None = None) -> None:
+        """``newer`` says of a token that has taken this one's place: logins that were given for the old one end."""
         if token is not None and (problem := weakness(token)) is not None:
             raise ValueError(problem)
         self._digest = None if token is None else _digest(token)
+        self._newer = newer
         self._clock = clock
         self._sessions: dict[bytes, Session] = {}
         self.throttle = TokenThrottle(clock)
@@ -61,6 +63,7 @@ class Gate:
 
     def admit(self, request: Request, access: Access) -> None:
         """Raises ApiError with 401, 403 or 429 unless the request may pass."""
+        self._look_for_newer()
         if access is Access.OPEN:
             return
         if self._digest is None:
@@ -73,6 +76,12 @@ class Gate:
             self._check_csrf(request, access)
         else:
             raise unauthorized("no token came with the request")
+
+    def _look_for_newer(self) -> None:
+        token = None if self._newer is None else self._newer.changed()
+        if token is not None and _digest(token) != self._digest:
+            self._digest = _digest(token)
+            self._sessions.clear()
 
     def check_token(self, given: str, address: str) -> None:
         """The right token always passes, whoever else guesses. A wrong one gives 401, or 429 after too many of them.
@@ -87,6 +96,7 @@ class Gate:
 
     def log_in(self, given: str, address: str) -> tuple[str, Session]:
         """Exchange the token for a session: the cookie's value, and what belongs to it."""
+        self._look_for_newer()
         if self._digest is None:
             raise _no_token("there is nothing to log in to")
         self.check_token(given, address)

@@ -32,6 +32,7 @@ from web.openapi import document
 from web.page import FILES, PAGES, PageFile
 from web.routes import READS
 from web.security_headers import SecurityHeaders
+from web.tokens import TokenFile
 from web.views import Accepted, SessionView
 
 BODY_S = 10.0
@@ -47,21 +48,24 @@ def create_app(
     store_path: Path | str,
     *,
     token: str | None,
+    token_file: Path | None = None,
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     clock: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
     """The window on the database at ``store_path``; ``token`` None: loopback may read, nobody may act.
 
     ``wall_ms`` is real time in milliseconds, ``clock`` counts seconds and never goes back. The database need not be
-    there yet. Raises ValueError for a token that is too short.
+    there yet. ``token_file`` is where another token may come to stand meanwhile. Raises ValueError for a token that is
+    too short.
     """
-    return SecurityHeaders(Crowd(_Dashboard(Path(store_path), token, wall_ms, clock).app()))
+    gate = Gate(token, clock, newer=None if token_file is None else TokenFile(token_file, clock))
+    return SecurityHeaders(Crowd(_Dashboard(Path(store_path), gate, wall_ms).app()))
 
 
 class _Dashboard:
-    def __init__(self, path: Path, token: str | None, wall_ms: Callable[[], int], clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, gate: Gate, wall_ms: Callable[[], int]) -> None:
         self._database = BotDatabase(path)
-        self._gate = Gate(token, clock)
+        self._gate = gate
         self._watch = Watch(self._database)
         self._metrics = Metrics(
             self._database, wall_ms, lambda: self._watch.listeners, lambda: self._gate.throttle.failures

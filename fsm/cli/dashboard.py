@@ -53,6 +53,8 @@ class Dashboard:
         self._host, self._port = given.host, given.port if port is None else port
         self._token = secret.reveal() if secret else None
         self._options = ["--db", str(db), "--mark", inputs.config.environment.mark, *(["--json"] if is_json else [])]
+        if (file := inputs.config.environment.dashboard_token_file) is not None:
+            self._options += ["--token-file", str(file)]
         self._tell = tell
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[str] | None = None

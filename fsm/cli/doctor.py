@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,7 @@ def doctor() -> None:
     configure_logs(json=options.json, level="error", environment=inputs.config.environment.mark)
     path = options.db or inputs.config.environment.database_path
     run = Run(config=inputs.config, rules=inputs.rules, db=path, on_step=lambda step: None)
-    findings = [*_of_secrets(options), *examine(run)]
+    findings = [*_of_secrets(options, inputs.config.environment.secret_files.values()), *examine(run)]
     ready = all(found.verdict.value != "fail" for found in findings)
     if options.json:
         environment = inputs.config.environment.name.value
@@ -46,14 +47,15 @@ def doctor() -> None:
         raise NotReady
 
 
-def _of_secrets(options: Options) -> Iterator[Finding]:
+def _of_secrets(options: Options, files: Iterable[Path]) -> Iterator[Finding]:
     from fsm.live.preflight.findings import ok, warn
 
-    loose = loose_secrets(options.env_path)
-    if loose is not None:
-        yield warn("secrets", f"{options.env_path} is not yours alone", loose)
-    elif options.env_path.exists():
-        yield ok("secrets", f"{options.env_path} is yours alone")
+    for path in (options.env_path, *files):
+        loose = loose_secrets(path)
+        if loose is not None:
+            yield warn("secrets", f"{path} is not yours alone", loose)
+        elif path.exists():
+            yield ok("secrets", f"{path} is yours alone")
 
 
 def _print(findings: list[Finding], environment: str, ready: bool) -> None:

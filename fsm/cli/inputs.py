@@ -135,8 +135,9 @@ def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Prob
         message = f"no feature of {options.rules_path} reads candles of {', '.join(unread)}"
         yield read_source(options.config_path).problem(("timeframes",), message)
     yield from unusual(config.settings, read_source(options.config_path))
-    if (loose := loose_secrets(options.env_path)) is not None:
-        yield Problem(str(options.env_path), 1, 1, loose)
+    for path in (options.env_path, *config.environment.secret_files.values()):
+        if (loose := loose_secrets(path)) is not None:
+            yield Problem(str(path), 1, 1, loose)
     for key in config.environment.ignored:
         yield Problem(str(options.env_path), 1, 1, f"{key} is given and means nothing under this BINANCE_ENV")
 

@@ -10,52 +10,36 @@ from typing import Any
 import click
 
 from fsm.cli import output
-from fsm.cli.errors import CommandError, Exit
 from fsm.cli.limits import route_in_words
 from fsm.cli.options import command, current
 from fsm.cli.positions import beside, beside_in_words
-from fsm.cli.times import shown
+from fsm.cli.times import Age, shown
 
 COMMANDS_SHOWN = 5
 FILES_S_MAX = 30.0
-PULSE_MS_MAX = 60_000
-"""A running bot leaves a pulse every five seconds of real time; so long without one is no busy moment."""
 
 
 @command()
 @click.option("--alive", is_flag=True, help="exit with 3 unless a bot runs and has left a pulse within a minute")
-def status(alive: bool) -> None:
+@click.option("--protecting", is_flag=True, help="exit with 3 unless it also sees a stop of each open position")
+@click.option("--end-after", type=Age(), metavar="TIME", help="with --protecting: end a bot that has not for so long")
+def status(alive: bool, protecting: bool, end_after: int | None) -> None:
     """Say how things stand. The account, and each symbol's state, regime and present reason."""
+    from fsm.cli.health import require_alive, require_protecting
+
     options = current()
     path = options.database_path()
-    if alive:
-        _require_alive(path)
+    if end_after is not None and not protecting:
+        raise click.UsageError("--end-after goes with --protecting")
+    if protecting:
+        require_protecting(path, end_after_s=None if end_after is None else end_after / 1000)
+    elif alive:
+        require_alive(path)
     now = found(path)
     if options.json:
         output.document(now)
     else:
         _print(now)
-
-
-def _require_alive(path: Path) -> None:
-    """For whoever restarts what hangs: a container's health check, a service manager."""
-    from store.database import open_store
-    from store.lock import holder
-    from web import documents
-
-    with open_store(path, mode="read") as store:
-        left_ms = documents.health(store).wall_ms
-    if holder(path) is None:
-        raise CommandError(f"no bot runs on {path}", "start one with `run`", exits=Exit.REFUSED, code="NOT_RUNNING")
-    age_ms = None if left_ms is None else time.time_ns() // 1_000_000 - left_ms
-    if age_ms is None or age_ms > PULSE_MS_MAX:
-        told = "never" if age_ms is None else f"{age_ms // 1000} s ago"
-        raise CommandError(
-            f"the bot on {path} left its last pulse {told}",
-            "stops and targets rest at the exchange; look into its log, and restart it",
-            exits=Exit.REFUSED,
-            code="NO_PULSE",
-        )
 
 
 def found(path: Path) -> dict[str, Any]:

@@ -26,14 +26,15 @@ LOOK_S = 1.0
 @click.option("--db", type=click.Path(path_type=Path), required=True)
 @click.option("--socket", "fd", type=int, required=True, help="file descriptor of a socket that listens")
 @click.option("--json", is_flag=True, help="logs as JSON lines on a terminal as well")
+@click.option("--token-file", type=click.Path(path_type=Path), help="where another token may come to stand")
 @click.option("--mark", required=True, help="the environment that log lines name")
-def main(db: Path, fd: int, json: bool, mark: str) -> None:
+def main(db: Path, fd: int, json: bool, token_file: Path | None, mark: str) -> None:
     """Serve until standard input ends."""
     stand_in_for_closed()
     open_outlets(json=json)
     configure_logs(json=json, environment=mark)
     token = sys.stdin.readline().strip() or None
-    with WebServer(create_app(db, token=token), socket.socket(fileno=fd)) as server:
+    with WebServer(create_app(db, token=token, token_file=token_file), socket.socket(fileno=fd)) as server:
         while server.is_alive and not select.select([sys.stdin], [], [], LOOK_S)[0]:
             pass
     close_outlets()

@@ -9,7 +9,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,6 +35,9 @@ KEYS = (
     "SIM_REST_URL",
     "SIM_WS_URL",
 )
+SECRETS = ("BINANCE_API_KEY", "BINANCE_API_SECRET", "DASHBOARD_TOKEN", "TG_BOT_TOKEN", "TG_CHAT_ID")
+FILES = tuple(f"{key}_FILE" for key in SECRETS)
+"""Instead of a secret the path of a file that holds it, as service managers and containers hand them over."""
 EMBEDDED = "embedded: a free port of this machine"
 _BYTES_MAX = 64 * 1024
 _PROCESS = "environment"  # stands for the file where a value came from the process environment
@@ -46,7 +49,8 @@ _CHAT_ID = re.compile(r"-?[0-9]+|@[A-Za-z0-9_]+")
 class Environment:
     """What was given. ``sim_rest_url`` and ``sim_ws_url`` name a running emulator, only with ``Network.SIM``.
 
-    ``ignored`` are keys that were given but mean nothing under this exchange.
+    ``secret_files`` are the files that secrets were read from, by key; ``ignored`` are keys that were given but mean
+    nothing under this exchange.
     """
 
     name: Network
@@ -55,11 +59,17 @@ class Environment:
     sim_ws_url: str | None = None
     tg_base_url: str = TG_BASE_URL_DEFAULT
     ignored: tuple[str, ...] = ()
+    secret_files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def mark(self) -> str:
         """The environment's name as it stands on every line of a log; in capitals where it is about real money."""
         return self.name.value.upper() if self.is_real_money else self.name.value
+
+    @property
+    def dashboard_token_file(self) -> Path | None:
+        """Where another token may come to stand while the bot runs."""
+        return self.secret_files.get("DASHBOARD_TOKEN")
 
     @property
     def is_embedded(self) -> bool:
@@ -105,6 +115,7 @@ class _Given:
     file: str
     line: int = 1
     column: int = 1
+    is_file_of_its_own: bool = False
 
     def problem(self, message: str) -> Problem:
         return Problem(self.file, self.line, self.column, message)
@@ -122,7 +133,8 @@ def read_environment(
     has_file = env_path is not None and env_path.exists()
     written = _read_file(env_path, problems) if env_path is not None and (has_file or required) else {}
     given = {key: value for key, value in written.items() if value.text}
-    given |= {key: _Given(environ[key], _PROCESS) for key in KEYS if environ.get(key)}
+    given |= {key: _Given(environ[key], _PROCESS) for key in (*KEYS, *FILES) if environ.get(key)}
+    given |= _from_files(given, problems, needed=needs_keys)
     places = {key: written.get(key, _Given("", str(env_path) if has_file else _PROCESS)) for key in KEYS}
     name = _read_name(given, places, problems, has_file=has_file)
     if name is not None:
@@ -146,6 +158,7 @@ def read_environment(
         sim_ws_url=_text(given, "SIM_WS_URL") if simulated else None,
         tg_base_url=_text(given, "TG_BASE_URL") or TG_BASE_URL_DEFAULT,
         ignored=() if simulated else tuple(key for key in ("SIM_REST_URL", "SIM_WS_URL") if key in given),
+        secret_files={key: Path(value.file) for key, value in given.items() if value.is_file_of_its_own},
     )
 
 
@@ -177,6 +190,35 @@ def _read_file(path: Path, problems: list[Problem]) -> dict[str, _Given]:
     return given
 
 
+def _from_files(given: Mapping[str, _Given], problems: list[Problem], *, needed: bool) -> dict[str, _Given]:
+    """Secrets that stand in files of their own; the line break at the end of such a file is none of the secret.
+
+    One that cannot be read is only a problem where it is ``needed``: reading what is stored takes no secret.
+    """
+    found: dict[str, _Given] = {}
+    for key, name in zip(SECRETS, FILES, strict=True):
+        path, value = given.get(name), given.get(key)
+        if path is None:
+            continue
+        if value is not None and value.file != path.file:
+            if value.file == _PROCESS:  # which wins, as it does over everything in a file
+                continue
+        elif value is not None:
+            problems.append(path.problem(f"{key} and {name} are both given: leave one out"))
+            continue
+        try:
+            with Path(path.text).open("rb") as file:
+                text = file.read(_BYTES_MAX).decode("utf-8-sig").strip("\r\n")
+            problem = "" if text else "is empty"
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            text, problem = "", f"cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+        if text:
+            found[key] = _Given(text, path.text, is_file_of_its_own=True)
+        elif needed:
+            problems.append(path.problem(f"{name}: {path.text} {problem}"))
+    return found
+
+
 def _take(binding: Binding, file: str, given: dict[str, _Given], problems: list[Problem]) -> None:
     """One line of the file."""
     written = binding.original.string
@@ -188,7 +230,7 @@ def _take(binding: Binding, file: str, given: dict[str, _Given], problems: list[
         problems.append(Problem(file, line, column, "not KEY=value; is a quote left open?"))
     if key is None:
         return
-    if key not in KEYS:
+    if key not in KEYS and key not in FILES:
         guess = difflib.get_close_matches(key.upper(), KEYS, n=1, cutoff=0.8)
         if guess:
             problems.append(Problem(file, line, column, f"unknown key {key}; did you mean {guess[0]}?"))

@@ -6,6 +6,7 @@ import base64
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from html.entities import codepoint2name
 from io import StringIO
 from pathlib import Path
@@ -17,6 +18,7 @@ from exchange.secrets import HIDDEN, redact
 _PLAIN_KEYS = frozenset({"BINANCE_ENV", "SIM_REST_URL", "SIM_WS_URL", "TG_BASE_URL"})
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH|CHAT_ID|DSN|WEBHOOK|COOKIE|PING_URL", re.IGNORECASE)
 _LENGTH_MIN = 5
+_FILE_BYTES_MAX = 64 * 1024
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     # A Telegram bot's token, also in an address.
     (re.compile(r"\b\d{6,12}:[A-Za-z0-9_-]{30,}"), HIDDEN),
@@ -69,11 +71,21 @@ def secrets_known(env_path: Path, environ: Mapping[str, str] = os.environ) -> It
     except OSError:
         written = iter(())
     for binding in written:
-        if binding.value and binding.key not in _PLAIN_KEYS:
+        if binding.value and (binding.key or "").endswith("_FILE"):
+            yield from _in_file(binding.value)
+        elif binding.value and binding.key not in _PLAIN_KEYS:
             yield binding.value
     for name, value in environ.items():
-        if value and name not in _PLAIN_KEYS and _SECRET_NAME.search(name) and not os.path.isabs(value):
+        if value and name.endswith("_FILE") and _SECRET_NAME.search(name):
+            yield from _in_file(value)
+        elif value and name not in _PLAIN_KEYS and _SECRET_NAME.search(name) and not os.path.isabs(value):
             yield value
+
+
+def _in_file(path: str) -> Iterator[str]:
+    """A secret that stands in a file of its own."""
+    with suppress(OSError, ValueError), open(path, encoding="utf-8-sig", errors="replace") as file:
+        yield file.read(_FILE_BYTES_MAX).strip("\r\n")
 
 
 def _pattern(secret: str) -> str:

@@ -166,7 +166,7 @@ def test_the_image_has_two_stages_and_does_not_run_as_root() -> None:
 
 
 def test_what_the_image_runs_by_itself_is_the_daemon_and_its_health_check_the_bots() -> None:
-    assert json.loads(instructions("CMD")[-1]) == ["python", "-m", "fsm", "run"]
+    assert json.loads(instructions("CMD")[-1]) == ["python", "-m", "fsm.cli.held", "run"]
     command = json.loads(instructions("HEALTHCHECK")[0].partition("CMD ")[2])
     assert command == SERVICES["bot"]["healthcheck"]["test"][1:]
 
@@ -174,14 +174,26 @@ def test_what_the_image_runs_by_itself_is_the_daemon_and_its_health_check_the_bo
 def test_the_api_has_no_key_and_both_share_one_volume() -> None:
     api, bot = SERVICES["api"], SERVICES["bot"]
     assert set(api["environment"]) == {"BINANCE_ENV", "DASHBOARD_TOKEN"}
+    assert bot["environment"] == api["environment"], "both read the same, whatever the shell says"
     assert "env_file" not in api
     assert bot["env_file"] == ".env"
     assert "data:/data/var" in api["volumes"]
     assert "data:/data/var" in bot["volumes"]
     assert all(port.startswith("127.0.0.1:") for port in api["ports"])
-    for service in (api, bot):
+    for service in SERVICES.values():
         assert service["read_only"]
         assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_of_this_folder_the_bot_sees_the_two_yaml_files_alone() -> None:
+    bound = [volume for volume in SERVICES["bot"]["volumes"] if isinstance(volume, dict)]
+    assert [(volume["source"], volume["read_only"]) for volume in bound] == [("./settings", True)]
+    assert not bound[0]["bind"]["create_host_path"], "a missing folder must be told, and not made empty"
+    named = [volume for name in ("bot", "api", "backup") for volume in SERVICES[name]["volumes"]]
+    assert all(volume.partition(":")[0] in COMPOSE["volumes"] for volume in named if isinstance(volume, str))
 
 
 @pytest.mark.skipif(compose_client() is None, reason="no docker compose here")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from web import access
 from web.commanding import KINDS
 from web.page import FILES
 from web.routes import READS
+from web.tokens import TokenFile
 
 TOKEN = "a-token-that-nobody-guesses-7Q"
 WRONG = "b-token-that-nobody-guesses-7Q"
@@ -227,6 +230,50 @@ class TestGuessing:
             with pytest.raises(access.ApiError):
                 gate.check_token(WRONG, f"2001:db8::{number:x}")
         assert len(gate.throttle._windows) <= 1_024
+
+
+class TestAnotherTokenInItsFile:
+    """A token is exchanged while the window is open: the next request needs the new one."""
+
+    @pytest.fixture
+    def gate(self, tmp_path: Path, clock: Any) -> access.Gate:
+        (tmp_path / "token").write_text(f"{TOKEN}\n")
+        return access.Gate(TOKEN, clock, newer=TokenFile(tmp_path / "token", clock))
+
+    def asks(self, gate: access.Gate, token: str) -> bool:
+        scope = {"type": "http", "headers": [(b"x-dashboard-token", token.encode())], "client": ("198.51.100.7", 1)}
+        try:
+            gate.admit(Request(scope), access.Access.READ)
+        except access.ApiError:
+            return False
+        return True
+
+    def test_the_new_one_is_needed_and_logins_of_the_old_one_end(
+        self, gate: access.Gate, tmp_path: Path, clock: Any
+    ) -> None:
+        name, _ = gate.log_in(TOKEN, "198.51.100.7")
+        cookie = {"type": "http", "headers": [(b"cookie", f"{access.COOKIE}={name}".encode())]}
+        assert gate.session_of(Request(cookie)) is not None
+        (tmp_path / "next").write_text(f"{WRONG}\n")
+        (tmp_path / "next").rename(tmp_path / "token")
+        clock.now_s += 2
+        assert self.asks(gate, WRONG)
+        assert not self.asks(gate, TOKEN)
+        assert gate.session_of(Request(cookie)) is None
+
+    @pytest.mark.parametrize("content", ["", "short", None])
+    def test_what_is_no_token_changes_nothing(
+        self, gate: access.Gate, tmp_path: Path, clock: Any, content: str | None
+    ) -> None:
+        if content is None:
+            (tmp_path / "token").unlink()
+        else:
+            (tmp_path / "token").write_text(content)
+        clock.now_s += 2
+        assert self.asks(gate, TOKEN)
+        (tmp_path / "token").write_text(WRONG)
+        clock.now_s += 2
+        assert self.asks(gate, WRONG)
 
 
 def test_tokens_are_compared_as_digests_of_equal_length(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:

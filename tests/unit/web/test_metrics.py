@@ -107,11 +107,22 @@ def rules() -> list[dict[str, Any]]:
 def test_alert_rules_speak_only_of_metrics_and_labels_that_there_are() -> None:
     for rule in rules():
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
-        assert set(rule["annotations"]) == {"summary", "action"}
+        assert set(rule["annotations"]) == {"summary", "action", "runbook_url"}
         for name, selector in re.findall(r"(fsm_\w+)(?:\{([^}]*)\})?", rule["expr"]):
             meter = CATALOGUE[re.sub(r"_(total|bucket)$", "", name)]
             assert name.endswith("_total") == (meter.kind == "counter")
             assert set(re.findall(r"(\w+)=", selector)) <= set(meter.labels)
+
+
+def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
+    page = (ROOT / "docs" / "runbooks.md").read_text("utf-8")
+    parts = dict(re.findall(r"(?ms)^## (\w+)\n(.*?)(?=^## |\Z)", page))
+    assert list(parts) == [rule["alert"] for rule in rules()]
+    for name, text in parts.items():
+        found = re.findall(r"(?m)^\*\*(\w+)\.\*\*", text)
+        assert found == ["Means", "Look", "Do", "Over"], name
+    for rule in rules():
+        assert rule["annotations"]["runbook_url"] == f"docs/runbooks.md#{rule['alert'].lower()}"
 
 
 needs_promtool = pytest.mark.skipif(

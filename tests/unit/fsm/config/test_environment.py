@@ -253,3 +253,59 @@ class TestTogether:
         other = load_config(ROOT / "config.yaml", None, {**KEYS, "BINANCE_ENV": "mainnet"})
         assert one.hash == other.hash
         assert one.text == (ROOT / "config.yaml").read_text()
+
+
+class TestSecretsInFiles:
+    def file(self, tmp_path: Path, text: str, name: str = "secret") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    def test_a_secret_may_stand_in_a_file_of_its_own(self, tmp_path: Path) -> None:
+        key, token = self.file(tmp_path, "k" * 64 + "\n"), self.file(tmp_path, TOKEN + "\r\n", "token")
+        path = written(tmp_path, f"BINANCE_ENV=testnet\nBINANCE_API_KEY_FILE={key}\nBINANCE_API_SECRET={'s' * 64}\n")
+        found = read_environment(path, {"DASHBOARD_TOKEN_FILE": str(token)})
+        assert revealed(found.secrets.api_key) == "k" * 64
+        assert revealed(found.secrets.dashboard_token) == TOKEN
+        assert found.dashboard_token_file == token
+        assert set(found.secret_files.values()) == {key, token}
+
+    def test_of_two_in_one_place_neither_is_guessed_at(self, tmp_path: Path) -> None:
+        key = self.file(tmp_path, "k" * 64)
+        text = f"BINANCE_ENV=sim\nBINANCE_API_KEY={'a' * 64}\nBINANCE_API_KEY_FILE={key}\n"
+        assert problems_of(tmp_path, text) == [
+            ".env:3:22: BINANCE_API_KEY and BINANCE_API_KEY_FILE are both given: leave one out"
+        ]
+
+    def test_the_process_wins_in_either_form(self, tmp_path: Path) -> None:
+        key = self.file(tmp_path, "k" * 64)
+        path = written(tmp_path, f"BINANCE_ENV=sim\nBINANCE_API_KEY_FILE={key}\n")
+        assert revealed(read_environment(path, {"BINANCE_API_KEY": "p" * 64}).secrets.api_key) == "p" * 64
+        path = written(tmp_path, f"BINANCE_ENV=sim\nBINANCE_API_KEY={'a' * 64}\n")
+        assert revealed(read_environment(path, {"BINANCE_API_KEY_FILE": str(key)}).secrets.api_key) == "k" * 64
+
+    @pytest.mark.parametrize(("content", "told"), [(None, "cannot be read: No such file"), ("\n", "is empty")])
+    def test_a_file_without_a_secret_is_told_with_its_place(
+        self, tmp_path: Path, content: str | None, told: str
+    ) -> None:
+        if content is not None:
+            self.file(tmp_path, content)
+        text = f"BINANCE_ENV=sim\nTG_BOT_TOKEN_FILE={tmp_path}/secret\n"
+        (problem,) = problems_of(tmp_path, text)
+        assert problem.startswith(f".env:2:19: TG_BOT_TOKEN_FILE: {tmp_path}/secret {told}")
+
+    def test_reading_what_is_stored_takes_no_secret(self, tmp_path: Path) -> None:
+        path = written(tmp_path, "BINANCE_ENV=testnet\nBINANCE_API_KEY_FILE=/nobody/may/read\n")
+        assert read_environment(path, {}, needs_keys=False).database_path == Path("var/testnet.sqlite")
+
+    def test_a_secret_in_a_file_is_judged_as_any_other_and_named_by_its_file(self, tmp_path: Path) -> None:
+        token = self.file(tmp_path, "short")
+        (problem,) = problems_of(tmp_path, f"BINANCE_ENV=sim\nDASHBOARD_TOKEN_FILE={token}\n")
+        assert problem.startswith("secret:1:1: DASHBOARD_TOKEN has 5 characters")
+
+    def test_what_stands_in_such_a_file_is_masked_like_the_others(self, tmp_path: Path) -> None:
+        from fsm.config.masking import secrets_known
+
+        key, token = self.file(tmp_path, "k1" * 32 + "\n"), self.file(tmp_path, TOKEN, "token")
+        path = written(tmp_path, f"BINANCE_ENV=sim\nBINANCE_API_KEY_FILE={key}\n")
+        assert {"k1" * 32, TOKEN} <= set(secrets_known(path, {"DASHBOARD_TOKEN_FILE": str(token)}))
