@@ -32,6 +32,12 @@ class CandleColumns:
     close: FloatArray
     volume: FloatArray
 
+    @classmethod
+    def none(cls, symbol: str, timeframe: Timeframe) -> CandleColumns:
+        """Nothing was recorded."""
+        prices = {name: np.empty(0) for name in ("open", "high", "low", "close", "volume")}
+        return cls(symbol=symbol, timeframe=timeframe, open_time_ms=np.empty(0, dtype=np.int64), **prices)
+
     @property
     def length(self) -> int:
         return len(self.open_time_ms)

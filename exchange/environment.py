@@ -1,4 +1,4 @@
-"""Turns BINANCE_ENV into addresses and a database name; the one switch between simulator, testnet and mainnet.
+"""Turns BINANCE_ENV into addresses and a database name; the one switch between simulator, paper, testnet and mainnet.
 
 Hosts: general information page and the WebSocket change notice of 2026-04-23 (checked 2026-11).
 """
@@ -18,6 +18,7 @@ class Network(StrEnum):
     """The values of BINANCE_ENV."""
 
     SIM = "sim"
+    PAPER = "paper"
     TESTNET = "testnet"
     MAINNET = "mainnet"
 
@@ -27,16 +28,25 @@ class UnusableEnvironment(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """Where public prices and rules come from; nothing that is sent there has a key."""
+
+    rest_url: str
+    ws_urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """Where one environment lives. ``ws_urls`` are tried in order; without any the bot polls only.
 
-    ``rest_url`` None: the embedded exchange has to be started first.
+    ``rest_url`` None: the embedded exchange has to be started first. ``prices``: it takes its prices from there.
     """
 
     network: Network
     rest_url: str | None
     ws_urls: tuple[str, ...]
     database: str
+    prices: Prices | None = None
 
     @property
     def is_embedded(self) -> bool:
@@ -71,9 +81,22 @@ def resolve(settings: Mapping[str, str]) -> Environment:
         return _MAINNET
     if name == Network.TESTNET.value:
         return _TESTNET
+    if name == Network.PAPER.value:
+        return paper(settings.get("PAPER_REST_URL", "").strip(), settings.get("PAPER_WS_URL", "").strip())
     if name != Network.SIM.value:
-        raise UnusableEnvironment(f"BINANCE_ENV is {name!r}; write sim, testnet or mainnet")
+        raise UnusableEnvironment(f"BINANCE_ENV is {name!r}; write sim, paper, testnet or mainnet")
     return simulator(settings.get("SIM_REST_URL", "").strip(), settings.get("SIM_WS_URL", "").strip())
+
+
+def paper(rest_url: str = "", ws_url: str = "") -> Environment:
+    """The embedded exchange on the prices of mainnet, or of these addresses. Raises UnusableEnvironment."""
+    if bool(rest_url) != bool(ws_url):
+        raise UnusableEnvironment("PAPER_REST_URL and PAPER_WS_URL belong together; set both or neither")
+    prices = Prices(str(_MAINNET.rest_url), _MAINNET.ws_urls)
+    if rest_url:
+        rest = _public("PAPER_REST_URL", rest_url, ("https", "http"))
+        prices = Prices(rest, (_public("PAPER_WS_URL", ws_url, ("wss", "ws")),))
+    return Environment(network=Network.PAPER, rest_url=None, ws_urls=(), database="var/paper.sqlite", prices=prices)
 
 
 def history_url(settings: Mapping[str, str]) -> str:
@@ -82,6 +105,8 @@ def history_url(settings: Mapping[str, str]) -> str:
     The demo exchange has prices of its own, on which no backtest says anything about the real one.
     """
     found = resolve(settings)
+    if found.prices is not None:
+        return found.prices.rest_url
     return found.rest_url if found.network is Network.SIM and found.rest_url else str(_MAINNET.rest_url)
 
 
@@ -112,9 +137,25 @@ def credentials(settings: Mapping[str, str]) -> Credentials:
     )
 
 
+def _public(name: str, url: str, schemes: tuple[str, str]) -> str:
+    """The address without a trailing slash: encrypted, or on this machine."""
+    secure, plain = schemes
+    if urlsplit(url).scheme == plain:
+        return _loopback(name, url, (plain,))
+    return _plain(name, url, (secure,), f"write {secure}://HOST, or {plain}://127.0.0.1:PORT")[0]
+
+
 def _loopback(name: str, url: str, schemes: tuple[str, ...]) -> str:
     """The address without a trailing slash, if it is a plain one on this machine."""
     wanted = f"write {schemes[0]}://127.0.0.1:PORT"
+    address, host = _plain(name, url, schemes, wanted)
+    if not _is_loopback_host(host):
+        raise UnusableEnvironment(f"{name} must be a loopback address, not {host!r}; {wanted}")
+    return address
+
+
+def _plain(name: str, url: str, schemes: tuple[str, ...], wanted: str) -> tuple[str, str]:
+    """The address without a trailing slash, and its host, if there is nothing more in it."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -122,11 +163,11 @@ def _loopback(name: str, url: str, schemes: tuple[str, ...]) -> str:
         raise UnusableEnvironment(f"{name} is no address ({error}); {wanted}") from None
     if parts.scheme not in schemes:
         raise UnusableEnvironment(f"{name} must begin with {' or '.join(schemes)}; {wanted}")
-    if not _is_loopback_host(host):
-        raise UnusableEnvironment(f"{name} must be a loopback address, not {host!r}; {wanted}")
+    if not host:
+        raise UnusableEnvironment(f"{name} has no host; {wanted}")
     if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
         raise UnusableEnvironment(f"{name} must be scheme, host and port only; {wanted}")
-    return url.rstrip("/")
+    return url.rstrip("/"), host
 
 
 def is_loopback(url: str) -> bool:

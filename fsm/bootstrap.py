@@ -42,7 +42,7 @@ from fsm.live.preflight.meeting import StartRefused
 from fsm.live.preflight.ownership import knows_our_orders
 from fsm.live.process.assembly import assemble
 from fsm.live.process.daemon import Daemon
-from fsm.live.process.embedded import start_options
+from fsm.live.process.embedded import start_command
 from fsm.live.process.gc_tuning import set_aside
 from fsm.live.process.loop_lag import Losses
 from fsm.live.process.outside import Spoken, outside
@@ -101,7 +101,7 @@ class Where:
     ws_urls: tuple[str, ...]
     credentials: Credentials
     data_end_ms: int | None = None
-    is_embedded: bool = False
+    may_hurry: bool = False  # its time is ours
 
 
 def run_daemon(run: Run) -> bool:
@@ -139,7 +139,8 @@ def exchange_of(run: Run) -> Iterator[Where]:
         keys = Credentials(api_key=given.api_key, api_secret=given.api_secret)
         yield Where(network=found.network, rest_url=found.rest_url, ws_urls=found.ws_urls, credentials=keys)
         return
-    process = launch.start(*start_options(run.config, run.rules, run.db))
+    command, is_recorded = start_command(run.config, run.rules, run.db), found.prices is None
+    process = launch.start(*command.options, module=command.module)
     try:
         ready = launch.ready(process)
         yield Where(
@@ -147,8 +148,8 @@ def exchange_of(run: Run) -> Iterator[Where]:
             rest_url=ready.rest,
             ws_urls=(ready.ws,),
             credentials=Credentials(api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret)),
-            data_end_ms=ready.data_end,
-            is_embedded=True,
+            data_end_ms=ready.data_end if is_recorded else None,
+            may_hurry=is_recorded,
         )
     finally:
         _end(process)
@@ -336,7 +337,7 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
     reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
     daemon.beside += [*keepers, reload.run, partial(daemon.live.loop_lag.feel, daemon.live.clock)]
     daemon.beside += [partial(set_aside, daemon.started, MachineClock()), partial(_announce, run, where, daemon)]
-    if where.is_embedded:
+    if where.may_hurry:
         daemon.beside.append(partial(_hurry, run, where, daemon))
     await daemon.run()
     return daemon.schedule.ended.is_set()

@@ -86,6 +86,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
 # fmt: off
 ONE_EXCHANGE = (
     "exchange/binance", "fsm/bootstrap.py",
+    # the simulated exchange on the real one's prices
+    "exchange/paper",
     # proofs of the real client itself, or with it
     "fsm/proofs/crashsweep/wired.py", "fsm/proofs/naked/broken_bots.py", "fsm/proofs/parity/stepped.py",
     "fsm/proofs/torture/front.py", "fsm/proofs/wire",
@@ -162,21 +164,22 @@ BEGINNERS = ("fsm/live/process/supervisor.py", "fsm/live/process/daemon.py", "fs
              "fsm/live/trading/errands.py", "fsm/live/trading/hurry.py", "fsm/live/trading/lifeline.py",
              "fsm/live/trading/looking.py", "fsm/live/context/symbol_catalog.py", "fsm/proofs", "fsm/cli/outlet.py",
              "fsm/live/operator/courier.py",
-             "exchange/binance", "exchange/sim", "web/bot_database.py", "web/events.py", "web/server.py")  # fmt: skip
+             "exchange/binance", "exchange/paper", "exchange/sim",
+             "web/bot_database.py", "web/events.py", "web/server.py")  # fmt: skip
 BEGINNINGS = frozenset({"create_task", "ensure_future", "Thread", "Timer", "run_in_executor", "start_new_thread",
                         "run_coroutine_threadsafe", "ThreadPoolExecutor", "ProcessPoolExecutor"})  # fmt: skip
 
 # Where words leave the process. A running bot writes through fsm/cli/outlet.py, which waits for nobody; so whatever
 # runs inside it has events and logs, and no terminal (R71).
 WRITERS = ("fsm/cli", "exchange/sim/__main__.py", "exchange/sim/server/serve.py", "exchange/sim/server/launch.py",
-           "web/__main__.py")  # fmt: skip
+           "exchange/paper/__main__.py", "web/__main__.py")  # fmt: skip
 WRITING_CALLS = frozenset({"print", "echo", "secho", "StreamHandler", "FileHandler", "basicConfig", "Console",
                            "PrintLogger", "PrintLoggerFactory", "WriteLogger", "WriteLoggerFactory"})  # fmt: skip
 STREAMS = frozenset({"stdout", "stderr", "__stdout__", "__stderr__"})
 
 # Which exchange runs, and whether it is real, is decided once; everything else is told what it needs.
 MODE_DECIDERS = ("fsm/bootstrap", "fsm/config/", "exchange/environment.py")
-MODES = frozenset({"backtest", "live", "sim", "testnet", "mainnet"})
+MODES = frozenset({"backtest", "live", "sim", "paper", "testnet", "mainnet"})
 MODE_NAMES = frozenset(
     {f"{prefix}{mode}" for prefix in ("", "is_", "in_") for mode in (*MODES, "dry_run", "simulated")}
 )

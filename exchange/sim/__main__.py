@@ -8,13 +8,14 @@ import math
 import re
 import sys
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 import click
 
 from exchange.candle_columns import CandleFileError
 from exchange.errors import MalformedReply
+from exchange.sim.options import account_options, symbols_of
 from exchange.sim.server.faults import FaultError
 from exchange.sim.server.saved import StateError
 from exchange.sim.server.serve import Process, serve
@@ -22,7 +23,6 @@ from exchange.sim.server.setup import SettingError, SimulationSetup
 from indicators.candle import Timeframe
 
 _USAGE, _REFUSED = 2, 3
-PERCENT_MAX = 100
 
 
 def _time_ms(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
@@ -37,35 +37,10 @@ def _time_ms(_: click.Context, __: click.Parameter, text: str | None) -> int | N
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
-def _balance(_: click.Context, __: click.Parameter, text: str) -> Decimal:
-    amount = _number(text, "amount of USDT")
-    if not amount.is_finite() or amount <= 0:
-        raise click.BadParameter(f"{text} USDT is nothing to trade with")
-    return amount
-
-
-def _percent(_: click.Context, __: click.Parameter, text: str) -> Decimal:
-    share = _number(text, "percentage")
-    if not 0 <= share < PERCENT_MAX:
-        raise click.BadParameter(f"{text} % is not between 0 and {PERCENT_MAX} %")
-    return share
-
-
-def _number(text: str, what: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise click.BadParameter(f"{text!r} is no {what}") from None
-
-
 def _speed(_: click.Context, __: click.Parameter, speed: float) -> float:
     if not math.isfinite(speed):
         raise click.BadParameter(f"{speed} is no speed")
     return speed
-
-
-def _symbols(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name.strip().upper() for name in text.split(",") if name.strip()))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,24 +62,14 @@ def _symbols(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
     default=1.0,
     help="Simulated ms per real ms; 0 = stepped.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, help="Decides keys and random faults.")
-@click.option("--symbols", callback=_symbols, default="", help="A,B; all that the data has by default.")
+@click.option("--symbols", callback=symbols_of, default="", help="A,B; all that the data has by default.")
 @click.option(
     "--step",
     type=click.Choice([timeframe.value for timeframe in Timeframe if timeframe.ms <= Timeframe.H1.ms]),
     default="1h",
     help="Length of the bars that prices move in, and of the shortest candles.",
 )
-@click.option("--balance", callback=_balance, default="10000", help="USDT in the account.")
-@click.option("--maker-fee-pct", callback=_percent, default="0.02", help="Fee of orders that rest.")
-@click.option("--taker-fee-pct", callback=_percent, default="0.05", help="Fee of orders that fill at once.")
-@click.option("--slippage-pct", callback=_percent, default="0.02", help="How much worse market orders fill.")
-@click.option(
-    "--stop-depth-share",
-    type=click.FloatRange(0, 1),
-    default=0.25,
-    help="How far stops fill between trigger and worst price of a candle of one minute; of longer ones less.",
-)
+@account_options
 @click.option("--faults", type=click.Path(path_type=Path), help="YAML file of fault rules.")
 @click.option("--clock-slack-ms", type=click.IntRange(-1), default=0, help="More room for time stamps; -1 = no check.")
 @click.option("--state", type=click.Path(path_type=Path), help="Save account and clock here, and go on from there.")

@@ -1,4 +1,4 @@
-"""Runs the bot and its dashboard: on the embedded exchange, on a running one, on testnet or on mainnet."""
+"""Runs the bot and its dashboard: on the embedded exchange, on a running one, on paper, testnet or mainnet."""
 
 from __future__ import annotations
 
@@ -111,7 +111,10 @@ def _run(run: Run) -> bool:
     except StartRefused as refused:
         raise CommandError(str(refused), refused.hint, exits=Exit.REFUSED, code="START_REFUSED") from refused
     except (LaunchError, UnusableEnvironment) as error:
-        hint = "if var/sim.exchange is of another version, `make run FRESH=1` sets it aside"
+        hint = (
+            "if var/sim.exchange is of another version, `make run FRESH=1` sets it aside; "
+            "on paper, the exchange whose prices it takes must answer"
+        )
         raise CommandError(str(error), hint, exits=Exit.REFUSED, code="NO_EXCHANGE") from error
 
 
@@ -119,7 +122,7 @@ def _tell_beginning(environment: Environment, path: Path) -> None:
     """Said at once: until the exchange has answered there is nothing else to see."""
     output.banner(environment.name.value)
     fresh = "" if path.exists() else " for the first time (a moment in the shipped candles is looked for)"
-    output.line(f"Starting on {environment.mark}{fresh if environment.is_embedded else ''} …")
+    output.line(f"Starting on {environment.mark}{fresh if environment.is_recorded else ''} …")
 
 
 def _sum_up(path: Path, ended: bool, options: Options, *, is_text: bool) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from dotenv.parser import Binding, parse_stream
 
-from exchange.environment import Network, UnusableEnvironment, resolve, simulator
+from exchange.environment import Network, UnusableEnvironment, paper, resolve, simulator
 from exchange.secrets import Secret
 from fsm.config.secrets import Secrets
 from rules.source.yaml_source import Problem, SourceError
@@ -34,10 +34,21 @@ KEYS = (
     "PING_URL",
     "SIM_REST_URL",
     "SIM_WS_URL",
+    "PAPER_REST_URL",
+    "PAPER_WS_URL",
 )
 SECRETS = ("BINANCE_API_KEY", "BINANCE_API_SECRET", "DASHBOARD_TOKEN", "TG_BOT_TOKEN", "TG_CHAT_ID")
 FILES = tuple(f"{key}_FILE" for key in SECRETS)
 """Instead of a secret the path of a file that holds it, as service managers and containers hand them over."""
+OF_ONE = {
+    Network.SIM: ("SIM_REST_URL", "SIM_WS_URL"),
+    Network.PAPER: ("PAPER_REST_URL", "PAPER_WS_URL"),
+}
+"""Addresses that mean something under one exchange alone."""
+
+KEYLESS = frozenset({Network.SIM, Network.PAPER})
+"""The exchange is started by the bot itself and hands out its own keys."""
+
 EMBEDDED = "embedded: a free port of this machine"
 _BYTES_MAX = 64 * 1024
 _PROCESS = "environment"  # stands for the file where a value came from the process environment
@@ -47,7 +58,8 @@ _CHAT_ID = re.compile(r"-?[0-9]+|@[A-Za-z0-9_]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What was given. ``sim_rest_url`` and ``sim_ws_url`` name a running emulator, only with ``Network.SIM``.
+    """What was given. ``sim_rest_url`` and ``sim_ws_url`` name a running emulator, only with ``Network.SIM``;
+    ``paper_rest_url`` and ``paper_ws_url`` name where prices come from, only with ``Network.PAPER``.
 
     ``secret_files`` are the files that secrets were read from, by key; ``ignored`` are keys that were given but mean
     nothing under this exchange.
@@ -57,6 +69,8 @@ class Environment:
     secrets: Secrets
     sim_rest_url: str | None = None
     sim_ws_url: str | None = None
+    paper_rest_url: str | None = None
+    paper_ws_url: str | None = None
     tg_base_url: str = TG_BASE_URL_DEFAULT
     ignored: tuple[str, ...] = ()
     secret_files: Mapping[str, Path] = field(default_factory=dict)
@@ -74,7 +88,12 @@ class Environment:
     @property
     def is_embedded(self) -> bool:
         """The exchange is started by the bot itself."""
-        return self.name is Network.SIM and self.sim_rest_url is None
+        return self.name in KEYLESS and self.sim_rest_url is None
+
+    @property
+    def is_recorded(self) -> bool:
+        """What is traded are recorded prices of the embedded exchange, which begin where we want."""
+        return self.is_embedded and self.name is Network.SIM
 
     @property
     def is_real_money(self) -> bool:
@@ -89,7 +108,13 @@ class Environment:
     @property
     def addresses(self) -> dict[str, str]:
         """What exchange.environment.resolve() makes the hosts of; no secrets."""
-        given = {"BINANCE_ENV": self.name.value, "SIM_REST_URL": self.sim_rest_url, "SIM_WS_URL": self.sim_ws_url}
+        given = {
+            "BINANCE_ENV": self.name.value,
+            "SIM_REST_URL": self.sim_rest_url,
+            "SIM_WS_URL": self.sim_ws_url,
+            "PAPER_REST_URL": self.paper_rest_url,
+            "PAPER_WS_URL": self.paper_ws_url,
+        }
         return {key: value for key, value in given.items() if value is not None}
 
     def shown(self) -> dict[str, object]:
@@ -101,6 +126,9 @@ class Environment:
             "tg_base_url": self.tg_base_url,
             "sim_rest_url": self.sim_rest_url,
             "sim_ws_url": self.sim_ws_url,
+            "paper_rest_url": self.paper_rest_url,
+            "paper_ws_url": self.paper_ws_url,
+            "prices_from": None if where.prices is None else where.prices.rest_url,
             "rest_url": where.rest_url or EMBEDDED,
             "stream_urls": list(where.ws_urls) or ([EMBEDDED] if where.is_embedded else []),
             "ignored": list(self.ignored),
@@ -143,7 +171,9 @@ def read_environment(
     problems += _value_problems(given)
     if problems or name is None:
         raise SourceError(problems)
-    simulated = name is Network.SIM
+    own = OF_ONE.get(name, ())
+    others = [key for keys in OF_ONE.values() for key in keys if key not in own]
+    address = {key: _text(given, key) for key in own}
     return Environment(
         name=name,
         secrets=Secrets(
@@ -154,10 +184,12 @@ def read_environment(
             tg_chat_id=_secret(given, "TG_CHAT_ID"),
             ping_url=_secret(given, "PING_URL"),
         ),
-        sim_rest_url=_text(given, "SIM_REST_URL") if simulated else None,
-        sim_ws_url=_text(given, "SIM_WS_URL") if simulated else None,
+        sim_rest_url=address.get("SIM_REST_URL"),
+        sim_ws_url=address.get("SIM_WS_URL"),
+        paper_rest_url=address.get("PAPER_REST_URL"),
+        paper_ws_url=address.get("PAPER_WS_URL"),
         tg_base_url=_text(given, "TG_BASE_URL") or TG_BASE_URL_DEFAULT,
-        ignored=() if simulated else tuple(key for key in ("SIM_REST_URL", "SIM_WS_URL") if key in given),
+        ignored=tuple(key for key in others if key in given),
         secret_files={key: Path(value.file) for key, value in given.items() if value.is_file_of_its_own},
     )
 
@@ -254,7 +286,7 @@ def _read_name(
         if not has_file:
             return Network.SIM
         problems.append(
-            places["BINANCE_ENV"].problem("BINANCE_ENV is missing: write BINANCE_ENV=sim, testnet or mainnet")
+            places["BINANCE_ENV"].problem("BINANCE_ENV is missing: write BINANCE_ENV=sim, paper, testnet or mainnet")
         )
         return None
     try:
@@ -262,7 +294,7 @@ def _read_name(
     except ValueError:
         guess = difflib.get_close_matches(value.text.lower(), list(Network), n=1, cutoff=0.5)
         hint = f"; did you mean {guess[0]}?" if guess else ""
-        problems.append(value.problem(f"BINANCE_ENV must be sim, testnet or mainnet{hint}"))
+        problems.append(value.problem(f"BINANCE_ENV must be sim, paper, testnet or mainnet{hint}"))
         return None
 
 
@@ -271,7 +303,7 @@ def _missing(
 ) -> Iterator[Problem]:
     emulator = name is Network.SIM and "SIM_REST_URL" in given
     reason = "a running emulator (SIM_REST_URL)" if emulator else name.value
-    if needs_keys and (name is not Network.SIM or emulator):
+    if needs_keys and (name not in KEYLESS or emulator):
         for key in ("BINANCE_API_KEY", "BINANCE_API_SECRET"):
             if key not in given:
                 yield places[key].problem(f"{key} is missing: {reason} needs it")
@@ -287,13 +319,16 @@ def _url_problems(name: Network, given: Mapping[str, _Given]) -> Iterator[Proble
     ping = given.get("PING_URL")
     if ping and not _is_address(ping.text):
         yield ping.problem("PING_URL must be the whole address to ask for, https://… or http://…")
-    if name is not Network.SIM:
+    if name not in OF_ONE:
         return
+    rest, ws = OF_ONE[name]
+    check = simulator if name is Network.SIM else paper
     try:
-        simulator(_text(given, "SIM_REST_URL") or "", _text(given, "SIM_WS_URL") or "")
+        check(_text(given, rest) or "", _text(given, ws) or "")
     except UnusableEnvironment as error:
-        key = "SIM_WS_URL" if str(error).startswith("SIM_WS_URL") else "SIM_REST_URL"
-        yield given[key].problem(str(error))
+        named = given.get(ws if str(error).startswith(ws) else rest) or given.get(ws)
+        assert named is not None
+        yield named.problem(str(error))
 
 
 def _is_url(text: str, scheme: str) -> bool:

@@ -13,7 +13,7 @@ from exchange.sim.playback.symbols import shipped_exchange_info, shipped_folder,
 from exchange.sim.server.setup import SimulationSetup, build
 from fsm.cli.app import app
 from fsm.config import load_config
-from fsm.live.process.embedded import embedded_options
+from fsm.live.process.embedded import embedded_command
 from tests.archives import klines, recorded
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def test_rules_with_a_date_are_known_to_be_those_of_the_time(project: Path) -> N
 def test_the_embedded_exchange_plays_it_beside_the_shipped_ones(project: Path) -> None:
     give_rules(project / "var" / "data")
     config = load_config(Path("config.yaml"), None, {})
-    options = embedded_options(config, project / "state")
+    options = embedded_command(config, project / "state").options
     assert options[options.index("--instead") + 1] == str(Path("var/data"))
     emulator = build(
         SimulationSetup(folders=(shipped_folder(),), instead=(Path("var/data"),), start_ms=1_731_000_000_000)

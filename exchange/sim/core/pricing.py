@@ -16,6 +16,7 @@ from exchange.types import Side
 
 MINUTE_MS = 60_000
 _SHARE = Decimal("0.000001")
+_WHOLE = Decimal(1)
 _LEVELS_MAX = 200  # the whole book; with any slippage worth its name the price bounds end it long before
 
 
@@ -28,8 +29,10 @@ def depth_share(stop_depth: Decimal, length_ms: int) -> Decimal:
     """The share of the way to a candle's worst price at which a stop that triggered in it fills (docs/fill-model.md).
 
     A longer candle goes on for longer after the trigger, so less of its way is the stop's: by the cube root of length.
+    A movement of live prices lasts less than a second, and is the stop's to its end.
     """
-    return (stop_depth * Decimal(str(round((MINUTE_MS / length_ms) ** (1 / 3), 4)))).quantize(_SHARE)
+    share = stop_depth * Decimal(str(round((MINUTE_MS / max(length_ms, 1)) ** (1 / 3), 4)))
+    return min(share, _WHOLE).quantize(_SHARE)
 
 
 def stop_price(side: Side, last: Decimal, candle: Stretch | None, stop_depth: Decimal) -> Decimal:

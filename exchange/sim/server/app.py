@@ -20,11 +20,11 @@ from exchange.sim.server.wire import drop
 class App:
     """An ASGI application. Only names of this machine are accepted as Host, so no web page can reach it."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        requests = RequestLog()
+    def __init__(self, emulator: Emulator, gateway: Gateway | None = None) -> None:
+        """``gateway``: what answers under /fapi, if it is another one than the emulator's own."""
         self.emulator = emulator
-        self.control = Control(emulator, requests)
-        self._gateway = Gateway(emulator, requests)
+        self._gateway = gateway or Gateway(emulator, RequestLog())
+        self.control = Control(emulator, self._gateway.requests)
         self._sockets = Sockets(emulator.hub, emulator.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

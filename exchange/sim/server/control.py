@@ -116,6 +116,7 @@ class Control:
         }
 
     async def _set_clock(self, request: Request) -> Json:
+        self._check_recorded()
         speed = (await _read(request, Pace)).speed
         if not 0 <= speed < 1e9:
             raise BadControl(f"speed {speed} is not between 0 and 1e9")
@@ -123,6 +124,7 @@ class Control:
         return await self._clock(request)
 
     async def _advance(self, request: Request) -> Json:
+        self._check_recorded()
         wanted = await _read(request, Advance)
         if not 0 <= wanted.ms <= ADVANCE_MS_MAX:
             raise BadControl(f"ms is {wanted.ms}; time goes forward, by at most 100 years")
@@ -161,7 +163,12 @@ class Control:
     async def _act(self, request: Request) -> Json:
         return self._trader.act(msgspec.json.decode(await request.body()))
 
+    def _check_recorded(self) -> None:
+        if not self._emulator.world.is_recorded:
+            raise BadControl("prices and time are the real exchange's here, and nobody else moves them")
+
     async def _price(self, request: Request) -> Json:
+        self._check_recorded()
         return self._trader.set_price(msgspec.json.decode(await request.body()))
 
     async def _streams(self, _: Request) -> Json:

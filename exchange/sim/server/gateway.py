@@ -67,7 +67,7 @@ class Gateway:
 
     def __init__(self, emulator: Emulator, requests: RequestLog) -> None:
         self._emulator = emulator
-        self._requests = requests
+        self.requests = requests
 
     async def respond(self, request: Request) -> Response:
         """Raises ConnectionResetError where a fault drops the connection."""
@@ -79,7 +79,7 @@ class Gateway:
 
     async def answer(self, method: str, path: str, query: str, body: str, api_key: str) -> Answer:
         """The same for a request that came without a socket."""
-        number, at_ms = self._requests.next_number(), self._emulator.now_ms
+        number, at_ms = self.requests.next_number(), self._emulator.now_ms
         params = Params.parse(query, body)
         fault: Armed | None = None
         endpoint = ENDPOINTS.get((method, path))
@@ -98,7 +98,7 @@ class Gateway:
             code=answer.code,
             fault=None if fault is None else fault.rule.name or f"rule {fault.number}",
         )
-        self._requests.add(entry)
+        self.requests.add(entry)
         if answer.status == 0:
             raise ConnectionResetError("a fault drops this connection")
         return Answer(answer.status, answer.value, {**self._counts(endpoint), **_JSON, **answer.headers})

@@ -32,9 +32,9 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 @contextmanager
-def launched(*options: str) -> Iterator[Launched]:
+def launched(*options: str, module: str = "exchange.sim") -> Iterator[Launched]:
     """``python -m exchange.sim`` with these options on a free port, ended with the block. Raises LaunchError."""
-    process = start(*options)
+    process = start(*options, module=module)
     try:
         yield ready(process)
     finally:
@@ -48,9 +48,9 @@ def launched(*options: str) -> Iterator[Launched]:
             process.stdout.close()
 
 
-def start(*options: str) -> subprocess.Popen[str]:
+def start(*options: str, module: str = "exchange.sim") -> subprocess.Popen[str]:
     """The process, not ready yet."""
-    command = [sys.executable, "-m", "exchange.sim", "--with-parent", *options]
+    command = [sys.executable, "-m", module, "--with-parent", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own
     threading.Thread(target=_pass_on, args=(process,), name="simulator's stderr", daemon=True).start()
     return process

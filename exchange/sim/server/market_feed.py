@@ -49,7 +49,10 @@ class MarketFeed:
                 self._hub.publish(stream.name, CARRIED[Kind.KLINE], payload)
 
     def _wanted(self) -> list[Stream]:
-        found = []
+        """On live prices nothing is told again: the real exchange tells it."""
+        found: list[Stream] = []
+        if not self._world.is_recorded:
+            return found
         for name in self._hub.wanted():
             if name not in self._known:
                 if len(self._known) > 100_000:  # names are the clients' choice; wrong ones must not pile up

@@ -16,6 +16,7 @@ from exchange.filters import SymbolFilters
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.candle_path import Mark
 from exchange.sim.server.emulator import Emulator
+from exchange.sim.server.world import Heard
 from exchange.types import Bracket
 from indicators.candle import Timeframe
 
@@ -38,6 +39,8 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     hidden: list[int]
     venue: msgspec.Raw
     step: Timeframe = Timeframe.H1
+    heard: dict[str, Heard] = {}
+    """Only on live prices."""
 
     def load_venue(self, filters: Mapping[str, SymbolFilters], brackets: Mapping[str, tuple[Bracket, ...]]) -> Venue:
         """The account as it was."""
@@ -54,6 +57,7 @@ def encode(emulator: Emulator) -> bytes:
         hidden=sorted(emulator.hidden),
         venue=msgspec.Raw(emulator.venue.save()),
         step=emulator.world.timeframe,
+        heard=dict(emulator.world.heard),
     )
     return msgspec.json.encode(saved, order="deterministic")
 

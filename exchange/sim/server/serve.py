@@ -8,10 +8,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -25,6 +26,7 @@ from exchange.sim.server.wire import Wire
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
+Keeper = Callable[[], Coroutine[Any, Any, None]]
 _TICK_S = 0.01
 _SAVE_S = 1.0
 _WATCH_S = 0.5
@@ -59,12 +61,16 @@ class _Server(uvicorn.Server):
 
 
 async def serve(setting: SimulationSetup, process: Process) -> None:
-    """Until SIGTERM or SIGINT. Raises what ``build`` does, StateError, and OSError for a port that is taken."""
+    """Until SIGTERM or SIGINT. Raises what ``build`` does, StateError, and what ``host`` does."""
     file = None if process.state is None else StateFile(process.state)
     if file is not None:
         file.lock()
-    emulator = build(setting, None if file is None else file.read())
-    app = App(emulator)
+    await host(App(build(setting, None if file is None else file.read())), process, file)
+
+
+async def host(app: App, process: Process, file: StateFile | None, beside: Sequence[Keeper] = ()) -> None:
+    """Answer until SIGTERM or SIGINT, then save, with ``beside`` beside. Raises OSError for a port that is taken."""
+    emulator = app.emulator
     with socket.create_server((HOST, process.port)) as listener:
         # asyncio does it only for sockets made with IPPROTO_TCP, and without it every answer waits 40 ms for an ACK
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -76,6 +82,7 @@ async def serve(setting: SimulationSetup, process: Process) -> None:
             tasks = [
                 group.create_task(_keep_time(app)),
                 group.create_task(_keep_listen_key(emulator)),
+                *(group.create_task(keep()) for keep in beside),
             ]
             if file is not None:
                 tasks.append(group.create_task(_keep_state(emulator, file)))

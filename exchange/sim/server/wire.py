@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -16,6 +17,14 @@ class Wire(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.app_state = {**self.app_state, TRANSPORT: transport}
         super().connection_made(transport)
+
+
+def _is_no_drop(record: logging.LogRecord) -> bool:
+    """uvicorn takes an answer that is none for a mistake of the application's."""
+    return "without starting response" not in record.getMessage()
+
+
+logging.getLogger("uvicorn.error").addFilter(_is_no_drop)
 
 
 def drop(scope: dict[str, object]) -> bool:

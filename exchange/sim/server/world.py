@@ -7,6 +7,9 @@ candles that ended are announced; decisions of clients come after that (semantic
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from decimal import Decimal
+
+import msgspec
 
 from exchange.sim.core.events import Batch
 from exchange.sim.core.venue import Venue
@@ -15,8 +18,19 @@ from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.price_walk import PriceWalk
 
 
+class Heard(msgspec.Struct, frozen=True):
+    """What was told of the minute under way of prices that nobody recorded: highest and lowest so far."""
+
+    open_ms: int
+    last: tuple[Decimal, Decimal]
+    mark_open_ms: int
+    mark: tuple[Decimal, Decimal]
+
+
 class World:
     """Venue and prices. ``on_close`` is told when candles have just closed. All feeds have bars of one length."""
+
+    is_recorded = True
 
     def __init__(
         self,
@@ -59,6 +73,11 @@ class World:
     def marks(self) -> dict[str, Mark]:
         """How far each symbol's path through the bar under way has come."""
         return self._walk.marks
+
+    @property
+    def heard(self) -> Mapping[str, Heard]:
+        """Of recorded prices nothing has to be told."""
+        return {}
 
     def bar(self, symbol: str) -> Bar | None:
         """The candle under way; None between two that were recorded with a gap."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from exchange.environment import Network
+from exchange.sim.playback.rulebook import SHIPPED_BRACKETS
 from fsm.config import Secrets
 from fsm.live.preflight.findings import Finding, fail, ok, skip, warn
 from fsm.live.trading.recovery import stored_records
@@ -57,6 +58,13 @@ def disk(path: Path) -> Finding:
     if free_mb < DISK_MB_MIN:
         return fail("disk", seen, f"make room: at least {DISK_MB_MIN} MB, better {DISK_MB_WARN} MB")
     return warn("disk", seen, "make room soon") if free_mb < DISK_MB_WARN else ok("disk", seen)
+
+
+def paper(rest_url: str) -> list[Finding]:
+    """What is real on paper and what is not."""
+    prices = f"live prices and rules of {rest_url}, asked without a key; account and orders are simulated"
+    brackets = f"as shipped, of {SHIPPED_BRACKETS}, or of var/data/brackets.json: the exchange tells them to keys only"
+    return [ok("prices", prices), ok("margin brackets", brackets)]
 
 
 def instance(path: Path) -> Finding:

@@ -22,17 +22,20 @@ from fsm.live.preflight.exchange_checks import ExchangeChecks
 from fsm.live.preflight.findings import Finding, Verdict, fail, skip
 from fsm.live.preflight.meeting import StartRefused
 from fsm.live.preflight.ownership import knows_our_orders
-from fsm.live.process.embedded import embedded_options
+from fsm.live.process.embedded import embedded_command
 from store.database import open_store
 
 
 def examine(run: Run) -> list[Finding]:
     """What `doctor` looks at: this machine, then the exchange. A running bot, and its exchange, are not disturbed."""
-    network = resolve(run.config.environment.addresses).network
+    there = resolve(run.config.environment.addresses)
+    network = there.network
     mine = [host_checks.sqlite(), host_checks.disk(run.db), host_checks.instance(run.db)]
     in_use = mine[-1].verdict is Verdict.FAIL
     found, stored = host_checks.database(run.db, network)
     mine.append(found)
+    if there.prices is not None:
+        mine += host_checks.paper(there.prices.rest_url)
     with localcontext(MONEY), ExitStack() as stack:
         try:
             where = stack.enter_context(_exchange_to_examine(run, in_use))
@@ -61,13 +64,14 @@ def _exchange_to_examine(run: Run, in_use: bool) -> Iterator[Where]:
         kept, copy = run.db.with_suffix(".exchange"), Path(scratch) / "exchange"
         if kept.exists():
             shutil.copy(kept, copy)
-        with launch.launched(*embedded_options(run.config, copy)) as ready:
+        command = embedded_command(run.config, copy)
+        with launch.launched(*command.options, module=command.module) as ready:
             yield Where(
                 network=found.network,
                 rest_url=ready.rest,
                 ws_urls=(ready.ws,),
                 credentials=Credentials(api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret)),
-                data_end_ms=ready.data_end,
+                data_end_ms=ready.data_end if found.prices is None else None,
             )
 
 

@@ -1,11 +1,13 @@
-"""How the embedded exchange is started: its account, its speed, and where in the shipped candles it begins."""
+"""How the embedded exchange is started: its account, its prices, its speed, and where in recorded candles it begins."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from exchange.candle_store.manifest import DEFAULT_STORE, is_store
+from exchange.environment import resolve
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.demo_start import worth_seeing
 from fsm.backtest.run import Request
@@ -17,20 +19,40 @@ SPEED_AT_FIRST = Decimal(1)
 """Until the bot takes decisions: a slow start must not cost simulated hours."""
 
 
-def start_options(config: Config, rules: Ruleset, db: Path) -> list[str]:
-    """It goes on where the account beside the database stands, or begins at a moment that is worth seeing."""
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is run: ``python -m module options``."""
+
+    module: str
+    options: list[str]
+
+
+def start_command(config: Config, rules: Ruleset, db: Path) -> Command:
+    """It goes on where the account beside the database stands; recorded prices begin at a moment worth seeing."""
     state = db.with_suffix(".exchange")
-    options = embedded_options(config, state)
-    if state.exists():
-        return options
+    command = embedded_command(config, state)
+    if state.exists() or resolve(config.environment.addresses).prices is not None:
+        return command
     symbols = config.settings.enabled_symbols
     request = Request(config=config, rules=rules, data=(shipped_folder(),), instead=_own(), symbols=symbols)
     start_ms = worth_seeing(request)
-    return options if start_ms is None else [*options, "--start", str(start_ms)]
+    begin = [] if start_ms is None else ["--start", str(start_ms)]
+    return Command(command.module, [*command.options, *begin])
 
 
-def embedded_options(config: Config, state: Path) -> list[str]:
+def embedded_command(config: Config, state: Path) -> Command:
     """With its account and clock kept at ``state``."""
+    prices = resolve(config.environment.addresses).prices
+    if prices is None:
+        return Command("exchange.sim", _recorded_options(config, state))
+    own = [text for folder in _own() for text in ("--brackets", str(folder))]
+    streams = [text for url in prices.ws_urls for text in ("--ws", url)]
+    symbols = ["--symbols", ",".join(config.settings.enabled_symbols)]
+    options = ["--rest", prices.rest_url, *streams, *symbols, "--state", str(state), *own]
+    return Command("exchange.paper", [*options, *account_options(config.settings.simulation)])
+
+
+def _recorded_options(config: Config, state: Path) -> list[str]:
     simulation = config.settings.simulation
     speed = min(simulation.speed, SPEED_AT_FIRST)
     options = ["--data", str(shipped_folder()), "--speed", str(speed), "--state", str(state)]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.environment import Environment, Network, UnusableEnvironment, credentials, resolve
+from exchange.environment import (
+    Environment,
+    Network,
+    Prices,
+    UnusableEnvironment,
+    credentials,
+    history_url,
+    resolve,
+)
 
 
 def test_no_setting_at_all_means_the_embedded_exchange() -> None:
@@ -33,7 +41,7 @@ def test_testnet_has_a_second_stream_host_because_the_first_is_disputed() -> Non
 
 @pytest.mark.parametrize("name", ["Mainnet", "live", "prod", "test net", "sim2"])
 def test_any_other_name_is_an_error_that_says_what_to_write(name: str) -> None:
-    with pytest.raises(UnusableEnvironment, match="write sim, testnet or mainnet"):
+    with pytest.raises(UnusableEnvironment, match="write sim, paper, testnet or mainnet"):
         resolve({"BINANCE_ENV": name})
 
 
@@ -109,3 +117,39 @@ def test_missing_or_mangled_credentials_are_named_but_not_shown(settings: dict[s
     with pytest.raises(UnusableEnvironment, match=named) as caught:
         credentials(settings)
     assert "a b" not in str(caught.value)
+
+
+def test_paper_takes_mainnets_prices_and_needs_no_keys() -> None:
+    environment = resolve({"BINANCE_ENV": "paper", "SIM_REST_URL": "http://127.0.0.1:1"})
+    assert environment.prices == Prices("https://fapi.binance.com", ("wss://fstream.binance.com",))
+    assert (environment.rest_url, environment.ws_urls, environment.database) == (None, (), "var/paper.sqlite")
+    assert environment.is_embedded
+    assert not environment.needs_credentials
+
+
+@pytest.mark.parametrize(
+    ("rest", "ws"),
+    [("https://mirror.example", "wss://mirror.example:9443"), ("http://127.0.0.1:8600/", "ws://localhost:8600")],
+)
+def test_prices_on_paper_may_come_from_elsewhere(rest: str, ws: str) -> None:
+    found = resolve({"BINANCE_ENV": "paper", "PAPER_REST_URL": rest, "PAPER_WS_URL": ws})
+    assert found.prices == Prices(rest.rstrip("/"), (ws,))
+    assert history_url({"BINANCE_ENV": "paper", "PAPER_REST_URL": rest, "PAPER_WS_URL": ws}) == rest.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("rest", "ws", "wrong"),
+    [
+        ("https://mirror.example", "", "PAPER_REST_URL and PAPER_WS_URL"),
+        ("", "wss://mirror.example", "PAPER_REST_URL and PAPER_WS_URL"),
+        ("http://mirror.example", "wss://mirror.example", "PAPER_REST_URL must be a loopback address"),
+        ("https://mirror.example", "ws://mirror.example", "PAPER_WS_URL must be a loopback address"),
+        ("https://user@mirror.example", "wss://mirror.example", "PAPER_REST_URL must be scheme, host and port only"),
+        ("https://mirror.example/fapi", "wss://mirror.example", "PAPER_REST_URL must be scheme, host and port only"),
+        ("https://", "wss://mirror.example", "PAPER_REST_URL has no host"),
+        ("mirror.example", "wss://mirror.example", "PAPER_REST_URL must begin with https"),
+    ],
+)
+def test_an_address_that_is_half_or_open_to_all_is_refused(rest: str, ws: str, wrong: str) -> None:
+    with pytest.raises(UnusableEnvironment, match=wrong):
+        resolve({"BINANCE_ENV": "paper", "PAPER_REST_URL": rest, "PAPER_WS_URL": ws})

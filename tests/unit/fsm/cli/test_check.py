@@ -88,7 +88,7 @@ BROKEN: dict[str, tuple[str, str | None, str, str]] = {
     "YAML 1.1: base 60": ("rules.yaml", "  dwell_candles: 3", "  dwell_candles: «12:30:45", "base 60"),
     "YAML 1.1: hexadecimal": ("rules.yaml", "  dwell_candles: 3", "  dwell_candles: «0x10", "hexadecimal"),
     "key twice at the top": ("rules.yaml", "\nversion: 1", "\nversion: 1\n«version: 1", "written twice"),
-    "environment that is not offered": (".env", None, "BINANCE_ENV=«production\n", "sim, testnet or mainnet"),
+    "environment that is not offered": (".env", None, "BINANCE_ENV=«production\n", "sim, paper, testnet or mainnet"),
     "keys missing": (".env", None, "«BINANCE_ENV=testnet\n", "BINANCE_API_KEY is missing"),
     "key misspelt": (".env", None, "BINANCE_ENV=sim\n«DASHBORD_TOKEN=0123456789abcdef\n", "did you mean DASHBOARD_"),
     "token too short": (".env", None, "BINANCE_ENV=sim\nDASHBOARD_TOKEN=«short\n", "at least 16"),

@@ -43,7 +43,7 @@ class TestWhichExchange:
 
     def test_a_file_without_the_key_is_not_guessed_at(self, tmp_path: Path) -> None:
         assert problems_of(tmp_path, f"DASHBOARD_TOKEN={TOKEN}\n") == [
-            ".env:1:1: BINANCE_ENV is missing: write BINANCE_ENV=sim, testnet or mainnet"
+            ".env:1:1: BINANCE_ENV is missing: write BINANCE_ENV=sim, paper, testnet or mainnet"
         ]
 
     def test_a_file_that_was_asked_for_must_exist(self, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ class TestWhichExchange:
     @pytest.mark.parametrize(("value", "guess"), [("Mainnet", "mainnet"), ("test", "testnet"), ("simulator", "sim")])
     def test_another_word_is_refused_with_a_guess(self, tmp_path: Path, value: str, guess: str) -> None:
         assert problems_of(tmp_path, f"# first\n\n  BINANCE_ENV = {value}\n") == [
-            f".env:3:17: BINANCE_ENV must be sim, testnet or mainnet; did you mean {guess}?"
+            f".env:3:17: BINANCE_ENV must be sim, paper, testnet or mainnet; did you mean {guess}?"
         ]
 
     def test_switching_exchange_needs_no_other_change(self, tmp_path: Path) -> None:
