@@ -19,7 +19,7 @@ from rules.definition import (
     SideDefinition,
     StrategyDefinition,
 )
-from rules.features import Feature, feature_of, timeframe_of
+from rules.features import CandlesRead, Feature, OtherCandles, feature_of, timeframe_of
 from rules.language.scalar import Facts
 from rules.language.syntax import Node, Number, fill, names_in, parse
 from rules.lowering import Lowering
@@ -83,10 +83,21 @@ class CompiledRules:
         return tuple(sorted(keys))
 
     @cached_property
-    def timeframes(self) -> frozenset[Timeframe]:
-        """The timeframes whose candles are needed."""
-        used = {self.features[feature_name(key)].timeframe for key in self.fact_keys}
+    def candles(self) -> frozenset[CandlesRead]:
+        """All candles that are needed, of this symbol and of others."""
+        used = {self.features[feature_name(key)].candles for key in self.fact_keys}
         return frozenset({self.entry_timeframe, self.regime_timeframe, *used})
+
+    @cached_property
+    def timeframes(self) -> frozenset[Timeframe]:
+        """The timeframes of which the symbol's own candles are needed."""
+        return frozenset(read for read in self.candles if isinstance(read, Timeframe))
+
+    @cached_property
+    def others(self) -> tuple[OtherCandles, ...]:
+        """The candles of other symbols that are needed, in order."""
+        found = (read for read in self.candles if isinstance(read, OtherCandles))
+        return tuple(sorted(found, key=lambda read: (read.symbol, read.ms)))
 
     def reads_as(self, other: CompiledRules) -> bool:
         """Whether both read the same values of the same features over the same candles, whatever they make of them."""
@@ -104,7 +115,7 @@ class CompiledRules:
     @property
     def _reading(self) -> tuple[object, ...]:
         used = {key: self.features[feature_name(key)] for key in self.fact_keys}
-        return self.entry_timeframe, self.timeframes, used
+        return self.entry_timeframe, self.candles, used
 
     def classify(self, facts: Facts, state: RegimeState, candle_ms: int) -> RegimeState:
         """The regime after the entry candle that opened at ``candle_ms`` has closed; see regime.py for how.

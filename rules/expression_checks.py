@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from indicators.candle import Timeframe
-from rules.language.syntax import WINDOWS, Call, ExpressionError, Name, Node, Number, children, names_in, walk
+from rules.features import CandlesRead, length_of
+from rules.language.syntax import (
+    WINDOWS,
+    Arithmetic,
+    Call,
+    ExpressionError,
+    Name,
+    Node,
+    Number,
+    children,
+    names_in,
+    walk,
+)
+from rules.language.units import SIZED, ValueUnit, unit_of
 from rules.windows import LENGTH_MAX
 
 _CROSSES = ("crosses_above", "crosses_below")
@@ -16,13 +28,13 @@ NODES_MAX, LEVELS_MAX, OFFSET_SUM_MAX = 1_000, 60, 200
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The timeframes that a name reads; ``fixed``: a name in it that has no earlier candles, or nothing."""
+    """The candles that a name reads; ``fixed``: a name in it that has no earlier candles, or nothing."""
 
-    timeframes: frozenset[Timeframe] = frozenset()
+    candles: frozenset[CandlesRead] = frozenset()
     fixed: str = ""
 
     def plus(self, other: Span) -> Span:
-        return Span(self.timeframes | other.timeframes, self.fixed or other.fixed)
+        return Span(self.candles | other.candles, self.fixed or other.fixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +69,13 @@ def check_looking_back(node: Node, span: Callable[[str], Span], lengths: Callabl
             read = read.plus(span_of(argument, span))
         if read.fixed:
             raise ExpressionError(f"{read.fixed} has no earlier candles, so {call.function} cannot use it", call.column)
-        if looks_back and len(read.timeframes) > 1:
-            listed = " and ".join(sorted(each.value for each in read.timeframes))
+        # a cross is of this candle and the one before, which symbols have in common
+        aligned = call.function in _CROSSES and len(set(map(length_of, read.candles))) == 1
+        if looks_back and len(read.candles) > 1 and not aligned:
+            listed = " and ".join(sorted(map(str, read.candles)))
             message = f"{call.function} looks back over candles of one timeframe, and this reads {listed}"
+            if len(set(map(length_of, read.candles))) == 1:
+                message = f"{call.function} looks back over candles of one symbol, and this reads {listed}"
             raise ExpressionError(message, call.column)
         if call.function in ("highest", "lowest", "count"):
             _check_length(call.arguments[1], lengths)
@@ -70,6 +86,20 @@ def _check_length(node: Node, lengths: Callable[[str], list[float] | None]) -> N
     if values is None or not all(value.is_integer() and 1 <= value <= LENGTH_MAX for value in map(float, values)):
         message = f"how many candles is a whole number from 1 to {LENGTH_MAX}, or a threshold that is one"
         raise ExpressionError(message, node.column)
+
+
+def sized_by(node: Node, kinds: Mapping[str, ValueUnit], whose: Callable[[Name], str]) -> str | None:
+    """The symbol whose prices or volumes an expression yields, empty for the one that is decided on; None where it
+    yields neither. Raises ExpressionError where those of two symbols are compared or added."""
+    if isinstance(node, Name):
+        return whose(node) if kinds[node.name] in SIZED else None
+    found = {part for child in children(node) if (part := sized_by(child, kinds, whose)) is not None}
+    is_ratio = isinstance(node, Arithmetic) and node.operator == "/"
+    if len(found) > 1 and not is_ratio:
+        listed = " and ".join(sorted(symbol or "the symbol itself" for symbol in found))
+        message = f"prices of {listed} have no common measure: divide one by the other, or compare each with its own"
+        raise ExpressionError(message, node.column)
+    return next(iter(found), None) if unit_of(node, kinds) in SIZED else None
 
 
 def check_weight(node: Node, aliases: Mapping[str, Weight]) -> Weight:

@@ -12,16 +12,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
-from indicators.candle import Candle, Timeframe
+from indicators.candle import Candle
 from indicators.catalog import Stream, Workspace
 from indicators.holes import Hole
 from indicators.series import Series
 from rules.compiled_rules import CompiledRules, feature_name, feature_offset
-from rules.features import Feature
+from rules.features import CandlesRead, Feature, OtherCandles
 from rules.language.arrays import FloatArray, finite
 from rules.language.scalar import known
 from rules.warmup import CLASSIFIER, Warmup
@@ -42,27 +43,27 @@ class FactStream:
         self._rules = symbol_rules
         self._warmup = Warmup(symbol_rules, candles_min)
         self._reads = [_Read(key, symbol_rules, self._warmup) for key in symbol_rules.fact_keys]
-        self._feeds = {timeframe: self._feed(timeframe) for timeframe in symbol_rules.timeframes}
+        self._feeds = {candles: self._feed(candles) for candles in symbol_rules.candles}
 
-    def _feed(self, timeframe: Timeframe) -> _Feed:
+    def _feed(self, candles: CandlesRead) -> _Feed:
         features = _used_features(self._rules)
-        feed = _Feed(timeframe, [feature for feature in features if feature.timeframe is timeframe])
+        feed = _Feed(candles, [feature for feature in features if feature.candles == candles])
         for read in self._reads:
-            if read.feature.timeframe is timeframe:
+            if read.feature.candles == candles:
                 feed.keep(read.feature.name, read.offset + 1)
         return feed
 
-    def restart(self, timeframe: Timeframe) -> None:
-        """Forget this timeframe's candles: its values are UNKNOWN until they have warmed up again."""
-        if timeframe in self._feeds:
-            self._feeds[timeframe] = self._feed(timeframe)
+    def restart(self, candles: CandlesRead) -> None:
+        """Forget these candles: the values of them are UNKNOWN until they have warmed up again."""
+        if candles in self._feeds:
+            self._feeds[candles] = self._feed(candles)
 
-    def update(self, timeframe: Timeframe, candle: Candle) -> None:
-        """Takes a closed candle; one of a timeframe that no rule reads is passed over.
+    def update(self, candles: CandlesRead, candle: Candle) -> None:
+        """Takes a closed candle; one of a timeframe or symbol that no rule reads is passed over.
 
         Raises FeedError if it does not follow the one before: a gap would skew every value after it.
         """
-        feed = self._feeds.get(timeframe)
+        feed = self._feeds.get(candles)
         if feed is not None:
             feed.update(candle)
 
@@ -73,11 +74,11 @@ class FactStream:
 
     def warming(self) -> dict[str, str]:
         """Who cannot be asked yet, as candles are short (see Warmup.short)."""
-        return self._warmup.short({timeframe: feed.count for timeframe, feed in self._feeds.items()})
+        return self._warmup.short({candles: feed.count for candles, feed in self._feeds.items()})
 
     def _value(self, read: _Read, entry_close_ms: int) -> float | None:
-        feed = self._feeds[read.feature.timeframe]
-        if feed.count < read.candles_needed or feed.closed_ms != feed.timeframe.floor(entry_close_ms):
+        feed = self._feeds[read.feature.candles]
+        if feed.count < read.candles_needed or feed.closed_ms != feed.candles.floor(entry_close_ms):
             return None
         if read.feature.indicator is None:
             return 1.0 if feed.closed_ms == entry_close_ms else 0.0
@@ -90,24 +91,28 @@ class FactTable:
     def __init__(
         self,
         symbol_rules: CompiledRules,
-        series_by_timeframe: Mapping[Timeframe, Series],
+        series: Mapping[CandlesRead, Series],
         candles_min: int = CANDLES_MIN,
         holes: Sequence[Hole] = (),
+        others_holes: Mapping[str, Sequence[Hole]] = MappingProxyType({}),
     ) -> None:
-        """``holes`` are those over which the series were carried."""
-        missing = sorted(symbol_rules.timeframes - set(series_by_timeframe))
+        """``holes`` are those over which the series were carried, ``others_holes`` of other symbols."""
+        missing = sorted(map(str, symbol_rules.candles - set(series)))
         if missing:
             raise FeedError(f"candles of {', '.join(missing)} are missing: the rules read them")
         self.rules = symbol_rules
-        self._series = series_by_timeframe
+        self._series = series
         self.warmup = Warmup(symbol_rules, candles_min)
-        self._stretches = {timeframe: _stretches(series, holes) for timeframe, series in series_by_timeframe.items()}
+        self._stretches = {
+            read: _stretches(found, others_holes.get(read.symbol, ()) if isinstance(read, OtherCandles) else holes)
+            for read, found in series.items()
+        }
         self._columns: dict[str, FloatArray] = {}
         self._shortages: dict[str, npt.NDArray[np.int64]] = {}
         entry = symbol_rules.entry_timeframe
-        self.candle_ms: npt.NDArray[np.int64] = series_by_timeframe[entry].open_time_ms
+        self.candle_ms: npt.NDArray[np.int64] = series[entry].open_time_ms
         self._closes_ms = self.candle_ms + entry.ms
-        self.carried = _carried(series_by_timeframe[entry], holes)
+        self.carried = _carried(series[entry], holes)
 
     @property
     def length(self) -> int:
@@ -147,30 +152,30 @@ class FactTable:
         return int(ready[0]) if len(ready) else None
 
     @cached_property
-    def _seen(self) -> dict[Timeframe, npt.NDArray[np.int64]]:
-        """How many candles of each timeframe an indicator has been fed at each entry candle's close."""
+    def _seen(self) -> dict[CandlesRead, npt.NDArray[np.int64]]:
+        """How many candles of each series an indicator has been fed at each entry candle's close."""
         found = {}
-        for timeframe, stretches in self._stretches.items():
-            last = self._last(timeframe)
+        for candles, stretches in self._stretches.items():
+            last = self._last(candles)
             seen = np.zeros(self.length, dtype=np.int64)
             for stretch in stretches:
                 begun = last >= stretch.first
                 seen[begun] = np.minimum(last[begun] + 1, stretch.end) - stretch.first
-            found[timeframe] = seen
+            found[candles] = seen
         return found
 
-    def _last(self, timeframe: Timeframe) -> npt.NDArray[np.int64]:
-        """The timeframe's newest closed candle at each entry candle's close, -1 before the first."""
-        closes_ms = self._series[timeframe].open_time_ms + timeframe.ms
+    def _last(self, candles: CandlesRead) -> npt.NDArray[np.int64]:
+        """The newest closed candle of these at each entry candle's close, -1 before the first."""
+        closes_ms = self._series[candles].open_time_ms + candles.ms
         return np.searchsorted(closes_ms, self._closes_ms, side="right") - 1
 
     def _computed(self, read: _Read) -> FloatArray:
-        timeframe, indicator = read.feature.timeframe, read.feature.indicator
-        closes_ms = self._series[timeframe].open_time_ms + timeframe.ms
-        expected_ms = self._closes_ms // timeframe.ms * timeframe.ms
-        last = self._last(timeframe)
+        candles, indicator = read.feature.candles, read.feature.indicator
+        closes_ms = self._series[candles].open_time_ms + candles.ms
+        expected_ms = self._closes_ms // candles.ms * candles.ms
+        last = self._last(candles)
         column = np.full(self.length, np.nan)
-        for stretch in self._stretches[timeframe]:
+        for stretch in self._stretches[candles]:
             place = last - stretch.first
             readable = np.flatnonzero((place + 1 >= read.candles_needed) & (last < stretch.end))
             readable = readable[closes_ms[last[readable]] == expected_ms[readable]]
@@ -219,10 +224,10 @@ class _Read:
 
 
 class _Feed:
-    """One timeframe of the stream: its indicators and their latest values, as far back as any rule reads."""
+    """One run of candles of the stream: its indicators and their latest values, as far back as any rule reads."""
 
-    def __init__(self, timeframe: Timeframe, features: list[Feature]) -> None:
-        self.timeframe = timeframe
+    def __init__(self, candles: CandlesRead, features: list[Feature]) -> None:
+        self.candles = candles
         self.count = 0
         self.closed_ms = -1
         self.recent: dict[str, deque[float | None]] = {}
@@ -239,13 +244,13 @@ class _Feed:
     def update(self, candle: Candle) -> None:
         if self.count and candle.open_time_ms != self.closed_ms:
             raise FeedError(
-                f"the {self.timeframe} candle that opened at {candle.open_time_ms} does not follow the one before, "
+                f"the {self.candles} candle that opened at {candle.open_time_ms} does not follow the one before, "
                 f"which closed at {self.closed_ms}: load the history again from its start"
             )
         for name, stream in self._streams.items():
             self.recent[name].append(known(stream.update(candle)))
         self.count += 1
-        self.closed_ms = candle.open_time_ms + self.timeframe.ms
+        self.closed_ms = candle.open_time_ms + self.candles.ms
 
 
 def _used_features(rules: CompiledRules) -> list[Feature]:

@@ -17,6 +17,38 @@ CANDLE_CLOSED = "candle_closed"
 candle of the feature's timeframe closed together with the entry candle that is decided on, else 0."""
 
 
+@dataclass(frozen=True, slots=True)
+class OtherCandles:
+    """The candles of another symbol than the one that is decided on."""
+
+    symbol: str
+    timeframe: Timeframe
+
+    @property
+    def ms(self) -> int:
+        return self.timeframe.ms
+
+    def floor(self, at_ms: int) -> int:
+        return self.timeframe.floor(at_ms)
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.timeframe}"
+
+
+CandlesRead = Timeframe | OtherCandles
+"""Candles that a feature is measured on: those of the symbol that is decided on are told by their timeframe alone."""
+
+
+def symbol_of(read: CandlesRead, own: str) -> str:
+    """Whose candles they are."""
+    return read.symbol if isinstance(read, OtherCandles) else own
+
+
+def length_of(read: CandlesRead) -> Timeframe:
+    """How long each of them is."""
+    return read.timeframe if isinstance(read, OtherCandles) else read
+
+
 class Measure(Protocol):
     """What is measured over the candles of a timeframe: an indicator of the catalog, or what an expression asks for."""
 
@@ -36,11 +68,17 @@ class Measure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """``indicator`` is None for ``candle_closed``."""
+    """``indicator`` is None for ``candle_closed``; ``symbol`` is another one's, or empty."""
 
     name: str
     timeframe: Timeframe
     indicator: Measure | None
+    symbol: str = ""
+
+    @property
+    def candles(self) -> CandlesRead:
+        """What it is measured on."""
+        return OtherCandles(self.symbol, self.timeframe) if self.symbol else self.timeframe
 
     @property
     def unit(self) -> Unit:
@@ -58,7 +96,7 @@ class Feature:
     @property
     def what(self) -> str:
         """What it measures, as in ``adx(period=14) on 4h``."""
-        return f"{self.indicator or CANDLE_CLOSED} on {self.timeframe}"
+        return f"{self.indicator or CANDLE_CLOSED} on {self.candles}"
 
 
 def timeframe_of(written: str, roles: Mapping[str, str]) -> Timeframe:

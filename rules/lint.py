@@ -288,7 +288,7 @@ def _unused(source: Source, definition: Definition) -> Iterator[Finding]:
     used: set[str] = set()
     for slot in slots(source.data):
         try:
-            used.update(name.name for name in names_in(parse(slot.text)))
+            used.update(name.own for name in names_in(parse(slot.text)))
         except ExpressionError:  # pragma: no cover - meaning.py has complained
             continue
     for _, text in number_slots(source.data):

@@ -6,13 +6,14 @@ once: of them only what it takes to read them is asked, so that a stricter check
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from indicators.candle import Timeframe
 from rules.compiled_rules import CompiledRules, compile_rules
 from rules.content_hash import hash_of
 from rules.definition import Definition, StrategyDefinition
+from rules.features import length_of
 from rules.lint import lint, warnings
 from rules.semantic_checks import check_semantics
 from rules.source.schema import SCHEMA
@@ -44,10 +45,17 @@ class Ruleset:
 
     @property
     def timeframes(self) -> frozenset[Timeframe]:
-        """The timeframes whose candles the rules read, for any symbol."""
-        return self._general.timeframes.union(
-            *(self.for_symbol(symbol).timeframes for symbol in self.definition.symbols)
-        )
+        """The timeframes whose candles the rules read, for any symbol and of any."""
+        return frozenset(length_of(read) for rules in self._each() for read in rules.candles)
+
+    @property
+    def other_symbols(self) -> tuple[str, ...]:
+        """The symbols of which an expression names features, in order."""
+        return tuple(sorted({read.symbol for rules in self._each() for read in rules.others}))
+
+    def _each(self) -> Iterator[CompiledRules]:
+        yield self._general
+        yield from map(self.for_symbol, self.definition.symbols)
 
     @property
     def strategies(self) -> Mapping[str, StrategyDefinition]:

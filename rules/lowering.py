@@ -49,6 +49,9 @@ class Lowering:
         if isinstance(node, Name):
             if node.name not in self._features and node.name in self._clock:
                 self._features[node.name] = self._moment(node.name, self._entry)
+            if node.symbol:
+                own = self._features[node.own]
+                self._features[node.name] = replace(own, name=node.name, symbol=node.symbol)
             return node
         parts = tuple(map(self.lowered, children(node)))
         return self._spelt_out(node, parts) if isinstance(node, Call) else with_children(node, parts)
@@ -73,8 +76,8 @@ class Lowering:
         nodes = [self.lowered(node) for node in (looked_at, when) if node is not None]
         names = list(dict.fromkeys(name.name for node in nodes for name in names_in(node)))
         moments = {name for name in names if isinstance(self._features[name].indicator, Moment)}
-        others = [self._features[name].timeframe for name in names if name not in moments]
-        timeframe = others[0] if others else self._entry
+        others = [self._features[name] for name in names if name not in moments]
+        timeframe, symbol = (others[0].timeframe, others[0].symbol) if others else (self._entry, "")
         inner = tuple(self._moment(name, timeframe) if name in moments else self._features[name] for name in names)
         key = written(replace(call, offset=0))
         self._features[key] = Feature(
@@ -90,6 +93,7 @@ class Lowering:
                 inner=inner,
                 text=key,
             ),
+            symbol,
         )
         return Name(key, call.offset, call.column)
 

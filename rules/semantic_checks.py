@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from indicators.candle import Timeframe
 from indicators.catalog import IndicatorError, UnknownParameter
 from rules.compiled_rules import LOCAL_NAMES, entry_feature
-from rules.expression_checks import Span, Weight, check_looking_back, check_weight, circle, span_of
+from rules.expression_checks import Span, Weight, check_looking_back, check_weight, circle, sized_by, span_of
 from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
 from rules.language.syntax import ExpressionError, Name, Node, names_in, parse
 from rules.language.units import ValueUnit, require_condition, require_price, unit_of
 from rules.moments import CLOCK, SESSIONS
 from rules.numbers_written import UnknownThreshold, number_slots, thresholds_of, with_numbers
+from rules.reference_checks import ReferenceChecks, hint
 from rules.source.outline import (
-    SIDES,
     KeyPath,
     Slot,
     Want,
     at,
-    condition_lists,
-    conditions_at,
     mapping,
     sequence,
     slots,
 )
 from rules.source.schema import SCHEMA
-from rules.source.short_forms import ALWAYS, NO_TRADE, regimes_in, routes_in
 from rules.source.yaml_source import Problem, Source, validate
 
 _LOCAL_KINDS = {
@@ -65,6 +60,7 @@ class _Checking:
         self._features: dict[str, Feature] = {}
         self._spans: dict[str, Span] = {}
         self._weights: dict[str, Weight] = {}
+        self._sized_by: dict[str, str] = {}
         self._kinds: dict[str, ValueUnit | None] = {}  # of every declared name; None where its declaration is broken
 
     def run(self) -> list[Problem]:
@@ -82,12 +78,11 @@ class _Checking:
         for slot in expressions:
             if slot.path[0] not in ("choices", "define"):
                 self._check_expression(slot)
-        self._check_ids()
-        self._check_sides()
-        self._check_regimes()
-        self._check_router()
-        self._check_symbols()
+        self._references().run()
         return self._problems
+
+    def _references(self) -> ReferenceChecks:
+        return ReferenceChecks(self._source, self._data, self._problems)
 
     def _complain(self, path: KeyPath, message: str, *, key: bool = False, offset: int = 0) -> None:
         self._problems.append(self._source.problem(path, message, key=key, offset=offset))
@@ -114,8 +109,8 @@ class _Checking:
         self._data = plain
 
     def _no_number(self, path: KeyPath, text: str, error: ExpressionError) -> None:
-        hint = _hint(error.name, thresholds_of(self._data)) if isinstance(error, UnknownThreshold) else ""
-        self._complain(path, f"{error.message}{hint}", offset=error.column)
+        meant = hint(error.name, thresholds_of(self._data)) if isinstance(error, UnknownThreshold) else ""
+        self._complain(path, f"{error.message}{meant}", offset=error.column)
 
     # --- timeframes and features ------------------------------------------------------------------
 
@@ -190,12 +185,6 @@ class _Checking:
                     self._complain(path, f"{name} is declared in {declared[name]}, too: names must differ", key=True)
                 declared.setdefault(name, section)
 
-    def _reference(self, path: KeyPath, name: Any, known: Iterable[str], what: str, *, key: bool = False) -> None:
-        """Complains if ``name`` is text and none of what is known."""
-        names = list(known)
-        if isinstance(name, str) and name not in names:
-            self._complain(path, f"{what} is called {name}{_hint(name, names)}", key=key)
-
     # --- expressions ------------------------------------------------------------------------------
 
     def _check_aliases(self, expressions: list[Slot]) -> None:
@@ -233,8 +222,8 @@ class _Checking:
             if first is not None and kind is not first:
                 message = f"this is {kind.noun}, and the first option is {first.noun}: all must be alike"
                 self._complain(("choices", name, "options", option), message)
-        use = at(self._data, "choices", name, "use")
-        self._reference(("choices", name, "use"), use, mapping(at(self._data, "choices", name, "options")), "no option")
+        use, known = at(self._data, "choices", name, "use"), mapping(at(self._data, "choices", name, "options"))
+        self._references().reference(("choices", name, "use"), use, known, "no option")
         self._kinds.setdefault(name, first)
 
     def _check_expression(self, slot: Slot) -> ValueUnit | None:
@@ -256,6 +245,11 @@ class _Checking:
             elif slot.want is Want.PRICE:
                 require_price(node, kinds)
             kind = unit_of(node, kinds)
+            whose = sized_by(node, kinds, self._whose)
+            if slot.want is Want.PRICE and whose:
+                raise ExpressionError(
+                    f"this is a price of {whose}, and one of the symbol itself is needed", node.column
+                )
             check_looking_back(node, self._span, self._threshold_values)
             weight = check_weight(node, self._weights)
         except ExpressionError as error:
@@ -264,14 +258,20 @@ class _Checking:
         if slot.path[0] in ("choices", "define"):
             alias = str(slot.path[1])
             span = span_of(node, self._span)
+            self._sized_by[alias] = whose or ""
             self._spans[alias] = span.plus(self._spans.get(alias, Span()))
             self._weights[alias] = max(weight, self._weights.get(alias, weight), key=lambda each: each.nodes)
         return kind
 
+    def _whose(self, name: Name) -> str:
+        """The symbol whose prices a name stands for; empty for the one that is decided on."""
+        return name.symbol or self._sized_by.get(name.name, "")
+
     def _span(self, name: str) -> Span:
-        if name in self._features:
-            feature = self._features[name]
-            return Span(frozenset({feature.timeframe}), "" if feature.indicator else name)
+        symbol, _, own = name.rpartition(".")
+        if own in self._features:
+            feature = replace(self._features[own], symbol=symbol)
+            return Span(frozenset({feature.candles}), "" if feature.indicator else name)
         if name in LOCAL_NAMES and name not in self._kinds:
             return Span(fixed=name)
         return self._spans.get(name, Span())
@@ -289,7 +289,7 @@ class _Checking:
         known = {**_CLOCK_KINDS, **self._kinds, **_LOCAL_KINDS}
         kinds: dict[str, ValueUnit] = {}
         for name in names_in(node):
-            kind = known.get(name.name)
+            kind = known.get(name.own)
             if kind is None:
                 return None
             kinds[name.name] = kind
@@ -297,19 +297,31 @@ class _Checking:
 
     def _check_name(self, slot: Slot, name: Name) -> None:
         declared = self._kinds
-        if name.name in LOCAL_NAMES and name.name not in slot.local_names:
+        if name.symbol:
+            message = self._elsewhere(name)
+            if not message:
+                return
+        elif name.name in LOCAL_NAMES and name.name not in slot.local_names:
             usable = f"; usable here: {', '.join(slot.local_names)}" if slot.local_names else ""
             message = f"{name.name} is not known here yet{usable}"
         elif slot.in_choice and name.name in mapping(at(self._data, "choices")):
             message = "a choice cannot use another choice"
         elif name.name not in declared and name.name not in LOCAL_NAMES and name.name not in _CLOCK_KINDS:
-            hint = _hint(name.name, [*declared, *slot.local_names, *_CLOCK_KINDS])
-            message = f"no feature, threshold, choice or definition is called {name.name}{hint}"
+            meant = hint(name.name, [*declared, *slot.local_names, *_CLOCK_KINDS])
+            message = f"no feature, threshold, choice or definition is called {name.name}{meant}"
         elif name.offset and not self._has_past(name.name):
             message = f"{name.name} has no earlier candles: only features do"
         else:
             return
         self._complain(slot.path, message, offset=name.column)
+
+    def _elsewhere(self, name: Name) -> str:
+        """What is wrong with the name of another symbol's feature; its candles are looked for where they are read."""
+        features = mapping(at(self._data, "features"))
+        if name.own not in features:
+            what = "it is a feature of this file that is read of another symbol"
+            return f"{name.own} is no feature: {what}{hint(name.own, features)}"
+        return f"{name.name} has no earlier candles" if name.offset and not self._has_past(name.own) else ""
 
     def _has_past(self, name: str) -> bool:
         written = mapping(at(self._data, "features")).get(name)
@@ -318,82 +330,9 @@ class _Checking:
         is_number = name in LOCAL_NAMES or name in mapping(at(self._data, "thresholds"))
         return not is_number and not self._span(name).fixed
 
-    # --- the rest ---------------------------------------------------------------------------------
-
-    def _check_ids(self) -> None:
-        for path in condition_lists(self._data):
-            seen: set[str] = set()
-            for place, condition in conditions_at(self._data, path):
-                name = condition.get("id")
-                if isinstance(name, str) and name in seen:
-                    self._complain((*place, "id"), f"the id {name} is used twice in this list")
-                seen.add(str(name))
-
-    def _check_regimes(self) -> None:
-        """Wherever regimes are named, they must be there; ALWAYS and NO_TRADE are no names of one's own."""
-        regimes = regimes_in(self._data)
-        for name in regimes:
-            if name in (ALWAYS, NO_TRADE):
-                meaning = "where no regimes are told apart" if name == ALWAYS else "what is left when none holds"
-                self._complain(("regimes", name), f"{name} is {meaning}: choose another name", key=True)
-        for part in ("exclusive", "priority"):
-            for index, name in enumerate(sequence(at(self._data, "regimes", part))):
-                self._reference(("regimes", part, index), name, regimes, "no regime")
-        known = regimes if "regimes" in mapping(self._data) else {ALWAYS: None}
-        for regime in mapping(at(self._data, "router")):
-            if regime != "cooldown":
-                self._reference(("router", regime), regime, known, "no regime", key=True)
-        for symbol, override in mapping(at(self._data, "symbols")).items():
-            for regime in mapping(at(override, "router")):
-                path: KeyPath = ("symbols", symbol, "router", regime)
-                self._reference(path, regime, routes_in(self._data), "no regime in router", key=True)
-
-    def _check_router(self) -> None:
-        strategies = mapping(at(self._data, "strategies"))
-        for regime, routes in routes_in(self._data).items():
-            written = at(self._data, "router", regime)
-            seen: set[str] = set()
-            for index, route in enumerate(routes):
-                path: KeyPath = ("router", regime, index) if isinstance(written, list) else ("router", regime)
-                path = (*path, "strategy") if isinstance(at(self._data, *path), dict) else path
-                name = route.get("strategy")
-                self._reference(path, name, strategies, "no strategy")
-                if str(name) in seen:
-                    self._complain(path, f"{name} is named twice: the second time it has nothing left to trade")
-                seen.add(str(name))
-            if written is None and len(strategies) > 1 and regime == ALWAYS:
-                first = ", ".join(strategies)
-                message = f"which strategy comes first? Say so with router: {{{ALWAYS}: [{first}]}}"
-                self._complain(("strategies",), message, key=True)
-
-    def _check_sides(self) -> None:
-        for name, strategy in mapping(at(self._data, "strategies")).items():
-            if isinstance(strategy, dict) and not set(SIDES) & set(strategy):
-                message = f"{name} has neither a long nor a short side: it could never trade"
-                self._complain(("strategies", name), message, key=True)
-
-    def _check_symbols(self) -> None:
-        for symbol, override in mapping(at(self._data, "symbols")).items():
-            for section, what in (("thresholds", "threshold"), ("choices", "choice"), ("strategies", "strategy")):
-                declared = mapping(at(self._data, section))
-                for name in mapping(at(override, section)):
-                    self._reference(("symbols", symbol, section, name), name, declared, f"no {what}", key=True)
-            for name, use in mapping(at(override, "choices")).items():
-                options = mapping(at(self._data, "choices", name, "options"))
-                if options:
-                    self._reference(("symbols", symbol, "choices", name), use, options, "no option")
-
 
 def _used(slot: Slot) -> list[str]:
     try:
         return [name.name for name in names_in(parse(slot.text))]
     except ExpressionError:
         return []  # told where the expression is checked
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known are {', '.join(names[:12])}{' …' if len(names) > 12 else ''}" if names else ""

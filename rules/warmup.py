@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from indicators.candle import Timeframe
 from rules.compiled_rules import CompiledRules, feature_name, feature_offset
+from rules.features import CandlesRead
 
 CLASSIFIER = ""
 """Who needs candles: each strategy that a regime calls for by its name, and the classifier of regimes."""
 
 WARMING_UP = "WARMING_UP"
 
-Counts = Mapping[Timeframe, int]
+Counts = Mapping[CandlesRead, int]
 
 
 class Warmup:
@@ -27,18 +28,18 @@ class Warmup:
         self._candles_min = candles_min
         routed = sorted({name for route in rules.routes.values() for name in route.strategies})
         keys = {CLASSIFIER: rules.regime_fact_keys, **{name: rules.strategy_fact_keys(name) for name in routed}}
-        self.needed: dict[str, dict[Timeframe, int]] = {who: self._needed(read) for who, read in keys.items()}
+        self.needed: dict[str, dict[CandlesRead, int]] = {who: self._needed(read) for who, read in keys.items()}
 
     def candles_needed(self, key: str) -> int:
         """Candles of its timeframe that must have been seen for one fact."""
         return max(self._rules.features[feature_name(key)].warmup, self._candles_min, 1) + feature_offset(key)
 
-    def _needed(self, keys: tuple[str, ...]) -> dict[Timeframe, int]:
-        """By timeframe, the longest first."""
-        found: dict[Timeframe, int] = {}
+    def _needed(self, keys: tuple[str, ...]) -> dict[CandlesRead, int]:
+        """By the candles that are read, the longest first."""
+        found: dict[CandlesRead, int] = {}
         for key in keys:
-            timeframe = self._rules.features[feature_name(key)].timeframe
-            found[timeframe] = max(found.get(timeframe, 0), self.candles_needed(key))
+            read = self._rules.features[feature_name(key)].candles
+            found[read] = max(found.get(read, 0), self.candles_needed(key))
         return dict(sorted(found.items(), key=lambda item: -item[0].ms))
 
     def short(self, seen: Counts) -> dict[str, str]:
@@ -51,7 +52,7 @@ class Warmup:
                 found[who] = f"{frame}: {seen.get(frame, 0)} of {needed[frame]}"
         return found
 
-    def shortage(self, who: str, seen: Mapping[Timeframe, npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    def shortage(self, who: str, seen: Mapping[CandlesRead, npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
         """For rows of counts: 0 where nothing is short, else a number that stands for what ``short`` would say."""
         needed = self.needed[who]
         if not needed:
@@ -81,7 +82,7 @@ def in_words(reason: str, closed_ms: int) -> str | None:
     seen, _, needed = counts.partition(" of ")
     if name != WARMING_UP or not (seen.isdecimal() and needed.isdecimal()):
         return None
-    timeframe = Timeframe(frame)
+    timeframe = Timeframe(frame.rpartition(" ")[2])
     ready_ms = timeframe.floor(closed_ms) + (int(needed) - int(seen)) * timeframe.ms
     ready = f"{datetime.fromtimestamp(ready_ms / 1000, tz=UTC):%Y-%m-%d %H:%M} UTC"
-    return f"warming up: {seen} of {needed} candles of {timeframe} have closed; nothing is entered before {ready}"
+    return f"warming up: {seen} of {needed} candles of {frame} have closed; nothing is entered before {ready}"

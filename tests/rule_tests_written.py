@@ -150,7 +150,7 @@ class Writing:
         self.histories: dict[str, History] = {}
         for symbol in SYMBOLS:
             own = rules.for_symbol(symbol)
-            market = read_market(folders, symbol, own.timeframes, entry=own.entry_timeframe, candles_only=True)
+            market = read_market(folders, symbol, own, candles_only=True)
             self.histories[symbol] = build_history(market, rules, CANDLES_MIN)
 
     def run(self) -> Written:

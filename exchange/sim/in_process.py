@@ -273,6 +273,8 @@ class SimPort:
         self, symbol: str, timeframe: Timeframe, *, start_ms: int | None = None, limit: int = 500
     ) -> list[Candle]:
         def closed() -> list[Candle]:
+            if symbol not in self.stage.feeds:
+                raise refusal(-1121, "Invalid symbol.")
             feed, now_ms = self.stage.feeds[symbol], self.desk.now_ms
             first_ms = start_ms if start_ms is not None else timeframe.floor(now_ms) - limit * timeframe.ms
             found = feed.candles(timeframe, start_ms=max(first_ms, 0), end_ms=now_ms)

@@ -10,7 +10,7 @@ from pathlib import Path
 from exchange.candle_columns import CandleFileError
 from exchange.candle_files import CandleFolders
 from exchange.sim.playback.rulebook import Rulebook
-from fsm.backtest.history import Anchors, Market, data_hash, read_market
+from fsm.backtest.history import Anchors, Market, data_hash, read_market, read_others
 from fsm.backtest.result import iso
 from fsm.config import Config
 from indicators.candle import Timeframe
@@ -108,12 +108,12 @@ def _load(
     try:
         folders = CandleFolders(request.data, request.instead)
         markets = []
+        others = read_others(folders, *map(request.rules.for_symbol, symbols), native=request.native)
         for done, symbol in enumerate(symbols):
             progress("load", done, len(symbols))
             rules = request.rules.for_symbol(symbol)
-            timeframes = rules.timeframes | further
-            market = read_market(folders, symbol, timeframes, entry=rules.entry_timeframe, native=request.native)
-            markets.append(market if request.anchors is None else market.anchored(request.anchors.get(symbol, {})))
+            market = read_market(folders, symbol, rules, native=request.native, further=further, others=others)
+            markets.append(market if request.anchors is None else market.anchored(request.anchors))
         progress("load", len(symbols), len(symbols))
     except (CandleFileError, SeriesError) as error:
         raise BacktestError(str(error)) from error

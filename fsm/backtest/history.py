@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 
@@ -22,6 +22,7 @@ from indicators.series import Series
 from rules.batch import REASONS, SignalTrack, regimes, signals
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
+from rules.features import CandlesRead, OtherCandles
 from rules.load import Ruleset
 from rules.regime import RegimeState
 from rules.regime_track import RegimeTrack
@@ -50,6 +51,26 @@ SIGNAL = -1
 
 
 @dataclass(frozen=True)
+class Others:
+    """Candles of other symbols that rules read, and the holes over which they were carried, by symbol."""
+
+    series: dict[OtherCandles, Series] = field(default_factory=dict)
+    holes: dict[str, tuple[Hole, ...]] = field(default_factory=dict)
+
+    def of(self, candles: Iterable[OtherCandles]) -> Others:
+        """Those that are read there."""
+        series = {read: self.series[read] for read in candles}
+        holes = {read.symbol: self.holes[read.symbol] for read in series}
+        return Others(
+            series,
+            {
+                symbol: tuple(hole for hole in found if OtherCandles(symbol, hole.timeframe) in series)
+                for symbol, found in holes.items()
+            },
+        )
+
+
+@dataclass(frozen=True)
 class Market:
     """What happened at the exchange: prices and funding of one symbol, at the entry timeframe."""
 
@@ -59,6 +80,7 @@ class Market:
     feed: SymbolFeed
     feed_digest: bytes
     holes: tuple[Hole, ...] = ()
+    others: Others = field(default_factory=Others)
 
     @cached_property
     def opens_ms(self) -> list[int]:
@@ -83,7 +105,8 @@ class Market:
     def blocked_ms(self) -> list[tuple[int, int]]:
         """Stretches (first, end) of open times at which nothing may be opened behind a hole."""
         entry = self.series.timeframe
-        return [(hole.first_ms, hole.blocks_until_ms(entry)) for hole in self.holes]
+        every = dict.fromkeys(chain(self.holes, *self.others.holes.values()))
+        return [(hole.first_ms, hole.blocks_until_ms(entry)) for hole in every]
 
     def blocked_until_ms(self, open_ms: int) -> int:
         """As a bot knows it that was there from the beginning."""
@@ -94,25 +117,39 @@ class Market:
         index = (open_ms - self.opens_ms[0]) // self._entry_ms
         return index if 0 <= index < len(self.opens_ms) and open_ms not in self.carried_ms else None
 
-    def anchored(self, first_ms: Mapping[Timeframe, int]) -> Market:
+    def anchored(self, anchors: Anchors) -> Market:
         """The same market, seen by somebody whose candles begin with these."""
-        seen = {
-            timeframe: series.since(first_ms[timeframe]) if timeframe in first_ms else series
-            for timeframe, series in self.by_timeframe.items()
-        }
-        return replace(self, series=seen[self.series.timeframe], by_timeframe=seen)
 
-    def only(self, timeframes: frozenset[Timeframe]) -> Market:
-        """The same market, seen by rules that read these timeframes alone, of those that were read."""
-        kept = {timeframe: series for timeframe, series in self.by_timeframe.items() if timeframe in timeframes}
-        if len(kept) == len(self.by_timeframe):
+        def seen(symbol: str, series: Series) -> Series:
+            first_ms = anchors.get(symbol, {}).get(series.timeframe)
+            return series if first_ms is None else series.since(first_ms)
+
+        own = {timeframe: seen(self.symbol, series) for timeframe, series in self.by_timeframe.items()}
+        others = {read: seen(read.symbol, series) for read, series in self.others.series.items()}
+        return replace(
+            self, series=own[self.series.timeframe], by_timeframe=own, others=Others(others, self.others.holes)
+        )
+
+    @property
+    def every_series(self) -> Mapping[CandlesRead, Series]:
+        """What its rules read, of this symbol and of others."""
+        found: dict[CandlesRead, Series] = dict(self.by_timeframe.items())
+        found.update(self.others.series.items())
+        return found
+
+    def only(self, rules: CompiledRules) -> Market:
+        """The same market, seen by rules that read less of what was read."""
+        kept = {timeframe: series for timeframe, series in self.by_timeframe.items() if timeframe in rules.timeframes}
+        if rules.candles == set(self.every_series):
             return self
-        return replace(self, by_timeframe=kept, holes=tuple(hole for hole in self.holes if hole.timeframe in kept))
+        holes = tuple(hole for hole in self.holes if hole.timeframe in kept)
+        return replace(self, by_timeframe=kept, holes=holes, others=self.others.of(rules.others))
 
     def digest(self) -> bytes:
         """SHA-256 of every number a run can read from this market."""
         found = hashlib.sha256(self.symbol.encode())
-        for series in (self.series, *(self.by_timeframe[t] for t in sorted(self.by_timeframe))):
+        others = (self.others.series[read] for read in sorted(self.others.series, key=str))
+        for series in (self.series, *(self.by_timeframe[t] for t in sorted(self.by_timeframe)), *others):
             for column in (series.open_time_ms, series.open, series.high, series.low, series.close, series.volume):
                 found.update(column.tobytes())
         found.update(self.feed_digest)
@@ -122,34 +159,57 @@ class Market:
 def read_market(
     folders: CandleFolders,
     symbol: str,
-    timeframes: frozenset[Timeframe],
+    rules: CompiledRules,
     *,
-    entry: Timeframe,
     native: bool = False,
     candles_only: bool = False,
+    further: frozenset[Timeframe] = frozenset(),
+    others: Others | None = None,
 ) -> Market:
-    """Read and check one symbol's files. Raises CandleFileError or SeriesError.
+    """Read and check the files of one symbol and its rules. Raises CandleFileError or SeriesError.
 
-    ``candles_only``: without what only the exchange reads, where nothing is traded.
+    ``candles_only``: without what only the exchange reads, where nothing is traded. ``further``: timeframes beside
+    those that the rules read. ``others``: what was read already.
     """
+    entry = rules.entry_timeframe
     step = step_of(entry)
     candles = read_step(folders, symbol, step)
-    wanted = sorted(timeframes | {entry}, key=lambda timeframe: timeframe.ms)
-    columns = {timeframe: _columns(folders, candles, timeframe, native=native) for timeframe in wanted}
-    by_timeframe = {timeframe: _carried_over(found) for timeframe, found in columns.items()}
-    missing = [hole for timeframe in wanted for hole in holes(columns[timeframe].open_time_ms.tolist(), timeframe)]
+    by_timeframe, missing = _read(folders, candles, rules.timeframes | further, native=native)
     mark = None if candles_only else folders.mark(symbol)
     intrabar = () if candles_only else folders.intrabar(symbol, step)
     funding = None if candles_only else folders.funding(symbol)
-    beside = () if step in columns else (candles,)
+    beside = () if step in by_timeframe else (candles,)
+    found = read_others(folders, rules, native=native) if others is None else others.of(rules.others)
     return Market(
         symbol=symbol,
         series=by_timeframe[entry],
         by_timeframe=by_timeframe,
-        holes=tuple(missing),
+        holes=missing,
+        others=found,
         feed=SymbolFeed(candles=candles, mark=mark, intrabar=intrabar, funding=funding),
         feed_digest=_feed_digest(mark, (*beside, *intrabar), funding),
     )
+
+
+def read_others(folders: CandleFolders, *rules: CompiledRules, native: bool = False) -> Others:
+    """The candles of other symbols that these rules read, each once. Raises CandleFileError or SeriesError."""
+    found = Others()
+    for symbol in sorted({read.symbol for each in rules for read in each.others}):
+        timeframes = frozenset(read.timeframe for each in rules for read in each.others if read.symbol == symbol)
+        candles = read_step(folders, symbol, step_of(rules[0].entry_timeframe))
+        series, found.holes[symbol] = _read(folders, candles, timeframes, native=native)
+        found.series.update({OtherCandles(symbol, timeframe): each for timeframe, each in series.items()})
+    return found
+
+
+def _read(
+    folders: CandleFolders, candles: CandleColumns, timeframes: frozenset[Timeframe], *, native: bool
+) -> tuple[dict[Timeframe, Series], tuple[Hole, ...]]:
+    """One symbol's candles of each timeframe, carried over the holes, and these."""
+    wanted = sorted(timeframes, key=lambda timeframe: timeframe.ms)
+    columns = {timeframe: _columns(folders, candles, timeframe, native=native) for timeframe in wanted}
+    missing = (hole for timeframe in wanted for hole in holes(columns[timeframe].open_time_ms.tolist(), timeframe))
+    return {timeframe: _carried_over(found) for timeframe, found in columns.items()}, tuple(missing)
 
 
 def step_of(entry: Timeframe) -> Timeframe:
@@ -264,7 +324,7 @@ class History:
 def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History:
     """Compute features, regimes and signals of a whole market."""
     rules = ruleset.for_symbol(market.symbol)
-    table = FactTable(rules, market.by_timeframe, candles_min, market.holes)
+    table = FactTable(rules, market.every_series, candles_min, market.holes, market.others.holes)
     track = regimes(table)
     routed = {regime: rules.route(regime).strategies for regime in track.names}
     by_strategy = {name: signals(table, name) for name in sorted({*chain.from_iterable(routed.values())})}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from exchange.sim.playback.feed import SymbolFeed
 from fsm.backtest.history import Market
 from fsm.backtest.result import Result, iso
 from fsm.config.settings import Settings
 from fsm.journal.engine_journal import to_json
+from indicators.candle import Timeframe
+from indicators.holes import Hole
+from indicators.series import Series
 from store.batch import Batch
 from store.database import Store
 from store.errors import StoreError
@@ -42,7 +44,7 @@ def kept_run(result: Result, settings: Settings, markets: Iterable[Market]) -> B
         summary=summary,
         balance=str(result.balance),
         assumed={part: plain.get(part, {}) for part in ASSUMED},
-        data=[found for market in markets for found in _data(market)],
+        data=_data(list(markets)),
     )
     return Batch(documents=[DocumentRow(name=NAME, at_ms=result.to_ms, body_json=to_json(run))])
 
@@ -60,17 +62,26 @@ def read_kept_run(store: Store) -> KeptRun:
     return msgspec.json.decode(found.body_json, type=KeptRun)
 
 
-def _data(market: Market) -> Iterable[dict[str, Any]]:
-    feed: SymbolFeed = market.feed
-    for timeframe, series in sorted(market.by_timeframe.items(), key=lambda item: item[0].ms):
-        first_ms, last_ms = int(series.open_time_ms[0]), int(series.open_time_ms[-1])
-        carried = sum(hole.count for hole in market.holes if hole.timeframe is timeframe)
-        yield {
-            "symbol": market.symbol,
-            "timeframe": timeframe.value,
-            "from": iso(first_ms),
-            "to": iso(last_ms + timeframe.ms),
-            "candles": series.length - carried,
-            "missing": carried,
-            "mark": feed.has_mark,
-        }
+def _data(markets: Sequence[Market]) -> list[dict[str, Any]]:
+    """The candles of the symbols that were traded, and then of others that the rules read."""
+    found: dict[tuple[str, Timeframe], dict[str, Any]] = {}
+    for market in markets:
+        for timeframe, series in sorted(market.by_timeframe.items(), key=lambda item: item[0].ms):
+            found[market.symbol, timeframe] = {**_row(series, market.holes), "mark": market.feed.has_mark}
+    for market in markets:
+        for read, series in market.others.series.items():
+            if series.length:
+                found.setdefault((read.symbol, read.timeframe), _row(series, market.others.holes[read.symbol]))
+    return list(found.values())
+
+
+def _row(series: Series, holes: Iterable[Hole]) -> dict[str, Any]:
+    carried = sum(hole.count for hole in holes if hole.timeframe is series.timeframe)
+    return {
+        "symbol": series.symbol,
+        "timeframe": series.timeframe.value,
+        "from": iso(int(series.open_time_ms[0])),
+        "to": iso(int(series.open_time_ms[-1]) + series.timeframe.ms),
+        "candles": series.length - carried,
+        "missing": carried,
+    }

@@ -36,7 +36,7 @@ class RuleMoments:
         if symbol not in self._folders.symbols(step_of(own.entry_timeframe)):
             raise NoSuchMoment(f"there are no candles of {symbol}: --data names a folder with them")
         try:
-            market = read_market(self._folders, symbol, own.timeframes, entry=own.entry_timeframe, candles_only=True)
+            market = read_market(self._folders, symbol, own, candles_only=True)
         except (CandleFileError, SeriesError) as error:
             raise NoSuchMoment(str(error)) from error
         return build_history(market, self._rules, self._candles_min)

@@ -217,10 +217,9 @@ class _Backtest:
                 system_events=[started],
             )
         )
-        for market in markets:
-            for batch in kept(market, at_ms, candles=keep_candles):
-                self._journal.commit(batch)
-                self._journal.flush()  # held as text by few at a time
+        for batch in kept(markets, at_ms, candles=keep_candles):
+            self._journal.commit(batch)
+            self._journal.flush()  # held as text by few at a time
 
     def finish(self, journal: Journal, to_ms: int) -> None:
         if self.engine.failures:

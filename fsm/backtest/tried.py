@@ -82,7 +82,7 @@ def try_rules(folders: CandleFolders, symbols: Sequence[str], rules: Ruleset, ca
 def enter(folders: CandleFolders, symbol: str, rules: Ruleset, candles_min: int) -> Entered:
     """What the candles of a symbol enter. Raises CandleFileError or SeriesError."""
     own = rules.for_symbol(symbol)
-    market = read_market(folders, symbol, own.timeframes, entry=own.entry_timeframe, candles_only=True)
+    market = read_market(folders, symbol, own, candles_only=True)
     history = build_history(market, rules, candles_min)
     opens_ms = history.market.opens_ms
     return Entered(

@@ -108,6 +108,7 @@ def read_config(options: Options, *, needs_keys: bool) -> Config:
 
 def _contradictions(options: Options, config: Config, rules: Ruleset) -> Iterator[Problem]:
     """What is right in each file and wrong in both together."""
+    from rules.reference_checks import unknown_others
     from rules.source.yaml_source import read_source
 
     wanted, written = config.settings.timeframes.entry, rules.for_symbol("").entry_timeframe
@@ -118,6 +119,19 @@ def _contradictions(options: Options, config: Config, rules: Ruleset) -> Iterato
     if unnamed:
         message = f"{options.rules_path} reads candles of {', '.join(unnamed)}, which are not among these: change both"
         yield read_source(options.config_path).problem(("timeframes",), message)
+    if set(rules.other_symbols) - set(config.settings.symbols):
+        known = known_symbols(options, config)
+        yield from unknown_others(read_source(options.rules_path), known, str(options.config_path))
+
+
+def known_symbols(options: Options, config: Config) -> frozenset[str]:
+    """Those of config.yaml, of the lists at hand, and those that the exchange told the last bot of."""
+    from exchange.sim.playback.rulebook import Rulebook
+    from fsm.cli.candle_options import chosen
+    from fsm.live.context.held import known_symbols as told_to
+
+    database = options.db or config.environment.database_path
+    return frozenset((*config.settings.symbols, *Rulebook.read(chosen(())[0]).filters, *told_to(database)))
 
 
 def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Problem]:

@@ -36,4 +36,4 @@ def stored_holes(store: Store, symbol: str) -> list[Hole]:
         for event in queries.system_events(store, kind=HOLE, limit=READ_MAX)
         if event.symbol == symbol
     ]
-    return sorted(found, key=lambda hole: hole.first_ms)
+    return sorted(set(found), key=lambda hole: (hole.first_ms, hole.timeframe.ms))

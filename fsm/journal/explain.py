@@ -27,6 +27,7 @@ from rules.conditions import ConditionTrace
 from rules.explain import Why
 from rules.explain import why as explain_rules
 from rules.facts import FactTable, FeedError
+from rules.features import CandlesRead, length_of, symbol_of
 from rules.load import stored_rules
 from rules.regime import RegimeState
 from rules.source.yaml_source import SourceError
@@ -247,13 +248,16 @@ def _seen(store: Store, symbol: str, stretch: Stretch, rules: CompiledRules, can
 def _fact_table(store: Store, symbol: str, stretch: Stretch, rules: CompiledRules, candle_ms: int) -> FactTable | None:
     """The facts up to a candle, from the stored candles; None unless they give what the first candle recorded."""
     closed_ms = candle_ms + rules.entry_timeframe.ms
-    holes = stored_holes(store, symbol)
+    symbols = {symbol_of(read, symbol) for read in rules.candles}
+    holes = {each: stored_holes(store, each) for each in symbols}
+
+    def stored(read: CandlesRead) -> Series:
+        whose, timeframe = symbol_of(read, symbol), length_of(read)
+        return Series.from_candles(whose, timeframe, _candles(store, whose, timeframe, closed_ms, holes[whose]))
+
     try:
-        series = {
-            timeframe: Series.from_candles(symbol, timeframe, _candles(store, symbol, timeframe, closed_ms, holes))
-            for timeframe in rules.timeframes
-        }
-        table = FactTable(rules, series, _candles_min(store, stretch.config_hash), holes)
+        series = {read: stored(read) for read in rules.candles}
+        table = FactTable(rules, series, _candles_min(store, stretch.config_hash), holes[symbol], holes)
     except (SeriesError, FeedError):
         return None
     if not table.length or int(table.candle_ms[-1]) != candle_ms or int(table.candle_ms[0]) > stretch.candle_ms:

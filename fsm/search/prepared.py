@@ -7,6 +7,7 @@ from dataclasses import replace
 from fsm.backtest.ground import BacktestError, Ground, Request, read_ground
 from fsm.backtest.history import Market
 from indicators.candle import Timeframe
+from rules.features import CandlesRead
 from rules.load import Ruleset
 
 
@@ -16,7 +17,7 @@ class Prepared:
     def __init__(self, request: Request, ground: Ground) -> None:
         self.request = request
         self.ground = ground
-        self._seen: dict[tuple[str, frozenset[Timeframe]], Market] = {}
+        self._seen: dict[tuple[str, frozenset[CandlesRead]], Market] = {}
 
     @property
     def entry(self) -> Timeframe:
@@ -40,14 +41,15 @@ class Prepared:
             raise BacktestError(
                 f"these rules enter on {own.entry_timeframe}, what was prepared is for {self.entry}: prepare again"
             )
-        missing = sorted(own.timeframes - set(market.by_timeframe), key=lambda timeframe: timeframe.ms)
+        missing = sorted(own.candles - set(market.every_series), key=lambda read: (read.ms, str(read)))
         if missing:
+            listed = ", ".join(map(str, missing))
             raise BacktestError(
-                f"these rules read candles of {', '.join(missing)}, which were not prepared: name them in prepare()"
+                f"these rules read candles of {listed}, which were not prepared: name them in prepare()"
             )
-        key = (market.symbol, own.timeframes)
+        key = (market.symbol, own.candles)
         if key not in self._seen:
-            self._seen[key] = market.only(own.timeframes)
+            self._seen[key] = market.only(own)
         return self._seen[key]
 
 

@@ -1,6 +1,7 @@
 """Reads the expressions of a rules file into trees, with nothing in them but what is allowed here.
 
-Allowed are names with an optional offset (``close_1h[1]``: one candle earlier), decimal numbers, ``+ - * /``, a sign,
+Allowed are names with an optional offset (``close_1h[1]``: one candle earlier), also of another symbol
+(``BTCUSDT.close_1h``), decimal numbers, ``+ - * /``, a sign,
 ``< <= > >=`` (also chained), ``and or not``, the functions of ``FUNCTIONS`` and parentheses. Python's parser does the
 reading; nothing is ever evaluated by Python.
 """
@@ -38,6 +39,8 @@ WINDOWS = ("highest", "lowest", "count", "since", "value_when")
 """Those that look back over candles of the expression's own timeframe."""
 
 _FOREIGN_CHARACTER = re.compile(r"[^A-Za-z0-9_.,+\-*/()<>=!\[\] ]")
+_SYMBOL = re.compile(r"[A-Z0-9]{5,24}")
+_SYMBOL_OF_DIGITS = re.compile(r"(?<![A-Za-z0-9_.])[0-9](?=[A-Z0-9]{4,23}\.[A-Za-z_])")
 _NUMBER_THEN_NAME = re.compile(r"(?<![A-Za-z0-9_])[0-9][0-9.]*[A-Za-z_]")
 _ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARISONS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -63,7 +66,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """The value that a name stands for, ``offset`` candles of its timeframe ago."""
+    """What a name stands for, ``offset`` candles of its timeframe ago; of another symbol: ``BTCUSDT.name``."""
 
     name: str
     offset: int = 0
@@ -73,6 +76,16 @@ class Name:
     def key(self) -> str:
         """How facts call this value."""
         return f"{self.name}[{self.offset}]" if self.offset else self.name
+
+    @property
+    def symbol(self) -> str:
+        """The other symbol whose value it is; empty for the one that is decided on."""
+        return self.name.partition(".")[0] if "." in self.name else ""
+
+    @property
+    def own(self) -> str:
+        """The name without the symbol."""
+        return self.name.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +212,15 @@ def parse(text: str) -> Node:
     flat = re.sub(r"\s", " ", text)
     if foreign := _FOREIGN_CHARACTER.search(flat):
         raise ExpressionError(f"{foreign.group()!r} has no meaning in an expression", foreign.start())
-    if joined := _NUMBER_THEN_NAME.search(flat):
+    readable = _SYMBOL_OF_DIGITS.sub("S", flat)  # Python knows no name that begins with a digit: 1000PEPEUSDT
+    if joined := _NUMBER_THEN_NAME.search(readable):
         raise ExpressionError(
             "a number and a name run into each other: put an operator or a space between them "
             "(numbers have no exponent and no prefix)",
             joined.end() - 1,
         )
     lead = len(flat) - len(flat.lstrip())
-    return _Reading(flat, lead).node(_python_tree(flat, lead), 1)
+    return _Reading(flat, lead).node(_python_tree(readable, lead), 1)
 
 
 def _python_tree(flat: str, lead: int) -> ast.expr:
@@ -238,6 +252,8 @@ class _Reading:
                 return self._number(tree)
             case ast.Name():
                 return Name(tree.id, 0, column)
+            case ast.Attribute():
+                return self._elsewhere(tree)
             case ast.Subscript():
                 return self._offset(tree, depth)
             case ast.UnaryOp(op=ast.USub()):
@@ -269,8 +285,15 @@ class _Reading:
             raise self._error(tree, "this number is too large")
         return Number(value, None, self._column(tree))
 
+    def _elsewhere(self, tree: ast.Attribute) -> Name:
+        """``SYMBOL.name``; the symbol is read from the text, as Python was given another first letter of some."""
+        symbol = self._slice(tree.value)
+        if not isinstance(tree.value, ast.Name) or not _SYMBOL.fullmatch(symbol):
+            raise self._error(tree, f"{symbol} is no symbol: another symbol's feature is written as BTCUSDT.close_1d")
+        return Name(f"{symbol}.{tree.attr}", 0, self._column(tree))
+
     def _offset(self, tree: ast.Subscript, depth: int) -> Node:
-        if not isinstance(tree.value, ast.Name | ast.Call):
+        if not isinstance(tree.value, ast.Name | ast.Attribute | ast.Call):
             raise self._error(tree, "only a name or a function can have an offset in brackets")
         offset = tree.slice.value if isinstance(tree.slice, ast.Constant) else None
         if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset <= OFFSET_MAX:

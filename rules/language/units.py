@@ -47,7 +47,8 @@ class ValueUnit(StrEnum):
         return {"index": "an index (0 to 100)", "percent": "a percentage"}.get(self.value, f"a {self.value}")
 
 
-_SIZED = (ValueUnit.PRICE, ValueUnit.VOLUME)
+SIZED = (ValueUnit.PRICE, ValueUnit.VOLUME)
+"""Units of which one symbol's say nothing about another's."""
 _FACTORS = (ValueUnit.NUMBER, ValueUnit.RATIO)
 
 
@@ -143,7 +144,7 @@ def _joint(node: Node, kinds: list[ValueUnit], *, adding: bool) -> ValueUnit:
         if other is not first:
             verb = "add up" if adding else "be compared"
             raise ExpressionError(f"{first.noun} and {other.noun} cannot {verb}", node.column)
-    if adding and first in _SIZED and len(units) < len(kinds):
+    if adding and first in SIZED and len(units) < len(kinds):
         raise ExpressionError(
             f"a bare number cannot be mixed with {first.noun}: it would mean something else for each symbol; "
             f"write a multiple, as in 0.5 * atr_1h",

@@ -21,6 +21,7 @@ from exchange.sim.server.gateway import ENDPOINTS
 from exchange.sim.server.params import Params
 from exchange.types import Confirmed, LookRequest, Refused, Side
 from fsm.live.trading.market import Market
+from fsm.live.trading.others_candles import OthersCandles
 from indicators.candle import Timeframe
 from rules.load import load_rules
 from tests.contract.conftest import anyio_backend, candles  # noqa: F401 - fixtures
@@ -82,7 +83,8 @@ async def _refreshed(client: BinanceClient, clock: Any, symbols: list[str]) -> N
 
 async def test_r45_a_symbol_s_close_costs_a_question_of_weight_one_for_each_timeframe_that_is_due(crowd: Path) -> None:
     wired = Wired(crowd)
-    market = Market(BTC, load_rules(ROOT / "rules.yaml").for_symbol(BTC), candles_min=200, history_candles=250)
+    rules = load_rules(ROOT / "rules.yaml").for_symbol(BTC)
+    market = Market(BTC, rules, others=OthersCandles(lambda: 0), candles_min=200, history_candles=250)
     wired.emulator.advance(Timeframe.D1.floor(wired.emulator.now_ms) + Timeframe.D1.ms + SETTLE_MS)
     for hours, due in ((0, 3), (1, 1), (3, 2), (8, 2)):
         wired.emulator.advance(wired.emulator.now_ms + hours * HOUR_MS)

@@ -82,7 +82,7 @@ def _symbol_rules(a: Side, b: Side) -> Iterator[Input]:
 
 def _candles(a: Side, b: Side, span: Span) -> Iterator[Input]:
     """The first candle of each series that differs up to the span's end; the finest that both have of each symbol."""
-    for symbol in sorted({*a.symbols} & {*b.symbols}):
+    for symbol in sorted({*a.symbols_read} & {*b.symbols_read}):
         for timeframe in sorted({*a.timeframes(symbol)} & {*b.timeframes(symbol)}):
             ours, theirs = a.candles(symbol, timeframe), b.candles(symbol, timeframe)
             first = max(min(ours, default=0), min(theirs, default=0))

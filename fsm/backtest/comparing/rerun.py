@@ -101,7 +101,7 @@ class Repeater:
         (folder / "mark").mkdir()
         marks = CandleFolders(self._folders[id(candles)])
         rates = CandleFolders(self._folders[id(funding)])
-        for symbol in self._a.symbols:
+        for symbol in self._a.symbols_read:
             for timeframe in (each for each in candles.timeframes(symbol) if self._is_read(each)):
                 rows = sorted(candles.candles(symbol, timeframe).items())
                 _write(folder / f"{symbol}-{timeframe}.csv.gz", CANDLE_HEADER, rows)

@@ -98,7 +98,7 @@ def _ran(stack: ExitStack, request: Request, name: str, progress: Progress) -> S
 def _history(request: Request, rules: Ruleset, symbol: str) -> History:
     own = rules.for_symbol(symbol)
     folders = CandleFolders(request.data, request.instead)
-    market = read_market(folders, symbol, own.timeframes, entry=own.entry_timeframe, candles_only=True)
+    market = read_market(folders, symbol, own, candles_only=True)
     return build_history(market, rules, request.config.settings.market_data.candles_min)
 
 

@@ -75,7 +75,15 @@ class Side:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Those whose candles it kept."""
+        """Those that it decided on."""
+        rows = self.store.connection.execute(
+            "SELECT symbol FROM decisions UNION SELECT symbol FROM decision_stretches ORDER BY symbol"
+        )
+        return tuple(str(symbol) for (symbol,) in rows)
+
+    @property
+    def symbols_read(self) -> tuple[str, ...]:
+        """Those whose candles it kept, which its rules may only have read."""
         rows = self.store.connection.execute("SELECT DISTINCT symbol FROM candles ORDER BY symbol")
         return tuple(str(symbol) for (symbol,) in rows)
 

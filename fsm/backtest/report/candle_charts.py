@@ -109,9 +109,10 @@ def candle_charts(rows: RunRows, packing: Packing, room: int) -> CandleCharts:
 def _view(rows: RunRows, symbol: str) -> SymbolView | None:
     series = rows.entry_series(symbol)
     rules = rows.rules.for_symbol(symbol)
-    if series is None or not rules.timeframes <= set(rows.series[symbol]):
+    read = rows.read_by(symbol)
+    if series is None or not rules.candles <= set(read):
         return None
-    table = FactTable(rules, rows.series[symbol], rows.candles_min, rows.holes[symbol])
+    table = FactTable(rules, read, rows.candles_min, rows.holes[symbol], rows.holes)
     names = sorted({feature_name(key) for key in rules.fact_keys})
     shown = [name for name in names if not _is_plain(table, name)]
     columns = {name: table.column(name) for name in shown}

@@ -21,6 +21,7 @@ from fsm.journal.candle_holes import stored_holes
 from indicators.candle import Timeframe
 from indicators.holes import Hole
 from indicators.series import FloatArray, Series
+from rules.features import CandlesRead
 from rules.load import Ruleset, stored_rules
 from store import queries
 from store.database import Store
@@ -47,6 +48,7 @@ class RunRows:
     orders: dict[str, list[OrderRow]]
     fills: dict[str, list[FillRow]]
     holes: dict[str, list[Hole]]
+    """Also of symbols that the rules only read, as are ``series``."""
     series: dict[str, dict[Timeframe, Series]]
 
     @property
@@ -74,6 +76,14 @@ class RunRows:
     def entry(self) -> Timeframe:
         return self.rules.for_symbol("").entry_timeframe
 
+    def read_by(self, symbol: str) -> dict[CandlesRead, Series]:
+        """What a symbol's rules read, as far as the database keeps it."""
+        found: dict[CandlesRead, Series] = dict(self.series[symbol].items())
+        for read in self.rules.for_symbol(symbol).others:
+            if (series := self.series.get(read.symbol, {}).get(read.timeframe)) is not None:
+                found[read] = series
+        return found
+
     def entry_series(self, symbol: str) -> Series | None:
         return self.series[symbol].get(self.entry)
 
@@ -87,6 +97,7 @@ def read_run(store: Store) -> RunRows:
     """Raises NotARun where no finished run is kept, StoreError where rows cannot be read."""
     kept = read_kept_run(store)
     symbols: list[str] = kept.summary["symbols"]
+    every = sorted({*symbols, *(found["symbol"] for found in kept.data)})
     text = queries.rules_text(store, kept.summary["rules_hash"]) or ""
     started = queries.first_event(store, "START")
     facts = {} if started is None else msgspec.json.decode(started.facts_json)
@@ -105,8 +116,8 @@ def read_run(store: Store) -> RunRows:
         regimes={symbol: queries.regimes(store, symbol, limit=ROWS_MAX)[::-1] for symbol in symbols},
         orders=orders,
         fills=fills,
-        holes={symbol: stored_holes(store, symbol) for symbol in symbols},
-        series={symbol: _series(store, kept, symbol) for symbol in symbols},
+        holes={symbol: stored_holes(store, symbol) for symbol in every},
+        series={symbol: _series(store, kept, symbol) for symbol in every},
     )
 
 

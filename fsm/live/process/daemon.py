@@ -39,6 +39,7 @@ from fsm.live.trading.income_audit import IncomeAudit
 from fsm.live.trading.market import Market
 from fsm.live.trading.moving_together import MovingTogether
 from fsm.live.trading.older_journal import OlderJournal
+from fsm.live.trading.others_candles import OthersCandles
 from fsm.live.trading.proof_of_stops import ProofOfStops
 from fsm.live.trading.protection_timer import MAY_BE_OPEN
 from fsm.live.trading.reconcile import Reconciler
@@ -98,10 +99,12 @@ class Daemon:
         self.last_word: LastWord = _say_nothing
         settings = live.active.settings
         self.workers = {record.symbol: SymbolWorker(record.symbol, live) for record in live.engine.machines.records()}
+        others = OthersCandles(live.clock.now_ms, live.on_trouble)
         self.markets = {
             symbol: Market(
                 symbol,
                 live.active.rules.for_symbol(symbol),
+                others=others,
                 candles_min=settings.market_data.candles_min,
                 history_candles=settings.market_data.history_candles,
             )
@@ -257,8 +260,8 @@ class Daemon:
         while True:
             try:
                 taken = await market.catch_up(self.live.exchange, self.live.journal, self.live.clock.now_ms())
-                for hole in taken.holes:
-                    self._hole(market.symbol, hole, market.blocked_until_ms)
+                for whose, hole in taken.holes:
+                    self._hole(whose, hole, market.blocked_until_ms)
                 return
             except CandlesMissing as error:  # nobody waits for it to be confirmed: the next close asks again
                 log.warning("candles_missing", symbol=symbol, reason="UNCONFIRMED", error=str(error))

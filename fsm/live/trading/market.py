@@ -1,4 +1,5 @@
-"""One symbol's candles: fetched, kept as they were used, fed to its indicators in order, and its regime from them."""
+"""One symbol's candles, and those of others that its rules read: fetched, kept as they were used, fed to its indicators
+in order, and its regime from them."""
 
 from __future__ import annotations
 
@@ -9,15 +10,17 @@ from typing import TypeVar, cast
 import msgspec
 import structlog
 
-from exchange.errors import Unreachable
+from exchange.errors import CandlesMissing, ExchangeError, MalformedReply, Refusal, Unreachable
 from exchange.port import Exchange
 from fsm.journal.candle_holes import HOLE, facts, reason, stored_holes
 from fsm.journal.writer import JournalWriter
+from fsm.live.trading.others_candles import OthersCandles
 from indicators.candle import Candle, Timeframe
 from indicators.correlation import RETURNS, read_on
 from indicators.holes import Hole, carried_over, holes
 from rules.compiled_rules import CompiledRules
 from rules.facts import Facts, FactStream
+from rules.features import CandlesRead, OtherCandles, length_of, symbol_of
 from rules.load import stored_rules
 from rules.regime import RegimeState
 from rules.source.yaml_source import SourceError
@@ -33,14 +36,14 @@ PAGES_MAX = 100
 CANDLES_A_TURN = 20
 _NEVER_AGAIN_MS = 2**62
 T = TypeVar("T")
-Fetched = dict[Timeframe, list[Candle]]
+Fetched = dict[CandlesRead, list[Candle]]
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What was fed, with the candles that were carried over holes, and the holes."""
+    """What was fed, with the candles that were carried over holes, and the holes, each with its symbol."""
 
     candles: Fetched
-    holes: tuple[Hole, ...] = ()
+    holes: tuple[tuple[str, Hole], ...] = ()
 
 
 class _StoredRegime(msgspec.Struct, frozen=True):
@@ -53,20 +56,23 @@ class Market:
     Behind a hole in the candles nothing may be opened before the entry candle that opens at ``blocked_until_ms``.
     """
 
-    def __init__(self, symbol: str, rules: CompiledRules, *, candles_min: int, history_candles: int) -> None:
+    def __init__(
+        self, symbol: str, rules: CompiledRules, *, others: OthersCandles, candles_min: int, history_candles: int
+    ) -> None:
         self.symbol = symbol
+        self._others = others
         self.regime = RegimeState()
         self.regime_before = RegimeState()
         self.rules = rules
         self._candles_min = candles_min
         self._history_candles = history_candles
         self._stream = FactStream(rules, candles_min)
-        self._next_open: dict[Timeframe, int] = {}
-        self._last: dict[Timeframe, Candle] = {}
-        self._listed_ms: dict[Timeframe, int] = {}
+        self._next_open: dict[CandlesRead, int] = {}
+        self._last: dict[CandlesRead, Candle] = {}
+        self._listed_ms: dict[CandlesRead, int] = {}
         self.blocked_until_ms = 0
         self._classified_ms = -1
-        self._anchored: set[Timeframe] = set()
+        self._anchored: set[CandlesRead] = set()
         self.compared = read_on(rules.timeframes)
         self.closes: dict[int, float] = {}
 
@@ -120,15 +126,17 @@ class Market:
 
     def _stored(self, store: Store) -> Fetched:
         """Every stored candle that was not fed yet."""
-        carried = self.carried(store)
+        symbols = {symbol_of(read, self.symbol) for read in self.rules.candles}
+        carried = {symbol: self.carried(store, symbol) for symbol in symbols}
         stored: Fetched = {}
-        for timeframe in self.rules.timeframes:
-            first_ms = queries.series_anchor(store, self.symbol, timeframe.value)
+        for read in self.rules.candles:
+            symbol, timeframe = symbol_of(read, self.symbol), length_of(read)
+            first_ms = queries.series_anchor(store, symbol, timeframe.value)
             if first_ms is None:
                 continue
-            since_ms = self._next_open.get(timeframe, first_ms)
-            rows = queries.candles(store, self.symbol, timeframe.value, since_ms=since_ms)
-            stored[timeframe] = [
+            since_ms = self._next_open.get(read, first_ms)
+            rows = queries.candles(store, symbol, timeframe.value, since_ms=since_ms)
+            stored[read] = [
                 Candle(
                     open_time_ms=row.open_time_ms,
                     open=row.open,
@@ -136,17 +144,19 @@ class Market:
                     low=row.low,
                     close=row.close,
                     volume=row.volume,
-                    carried=(timeframe, row.open_time_ms) in carried,
+                    carried=(timeframe, row.open_time_ms) in carried[symbol],
                 )
                 for row in rows
             ]
-            self._anchored.add(timeframe)
+            self._anchored.add(read)
         return stored
 
-    def carried(self, store: Store) -> set[tuple[Timeframe, int]]:
-        """The stored candles that are carried; what the holes still block is taken up."""
-        found = stored_holes(store, self.symbol)
-        self._block(found)
+    def carried(self, store: Store, symbol: str = "") -> set[tuple[Timeframe, int]]:
+        """The stored candles that are carried, its own or another symbol's; what the holes still block is taken up."""
+        found = stored_holes(store, symbol or self.symbol)
+        whose = [read for read in self.rules.candles if symbol_of(read, self.symbol) == (symbol or self.symbol)]
+        frames = set(map(length_of, whose))
+        self._block(hole for hole in found if hole.timeframe in frames)
         return {
             (hole.timeframe, open_ms)
             for hole in found
@@ -161,70 +171,93 @@ class Market:
     async def catch_up(self, exchange: Exchange, journal: JournalWriter, at_ms: int) -> Taken:
         """Fetch what is missing up to now: the whole history at the first start, else what closed meanwhile."""
         fetched: Fetched = {}
-        for timeframe in sorted(self.rules.timeframes, key=lambda timeframe: timeframe.ms):
-            if timeframe in self._next_open:
-                fetched[timeframe] = await self._since(exchange, timeframe)
-            else:
-                limit = min(self._history_candles, PAGE)
-                fetched[timeframe] = await exchange.candles(self.symbol, timeframe, limit=limit)
+        for read in sorted(self.rules.candles, key=lambda read: read.ms):
+            try:
+                fetched[read] = await self._newest(exchange, read)
+            except (Refusal, CandlesMissing, MalformedReply) as error:
+                if not isinstance(read, OtherCandles):
+                    raise
+                self._others.missed(read, error)
         taken = await _in_turns(self._taking(fetched))
         self.keep(taken, journal, at_ms)
         return taken
 
-    async def _since(self, exchange: Exchange, timeframe: Timeframe, close_ms: int | None = None) -> list[Candle]:
+    async def _newest(self, exchange: Exchange, read: CandlesRead, close_ms: int | None = None) -> list[Candle]:
+        if read in self._next_open:
+            return await self._since(exchange, read, close_ms)
+        return await self._ask(exchange, read, limit=min(self._history_candles, PAGE))
+
+    async def _ask(
+        self, exchange: Exchange, read: CandlesRead, *, start_ms: int | None = None, limit: int
+    ) -> list[Candle]:
+        if isinstance(read, OtherCandles):
+            return await self._others.candles(exchange, read, start_ms=start_ms, limit=limit)
+        return await exchange.candles(self.symbol, read, start_ms=start_ms, limit=limit)
+
+    async def _since(self, exchange: Exchange, read: CandlesRead, close_ms: int | None = None) -> list[Candle]:
         """The newest candle that the exchange showed, and everything behind it: a hole has candles on both sides.
 
         With ``close_ms``, not more than what has closed by then: a short question costs less of the rate limit.
         """
-        start_ms = self._listed_ms[timeframe]
-        most = None if close_ms is None else (timeframe.floor(close_ms) - start_ms) // timeframe.ms
+        start_ms = self._listed_ms[read]
+        most = None if close_ms is None else (read.floor(close_ms) - start_ms) // read.ms
         found: list[Candle] = []
         for _ in range(PAGES_MAX):
             limit = PAGE if most is None else min(most - len(found), PAGE)
-            page = await exchange.candles(self.symbol, timeframe, start_ms=start_ms, limit=limit)
+            page = await self._ask(exchange, read, start_ms=start_ms, limit=limit)
             found += page
             if len(page) < limit or len(found) == most:
                 break
-            start_ms = page[-1].open_time_ms + timeframe.ms
-        self._require_both_sides(timeframe, found)
+            start_ms = page[-1].open_time_ms + read.ms
+        self._require_both_sides(read, found)
         return found
 
-    def _require_both_sides(self, timeframe: Timeframe, found: list[Candle]) -> None:
+    def _require_both_sides(self, read: CandlesRead, found: list[Candle]) -> None:
         """Raises Unreachable where a hole begins with the answer: without the candle before it, nothing shows it."""
-        new = next((candle for candle in found if candle.open_time_ms >= self._next_open[timeframe]), None)
-        if new is None or new.open_time_ms == self._next_open[timeframe]:
+        new = next((candle for candle in found if candle.open_time_ms >= self._next_open[read]), None)
+        if new is None or new.open_time_ms == self._next_open[read]:
             return
-        if found[0].open_time_ms != self._listed_ms[timeframe]:
+        if found[0].open_time_ms != self._listed_ms[read]:
             raise Unreachable(
-                f"klines {self.symbol} {timeframe}: the candle that opened at {self._listed_ms[timeframe]} is not "
+                f"klines {symbol_of(read, self.symbol)} {length_of(read)}: the candle that opened at "
+                f"{self._listed_ms[read]} is not "
                 "listed any more, and neither is the one after it; nothing is decided on that"
             )
 
     # --- at a close ---------------------------------------------------------------------------
-    async def fetch(self, exchange: Exchange, close_ms: int) -> Fetched | None:
-        """Every candle that closed since the last time, or None while the newest ones are not there yet."""
-        due = [timeframe for timeframe in self.rules.timeframes if self._is_due(timeframe, close_ms)]
-        answers = await asyncio.gather(*(self._fetch_one(exchange, timeframe, close_ms) for timeframe in due))
-        fetched = dict(zip(due, answers, strict=True))
-        complete = all(self._is_complete(timeframe, candles, close_ms) for timeframe, candles in fetched.items())
-        return fetched if complete else None
+    async def fetch(self, exchange: Exchange, close_ms: int, *, needs_others: bool = True) -> Fetched | None:
+        """Every candle that closed since the last time, or None while the newest ones are not there yet.
 
-    def _is_complete(self, timeframe: Timeframe, candles: list[Candle], close_ms: int) -> bool:
+        Without ``needs_others``, those of other symbols are passed over that are not: values of them are UNKNOWN.
+        """
+        due = [read for read in self.rules.candles if self._is_due(read, close_ms)]
+        answers = await asyncio.gather(*(self._fetch_one(exchange, read, close_ms) for read in due))
+        fetched = {read: found for read, found in zip(due, answers, strict=True) if found is not None}
+        late = [read for read, candles in fetched.items() if not self._is_complete(read, candles, close_ms)]
+        if any(needs_others or not isinstance(read, OtherCandles) for read in late):
+            return None
+        return fetched
+
+    def _is_complete(self, read: CandlesRead, candles: list[Candle], close_ms: int) -> bool:
         """The newest candle is there; a long timeframe of a young symbol may not have had its first one yet."""
         if not candles:
-            return timeframe is not self.entry_timeframe and timeframe not in self._next_open
-        return candles[-1].open_time_ms == timeframe.floor(close_ms) - timeframe.ms
+            return read is not self.entry_timeframe and read not in self._next_open
+        return candles[-1].open_time_ms == read.floor(close_ms) - read.ms
 
-    def _is_due(self, timeframe: Timeframe, close_ms: int) -> bool:
-        newest_ms = timeframe.floor(close_ms) - timeframe.ms
-        return self._next_open.get(timeframe, -1) <= newest_ms
+    def _is_due(self, read: CandlesRead, close_ms: int) -> bool:
+        newest_ms = read.floor(close_ms) - read.ms
+        return self._next_open.get(read, -1) <= newest_ms
 
-    async def _fetch_one(self, exchange: Exchange, timeframe: Timeframe, close_ms: int) -> list[Candle]:
-        if timeframe in self._next_open:
-            found = await self._since(exchange, timeframe, close_ms)
-        else:
-            found = await exchange.candles(self.symbol, timeframe, limit=min(self._history_candles, PAGE))
-        return [candle for candle in found if candle.open_time_ms + timeframe.ms <= close_ms]
+    async def _fetch_one(self, exchange: Exchange, read: CandlesRead, close_ms: int) -> list[Candle] | None:
+        """None for another symbol's that the exchange says no about: nobody waits for it."""
+        try:
+            found = await self._newest(exchange, read, close_ms)
+        except ExchangeError as error:
+            if not isinstance(read, OtherCandles):
+                raise
+            self._others.missed(read, error)
+            return None if isinstance(error, Refusal | CandlesMissing | MalformedReply) else []
+        return [candle for candle in found if candle.open_time_ms + read.ms <= close_ms]
 
     def take(self, fetched: Fetched) -> Taken:
         """Feed candles in their order, carried over short holes; behind a long one its series begins afresh (R66)."""
@@ -232,29 +265,38 @@ class Market:
 
     def _taking(self, fetched: Fetched) -> Generator[None, None, Taken]:
         full: Fetched = {}
-        found: list[Hole] = []
-        for timeframe, candles in fetched.items():
-            last = self._last.get(timeframe)
+        found: list[tuple[str, Hole]] = []
+        for read, candles in fetched.items():
+            last = self._last.get(read)
             known = [] if last is None else [last]
             new = [candle for candle in candles if last is None or candle.open_time_ms > last.open_time_ms]
-            found += holes((candle.open_time_ms for candle in (*known, *new)), timeframe)
-            full[timeframe] = carried_over([*known, *new], timeframe)[len(known) :]
-        self._block(found)
+            missing = holes((candle.open_time_ms for candle in (*known, *new)), length_of(read))
+            found += ((symbol_of(read, self.symbol), hole) for hole in missing)
+            full[read] = carried_over([*known, *new], length_of(read))[len(known) :]
+        self._block(hole for _, hole in found)
         yield from self._feeding(full)
         return Taken(full, tuple(found))
 
     def keep(self, taken: Taken, journal: JournalWriter, at_ms: int) -> None:
         """Write candles down as they were used, and the holes between them."""
-        for timeframe, candles in taken.candles.items():
+        for read, taken_candles in taken.candles.items():
+            is_other, symbol, timeframe = isinstance(read, OtherCandles), symbol_of(read, self.symbol), length_of(read)
+            candles = self._others.unkept(read, taken_candles) if isinstance(read, OtherCandles) else taken_candles
             if not candles:
                 continue
-            restarts = [hole.end_ms for hole in taken.holes if hole.timeframe is timeframe and hole.restarts]
-            anchor_ms = None if timeframe in self._anchored else candles[0].open_time_ms
-            journal.candles(self.symbol, timeframe, candles, anchor_ms=max(restarts, default=anchor_ms))
-            self._anchored.add(timeframe)
-        for hole in taken.holes:
-            log.error("candles_missing", symbol=self.symbol, reason=HOLE, timeframe=hole.timeframe, count=hole.count)
-            journal.note(at_ms, HOLE, reason(hole), symbol=self.symbol, **facts(hole))
+            restarts = [
+                h.end_ms for whose, h in taken.holes if (whose, h.timeframe) == (symbol, timeframe) and h.restarts
+            ]
+            is_known = read in self._anchored or (
+                is_other and queries.series_anchor(journal.store, symbol, timeframe.value) is not None
+            )
+            anchor_ms = None if is_known else candles[0].open_time_ms
+            journal.candles(symbol, timeframe, candles, anchor_ms=max(restarts, default=anchor_ms))
+            self._anchored.add(read)
+        for symbol, hole in taken.holes:
+            if symbol == self.symbol or self._others.is_news(symbol, hole):
+                log.error("candles_missing", symbol=symbol, reason=HOLE, timeframe=hole.timeframe, count=hole.count)
+                journal.note(at_ms, HOLE, reason(hole), symbol=symbol, **facts(hole))
 
     # --- other rules --------------------------------------------------------------------------
     async def under(self, rules: CompiledRules, store: Store) -> Market:
@@ -264,7 +306,13 @@ class Market:
         return other
 
     def _beside(self, rules: CompiledRules) -> Market:
-        other = Market(self.symbol, rules, candles_min=self._candles_min, history_candles=self._history_candles)
+        other = Market(
+            self.symbol,
+            rules,
+            others=self._others,
+            candles_min=self._candles_min,
+            history_candles=self._history_candles,
+        )
         other._classified_ms = _NEVER_AGAIN_MS
         return other
 
@@ -291,24 +339,24 @@ class Market:
     def _feeding(self, fetched: Fetched) -> Generator[None, None, None]:
         """Feed candle after candle, with a place to stop after each of them."""
         entry = self.entry_timeframe
-        for _, _, timeframe, candle in sorted(_in_order(fetched, entry), key=lambda item: item[:2]):
-            if candle.open_time_ms > self._next_open.get(timeframe, candle.open_time_ms):
-                self._stream.restart(timeframe)
-            self._stream.update(timeframe, candle)
-            self._next_open[timeframe] = candle.open_time_ms + timeframe.ms
-            self._last[timeframe] = candle
+        for _, _, read, candle in sorted(_in_order(fetched, entry), key=lambda item: item[:2]):
+            if candle.open_time_ms > self._next_open.get(read, candle.open_time_ms):
+                self._stream.restart(read)
+            self._stream.update(read, candle)
+            self._next_open[read] = candle.open_time_ms + read.ms
+            self._last[read] = candle
             if not candle.carried:
-                self._listed_ms[timeframe] = candle.open_time_ms
-                self._remember(timeframe, candle)
-            if timeframe is entry and not candle.carried and candle.open_time_ms > self._classified_ms:
+                self._listed_ms[read] = candle.open_time_ms
+                self._remember(read, candle)
+            if read is entry and not candle.carried and candle.open_time_ms > self._classified_ms:
                 self.regime_before = self.regime
                 self.regime = self.rules.classify(self._stream.facts(), self.regime, candle.open_time_ms)
                 self._classified_ms = candle.open_time_ms
             yield
 
-    def _remember(self, timeframe: Timeframe, candle: Candle) -> None:
+    def _remember(self, read: CandlesRead, candle: Candle) -> None:
         """Closes that other symbols' are compared with."""
-        if timeframe is self.compared:
+        if read is self.compared:
             self.closes[candle.open_time_ms] = candle.close
             if len(self.closes) > RETURNS + 1:
                 del self.closes[next(iter(self.closes))]
@@ -333,11 +381,11 @@ async def _in_turns(work: Generator[None, None, T]) -> T:
         await asyncio.sleep(0)
 
 
-def _in_order(fetched: Fetched, entry: Timeframe) -> Iterable[tuple[int, bool, Timeframe, Candle]]:
+def _in_order(fetched: Fetched, entry: Timeframe) -> Iterable[tuple[int, bool, CandlesRead, Candle]]:
     """By the time at which they closed; of one instant, the entry candle last."""
-    for timeframe, candles in fetched.items():
+    for read, candles in fetched.items():
         for candle in candles:
-            yield candle.open_time_ms + timeframe.ms, timeframe is entry, timeframe, candle
+            yield candle.open_time_ms + read.ms, read is entry, read, candle
 
 
 __all__ = ["Fetched", "Market", "Taken"]

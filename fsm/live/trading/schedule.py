@@ -188,13 +188,17 @@ class Schedule:
         return {symbol: found for symbol, found in zip(asked, answers, strict=True) if found is not None}
 
     async def _candles(self, market: Market, close_ms: int) -> Fetched | None:
-        """A symbol's candles once the newest of them is confirmed to have closed; None when that takes too long."""
+        """A symbol's candles once the newest of them is confirmed to have closed; None when that takes too long.
+
+        Nor are other symbols' candles that its rules read waited for any longer: it decides without.
+        """
         clock = self._live.clock
         until_s = clock.monotonic() + CANDLES_WAIT_S
         while True:
+            is_last = clock.monotonic() >= until_s
             try:
                 async with self._readers:
-                    found = await market.fetch(self._live.exchange, close_ms)
+                    found = await market.fetch(self._live.exchange, close_ms, needs_others=not is_last)
                 if found is not None:
                     return found
             except Refusal as refusal:  # the others' close does not wait for what is refused (R64)
@@ -209,7 +213,7 @@ class Schedule:
             except Exception as error:
                 await self._hold(market.symbol, error)
                 return None
-            if clock.monotonic() >= until_s:
+            if is_last:
                 return None
             await clock.sleep(ASK_AGAIN_S)
 
@@ -308,8 +312,8 @@ class Schedule:
         for reading_of in readings:
             self._on_reading(*reading_of)
         for each in asked:
-            for hole in each.taken.holes:
-                self._on_hole(each.symbol, hole, self._markets[each.symbol].blocked_until_ms)
+            for whose, hole in each.taken.holes:
+                self._on_hole(whose, hole, self._markets[each.symbol].blocked_until_ms)
         return steps
 
     def _ask(self, asked: _Asked, event: CandleClosed) -> tuple[CandleVerdict, list[Step]]:

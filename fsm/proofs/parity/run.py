@@ -80,7 +80,7 @@ def run_parity(request: Request, *, progress: Progress) -> Report:
         asyncio.run(_live(request, config, live, simulator, progress))
     lived_s = time.perf_counter()
     with open_store(live, mode="read") as store:
-        anchors = {symbol: _anchors(request.rules, store, symbol) for symbol in request.symbols}
+        anchors = _anchors(store)
     result = run_backtest(
         BacktestRequest(
             config=config,
@@ -142,20 +142,19 @@ def _options(request: Request) -> list[str]:
         "--clock-slack-ms",
         "-1",
         "--symbols",
-        ",".join(request.symbols),
+        ",".join(dict.fromkeys((*request.symbols, *request.rules.other_symbols))),
         "--step",
         step_of(request.entry).value,
     ]
     return [*folders, *span, *account_options(simulation)]
 
 
-def _anchors(rules: Ruleset, store: Store, symbol: str) -> dict[Timeframe, int]:
-    """Where the daemon's candles of each timeframe began."""
-    found = {
-        timeframe: queries.series_anchor(store, symbol, timeframe.value)
-        for timeframe in rules.for_symbol(symbol).timeframes
-    }
-    return {timeframe: first_ms for timeframe, first_ms in found.items() if first_ms is not None}
+def _anchors(store: Store) -> dict[str, dict[Timeframe, int]]:
+    """Where the daemon's candles of each symbol and timeframe began."""
+    found: dict[str, dict[Timeframe, int]] = {}
+    for row in queries.anchors(store):
+        found.setdefault(row.symbol, {})[Timeframe(row.timeframe)] = row.first_ms
+    return found
 
 
 async def _live(request: Request, config: Config, db: Path, simulator: Launched, progress: Progress) -> None:

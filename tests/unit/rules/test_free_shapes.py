@@ -7,7 +7,6 @@ import pytest
 from exchange.candle_files import CandleFolders
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.history import SIGNAL, build_history, read_market
-from indicators.candle import Timeframe
 from rules.compiled_rules import Route
 from rules.load import SourceError, parse_rules
 from rules.regime import RegimeState
@@ -92,7 +91,7 @@ def test_of_several_strategies_the_first_that_signals_is_taken_and_the_first_tha
 def test_over_a_history_each_candle_reads_as_the_rules_read_it_one_by_one() -> None:
     ruleset = parse_rules(NAMED, "r.yaml")
     folders = CandleFolders((shipped_folder(),))
-    market = read_market(folders, "BTCUSDT", frozenset({Timeframe.H1}), entry=Timeframe.H1, candles_only=True)
+    market = read_market(folders, "BTCUSDT", ruleset.for_symbol("BTCUSDT"), candles_only=True)
     history = build_history(market, ruleset, 200)
     rules, kinds = ruleset.for_symbol("BTCUSDT"), set()
     for index in range(2_000):

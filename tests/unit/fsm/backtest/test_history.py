@@ -10,11 +10,10 @@ from exchange.candle_files import CandleFolders
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.history import SIGNAL, History, Market, build_history, data_hash, read_market
 from indicators.candle import Timeframe
-from rules.load import Ruleset, load_rules
+from rules.load import Ruleset, load_rules, parse_rules
 from rules.strategy import Reason
 
 ROOT = Path(__file__).parents[4]
-TIMEFRAMES = frozenset({Timeframe.H1, Timeframe.H4, Timeframe.D1})
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +22,8 @@ def rules() -> Ruleset:
 
 
 @pytest.fixture(scope="module")
-def market() -> Market:
-    return read_market(CandleFolders((shipped_folder(),)), "BTCUSDT", TIMEFRAMES, entry=Timeframe.H1, native=False)
+def market(rules: Ruleset) -> Market:
+    return read_market(CandleFolders((shipped_folder(),)), "BTCUSDT", rules.for_symbol("BTCUSDT"))
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +67,14 @@ def test_equal_codes_mean_equal_readings(history: History) -> None:
         assert seen.setdefault(code, reading) == reading
 
 
-def test_the_data_hash_changes_with_any_number_that_is_read(market: Market) -> None:
-    folders = CandleFolders((shipped_folder(),))
-    assert data_hash([market]) == data_hash(
-        [read_market(folders, "BTCUSDT", TIMEFRAMES, entry=Timeframe.H1, native=False)]
-    )
-    assert data_hash([market]) != data_hash(
-        [read_market(folders, "ETHUSDT", TIMEFRAMES, entry=Timeframe.H1, native=False)]
-    )
-    assert data_hash([market]) != data_hash(
-        [read_market(folders, "BTCUSDT", frozenset(), entry=Timeframe.H1, native=False)]
-    )
+def test_the_data_hash_changes_with_any_number_that_is_read(market: Market, rules: Ruleset) -> None:
+    folders, own = CandleFolders((shipped_folder(),)), rules.for_symbol("")
+    less = load_rules(ROOT / "docs" / "strategies" / "opening_range.yaml").for_symbol("")
+    assert data_hash([market]) == data_hash([read_market(folders, "BTCUSDT", own)])
+    assert data_hash([market]) != data_hash([read_market(folders, "ETHUSDT", own)])
+    assert data_hash([market]) != data_hash([read_market(folders, "BTCUSDT", less)])
+    text = (ROOT / "docs" / "strategies" / "opening_range.yaml").read_text("utf-8")
+    more = parse_rules(text.replace("close_1h > mean_4h", "ETHUSDT.close_1h > ETHUSDT.mean_4h"), "r").for_symbol("")
+    other = read_market(folders, "BTCUSDT", more)
+    assert data_hash([other]) != data_hash([read_market(folders, "BTCUSDT", less)])
+    assert data_hash([other]) == data_hash([read_market(folders, "BTCUSDT", more)])

@@ -17,6 +17,18 @@ STRONG = 'when: "adx_4h >= adx_trend"'
 
 # file, what is replaced (None: the whole file), what takes its place, a part of the message
 BROKEN: dict[str, tuple[str, str | None, str, str]] = {
+    "another symbol that nobody knows": (
+        "rules.yaml",
+        'id: adx_strong, when: "adx_4h >= adx_trend"',
+        'id: adx_strong, when: "adx_4h >= adx_trend and «BTCUDST.adx_4h > 20"',
+        "did you mean BTCUSDT?",
+    ),
+    "another symbol's name of nothing": (
+        "rules.yaml",
+        'id: adx_strong, when: "adx_4h >= adx_trend"',
+        'id: adx_strong, when: "adx_4h >= adx_trend and «BTCUSDT.adx_5h > 20"',
+        "did you mean adx_4h?",
+    ),
     "unknown key": ("config.yaml", "  max_open_positions: 3", "  «max_open_position: 3", "did you mean max_open_pos"),
     "text for a number": ("config.yaml", "  leverage: 2 ", "  leverage: «two ", "expected a whole number"),
     "number too large": ("config.yaml", "  leverage: 2 ", "  leverage: «200 ", "at most 125"),

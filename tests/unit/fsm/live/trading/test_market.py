@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fsm.live.trading.market import CANDLES_A_TURN, Market
+from fsm.live.trading.others_candles import OthersCandles
 from fsm.proofs.testkit.scripted_market import RULES, START_MS, quiet
 from rules.compiled_rules import CompiledRules
 from rules.load import parse_rules
@@ -31,7 +32,7 @@ def rules_of(text: str = RULES) -> CompiledRules:
 
 
 def market_of(rules: CompiledRules) -> Market:
-    return Market(SYMBOL, rules, candles_min=20, history_candles=HOURS)
+    return Market(SYMBOL, rules, others=OthersCandles(lambda: 0), candles_min=20, history_candles=HOURS)
 
 
 def keep(store: Store, first: int, last: int, *, anchor_ms: int | None = None) -> None:
