@@ -39,6 +39,7 @@ from fsm.live.operator.news import (
     refused_file_news,
     started_news,
     stranger_news,
+    unacknowledged_news,
     unreadable_news,
 )
 from fsm.live.operator.waiting_edits import Waiting
@@ -218,6 +219,8 @@ def _of_the_exchange() -> Iterator[Told]:
 
 
 def _of_the_account() -> Iterator[Told]:
+    first = "BTCUSDT: no entries until `resume BTCUSDT`, because of a fault of the bot. Nothing of ours is open in it."
+    yield "escalation", "Nobody has acknowledged it", unacknowledged_news(2, first, 900_000)
     detail = "The account is in hedge mode, which is not supported."
     yield "reconciliation_anomaly", "Entries need something at the start", blocked_at_start_news(detail, [SYMBOL])
     yield "reconciliation_anomaly", "The journal was changed", VERIFICATION_NEWS

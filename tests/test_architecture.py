@@ -125,6 +125,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "fsm/proofs",
         "fsm/search",
     ),
+    "apprise": ("fsm/live/operator/apprised.py",),
     "pyarrow": ("exchange/candle_store/frames.py",),
     "yaml": ("rules", "exchange/sim/server/fault_file.py"),
     "prometheus_client": ("web",),

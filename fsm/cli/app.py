@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "flatten": "fsm.cli.control:flatten",
     "halt": "fsm.cli.control:halt",
     "release": "fsm.cli.control:release",
+    "ack": "fsm.cli.control:ack",
     "reload": "fsm.cli.reload:reload",
     "commands": "fsm.cli.commands:commands",
     "audit": "fsm.cli.audit:audit",

@@ -92,6 +92,13 @@ def release(symbol: str, cancel_stop: bool, wait_s: float) -> None:
     post("release cancel-stop" if cancel_stop else "release", symbol.upper(), wait_s)
 
 
+@command("ack")
+@_WAIT
+def ack(wait_s: float) -> None:
+    """Acknowledge every critical message so far. They are not escalated then."""
+    post("ack", None, wait_s)
+
+
 def post(kind: str, symbol: str | None, wait_s: float) -> None:
     """Leave a command and say what came of it, as far as it did within ``wait_s``."""
     from store.database import open_store
@@ -139,6 +146,8 @@ def named(found: CommandRow) -> str:
     """A command as its operator thinks of it; an edit of files is about no symbol."""
     if found.kind.startswith("reload"):
         return " ".join(found.kind.split()[:2])
+    if found.kind == "ack":
+        return "ack"
     return f"{found.kind} of {found.symbol or 'all symbols'}"
 
 

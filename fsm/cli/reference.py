@@ -27,6 +27,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "flatten": ("flatten BTCUSDT",),
     "halt": ("halt",),
     "release": ("release BTCUSDT --cancel-stop",),
+    "ack": ("ack",),
     "reload": ("reload",),
     "audit": ("audit --symbol BTCUSDT --state PROTECTED --limit 5",),
     "audit show": ("audit show 1",),

@@ -32,6 +32,8 @@ KEYS = (
     "TG_CHAT_ID",
     "TG_BASE_URL",
     "PING_URL",
+    "ALERT_URLS",
+    "ESCALATION_URLS",
     "SIM_REST_URL",
     "SIM_WS_URL",
     "PAPER_REST_URL",
@@ -51,6 +53,7 @@ KEYLESS = frozenset({Network.SIM, Network.PAPER})
 
 EMBEDDED = "embedded: a free port of this machine"
 _BYTES_MAX = 64 * 1024
+_URLS_MAX = 8
 _PROCESS = "environment"  # stands for the file where a value came from the process environment
 _PRINTABLE = re.compile(r"[!-~]+")
 _CHAT_ID = re.compile(r"-?[0-9]+|@[A-Za-z0-9_]+")
@@ -183,6 +186,8 @@ def read_environment(
             tg_bot_token=_secret(given, "TG_BOT_TOKEN"),
             tg_chat_id=_secret(given, "TG_CHAT_ID"),
             ping_url=_secret(given, "PING_URL"),
+            alert_urls=_secrets(given, "ALERT_URLS"),
+            escalation_urls=_secrets(given, "ESCALATION_URLS"),
         ),
         sim_rest_url=address.get("SIM_REST_URL"),
         sim_ws_url=address.get("SIM_WS_URL"),
@@ -200,6 +205,10 @@ def _text(given: Mapping[str, _Given], key: str) -> str | None:
 
 def _secret(given: Mapping[str, _Given], key: str) -> Secret | None:
     return Secret(given[key].text) if key in given else None
+
+
+def _secrets(given: Mapping[str, _Given], key: str) -> tuple[Secret, ...]:
+    return tuple(Secret(url) for url in given[key].text.split()) if key in given else ()
 
 
 def _read_file(path: Path, problems: list[Problem]) -> dict[str, _Given]:
@@ -376,6 +385,10 @@ def _value_problems(given: Mapping[str, _Given]) -> Iterator[Problem]:
     problem = weakness(token.text) if token else None
     if token and problem:
         yield token.problem(f"{problem}; {HINT}")
+    for key in ("ALERT_URLS", "ESCALATION_URLS"):
+        urls = given[key].text.split() if key in given else []
+        if not all(re.match(r"[a-z0-9+.-]+://.", url, re.IGNORECASE) for url in urls) or len(urls) > _URLS_MAX:
+            yield given[key].problem(f"{key} must be up to {_URLS_MAX} addresses of apprise, with spaces between them")
     chat = given.get("TG_CHAT_ID")
     if chat and not _CHAT_ID.fullmatch(chat.text):
         yield chat.problem("TG_CHAT_ID must be a number, or @ and the name of a channel")

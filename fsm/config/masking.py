@@ -16,7 +16,10 @@ from dotenv.parser import parse_stream
 from exchange.secrets import HIDDEN, redact
 
 _PLAIN_KEYS = frozenset({"BINANCE_ENV", "SIM_REST_URL", "SIM_WS_URL", "PAPER_REST_URL", "PAPER_WS_URL", "TG_BASE_URL"})
-_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH|CHAT_ID|DSN|WEBHOOK|COOKIE|PING_URL", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH|CHAT_ID|DSN|WEBHOOK|COOKIE|PING_URL|(?:ALERT|ESCALATION)_URLS",
+    re.IGNORECASE,
+)
 _LENGTH_MIN = 5
 _FILE_BYTES_MAX = 64 * 1024
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (

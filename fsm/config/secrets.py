@@ -17,6 +17,8 @@ class Secrets:
     tg_bot_token: Secret | None = None
     tg_chat_id: Secret | None = None
     ping_url: Secret | None = None
+    alert_urls: tuple[Secret, ...] = ()
+    escalation_urls: tuple[Secret, ...] = ()
 
     def shown(self) -> dict[str, str | None]:
         """Which secrets there are, for a person to read."""
@@ -25,7 +27,7 @@ class Secrets:
     def redact(self, text: str) -> str:
         """The text with every secret in it masked: for messages that others composed, such as a URL in an error."""
         for field in fields(self):
-            secret: Secret | None = getattr(self, field.name)
-            if secret is not None:
+            given: Secret | tuple[Secret, ...] | None = getattr(self, field.name)
+            for secret in given if isinstance(given, tuple) else filter(None, (given,)):
                 text = text.replace(secret.reveal(), HIDDEN)
         return redact(text)

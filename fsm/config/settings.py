@@ -42,6 +42,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     reconciliation_anomaly: AlertLevel = AlertLevel.ON
     protection_late: AlertLevel = AlertLevel.ON
     quarantine: AlertLevel = AlertLevel.ON
+    escalation: AlertLevel = AlertLevel.ON
     api_errors: AlertLevel = AlertLevel.ON
     bookkeeping_mismatch: AlertLevel = AlertLevel.ON
     no_entries: AlertLevel = AlertLevel.ON
@@ -50,6 +51,11 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     command: AlertLevel = AlertLevel.SILENT
     lifecycle: AlertLevel = AlertLevel.SILENT
     heartbeat: AlertLevel = AlertLevel.OFF
+
+
+class Escalation(msgspec.Struct, frozen=True, kw_only=True):
+    severity_min: Literal["info", "warning", "critical"] = "warning"
+    unacknowledged_ms: int | None = 900_000
 
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +83,7 @@ class Settings(Policy, frozen=True, kw_only=True):
     version: int
     loops: Loops = Loops()
     alerts: Alerts = Alerts()
+    escalation: Escalation = Escalation()
     reload: Reload = Reload()
     web: Web = Web()
     simulation: Simulation = Simulation()

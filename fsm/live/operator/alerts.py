@@ -29,6 +29,7 @@ SEVERITY = {
     "bookkeeping_mismatch": "warning",
     "no_entries": "warning",
     "telegram": "warning",
+    "escalation": "warning",
 }
 """By kind; every other kind is information."""
 

@@ -30,6 +30,7 @@ HELP = """/status – equity, positions and their stops, what stops entries
 /halt [SYMBOL] – no entries, and HALT once flat; asks for a code
 /flatten [SYMBOL] – closes at the market and halts; asks for a code
 /release SYMBOL – hands a position over to you, its stop stays; asks for a code
+/ack – you have read what is critical: it is not told again
 /confirm CODE – carries out what asked for the code
 /help – this"""
 

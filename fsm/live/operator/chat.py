@@ -27,7 +27,7 @@ from store.inbox import Inbox
 log = structlog.get_logger("fsm.chat")
 
 DOCUMENT = "telegram"
-WISHES = ("pause", "resume", "flatten", "halt", "release")
+WISHES = ("pause", "resume", "flatten", "halt", "release", "ack")
 CONFIRMED_WISHES = {
     "flatten": "closes at the market, and halts",
     "halt": "stops entries, and halts once flat",

@@ -27,10 +27,10 @@ from store.views import CommandRow
 
 log = structlog.get_logger("fsm.commands")
 
-KINDS = ("pause", "resume", "flatten", "halt", "release")
+KINDS = ("pause", "resume", "flatten", "halt", "release", "ack")
 """The first word of a command's kind; ``release cancel-stop`` is a release after which the stop does not stay."""
-KEPT_KINDS = ("pause", "halt")
-"""They can only stop entries, so they are never too old."""
+KEPT_KINDS = ("pause", "halt", "ack")
+"""They can only stop entries, or say that somebody has read, so they are never too old."""
 
 EDIT_KINDS = ("reload confirm", "reload reject")
 """Followed by the digests of the edits that are meant, so that no other edit is taken."""
@@ -70,6 +70,7 @@ class Commands:
             for symbol, worker in workers.items()
         }
         self.on_edit: OnEdit | None = None
+        self.on_ack: Callable[[], str] = lambda: "nothing waits to be acknowledged: there is no second way to you"
 
     async def run(self) -> None:
         """Take commands as they come."""
@@ -183,6 +184,8 @@ class Commands:
 
     def _do(self, kind: str, symbol: str | None, symbols: list[str]) -> tuple[str | None, str]:
         """The guard that refused a part of it, and how things stand."""
+        if kind == "ack":
+            return None, self.on_ack()
         if symbol is not None:
             self._tell(kind, symbol)
             return None, self._state_of(symbols)

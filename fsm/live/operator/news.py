@@ -66,6 +66,13 @@ def _held(record: SymbolRecord, engine: Engine) -> Iterable[str]:
         yield f"{foreign_size(record.foreign)} of {record.symbol}, {whose}"
 
 
+def unacknowledged_news(count: int, first: str, waited_ms: int) -> str:
+    """``first`` is the first message that nobody has acknowledged."""
+    many = "A critical message was" if count == 1 else f"{count} critical messages were"
+    told = f"{many} not acknowledged for {waited_ms // 60_000} min. The first: {first}"
+    return f"{told} `ack` says that somebody has read it."
+
+
 def ended_news(why: BaseException) -> str:
     """The last word, past the journal."""
     return f"The bot has ended: {why}. Open positions keep the stops that rest at the exchange."

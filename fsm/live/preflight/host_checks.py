@@ -15,6 +15,7 @@ import msgspec
 from exchange.environment import Network
 from exchange.sim.playback.rulebook import SHIPPED_BRACKETS
 from fsm.config import Secrets
+from fsm.live.operator.apprised import Unusable, name_of, notifier
 from fsm.live.preflight.findings import Finding, fail, ok, skip, warn
 from fsm.live.trading.recovery import stored_records
 from store.database import open_store
@@ -133,6 +134,19 @@ async def telegram(base_url: str, secrets: Secrets) -> Finding:
         seen = secrets.redact(f"cannot be reached: {type(error).__name__}: {error}")
         return warn("telegram", seen, "alerts wait in the database until it can; look at the network")
     return ok("telegram", f"reached as {name}")
+
+
+def second_channel(secrets: Secrets) -> Finding:
+    """Whether each address is one that messages can go to; nothing is sent."""
+    urls = [url.reveal() for url in (*secrets.alert_urls, *secrets.escalation_urls)]
+    if not urls:
+        return skip("alerts", "no second way to you is configured (ALERT_URLS)")
+    try:
+        for url in urls:
+            notifier(url)
+    except Unusable as error:
+        return fail("alerts", secrets.redact(str(error)), "look at ALERT_URLS and ESCALATION_URLS")
+    return ok("alerts", f"{', '.join(name_of(url) for url in urls)} can be written to as far as their form says")
 
 
 def _asked(url: str) -> str:

@@ -47,7 +47,8 @@ def examine(run: Run) -> list[Finding]:
             mine.append(host_checks.account(stored, whose, is_same=is_same))
             theirs = asyncio.run(_examine(run, where, stored, in_use))
     environment = run.config.environment
-    return [*mine, *theirs, asyncio.run(host_checks.telegram(environment.tg_base_url, environment.secrets))]
+    spoken = asyncio.run(host_checks.telegram(environment.tg_base_url, environment.secrets))
+    return [*mine, *theirs, spoken, host_checks.second_channel(environment.secrets)]
 
 
 @contextmanager

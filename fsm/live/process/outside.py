@@ -12,9 +12,12 @@ from fsm.config import Environment
 from fsm.live.context.clock import Clock, ExchangeClock, MachineClock
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.answers import Answers
+from fsm.live.operator.apprised import delivery, name_of
+from fsm.live.operator.channel import Channel
 from fsm.live.operator.chat import Chat
 from fsm.live.operator.courier import Courier
 from fsm.live.operator.delivery import Delivery
+from fsm.live.operator.escalation import Escalation
 from fsm.live.operator.messenger import Tally
 from fsm.live.process.daemon import Daemon
 from fsm.live.process.dead_man import DeadMan, ask, by_courier, find_room
@@ -47,18 +50,22 @@ async def outside(
 ) -> AsyncIterator[Sequence[Background]]:
     """What has to run for it; nothing where nothing is configured."""
     async with telegram_of(environment, store, db, spoken) as messaging:
-        courier = Courier("ping")
+        couriers: list[Courier] = []
         try:
-            yield (*messaging, *ping_of(environment, db, spoken, courier))
+            beside = (*ping_of(environment, db, spoken, couriers), *channels_of(environment, spoken, couriers))
+            yield (*messaging, *beside)
         finally:
-            courier.end()
+            for courier in couriers:
+                courier.end()
 
 
-def ping_of(environment: Environment, db: Path, spoken: Spoken, courier: Courier) -> Sequence[Background]:
+def ping_of(environment: Environment, db: Path, spoken: Spoken, couriers: list[Courier]) -> Sequence[Background]:
     """The dead man's switch, where there is somebody to ping."""
     url, daemon = environment.secrets.ping_url, spoken.daemon
     if url is None:
         return ()
+    courier = Courier("ping")
+    couriers.append(courier)
     dead_man = DeadMan(
         daemon.live,
         daemon.workers,
@@ -68,6 +75,35 @@ def ping_of(environment: Environment, db: Path, spoken: Spoken, courier: Courier
         count=daemon.troubles.count,
     )
     return (partial(dead_man.run, daemon.started),)
+
+
+def channels_of(environment: Environment, spoken: Spoken, couriers: list[Courier]) -> Sequence[Background]:
+    """The second way to the operator, an address each, and what tells again where nobody acknowledges."""
+    secrets, live = environment.secrets, spoken.daemon.live
+    addresses = {url.reveal(): False for url in secrets.alert_urls}
+    addresses |= {url.reveal(): True for url in secrets.escalation_urls if url.reveal() not in addresses}
+    if not addresses:
+        return ()
+    escalation = Escalation(
+        journal=live.journal, alerts=spoken.alerts, active=live.active, clock=live.clock, wall=spoken.wall
+    )
+    spoken.daemon.commands.on_ack = escalation.acknowledge
+    found: list[Background] = [escalation.run]
+    for url, only_escalated in addresses.items():
+        courier = Courier(name_of(url))
+        couriers.append(courier)
+        channel = Channel(
+            name_of(url),
+            delivery(url, courier),
+            journal=live.journal,
+            active=live.active,
+            clock=live.clock,
+            wall=spoken.wall,
+            only_escalated=only_escalated,
+            count=spoken.daemon.troubles.count,
+        )
+        found.append(channel.run)
+    return found
 
 
 @asynccontextmanager
