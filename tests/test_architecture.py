@@ -74,6 +74,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "fsm/config": ("fsm.config", "fsm.core.model", "rules", "indicators", "exchange", "web.tokens"),
     "fsm/journal": ("fsm.journal", "fsm.core", "fsm.config", "rules", "indicators", "exchange", "store"),
     "fsm/backtest": ("fsm.backtest", "fsm.journal", "fsm.core", "fsm.config", *LOWER),
+    # the search tries variants of rules as backtests, and its page is made like that of a backtest
+    "fsm/optimise": ("fsm.optimise", "fsm.search", "fsm.backtest", "fsm.core", "fsm.config", *LOWER),
     "fsm/search": ("fsm.search", "fsm.backtest", "fsm.core", "fsm.config", *LOWER),
     # a report is drawn with the chart library that the dashboard brings
     "fsm/backtest/report": ("fsm.backtest", "fsm.journal", "web.page", *LOWER),
@@ -123,6 +125,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "exchange/sim",
         "fsm/backtest",
         "fsm/proofs",
+        "fsm/optimise",
         "fsm/search",
     ),
     "apprise": ("fsm/live/operator/apprised.py",),

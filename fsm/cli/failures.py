@@ -26,6 +26,8 @@ _LAB_ERRORS = (
     ("fsm.backtest.run", "BacktestError", Exit.USAGE),
     ("exchange.candle_columns", "CandleFileError", Exit.USAGE),
     ("fsm.journal.replay", "ReplayError", Exit.VERIFICATION),
+    ("fsm.optimise.parameters", "SearchError", Exit.USAGE),
+    ("rules.rewriting", "NoSuchSetting", Exit.USAGE),
 )
 
 

@@ -62,6 +62,13 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "rules new": ("rules new mine.yaml --from trend",),
     "completion": ("completion bash",),
     "doctor": ("doctor",),
+    "optimise": (
+        "optimise --vary adx_trend=23..35:1 --vary spike=1.2..1.6:0.1 --study trend",
+        "optimise --sampler random --trials 500 --objective calmar --require 'trades>=50' --folds 8 --anchored",
+    ),
+    "optimise apply": ("optimise apply trend --trial 17",),
+    "optimise show": ("optimise show trend --csv trend.csv",),
+    "lookahead": ("lookahead", "lookahead --symbols BTCUSDT --cuts 1000 --runs 10"),
     "show": ("show first", "show first --report first.html", "show var/sim.sqlite --json"),
     "data download": ("data download --symbols AVAXUSDT --from 2024-01-01", "data download --timeframes 1m,1h"),
     "data update": ("data update",),

@@ -106,6 +106,10 @@ class Source:
             column = column + index if line == span.line else index - written.rfind("\n", 0, index) - 1
         return Problem(self.name, line + 1, column + 1, message)
 
+    def place(self, path: KeyPath) -> slice:
+        """Where in the text a node is written. Raises KeyError."""
+        return slice(self._values[path].start, self._values[path].end)
+
     def _value_at(self, path: KeyPath) -> str:
         node = self.data
         for step in path:
