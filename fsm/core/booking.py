@@ -157,6 +157,7 @@ def plan_kept(trade: Trade, record: SymbolRecord) -> Trade:
         unheard=(),
         no_position_ms=None,
         unseen_ms=None,
+        part=None,
         closed_by_us=ZERO,
         swept=False,
         first_fill_ms=None,

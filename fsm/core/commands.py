@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from fsm.core.by_hand import HAND_COMMANDS, by_hand
 from fsm.core.leaving import begin_exit, begin_flatten
 from fsm.core.model.decision import Decision, Guard, Rejected, decision
-from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext
+from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext, Portfolio
 from fsm.core.model.events import Commanded
 from fsm.core.model.intents import CancelEntry, Intent, Look
 from fsm.core.model.records import LIMIT_CAUSES, State, SymbolRecord
@@ -14,16 +15,18 @@ from fsm.core.model.transition_table import TABLE, Cell, Trigger
 from fsm.core.releasing import release
 
 
-def command(record: SymbolRecord, event: Commanded, blocked: str, context: DecisionContext) -> Decision | None:
-    """Carry out a wish. ``blocked`` names the account-wide halt that still holds (empty: none).
+def command(record: SymbolRecord, event: Commanded, portfolio: Portfolio, context: DecisionContext) -> Decision | None:
+    """Carry out a wish. Of a resume the portfolio names the account-wide halt that still holds (empty: none).
 
     Returns None when it is so already; raises Rejected when it must not be.
     """
+    if event.command in HAND_COMMANDS:
+        return by_hand(record, event, portfolio, context)
     match event.command:
         case "pause":
             return _pause(record, event)
         case "resume":
-            return _resume(record, event, blocked, context)
+            return _resume(record, event, portfolio.blocked, context)
         case "halt":
             return _halt(record, event)
         case "flatten":
@@ -40,7 +43,8 @@ def command(record: SymbolRecord, event: Commanded, blocked: str, context: Decis
             return decision(Trigger.QUARANTINE, event.cause, record.quarantined(event.cause, event.at_ms))
     raise Rejected(
         "COMMAND",
-        f"there is no command {event.command!r}; use pause, resume, flatten, release, exit, halt or quarantine",
+        f"there is no command {event.command!r}; use pause, resume, flatten, release, exit, halt, quarantine, reduce, "
+        "move-stop or move-target",
     )
 
 

@@ -26,6 +26,7 @@ from fsm.core.model.records import State, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import covering_stops, foreign_open_orders, observe
 from fsm.core.order_requests import planned_stop
+from fsm.core.reducing import reduce_ended
 from fsm.core.restoring import restored
 from fsm.core.retry_backoff import backed_off
 from fsm.core.states.closing import close_ended, look_closing
@@ -55,7 +56,7 @@ def decide(record: SymbolRecord, event: SymbolEvent, portfolio: Portfolio, conte
         case JournalFoundOld():
             return restored(record, event, context)
         case Commanded():
-            return command(record, event, portfolio.blocked, context)
+            return command(record, event, portfolio, context)
 
 
 def _closes_naked(record: SymbolRecord, event: SymbolObserved) -> bool:
@@ -80,6 +81,8 @@ def _decide_outcome(record: SymbolRecord, event: IntentEnded, context: DecisionC
             return target_ended(record, event, event.intent, context)
         case ClosePosition(request=request) if record.state in (State.EXITING, State.FLATTEN):
             return close_ended(record, event, request.client_id, context)
+        case ClosePosition(request=request) if record.state is State.PROTECTED:
+            return reduce_ended(record, event, request.client_id, context)
     return None
 
 

@@ -29,9 +29,9 @@ from fsm.core.model.events import (
     Commanded,
     EquityRead,
     JournalFoundOld,
-    SetupEnded,
     SymbolEvent,
     SymbolObserved,
+    reads_portfolio,
 )
 from fsm.core.model.policy import LimitAction, Policy
 from fsm.core.model.records import ZERO, AccountRecord, Flag, HaltCause, State, SymbolRecord
@@ -227,7 +227,7 @@ class Engine:
 
     def _portfolio_for(self, event: SymbolEvent, equity_age_ms: int) -> Portfolio:
         """What else is open, for the events that are judged by it."""
-        if isinstance(event, SetupEnded):
+        if reads_portfolio(event):
             return self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
         return self._command_portfolio() if isinstance(event, Commanded) else NO_PORTFOLIO
 
@@ -393,7 +393,7 @@ def with_portfolio(made: Decision, portfolio: Portfolio) -> Decision:
 
 def _with_what_it_knew(made: Decision, event: SymbolEvent, portfolio: Portfolio) -> Decision:
     """The move with what it was judged by, so that it can be decided again."""
-    if isinstance(event, SetupEnded):
+    if reads_portfolio(event):
         return with_portfolio(made, portfolio)
     if isinstance(event, Commanded):
         return replace(made, facts={**made.facts, "blocked": portfolio.blocked})

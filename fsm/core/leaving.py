@@ -37,7 +37,7 @@ def _begin(trigger: Trigger, record: SymbolRecord, reason: str, context: Decisio
     assert trade is not None
     if record.state is State.SIGNALLED:  # its entry was never sent, so it cannot fill
         trade = replace(trade, entry=replace(trade.entry, finished=True))
-    trade = replace(trade, exit_reason=trade.exit_reason or reason)
+    trade = replace(trade, exit_reason=trade.exit_reason or reason, part=None)
     intents: list[Intent] = []
     if not trade.entry.finished:
         intents.append(CancelEntry(symbol=record.symbol, client_id=trade.entry.client_id))
@@ -53,9 +53,10 @@ def _begin(trigger: Trigger, record: SymbolRecord, reason: str, context: Decisio
 def cancel_partial_targets(trade: Trade) -> list[Intent]:
     """Reduce-only targets compete with a close and outlive the position: they go first (R14)."""
     return [
-        CancelAlgo(symbol=trade.symbol, client_id=target.client_id)
+        CancelAlgo(symbol=trade.symbol, client_id=client_id)
         for target in trade.targets
         if target.quantity is not None and not target.done
+        for client_id in target.order_ids
     ]
 
 
@@ -76,7 +77,7 @@ def leave(record: SymbolRecord, event: SymbolObserved, view: TradeView, context:
             return None
         return decision(Trigger.QUARANTINE, "POSITION_UNCLEAR", record.quarantined("POSITION_UNCLEAR", event.at_ms))
     reason = exit_reason(trade, view, event.snapshot, context)
-    trade = count_fills(replace(trade, exit_reason=reason), event.snapshot, context)
+    trade = count_fills(replace(trade, exit_reason=reason, part=None), event.snapshot, context)
     trade = replace(trade, open_quantity=ZERO, swept=complete)
     record = replace(record, trade=trade)
     if view.position < 0:
@@ -118,7 +119,8 @@ def sweep_of(
     trade: Trade, view: TradeView, context: DecisionContext, *, kept: frozenset[str] = frozenset()
 ) -> tuple[Intent, ...]:
     """Cancel every order of the trade that was not seen to have ended, whether the lists show it or not (R2)."""
-    ids = [target.client_id for target in trade.targets if trade.targets_sent and not target.done]
+    wanted = [target for target in trade.targets if trade.targets_sent and not target.done]
+    ids = [client_id for target in wanted for client_id in target.order_ids]
     if trade.stop is not None:
         ids.append(trade.stop.client_id)
     if trade.stop is not None and trade.stop_before is not None:

@@ -20,7 +20,7 @@ from exchange.types import (
 )
 from fsm.core.accounting import new_fills
 from fsm.core.model.decision_context import DecisionContext
-from fsm.core.model.records import ZERO, State, StopLeg, SymbolRecord, Trade, TradeSide
+from fsm.core.model.records import ZERO, State, StopLeg, SymbolRecord, TargetLeg, Trade, TradeSide
 from fsm.core.order_requests import bridge_id, close_id, entry_id
 
 STUCK_TRIGGER_MS = 5_000
@@ -88,7 +88,7 @@ def _tracked(trade: Trade, context: DecisionContext) -> tuple[str, ...]:
     if trade.stop is not None and trade.stop_before is not None:
         ids += [trade.stop_before.client_id, bridge_id(context, trade, trade.stop)]
     if trade.targets_sent:
-        ids += [target.client_id for target in trade.targets if not target.done]
+        ids += [cid for target in trade.targets if not target.done for cid in target.order_ids]
     if trade.piece_pending:
         ids.append(close_id(context, trade, trade.exit_attempt))
     return tuple(dict.fromkeys((*ids, *trade.unheard)))
@@ -110,7 +110,7 @@ def observe(trade: Trade, snapshot: SymbolSnapshot, context: DecisionContext) ->
         stop=stop,
         stop_rests=rests,
         bridged=_is_bridged(trade, algos, position, context),
-        targets={t.index: algos[t.client_id] for t in trade.targets if t.client_id in algos},
+        targets={t.index: shown for t in trade.targets if (shown := _target_shown(t, algos)) is not None},
         close=close,
         strays=_strays(trade, own, close, algos),
         own_open=own,
@@ -133,6 +133,12 @@ def _strays(trade: Trade, own: tuple[str, ...], close: Order | None, algos: dict
     """Open orders of ours that the trade does not want, and that are not firing just now."""
     keep = _wanted(trade) | ({close.client_id} if close else set())
     return tuple(cid for cid in own if cid not in keep and not _is_firing(algos.get(cid)))
+
+
+def _target_shown(target: TargetLeg, algos: dict[str, AlgoOrder]) -> AlgoOrder | None:
+    """The order of a target; the one that it replaces where that was hit before it could be cancelled."""
+    before = algos.get(target.before) if target.before is not None else None
+    return before if _is_firing(before) else algos.get(target.client_id)
 
 
 def _is_firing(algo: AlgoOrder | None) -> bool:

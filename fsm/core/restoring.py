@@ -52,21 +52,22 @@ def _in_new_epoch(record: SymbolRecord, event: JournalFoundOld) -> SymbolRecord:
         return record
     stop = _tightest(trade, event.snapshot.algo_orders)
     kept = trade if stop is None else replace(trade, stop=stop, stop_before=None)
-    return replace(record, trade=replace(kept, exit_refused=kept.exit_attempt))
+    return replace(record, trade=replace(kept, exit_refused=kept.exit_attempt, part=None))
 
 
 def _tightest(trade: Trade, algos: tuple[AlgoOrder, ...]) -> StopLeg | None:
-    """The stop of this trade that rests there, where it is at least as tight as the one that is remembered: a journal
-    that is lost has moved it, and stops are never loosened."""
+    """The stop of this trade that rests there, where it is at least as tight as the one that is remembered, or of a
+    later version: a journal that is lost has moved it, away from safety only where the operator said so."""
     resting = [algo for algo in algos if _is_its_stop(trade, algo)]
     best = max(resting, key=lambda algo: trade.side.sign * algo.trigger_price, default=None)
     if best is None:
         return None
     remembered = trade.stop.trigger_price if trade.stop else trade.stop_price_initial
-    if trade.side.sign * (best.trigger_price - remembered) < 0:
-        return None
     parts = parse(best.client_id)
     assert parts is not None
+    is_older = trade.stop is None or parts.index <= trade.stop.version
+    if trade.side.sign * (best.trigger_price - remembered) < 0 and is_older:
+        return None
     return StopLeg(
         client_id=best.client_id,
         trigger_price=best.trigger_price,

@@ -61,7 +61,7 @@ def size_entry(
         quantity_guard(quantity, capped, context),
         at_least("NOTIONAL_MIN", quantity * min(entry, stop), filters.notional_min),
         at_most(
-            "MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * _open_risk_pct_max(policy, strategy) / 100
+            "MAX_OPEN_RISK", portfolio.open_risk + risk, portfolio.equity * open_risk_pct_max(policy, strategy) / 100
         ),
         *_shared_guards(side, risk, portfolio, policy),
         stop_inside_liquidation(side, quantity, entry, stop, policy.leverage_of(symbol), context),
@@ -90,7 +90,7 @@ def shared_caps(
     return tuple(guards)
 
 
-def _open_risk_pct_max(policy: Policy, strategy: Strategy | None) -> Decimal:
+def open_risk_pct_max(policy: Policy, strategy: Strategy | None) -> Decimal:
     own = strategy.limits.max_open_risk_pct if strategy is not None else None
     most = policy.risk.max_open_risk_pct
     return most if own is None else min(most, decimal_of(own))

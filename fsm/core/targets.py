@@ -65,6 +65,25 @@ def _again(target: TargetLeg, refused: Refused, trade: Trade, context: DecisionC
     return again if price is None else replace(again, trigger_price=price)
 
 
+def targets_moved(record: SymbolRecord, event: SymbolObserved, view: TradeView) -> Decision | None:
+    """The orders that targets replace were seen to have ended without being hit, or are not found any more."""
+    trade = record.trade
+    assert trade is not None
+    algos = {algo.client_id: algo for algo in event.snapshot.algo_orders}
+    ended = [replace(t, before=None) for t in trade.targets if t.before and _is_replaced(t, algos, view, event)]
+    if not ended:
+        return None
+    return decision(Trigger.REPROTECT, "TARGET_MOVED", replace(record, trade=_with_targets(trade, tuple(ended))))
+
+
+def _is_replaced(target: TargetLeg, algos: dict[str, AlgoOrder], view: TradeView, event: SymbolObserved) -> bool:
+    assert target.before is not None
+    before, shown = algos.get(target.before), view.targets.get(target.index)
+    if before is None:
+        return event.persisted
+    return not before.status.is_open and before is not shown and _ended_in_vain(before, persisted=event.persisted)
+
+
 def mend_targets(
     record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext
 ) -> Decision | None:

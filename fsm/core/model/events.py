@@ -107,13 +107,26 @@ class JournalFoundOld(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_
 
 class Commanded(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """The operator, a limit or the engine itself wants a state of affairs: pause, resume, flatten, halt, quarantine,
-    release (then ``cancel_stop``: the stop goes too)."""
+    release (then ``cancel_stop``: the stop goes too).
+
+    By hand on an open trade: reduce by ``quantity`` or ``pct`` of it, move-stop or move-target to ``price`` (of the
+    target of this ``number``, from 1; None: the only one). ``looser`` and ``why`` let a stop move away from safety.
+    ``prices`` are the present ones, and ``command_id`` tells one command from the next.
+    """
 
     symbol: str
     at_ms: int
     command: str
     cause: str
     cancel_stop: bool = False
+    command_id: int = 0
+    quantity: Decimal | None = None
+    pct: Decimal | None = None
+    price: Decimal | None = None
+    number: int | None = None
+    looser: bool = False
+    why: str = ""
+    prices: MarkPrice | None = None
 
 
 class EquityRead(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -163,3 +176,8 @@ SymbolEvent = (
 def real_ms(event: SymbolObserved | IntentEnded) -> int:
     """When it happened by this machine's clock, or by the exchange's where there is no other."""
     return event.at_ms if event.real_ms is None else event.real_ms
+
+
+def reads_portfolio(event: SymbolEvent) -> bool:
+    """It is judged by what else is open: an entry that is about to leave, and a stop that moves by hand."""
+    return isinstance(event, SetupEnded) or (isinstance(event, Commanded) and event.command == "move-stop")

@@ -101,7 +101,8 @@ class TargetLeg(msgspec.Struct, frozen=True, kw_only=True):
     """A take-profit. ``quantity`` None = closePosition (the last one); ``portion`` of the position, in (0, 1].
 
     ``done``: it was hit, or there is too little to be its own order. ``attempt`` rises after a definite end,
-    ``sent`` each time it is asked for.
+    ``sent`` each time it is asked for. ``before`` is the order that this one replaces, until that was seen to have
+    ended: it may still be hit meanwhile.
     """
 
     index: int
@@ -111,7 +112,20 @@ class TargetLeg(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal | None
     done: bool = False
     attempt: int = 1
+    before: str | None = None
     sent: int = 1
+
+    @property
+    def order_ids(self) -> tuple[str, ...]:
+        """Of the order that is wanted, and of the one that it replaces."""
+        return (self.client_id,) if self.before is None else (self.client_id, self.before)
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the position that is being closed by hand: how much was asked for, and when."""
+
+    quantity: Decimal
+    since_ms: int
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +139,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     ``close_form``, ``close_lot``, ``close_least`` and ``close_grain`` say how the next one is different
     (fsm/core/close_forms.py); ``unheard`` are closing orders whose answer nobody heard. ``no_position_ms``
     is when the present stop was refused for want of a position, ``unseen_ms`` since when looks show none (real ms) and
-    nothing else says that it is closed.
+    nothing else says that it is closed. ``part`` is there while a part of it is being closed by hand, and
+    ``part_number`` is the number of the newest command that asked for one: none is carried out twice.
     """
 
     id: str
@@ -176,6 +191,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     net_pnl: Decimal | None = None
     r: Decimal | None = None
     flagged: str | None = None
+    part: Part | None = None
+    part_number: int | None = None
 
     @property
     def piece_pending(self) -> bool:

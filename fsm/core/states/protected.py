@@ -21,8 +21,9 @@ from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import FIRING, TradeView, has_ended
 from fsm.core.order_requests import bridge_id, place_stop, place_target, stop_leg
 from fsm.core.planning import sized_targets
+from fsm.core.reducing import look_reducing
 from fsm.core.stops import confirm, exchange_stop, keep_covered, mend_stop
-from fsm.core.targets import mend_targets, next_target
+from fsm.core.targets import mend_targets, next_target, targets_moved
 from rules.strategy import Management
 
 
@@ -36,9 +37,9 @@ def look_holding(
         return _late_fill(record, event, view, context)
     if view.position <= 0:
         return leave(record, event, view, context) or keep_covered(record, event, view, context)
-    resized = _resized(record, event, view, context)
-    if resized is not None:
-        return resized
+    changed = look_reducing(record, event, view, context) or _resized(record, event, view, context)
+    if changed is not None:
+        return changed
     if not view.stop_rests:
         return _stop_missing(record, event, view, context)
     confirmed = confirm(record, event)
@@ -47,7 +48,7 @@ def look_holding(
     if view.strays:
         intents = (*(_cancel(record.symbol, cid) for cid in view.strays), Look(symbol=record.symbol))
         return decision(Trigger.SWEEP, "STRAY_ORDERS", record, intents=intents)
-    return mend_targets(record, event, view, context)
+    return targets_moved(record, event, view) or mend_targets(record, event, view, context)
 
 
 def _late_fill(record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext) -> Decision:
@@ -81,8 +82,8 @@ def _resized(record: SymbolRecord, event: SymbolObserved, view: TradeView, conte
         # larger than what we opened: close our part and leave the rest to its owner
         foreign = record.quarantined("FOREIGN_POSITION", event.at_ms)
         return begin_flatten(foreign, "POSITION_NOT_AS_REMEMBERED", context)
-    if view.position >= trade.open_quantity:
-        return None
+    if view.position >= trade.open_quantity or trade.part is not None:
+        return None  # while a part is being closed by hand, nobody can say what else made it smaller
     hit = frozenset(target.index for target in trade.targets if _is_partial(target) and _was_hit(target.index, view))
     by_stop = _stop_fires(view)
     if not _is_certain(event, view, explained=bool(hit) or by_stop):

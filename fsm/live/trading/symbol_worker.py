@@ -72,7 +72,7 @@ class SymbolWorker:
             if step.trigger is Trigger.ADOPT or (step.trigger is Trigger.FILL and step.reason == "FIRST_FILL"):
                 seen_s = self._live.clock.monotonic() if evidence_s is None else evidence_s
                 self._timer.filled(self._entry_id(), seen_s)
-            if _closes(step):
+            if _closes(step) and step.dest is not State.PROTECTED:
                 self._drop_waiting()
             if step.intents:
                 self._steps.append(step)

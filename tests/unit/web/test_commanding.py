@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from fsm.core.commands import command
 from fsm.core.model.decision import Rejected
-from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.decision_context import NO_PORTFOLIO, DecisionContext
 from fsm.core.model.events import Commanded
 from fsm.core.model.records import Flag, State, SymbolRecord
 from store.inbox import Inbox
@@ -124,7 +124,7 @@ def _refusal(kind: str, state: State) -> str | None:
     if kind == "flatten" and state not in (State.IDLE, State.HALT, State.FLATTEN):
         return None  # it goes on to close the position, which takes a trade; never refused
     try:
-        command(record, wish, "", context)
+        command(record, wish, NO_PORTFOLIO, context)
     except Rejected as rejected:
         return rejected.guard
     return None

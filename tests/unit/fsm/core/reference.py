@@ -45,7 +45,7 @@ class Sheet:
             self._flags_change_by_their_rules(before, decision, event)
             self._entries_are_allowed(before, decision)
             self._first_fill_starts_the_deadline(before, decision)
-            self._stop_moves_in_favour(before, decision)
+            self._stop_moves_in_favour(before, decision, event)
             self._books_add_up(decision)
 
     def _flags_change_by_their_rules(self, before: SymbolRecord, decision: Decision, event: SymbolEvent) -> None:
@@ -104,12 +104,14 @@ class Sheet:
         elif old.uncovered_ms is not None and new.uncovered_ms is None:
             assert decision.reason == "STOP_CONFIRMED"
 
-    def _stop_moves_in_favour(self, before: SymbolRecord, decision: Decision) -> None:
+    def _stop_moves_in_favour(self, before: SymbolRecord, decision: Decision, event: SymbolEvent) -> None:
+        """Away from safety only where the operator said so, and why."""
         old, new = before.trade, decision.record.trade
         if old is None or new is None or old.id != new.id or old.stop is None or new.stop is None:
             return
-        if decision.trigger is Trigger.RESTOP:
-            assert new.side.sign * (new.stop.trigger_price - old.stop.trigger_price) > 0
+        if decision.trigger is Trigger.RESTOP and decision.reason != "TARGET_MOVED_BY_HAND":
+            loosened = isinstance(event, Commanded) and event.looser and bool(event.why)
+            assert loosened or new.side.sign * (new.stop.trigger_price - old.stop.trigger_price) > 0
             assert new.stop_before == old.stop
         elif old.stop.trigger_price != new.stop.trigger_price:  # a move that was refused: back to where it rests
             assert old.stop_before is not None

@@ -145,6 +145,12 @@ class Stage:
     def command(self, command: str, cause: str = "OPERATOR") -> list[Step]:
         return self.tell(Commanded(symbol=SYMBOL, at_ms=self.now_ms, command=command, cause=cause))
 
+    def by_hand(self, command: str, **wished: Any) -> list[Step]:
+        """A wish about the open trade, with the prices of this moment."""
+        wished.setdefault("prices", self.exchange.prices())
+        wished.setdefault("command_id", len(self.ledger.rows) + 1)
+        return self.tell(Commanded(symbol=SYMBOL, at_ms=self.now_ms, command=command, cause="OPERATOR", **wished))
+
     def deadline(self) -> list[Step]:
         return self.tell(DeadlinePassed(symbol=SYMBOL, at_ms=self.now_ms))
 

@@ -60,6 +60,7 @@ class AnyExchange(RuleBasedStateMachine):
         self.fates: deque[int] = deque()
         self.candles: list[CandleClosed] = []
         self.touched_by_hand = False
+        self.commands_given = 0
 
     def _fate(self, intent: Intent) -> str:
         """The next chosen fate, in words that fit the intent: 0 ok, 1 lost, 2 deaf, 3 late, more: a refusal."""
@@ -242,6 +243,32 @@ class AnyExchange(RuleBasedStateMachine):
     )
     def the_operator_wishes(self, command: str, cause: str) -> None:
         self._do(self.stage.command, command, cause)
+
+    @precondition(lambda self: self.stage.record.trade is not None)
+    @rule(
+        command=st.sampled_from(["reduce", "reduce", "move-stop", "move-target"]),
+        price=st.sampled_from([*LEVELS, "59500", "60350", "61100"]),
+        pct=st.sampled_from(["10", "50", "90"]),
+        number=st.sampled_from([1, 2, None]),
+        looser=st.booleans(),
+        again=st.booleans(),
+    )
+    def the_operator_acts(
+        self, command: str, price: str, pct: str, number: int | None, looser: bool, again: bool
+    ) -> None:
+        """By hand, through the bot; ``again``: a start carries the same command out once more."""
+        self.commands_given += 1
+        for _ in range(1 + again):
+            self._do(
+                self.stage.by_hand,
+                command,
+                price=Decimal(price),
+                pct=Decimal(pct),
+                number=number,
+                looser=looser,
+                why="a reason" if looser else "",
+                command_id=self.commands_given,
+            )
 
     @precondition(lambda self: self._is_busy())
     @rule()

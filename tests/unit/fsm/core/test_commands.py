@@ -262,7 +262,9 @@ class TestQuarantine:
 
 def test_an_unknown_command_is_rejected_and_names_the_known_ones() -> None:
     stage = idle()
-    with pytest.raises(Rejected, match="use pause, resume, flatten, release, exit, halt or quarantine") as caught:
+    with pytest.raises(
+        Rejected, match="use pause, resume, flatten, release, exit, halt, quarantine, reduce, move-stop"
+    ) as caught:
         stage.command("explode")
     assert caught.value.guard == "COMMAND"
     assert Decimal(len(stage.ledger.rows)) == 0

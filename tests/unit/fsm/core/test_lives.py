@@ -35,6 +35,8 @@ def test_a_life_is_written_down_as_it_was(seed: int) -> None:
 
 def full(value: Any) -> Any:
     """Without fields that say nothing."""
+    if isinstance(value, list):
+        return [full(each) for each in value]
     if not isinstance(value, dict):
         return value
     return {name: full(each) for name, each in value.items() if each not in EMPTY}
