@@ -18,11 +18,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from store.database import Store
 from store.errors import StoreError
 from web import commanding
 from web.access import COOKIE, SESSION_S, Access, Gate, address_of
 from web.bot_database import BotDatabase
-from web.commanding import BODY_MAX, KINDS, Kind, Login, Wish
+from web.commanding import BODY_MAX, KINDS, TRADE_WISHES, Kind, Login, TradeWish, Wish
 from web.crowd import Crowd
 from web.endpoint import Context, Endpoint, parameters
 from web.errors import ApiError, ErrorAnswer, Problem, of_store
@@ -85,6 +86,10 @@ class _Dashboard:
             self._route("/api/logout", Access.OPEN, self._log_out, "POST"),
         ]
         routes += [self._route(f"/api/bot/{kind}", Access.ADMIN, self._commanding(kind), "POST") for kind in KINDS]
+        routes += [
+            self._route(f"/api/bot/{kind}", Access.ADMIN, self._commanding_trade(kind, shape), "POST")
+            for kind, shape in TRADE_WISHES.items()
+        ]
         routes += [self._route(path, Access.OPEN, _serving(file)) for path, file in FILES.items()]
         # A name with a slash in it is nobody's; the page says so, as of every other.
         pages = (path.replace("}", ":path}") for path in PAGES)
@@ -176,21 +181,33 @@ class _Dashboard:
 
     def _commanding(self, kind: Kind) -> Handler:
         async def command(request: Request) -> Response:
-            wish = commanding.parsed(await _body(request), Wish)
-            row_id = await self._database.act(lambda: self._leave(kind, wish.symbol))
-            running = self._database.daemon_running()
-            _note(_log.info, "command", id=row_id, kind=kind, symbol=wish.symbol, address=address_of(request))
-            url = f"/api/commands/{row_id}"
-            accepted = Accepted(
-                id=row_id, url=url, daemon_running=running, note=commanding.note(kind, wish.symbol, running)
-            )
-            return _json(_encode(accepted), 202, {"Location": url})
+            symbol = commanding.parsed(await _body(request), Wish).symbol
+            return await self._left(request, kind, symbol, lambda store: commanding.check(store, kind, symbol))
 
         return command
 
-    def _leave(self, kind: Kind, symbol: str | None) -> int:
-        commanding.check(self._database.store(), kind, symbol)
-        return self._database.post(kind, symbol, self._wall_ms())
+    def _commanding_trade(self, kind: str, shape: type[TradeWish]) -> Handler:
+        async def command(request: Request) -> Response:
+            wish: TradeWish = commanding.parsed(await _body(request), shape)
+            line, symbol = wish.line(), wish.symbol
+            return await self._left(request, line, symbol, lambda store: commanding.check_trade(store, kind, symbol))
+
+        return command
+
+    async def _left(self, request: Request, line: str, symbol: str | None, check: Callable[[Store], None]) -> Response:
+        """Leave a command for the bot, unless the stored state already shows that it would be refused."""
+
+        def leave() -> int:
+            check(self._database.store())
+            return self._database.post(line, symbol, self._wall_ms())
+
+        row_id = await self._database.act(leave)
+        running = self._database.daemon_running()
+        _note(_log.info, "command", id=row_id, kind=line, symbol=symbol, address=address_of(request))
+        url = f"/api/commands/{row_id}"
+        note = commanding.note(line, symbol, running)
+        accepted = Accepted(id=row_id, url=url, daemon_running=running, note=note)
+        return _json(_encode(accepted), 202, {"Location": url})
 
 
 def _serving(file: PageFile) -> Handler:

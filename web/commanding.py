@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from store import queries
 from store.database import Store
+from store.hand_wishes import WHY_MAX, hand_wish
 from web import documents
 from web.endpoint import Name
 from web.errors import ApiError, not_found, unprocessable
 
 Kind = Literal["pause", "resume", "flatten", "halt"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What may be meant for one symbol, or for all of them."""
 
 BODY_MAX = 4_096
 """Bytes of a request's body: a command is a symbol, a login is a token."""
@@ -24,6 +26,71 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The body of a command; without a symbol it is meant for all of them."""
 
     symbol: Name | None = None
+
+
+Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
+Amount = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?%?$")]
+
+
+class ReleaseWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a release: whose position is handed over, and whether its stop goes too."""
+
+    symbol: Name
+    cancel_stop: bool = False
+
+    def line(self) -> str:
+        return "release cancel-stop" if self.cancel_stop else "release"
+
+
+class ReduceWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a partial close: a quantity, or a share of what is open as in "25%"."""
+
+    symbol: Name
+    amount: Amount
+
+    def line(self) -> str:
+        return _line("reduce", self.amount)
+
+
+class MoveStopWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a stop's move. Away from safety it takes ``looser`` and a ``reason``."""
+
+    symbol: Name
+    price: Number
+    looser: bool = False
+    reason: Annotated[str, msgspec.Meta(max_length=WHY_MAX)] = ""
+
+    def line(self) -> str:
+        return _line("move-stop", self.price, looser=self.looser, why=self.reason)
+
+
+class MoveTargetWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a target's move; ``target`` is its number, from 1, needed where several rest."""
+
+    symbol: Name
+    price: Number
+    target: Annotated[int, msgspec.Meta(ge=1, le=99)] | None = None
+
+    def line(self) -> str:
+        return _line("move-target", self.price, number=self.target)
+
+
+TradeWish = ReleaseWish | ReduceWish | MoveStopWish | MoveTargetWish
+
+TRADE_WISHES: dict[str, type[TradeWish]] = {
+    "release": ReleaseWish,
+    "reduce": ReduceWish,
+    "move-stop": MoveStopWish,
+    "move-target": MoveTargetWish,
+}
+"""What is about one open position, with the body that it takes."""
+
+
+def _line(kind: str, words: str, *, number: int | None = None, looser: bool = False, why: str = "") -> str:
+    try:
+        return hand_wish(kind, words, number=number, looser=looser, why=why).words()
+    except ValueError as error:
+        raise unprocessable(str(error), "prices and quantities are decimal text") from error
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +133,18 @@ def check(store: Store, kind: Kind, symbol: str | None) -> None:
         raise _refused(exceeded, f"the loss limit {exceeded} is exceeded: nothing resumes while it is")
 
 
+def check_trade(store: Store, kind: str, symbol: str) -> None:
+    """The same for what is about an open position: 409 where the stored state shows that there is none, or that it is
+    on its way out."""
+    _check_known(store, symbol)
+    row = queries.symbol(store, symbol)
+    if kind == "release" or row is None or row.state == "PROTECTED":
+        return
+    if row.state in ("IDLE", "HALT"):
+        raise _refused("NOTHING_OPEN", f"this bot holds nothing in {symbol}")
+    raise _refused("STATE", f"{symbol} is in {row.state}: this needs a protected position")
+
+
 def _check_known(store: Store, symbol: str) -> None:
     known = documents.symbols(store) | {row.symbol for row in queries.symbols(store)}
     known |= {row.symbol for row in queries.latest_decisions(store)}
@@ -78,7 +157,7 @@ def _refused(guard: str, message: str) -> ApiError:
     return ApiError(409, "REFUSED", message, "GET /api/machine and /api/summary show the state", guard=guard)
 
 
-def note(kind: Kind, symbol: str | None, daemon_running: bool) -> str:
+def note(kind: str, symbol: str | None, daemon_running: bool) -> str:
     """What will happen, for a person."""
     target = symbol or "all symbols"
     if daemon_running:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from web.access import Access
-from web.commanding import KINDS, Login, Wish
+from web.commanding import KINDS, TRADE_WISHES, Login, Wish
 from web.endpoint import Endpoint
 from web.errors import ErrorAnswer
 from web.routes import READS
@@ -34,6 +34,10 @@ _COMMANDS = {
     "resume": "Clear pause, halt and quarantine, unless their cause lasts",
     "flatten": "Halt, and close the position at market",
     "halt": "No new entries until the operator resumes; HALT once flat",
+    "release": "Hand the position over to the user; its stop stays unless asked otherwise",
+    "reduce": "Close a part of the position at the market, once",
+    "move-stop": "Move the stop towards safety, or away from it with a reason, within every cap",
+    "move-target": "Move a target",
 }
 
 
@@ -42,7 +46,8 @@ def document() -> dict[str, Any]:
     shapes: list[Any] = [read.answer for read in READS]
     queries = [read.query for read in READS]
     _, components = msgspec.json.schema_components(
-        [*shapes, *queries, Accepted, SessionView, Wish, Login, ErrorAnswer], ref_template=REFERENCE
+        [*shapes, *queries, Accepted, SessionView, Wish, *TRADE_WISHES.values(), Login, ErrorAnswer],
+        ref_template=REFERENCE,
     )
     paths: dict[str, Any] = {read.path: {"get": _read(read, components)} for read in READS}
     paths["/api/openapi.json"] = {"get": _plain("This document", "application/json", {"type": "object"})}
@@ -55,9 +60,10 @@ def document() -> dict[str, Any]:
     ):
         ends = ("401", "403", "408", "413", "422", "429") if body else ("403",)
         paths[f"/api/{name}"] = {"post": _operation(summary, name, "200", SessionView, ends, [], body)}
-    for kind in KINDS:
+    wishes: dict[str, type[msgspec.Struct]] = dict.fromkeys(KINDS, Wish)
+    for kind, wish in {**wishes, **TRADE_WISHES}.items():
         codes = ("401", "403", "404", "408", "409", "413", "422", "429", "503")
-        paths[f"/api/bot/{kind}"] = {"post": _operation(_COMMANDS[kind], kind, "202", Accepted, codes, _SECURITY, Wish)}
+        paths[f"/api/bot/{kind}"] = {"post": _operation(_COMMANDS[kind], kind, "202", Accepted, codes, _SECURITY, wish)}
     used = _used(paths, components)
     return {
         "openapi": "3.1.0",
@@ -136,7 +142,7 @@ def _operation(
         },
     }
     if body is not None:
-        operation["requestBody"] = {"required": body is Login, "content": _content(body)}
+        operation["requestBody"] = {"required": body is not Wish, "content": _content(body)}
     return operation
 
 

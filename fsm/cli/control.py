@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WAIT_S = 30.0
 _POLL_S = 0.1
 
-_WAIT = click.option(
+WAIT = click.option(
     "--wait",
     "wait_s",
     type=click.FloatRange(0),
@@ -40,7 +40,7 @@ _MEANINGS = {
 def _wish(kind: str) -> Command:
     @command(kind)
     @click.argument("symbol", required=False)
-    @_WAIT
+    @WAIT
     def carry_out(symbol: str | None, wait_s: float) -> None:
         post(kind, symbol.upper() if symbol else None, wait_s)
 
@@ -54,7 +54,7 @@ pause, resume, halt = (_wish(kind) for kind in ("pause", "resume", "halt"))
 @command("flatten")
 @click.argument("symbol", required=False)
 @click.option("--yes", is_flag=True, help="close at once; without a terminal it never asks")
-@_WAIT
+@WAIT
 def flatten(symbol: str | None, yes: bool, wait_s: float) -> None:
     """Close at the market, and halt. The position in SYMBOL, or all; nothing re-enters until `resume`.
 
@@ -68,6 +68,13 @@ def flatten(symbol: str | None, yes: bool, wait_s: float) -> None:
 
 def _ask(symbol: str | None) -> None:
     """Raises click.Abort where the answer is no."""
+    held = tell_held(symbol)
+    what = f"Close {output.counted(held, 'position')} at the market" if held else "Nothing is open. Go on"
+    click.confirm(f"{what}, and halt {symbol or 'all symbols'} until `resume`?", abort=True)
+
+
+def tell_held(symbol: str | None) -> int:
+    """Print what is open there, and say how many positions that is."""
     from store import queries
     from store.database import open_store
 
@@ -78,14 +85,13 @@ def _ask(symbol: str | None) -> None:
     for row in held:
         worth = "" if row.upnl is None else f", {row.upnl:+,.2f} USDT now"
         output.line(f"  {row.side} {row.size:f} {row.symbol}{worth}")
-    what = f"Close {output.counted(len(held), 'position')} at the market" if held else "Nothing is open. Go on"
-    click.confirm(f"{what}, and halt {symbol or 'all symbols'} until `resume`?", abort=True)
+    return len(held)
 
 
 @command("release")
 @click.argument("symbol")
 @click.option("--cancel-stop", is_flag=True, help="cancel the stop too: then nothing closes the position but you")
-@_WAIT
+@WAIT
 def release(symbol: str, cancel_stop: bool, wait_s: float) -> None:
     """Hand the position in SYMBOL over to you. Its stop stays; the bot never touches it again, and enters nothing there
     until it is flat."""
@@ -93,7 +99,7 @@ def release(symbol: str, cancel_stop: bool, wait_s: float) -> None:
 
 
 @command("ack")
-@_WAIT
+@WAIT
 def ack(wait_s: float) -> None:
     """Acknowledge every critical message so far. They are not escalated then."""
     post("ack", None, wait_s)

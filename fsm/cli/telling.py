@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from fsm.cli import output
-from fsm.core.model.intents import PlaceEntry, PlaceStop
+from fsm.core.model.intents import ClosePosition, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.model.transition_table import Trigger
 from fsm.live.operator.wording import because
 
@@ -243,6 +243,14 @@ def _of_step(step: Step) -> Iterator[str]:
             for _, intent in step.intents:
                 if isinstance(intent, PlaceStop) and intent.request.trigger_price is not None:
                     yield f"its stop moves to {_plain(intent.request.trigger_price)}"
+                elif isinstance(intent, PlaceTarget):
+                    yield f"its target moves to {_plain(intent.request.trigger_price)}"
+        case Trigger.REDUCE if step.reason == "REDUCE_ASKED":
+            yield from (
+                f"closes {_plain(intent.request.quantity)} of it by hand"
+                for _, intent in step.intents
+                if isinstance(intent, ClosePosition)
+            )
 
 
 def _plain(number: Decimal | None) -> str:

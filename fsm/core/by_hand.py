@@ -63,8 +63,8 @@ def _reduce(record: SymbolRecord, trade: Trade, event: Commanded, context: Decis
     if trade.piece_pending:
         raise Rejected("CLOSE_UNDER_WAY", f"a part of {trade.symbol} is being closed already; wait for its answer")
     quantity = _part_of(trade, event, context)
-    part = Part(quantity=quantity, since_ms=event.at_ms)
-    trade, order = next_piece(replace(trade, part=part, part_number=event.command_id), quantity, None, context)
+    asked = replace(trade, part=Part(quantity=quantity), part_number=event.command_id)
+    trade, order = next_piece(asked, quantity, None, context)
     intents = (order, Look(symbol=record.symbol))
     return decision(Trigger.REDUCE, "REDUCE_ASKED", replace(record, trade=trade), intents=intents)
 
@@ -182,7 +182,7 @@ def _move_target(record: SymbolRecord, trade: Trade, event: Commanded, context: 
     if price == target.trigger_price:
         return None
     _refuse_unconfirmed(trade)
-    if target.before is not None:
+    if target.is_moving:
         raise Rejected("TARGET_UNCONFIRMED", "that target is being moved just now; send it again in a moment")
     farthest = max(prices.mark_price, prices.last_price, key=lambda each: trade.side.sign * each)
     if trade.side.sign * (price - farthest) <= 0:

@@ -119,8 +119,7 @@ def sweep_of(
     trade: Trade, view: TradeView, context: DecisionContext, *, kept: frozenset[str] = frozenset()
 ) -> tuple[Intent, ...]:
     """Cancel every order of the trade that was not seen to have ended, whether the lists show it or not (R2)."""
-    wanted = [target for target in trade.targets if trade.targets_sent and not target.done]
-    ids = [client_id for target in wanted for client_id in target.order_ids]
+    ids = trade.target_ids
     if trade.stop is not None:
         ids.append(trade.stop.client_id)
     if trade.stop is not None and trade.stop_before is not None:

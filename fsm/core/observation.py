@@ -87,8 +87,7 @@ def _tracked(trade: Trade, context: DecisionContext) -> tuple[str, ...]:
         ids.append(trade.stop.client_id)
     if trade.stop is not None and trade.stop_before is not None:
         ids += [trade.stop_before.client_id, bridge_id(context, trade, trade.stop)]
-    if trade.targets_sent:
-        ids += [cid for target in trade.targets if not target.done for cid in target.order_ids]
+    ids += trade.target_ids
     if trade.piece_pending:
         ids.append(close_id(context, trade, trade.exit_attempt))
     return tuple(dict.fromkeys((*ids, *trade.unheard)))

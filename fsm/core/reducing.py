@@ -15,7 +15,7 @@ from exchange.types import Order, OrderStatus, Refused, Unknown
 from fsm.core.accounting import count_fills
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
-from fsm.core.model.events import IntentEnded, SymbolObserved
+from fsm.core.model.events import IntentEnded, SymbolObserved, real_ms
 from fsm.core.model.intents import CancelAlgo, Intent, Look
 from fsm.core.model.records import Part, SymbolRecord, TargetLeg, Trade
 from fsm.core.model.transition_table import Trigger
@@ -25,7 +25,7 @@ from fsm.core.refusals import refused_for_good
 from fsm.core.targets import next_target
 
 ARRIVES_MS_MAX = 60_000
-"""So long after it was asked for an order that no look shows might still arrive: many times recvWindow."""
+"""So long an order that no look shows might still arrive (real time): many times recvWindow."""
 
 
 def reduce_ended(record: SymbolRecord, event: IntentEnded, client_id: str, context: DecisionContext) -> Decision | None:
@@ -66,7 +66,13 @@ def look_reducing(
 
 def _never_arrived(record: SymbolRecord, trade: Trade, part: Part, event: SymbolObserved) -> Decision | None:
     """No look shows it, for longer than an order may be on its way. Its number is free for the next close."""
-    if not event.persisted or event.at_ms - part.since_ms < ARRIVES_MS_MAX:
+    if not event.persisted:
+        return None
+    now_ms = real_ms(event)
+    if part.unseen_ms is None:
+        noted = replace(record, trade=replace(trade, part=replace(part, unseen_ms=now_ms)))
+        return decision(Trigger.REPROTECT, "REDUCE_UNSEEN", noted)
+    if now_ms - part.unseen_ms < ARRIVES_MS_MAX:
         return None
     freed = replace(record, trade=replace(trade, part=None, exit_attempt=trade.exit_attempt - 1))
     return decision(Trigger.REPROTECT, "REDUCE_NOT_FOUND", freed)

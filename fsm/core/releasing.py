@@ -65,8 +65,7 @@ def release(record: SymbolRecord, event: Commanded, context: DecisionContext) ->
 
 def _cancels(trade: Trade, context: DecisionContext, *, cancel_stop: bool) -> tuple[Intent, ...]:
     symbol = trade.symbol
-    wanted = [target for target in trade.targets if trade.targets_sent and not target.done]
-    ids = [client_id for target in wanted for client_id in target.order_ids]
+    ids = trade.target_ids
     if trade.stop is not None and cancel_stop:
         ids.append(trade.stop.client_id)
         if trade.stop_before is not None:

@@ -12,7 +12,7 @@ from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import IntentEnded, SymbolObserved
 from fsm.core.model.intents import Intent, Look, PlaceTarget
-from fsm.core.model.records import SymbolRecord, TargetLeg, Trade
+from fsm.core.model.records import ZERO, SymbolRecord, TargetLeg, Trade
 from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import TradeView
 from fsm.core.order_requests import leg_id, place_target
@@ -65,29 +65,48 @@ def _again(target: TargetLeg, refused: Refused, trade: Trade, context: DecisionC
     return again if price is None else replace(again, trigger_price=price)
 
 
-def targets_moved(record: SymbolRecord, event: SymbolObserved, view: TradeView) -> Decision | None:
-    """The orders that targets replace were seen to have ended without being hit, or are not found any more."""
+def _targets_moved(record: SymbolRecord, event: SymbolObserved) -> Decision | None:
+    """The orders that targets replace were seen to have ended, or are not found any more.
+
+    One that was hit after all is done. Its fill is looked for in the position first; where somebody else has traded as
+    much the other way, only its order tells of it.
+    """
     trade = record.trade
     assert trade is not None
     algos = {algo.client_id: algo for algo in event.snapshot.algo_orders}
-    ended = [replace(t, before=None) for t in trade.targets if t.before and _is_replaced(t, algos, view, event)]
-    if not ended:
+    changed: list[TargetLeg] = []
+    for target in trade.targets:
+        before = algos.get(target.before or "")
+        over = _replaced(target, before, persisted=event.persisted) if target.is_moving else None
+        if over is not None:
+            changed.append(over)
+            hit = before.executed_quantity if before is not None else ZERO
+            trade = replace(trade, closed_by_us=trade.closed_by_us + hit)
+    if not changed:
         return None
-    return decision(Trigger.REPROTECT, "TARGET_MOVED", replace(record, trade=_with_targets(trade, tuple(ended))))
+    trade = _with_targets(trade, tuple(changed))
+    return decision(Trigger.REPROTECT, "TARGET_MOVED", replace(record, trade=trade))
 
 
-def _is_replaced(target: TargetLeg, algos: dict[str, AlgoOrder], view: TradeView, event: SymbolObserved) -> bool:
-    assert target.before is not None
-    before, shown = algos.get(target.before), view.targets.get(target.index)
+def _replaced(target: TargetLeg, before: AlgoOrder | None, *, persisted: bool) -> TargetLeg | None:
+    """The target once the order that it replaces is over; None while that is not known."""
     if before is None:
-        return event.persisted
-    return not before.status.is_open and before is not shown and _ended_in_vain(before, persisted=event.persisted)
+        return replace(target, before=None) if persisted else None
+    if _ended_in_vain(before, persisted=persisted):
+        return replace(target, before=None)
+    return replace(target, before=None, done=True) if persisted and not before.status.is_open else None
 
 
 def mend_targets(
     record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext
 ) -> Decision | None:
-    """Targets that ended without being hit are placed again under a new id, those not found under their own (R2)."""
+    """Targets that ended without being hit are placed again under a new id, those not found under their own (R2).
+
+    First what is known of those that are being moved.
+    """
+    moved = _targets_moved(record, event)
+    if moved is not None:
+        return moved
     trade = record.trade
     assert trade is not None
     again: list[TargetLeg] = []

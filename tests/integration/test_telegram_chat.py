@@ -108,6 +108,51 @@ def phone(tmp_path: Path, traded: Path) -> Iterator[Phone]:
         yield Phone(server, store, traded)
 
 
+class TestByHand:
+    """A part to close, a stop or target to move: said back with what is open, carried out with the code."""
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("/reduce btcusdt 25%", "reduce 25%"),
+            ("/reduce BTCUSDT 0.01", "reduce 0.01"),
+            ("/move_stop BTCUSDT 59000.5", "move-stop 59000.5"),
+            ("/move-stop BTCUSDT 59000", "move-stop 59000"),
+            ("/move_stop BTCUSDT 58000 looser the low of  the week", "move-stop 58000 looser: the low of the week"),
+            ("/move_target BTCUSDT 72000", "move-target 72000"),
+            ("/move_target BTCUSDT 72000 2", "move-target 72000 2"),
+        ],
+    )
+    def test_is_posted_with_its_code(self, phone: Phone, text: str, line: str) -> None:
+        answer = phone.say(text)
+        assert answer.startswith(f"{line} of BTCUSDT ")
+        assert "no position is open there" in answer
+        assert phone.posted == []
+        assert "was handed over" in phone.say(f"/confirm {phone.code(answer)}")
+        assert phone.posted == [(line, "BTCUSDT", "telegram")]
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("/reduce", "Write /reduce SYMBOL AMOUNT"),
+            ("/reduce BTCUSDT", "Write /reduce SYMBOL AMOUNT"),
+            ("/reduce BTCUSDT half", "'half' is no number above 0"),
+            ("/reduce BTCUSDT 120%", "more than all of it"),
+            ("/reduce BTCUSDT 5% now", "'now' is not understood"),
+            ("/move_stop BTCUSDT 59000 please", "'please' is not understood"),
+            ("/move_stop BTCUSDT 59000 looser", "a looser stop takes a reason"),
+            ("/move_stop BTCUSDT -5", "'-5' is no number above 0"),
+            ("/move_target BTCUSDT 59000 first", "'first' is not understood"),
+            ("/move_target BTCUSDT 1e5", "'1e5' is no number above 0"),
+        ],
+    )
+    def test_what_is_not_understood_is_said_and_nothing_is_asked(self, phone: Phone, text: str, words: str) -> None:
+        answer = phone.say(text)
+        assert words in answer
+        assert "/confirm" not in answer
+        assert phone.posted == []
+
+
 class TestQuestions:
     def test_help_names_every_command_that_is_understood(self, phone: Phone) -> None:
         assert phone.say("/help") == HELP

@@ -116,16 +116,22 @@ class TargetLeg(msgspec.Struct, frozen=True, kw_only=True):
     sent: int = 1
 
     @property
+    def is_moving(self) -> bool:
+        """The order that it replaces may still be hit."""
+        return self.before is not None and not self.done
+
+    @property
     def order_ids(self) -> tuple[str, ...]:
         """Of the order that is wanted, and of the one that it replaces."""
         return (self.client_id,) if self.before is None else (self.client_id, self.before)
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of the position that is being closed by hand: how much was asked for, and when."""
+    """A part of the position that is being closed by hand: how much was asked for, and since when (real ms) looks have
+    not shown its order."""
 
     quantity: Decimal
-    since_ms: int
+    unseen_ms: int | None = None
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,6 +199,12 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     flagged: str | None = None
     part: Part | None = None
     part_number: int | None = None
+
+    @property
+    def target_ids(self) -> list[str]:
+        """Client ids of the targets that may rest."""
+        wanted = [target for target in self.targets if self.targets_sent and not target.done]
+        return [client_id for target in wanted for client_id in target.order_ids]
 
     @property
     def piece_pending(self) -> bool:

@@ -23,7 +23,7 @@ from fsm.core.order_requests import bridge_id, place_stop, place_target, stop_le
 from fsm.core.planning import sized_targets
 from fsm.core.reducing import look_reducing
 from fsm.core.stops import confirm, exchange_stop, keep_covered, mend_stop
-from fsm.core.targets import mend_targets, next_target, targets_moved
+from fsm.core.targets import mend_targets, next_target
 from rules.strategy import Management
 
 
@@ -48,7 +48,7 @@ def look_holding(
     if view.strays:
         intents = (*(_cancel(record.symbol, cid) for cid in view.strays), Look(symbol=record.symbol))
         return decision(Trigger.SWEEP, "STRAY_ORDERS", record, intents=intents)
-    return targets_moved(record, event, view) or mend_targets(record, event, view, context)
+    return mend_targets(record, event, view, context)
 
 
 def _late_fill(record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext) -> Decision:
@@ -82,8 +82,13 @@ def _resized(record: SymbolRecord, event: SymbolObserved, view: TradeView, conte
         # larger than what we opened: close our part and leave the rest to its owner
         foreign = record.quarantined("FOREIGN_POSITION", event.at_ms)
         return begin_flatten(foreign, "POSITION_NOT_AS_REMEMBERED", context)
-    if view.position >= trade.open_quantity or trade.part is not None:
-        return None  # while a part is being closed by hand, nobody can say what else made it smaller
+    # while a part is being closed by hand, nobody can say what else made it smaller
+    return None if view.position >= trade.open_quantity or trade.part else _smaller(record, trade, event, view, context)
+
+
+def _smaller(
+    record: SymbolRecord, trade: Trade, event: SymbolObserved, view: TradeView, context: DecisionContext
+) -> Decision | None:
     hit = frozenset(target.index for target in trade.targets if _is_partial(target) and _was_hit(target.index, view))
     by_stop = _stop_fires(view)
     if not _is_certain(event, view, explained=bool(hit) or by_stop):

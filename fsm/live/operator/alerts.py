@@ -40,8 +40,16 @@ ANOMALOUS_EXITS = ("EXTERNAL_CLOSE", "LIQUIDATED", "ADL", "SETTLED")
 CLOSES_FAILED = (FORMS, 4 * FORMS, 16 * FORMS)
 """After so many closing orders in a row that did nothing a close that does not get through is told of again."""
 
-QUIET = ("STOP_UNSEEN", "POSITION_UNSEEN")
-"""A look that does not show something yet: what follows from it is told."""
+QUIET = (
+    "STOP_UNSEEN",
+    "POSITION_UNSEEN",
+    "REDUCE_ASKED",
+    "REDUCE_UNHEARD",
+    "REDUCE_UNSEEN",
+    "REDUCED_BY_HAND",
+    "TARGET_MOVED",
+)
+"""A look that does not show something yet, and what the operator asked for: what follows from it is told."""
 
 
 class Alerts:
@@ -119,7 +127,7 @@ def _told(before: SymbolRecord, decision: Decision, event: SymbolEvent, tick: De
             return [_flattened(symbol, reason, trade)]
         case Trigger.REPROTECT if reason.startswith("CLOSE_"):
             return [("reconciliation_anomaly", _close_late(trade, reason, tick))] if trade and is_told(decision) else []
-        case Trigger.REPROTECT if reason in QUIET or _is_denied(reason, trade):
+        case Trigger.REPROTECT | Trigger.REDUCE if reason in QUIET or _is_denied(reason, trade):
             return []
         case Trigger.REPROTECT if reason == "STOP_CONFIRMED" and not _was_missing(before):
             return []
@@ -240,6 +248,8 @@ def _done(trigger: Trigger, reason: str) -> str:
         return "a position was taken over"
     if trigger is Trigger.REDUCE:
         return "the position has become smaller"
+    if reason.startswith("REDUCE"):
+        return "no part of it was closed, and that is not tried again"
     if reason.startswith("TARGET"):
         return "its target is being placed again, and the stop stays"
     if reason == "ENTRY_UNCLEAR":

@@ -31,6 +31,9 @@ HELP = """/status – equity, positions and their stops, what stops entries
 /flatten [SYMBOL] – closes at the market and halts; asks for a code
 /release SYMBOL – hands a position over to you, its stop stays; asks for a code
 /ack – you have read what is critical: it is not told again
+/reduce SYMBOL AMOUNT – closes a part (25% or a quantity); asks for a code
+/move_stop SYMBOL PRICE [looser WHY] – moves the stop; asks for a code
+/move_target SYMBOL PRICE [NUMBER] – moves a target; asks for a code
 /confirm CODE – carries out what asked for the code
 /help – this"""
 

@@ -22,6 +22,7 @@ from fsm.live.operator.messenger import Message, Messenger, NotDelivered, NotHea
 from fsm.live.operator.news import conflict_news, stranger_news
 from store import queries
 from store.errors import StoreError
+from store.hand_wishes import HAND_KINDS, hand_wish
 from store.inbox import Inbox
 
 log = structlog.get_logger("fsm.chat")
@@ -32,8 +33,17 @@ CONFIRMED_WISHES = {
     "flatten": "closes at the market, and halts",
     "halt": "stops entries, and halts once flat",
     "release": "leaves the position to you: its stop stays, and the bot does nothing there until it is flat",
+    "reduce": "closes so much at the market, once; the rest keeps its stop",
+    "move-stop": "moves its stop there: the new one rests before the old one goes",
+    "move-target": "moves that target; the stop stays",
 }
 """What each means, as it is asked back."""
+
+HAND_SHAPES = {
+    "reduce": "Write /reduce SYMBOL AMOUNT, with a quantity or a share: 25%",
+    "move-stop": "Write /move_stop SYMBOL PRICE, and to move it away from safety also: looser, and why",
+    "move-target": "Write /move_target SYMBOL PRICE, and the target's number where there are several",
+}
 
 CODE_S = 60.0
 CODE_TRIES = 3
@@ -231,6 +241,8 @@ class Chat:
             return HELP
         if command == "confirm":
             return self._confirm(words)
+        if command.replace("_", "-") in HAND_KINDS:
+            return await self._ask_by_hand(command.replace("_", "-"), words)
         if command not in WISHES:
             raise Unanswerable(f"there is no /{command[:20]}; /help lists what there is")
         symbol = words[0].upper()[:24] if words else None
@@ -245,8 +257,27 @@ class Chat:
         at_stake = await asyncio.to_thread(self._answers.at_stake, symbol)
         code = f"{secrets.randbelow(10_000):04d}"
         self._asked = _Asked(kind, symbol, code, self._wall.monotonic() + CODE_S)
-        what = f"{kind} of {symbol or 'all symbols'} {CONFIRMED_WISHES[kind]}"
+        meaning = CONFIRMED_WISHES[kind.partition(" ")[0]]
+        what = f"{kind} of {symbol or 'all symbols'} {meaning}"
         return f"{what}:\n{at_stake}\n/confirm {code}  within {CODE_S:.0f} s"
+
+    async def _ask_by_hand(self, kind: str, words: tuple[str, ...]) -> str:
+        """A part to close, or a stop or target to move: said back with what is open."""
+        said, more = words[:2], words[2:]
+        if len(said) < 2:
+            raise Unanswerable(f"how much, or where to? {HAND_SHAPES[kind]}")
+        number, looser, why = None, False, ""
+        if kind == "move-stop" and more:
+            looser, why = more[0].lower() == "looser", " ".join(more[1:])
+        elif kind == "move-target" and len(more) == 1 and more[0].isascii() and more[0].isdigit():
+            number = int(more[0][:4])
+        if more and number is None and not looser:
+            raise Unanswerable(f"{' '.join(more)[:40]!r} is not understood. {HAND_SHAPES[kind]}")
+        try:
+            line = hand_wish(kind, said[1][:44], number=number, looser=looser, why=why).words()
+        except ValueError as error:
+            raise Unanswerable(str(error)) from error
+        return await self._ask_again(line, said[0].upper()[:24])
 
     def _confirm(self, words: tuple[str, ...]) -> str:
         asked = self._asked

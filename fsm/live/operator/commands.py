@@ -1,10 +1,11 @@
-"""Carries the operator's commands out and says what came of them: pause, resume, flatten, halt, for one or all."""
+"""Carries the operator's commands out and says what came of them: for one symbol, or for all."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -15,12 +16,14 @@ from fsm.core.model.events import Commanded
 from fsm.core.model.records import Flag, HaltCause, State
 from fsm.live.context.entry_blocks import CANDLES_DIFFER
 from fsm.live.context.live_context import LiveContext
+from fsm.live.operator.acting import Acting, Ended
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.command_age import age_ms
 from fsm.live.process.supervisor import Background, Supervisor
 from fsm.live.trading.symbol_worker import SymbolWorker
 from store.batch import Batch
 from store.errors import StoreError
+from store.hand_wishes import HAND_KINDS, is_by_hand
 from store.inbox import Inbox
 from store.rows import CommandAck
 from store.views import CommandRow
@@ -60,6 +63,7 @@ class Commands:
         self._live = live
         self._workers = workers
         self._alerts = alerts
+        self._acting = Acting(live, workers)
         self._inbox = Inbox(live.journal.store)
         self._left = {command.id: command.taken_ms for command in self._inbox.unfinished()}
         self._left |= {command.id: alive_ms for command in self._inbox.waiting()}
@@ -125,6 +129,9 @@ class Commands:
         if command.kind.startswith(EDIT_KINDS):
             self._beside(partial(self._decide_edit, command), "edit")
             return
+        if is_by_hand(command.kind):
+            self._beside(partial(self._act, command), "by hand")
+            return
         try:
             symbols = self._chosen(command)
             guard, detail = self._do(command.kind, command.symbol, symbols)
@@ -159,21 +166,34 @@ class Commands:
     async def _decide_edit(self, command: CommandRow) -> None:
         """Take or refuse the edits that wait; new rules may have candles to read first."""
         _, verb, *digests = command.kind.split()
-        try:
+
+        async def decide() -> Ended:
             if self.on_edit is None:
                 raise Rejected("NOTHING_WAITS", "this bot watches no files")
-            self._finish(command, None, await self.on_edit(verb, digests))
+            return None, await self.on_edit(verb, digests)
+
+        await self._answered(command, decide(), "reload")
+
+    async def _act(self, command: CommandRow) -> None:
+        await self._answered(command, self._acting.carry_out(command), "by hand")
+
+    async def _answered(self, command: CommandRow, work: Coroutine[Any, Any, Ended], name: str) -> None:
+        """Do it, and write what came of it. A fault of ours is told as one."""
+        try:
+            self._finish(command, *await work)
         except Rejected as refused:
             self._finish(command, refused.guard, str(refused))
         except StoreError:
             raise
         except Exception as error:
-            self._supervisor.caught("reload", error)
+            self._supervisor.caught(name, error, command.symbol)
             self._finish(command, "EXCEPTION", f"{type(error).__name__}: {error}")
 
     def _chosen(self, command: CommandRow) -> list[str]:
         if command.kind.partition(" ")[0] not in KINDS:
-            raise Rejected("COMMAND", f"there is no command {command.kind!r}; there are {', '.join(KINDS)}")
+            raise Rejected(
+                "COMMAND", f"there is no command {command.kind!r}; there are {', '.join((*KINDS, *HAND_KINDS))}"
+            )
         if command.symbol is None and command.kind.startswith("release"):
             raise Rejected("SYMBOL", "release takes one symbol: `release SYMBOL`")
         if command.symbol is None:

@@ -203,6 +203,6 @@ def _differs(record: SymbolRecord, view: TradeView, quantity: object) -> bool:
     sign = 1 if trade.side is TradeSide.LONG else -1
     wanted = {target.index for target in trade.targets if not target.done} if trade.targets_sent else set()
     targets_rest = all(index in view.targets for index in wanted)
-    if trade.part is not None or any(target.before is not None for target in trade.targets):
+    if trade.part is not None or any(target.is_moving for target in trade.targets):
         return True  # a part is being closed by hand, or a target moved
     return not view.stop_rests or quantity != sign * trade.open_quantity or not targets_rest

@@ -24,6 +24,7 @@ CLAIMS: dict[str, str] = {
     "FLAT_IS_FLAT": "a trade is left or booked only when nothing of ours is open",
     "ONE_ENTRY": "a trade has one entry order, and it is sent once, also after an unknown outcome and a restart",
     "SAME_ID_WHILE_UNKNOWN": "while the outcome of an order is unknown, nothing takes its place under a new id",
+    "NEVER_LOOSER": "a stop moves away from safety only where the operator said so, and why",
     "REDUCE_ONLY": "every order but the entry can only reduce, and a close asks for no more than the entry brought",
     "NO_ENTRY_WHILE_BLOCKED": "no entry is decided while halted, paused, quarantined or over a loss limit",
     "HALT_BY_ITS_RULE": "a halt ends by the operator or with its own limit's period, never while a limit is exceeded",
@@ -69,6 +70,7 @@ class CheckedJournal:
         _check_json(decision)
         _check_halt(before, decision, event, self.world)
         _check_flatness(before, decision, self.world)
+        _check_stop(before, decision, event)
         self.rows.append(decision)
         self.kinds.add((before.state, decision.trigger, decision.reason))
         number = len(self.rows)
@@ -132,6 +134,18 @@ def _check_flatness(before: SymbolRecord, decision: Decision, world: ModelState)
             venue.ours == 0 or unseen or world.astray > 0,
             f"{decision.trigger} {decision.reason} with {venue.ours} of ours open",
         )
+
+
+def _check_stop(before: SymbolRecord, decision: Decision, event: SymbolEvent) -> None:
+    """A move that is refused leads back to where the stop rests."""
+    old, new = before.trade, decision.record.trade
+    if old is None or new is None or old.id != new.id or old.stop is None or new.stop is None:
+        return
+    allowed = [old.stop.trigger_price] + ([] if old.stop_before is None else [old.stop_before.trigger_price])
+    loosest = min(allowed, key=lambda price: new.side.sign * price)
+    asked = isinstance(event, Commanded) and event.looser and bool(event.why)
+    is_kept = asked or new.side.sign * (new.stop.trigger_price - loosest) >= 0
+    invariant("NEVER_LOOSER", is_kept, f"{decision.trigger} {decision.reason}: {loosest} to {new.stop.trigger_price}")
 
 
 def check_sending(world: ModelState, intent: Intent) -> None:

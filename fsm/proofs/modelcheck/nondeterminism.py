@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 
 from msgspec.structs import replace
@@ -29,6 +30,8 @@ from fsm.proofs.modelcheck.world import ModelState
 
 Choice = tuple[str, Callable[[], None]]
 """Its name in a story, and the act itself in the shell that has entered the world."""
+
+HALF_PCT = Decimal(50)
 
 TRADES_MAX = 2
 """More round trips than this bring nothing new."""
@@ -217,10 +220,34 @@ class Nondeterminism:
             found.append(("the operator pauses", partial(command, "pause", operator)))
         if record.halt or record.quarantine or record.paused:
             found.append(("the operator resumes", partial(command, "resume", operator)))
+        found += self._by_hand(world)
         if not world.exceeded:
             found.append(("the daily loss limit is exceeded", partial(command, "flatten", limit, exceeded=True)))
         else:
             found.append(("the day of the limit ends", partial(command, "resume", limit, exceeded=False)))
+        return found
+
+    def _by_hand(self, world: ModelState) -> list[Choice]:
+        """What the operator changes of an open trade: each once in a trade, and while nothing else is being done."""
+        trade, by_hand = world.record.trade, self._shell.by_hand
+        if world.rows or world.record.state is not State.PROTECTED or trade is None or trade.stop is None:
+            return []
+        found: list[Choice] = []
+        if trade.part_number is None:
+            found.append(("the operator closes half", partial(by_hand, "reduce", pct=HALF_PCT)))
+        if trade.stop.version == 1:
+            tighter, looser = (market.PRICE - trade.side.sign * away for away in (market.TIGHT, market.LOOSE))
+            found.append(("the operator tightens the stop", partial(by_hand, "move-stop", price=tighter)))
+            loosen = partial(by_hand, "move-stop", price=looser, looser=True, why="by choice")
+            found.append(("the operator loosens the stop", loosen))
+            unsaid = partial(by_hand, "move-stop", price=looser)
+            found.append(("the operator asks for a looser stop without a word why", unsaid))
+        for target in trade.targets:
+            if trade.targets_sent and not target.done and target.attempt == 1:
+                price = target.trigger_price + trade.side.sign * market.TIGHT
+                number = target.index + 1
+                move = partial(by_hand, "move-target", price=price, number=number)
+                found.append((f"the operator moves target {number}", move))
         return found
 
 

@@ -58,6 +58,9 @@ ROOTS = (
     ),
     Root("a protected trade", OrderType.MARKET, _TO_PROTECTED, less=1),
     Root("a stop about to be moved", OrderType.MARKET, (*_TO_PROTECTED, "a candle closes: the stop follows"), less=1),
+    Root("a part about to be closed by hand", OrderType.MARKET, (*_TO_PROTECTED, "the operator closes half"), less=1),
+    Root("a stop about to be loosened", OrderType.MARKET, (*_TO_PROTECTED, "the operator loosens the stop"), less=1),
+    Root("a target about to be moved", OrderType.MARKET, (*_TO_PROTECTED, "the operator moves target 2"), less=1),
     Root("a trade about to be closed", OrderType.MARKET, (*_TO_PROTECTED, "the operator flattens")),
 )
 """Each exploration begins at all of these."""
@@ -208,6 +211,8 @@ def is_at_rest(world: ModelState) -> bool:
     trade = record.trade
     remembered = trade is not None and trade.uncovered_ms is None and trade.open_quantity == abs(venue.position)
     covers = any(algo.quantity is None for algo in venue.live_stops())
+    if trade is not None and (trade.part is not None or any(target.is_moving for target in trade.targets)):
+        return False  # what was asked for by hand is not over
     return record.state is State.PROTECTED and remembered and venue.position != 0 and covers
 
 

@@ -24,6 +24,9 @@ CAP_PCT = Decimal(5)
 """Caps on what positions risk together are there, and do not bind: one symbol has one trade."""
 
 PRICE = Decimal(60_000)
+TIGHT, LOOSE = Decimal(400), Decimal(700)
+"""So far from the price a hand moves a stop; the rules' own lies in between."""
+
 EQUITY, EQUITY_LOW = Decimal(10_000), Decimal(5_000)
 """The account before a loss limit is exceeded, and after."""
 

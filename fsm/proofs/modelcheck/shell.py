@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -151,6 +151,13 @@ class Shell:
             world.exceeded = exceeded
             self.engine.go_to(world.record, exceeded=exceeded)
         self.tell(Commanded(symbol=SYMBOL, at_ms=world.now_ms, command=command, cause=cause.value))
+
+    def by_hand(self, command: str, **wished: Any) -> None:
+        """The operator changes something of the open trade."""
+        now_ms = self.world.now_ms
+        prices, number = market.prices(now_ms), self.world.record.trades_opened
+        wish = Commanded(symbol=SYMBOL, at_ms=now_ms, command=command, cause=HaltCause.OPERATOR.value, prices=prices)
+        self.tell(replace(wish, command_id=number, **wished))
 
     def _after_engine(self) -> None:
         found = "; ".join(f"{failure.event}: {failure.error}" for failure in self.engine.failures)

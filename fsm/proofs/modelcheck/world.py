@@ -13,6 +13,7 @@ from fsm.core.leaving import UNSEEN_MS_MAX
 from fsm.core.model.intents import CancelAlgo, CancelEntry, Intent, Look, SweepOrders
 from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.observation import STUCK_TRIGGER_MS
+from fsm.core.reducing import ARRIVES_MS_MAX
 from fsm.proofs.modelcheck.setup import START_MS, SYMBOL
 from fsm.proofs.modelcheck.venue import AbstractVenue
 
@@ -115,6 +116,7 @@ class ModelState:
             record.close_unheard_ms is None or min(self.now_ms - record.close_unheard_ms, CLOSE_LATE_MS),
             tried and (tried.at, min(tried.count, 5), min(self.now_ms - tried.real_ms, PACE_MS)),
             trade and _trade_key(trade),
+            trade and trade.part and trade.part.unseen_ms and min(self.now_ms - trade.part.unseen_ms, ARRIVES_MS_MAX),
             trade and trade.unseen_ms is not None and self.now_ms - trade.unseen_ms >= UNSEEN_MS_MAX,
             record.abandoned and (_trade_key(record.abandoned), record.abandoned.number - record.trades_opened),
         )
@@ -157,7 +159,7 @@ def _trade_key(trade: Trade) -> object:
         entry.average_price is None,
         stop and (_name(stop.client_id), abs(stop.trigger_price - trade.entry_price_planned)),
         trade.stop_before and _name(trade.stop_before.client_id),
-        tuple((t.attempt, t.sent, t.done, t.quantity) for t in trade.targets),
+        tuple((t.attempt, t.sent, t.done, t.quantity, t.before is None) for t in trade.targets),
         trade.targets_sent,
         trade.adopted,
         trade.first_fill_ms is None,
@@ -175,6 +177,8 @@ def _trade_key(trade: Trade) -> object:
         trade.unseen_ms is None,
         tuple(_name(cid) for cid in trade.unheard),
         trade.swept,
+        trade.part and trade.part.quantity,
+        trade.part_number is None,
     )
 
 

@@ -15,7 +15,19 @@ from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
 from exchange.types import AlgoStatus, OrderRequest, Refused, SymbolSnapshot, Unknown
-from fsm.core import close_forms, commands, decide, engine, filling, leaving, machine, order_requests, stops
+from fsm.core import (
+    by_hand,
+    close_forms,
+    commands,
+    decide,
+    engine,
+    filling,
+    leaving,
+    machine,
+    order_requests,
+    reducing,
+    stops,
+)
 from fsm.core.model.decision import Decision, Step, decision
 from fsm.core.model.decision_context import DecisionContext, Portfolio
 from fsm.core.model.events import Commanded, DeadlinePassed, EntryShownAbsent, IntentEnded, SymbolEvent, SymbolObserved
@@ -302,6 +314,20 @@ def _orphan_position_ignored() -> list[Replaced]:
     return _judged(change)
 
 
+def _looser_without_a_word() -> list[Replaced]:
+    return [(by_hand, "_may_loosen", lambda *given: ())]
+
+
+def _part_given_up() -> list[Replaced]:
+    """The order of a part that one look does not show is forgotten, and the next close takes another id."""
+
+    def instead(record: SymbolRecord, trade: Trade, *rest: Any) -> Decision:
+        forgotten = replace(record, trade=replace(trade, part=None, exit_refused=trade.exit_attempt))
+        return decision(Trigger.REPROTECT, "REDUCE_NOT_FOUND", forgotten)
+
+    return [(reducing, "_never_arrived", instead)]
+
+
 def _impossible_cell() -> list[Replaced]:
     """A flat symbol is told of a fill, which the table calls impossible."""
 
@@ -358,6 +384,8 @@ VARIANTS: dict[str, BrokenEngine] = {
         ),
         BrokenEngine("old-stop-first", "a moved stop is cancelled with nothing resting in between", _old_stop_first),
         BrokenEngine("orphan-position-ignored", "a late entry's position is not adopted", _orphan_position_ignored),
+        BrokenEngine("looser-without-a-word", "any stop is moved where a hand wants it", _looser_without_a_word),
+        BrokenEngine("part-given-up", "a part that one look does not show to be closed is forgotten", _part_given_up),
         BrokenEngine("impossible-cell", "a fill is told to a flat symbol", _impossible_cell),
     )
 }

@@ -13,6 +13,7 @@ from fsm.core.model.decision import Rejected
 from fsm.core.model.decision_context import NO_PORTFOLIO, DecisionContext
 from fsm.core.model.events import Commanded
 from fsm.core.model.records import Flag, State, SymbolRecord
+from store.hand_wishes import read_hand_wish
 from store.inbox import Inbox
 from store.lock import ProcessLock
 from store.queries import TransitionFilter, transitions
@@ -128,3 +129,70 @@ def _refusal(kind: str, state: State) -> str | None:
     except Rejected as rejected:
         return rejected.guard
     return None
+
+
+TRADE_BODIES: dict[str, list[tuple[dict[str, Any], str]]] = {
+    "release": [({}, "release"), ({"cancel_stop": True}, "release cancel-stop")],
+    "reduce": [({"amount": "25%"}, "reduce 25%"), ({"amount": "0.01"}, "reduce 0.01")],
+    "move-stop": [
+        ({"price": "59000.5"}, "move-stop 59000.5"),
+        ({"price": "58000", "looser": True, "reason": "the  low"}, "move-stop 58000 looser: the low"),
+    ],
+    "move-target": [
+        ({"price": "72000"}, "move-target 72000"),
+        ({"price": "72000", "target": 2}, "move-target 72000 2"),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", TRADE_BODIES)
+def test_what_is_about_an_open_trade_lands_in_the_inbox_as_it_is_read_there(
+    browser: Any, daemon: Any, kind: str
+) -> None:
+    (row,) = transitions(daemon.store, TransitionFilter(symbol="BTCUSDT", state="PROTECTED"), limit=1).rows
+    daemon.again(row, TO_MS)
+    for body, line in TRADE_BODIES[kind]:
+        answer = browser.post(f"/api/bot/{kind}", json={"symbol": "BTCUSDT", **body})
+        assert answer.status_code == 202, answer.text
+        newest = Inbox(daemon.store).recent(limit=1)[0]
+        assert (newest.kind, newest.symbol, newest.id) == (line, "BTCUSDT", answer.json()["id"])
+        if kind != "release":
+            assert read_hand_wish(newest.kind).words() == line
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("reduce", {"amount": "half"}),
+        ("reduce", {"amount": "0"}),
+        ("reduce", {"amount": "101%"}),
+        ("reduce", {"amount": 5}),
+        ("reduce", {}),
+        ("move-stop", {"price": "-1"}),
+        ("move-stop", {"price": "59000", "looser": True}),
+        ("move-stop", {"price": "59000", "looser": True, "reason": "two\u0000lines"}),
+        ("move-stop", {"price": "59000", "looser": True, "reason": "x" * 201}),
+        ("move-target", {"price": "72000", "target": 0}),
+        ("move-target", {"price": "72000", "number": 2}),
+        ("release", {"cancel_stop": "yes"}),
+    ],
+)
+def test_a_wish_that_cannot_be_meant_is_422_and_nothing_is_posted(
+    browser: Any, daemon: Any, kind: str, body: dict[str, Any]
+) -> None:
+    assert browser.post(f"/api/bot/{kind}", json={"symbol": "BTCUSDT", **body}).status_code == 422
+    assert browser.post(f"/api/bot/{kind}", json=body).status_code == 422, "without a symbol"
+    assert Inbox(daemon.store).recent() == []
+
+
+@pytest.mark.parametrize("kind", ["reduce", "move-stop", "move-target"])
+def test_409_where_the_stored_state_shows_what_the_machine_would_say(browser: Any, daemon: Any, kind: str) -> None:
+    (row,) = transitions(daemon.store, TransitionFilter(symbol="BTCUSDT", state="PROTECTED"), limit=1).rows
+    body = {"symbol": "BTCUSDT", **TRADE_BODIES[kind][0][0]}
+    for state in State:
+        effect = row.effect_json.replace('"state":"PROTECTED"', f'"state":"{state.value}"')
+        _be_in(daemon, row, effect, state)
+        answer = browser.post(f"/api/bot/{kind}", json=body)
+        guard = "NOTHING_OPEN" if state in (State.IDLE, State.HALT) else "STATE"
+        expected = (202, None) if state is State.PROTECTED else (409, guard)
+        assert (answer.status_code, answer.json().get("error", {}).get("guard")) == expected, state

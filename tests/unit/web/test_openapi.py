@@ -82,6 +82,21 @@ def test_every_command_answers_as_described(browser: Any, visit: Any, daemon: An
             check(path, "post", local.post(path))
 
 
+def test_every_wish_about_a_trade_answers_as_described(browser: Any, visit: Any, daemon: Any) -> None:
+    for kind, more in (
+        ("release", {}),
+        ("reduce", {"amount": "25%"}),
+        ("move-stop", {"price": "59000"}),
+        ("move-target", {"price": "72000"}),
+    ):
+        path, body = f"/api/bot/{kind}", {"symbol": "BTCUSDT", **more}
+        check(path, "post", browser.post(path, json=body))
+        check(path, "post", browser.post(path, json={**body, "symbol": "NOSUCH"}))
+        check(path, "post", browser.post(path, content="["))
+        with visit() as nobody:
+            check(path, "post", nobody.post(path, json=body))
+
+
 def test_the_documentation_is_the_one_drawn_from_the_program() -> None:
     again = "draw it again with `python -m web.reference`"
     assert (ROOT / "docs" / "api.md").read_text("utf-8") == reference.api(), again
