@@ -86,6 +86,23 @@ def _score(ramp: Ramp, values: FloatArray) -> FloatArray:
         return np.where(np.isnan(position) | (position < 0), 0.0, np.where(position < 1, position, 1.0))
 
 
+def prices(
+    table: FactTable, strategy: Strategy, side: SideRules, rows: npt.NDArray[np.intp]
+) -> tuple[FloatArray, list[FloatArray]]:
+    """Where the stop and the targets of a signal lie at each of these candles, not rounded to ticks."""
+    local: dict[str, FloatArray] = {}
+    columns = _rows_of(table, rows)
+
+    def scene(key: str) -> FloatArray:
+        return local[key] if key in local else columns(key)
+
+    with np.errstate(all="ignore"):
+        local["entry"] = finite(columns(strategy.entry_key))
+        local["stop"] = stop = _full(numbers(side.stop.node, scene), len(rows))
+        local["risk"] = _gain(side, stop, local["entry"])
+        return stop, [_full(numbers(price.node, scene), len(rows)) for price, _ in side.targets]
+
+
 def _plan_reasons(strategy: Strategy, side: SideRules, columns: Columns, length: int) -> CodeArray:
     """The reason at each row, where only this side's setup holds."""
     local: dict[str, FloatArray] = {}

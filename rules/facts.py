@@ -18,14 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from indicators.candle import Candle
-from indicators.catalog import Stream, Workspace
+from indicators.catalog import Stream
 from indicators.holes import Hole
 from indicators.series import Series
 from rules.compiled_rules import CompiledRules, feature_name, feature_offset
 from rules.features import CandlesRead, Feature, OtherCandles
 from rules.language.arrays import FloatArray, finite
 from rules.language.scalar import known
+from rules.measured import Measured, Stretch
 from rules.warmup import CLASSIFIER, Warmup
+from rules.windows import meaning
 
 Facts = dict[str, float | None]
 
@@ -95,18 +97,20 @@ class FactTable:
         candles_min: int = CANDLES_MIN,
         holes: Sequence[Hole] = (),
         others_holes: Mapping[str, Sequence[Hole]] = MappingProxyType({}),
+        measured: Measured | None = None,
     ) -> None:
-        """``holes`` are those over which the series were carried, ``others_holes`` of other symbols."""
+        """``holes`` are those over which the series were carried, ``others_holes`` of other symbols.
+
+        ``measured`` belongs to the same series and holes.
+        """
         missing = sorted(map(str, symbol_rules.candles - set(series)))
         if missing:
             raise FeedError(f"candles of {', '.join(missing)} are missing: the rules read them")
         self.rules = symbol_rules
         self._series = series
         self.warmup = Warmup(symbol_rules, candles_min)
-        self._stretches = {
-            read: _stretches(found, others_holes.get(read.symbol, ()) if isinstance(read, OtherCandles) else holes)
-            for read, found in series.items()
-        }
+        self._holes, self._others_holes = holes, others_holes
+        self._measured = measured or Measured()
         self._columns: dict[str, FloatArray] = {}
         self._shortages: dict[str, npt.NDArray[np.int64]] = {}
         entry = symbol_rules.entry_timeframe
@@ -122,9 +126,9 @@ class FactTable:
         """The fact at each entry candle's close; NaN is UNKNOWN. Read-only. Raises KeyError for no feature's key."""
         column = self._columns.get(key)
         if column is None:
-            column = self._computed(_Read(key, self.rules, self.warmup))
-            column.setflags(write=False)
-            self._columns[key] = column
+            read = _Read(key, self.rules, self.warmup)
+            meant = (meaning(read.feature), read.offset, read.candles_needed, self.rules.entry_timeframe)
+            column = self._columns[key] = self._measured.column(meant, lambda: self._computed(read))
         return column
 
     def facts_at(self, index: int) -> Facts:
@@ -155,14 +159,18 @@ class FactTable:
     def _seen(self) -> dict[CandlesRead, npt.NDArray[np.int64]]:
         """How many candles of each series an indicator has been fed at each entry candle's close."""
         found = {}
-        for candles, stretches in self._stretches.items():
+        for candles in self._series:
             last = self._last(candles)
             seen = np.zeros(self.length, dtype=np.int64)
-            for stretch in stretches:
+            for stretch in self._stretches(candles):
                 begun = last >= stretch.first
                 seen[begun] = np.minimum(last[begun] + 1, stretch.end) - stretch.first
             found[candles] = seen
         return found
+
+    def _stretches(self, candles: CandlesRead) -> list[Stretch]:
+        holes = self._others_holes.get(candles.symbol, ()) if isinstance(candles, OtherCandles) else self._holes
+        return self._measured.stretches(candles, self._series[candles], holes)
 
     def _last(self, candles: CandlesRead) -> npt.NDArray[np.int64]:
         """The newest closed candle of these at each entry candle's close, -1 before the first."""
@@ -175,7 +183,7 @@ class FactTable:
         expected_ms = self._closes_ms // candles.ms * candles.ms
         last = self._last(candles)
         column = np.full(self.length, np.nan)
-        for stretch in self._stretches[candles]:
+        for stretch in self._stretches(candles):
             place = last - stretch.first
             readable = np.flatnonzero((place + 1 >= read.candles_needed) & (last < stretch.end))
             readable = readable[closes_ms[last[readable]] == expected_ms[readable]]
@@ -185,23 +193,6 @@ class FactTable:
                 values = finite(indicator.batch(stretch.workspace))
                 column[readable] = values[place[readable] - read.offset]
         return column
-
-
-class _Stretch:
-    """Candles ``first`` to ``end`` of a series, which indicators read without a break."""
-
-    def __init__(self, series: Series, first: int, end: int) -> None:
-        self.first, self.end = first, end
-        self.workspace = Workspace(series if first == 0 else series.since(int(series.open_time_ms[first])))
-
-
-def _stretches(series: Series, holes: Sequence[Hole]) -> list[_Stretch]:
-    """A series from its beginning, and anew behind each hole that restarts it."""
-    breaks = [hole for hole in holes if hole.timeframe is series.timeframe and hole.restarts]
-    edges_ms = [edge for hole in breaks for edge in (hole.first_ms, hole.end_ms)]
-    edges = [0, *np.searchsorted(series.open_time_ms, edges_ms).tolist(), series.length]
-    pairs = zip(edges[::2], edges[1::2], strict=True)
-    return [_Stretch(series, first, end) for first, end in pairs if first < series.length or not series.length]
 
 
 def _carried(series: Series, holes: Sequence[Hole]) -> npt.NDArray[np.bool_]:

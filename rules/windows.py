@@ -25,6 +25,7 @@ from rules.language.reach import Interval, reach
 from rules.language.scalar import known, logical, numeric
 from rules.language.syntax import Name, Node, names_in
 from rules.language.truth import Truth
+from rules.moments import Moment
 
 LENGTH_MAX = 500
 """Candles that a function may look back; what was longer ago is as if it had never been."""
@@ -83,7 +84,8 @@ class Window:
     def batch(self, source: Series | Workspace) -> FloatArray:
         """One value per candle, NaN where the live form has none."""
         workspace = source if isinstance(source, Workspace) else Workspace(source)
-        return workspace.once((self.text,), lambda: self._warmed(workspace))
+        key = (self.text, *((feature.name, meaning(feature)) for feature in self.inner))
+        return workspace.once(key, lambda: self._warmed(workspace))
 
     def _warmed(self, workspace: Workspace) -> FloatArray:
         values = np.array(self._computed(workspace))
@@ -124,6 +126,15 @@ class Window:
 
     def __str__(self) -> str:
         return self.text
+
+
+def meaning(feature: Feature) -> tuple[object, ...]:
+    """Equal for features that measure the same, whatever they and what they read are called."""
+    indicator, candles = feature.indicator, feature.candles
+    if isinstance(indicator, Window):
+        inner = tuple((each.name, meaning(each)) for each in indicator.inner)
+        return candles, indicator.text, inner
+    return candles, indicator if isinstance(indicator, Moment) else str(indicator)
 
 
 class WindowStream:

@@ -7,15 +7,15 @@ from decimal import Decimal
 
 import numpy as np
 
-from fsm.backtest.history import History, Market
+from fsm.backtest.history import Market
 from indicators.correlation import RETURNS, correlation, mean_correlation, read_on
 
 
 class PastCloses:
     """``now_ms`` is moved by the clock: only candles that have closed by then are compared."""
 
-    def __init__(self, histories: Mapping[str, History]) -> None:
-        self._markets = {symbol: history.market for symbol, history in histories.items()}
+    def __init__(self, markets: Mapping[str, Market]) -> None:
+        self._markets = dict(markets)
         self._step = read_on(next(iter(self._markets.values())).by_timeframe)
         self._known: dict[tuple[str, str], Decimal] = {}
         self._known_ms = -1

@@ -14,6 +14,7 @@ from exchange.sim.account_api import AccountApi
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.rulebook import Rulebook
 from fsm.backtest.clock_loop import ClockLoop
+from fsm.backtest.coverage import assumed, covered
 from fsm.backtest.ground import BacktestError, Ground, Progress, Request, quiet, read_ground
 from fsm.backtest.history import History, Market, build_history
 from fsm.backtest.kept_candles import kept
@@ -21,14 +22,12 @@ from fsm.backtest.kept_run import kept_run
 from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.result import Result
-from fsm.config.unusual import fall_loss_pct
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
 from fsm.core.model.decision_context import EDITION, DecisionContext
 from fsm.core.model.money import MONEY
 from fsm.core.model.records import AccountRecord, SymbolRecord
 from fsm.journal.engine_journal import StoredEngineJournal, to_json
-from indicators.holes import Hole
 from store.batch import Batch
 from store.building import built_store
 from store.chains import CHAINS
@@ -40,7 +39,6 @@ from store.rows import ConfigVersionRow, RuleVersionRow, SystemEventRow
 __all__ = ["BacktestError", "Request", "run_backtest"]
 
 FLUSH_EVERY = 1_000
-NEVER_MS = 2**62
 
 
 def run_backtest(
@@ -76,7 +74,7 @@ def _run(request: Request, progress: Progress, on_step: Callable[[Step], None], 
             bench.hours.run(from_ms, to_ms, progress)
             bench.finish(journal, to_ms)
             clock.lap("run")
-            result = bench.result(markets, from_ms, to_ms, digest)
+            result = bench.result(ground)
             journal.commit(kept_run(result, request.config.settings, markets))
             journal.flush()
     clock.lap("report")
@@ -141,7 +139,7 @@ class _Backtest:
         brackets = {symbol: book.brackets[symbol] for symbol in histories}
         self._filters, self._brackets = filters, brackets
         self._histories = histories
-        self._closes = PastCloses(histories)
+        self._closes = PastCloses({symbol: history.market for symbol, history in histories.items()})
         ledger = StoredEngineJournal(journal, rules_hash=request.rules.hash, config_hash=request.config.hash)
         self._ledger = ledger
         entry = request.rules.for_symbol("").entry_timeframe
@@ -228,73 +226,30 @@ class _Backtest:
         journal.close_stretches()
         journal.flush()
 
-    def result(self, markets: list[Market], from_ms: int, to_ms: int, digest: str) -> Result:
-        account = self.account.account()
-        balance = self._request.config.settings.simulation.balance_usdt
-        ready_ms = {symbol: _ready_ms(history, from_ms) for symbol, history in self._histories.items()}
-        ready_ms = {symbol: at_ms for symbol, at_ms in ready_ms.items() if at_ms < to_ms}
-        never = {symbol: history for symbol, history in self._histories.items() if symbol not in ready_ms}
+    def result(self, ground: Ground) -> Result:
+        settings, hours = self._request.config.settings, self.hours
+        tables = {symbol: history.table for symbol, history in self._histories.items()}
         return Result(
-            symbols=tuple(market.symbol for market in markets),
-            from_ms=from_ms,
-            to_ms=to_ms,
-            candles=sum(_between(market.opens_ms, from_ms, to_ms) for market in markets),
+            **covered(ground, tables, settings.market_data.candles_min),
+            **assumed(settings),
             trades=tuple(self.recorder.trades),
-            curve=tuple(self.hours.curve),
-            wallet_change=account.wallet_balance - balance,
-            balance=balance,
-            position_ms=self.hours.position_ms,
+            curve=tuple(hours.curve),
+            wallet_change=self.account.account().wallet_balance - settings.simulation.balance_usdt,
+            position_ms=hours.position_ms,
             transitions=self.recorder.transitions,
             journal_hash=_heads_hash(self._journal),
             rules_hash=self._request.rules.hash,
             config_hash=self._request.config.hash,
-            data_hash=digest,
-            ready_ms=ready_ms,
-            correlation=self._closes.mean(from_ms, to_ms),
-            fall_loss_pct=fall_loss_pct(self._request.config.settings),
-            daily_loss_pct=self._request.config.settings.limits.daily_loss_pct,
-            positions_max=self._request.config.settings.risk.max_open_positions,
-            short={symbol: _short(history, to_ms) for symbol, history in never.items()},
-            marks_smoothed=tuple(market.symbol for market in markets if not market.feed.has_mark),
-            ambiguous_candles=self.hours.ambiguous,
-            undecided_bars=self.hours.undecided,
-            fundings=self.hours.fundings,
-            fundings_missing=dict(sorted(self.hours.fundings_missing.items())),
-            rules_dated={market.symbol: self._book.dated[market.symbol] for market in markets},
-            holes=tuple((market.symbol, hole) for market in markets for hole in self._touched(market, from_ms, to_ms)),
+            data_hash=ground.digest,
+            correlation=self._closes.mean(ground.from_ms, ground.to_ms),
+            ambiguous_candles=hours.ambiguous,
+            undecided_bars=hours.undecided,
+            fundings=hours.fundings,
+            fundings_missing=dict(sorted(hours.fundings_missing.items())),
         )
-
-    def _touched(self, market: Market, from_ms: int, to_ms: int) -> list[Hole]:
-        """The holes that this range lies in, or behind while they keep entries away or indicators cold."""
-        cold = self._request.config.settings.market_data.candles_min
-        entry = market.series.timeframe
-        return [
-            hole
-            for hole in market.holes
-            if hole.first_ms < to_ms
-            and from_ms < max(hole.blocks_until_ms(entry), hole.end_ms + hole.restarts * cold * hole.timeframe.ms)
-        ]
 
 
 def _heads_hash(journal: Journal) -> str:
     """One hash for the whole journal: over the newest hash of every chained table."""
     heads = [f"{chain.table.name} {journal.head(chain.model).hash}" for chain in CHAINS.values()]
     return hashlib.sha256("\n".join(sorted(heads)).encode()).hexdigest()
-
-
-def _ready_ms(history: History, from_ms: int) -> int:
-    """The first close at which the symbol can be decided on."""
-    index, market = history.table.ready_from, history.market
-    return NEVER_MS if index is None else max(market.opens_ms[index] + market.series.timeframe.ms, from_ms)
-
-
-def _short(history: History, to_ms: int) -> str:
-    """What of a symbol's candles is short at the end of a run."""
-    market = history.market
-    index = (to_ms - market.opens_ms[0]) // market.series.timeframe.ms - 1
-    found = history.table.warming_at(min(index, len(market.opens_ms) - 1)) if index >= 0 else {}
-    return next(iter(found.values()), "no candles")
-
-
-def _between(opens_ms: list[int], from_ms: int, to_ms: int) -> int:
-    return sum(1 for open_ms in opens_ms if from_ms <= open_ms < to_ms)

@@ -3,19 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import localcontext
+from typing import cast
 
+from fsm.backtest.coverage import assumed, covered
+from fsm.backtest.history import Market
+from fsm.backtest.result import Result
 from fsm.backtest.run import run_backtest
 from fsm.config import Settings
-from fsm.search.outcome import Outcome
+from fsm.core.model.money import MONEY
+from fsm.core.model.records import Trade
+from fsm.search.evaluation import Evaluation
+from fsm.search.outcome import Outcome, closed
+from fsm.search.portfolio import Correlated
 from fsm.search.prepared import Prepared
+from fsm.search.seat import Seat
+from fsm.search.signals import Signals
+from fsm.search.terms import Beyond, Terms
 from rules.load import Ruleset
-
-NOT_YET = "the evaluator does not know any rules yet"
 
 
 def evaluate(prepared: Prepared, rules: Ruleset, settings: Settings) -> Outcome:
     """Raises BacktestError where the rules read what was not prepared."""
-    return by_engine(prepared, rules, settings, NOT_YET)
+    markets = prepared.markets(rules)
+    with localcontext(MONEY):
+        try:
+            return _evaluated(prepared, markets, rules, settings)
+        except Beyond as what:
+            return by_engine(prepared, rules, settings, str(what))
+
+
+def _evaluated(prepared: Prepared, markets: tuple[Market, ...], rules: Ruleset, settings: Settings) -> Outcome:
+    seats = [_seat(prepared, market, rules, settings) for market in markets]
+    closes = prepared.closes(markets)
+    found = Evaluation(settings, seats, Correlated(settings, closes), markets[0].feed.step.ms)
+    ground = replace(prepared.ground, markets=markets)
+    found.run(ground.from_ms, ground.to_ms)
+
+    def result() -> Result:
+        with localcontext(MONEY):
+            tables = {seat.symbol: seat.signals.table for seat in seats}
+            return Result(
+                **covered(ground, tables, settings.market_data.candles_min),
+                **assumed(settings),
+                trades=cast("tuple[Trade, ...]", tuple(found.trades)),  # with the fields that figures are made of
+                curve=tuple(found.account.curve),
+                wallet_change=found.account.wallet - settings.simulation.balance_usdt,
+                position_ms=found.position_ms,
+                transitions=0,
+                journal_hash="",
+                rules_hash=rules.hash,
+                config_hash="",
+                data_hash="",
+                correlation=prepared.mean_correlation(markets),
+                ambiguous_candles=found.ambiguous,
+                undecided_bars=found.undecided,
+                fundings=found.fundings,
+                fundings_missing=dict(sorted(found.fundings_missing.items())),
+            )
+
+    return Outcome(tuple(found.trades), found.account.curve, found.account.wallet, result)
+
+
+def _seat(prepared: Prepared, market: Market, rules: Ruleset, settings: Settings) -> Seat:
+    symbol, book = market.symbol, prepared.ground.book
+    own = rules.for_symbol(symbol)
+    terms = Terms(symbol, settings, book.filters[symbol], book.brackets[symbol], own.entry_timeframe.ms)
+    signals = Signals(market, own, settings.market_data.candles_min, prepared.measured(symbol))
+    return Seat(terms, signals, prepared.bars(market))
 
 
 def by_engine(prepared: Prepared, rules: Ruleset, settings: Settings, why: str) -> Outcome:
@@ -24,4 +79,5 @@ def by_engine(prepared: Prepared, rules: Ruleset, settings: Settings, why: str) 
     config = replace(request.config, settings=settings, text="")
     ground = replace(prepared.ground, markets=prepared.markets(rules))
     result = run_backtest(replace(request, config=config, rules=rules, db=None), ground=ground)
-    return Outcome(result, why)
+    trades = tuple(map(closed, result.trades))
+    return Outcome(trades, result.curve, result.balance + result.wallet_change, lambda: result, why)

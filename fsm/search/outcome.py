@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -60,22 +60,28 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
     flagged: str | None = None
 
 
-@dataclass(frozen=True)
 class Outcome:
-    """``result`` is the backtest's, without a journal; ``by_engine`` says why it was the engine that ran, if it did."""
+    """``trades`` in the order in which they were booked; ``curve`` (time in ms, equity in USDT) has every reading.
 
-    result: Result
-    by_engine: str = ""
+    ``by_engine`` says why it was the engine that ran, if it did.
+    """
+
+    def __init__(
+        self,
+        trades: tuple[ClosedTrade, ...],
+        curve: Curve,
+        final_equity: Decimal,
+        result: Callable[[], Result],
+        by_engine: str = "",
+    ) -> None:
+        self.trades, self.curve, self.final_equity = trades, curve, final_equity
+        self.by_engine = by_engine
+        self._result = result
 
     @cached_property
-    def trades(self) -> tuple[ClosedTrade, ...]:
-        """In the order in which they were booked."""
-        return tuple(closed(trade) for trade in self.result.trades)
-
-    @property
-    def curve(self) -> Curve:
-        """(time in ms, equity in USDT) of every reading."""
-        return self.result.curve
+    def result(self) -> Result:
+        """The backtest's, without a journal; summed up when it is first asked for."""
+        return self._result()
 
     @cached_property
     def figures(self) -> dict[str, Any]:
@@ -83,13 +89,9 @@ class Outcome:
         return {name: value for name, value in self.result.to_json().items() if name not in NOT_OF_A_VARIANT}
 
     @property
-    def final_equity(self) -> Decimal:
-        return self.result.balance + self.result.wallet_change
-
-    @property
     def net_pnl(self) -> Decimal:
         """USDT that all trades made together."""
-        return sum((trade.net_pnl or ZERO for trade in self.result.trades), ZERO)
+        return sum((trade.net_pnl or ZERO for trade in self.trades), ZERO)
 
 
 def closed(trade: Trade) -> ClosedTrade:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from fsm.backtest.ground import BacktestError, Ground, Request, read_ground
 from fsm.backtest.history import Market
+from fsm.backtest.past_closes import PastCloses
+from fsm.search.bars import Bars
 from indicators.candle import Timeframe
+from indicators.correlation import read_on
 from rules.features import CandlesRead
 from rules.load import Ruleset
+from rules.measured import Measured
 
 
 class Prepared:
@@ -17,7 +22,8 @@ class Prepared:
     def __init__(self, request: Request, ground: Ground) -> None:
         self.request = request
         self.ground = ground
-        self._seen: dict[tuple[str, frozenset[CandlesRead]], Market] = {}
+        self._shared = _Shared()
+        self._correlation: dict[Timeframe, Decimal | None] = {}
 
     @property
     def entry(self) -> Timeframe:
@@ -28,7 +34,7 @@ class Prepared:
         """The same over another range; None: all that there is. Raises BacktestError where it has no whole candle."""
         request = replace(self.request, from_ms=from_ms, to_ms=to_ms)
         other = Prepared(request, self.ground.over(request))
-        other._seen = self._seen
+        other._shared = self._shared
         return other
 
     def markets(self, rules: Ruleset) -> tuple[Market, ...]:
@@ -48,9 +54,45 @@ class Prepared:
                 f"these rules read candles of {listed}, which were not prepared: name them in prepare()"
             )
         key = (market.symbol, own.candles)
-        if key not in self._seen:
-            self._seen[key] = market.only(own)
-        return self._seen[key]
+        seen = self._shared.seen
+        if key not in seen:
+            seen[key] = market.only(own)
+        return seen[key]
+
+    def bars(self, market: Market) -> Bars:
+        """The prices of a symbol."""
+        bars = self._shared.bars
+        if market.symbol not in bars:
+            bars[market.symbol] = Bars(market.feed)
+        return bars[market.symbol]
+
+    def measured(self, symbol: str) -> Measured:
+        """What features of a symbol measure, as far as any variant asked."""
+        return self._shared.measured.setdefault(symbol, Measured())
+
+    def closes(self, markets: tuple[Market, ...]) -> PastCloses:
+        """How far the prices of the symbols move together."""
+        step, closes = read_on(markets[0].by_timeframe), self._shared.closes
+        if step not in closes:
+            closes[step] = PastCloses({market.symbol: market for market in markets})
+        return closes[step]
+
+    def mean_correlation(self, markets: tuple[Market, ...]) -> Decimal | None:
+        """Over the range."""
+        step = read_on(markets[0].by_timeframe)
+        if step not in self._correlation:
+            self._correlation[step] = self.closes(markets).mean(self.ground.from_ms, self.ground.to_ms)
+        return self._correlation[step]
+
+
+class _Shared:
+    """What windows over the same candles share."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[str, frozenset[CandlesRead]], Market] = {}
+        self.bars: dict[str, Bars] = {}
+        self.measured: dict[str, Measured] = {}
+        self.closes: dict[Timeframe, PastCloses] = {}
 
 
 def prepare(request: Request, timeframes: frozenset[Timeframe] = frozenset()) -> Prepared:

@@ -18,7 +18,7 @@ BLOCK = 512
 _WICK = float(MARK_WICK)
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """Bounds of consecutive bars; a bar that was not recorded has none, so anything may happen in it."""
 
     low_last: FloatArray
@@ -38,7 +38,7 @@ class Bounds:
         self._finer = finer
         self._step_ms = step.ms
         self._number = -1
-        self._block = _Block(*(np.empty(0),) * 4)
+        self._block = Block(*(np.empty(0),) * 4)
 
     def first_reached(self, levels: Levels, from_ms: int, until_ms: int) -> int:
         """Open time of the first bar in [from, until) in which a level may be reached, else ``until_ms``."""
@@ -47,7 +47,7 @@ class Bounds:
         while at_ms < until_ms:
             number = at_ms // size_ms
             if number != self._number:
-                self._block, self._number = self._computed(number * size_ms), number
+                self._block, self._number = self.over(number * size_ms), number
             first = (at_ms - number * size_ms) // step
             until = min(BLOCK, (until_ms - number * size_ms) // step)
             place = _first(self._block, levels, first, until)
@@ -56,9 +56,10 @@ class Bounds:
             at_ms = number * size_ms + until * step
         return until_ms
 
-    def _computed(self, start_ms: int) -> _Block:
-        low, high = np.full(BLOCK, -np.inf), np.full(BLOCK, np.inf)
-        end_ms = start_ms + BLOCK * self._step_ms
+    def over(self, start_ms: int, count: int = BLOCK) -> Block:
+        """Of so many bars from this one on."""
+        low, high = np.full(count, -np.inf), np.full(count, np.inf)
+        end_ms = start_ms + count * self._step_ms
         candles, here = self._candles, self._candles.between(start_ms, end_ms)
         places = (candles.open_time_ms[here] - start_ms) // self._step_ms
         opens, closes = candles.open[here], candles.close[here]
@@ -73,7 +74,7 @@ class Bounds:
             low_mark[touched], high_mark[touched] = low[touched], high[touched]
         if self._mark is not None:
             self._widen_by_mark(self._mark, start_ms, end_ms, low_mark, high_mark)
-        return _Block(low, high, low_mark, high_mark)
+        return Block(low, high, low_mark, high_mark)
 
     def _widen(self, columns: CandleColumns, start_ms: int, end_ms: int, low: FloatArray, high: FloatArray) -> None:
         """By finer candles than a bar."""
@@ -91,13 +92,13 @@ class Bounds:
         here = mark.between(start_ms - start_ms % long_ms, end_ms)
         for ahead_ms in range(0, long_ms, self._step_ms):
             places = (mark.open_time_ms[here] + ahead_ms - start_ms) // self._step_ms
-            within = (places >= 0) & (places < BLOCK)
+            within = (places >= 0) & (places < len(low))
             for column in (mark.open, mark.high, mark.low, mark.close):
                 np.minimum.at(low, places[within], column[here][within])
                 np.maximum.at(high, places[within], column[here][within])
 
 
-def _first(block: _Block, levels: Levels, first: int, until: int) -> int | None:
+def _first(block: Block, levels: Levels, first: int, until: int) -> int | None:
     here = slice(first, until)
     reached = np.zeros(until - first, dtype=np.bool_)
     for bounds, level, is_lower in (

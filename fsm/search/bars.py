@@ -1,0 +1,60 @@
+"""One symbol's prices as a search needs them: where they cannot have been in a bar, its marks, and the bar itself."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from exchange.sim.playback.candle_path import Bar, Quote
+from exchange.sim.playback.feed import SymbolFeed
+
+BARS_KEPT = 20_000
+"""Bars with their paths that are kept for other variants; when there are more, all are let go."""
+
+
+class Bars:
+    """The bars of a symbol, by number; bar 0 opens at ``start_ms``. All variants share them."""
+
+    def __init__(self, feed: SymbolFeed) -> None:
+        self.feed = feed
+        self.step_ms = feed.step.ms
+        self.start_ms = feed.start_ms
+        self.count = (feed.end_ms - feed.start_ms) // self.step_ms
+        bounds = feed.bounds.over(self.start_ms, self.count)
+        self.low_last, self.high_last = bounds.low_last.data, bounds.high_last.data
+        self.low_mark, self.high_mark = bounds.low_mark.data, bounds.high_mark.data
+        self._opening: dict[int, Quote | None] = {}
+        self._closing: dict[int, Quote | None] = {}
+        self._bars: dict[int, Bar | None] = {}
+
+    def number(self, open_ms: int) -> int | None:
+        """Of the bar that opens then; None where there can be none."""
+        number = (open_ms - self.start_ms) // self.step_ms
+        return number if 0 <= number < self.count else None
+
+    def has(self, open_ms: int) -> bool:
+        return self.opening(open_ms) is not None
+
+    def opening(self, open_ms: int) -> Quote | None:
+        """Prices at which the bar begins that opens then; None where it was not recorded."""
+        if open_ms not in self._opening:
+            self._opening[open_ms] = self.feed.opening(open_ms)
+        return self._opening[open_ms]
+
+    def closing(self, open_ms: int) -> Quote | None:
+        """Prices at which it ends."""
+        if open_ms not in self._closing:
+            self._closing[open_ms] = self.feed.closing(open_ms)
+        return self._closing[open_ms]
+
+    def bar(self, open_ms: int) -> Bar | None:
+        """With the path that prices take through it."""
+        if open_ms not in self._bars:
+            if len(self._bars) >= BARS_KEPT:
+                self._bars.clear()
+            self._bars[open_ms] = self.feed.bar(open_ms)
+        return self._bars[open_ms]
+
+    def mark_at(self, open_ms: int, held: Decimal) -> Decimal:
+        """The mark at which the bar begins; where it was not recorded, the one that ``held`` until then."""
+        found = self.opening(open_ms)
+        return held if found is None else found.mark

@@ -1,0 +1,140 @@
+"""What the rules of a symbol say at every candle, over arrays: signals, and when a trade must be looked at."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fsm.backtest.history import Market
+from fsm.search.open_trade import OpenTrade
+from rules.batch import prices, regimes, signals
+from rules.compiled_rules import CompiledRules
+from rules.facts import FactTable
+from rules.language.scalar import Facts, known
+from rules.measured import Measured
+from rules.open_trades import OpenTrade as SeenTrade
+from rules.open_trades import first_asked
+from rules.regime_track import RegimeTrack
+from rules.strategy import Management, Strategy
+
+
+class Signal(NamedTuple):
+    """``stop`` and ``targets`` as the rules have them, not rounded; ``candle`` is the index of its candle."""
+
+    candle: int
+    strategy: Strategy
+    sign: int
+    regime: str
+    stop: float
+    targets: tuple[tuple[float, float], ...]
+
+
+_ALMOST = 1 - 1e-9
+
+
+class Signals:
+    """Of one variant and symbol; ``at_ms`` are the closes at which a strategy signals that may trade."""
+
+    def __init__(self, market: Market, rules: CompiledRules, candles_min: int, measured: Measured) -> None:
+        self.market, self.rules = market, rules
+        self.table = FactTable(rules, market.every_series, candles_min, market.holes, market.others.holes, measured)
+        self.track: RegimeTrack = regimes(self.table)
+        self._found = self._signals()
+        opens_ms = self.table.candle_ms
+        self._rows: list[int] = sorted(self._found)
+        entry_ms = market.series.timeframe.ms
+        self.at_ms: list[int] = [int(opens_ms[row]) + entry_ms for row in self._rows]
+
+    def next_ms(self, from_ms: int) -> int | None:
+        """The first close from then on at which there is a signal."""
+        place = bisect_left(self.at_ms, from_ms)
+        return self.at_ms[place] if place < len(self.at_ms) else None
+
+    def at(self, index: int) -> Signal | None:
+        return self._found.get(index)
+
+    def regime(self, index: int) -> str:
+        """The regime in force after a candle."""
+        return self.track.names[int(self.track.codes[index])]
+
+    def _signals(self) -> dict[int, Signal]:
+        """By the index of their candle: of the regime's strategies the first that signals."""
+        table, track = self.table, self.track
+        routes = [self.rules.route(regime).strategies for regime in track.names]
+        tracks = {name: signals(table, name) for name in sorted({*chain.from_iterable(routes)})}
+        free = ~(table.carried | self._blocked())
+        found: dict[int, Signal] = {}
+        for code, names in enumerate(routes):
+            left = free & (track.codes == code)
+            for name in names:
+                sides = np.where(left, tracks[name].sides, 0)
+                for side in self.rules.strategies[name].sides:
+                    rows = np.flatnonzero(sides == side.sign)
+                    self._add(found, self.rules.strategies[name], side.sign, track.names[code], rows)
+                left &= sides == 0
+        return found
+
+    def _add(
+        self, found: dict[int, Signal], strategy: Strategy, sign: int, regime: str, rows: npt.NDArray[np.intp]
+    ) -> None:
+        side = strategy.side("LONG" if sign > 0 else "SHORT")
+        stops, targets = prices(self.table, strategy, side, rows)
+        portions = [portion for _, portion in side.targets]
+        levels = zip(*(each.tolist() for each in targets), strict=True) if targets else ((),) * len(rows)
+        for row, stop, level in zip(rows.tolist(), stops.tolist(), levels, strict=True):
+            found[row] = Signal(row, strategy, sign, regime, stop, tuple(zip(level, portions, strict=True)))
+
+    def _blocked(self) -> npt.NDArray[np.bool_]:
+        """Candles behind a hole, at which nothing may be opened."""
+        candle_ms = self.table.candle_ms
+        blocked = np.zeros(len(candle_ms), dtype=np.bool_)
+        for first_ms, until_ms in self.market.blocked_ms:
+            blocked |= (candle_ms >= first_ms) & (candle_ms < until_ms)
+        return blocked
+
+    # --- open trades --------------------------------------------------------------------------
+    def managed(self, trade: OpenTrade, index: int) -> Management | None:
+        """What the rules of its strategy say of a trade after a candle; None: nothing."""
+        strategy = self.rules.strategies[trade.strategy]
+        if trade.asked is None:
+            trade.asked = self._asked(trade, strategy, index)
+        if index < trade.asked:
+            return None
+        trade.asked = None if index >= self.table.length - 1 else self._asked(trade, strategy, index + 1)
+        return strategy.manage(
+            "LONG" if trade.sign > 0 else "SHORT",
+            self._facts(strategy, index),
+            entry=float(trade.entry),
+            stop=float(trade.stop),
+            risk=float(abs(trade.entry - trade.stop_first)),
+            candles_held=index - self._index_of(trade.candle_ms),
+            regime_ended=trade.regime != self.regime(index),
+            traced=False,
+        )
+
+    def _facts(self, strategy: Strategy, index: int) -> Facts:
+        return {key: known(self.table.column(key).item(index)) for key in strategy.fact_keys}
+
+    def _index_of(self, candle_ms: int) -> int:
+        return (candle_ms - self.market.opens_ms[0]) // self.market.series.timeframe.ms
+
+    def _asked(self, trade: OpenTrade, strategy: Strategy, first: int) -> int:
+        """The first candle from there on at which its rules may say something."""
+        until = self.table.length
+        if strategy.upkeep.exit_on_regime_end:
+            ended = self.track.codes[first:] != self.track.names.index(trade.regime)
+            until = first + int(ended.argmax()) if ended.any() else until
+        seen = SeenTrade(
+            strategy=trade.strategy,
+            side="LONG" if trade.sign > 0 else "SHORT",
+            entry=float(trade.entry),
+            stop=float(trade.stop),
+            risk=float(abs(trade.entry - trade.stop_first)),
+            held_from=self._index_of(trade.candle_ms),
+            move_min=float(trade.stop) * float(trade.terms.settings.orders.stop_move_pct_min) / 100 * _ALMOST,
+        )
+        return first_asked(self.table, seen, first, until)
