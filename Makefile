@@ -16,7 +16,7 @@ SOAK_SEEDS ?= 300
 QUICK := tests/unit/store tests/unit/rules tests/unit/fsm/config tests/unit/fsm/core tests/unit/fsm/live \
     tests/unit/exchange/binance/test_user_stream.py
 
-.PHONY: help run test quick check bench soak mutants clean
+.PHONY: help run test quick check bench soak docs release mutants clean
 
 help:
 	@echo 'make run        starts the bot and its dashboard on the embedded exchange (FRESH=1: from the beginning)'
@@ -26,6 +26,8 @@ help:
 	@echo 'make bench      measures'
 	@echo 'make soak       the tests that take minutes'
 	@echo 'make mutants    changes fsm/core in thousands of places and looks which tests notice (SAMPLE=300: so many; ROOM=exchange/sim)'
+	@echo 'make docs       the documentation as a site, in build/site'
+	@echo 'make release    builds, checks and tries what would be published, twice, without a network; it is in dist/ then'
 	@echo 'make clean      removes the virtual environment and all caches; databases in var/ stay'
 
 run: $(VENV)/installed-run
@@ -61,6 +63,14 @@ soak: $(VENV)/installed-test
 	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) -m slow
 	@$(IN_VENV) -m fsm torture --seeds 1..$(SOAK_SEEDS) --days 30 --symbols 3 --jobs $(TEST_WORKERS)
 	@$(IN_VENV) -m fsm torture --seeds 365 --days 365 --symbols 20
+
+docs: $(VENV)/installed-test
+	@NO_MKDOCS_2_WARNING=1 $(IN_VENV) -m mkdocs build --strict --quiet
+	@echo 'the documentation is in build/site/index.html'
+
+release: check docs
+	@$(IN_VENV) -m pytest -n 0 -q tests/integration/test_release.py tests/integration/test_docs.py tests/test_requirements.py
+	@$(IN_VENV) -m tests.release dist
 
 mutants: $(VENV)/installed-mutants
 	@$(IN_VENV) -m tests.mutants $(ROOM) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))

@@ -152,7 +152,7 @@ def test_the_image_copies_every_room_and_every_file_that_installing_reads() -> N
     rooms = {name.strip("*") for name in parser["options.packages.find"]["include"].split()}
     copied = {word for line in instructions("COPY") if not line.startswith("--from") for word in line.split()[:-1]}
     assert rooms <= copied
-    assert {"setup.cfg", "pyproject.toml", "constraints.txt", "README.md", "LICENSE", "config.yaml"} <= copied
+    assert {"setup.cfg", "pyproject.toml", "requirements.lock", "README.md", "LICENSE", "config.yaml"} <= copied
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
     assert allowed == copied
 
