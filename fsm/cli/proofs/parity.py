@@ -18,6 +18,7 @@ from fsm.cli.times import Time, shown
 
 if TYPE_CHECKING:
     from fsm.proofs.parity.comparison import Compared, Difference
+    from fsm.proofs.parity.explained import Explained
     from fsm.proofs.parity.run import Report
 
 SHOWN_MAX = 20
@@ -47,12 +48,13 @@ def parity(
     """Run a daemon on a simulator (HTTP, WebSocket, stepped clock) and a backtest, and compare every transition.
 
     Symbol, trigger, states, reason, candle, prices and quantities must be the same. Exit code 4 if any differs.
+    With --left and --right each trade that differs comes with its cause, as far as both journals show it.
     Without --data the shipped candles are played.
     """
     if left is not None or right is not None:
         if left is None or right is None:
             raise click.UsageError("--left and --right go together")
-        _compare(left, right)
+        _compare(left, right, to_ms)
         return
     if from_ms is None or to_ms is None:
         raise click.UsageError("say when: --from DATE --to DATE")
@@ -98,16 +100,25 @@ def _run(
         raise CommandError(str(error), "the log says why", exits=Exit.VERIFICATION, code="NOT_ANSWERED") from error
 
 
-def _compare(left: Path, right: Path) -> None:
+def _compare(left: Path, right: Path, before_ms: int | None) -> None:
+    from fsm.backtest.comparing.side import CannotCompare
     from fsm.proofs.parity.comparison import compare
+    from fsm.proofs.parity.explained import explained
     from store.database import open_store
 
     with open_store(left, mode="read") as ours, open_store(right, mode="read") as theirs:
-        compared, differences = compare(ours, theirs)
+        compared, differences = compare(ours, theirs, before_ms=before_ms)
+        try:
+            trades = explained(ours, theirs, before_ms=before_ms)
+        except CannotCompare as error:
+            raise CommandError(str(error), error.hint) from error
+    unexplained = sum(1 for found in trades if not found.is_explained)
     if current().json:
-        output.document({"compared": compared, "differences": differences})
+        told = {"compared": compared, "differences": differences, "trades": trades, "unexplained": unexplained}
+        output.document(told)
     else:
         _print_differences(compared, differences, str(left), str(right))
+        _print_causes(trades, unexplained)
     if differences:
         raise VerificationFailed
 
@@ -128,6 +139,17 @@ def _print_differences(compared: int, differences: list[Difference], left: str, 
         output.pairs(((left, _row(found.left)), (right, _row(found.right))))
     if len(differences) > SHOWN_MAX:
         output.line(f"… and {len(differences) - SHOWN_MAX} more")
+
+
+def _print_causes(trades: list[Explained], unexplained: int) -> None:
+    if not trades:
+        return
+    output.heading(f"Why: {output.counted(len(trades), 'trade')}, {unexplained} unexplained")
+    for found in trades[:SHOWN_MAX]:
+        when = "" if found.candle_ms is None else f" {shown(found.candle_ms)}"
+        output.paragraph(f"{found.symbol}{when}: {found.cause}: {found.told}.")
+    if len(trades) > SHOWN_MAX:
+        output.line(f"… and {len(trades) - SHOWN_MAX} more; --json has all")
 
 
 def _row(row: Compared | None) -> str:

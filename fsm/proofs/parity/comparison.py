@@ -69,25 +69,26 @@ def compare(left: Store, right: Store, *, before_ms: int | None = None) -> tuple
     """
     ours, theirs = _by_symbol(left, before_ms), _by_symbol(right, before_ms)
     differences: list[Difference] = []
-    compared = 0
+    count = 0
     for symbol in sorted({*ours, *theirs}):
         for number, (one, other) in enumerate(zip_longest(ours[symbol], theirs[symbol]), start=1):
-            compared += 1
+            count += 1
             if one != other:
                 differences.append(Difference(symbol, number, one, other))
-    return compared, differences
+    return count, differences
 
 
 def _by_symbol(store: Store, before_ms: int | None) -> defaultdict[str, list[Compared]]:
     found: defaultdict[str, list[Compared]] = defaultdict(list)
     for row in each_transition(store, TransitionFilter(until_ms=before_ms)):
-        compared = _compared(row)
-        if compared is not None:
-            found[row.symbol].append(compared)
+        step = compared(row)
+        if step is not None:
+            found[row.symbol].append(step)
     return found
 
 
-def _compared(row: TransitionRow) -> Compared | None:
+def compared(row: TransitionRow) -> Compared | None:
+    """What of a transition must agree; None for what only a backtest does."""
     effect = msgspec.json.decode(row.effect_json, type=_Effect)
     trade = effect.trade or effect.record.trade
     if trade is not None and trade.flagged == END_OF_DATA:
