@@ -35,6 +35,9 @@ FRESH_S = 5.0
 _WEIGHT_A_SECOND = 10
 """What catching up again and again may cost where the stream is down: a quarter of the limit of an address."""
 
+_ASK_S = 2.5
+"""What nobody spoke of for so long is asked for, before it is too old."""
+
 _LOOK_S = 0.25
 _CLOCK_S = 60.0
 _RULES_S = 600.0
@@ -117,7 +120,8 @@ class Feed:
             self._say_whether_fresh()
             self._wake.clear()
             behind = self._opened != self._caught_up
-            lacking = [symbol for symbol in self.watched if not self.is_fresh(symbol)]
+            since_s = self._clock.monotonic() - _ASK_S
+            lacking = [symbol for symbol in self.watched if self._heard_s.get(symbol, since_s - 1) < since_s]
             if (behind or lacking) and self._clock.monotonic() >= next_s:
                 await self._try_to_catch_up(list(self.watched) if behind else lacking)
                 next_s = self._clock.monotonic() + max(1.0, (len(self.watched) + 10) / _WEIGHT_A_SECOND)

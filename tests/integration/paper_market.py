@@ -140,13 +140,13 @@ class PaperBot:
         with localcontext(MONEY):
             run_virtually(play())
 
-    async def begin(self, saved: SavedState | None = None) -> None:
+    async def begin(self, saved: SavedState | None = None, watched: tuple[str, ...] | None = None) -> None:
         """The exchange on paper alone, as its process begins."""
         simulation = self.config.settings.simulation
         setup = Setup(
             rest_url=REST_URL,
             ws_urls=(STREAM_URL,),
-            symbols=self.symbols,
+            symbols=self.symbols if watched is None else watched,
             balance=simulation.balance_usdt,
             slippage_pct=simulation.slippage_pct,
             stop_depth=simulation.stop_depth_share,
