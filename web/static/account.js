@@ -5,6 +5,7 @@ import { page, pageTitle } from "./pages.js";
 
 const STAKES = {
   sim: "simulated exchange, no real money",
+  paper: "live prices, simulated account, no real money",
   testnet: "Binance's demo exchange, no real money",
   mainnet: "REAL MONEY",
   backtest: "a finished backtest",

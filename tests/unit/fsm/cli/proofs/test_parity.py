@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from decimal import Decimal
 from pathlib import Path
+
+import msgspec
 
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.run import Request, run_backtest
@@ -19,7 +23,7 @@ def test_a_database_is_like_itself(fsm, journal) -> None:
     ended = fsm("parity", "--left", journal, "--right", journal, "--json")
     assert ended.code == 0, ended.stderr
     assert ended.document["compared"] > 10
-    assert ended.document["differences"] == []
+    assert (ended.document["differences"], ended.document["trades"], ended.document["unexplained"]) == ([], [], 0)
 
 
 def test_what_differs_is_shown_in_words_and_is_exit_4(fsm, journal, tmp_path) -> None:
@@ -40,6 +44,31 @@ def test_what_differs_is_shown_in_words_and_is_exit_4(fsm, journal, tmp_path) ->
     assert re.match(r"compared: \d+, different: [1-9]", ended.stdout)
     shown = r"BTCUSDT, transition \d+\n.*backtest\.sqlite.*\+\w+ .*candle 2024-.*\n.*other\.sqlite +nothing any more"
     assert re.search(shown, ended.stdout)
+    assert re.search(r"Why: \d+ trades?, \d+ unexplained\n", ended.stdout)
+
+
+def test_the_same_steps_at_other_prices_are_fills(fsm, journal, tmp_path) -> None:
+    """One of them was run with twice the slippage: every trade is there, at other prices and in other sizes."""
+    other, config = tmp_path / "other.sqlite", load_config(ROOT / "config.yaml", None, {})
+    simulation = msgspec.structs.replace(config.settings.simulation, slippage_pct=Decimal("0.04"))
+    settings = msgspec.structs.replace(config.settings, simulation=simulation)
+    run_backtest(
+        Request(
+            config=dataclasses.replace(config, settings=settings),
+            rules=load_rules(ROOT / "rules.yaml"),
+            data=(shipped_folder(),),
+            symbols=("BTCUSDT",),
+            from_ms=FROM_MS,
+            to_ms=TO_MS,
+            db=other,
+        )
+    )
+    ended = fsm("parity", "--left", journal, "--right", other, "--json")
+    assert ended.code == 4
+    assert ended.document["unexplained"] == 0, ended.document["trades"]
+    first = ended.document["trades"][0]
+    assert first["cause"] == "FILL"
+    assert "the same steps at prices up to 0.0" in first["told"]
 
 
 def test_half_a_comparison_and_a_run_without_times_are_refused(fsm, journal) -> None:
