@@ -51,6 +51,12 @@ def count_fills(trade: Trade, snapshot: SymbolSnapshot, context: DecisionContext
     return trade
 
 
+def owes_ledger(trade: Trade, snapshot: SymbolSnapshot) -> bool:
+    """Whether the exchange's ledger has rows of this trade to come: some fill of it made, lost or cost something."""
+    fresh = (part for fill in new_fills(trade, snapshot) for part in (fill.commission, fill.realized_pnl))
+    return any(part != 0 for part in (trade.fees, trade.realized_pnl, *fresh))
+
+
 def _fee(fill: Fill, context: DecisionContext) -> tuple[Decimal, bool]:
     """The commission in USDT; one that was paid in another coin (BNB) is converted, or else estimated."""
     if fill.commission == 0 or fill.commission_asset == context.filters.margin_asset:

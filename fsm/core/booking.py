@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from exchange.types import Income, IncomeKind, SymbolSnapshot
-from fsm.core.accounting import average_learned, count_fills
+from fsm.core.accounting import average_learned, count_fills, owes_ledger
 from fsm.core.exit_reasons import exit_reason
 from fsm.core.forced_ends import ADL, LIQUIDATED, SETTLED, forced_close
 from fsm.core.model.decision import Decision, decision
@@ -40,6 +40,7 @@ def book(
     """
     snapshot = event.snapshot
     view = observe(trade, snapshot, context)
+    is_told = bool(snapshot.income) or (context.edition >= 2 and not owes_ledger(trade, snapshot))
     trade = average_learned(count_fills(trade, snapshot, context), view.entry, snapshot, context)
     if not complete:
         trade = _with_what_fills_do_not_show(trade, snapshot)
@@ -47,7 +48,7 @@ def book(
     funding = sum((row.income for row in since), ZERO)
     net = trade.realized_pnl - trade.fees + funding
     reason = _final_reason(trade, view, snapshot, context, complete=complete)
-    missing = "FILLS_MISSING" if not complete else None if snapshot.income else "LEDGER_MISSING"
+    missing = "FILLS_MISSING" if not complete else None if is_told else "LEDGER_MISSING"
     trade = replace(
         trade,
         exit_reason=reason,

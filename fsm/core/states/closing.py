@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from exchange.refusals import RefusalReason
 from exchange.types import Order, OrderStatus, Refused, Unknown
 from fsm.core import first_edition
-from fsm.core.accounting import count_fills
+from fsm.core.accounting import count_fills, owes_ledger
 from fsm.core.booking import book, plan_kept
 from fsm.core.close_forms import FORMS, failed, got_through, next_piece, piece
 from fsm.core.leaving import cancel_partial_targets, is_gone, note_unseen, sweep_of
@@ -164,7 +164,7 @@ def _wind_up(
     swept = _sweep_left(record, trade, view, context)
     if swept is not None:
         return swept
-    if not event.persisted and _more_may_come(trade, event, complete=complete):
+    if not event.persisted and _more_may_come(trade, event, context, complete=complete):
         return None
     record = _with_doubts(record, trade, event, view)
     if trade.first_fill_ms is None:
@@ -194,11 +194,15 @@ def _sweep_left(record: SymbolRecord, trade: Trade, view: TradeView, context: De
     return decision(Trigger.SWEEP, "ORDERS_LEFT", swept, intents=(*left, Look(symbol=record.symbol)))
 
 
-def _more_may_come(trade: Trade, event: SymbolObserved, *, complete: bool) -> bool:
-    """The entry's end is not told yet, or fills and the ledger's rows of a position that was there are not."""
+def _more_may_come(trade: Trade, event: SymbolObserved, context: DecisionContext, *, complete: bool) -> bool:
+    """The entry's end is not told yet, or fills and the ledger's rows of a position that was there are not.
+
+    Fills that made and cost nothing, as one that ends where it began without a fee, have no rows to wait for.
+    """
     if not trade.entry.finished:
         return True
-    return trade.first_fill_ms is not None and not (complete and event.snapshot.income)
+    told = event.snapshot.income or (context.edition >= 2 and not owes_ledger(trade, event.snapshot))
+    return trade.first_fill_ms is not None and not (complete and told)
 
 
 def _may_arrive(trade: Trade, event: SymbolObserved, context: DecisionContext) -> bool:

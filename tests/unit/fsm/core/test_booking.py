@@ -213,6 +213,22 @@ class TestMissingEvidence:
         stage.settle()
         assert stage.booked[0].flagged == "LEDGER_MISSING"
 
+    def test_fills_that_made_and_cost_nothing_have_no_rows_to_wait_for(self) -> None:
+        """It ended where it began, without a fee: the ledger never has anything of it."""
+
+        def for_nothing(snapshot: SymbolSnapshot) -> SymbolSnapshot:
+            fills = (replace(fill, commission=Decimal(0), realized_pnl=Decimal(0)) for fill in snapshot.fills)
+            return replace(snapshot, income=(), fills=tuple(fills))
+
+        stage = Stage()
+        stage.view = for_nothing
+        stage.protected().wait(1).price("59400").exchange.trigger(STOP)
+        for _ in range(4):
+            stage.look()
+        assert stage.state is State.IDLE
+        assert stage.booked[0].flagged is None
+        assert stage.booked[0].net_pnl == 0
+
     def test_a_position_that_was_only_unseen_is_taken_back(self) -> None:
         """Booked on the word of looks for half a minute, and there after all: it is ours, and protected again (R28)."""
         stage = held()
