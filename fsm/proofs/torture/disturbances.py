@@ -22,6 +22,7 @@ from fsm.proofs.torture.bot_process import BUSY_MS, BotProcess
 from fsm.proofs.torture.checkers import InvariantChecker, record_of
 from fsm.proofs.torture.front import Front
 from fsm.proofs.torture.plan import Disturbance, Plan, config_text, rules_text, wrong_text
+from fsm.proofs.torture.wheel_catalog import line_of
 from store.database import Store, open_store
 from store.errors import StoreError
 from store.inbox import Inbox
@@ -80,6 +81,12 @@ class Disturbances:
     # --- commands -----------------------------------------------------------------------------
     def command(self, kind: str, symbol: str) -> None:
         self._post([(kind, symbol)])
+
+    def act(self, what: str, symbol: str) -> None:
+        """Something of the open trade is changed through the bot, by what is known of it now."""
+        daemon = self._bot.daemon
+        trade = None if daemon is None else record_of(daemon.live, symbol).trade
+        self._post([(line_of(what, trade), symbol)])
 
     def _post(self, commands: list[tuple[str, str]]) -> None:
         """From another process, as the window does; a database that is locked refuses them."""

@@ -9,6 +9,7 @@ from fsm.proofs.torture.checkers import CLAIMS
 from fsm.proofs.torture.environment_catalog import HELD, MOVING, ROWS
 from fsm.proofs.torture.fault_catalog import MENU
 from fsm.proofs.torture.fleet import SeedOrder, Summary
+from fsm.proofs.torture.wheel_catalog import ROWS as WHEEL
 
 BEGIN, END = "<!-- torture: generated -->", "<!-- torture: end -->"
 CAUGHT: dict[str, tuple[int, int, str]] = {
@@ -39,7 +40,7 @@ def generated(order: SeedOrder, summary: Summary) -> str:
     """The generated part, as Markdown."""
     claims = [f"| `{name}` | {meaning} | {summary.checks.get(name, 0):,} |" for name, meaning in CLAIMS.items()]
     rows = [f"| `{row.name}` | {row.says} | {_count(summary, row.name)} |" for row in MENU.values()]
-    rows += [f"| `{name}` | {says} | {_count(summary, name)} |" for name, says in ROWS.items()]
+    rows += [f"| `{name}` | {says} | {_count(summary, name)} |" for name, says in {**ROWS, **WHEEL}.items()]
     caught = [
         f"| `{name}` | {VARIANTS[name].fault} | `{claim}`, seed {seed}, {days} days |"
         for name, (seed, days, claim) in CAUGHT.items()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from fsm.proofs.torture import environment_catalog
+from fsm.proofs.torture import environment_catalog, wheel_catalog
 from fsm.proofs.torture.fault_catalog import MENU
 from fsm.proofs.torture.rules import LIVELY, REGIME_OF, WRONG
 from fsm.proofs.torture.wire_fault_catalog import WIRE_FIRST
@@ -87,7 +87,8 @@ def plan_of(seed: int, symbols: tuple[str, ...], first_ms: int, last_ms: int, da
     found += [Disturbance(number=0, at_ms=at_ms, kind="round") for at_ms in rounds]
     found.sort(key=lambda each: each.at_ms)
     numbered = [msgspec.structs.replace(each, number=number) for number, each in enumerate(found, start=1)]
-    numbered += _around(seed, symbols, start_ms, end_ms)
+    numbered += _drawn("around", seed, environment_catalog, symbols, (start_ms, end_ms))
+    numbered += _drawn("wheel", seed, wheel_catalog, symbols, (start_ms, end_ms))
     numbered.sort(key=lambda each: each.at_ms)
     return Plan(
         seed=seed,
@@ -132,19 +133,18 @@ def _shared_caps(seed: int) -> dict[str, float | None]:
     }
 
 
-def _around(seed: int, symbols: tuple[str, ...], start_ms: int, end_ms: int) -> list[Disturbance]:
-    """What happens around the bot."""
-    chance = Random(f"around {seed}")  # noqa: S311 - chance, not secrecy
-    weights = [weight for weight, _ in environment_catalog.MAKERS.values()]
+def _drawn(word: str, seed: int, catalog: Any, symbols: tuple[str, ...], span_ms: tuple[int, int]) -> list[Disturbance]:
+    """What of a catalog happens, by a chance of its own: what other catalogs give each seed stays as it was."""
+    chance, (start_ms, end_ms) = Random(f"{word} {seed}"), span_ms  # noqa: S311 - chance, not secrecy
+    weights = [weight for weight, _ in catalog.MAKERS.values()]
     found: list[Disturbance] = []
-    for _ in range(round((end_ms - start_ms) / DAY_MS * environment_catalog.A_DAY)):
+    for _ in range(round((end_ms - start_ms) / DAY_MS * catalog.A_DAY)):
         at_ms = _moment(chance, start_ms, end_ms)
-        kind = chance.choices(tuple(environment_catalog.MAKERS), weights=weights)[0]
-        found.append(
-            Disturbance(number=0, at_ms=at_ms, kind=kind, **environment_catalog.MAKERS[kind][1](chance, symbols))
-        )
+        kind = chance.choices(tuple(catalog.MAKERS), weights=weights)[0]
+        fields = catalog.MAKERS[kind][1](chance, symbols)
+        found.append(Disturbance(number=0, at_ms=at_ms, kind=kind, **fields))
     found.sort(key=lambda each: each.at_ms)
-    numbers = range(environment_catalog.NUMBERS_FROM, environment_catalog.NUMBERS_FROM + len(found))
+    numbers = range(catalog.NUMBERS_FROM, catalog.NUMBERS_FROM + len(found))
     return [msgspec.structs.replace(each, number=number) for number, each in zip(numbers, found, strict=True)]
 
 

@@ -181,6 +181,8 @@ class TortureRun:
                 self.disturbances.edit(what.what, what.count)
             case "command":
                 self.disturbances.command(what.what, what.symbol)
+            case "act":
+                self.disturbances.act(what.what, what.symbol)
             case "round":
                 self.disturbances.round()
             case "money":
