@@ -42,11 +42,13 @@ from fsm.live.operator.news import (
     unacknowledged_news,
     unreadable_news,
 )
+from fsm.live.operator.pictures import day_in_words
 from fsm.live.operator.waiting_edits import Waiting
 from fsm.live.process.timekeeping import SENTENCES as CLOCKS
 from indicators.candle import Timeframe
 from indicators.holes import Hole
 from store.errors import JournalGone
+from store.views import PnlSummary
 from tests.unit.fsm.core.parts import FILTERS, SYMBOL, T0
 from tests.unit.fsm.core.stage import Stage
 
@@ -245,6 +247,10 @@ def _of_the_account() -> Iterator[Told]:
     looser = Waiting(file="config.yaml", digest="0a1b2c3d", changes=("risk.risk_per_trade_pct 0.5 → 1",), since_ms=T0)
     yield rules, "An edit that allows more", looser.told
     yield "lifecycle", "The bot has started", started_news(stage.engine, [SYMBOL])
+    money = {"pnl": Decimal("14.3"), "fees": Decimal(2), "funding": Decimal(0), "net_pnl": Decimal("12.3")}
+    won = PnlSummary(since_ms=T0, until_ms=T0, trades=3, wins=2, losses=1, days=(), **money)
+    day = day_in_words(T0, won, Decimal("10012.3"), 1)
+    yield "daily", "A day is over (in Telegram, below its picture)", day
     yield "heartbeat", "It lives", f"The bot is alive. {holding(stage.engine)}."
     gone = JournalGone("var/sim.sqlite was removed while the bot had it open", "restore it: docs/restoring.md")
     yield "lifecycle", "It has lost its journal, and has ended", ended_news(gone)

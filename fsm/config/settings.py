@@ -51,6 +51,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     command: AlertLevel = AlertLevel.SILENT
     lifecycle: AlertLevel = AlertLevel.SILENT
     heartbeat: AlertLevel = AlertLevel.OFF
+    daily: AlertLevel = AlertLevel.OFF
 
 
 class Escalation(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -43,6 +45,11 @@ class MessengerServer:
         return [ask for ask in self.asked if ask["method"] == "sendMessage" and ask["taken"]]
 
     @property
+    def pictures(self) -> list[dict[str, Any]]:
+        """Pictures that arrived in the chat."""
+        return [ask for ask in self.asked if ask["method"] == "sendPhoto" and ask["taken"]]
+
+    @property
     def texts(self) -> list[str]:
         return [str(message["text"]) for message in self.sent]
 
@@ -65,7 +72,7 @@ class MessengerServer:
 
     async def handle(self, request: Request) -> Response:
         method = request.path_params["method"]
-        body = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+        body = await _fields(request)
         ask = {"method": method, "token": request.path_params["token"], "taken": False, **body}
         self.asked.append(ask)
         if self.down:
@@ -89,6 +96,21 @@ class MessengerServer:
             await asyncio.sleep(0.02)
             waited_s += 0.02
         return list(self.updates)
+
+
+async def _fields(request: Request) -> dict[str, Any]:
+    """As a form, or in parts where a file comes along; of a file its bytes."""
+    if not request.headers.get("content-type", "").startswith("multipart/"):
+        return dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+    message = BytesParser(policy=HTTP).parsebytes(
+        b"Content-Type: " + request.headers["content-type"].encode() + b"\r\n\r\n" + await request.body()
+    )
+    found: dict[str, Any] = {}
+    for part in message.iter_parts():
+        content = part.get_payload(decode=True)
+        name = part.get_param("name", header="content-disposition")
+        found[str(name)] = content if part.get_filename() else content.decode()
+    return found
 
 
 def _answer(status: int, body: object) -> Response:

@@ -12,18 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from fsm.config import load_config
+from fsm.config import AlertLevel, load_config
 from fsm.journal.writer import JournalWriter
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.answers import HELP, Answers
 from fsm.live.operator.chat import AGE_MS_MAX, CODE_S, OFFSET_MS_MAX, STRANGERS_S, Chat
 from fsm.live.operator.messenger import Tally
 from store import queries
+from store.batch import Batch
 from store.database import Store, open_store
 from store.inbox import Inbox
 from store.journal import Journal
-from tests.integration.messenger_server import STRANGER, MessengerServer, messenger_server
+from store.rows import AnchorRow, CandleRow
+from tests.integration.messenger_server import CHAT, STRANGER, MessengerServer, messenger_server
 from tests.integration.test_telegram import NOW_MS, ToldClock, telegram
 from tests.recorded import recorded
 
@@ -47,10 +50,12 @@ class Phone:
         self.clock = ToldClock()
         self.tally = Tally()
         self.banner = ""
+        self.level = "off"
         self.chat = self.bot()
 
     def bot(self) -> Chat:
         settings = load_config(ROOT / "config.yaml", None, {}).settings
+        settings = replace(settings, alerts=replace(settings.alerts, daily=AlertLevel(self.level)))
         alerts = Alerts(lambda: settings, "run1", self.banner)
         journal = JournalWriter(
             self.store,
@@ -151,6 +156,62 @@ class TestByHand:
         assert words in answer
         assert "/confirm" not in answer
         assert phone.posted == []
+
+
+class TestPictures:
+    def test_a_chart_arrives_with_what_is_open_below_it(self, phone: Phone, tmp_path: Path) -> None:
+        phone.reads = tmp_path / "candles.sqlite"
+        with open_store(phone.reads, mode="write", at_ms=0) as store:
+            rows = [
+                CandleRow(
+                    symbol="BTCUSDT", timeframe="1h", open_time_ms=FROM_MS + hour * 3_600_000, volume="1", **PRICES
+                )
+                for hour in range(30)
+            ]
+            anchors = [AnchorRow(symbol="BTCUSDT", timeframe="1h", first_ms=FROM_MS)]
+            Journal(store, "run1").commit(Batch(candles=rows, anchors=anchors))
+        phone.bot()
+        assert phone.say("/chart btcusdt") == ""
+        (arrived,) = phone.server.pictures
+        assert arrived["caption"] == "BTCUSDT 60500, nothing is open there"
+        assert arrived["chat_id"] == CHAT
+        assert arrived["photo"].startswith(b"\x89PNG")
+
+    def test_without_a_symbol_or_candles_that_is_said(self, phone: Phone) -> None:
+        assert phone.say("/chart") == "/chart needs a symbol, one of BTCUSDT"
+        assert phone.say("/chart NOPEUSDT") == "there are no candles of NOPEUSDT yet"
+        assert phone.server.pictures == []
+
+    @pytest.mark.parametrize(("level", "arrive", "silent"), [("on", 1, "False"), ("silent", 1, "True"), ("off", 0, "")])
+    def test_a_day_that_ends_is_shown_once(self, phone: Phone, level: str, arrive: int, silent: str) -> None:
+        """The bot that starts in the middle of one says nothing of the day before; a restart does not repeat it."""
+        phone.level = level
+        phone.bot()
+        phone.listen()
+        assert phone.server.pictures == []
+        phone.clock.passed_s += 86_400
+        for _ in range(2):
+            phone.listen()
+        phone.bot()
+        phone.listen()
+        assert len(phone.server.pictures) == arrive
+        for picture in phone.server.pictures:
+            assert "USDT, " in picture["caption"]
+            assert picture["disable_notification"] in (silent, silent.lower())
+
+    def test_a_picture_that_is_not_taken_is_dropped_and_the_chat_goes_on(self, phone: Phone) -> None:
+        phone.level = "on"
+        phone.bot()
+        phone.listen()
+        phone.clock.passed_s += 86_400
+        phone.server.answer_once("sendPhoto", 429, {"ok": False, "error_code": 429, "parameters": {"retry_after": 5}})
+        phone.listen()
+        assert phone.tally.failures == 1
+        phone.clock.passed_s += 10
+        assert "equity" in phone.say("/status")
+
+
+PRICES = {"open": "60000", "high": "60800", "low": "59500", "close": "60500"}
 
 
 class TestQuestions:

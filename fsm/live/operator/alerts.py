@@ -70,6 +70,11 @@ class Alerts:
         self._run_id = run_id
         self._banner = banner
 
+    def level(self, kind: str) -> AlertLevel:
+        """How loud messages of this kind are now."""
+        found: AlertLevel = getattr(self._settings().alerts, kind)
+        return found
+
     def row(
         self, at_ms: int, kind: str, text: str, *, key: str, symbol: str | None = None, asked: bool = False
     ) -> AlertRow | None:
@@ -79,7 +84,7 @@ class Alerts:
         """
         severity = SEVERITY.get(kind, "info")
         self._heard(News(at_ms=at_ms, kind=kind, severity=severity, symbol=symbol, text=text, key=key))
-        if getattr(self._settings().alerts, kind) is AlertLevel.OFF and not asked:
+        if self.level(kind) is AlertLevel.OFF and not asked:
             return None
         return AlertRow(
             at_ms=at_ms,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from fsm.journal.explain import NothingDecided, explain
+from fsm.live.operator.pictures import NothingToDraw, Picture, day_picture, symbol_picture
 from store import queries
 from store.database import Store, open_store
 from store.views import PositionRow
@@ -20,6 +21,7 @@ SPANS = ((1, "1 day"), (7, "7 days"), (30, "30 days"))
 
 HELP = """/status – equity, positions and their stops, what stops entries
 /why SYMBOL – why it did, or did not, trade
+/chart SYMBOL – its candles, with entry, stop and targets of what is open
 /regime – the regime of each symbol
 /profit – results of 1, 7 and 30 days, and of all
 /daily [DAYS] – the result of each day
@@ -65,6 +67,22 @@ class Answers:
         """Raises Unanswerable and StoreError."""
         with open_store(self._path, mode="read") as store:
             return self._known[command](store, words)
+
+    def chart(self, words: tuple[str, ...]) -> Picture:
+        """Raises Unanswerable and StoreError."""
+        with open_store(self._path, mode="read") as store:
+            if not words:
+                known = ", ".join(row.symbol for row in queries.latest_decisions(store))
+                raise Unanswerable(f"/chart needs a symbol, one of {known or 'none yet'}")
+            try:
+                return symbol_picture(store, words[0].upper())
+            except NothingToDraw as error:
+                raise Unanswerable(str(error)) from error
+
+    def day(self) -> Picture:
+        """How the day that has just ended went. Raises NothingToDraw and StoreError."""
+        with open_store(self._path, mode="read") as store:
+            return day_picture(store, self._now_ms())
 
     def at_stake(self, symbol: str | None) -> str:
         """The positions that a flatten would close."""

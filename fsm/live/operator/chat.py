@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 
 import msgspec
 import structlog
 
+from fsm.config import AlertLevel
 from fsm.journal.writer import JournalWriter
 from fsm.live.context.clock import Clock
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.answers import HELP, Answers, Unanswerable
 from fsm.live.operator.messenger import Message, Messenger, NotDelivered, NotHeard, Tally
 from fsm.live.operator.news import conflict_news, stranger_news
+from fsm.live.operator.pictures import NothingToDraw, Picture
 from store import queries
 from store.errors import StoreError
 from store.hand_wishes import HAND_KINDS, hand_wish
@@ -45,6 +48,7 @@ HAND_SHAPES = {
     "move-target": "Write /move_target SYMBOL PRICE, and the target's number where there are several",
 }
 
+DAY_MS = 86_400_000
 CODE_S = 60.0
 CODE_TRIES = 3
 AGE_MS_MAX = 300_000
@@ -68,6 +72,7 @@ class _Left(msgspec.Struct, frozen=True):
     heard: int | None = None
     wall_ms: int = 0
     messages: tuple[tuple[int, int], ...] = ()
+    day: int | None = None
 
 
 @dataclass(slots=True)
@@ -127,6 +132,7 @@ class Chat:
         """Fetch and take what was written; gives the seconds until the next time."""
         try:
             pause_s = await self._listen()
+            await self._tell_day()
             self._remember()
         except StoreError as error:
             log.warning("chat_failed", reason="STORE", error=str(error))
@@ -160,6 +166,7 @@ class Chat:
         except msgspec.DecodeError:
             found = _Left()
         self._messages = deque(found.messages, MESSAGES_KEPT)
+        self._day = found.day
         return found.heard, found.wall_ms
 
     def _after(self) -> int | None:
@@ -178,7 +185,7 @@ class Chat:
         self._remember()
 
     def _remember(self) -> None:
-        left = {"heard": self._heard, "wall_ms": self._heard_ms, "messages": list(self._messages)}
+        left = {"heard": self._heard, "wall_ms": self._heard_ms, "messages": list(self._messages), "day": self._day}
         body = {**left, **asdict(self._tally)}
         self._journal.document(DOCUMENT, self._clock.now_ms(), body)
 
@@ -225,6 +232,9 @@ class Chat:
             await self._say(f"/{command[:20]} was ignored: it was sent {age_ms // 60_000} minutes ago. Send it again.")
             return
         try:
+            if command == "chart":
+                await self._show(await self._drawn(self._answers.chart, tuple(words[1:])))
+                return
             answer = await asyncio.wait_for(self._answer(command, tuple(words[1:])), ANSWER_S_MAX)
         except Unanswerable as error:
             answer = str(error)
@@ -233,6 +243,20 @@ class Chat:
             answer = f"/{command[:20]} could not be answered: {str(error) or 'it took too long'}"
         if answer:
             await self._say(answer)
+
+    async def _drawn(self, draw: Callable[..., Picture], *given: object) -> Picture:
+        return await asyncio.wait_for(asyncio.to_thread(draw, *given), ANSWER_S_MAX)
+
+    async def _tell_day(self) -> None:
+        """The exchange's day is over: a picture of how it went, if config wants one. It is not worth keeping."""
+        day, level = self._clock.now_ms() // DAY_MS, self._alerts.level("daily")
+        before, self._day = self._day, day
+        if level is AlertLevel.OFF or before is None or before >= day:
+            return
+        try:
+            await self._show(await self._drawn(self._answers.day), silent=level is not AlertLevel.ON)
+        except (NothingToDraw, StoreError, TimeoutError) as error:
+            log.warning("chat_no_picture", reason=type(error).__name__, error=str(error))
 
     async def _answer(self, command: str, words: tuple[str, ...]) -> str:
         if self._answers.knows(command):
@@ -305,8 +329,14 @@ class Chat:
 
     async def _say(self, text: str) -> None:
         """An answer is not worth keeping: who asked can ask again."""
+        await self._sent(self._messenger.send(f"{self._banner}{text}", silent=False))
+
+    async def _show(self, picture: Picture, *, silent: bool = False) -> None:
+        await self._sent(self._messenger.show(picture.png, f"{self._banner}{picture.caption}", silent=silent))
+
+    async def _sent(self, sending: Awaitable[None]) -> None:
         try:
-            await self._messenger.send(f"{self._banner}{text}", silent=False)
+            await sending
         except NotDelivered as error:
             self._tally.failures += 1
             log.warning("chat_unanswered", reason="TELEGRAM", error=str(error))

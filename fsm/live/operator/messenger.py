@@ -8,6 +8,9 @@ from typing import Protocol
 TEXT_MAX = 4_096
 """Characters of one message, counted as UTF-16 does (Telegram Bot API, sendMessage, checked 2026-11)."""
 
+CAPTION_MAX = 1_024
+"""Characters below a picture, counted alike (sendPhoto, checked 2026-11)."""
+
 RETRY_S_MAX = 3_600
 
 
@@ -65,17 +68,21 @@ class Messenger(Protocol):
         """Raises NotDelivered, whose text has no secret in it."""
         ...
 
+    async def show(self, png: bytes, caption: str, *, silent: bool) -> None:
+        """A picture with words below it. Raises NotDelivered, as ``send`` does."""
+        ...
+
     async def hear(self, after: int | None) -> list[Message]:
         """Messages newer than ``after``, waiting a while for one. Raises NotHeard, whose text has no secret in it."""
         ...
 
 
-def fitted(text: str) -> str:
+def fitted(text: str, most: int = TEXT_MAX) -> str:
     """The text, cut where one message ends."""
-    if _length(text) <= TEXT_MAX:
+    if _length(text) <= most:
         return text
-    cut = text[: TEXT_MAX - 1]
-    while _length(cut) > TEXT_MAX - 1:
+    cut = text[: most - 1]
+    while _length(cut) > most - 1:
         cut = cut[:-1]
     return f"{cut}…"
 

@@ -1,4 +1,4 @@
-"""Speaks with Telegram's Bot API: sends a message, fetches new ones; whoever calls decides when and how often."""
+"""Speaks with Telegram's Bot API: sends messages and pictures, fetches new ones; whoever calls decides when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exchange.environment import is_loopback
 from exchange.secrets import Secret
 from fsm.config import Secrets
 from fsm.live.context.clock import Clock
-from fsm.live.operator.messenger import Message, NotDelivered, NotHeard, fitted
+from fsm.live.operator.messenger import CAPTION_MAX, Message, NotDelivered, NotHeard, fitted
 
 TIMEOUT_S = 10.0
 LONG_POLL_S = 25
@@ -31,7 +31,7 @@ _MALFORMED = (TelegramError, AttributeError, KeyError, TypeError, ValueError, Ov
 
 
 class Telegram:
-    """sendMessage and getUpdates of one bot in one chat (Bot API, checked 2026-11).
+    """sendMessage, sendPhoto and getUpdates of one bot in one chat (Bot API, checked 2026-11).
 
     After a 429 nothing is sent until the time is over that Telegram asked for. ``clock`` is that of this machine.
     """
@@ -53,11 +53,25 @@ class Telegram:
         logging.getLogger("telegram").setLevel(logging.CRITICAL + 1)
         logging.getLogger("httpx").addFilter(_Masking(secrets))
 
-    async def send(self, text: str, *, silent: bool) -> None:
-        """Raises NotDelivered."""
+    async def show(self, png: bytes, caption: str, *, silent: bool) -> None:
+        """sendPhoto. Raises NotDelivered."""
+        self._refuse_while_quiet()
+        words = fitted(self._secrets.redact(caption), CAPTION_MAX)
+        try:
+            await self._bot.send_photo(
+                self._chat.reveal(), png, caption=words, disable_notification=silent, filename="picture.png"
+            )
+        except _MALFORMED as error:
+            raise self._not_delivered(error) from None
+
+    def _refuse_while_quiet(self) -> None:
         left_s = self._quiet_until_s - self._clock.monotonic()
         if left_s > 0:
             raise NotDelivered("Telegram asked for patience", retry_after_s=math.ceil(left_s))
+
+    async def send(self, text: str, *, silent: bool) -> None:
+        """Raises NotDelivered."""
+        self._refuse_while_quiet()
         try:
             await self._bot.send_message(
                 self._chat.reveal(),

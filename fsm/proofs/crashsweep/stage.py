@@ -164,6 +164,9 @@ class Messenger:
         self.heard += [line.rpartition("UTC  ")[2] for line in text.splitlines()]
         life.at(point, Side.AFTER)
 
+    async def show(self, png: bytes, caption: str, *, silent: bool) -> None:
+        await self.send(caption, silent=silent)
+
 
 WALL_HOURS = (0.0, 16.0, -1.0, -0.9, 960.0, -9_600.0, 40.0)
 """How wrong the machine's clock is in one process after the other."""

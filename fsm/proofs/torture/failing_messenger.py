@@ -51,6 +51,9 @@ class FailingMessenger:
                 raise AttributeError("'NoneType' object has no attribute 'message_id'")
         self.delivered += 1
 
+    async def show(self, png: bytes, caption: str, *, silent: bool) -> None:
+        await self.send(caption, silent=silent)
+
     async def hear(self, after: int | None) -> list[Message]:
         match self.trouble:
             case "down" | "rights" | "refuses":
