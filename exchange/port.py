@@ -16,6 +16,7 @@ from exchange.types import (
     AccountModes,
     AlgoOrder,
     AlgoRequest,
+    Book,
     Bracket,
     Fill,
     Income,
@@ -27,6 +28,7 @@ from exchange.types import (
     Outcome,
     Pause,
     Position,
+    Room,
     SymbolConfig,
     SymbolSnapshot,
 )
@@ -92,6 +94,10 @@ class Exchange(Protocol):
         """What holds requests up now, by the exchange's own word; None: nothing does."""
         ...
 
+    def room(self) -> Room:
+        """What may still leave now for what protects, by the exchange's limits as they were told or counted."""
+        ...
+
     # --- reads --------------------------------------------------------------------------------
     async def server_time_ms(self) -> int: ...
     async def filters(self) -> dict[str, SymbolFilters]: ...
@@ -109,6 +115,10 @@ class Exchange(Protocol):
     async def mark_price(self, symbol: str) -> MarkPrice: ...
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
         """The prices of several symbols at one moment; one that the exchange does not list is left out."""
+        ...
+
+    async def book(self, symbol: str) -> Book:
+        """What rests in the market, as deep as an entry of usual size could reach."""
         ...
 
     async def account(self) -> Account: ...

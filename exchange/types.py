@@ -274,6 +274,47 @@ class MarkPrice(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int
 
 
+class Level(msgspec.Struct, frozen=True, array_like=True):
+    """One price of the book, and how much is wanted or offered there."""
+
+    price: Decimal
+    quantity: Decimal
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """What rests in the market: bids and asks, the best of each first."""
+
+    symbol: str
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+    def against(self, taker: Side) -> tuple[Level, ...]:
+        """What a taker of this side meets."""
+        return self.asks if taker is Side.BUY else self.bids
+
+    def down_to(self, quantity: Decimal) -> Book:
+        """The same without what lies behind so much."""
+        return Book(symbol=self.symbol, bids=_down_to(self.bids, quantity), asks=_down_to(self.asks, quantity))
+
+
+def _down_to(levels: tuple[Level, ...], quantity: Decimal) -> tuple[Level, ...]:
+    held = Decimal(0)
+    for number, level in enumerate(levels, 1):
+        held += level.quantity
+        if held >= quantity:
+            return levels[:number]
+    return levels
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """What may still leave for the exchange now, for whatever protects: ``orders``, ``looks`` at a symbol (None: it
+    counts none), and how many requests that protect ``wait`` for their turn."""
+
+    orders: int | None = None
+    looks: int | None = None
+    waiting: int = 0
+
+
 class LookRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a look at a symbol must include beyond position and open orders.
 

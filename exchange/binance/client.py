@@ -38,6 +38,7 @@ from exchange.types import (
     AccountModes,
     AlgoOrder,
     AlgoRequest,
+    Book,
     Bracket,
     Fill,
     Income,
@@ -51,6 +52,7 @@ from exchange.types import (
     Pause,
     Position,
     Refused,
+    Room,
     Side,
     SymbolConfig,
     SymbolSnapshot,
@@ -65,6 +67,7 @@ UNLISTED_EVERY_S = 60.0
 """Lists and ledger of the whole account weigh a hundred times what a look does: more often they starve all others."""
 
 _BAD_SYMBOL = -1121
+_LOOK_WEIGHT = 12  # of a look at a symbol that enters: position, both families, the entry and its fills
 _BEHIND_MAX = 5  # orders that one look asks for by the ids of unexplained fills: the newest say how it ended
 _NOT_OPENING = -4140  # Binance's own codes (error catalogue, checked 2026-11)
 _ALGO_LEGS = frozenset({Leg.STOP, Leg.BRIDGE, Leg.TARGET, Leg.PROBE})
@@ -114,6 +117,9 @@ class BinanceClient:
 
     def pause(self) -> Pause | None:
         return self.http.pause()
+
+    def room(self) -> Room:
+        return self.http.turns.room(_LOOK_WEIGHT)
 
     # --- writes -------------------------------------------------------------------------------
     async def place_order(self, request: OrderRequest) -> Outcome:
@@ -211,6 +217,10 @@ class BinanceClient:
             for symbol, mark in marks.items()
             if symbol in lasts
         }
+
+    async def book(self, symbol: str) -> Book:
+        """GET /fapi/v1/depth, a hundred levels of each side (weight 5)."""
+        return codec_market.book(await self.http.call(endpoints.DEPTH, {"symbol": symbol, "limit": "100"}), symbol)
 
     # --- reads: account -----------------------------------------------------------------------
     async def account(self) -> Account:

@@ -16,10 +16,11 @@ from exchange.binance import fields
 from exchange.binance.fields import Row
 from exchange.errors import MalformedReply
 from exchange.filters import SymbolFilters
-from exchange.types import Bracket
+from exchange.types import Book, Bracket, Level
 from indicators.candle import Candle
 
 _ZERO = Decimal(0)
+_PAIR = 2
 _INTERVAL_MS = {"SECOND": 1_000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
 
 
@@ -213,6 +214,26 @@ def mark_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]
 def last_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]:
     """GET /fapi/v2/ticker/price without a symbol; what is listed of other symbols is not looked at."""
     return _prices_of(payload, symbols, "GET /fapi/v2/ticker/price", last_price)
+
+
+def book(payload: object, symbol: str) -> Book:
+    """GET /fapi/v1/depth: the best of each side first, whatever order they come in."""
+    what = f"GET /fapi/v1/depth {symbol}"
+    source = fields.row(payload, what)
+    bids = sorted(_levels(source.get("bids"), what), key=lambda level: -level.price)
+    asks = sorted(_levels(source.get("asks"), what), key=lambda level: level.price)
+    return Book(symbol=symbol, bids=tuple(bids), asks=tuple(asks))
+
+
+def _levels(value: object, what: str) -> list[Level]:
+    found = []
+    for entry in fields.items(value, what):
+        pair = fields.items(entry, what)
+        if len(pair) < _PAIR:
+            raise MalformedReply(f"{what}: a level is no price and quantity")
+        named: Row = {"price": pair[0], "quantity": pair[1]}
+        found.append(Level(_price(named, "price", what), fields.number(named, "quantity", what)))
+    return found
 
 
 def _prices_of(

@@ -98,6 +98,11 @@ class Budget:
         for pausing in probe_of:
             pausing.give_back(now_s)
 
+    def left(self, now_ms: int) -> tuple[int | None, int | None]:
+        """How many orders, and how much weight of looks, may leave now for what protects; None: nobody counts it."""
+        orders = self.windows.left("ORDERS", now_ms, _CEILING_PCT[Priority.COVER])
+        return orders, self.windows.left("REQUEST_WEIGHT", now_ms, _CEILING_PCT[Priority.LOOK])
+
     def asked(self, ask: Ask, now_s: float) -> None:
         """Somebody wants to leave: while that is something that protects, probes are kept for it."""
         if ask.protects:

@@ -19,6 +19,7 @@ from exchange.binance.pausing import Pausing
 from exchange.clock import Clock
 from exchange.errors import RateLimited
 from exchange.priority import Priority
+from exchange.types import Room
 
 _WAIT_S_MAX = {Priority.NAKED: inf, Priority.CLEAR: inf, Priority.COVER: 2.5, Priority.LOOK: 2.5}
 _STEP_S = 0.05  # the clock of the windows may run faster than ours in a simulation
@@ -53,6 +54,12 @@ class Turns:
         self._timer: asyncio.Task[None] | None = None
         self._wakes_s = inf
         self._served: dict[str, int] = {}  # symbols that had a probe in the present pause, by their turn
+
+    def room(self, look_weight: int) -> Room:
+        """What may leave now for what protects, and what of it waits already."""
+        orders, weight = self.budget.left(self._server_ms())
+        waiting = sum(waiting.claim.ask.protects and not waiting.turn.done() for waiting in self._waiting)
+        return Room(orders=orders, looks=None if weight is None else weight // look_weight, waiting=waiting)
 
     def close(self) -> None:
         """Nobody is let out any more by the passing of time."""

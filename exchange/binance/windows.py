@@ -76,6 +76,13 @@ class Windows:
         """0 = there is room in every window under the ceiling."""
         return max((w.wait_ms(now_ms, _cost(w, weight, orders), ceiling_pct) for w in self.all), default=0)
 
+    def left(self, kind: str, now_ms: int, ceiling_pct: float) -> int | None:
+        """How much of a kind every window still lets through now; None without any such window."""
+        found = [window for window in self.all if window.kind == kind]
+        for window in found:
+            window.roll(now_ms)
+        return min((max(int(w.limit * ceiling_pct / 100) - w.used, 0) for w in found), default=None)
+
     def book(self, *, weight: int, orders: int) -> None:
         for window in self.all:
             window.used += _cost(window, weight, orders)

@@ -11,12 +11,14 @@ from exchange.client_ids import Leg, parse
 from exchange.errors import Refusal
 from exchange.refusals import RefusalReason
 from exchange.sim.core.ledger import IncomeType
+from exchange.sim.core.pricing import shown
 from exchange.sim.core.reasons import refused
 from exchange.sim.core.venue import Venue
 from exchange.types import (
     Account,
     AlgoOrder,
     AlgoRequest,
+    Book,
     Confirmed,
     Fill,
     Income,
@@ -94,6 +96,10 @@ class AccountApi:
     # --- reads --------------------------------------------------------------------------------
     def prices(self, symbol: str) -> MarkPrice:
         return self.venue.mark_price(symbol)
+
+    def book(self, symbol: str) -> Book:
+        state = self.venue.state
+        return shown(symbol, self.prices(symbol).last_price, state.filters[symbol], state.settings)
 
     def past_orders(self, symbol: str, start_ms: int) -> list[Order]:
         """Every order since then, open or ended."""

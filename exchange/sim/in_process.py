@@ -14,7 +14,7 @@ from exchange.errors import ExchangeError, Refusal, Unreachable
 from exchange.filters import SymbolFilters
 from exchange.refusals import RefusalReason
 from exchange.sim.account_api import AccountApi
-from exchange.sim.core.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
+from exchange.sim.core.events import Batch, touched
 from exchange.sim.core.reasons import outcome_of, refusal, refused
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.feed import SymbolFeed
@@ -24,6 +24,7 @@ from exchange.types import (
     AccountModes,
     AlgoOrder,
     AlgoRequest,
+    Book,
     Bracket,
     Confirmed,
     Fill,
@@ -37,6 +38,7 @@ from exchange.types import (
     Pause,
     Position,
     Refused,
+    Room,
     SymbolConfig,
     SymbolSnapshot,
     Unknown,
@@ -90,19 +92,6 @@ class Stage:
         bars = {symbol: bar for symbol, feed in self.feeds.items() if (bar := feed.bar(now_ms)) is not None}
         self._walk = PriceWalk(self.venue, bars)
         yield from self._walk.open()
-
-
-def touched(batch: Batch) -> list[str]:
-    """Symbols whose orders or position the events are about, in their order, each once."""
-    found: dict[str, None] = {}
-    for event in batch:
-        if isinstance(event, OrderUpdated):
-            found[event.order.symbol] = None
-        elif isinstance(event, AlgoUpdated):
-            found[event.algo.symbol] = None
-        elif isinstance(event, AccountUpdated):
-            found.update((view.holding.symbol, None) for view in event.positions)
-    return list(found)
 
 
 class Lost(StrEnum):
@@ -188,6 +177,9 @@ class SimPort:
     def pause(self) -> Pause | None:
         """This exchange has no limits."""
         return None
+
+    def room(self) -> Room:
+        return Room()
 
     def place_at_once(self, request: AlgoRequest) -> Outcome:
         """As somebody else's request would take effect while nobody here can run."""
@@ -288,6 +280,9 @@ class SimPort:
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
         quoted, prices = self.stage.venue.state.quotes, self.desk.prices
         return await self._read("mark_prices", "", lambda: {name: prices(name) for name in symbols if name in quoted})
+
+    async def book(self, symbol: str) -> Book:
+        return await self._read("book", symbol, lambda: self.desk.book(symbol))
 
     async def account(self) -> Account:
         return await self._read("account", "", self.desk.account)

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from exchange.sim.account_api import AccountApi
-from exchange.types import Outcome
+from exchange.types import Outcome, Room
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
-from fsm.core.model.events import IntentEnded, SetupEnded, SymbolEvent, SymbolObserved
+from fsm.core.model.events import IntentEnded, Means, SetupEnded, SymbolEvent, SymbolObserved
 from fsm.core.model.intents import (
     CancelAlgo,
     CancelEntry,
@@ -107,10 +107,17 @@ class InstantStepRunner:
                 outcome=outcome,
                 prices=prices,
                 open_quantity=self._account.held(intent.symbol),
+                means=self._means(intent.symbol),
             )
         return IntentEnded(
             symbol=intent.symbol, at_ms=self._account.now_ms, intent=intent, outcome=outcome, prices=prices
         )
+
+    def _means(self, symbol: str) -> Means:
+        """The assumed book, and no limits of requests: one after the other they never come near any."""
+        trade = self._engine.record(symbol).trade
+        book = self._account.book(symbol)
+        return Means(room=Room(), book=book if trade is None else book.down_to(trade.quantity))
 
     def _observe(self, symbol: str) -> SymbolObserved:
         request = look_request(self._engine.record(symbol), self._engine.context(symbol))

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from fsm.core import stop_route
 from fsm.core.candle_close import CandleVerdict, decide_candle
 from fsm.core.decide import decide
+from fsm.core.decision_facts import with_portfolio, with_what_it_knew
 from fsm.core.leaving import begin_flatten
 from fsm.core.limits import AccountStep, holding_limit, is_over, read_equity, resumed, trade_booked
 from fsm.core.machine import SymbolMachines
@@ -144,6 +145,7 @@ class Engine:
             exposure=sum((held.notional for held in committed), ZERO),
             blocked=self._blocked(symbol),
             trial=stop_route.is_trial(self.account),
+            entering=sum(self.record(name).state is State.ENTERING for name in self._active if name != symbol),
             **capped_risks(self.held(), self.correlation, self.policy, symbol),
         )
 
@@ -211,7 +213,7 @@ class Engine:
                 made = decide(self.record(event.symbol), event, portfolio, self.context(event.symbol))
                 if made is None:
                     break
-                steps += self._fire(event.symbol, _with_what_it_knew(made, event, portfolio), event)
+                steps += self._fire(event.symbol, with_what_it_knew(made, event, portfolio), event)
                 if made.intents:
                     break
             else:
@@ -384,17 +386,3 @@ class Engine:
         if kinds and after != self.account:
             self._ledger.commit_account(at_ms, kinds, after)
         self.account = after
-
-
-def with_portfolio(made: Decision, portfolio: Portfolio) -> Decision:
-    """Keep the portfolio that the decision read among its facts."""
-    return replace(made, facts={**made.facts, "portfolio": msgspec.to_builtins(portfolio)})
-
-
-def _with_what_it_knew(made: Decision, event: SymbolEvent, portfolio: Portfolio) -> Decision:
-    """The move with what it was judged by, so that it can be decided again."""
-    if reads_portfolio(event):
-        return with_portfolio(made, portfolio)
-    if isinstance(event, Commanded):
-        return replace(made, facts={**made.facts, "blocked": portfolio.blocked})
-    return made

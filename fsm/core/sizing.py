@@ -100,10 +100,13 @@ def tradable_quantity(quantity: Decimal, context: DecisionContext) -> Decimal:
     """Rounded down to what can be entered, and be closed again: exits and stops are market orders."""
     filters = context.filters
     lot = filters.floor_quantity(quantity, market=True)
-    if context.policy.orders.entry_type is OrderType.MARKET:
-        return lot
+    return lot if context.policy.orders.entry_type is OrderType.MARKET else limit_quantity(lot, filters)
+
+
+def limit_quantity(quantity: Decimal, filters: SymbolFilters) -> Decimal:
+    """What of a market lot a LIMIT order may be for."""
     step = max(filters.step_size, filters.market_step_size)
-    return filters.floor_quantity(lot - lot % step if step else lot, market=False)
+    return filters.floor_quantity(quantity - quantity % step if step else quantity, market=False)
 
 
 def quantity_guard(quantity: Decimal, wanted: Decimal, context: DecisionContext) -> Guard:

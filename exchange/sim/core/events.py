@@ -85,3 +85,16 @@ class LeverageChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 VenueEvent = OrderUpdated | AlgoUpdated | AccountUpdated | LeverageChanged
 Batch = tuple[VenueEvent, ...]
+
+
+def touched(batch: Batch) -> list[str]:
+    """Symbols whose orders or position the events are about, in their order, each once."""
+    found: dict[str, None] = {}
+    for event in batch:
+        if isinstance(event, OrderUpdated):
+            found[event.order.symbol] = None
+        elif isinstance(event, AlgoUpdated):
+            found[event.algo.symbol] = None
+        elif isinstance(event, AccountUpdated):
+            found.update((view.holding.symbol, None) for view in event.positions)
+    return list(found)

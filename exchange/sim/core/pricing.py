@@ -12,9 +12,11 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from exchange.filters import Rounding, SymbolFilters
 from exchange.sim.core.state import Settings
 from exchange.sim.playback.candle_path import Stretch
-from exchange.types import Side
+from exchange.types import Book, Level, Side
 
 MINUTE_MS = 60_000
+_SHOWN_USDT = Decimal(1_000_000)
+_SHOWN_LEVELS = 100
 _SHARE = Decimal("0.000001")
 _WHOLE = Decimal(1)
 _LEVELS_MAX = 200  # the whole book; with any slippage worth its name the price bounds end it long before
@@ -73,6 +75,28 @@ def levels(
         left -= here
         if left <= 0:
             return
+
+
+def shown_price(taker: Side, number: int, last: Decimal, filters: SymbolFilters, settings: Settings) -> Decimal:
+    """Of a level as the book shows it, which is a tick away from the last price at least."""
+    distance = max(last * settings.slippage, filters.tick_size) * number
+    return adverse(last + taker.sign * distance, taker, filters)
+
+
+def shown_quantity(price: Decimal, settings: Settings) -> Decimal:
+    """Of a level as the book shows it; a million USDT where executions have no limit of depth."""
+    return (settings.depth_usdt or _SHOWN_USDT) / price
+
+
+def shown(symbol: str, last: Decimal, filters: SymbolFilters, settings: Settings) -> Book:
+    """The book as far as an entry looks into it."""
+
+    def side(taker: Side) -> tuple[Level, ...]:
+        prices = (shown_price(taker, number, last, filters, settings) for number in range(1, _SHOWN_LEVELS + 1))
+        found = (Level(price, shown_quantity(price, settings)) for price in prices if price > 0)
+        return tuple(Level(level.price, filters.floor_quantity(level.quantity, market=False)) for level in found)
+
+    return Book(symbol=symbol, bids=side(Side.SELL), asks=side(Side.BUY))
 
 
 def level_quantity(price: Decimal, filters: SymbolFilters, settings: Settings, wanted: Decimal) -> Decimal:

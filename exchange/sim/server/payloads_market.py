@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from exchange.filters import SymbolFilters, decimal_of
-from exchange.sim.core.pricing import adverse
+from exchange.sim.core.pricing import shown_price, shown_quantity
 from exchange.sim.core.state import Settings
 from exchange.sim.playback.candle_path import Quote
 from exchange.sim.server.market import Kline
@@ -17,7 +17,6 @@ from exchange.types import Side
 
 Json = dict[str, object]
 
-_LEVEL_USDT = Decimal(1_000_000)  # shown on one level of the book when executions have no limit of depth
 USDT_MARGINED = 1  # field st of market events since 2026-06-30
 
 
@@ -143,15 +142,14 @@ class Book:
 
     def __init__(self, last: Decimal, settings: Settings, filters: SymbolFilters) -> None:
         self._last = last
-        self._slippage = settings.slippage
-        self._depth_usdt = settings.depth_usdt or _LEVEL_USDT
+        self._settings = settings
         self._filters = filters
         self._numerals = Numerals.of(filters)
 
     def level(self, taker: Side, number: int) -> list[str]:
         """[price, quantity] that a taker of this side meets; the best level is number 1."""
         price = self._price(taker, number)
-        return [self._numerals.price(price), self._numerals.quantity(self._depth_usdt / price)]
+        return [self._numerals.price(price), self._numerals.quantity(shown_quantity(price, self._settings))]
 
     def side(self, taker: Side, levels: int) -> list[list[str]]:
         """Best price first; a side ends above zero."""
@@ -159,8 +157,7 @@ class Book:
         return [self.level(taker, number) for number in found]
 
     def _price(self, taker: Side, number: int) -> Decimal:
-        distance = max(self._last * self._slippage, self._filters.tick_size) * number
-        return adverse(self._last + taker.sign * distance, taker, self._filters)
+        return shown_price(taker, number, self._last, self._filters, self._settings)
 
     def ticker(self, symbol: str, at_ms: int) -> Json:
         """GET /fapi/v1/ticker/bookTicker."""

@@ -27,8 +27,9 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     ``available`` is what the exchange said less the margin of entries it has not seen yet;
     ``equity_age_ms`` is real time since the account was read. ``blocked`` names an account-wide reason
     for no entries (pause, halt cause), empty when there is none. ``trial``: an entry has the smallest size that can be
-    traded, since it is to show whether stops can be placed. The last five are measured where config.yaml caps them
-    (fsm/core/shared_risk.py); ``risk_long`` and ``risk_short`` are the parts of ``open_risk``.
+    traded, since it is to show whether stops can be placed. The five after it are measured where config.yaml caps them
+    (fsm/core/shared_risk.py); ``risk_long`` and ``risk_short`` are the parts of ``open_risk``. ``entering``: so many
+    other entries are out, each of which may still need its stop and its close.
     """
 
     equity: Decimal
@@ -44,6 +45,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     correlated_risk: Decimal = ZERO
     pull_long: Decimal = ZERO
     pull_short: Decimal = ZERO
+    entering: int = 0
 
 
 NO_PORTFOLIO = Portfolio(equity=ZERO, available=ZERO, equity_age_ms=0, open_positions=0, open_risk=ZERO, exposure=ZERO)

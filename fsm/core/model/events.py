@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from exchange.types import Account, MarkPrice, Outcome, SymbolSnapshot
+from exchange.types import Account, Book, MarkPrice, Outcome, Room, SymbolSnapshot
 from fsm.core.model.intents import Intent
 from fsm.core.model.records import ZERO
 from rules.regime import RegimeState
@@ -30,10 +30,19 @@ class CandleClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_def
     warming: dict[str, str] = {}
 
 
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to leave a position with again: ``room`` for its stop and its close, and the ``book`` that an entry
+    and a close at the market would meet, no deeper than the trade is large."""
+
+    room: Room
+    book: Book
+
+
 class SetupEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Margin type and leverage were checked and, if needed, written. ``outcome`` is the worst of the calls,
     ``open_quantity`` what is open in the symbol by now (signed; whose it is, nobody here knows). ``unready`` says what
-    of the symbol's rules, read again, forbids the entry that was planned with the old ones; empty: nothing."""
+    of the symbol's rules, read again, forbids the entry that was planned with the old ones; empty: nothing. ``means``
+    None: a row from before they were read."""
 
     symbol: str
     at_ms: int
@@ -41,6 +50,7 @@ class SetupEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     prices: MarkPrice
     open_quantity: Decimal = Decimal(0)
     unready: str = ""
+    means: Means | None = None
 
 
 class IntentEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):

@@ -11,6 +11,7 @@ from exchange.types import Confirmed, Order, Refused
 from fsm.core.accounting import average_learned, count_fills
 from fsm.core.filling import fill, send_targets
 from fsm.core.leaving import begin_flatten, leave
+from fsm.core.means import with_means_to_leave
 from fsm.core.model.decision import Decision, Guard, at_least, at_most, decision, failed
 from fsm.core.model.decision_context import DecisionContext, Portfolio
 from fsm.core.model.events import EntryShownAbsent, IntentEnded, SetupEnded, SymbolObserved
@@ -44,7 +45,8 @@ def setup_ended(record: SymbolRecord, event: SetupEnded, portfolio: Portfolio, c
     if event.unready:
         return drop(record, event.unready)
     trade, sizing = shrunk_to(trade, event.prices, context)
-    guards = (*_still_good(record, trade, event, portfolio, context), *sizing)
+    trade, leaving = with_means_to_leave(trade, event, portfolio, context)
+    guards = (*_still_good(record, trade, event, portfolio, context), *sizing, *leaving)
     refused = failed(guards)
     if refused is not None:
         return drop(record, refused.name, guards=guards)

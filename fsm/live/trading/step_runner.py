@@ -9,9 +9,9 @@ from typing import Protocol
 
 from exchange.errors import ExchangeError
 from exchange.refusals import RefusalReason
-from exchange.types import Confirmed, MarkPrice, Outcome, Refused, Unknown
+from exchange.types import Book, Confirmed, MarkPrice, Outcome, Refused, Unknown
 from fsm.core.model.decision import Step
-from fsm.core.model.events import IntentEnded, SetupEnded, SymbolEvent
+from fsm.core.model.events import IntentEnded, Means, SetupEnded, SymbolEvent
 from fsm.core.model.intents import ClosePosition, EnsureSetup, Intent, PlaceEntry, PlaceStop
 from fsm.core.model.records import ZERO
 from fsm.core.order_requests import close_id
@@ -237,13 +237,33 @@ class StepRunner:
         """With what the symbol costs now, and what is open in it by somebody else's hand, both as of one moment; and
         whether its rules are still those that the entry was planned with (R65)."""
         unready = await self._live.symbols.before_entry(self._symbol) if isinstance(outcome, Confirmed) else ""
-        prices, held = await asyncio.gather(self._prices(), self._held())
-        if prices is None or held is None:
-            outcome, prices, held = Unknown("price or position could not be read"), no_price(self._symbol), ZERO
+        prices, held, book = await asyncio.gather(self._prices(), self._held(), self._book())
+        if prices is None or held is None or book is None:
+            unread = Unknown("price, book or position could not be read")
+            outcome, prices, held = unread, no_price(self._symbol), ZERO
         at_ms = self._live.clock.now_ms()
         return SetupEnded(
-            symbol=self._symbol, at_ms=at_ms, outcome=outcome, prices=prices, open_quantity=held, unready=unready
+            symbol=self._symbol,
+            at_ms=at_ms,
+            outcome=outcome,
+            prices=prices,
+            open_quantity=held,
+            unready=unready,
+            means=None if book is None else Means(room=self._live.exchange.room(), book=book),
         )
+
+    async def _book(self) -> Book | None:
+        """As deep as the trade is large: the rest of it says nothing, and would be written down."""
+        trade = self._live.engine.record(self._symbol).trade
+        try:
+            async with asyncio.timeout(PRICE_S_MAX):
+                found = await self._live.exchange.book(self._symbol)
+        except TimeoutError:
+            return None
+        except ExchangeError as error:
+            self._live.on_trouble(self._symbol, error)
+            return None
+        return found if trade is None else found.down_to(trade.quantity)
 
     async def _held(self) -> Decimal | None:
         """Any leg counts: those of an account in hedge mode, set so while we run, could add up to nothing."""

@@ -14,9 +14,9 @@ from exchange.binance.codec_events import user_event
 from exchange.event_queue import EventQueue
 from exchange.filters import SymbolFilters
 from exchange.port import Exchange
-from exchange.sim.core.events import OrderUpdated, VenueEvent
+from exchange.sim.core.events import OrderUpdated, VenueEvent, touched
 from exchange.sim.core.venue import Venue
-from exchange.sim.in_process import Stage, touched
+from exchange.sim.in_process import Stage
 from exchange.sim.server.clock import SimClock
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.gateway import Gateway

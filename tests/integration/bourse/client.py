@@ -16,12 +16,14 @@ from exchange.types import (
     AlgoOrder,
     AlgoRequest,
     AlgoStatus,
+    Book,
     Bracket,
     ConditionalType,
     Confirmed,
     Fill,
     Income,
     IncomeKind,
+    Level,
     LookRequest,
     MarginType,
     MarkPrice,
@@ -32,6 +34,7 @@ from exchange.types import (
     Pause,
     Position,
     Refused,
+    Room,
     Side,
     SymbolConfig,
     SymbolSnapshot,
@@ -232,6 +235,14 @@ class BourseClient:
 
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
         return {name: await self.mark_price(name) for name in symbols if name == SYMBOL}
+
+    def room(self) -> Room:
+        return Room()
+
+    async def book(self, symbol: str) -> Book:
+        """It publishes none, and takes any order at its price."""
+        endless = (Level(self._ask("holding")["px"], Decimal(1_000_000_000)),)
+        return Book(symbol=symbol, bids=endless, asks=endless)
 
     async def account(self) -> Account:
         purse = self._ask("purse")
