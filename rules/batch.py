@@ -32,7 +32,10 @@ class SignalTrack:
 
 
 def regimes(table: FactTable, rules: CompiledRules | None = None, start: RegimeState | None = None) -> RegimeTrack:
-    """The regime after every entry candle. ``rules`` may differ from the table's in values, not in what they read."""
+    """The regime after every entry candle, which the table knows from then on.
+
+    ``rules`` may differ from the table's in values, not in what they read.
+    """
     classifier = (rules or table.rules).classifier
     state = start or RegimeState()
     entry_ms, step = classifier.entry_timeframe.ms, classifier.timeframe.ms
@@ -49,7 +52,9 @@ def regimes(table: FactTable, rules: CompiledRules | None = None, start: RegimeS
         confidence=[_confidences(rule, columns, len(runs)) for rule in classifier.rules],
         known=known,
     )
-    return track_of(classifier, readings, state, runs, table.candle_ms)
+    track = track_of(classifier, readings, state, runs, table.candle_ms)
+    table.know_regimes(track)
+    return track
 
 
 def signals(table: FactTable, strategy: str, rules: CompiledRules | None = None) -> SignalTrack:

@@ -25,7 +25,8 @@ from rules.language.syntax import Node, Number, fill, names_in, parse
 from rules.lowering import Lowering
 from rules.moments import CLOCK, SESSIONS, Session, minute_of
 from rules.regime import Classifier, Ramp, RegimeRule, RegimeState, RegimeTrace
-from rules.source.short_forms import ALWAYS
+from rules.regime_words import REGIME_NUMBERS, value_of
+from rules.source.short_forms import ALWAYS, NO_TRADE
 from rules.strategy import (
     Cooldown,
     Limits,
@@ -60,6 +61,8 @@ class CompiledRules:
     strategies: Mapping[str, Strategy]
     routes: Mapping[str, Route]
     cooldown: Cooldown | None
+    regime_words: tuple[str, ...] = ()
+    """What strategies ask of the regime in force, sorted (regime_words.py)."""
 
     @property
     def regime_timeframe(self) -> Timeframe:
@@ -128,6 +131,10 @@ class CompiledRules:
         """Each regime's conditions with their numbers, the regime in force first."""
         traces = self.classifier.trace(facts)
         return tuple(sorted(traces, key=lambda trace: trace.regime != state.regime))
+
+    def with_regime(self, facts: Facts, state: RegimeState) -> dict[str, float | None]:
+        """The facts, and of the regime in force what strategies ask."""
+        return {**facts, **{word: value_of(word, state) for word in self.regime_words}}
 
     def route(self, regime: str) -> Route:
         """The strategies that may trade in this regime. Pauses and cooldown are the engine's."""
@@ -231,6 +238,9 @@ class _Compiling:
         }
         clock: dict[str, Session | None] = {**SESSIONS, **dict.fromkeys(CLOCK), **sessions}
         self._lowering = Lowering(self._features, clock, self._entry_timeframe)
+        self._regime_words = {*REGIME_NUMBERS, *definition.named_regimes, NO_TRADE}
+        self._regime_words.difference_update(self._features, self._values)
+        self._regime_words_used: set[str] = set()
         entry_key = entry_feature(self._features, self._entry_timeframe)
         assert entry_key is not None, "checked in meaning.py"
         self._entry_key = entry_key
@@ -238,14 +248,16 @@ class _Compiling:
     def rules(self) -> CompiledRules:
         definition = self._definition
         routes = {regime: self._route(routes) for regime, routes in definition.router.routes.items()}
+        strategies = {name: self._strategy(name, strategy) for name, strategy in definition.strategies.items()}
         cooldown = definition.router.cooldown
         return CompiledRules(
             entry_timeframe=self._entry_timeframe,
             features=self._features,
             classifier=self._classifier(),
-            strategies={name: self._strategy(name, strategy) for name, strategy in definition.strategies.items()},
+            strategies=strategies,
             routes=routes,
             cooldown=Cooldown(cooldown.losses, cooldown.candles) if cooldown else None,
+            regime_words=tuple(sorted(self._regime_words_used)),
         )
 
     def _route(self, routes: Sequence[RouteDefinition]) -> Route:
@@ -280,6 +292,8 @@ class _Compiling:
         sides = tuple(self._side(side, written) for side, written in definition.sides().items())
         manage = definition.manage
         keys = {self._entry_key}.union(*(side.fact_keys() for side in sides)).difference(LOCAL_NAMES)
+        self._regime_words_used |= keys & self._regime_words
+        keys -= self._regime_words
         return Strategy(
             name=name,
             sides=sides,

@@ -14,6 +14,8 @@ _LOCAL: Mapping[str, Interval] = {
     "stop": POSITIVE,
     "risk": POSITIVE,
     "candles_held": NOT_NEGATIVE,
+    "regime_candles": NOT_NEGATIVE,
+    "regime_confidence": Interval(0.0, 1.0),
 }
 
 
@@ -25,7 +27,7 @@ def domain_of(feature: Feature) -> Interval:
 
 def domains(features: Mapping[str, Feature]) -> Callable[[Node], Interval]:
     """What each name of a rules file can be; ``above`` and ``below`` are distances (sides.py)."""
-    known = {name: domain_of(feature) for name, feature in features.items()} | dict(_LOCAL)
+    known = dict(_LOCAL) | {name: domain_of(feature) for name, feature in features.items()}
 
     def domain(node: Node) -> Interval:
         name = node.name if isinstance(node, Name) else ""

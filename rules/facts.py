@@ -26,6 +26,8 @@ from rules.features import CandlesRead, Feature, OtherCandles
 from rules.language.arrays import FloatArray, finite
 from rules.language.scalar import known
 from rules.measured import Measured, Stretch
+from rules.regime_track import RegimeTrack
+from rules.regime_words import column_of
 from rules.warmup import CLASSIFIER, Warmup
 from rules.windows import meaning
 
@@ -133,7 +135,12 @@ class FactTable:
 
     def facts_at(self, index: int) -> Facts:
         """The facts at one entry candle's close, as the stream would give them there."""
-        return {key: known(self.column(key).item(index)) for key in self.rules.fact_keys}
+        keys = (*self.rules.fact_keys, *(word for word in self.rules.regime_words if word in self._columns))
+        return {key: known(self.column(key).item(index)) for key in keys}
+
+    def know_regimes(self, track: RegimeTrack) -> None:
+        """From now on the facts tell of the regime in force what strategies ask."""
+        self._columns |= {word: column_of(word, track) for word in self.rules.regime_words}
 
     def warming_at(self, index: int) -> dict[str, str]:
         """Who cannot be asked yet at one entry candle's close, as the stream would say."""

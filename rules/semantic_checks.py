@@ -16,6 +16,7 @@ from rules.language.units import ValueUnit, require_condition, require_price, un
 from rules.moments import CLOCK, SESSIONS
 from rules.numbers_written import UnknownThreshold, number_slots, thresholds_of, with_numbers
 from rules.reference_checks import ReferenceChecks, hint
+from rules.regime_words import REGIME_NUMBERS
 from rules.source.outline import (
     KeyPath,
     Slot,
@@ -26,6 +27,7 @@ from rules.source.outline import (
     slots,
 )
 from rules.source.schema import SCHEMA
+from rules.source.short_forms import NO_TRADE, regimes_in
 from rules.source.yaml_source import Problem, Source, validate
 
 _LOCAL_KINDS = {
@@ -61,6 +63,8 @@ class _Checking:
         self._spans: dict[str, Span] = {}
         self._weights: dict[str, Weight] = {}
         self._sized_by: dict[str, str] = {}
+        self._regime_words: dict[str, ValueUnit] = {}
+        self._of_regime: set[str] = set()  # names that speak of the regime in force
         self._kinds: dict[str, ValueUnit | None] = {}  # of every declared name; None where its declaration is broken
 
     def run(self) -> list[Problem]:
@@ -73,6 +77,12 @@ class _Checking:
             self._kinds.setdefault(name, ValueUnit.NUMBER)
         for name in mapping(at(self._data, "sessions")):
             self._kinds.setdefault(name, ValueUnit.CONDITION)
+        if "regimes" in mapping(self._data):
+            regimes = dict.fromkeys((*regimes_in(self._data), NO_TRADE), ValueUnit.CONDITION)
+            declared = {name for section in _SECTIONS for name in mapping(at(self._data, section))}
+            words = {**REGIME_NUMBERS, **regimes}
+            self._regime_words = {name: kind for name, kind in words.items() if name not in declared}
+            self._of_regime = set(self._regime_words)
         expressions = list(slots(self._data))
         self._check_aliases([slot for slot in expressions if slot.path[0] in ("choices", "define")])
         for slot in expressions:
@@ -259,6 +269,7 @@ class _Checking:
             alias = str(slot.path[1])
             span = span_of(node, self._span)
             self._sized_by[alias] = whose or ""
+            self._of_regime.update({alias} if any(used in self._of_regime for used in _used(slot)) else ())
             self._spans[alias] = span.plus(self._spans.get(alias, Span()))
             self._weights[alias] = max(weight, self._weights.get(alias, weight), key=lambda each: each.nodes)
         return kind
@@ -272,7 +283,7 @@ class _Checking:
         if own in self._features:
             feature = replace(self._features[own], symbol=symbol)
             return Span(frozenset({feature.candles}), "" if feature.indicator else name)
-        if name in LOCAL_NAMES and name not in self._kinds:
+        if name in self._regime_words or (name in LOCAL_NAMES and name not in self._kinds):
             return Span(fixed=name)
         return self._spans.get(name, Span())
 
@@ -286,10 +297,10 @@ class _Checking:
         return [written[name], *(values[name] for values in own if name in values)]
 
     def _kinds_in(self, node: Node) -> dict[str, ValueUnit] | None:
-        known = {**_CLOCK_KINDS, **self._kinds, **_LOCAL_KINDS}
+        known = {**_CLOCK_KINDS, **self._regime_words, **self._kinds, **_LOCAL_KINDS}
         kinds: dict[str, ValueUnit] = {}
         for name in names_in(node):
-            kind = known.get(name.own)
+            kind = known.get(name.own) if name.symbol else known.get(name.name)
             if kind is None:
                 return None
             kinds[name.name] = kind
@@ -306,8 +317,10 @@ class _Checking:
             message = f"{name.name} is not known here yet{usable}"
         elif slot.in_choice and name.name in mapping(at(self._data, "choices")):
             message = "a choice cannot use another choice"
-        elif name.name not in declared and name.name not in LOCAL_NAMES and name.name not in _CLOCK_KINDS:
-            meant = hint(name.name, [*declared, *slot.local_names, *_CLOCK_KINDS])
+        elif name.name in self._of_regime and slot.path[0] == "regimes":
+            message = f"{name.name} speaks of the regime in force, which is not told yet where regimes are told"
+        elif not {name.name} & {*declared, *LOCAL_NAMES, *_CLOCK_KINDS, *self._regime_words}:
+            meant = hint(name.name, [*declared, *slot.local_names, *_CLOCK_KINDS, *self._regime_words])
             message = f"no feature, threshold, choice or definition is called {name.name}{meant}"
         elif name.offset and not self._has_past(name.name):
             message = f"{name.name} has no earlier candles: only features do"

@@ -113,7 +113,7 @@ def _one_by_one(history: History, ruleset: Ruleset, candles_min: int) -> Iterato
                 if seen[key] != value:
                     yield _peek(history, index, key, seen[key], value, "one by one")
             state = rules.classify(facts, state, opens_ms)
-            yield from _decided_otherwise(history, index, facts, state)
+            yield from _decided_otherwise(history, index, rules.with_regime(facts, state), state)
         index += 1
 
 

@@ -117,7 +117,9 @@ class Signals:
         )
 
     def _facts(self, strategy: Strategy, index: int) -> Facts:
-        return {key: known(self.table.column(key).item(index)) for key in strategy.fact_keys}
+        return {
+            key: known(self.table.column(key).item(index)) for key in (*strategy.fact_keys, *self.rules.regime_words)
+        }
 
     def _index_of(self, candle_ms: int) -> int:
         return (candle_ms - self.market.opens_ms[0]) // self.market.series.timeframe.ms

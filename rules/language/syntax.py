@@ -79,13 +79,15 @@ class Name:
 
     @property
     def symbol(self) -> str:
-        """The other symbol whose value it is; empty for the one that is decided on."""
-        return self.name.partition(".")[0] if "." in self.name else ""
+        """The other symbol whose value it is; empty for the one that is decided on. (``highest(0.5 * x, 3)`` is a name
+        as well, once it is measured.)"""
+        head, dot, _ = self.name.partition(".")
+        return head if dot and _SYMBOL.fullmatch(head) else ""
 
     @property
     def own(self) -> str:
         """The name without the symbol."""
-        return self.name.rpartition(".")[2]
+        return self.name.removeprefix(f"{self.symbol}.") if self.symbol else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,16 +62,16 @@ class _Asking:
         state = self._state()
         yield from self._of_regime(state)
         if self._expect.asks_for_signal:
-            yield from self._of_signal(state.regime)
+            yield from self._of_signal(state)
         if self._expect.asks_of_trade:
-            yield from self._of_trade()
+            yield from self._of_trade(state)
         if self._expect.cooldown is not None:
             yield from self._unequal("cooldown", _plain(self._expect.cooldown), _plain(self._rules.cooldown))
 
     # --- what the test speaks of ----------------------------------------------------------------
     def _unknown_names(self) -> Iterator[Failure]:
         """Names that these rules do not have: an edit took them away, or the test is misspelt."""
-        known = {*self._rules.features, *self._rules.fact_keys}
+        known = {*self._rules.features, *self._rules.fact_keys, *self._rules.regime_words}
         written = self._test.written
         facts: dict[KeyPath, Facts] = {("facts",): self._test.facts, ("expect", "facts"): self._expect.facts}
         for place, names in facts.items():
@@ -127,14 +127,15 @@ class _Asking:
         elif self._expect.confidence is not None:
             yield from self._unequal("confidence", self._expect.confidence, state.confidence)
 
-    def _of_signal(self, regime: str) -> Iterator[Failure]:
+    def _of_signal(self, state: RegimeState) -> Iterator[Failure]:
         written, rules = self._test.written, self._rules
+        facts = rules.with_regime(self._facts, state)
         if written.strategy is not None:
-            reading: SignalReading | None = rules.seek_signal(written.strategy, self._facts, traced=False)
+            reading: SignalReading | None = rules.seek_signal(written.strategy, facts, traced=False)
             reason = ""
         else:
-            route = rules.route(regime)
-            reading, reason = rules.seek(route, self._facts, traced=False), route.reason
+            route = rules.route(state.regime)
+            reading, reason = rules.seek(route, facts, traced=False), route.reason
         silence = reason if reading is None else "" if reading.side is not None else reading.reason.value
         if self._expect.silence is not None:
             told = _told(reading) if reading is not None and reading.side is not None else silence
@@ -162,13 +163,13 @@ class _Asking:
             if value is not None and not _equal(value, got[name]):
                 yield self._failure(("expect", "signal", name), name, _text(value), _text(got[name]))
 
-    def _of_trade(self) -> Iterator[Failure]:
+    def _of_trade(self, state: RegimeState) -> Iterator[Failure]:
         trade = self._test.written.trade
         assert trade is not None, "checked in file.py"
         got = self._rules.manage(
             trade.strategy,
             "LONG" if trade.side == "long" else "SHORT",
-            self._facts,
+            self._rules.with_regime(self._facts, state),
             entry=trade.entry,
             stop=trade.stop,
             risk=abs(trade.entry - trade.stop) if trade.risk is None else trade.risk,

@@ -96,7 +96,7 @@ class Market:
         return next(reversed(self.closes), 0)
 
     def facts(self) -> Facts:
-        return self._stream.facts()
+        return self.rules.with_regime(self._stream.facts(), self.regime)
 
     def warming(self) -> dict[str, str]:
         """What of its candles is still short, and for whom (rules/warmup.py)."""

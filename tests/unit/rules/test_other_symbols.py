@@ -198,6 +198,12 @@ def test_a_price_of_another_symbol_is_no_stop() -> None:
         parse_rules(TEXT.replace("CONDITION", READS).replace("close_1h * 0.98", "BTCUSDT.close_1h * 0.98"), "f")
 
 
+def test_a_decimal_point_in_what_looks_back_names_no_symbol() -> None:
+    found = rules_of("crosses_above(close_1h, highest(0.5 * close_1h + 0.4 * high_1h, 3)[1])").for_symbol("SOLUSDT")
+    assert found.others == ()
+    assert "highest((0.5 * close_1h) + (0.4 * high_1h), 3)[2]" in found.fact_keys
+
+
 def test_a_ratio_of_two_symbols_may_cross() -> None:
     found = rules_of("crosses_above(close_1h / BTCUSDT.close_1h, 0.002)").for_symbol("SOLUSDT")
     assert {"BTCUSDT.close_1h", "BTCUSDT.close_1h[1]"} <= set(found.fact_keys)
