@@ -50,7 +50,7 @@ def price_event(payload: object, timeframe: Timeframe) -> Forming | MarkTold | N
     if kind == "markPriceUpdate":
         return MarkTold(
             symbol=fields.text(source, "s", kind),
-            at_ms=fields.whole(source, "E", kind),
+            at_ms=fields.whole_or(source, "E", 0),
             price=_price(source, "p", kind),
             rate=fields.number_or(source, "r", Decimal(0)),
             funding_ms=fields.whole_or(source, "T", 0),

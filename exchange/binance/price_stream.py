@@ -50,6 +50,7 @@ class PriceStream:
         self._on_opened = on_opened
         self._stream = Stream(self, base_urls=base_urls, clock=clock, sink=lambda event: None, connect_to=connect_to)
         self._heard_s: dict[str, float] = {}
+        self._left_out: set[str] = set()
 
     async def run(self) -> None:
         """Listen for ever, over as many connections as it takes."""
@@ -61,7 +62,7 @@ class PriceStream:
 
     def opened(self) -> None:
         """Silence counts from the connection on."""
-        self._heard_s = dict.fromkeys(self._symbols, self._clock.monotonic())
+        self._heard_s = dict.fromkeys(self._symbols - self._left_out, self._clock.monotonic())
         self._on_opened()
 
     def received(self, payload: object) -> None:
@@ -70,7 +71,7 @@ class PriceStream:
             return
         if event.symbol not in self._symbols:
             raise MalformedReply(f"prices of {event.symbol} were never asked for")
-        if isinstance(event, MarkTold):
+        if isinstance(event, MarkTold) and event.symbol not in self._left_out:
             self._heard_s[event.symbol] = self._clock.monotonic()
         self._heard(event)
 
@@ -79,9 +80,9 @@ class PriceStream:
         return [self._watch()]
 
     def leave_out(self, symbol: str) -> None:
-        """Nothing more will come of it: it is not traded any more."""
+        """It is not traded any more, so nobody is surprised when it says nothing."""
+        self._left_out.add(symbol)
         self._heard_s.pop(symbol, None)
-        self._symbols -= {symbol}
 
     async def _watch(self) -> None:
         while True:

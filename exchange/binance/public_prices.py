@@ -10,7 +10,7 @@ from exchange.binance import codec_market, endpoints, fields
 from exchange.binance.codec_prices import Forming, MarkTold, formed, premium
 from exchange.binance.endpoints import Endpoint, klines_weight
 from exchange.binance.http import Http
-from exchange.errors import MalformedReply, Refusal
+from exchange.errors import ExchangeError, MalformedReply, Refusal
 from exchange.filters import decimal_of
 from exchange.priority import Priority
 from indicators.candle import Timeframe
@@ -33,8 +33,11 @@ class PublicPrices:
         return payload
 
     async def funding_hours(self) -> dict[str, int]:
-        """Hours between fundings of symbols with other than the usual ones."""
-        return codec_market.funding_intervals(await self._asked(endpoints.FUNDING_INFO))
+        """Hours between fundings of symbols with other than the usual ones; nothing depends on an answer."""
+        try:
+            return codec_market.funding_intervals(await self._asked(endpoints.FUNDING_INFO))
+        except ExchangeError:
+            return {}
 
     async def marks(self, symbols: Collection[str]) -> dict[str, MarkTold]:
         """Marks and coming rates; of a symbol that is not listed, or not legibly, nothing."""
@@ -65,15 +68,19 @@ class PublicPrices:
             limit = min(PAGE_MAX, (until_ms - first_ms) // timeframe.ms + 2)
             page = await self._page(endpoint, symbol, timeframe, first_ms, limit)
             found |= {candle.open_ms: candle for candle in page}
-            if len(page) < limit:
+            next_ms = max(found, default=0) + timeframe.ms
+            if len(page) < limit or next_ms <= first_ms:
                 break
-            first_ms = max(found) + timeframe.ms
+            first_ms = next_ms
         return [found[open_ms] for open_ms in sorted(found)]
 
     async def rates(self, symbol: str, first_ms: int) -> dict[int, Decimal]:
-        """What was settled since then, by the full hour."""
+        """What was settled since then, by the full hour. Without an answer the rate that was told before holds."""
         params = {"symbol": symbol, "limit": "1000", "startTime": str(first_ms)}
-        rows = codec_market.funding_rates(await self._asked(endpoints.FUNDING_RATE, params))
+        try:
+            rows = codec_market.funding_rates(await self._asked(endpoints.FUNDING_RATE, params))
+        except ExchangeError:
+            return {}
         return {at_ms - at_ms % 3_600_000: decimal_of(rate) for at_ms, rate in rows}
 
     async def _page(

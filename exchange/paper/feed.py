@@ -14,15 +14,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from msgspec.structs import replace
+
 from exchange.binance.codec_prices import Forming, MarkTold
 from exchange.binance.price_stream import SYMBOLS_MAX, PriceStream
 from exchange.binance.public_prices import PublicPrices
 from exchange.binance.stream import Connect
 from exchange.clock import Clock
-from exchange.errors import ExchangeError, RateLimited
+from exchange.errors import ExchangeError, MalformedReply, RateLimited, Refusal
 from exchange.paper.world import LiveWorld, Missed
 from exchange.priority import Priority
-from exchange.sim.playback.symbols import filters_of
+from exchange.sim.core.venue import Venue
+from exchange.sim.playback.symbols import filters_of, symbol_rows
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.numerals import Numerals
 from indicators.candle import Timeframe
@@ -42,7 +45,8 @@ _LOOK_S = 0.25
 _CLOCK_S = 60.0
 _RULES_S = 600.0
 _HELD_MAX = 50_000
-_GONE = frozenset({"SETTLING", "CLOSE", "DELIVERED"})
+GONE = ("CLOSE", "SETTLING", "DELIVERED")
+"""Of a symbol that was traded and is no more (exchangeInfo's status, checked 2026-11)."""
 
 
 class Feed:
@@ -67,6 +71,7 @@ class Feed:
         self.refused: RateLimited | None = None
         """What the exchange said when it would not answer us."""
 
+        self._streams: list[PriceStream] = []
         self._listened: set[str] = set()
         self._heard_s: dict[str, float] = {}
         self._opened = 0
@@ -95,15 +100,12 @@ class Feed:
     def watch(self, symbol: str) -> None:
         """Have prices of it from now on, if it is traded."""
         filters = self._emulator.state.filters.get(symbol)
-        if symbol not in self.watched and filters is not None and filters.status not in _GONE:
+        if symbol not in self.watched and filters is not None and filters.status not in GONE:
             self.watched[symbol] = None
             self._wake.set()
 
     def _open(self) -> set[str]:
-        """Symbols that hold or wait for something: none of their prices may be missed."""
-        state = self._emulator.state
-        held = {symbol for symbol, holding in state.holdings.items() if holding.quantity}
-        return held | set(state.orders.open_symbols()) | set(state.algos.open_symbols())
+        return open_symbols(self._emulator.venue)
 
     # --- its life -----------------------------------------------------------------------------
     async def run(self) -> None:
@@ -145,6 +147,7 @@ class Feed:
                 on_opened=self._connected,
                 connect_to=self._connect_to,
             )
+            self._streams.append(stream)
             self._group.create_task(stream.run())
 
     def _connected(self) -> None:
@@ -220,7 +223,9 @@ class Feed:
         candles = await prices.candles(symbol, timeframe, first_ms, now_ms)
         if not is_open:
             return Missed(candles=candles, mark_now=mark)
-        marks = await prices.candles(symbol, timeframe, first_ms, now_ms, of_mark=True)
+        marks: list[Forming] = []
+        with suppress(Refusal, MalformedReply):  # then the marks are made of the last prices, as in a backtest
+            marks = await prices.candles(symbol, timeframe, first_ms, now_ms, of_mark=True)
         rates = await prices.rates(symbol, first_ms) if _may_have_settled(here_ms, now_ms) else {}
         return Missed(candles=candles, marks=marks, mark_now=mark, rates=rates)
 
@@ -238,17 +243,36 @@ class Feed:
                 self._take_rules(await self._prices.rules())
 
     def _take_rules(self, info: object) -> None:
-        """Other ticks and lots hold from now on; what is delisted is settled at its mark."""
+        """Other ticks and lots hold from now on; what is delisted is settled."""
+        state, told = self._emulator.state, filters_of(info)
+        listed = {str(row["symbol"]) for row in symbol_rows(info)}
+        for symbol, known in list(state.filters.items()):
+            filters = told.get(symbol, known)
+            if symbol not in listed:
+                filters = replace(known, status=GONE[0])
+            if filters != known:
+                state.filters[symbol], self._emulator.numerals[symbol] = filters, Numerals.of(filters)
+        self.settle_gone()
+
+    def settle_gone(self) -> None:
+        """As the exchange does with what is delisted: orders are cancelled, positions closed at their last mark."""
         emulator = self._emulator
-        told = filters_of(info)
-        for symbol in list(emulator.state.filters):
-            filters = told.get(symbol)
-            if filters is None or filters == emulator.state.filters[symbol]:
+        for symbol, filters in list(emulator.state.filters.items()):
+            if filters.status not in GONE:
                 continue
-            emulator.state.filters[symbol], emulator.numerals[symbol] = filters, Numerals.of(filters)
-            if filters.status in _GONE and symbol in emulator.state.quotes:
+            self.watched.pop(symbol, None)
+            for stream in self._streams:
+                stream.leave_out(symbol)
+            if symbol in self._open() and symbol in emulator.state.quotes:
+                log.warning("%s is not traded any more: it is settled at its last mark", symbol)
                 emulator.write(partial(emulator.venue.settle, symbol))
-                self.watched.pop(symbol, None)
+
+
+def open_symbols(venue: Venue) -> set[str]:
+    """Symbols that hold or wait for something: none of their prices may be missed."""
+    state = venue.state
+    held = {symbol for symbol, holding in state.holdings.items() if holding.quantity}
+    return held | set(state.orders.open_symbols()) | set(state.algos.open_symbols())
 
 
 def _may_have_settled(since_ms: int, now_ms: int) -> bool:

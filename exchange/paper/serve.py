@@ -17,7 +17,7 @@ from exchange.clock import Clock
 from exchange.errors import ExchangeError
 from exchange.filters import SymbolFilters
 from exchange.paper.clock import PaperClock
-from exchange.paper.feed import Feed
+from exchange.paper.feed import Feed, open_symbols
 from exchange.paper.gateway import PaperGateway
 from exchange.paper.mirror import Mirror
 from exchange.paper.world import LiveWorld
@@ -28,7 +28,7 @@ from exchange.sim.playback.symbols import Row, filters_of
 from exchange.sim.server.app import App
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.keys import keys_of
-from exchange.sim.server.saved import SavedState, StateFile
+from exchange.sim.server.saved import SavedState, StateError, StateFile
 from exchange.sim.server.serve import Process, host
 
 log = logging.getLogger(__name__)
@@ -130,6 +130,12 @@ async def begin(
         venue.state.now_ms = now_ms
     else:
         venue = saved.load_venue(filters, brackets)
+        lost = sorted({symbol for symbol in open_symbols(venue) if symbol not in filters})
+        if lost:
+            raise StateError(
+                f"the account on paper holds {', '.join(lost)}, and nobody tells its rules or its brackets any more: "
+                "put the brackets into var/data/brackets.json, or move the .exchange file away to begin afresh"
+            )
     timeframe = await prices.shortest(next(iter(setup.symbols), "BTCUSDT"))
     world = LiveWorld(venue, sorted(filters), {} if saved is None else saved.heard, timeframe)
     known: list[Callable[[], int | None]] = []
@@ -153,6 +159,7 @@ async def begin(
         connect_to=connect_to,
     )
     known.append(feed.known_ms)
+    feed.settle_gone()
     await feed.catch_up(list(feed.watched))
     gateway = PaperGateway(emulator, feed, mirror)
     app = App(emulator, gateway)

@@ -140,6 +140,9 @@ class LiveWorld(World):
         venue.state.candles.update(leg)
         begin_ms = max(self.now_ms, min(stretch.open_ms for stretch in leg.values()))
         end_ms = max(begin_ms, max(stretch.end_ms for stretch in leg.values()) - 1)
+        if venue.state.is_idle(leg):
+            yield from venue.advance(end_ms, {name: _quote(found, "close") for name, found in leg.items()})
+            return
         third_ms = (end_ms - begin_ms) // 3
         yield from venue.advance(begin_ms, {name: _quote(found, "open") for name, found in leg.items()})
         lows_first = {name: venue.bias(name) is Bias.LOW_FIRST for name in leg}

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from exchange.paper.mirror import MIRRORED
-from exchange.sim.server.saved import SavedState, encode
+from exchange.sim.server.listing import Told
+from exchange.sim.server.saved import SavedState, StateError, encode
 from fsm.backtest.run import Request, run_backtest
 from fsm.config import Config
 from fsm.proofs.parity.comparison import compare
@@ -190,6 +191,21 @@ def test_an_outage_with_positions_open(tmp_path: Path, market: Market) -> None:
     assert verify(tmp_path / "paper.sqlite").fine
 
 
+async def holding(bot: PaperBot, stop_share: int = 997) -> None:
+    """A long of 0.01 BTC by another hand, with a stop at so many thousandths."""
+    async with _hand(bot) as hand:
+        order = {"symbol": "BTCUSDT", "type": "MARKET", "side": "BUY", "quantity": "0.010"}
+        (await hand.post("/sim/v1/account", json={"action": "order", "params": order})).raise_for_status()
+        last = bot.paper.app.emulator.state.quotes["BTCUSDT"].last
+        stop = {"symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET", "closePosition": "true"}
+        stop |= {"algoType": "CONDITIONAL", "triggerPrice": f"{last * stop_share // 1000}.0"}
+        (await hand.post("/sim/v1/account", json={"action": "algo", "params": stop})).raise_for_status()
+
+
+def saved_of(bot: PaperBot) -> SavedState:
+    return msgspec.json.decode(encode(bot.paper.app.emulator), type=SavedState)
+
+
 def test_a_saved_account_meets_what_happened_while_nobody_ran(tmp_path: Path, market: Market) -> None:
     """The stop of a position was hit in the meantime, at the price and time that the candles say."""
     bot = market.bot(tmp_path)
@@ -197,15 +213,9 @@ def test_a_saved_account_meets_what_happened_while_nobody_ran(tmp_path: Path, ma
     async def script(bot: PaperBot) -> None:
         await bot.begin()
         emulator = bot.paper.app.emulator
-        order = {"symbol": "BTCUSDT", "type": "MARKET", "side": "BUY", "quantity": "0.010"}
-        async with _hand(bot) as hand:
-            (await hand.post("/sim/v1/account", json={"action": "order", "params": order})).raise_for_status()
-            last = emulator.state.quotes["BTCUSDT"].last
-            stop = {"symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET", "closePosition": "true"}
-            stop |= {"algoType": "CONDITIONAL", "triggerPrice": f"{last * 997 // 1000}.0"}
-            (await hand.post("/sim/v1/account", json={"action": "algo", "params": stop})).raise_for_status()
+        await holding(bot)
         await bot.until(bot.clock.now_ms() + 5_000)
-        saved = msgspec.json.decode(encode(emulator), type=SavedState)
+        saved = saved_of(bot)
         stopped_ms = emulator.now_ms
         for task in bot._tasks:
             task.cancel()
@@ -252,6 +262,38 @@ def test_a_symbol_that_is_asked_for_later_gets_prices(tmp_path: Path, market: Ma
         await bot.until(bot.clock.now_ms() + 5_000)
         assert feed.is_fresh("XRPUSDT")
         assert set(quotes) == set(SYMBOLS)
+
+    market.bot(tmp_path).run(script)
+
+
+def test_what_is_delisted_is_settled_and_holds_nothing_else_up(tmp_path: Path, market: Market) -> None:
+    """Its status changes, then its prices end; the rest of the account goes on."""
+
+    async def script(bot: PaperBot) -> None:
+        await bot.begin()
+        await holding(bot)
+        paper, real = bot.paper, bot.real.emulator
+        real.listing.change("BTCUSDT", {}, status="SETTLING")
+        await bot.until(bot.clock.now_ms() + 610_000)
+        assert not paper.app.emulator.venue.positions()
+        assert not paper.app.emulator.venue.open_algos()
+        assert paper.feed.is_fresh()
+        assert list(paper.feed.watched) == ["XRPUSDT"]
+        saved = saved_of(bot)
+        await bot.begin(saved, watched=SYMBOLS)
+        assert list(bot.paper.feed.watched) == ["XRPUSDT"]
+
+    market.bot(tmp_path).run(script)
+
+
+def test_an_account_that_holds_what_nobody_knows_any_more_is_not_guessed_at(tmp_path: Path, market: Market) -> None:
+    async def script(bot: PaperBot) -> None:
+        await bot.begin()
+        await holding(bot)
+        saved = saved_of(bot)
+        bot.real.emulator.listing.tell("BTCUSDT", Told.GONE)
+        with pytest.raises(StateError, match="holds BTCUSDT, and nobody tells its rules"):
+            await bot.begin(saved, watched=("XRPUSDT",))
 
     market.bot(tmp_path).run(script)
 
