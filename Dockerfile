@@ -4,16 +4,21 @@
 FROM python:3.12-slim AS build
 WORKDIR /build
 # config.yaml, rules.yaml and .env.example are what fsm/templates links to, for `fsm init`.
-COPY setup.cfg pyproject.toml requirements.lock README.md LICENSE config.yaml rules.yaml .env.example ./
+COPY setup.cfg pyproject.toml requirements.lock constraints.txt README.md LICENSE config.yaml rules.yaml .env.example ./
 COPY fsm fsm
 COPY rules rules
 COPY indicators indicators
 COPY exchange exchange
 COPY store store
 COPY web web
+# compose.cluster.yml installs extras.
+ARG EXTRAS=""
 RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock \
- && /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+ && /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
+ && if [ -n "$EXTRAS" ]; then \
+      /venv/bin/pip install --no-cache-dir --no-build-isolation --constraint constraints.txt ".$EXTRAS"; \
+    fi
 
 FROM python:3.12-slim
 # Not root, and nothing of the image is writable but /data/var, which holds the database, and /backups.

@@ -129,6 +129,8 @@ DOORS: dict[str, tuple[str, ...]] = {
         "fsm/search",
     ),
     "apprise": ("fsm/live/operator/apprised.py",),
+    "optuna": ("fsm/optimise/sampler.py",),
+    "distributed": ("fsm/optimise/cluster.py",),
     "pyarrow": ("exchange/candle_store/frames.py",),
     "yaml": ("rules", "exchange/sim/server/fault_file.py"),
     "prometheus_client": ("web",),

@@ -19,6 +19,7 @@ from fsm.cli.progress import reporting
 from fsm.cli.times import Time
 
 if TYPE_CHECKING:
+    from fsm.optimise.cluster import ClusterWorkers
     from fsm.optimise.evaluating import Bench
     from fsm.optimise.searching import Asked
     from fsm.optimise.study import Found, Heard, Study, Work
@@ -161,13 +162,26 @@ def _study(named: str | None, bench: Bench, asked: Asked) -> Iterator[tuple[Path
 def _work(bench: Bench, workers: int | None, scheduler: str | None) -> Iterator[Work]:
     from fsm.optimise.workers import LocalWorkers
 
-    if scheduler is not None:
-        raise CommandError("--scheduler is not there yet", "leave it out: the search runs on this machine")
-    local = LocalWorkers(bench, workers or os.cpu_count() or 1)
+    if scheduler is None:
+        working: LocalWorkers | ClusterWorkers = LocalWorkers(bench, workers or os.cpu_count() or 1)
+    else:
+        working = _cluster(bench, scheduler)
     try:
-        yield local.run
+        yield working.run
     finally:
-        local.close()
+        working.close()
+
+
+def _cluster(bench: Bench, scheduler: str) -> ClusterWorkers:
+    """Raises CommandError where the extra is not installed."""
+    try:
+        from fsm.optimise.cluster import ClusterWorkers
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"--scheduler needs {error.name}, which is not installed",
+            "install the extra: pip install 'fsm-futures-bot[cluster]', or leave --scheduler out",
+        ) from None
+    return ClusterWorkers(bench, scheduler)
 
 
 def _carry_out(study: Study, bench: Bench, work: Work, heard: Heard) -> None:

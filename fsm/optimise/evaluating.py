@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from fsm.backtest.curve import daily_returns, since
-from fsm.backtest.ground import Request
+from fsm.backtest.ground import Ground, Request
 from fsm.config import Settings
 from fsm.optimise.goals import FIGURES
-from fsm.optimise.made_markets import made_market
+from fsm.optimise.made_markets import Recorded, made_market, recorded
 from fsm.optimise.parameters import Point
 from fsm.optimise.spans import Span
 from fsm.search import Outcome, Prepared, evaluate, prepare
@@ -44,6 +44,7 @@ class Bench:
     def __init__(self, request: Request) -> None:
         self.request = request
         self._prepared: Prepared | None = None
+        self._recorded: Recorded | None = None
         self._spans: dict[Span, Prepared] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -59,9 +60,22 @@ class Bench:
             self._prepared = prepare(self.request)
         return self._prepared
 
+    @property
+    def recorded(self) -> Recorded:
+        """What made-up markets are made of."""
+        if self._recorded is None:
+            self._recorded = recorded(self.prepared)
+        return self._recorded
+
+    def standing_on(self, ground: Ground, real: Recorded) -> Bench:
+        """The same where there are no files: everything that was read travels with it."""
+        self._prepared, self._recorded = Prepared(self.request, ground), real
+        return self
+
     def over(self, span: Span) -> Prepared:
         if span.made:
-            return made_market(self.prepared, span.made, span.seed).over(span.from_ms, span.to_ms)
+            made = made_market(self.prepared, self.recorded, span.made, span.seed)
+            return made.over(span.from_ms, span.to_ms)
         if span not in self._spans:
             self._spans[span] = self.prepared.over(span.from_ms, span.to_ms)
         return self._spans[span]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
 
-from exchange.candle_columns import CandleColumns
+from exchange.candle_columns import CandleColumns, FundingColumns
 from exchange.candle_files import CandleFolders
 from exchange.sim.playback.feed import read_step
-from fsm.backtest.ground import Request
-from fsm.backtest.history import read_market, step_of
+from fsm.backtest.history import read_market, read_others, step_of
 from fsm.search import Prepared
 from indicators.candle import Timeframe
+from rules.compiled_rules import CompiledRules
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,15 +28,31 @@ LOG_PRICE_MAX = 18.0
 """A price that wanders farther than this from 1 would leave what an exchange can write down."""
 
 
-class MadeFolders(CandleFolders):
-    """Folders whose candles were made up; funding is the real one, marks are smoothed, nothing is finer than a bar."""
+@dataclass(frozen=True)
+class Recorded:
+    """What markets are made of: the bars and the funding of every symbol that is traded or read."""
 
-    def __init__(self, request: Request, made: Mapping[str, CandleColumns]) -> None:
-        super().__init__(request.data, request.instead)
+    candles: Mapping[str, CandleColumns]
+    funding: Mapping[str, FundingColumns | None]
+
+
+def recorded(prepared: Prepared) -> Recorded:
+    """Read from the folders of a request."""
+    request = prepared.request
+    folders, step = CandleFolders(request.data, request.instead), step_of(prepared.entry)
+    read = {read.symbol for rules in _rules(prepared) for read in rules.others}
+    candles = {symbol: read_step(folders, symbol, step) for symbol in sorted({*prepared.ground.symbols, *read})}
+    return Recorded(candles, {symbol: folders.funding(symbol) for symbol in prepared.ground.symbols})
+
+
+class MadeFolders(CandleFolders):
+    """Candles that were made up, and no file: funding is the real one, marks are smoothed, nothing is finer."""
+
+    def __init__(self, made: Recorded) -> None:
         self._made = made
 
     def parts(self, symbol: str, timeframe: Timeframe) -> CandleColumns:
-        return self._made[symbol]
+        return self._made.candles[symbol]
 
     def mark(self, symbol: str) -> CandleColumns | None:
         return None
@@ -44,28 +60,32 @@ class MadeFolders(CandleFolders):
     def intrabar(self, symbol: str, timeframe: Timeframe = Timeframe.H1) -> tuple[CandleColumns, ...]:
         return ()
 
+    def funding(self, symbol: str) -> FundingColumns | None:
+        return self._made.funding.get(symbol)
 
-def made_market(prepared: Prepared, kind: str, seed: int) -> Prepared:
+
+def made_market(prepared: Prepared, real: Recorded, kind: str, seed: int) -> Prepared:
     """What was prepared, on candles of this kind. The same for one seed; symbols move together as they did."""
-    request, ground = prepared.request, prepared.ground
-    folders, step = CandleFolders(request.data, request.instead), step_of(prepared.entry)
-    rules = [request.rules.for_symbol(symbol) for symbol in ground.symbols]
-    read = {read.symbol for each in rules for read in each.others}
-    real = {symbol: read_step(folders, symbol, step) for symbol in sorted({*ground.symbols, *read})}
+    ground = prepared.ground
     filters = ground.book.filters
-    ticks = {symbol: filters[symbol].tick_size if symbol in filters else TICK_UNKNOWN for symbol in real}
+    ticks = {symbol: filters[symbol].tick_size if symbol in filters else TICK_UNKNOWN for symbol in real.candles}
     chance = np.random.Generator(np.random.PCG64([KINDS.index(kind), seed]))
-    orders = _orders(list(real.values()), chance, kind)
+    orders = _orders(list(real.candles.values()), chance, kind)
     made = {
         symbol: _made(columns, order, float(ticks[symbol]), kind)
-        for (symbol, columns), order in zip(real.items(), orders, strict=True)
+        for (symbol, columns), order in zip(real.candles.items(), orders, strict=True)
     }
-    own = MadeFolders(request, made)
+    own = MadeFolders(replace(real, candles=made))
+    others = read_others(own, *_rules(prepared))
     markets = tuple(
-        read_market(own, market.symbol, each, further=frozenset(market.by_timeframe))
-        for market, each in zip(ground.markets, rules, strict=True)
+        read_market(own, market.symbol, each, further=frozenset(market.by_timeframe), others=others)
+        for market, each in zip(ground.markets, _rules(prepared), strict=True)
     )
-    return Prepared(request, replace(ground, markets=markets))
+    return Prepared(prepared.request, replace(ground, markets=markets))
+
+
+def _rules(prepared: Prepared) -> list[CompiledRules]:
+    return [prepared.request.rules.for_symbol(symbol) for symbol in prepared.ground.symbols]
 
 
 Drawn = tuple[npt.NDArray[np.int64], Floats]

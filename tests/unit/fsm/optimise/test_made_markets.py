@@ -10,7 +10,7 @@ import pytest
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.ground import Request
 from fsm.config import load_config
-from fsm.optimise.made_markets import KINDS, SHUFFLED, WALK, made_market
+from fsm.optimise.made_markets import KINDS, SHUFFLED, WALK, made_market, recorded
 from fsm.search import Prepared, evaluate, prepare
 from indicators.series import FloatArray
 from rules.load import load_rules
@@ -35,7 +35,7 @@ def returns(prepared: Prepared, symbol: int) -> FloatArray:
 
 
 def test_a_walk_is_as_restless_as_the_real_candles_and_forgets(real: Prepared) -> None:
-    walk = made_market(real, WALK, 1)
+    walk = made_market(real, recorded(real), WALK, 1)
     for symbol in (0, 1):
         moves, own = returns(walk, symbol), returns(real, symbol)
         assert moves.std() == pytest.approx(own.std(), rel=0.03)
@@ -47,7 +47,7 @@ def test_a_walk_is_as_restless_as_the_real_candles_and_forgets(real: Prepared) -
 
 
 def test_shuffled_candles_are_the_real_ones_in_another_order(real: Prepared) -> None:
-    shuffled = made_market(real, SHUFFLED, 1)
+    shuffled = made_market(real, recorded(real), SHUFFLED, 1)
     for symbol in (0, 1):
         moves, own = returns(shuffled, symbol), returns(real, symbol)
         assert np.sort(moves) == pytest.approx(np.sort(own), abs=1e-4)
@@ -61,7 +61,7 @@ def test_shuffled_candles_are_the_real_ones_in_another_order(real: Prepared) -> 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_made_candles_are_candles_at_the_same_times_and_are_the_same_for_a_seed(kind: str, real: Prepared) -> None:
-    made, again, other = (made_market(real, kind, seed) for seed in (3, 3, 4))
+    made, again, other = (made_market(real, recorded(real), kind, seed) for seed in (3, 3, 4))
     for own, one, two, three in zip(*(each.ground.markets for each in (real, made, again, other)), strict=True):
         assert one.opens_ms == own.opens_ms
         assert one.series.close.tolist() == two.series.close.tolist()
@@ -75,5 +75,5 @@ def test_made_candles_are_candles_at_the_same_times_and_are_the_same_for_a_seed(
 
 def test_rules_trade_on_them(real: Prepared) -> None:
     request = real.request
-    over = made_market(real, WALK, 1).over(real.ground.from_ms, real.ground.from_ms + 300 * 86_400_000)
+    over = made_market(real, recorded(real), WALK, 1).over(real.ground.from_ms, real.ground.from_ms + 300 * 86_400_000)
     assert evaluate(over, request.rules, request.config.settings).figures["trades"] > 5
