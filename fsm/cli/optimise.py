@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -90,6 +91,8 @@ def optimise(context: click.Context, /, **given: Any) -> None:
     options = current()
     for wanted in filter(None, (given["csv"],)):
         require_writable(wanted)
+    if given["sampler"] == "optuna":
+        _require("optuna", "--sampler optuna", "search")
     bench, asked = _bench(given), _asked(given)
     with reporting(json=options.json, logs=False) as progress, _study(given["study"], bench, asked) as (path, study):
         with _work(bench, given["workers"], given["scheduler"]) as work:
@@ -172,15 +175,19 @@ def _work(bench: Bench, workers: int | None, scheduler: str | None) -> Iterator[
         working.close()
 
 
-def _cluster(bench: Bench, scheduler: str) -> ClusterWorkers:
-    """Raises CommandError where the extra is not installed."""
-    try:
-        from fsm.optimise.cluster import ClusterWorkers
-    except ModuleNotFoundError as error:
+def _require(library: str, option: str, extra: str) -> None:
+    """Raises CommandError where what an option needs is not installed."""
+    if find_spec(library) is None:
         raise CommandError(
-            f"--scheduler needs {error.name}, which is not installed",
-            "install the extra: pip install 'fsm-futures-bot[cluster]', or leave --scheduler out",
-        ) from None
+            f"{option} needs {library}, which is not installed",
+            f"install the extra: pip install 'fsm-futures-bot[{extra}]', or leave {option} out",
+        )
+
+
+def _cluster(bench: Bench, scheduler: str) -> ClusterWorkers:
+    _require("distributed", "--scheduler", "cluster")
+    from fsm.optimise.cluster import ClusterWorkers
+
     return ClusterWorkers(bench, scheduler)
 
 

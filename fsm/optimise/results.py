@@ -175,9 +175,11 @@ def table(study: Study) -> list[dict[str, Any]]:
     rows = []
     for each in study.trials():
         own = figures.get(each.number)
+        spans = study.plan.searched_in(each.search)
         rows.append(
             {
                 "trial": each.number,
+                "searched_in": [span.name for span in spans],
                 "values": each.point,
                 "refused": each.refused,
                 "meets": own is not None and study.plan.goal.is_met(own),

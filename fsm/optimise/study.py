@@ -56,6 +56,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """Whether points depend on what came of earlier ones."""
         return self.sampler == "optuna"
 
+    def searched_in(self, search: int) -> tuple[Span, ...]:
+        """Every span that a variant of a search is run over. 0 is the search over the whole, 1 that of the first
+        window, and so on; points that were drawn without looking are run over all."""
+        return (self.searched[search],) if self.learns and search >= 0 else self.searched
+
     @property
     def searched(self) -> tuple[Span, ...]:
         """Every span that each variant is run over."""
@@ -114,12 +119,14 @@ class Study:
         return cls(msgspec.convert(known, Plan), store)
 
     def points(self) -> None:
-        """Lay down the points of a search that draws them all at once."""
+        """Lay down the rules as they are, and the points of a search that draws them all at once."""
         if self._store.trials():
             return
-        plan = self.plan
+        plan, first = self.plan, TrialRow(AS_IT_IS, -1, {})
+        if plan.learns:
+            self._store.add([first])
+            return
         found = grid(plan.parameters) if plan.sampler == "grid" else drawn(plan.parameters, plan.trials, plan.seed)
-        first = TrialRow(AS_IT_IS, -1, {})
         self._store.add([first, *(TrialRow(number, 0, dict(point)) for number, point in enumerate(found, start=1))])
 
     def trials(self) -> list[TrialRow]:
@@ -130,7 +137,28 @@ class Study:
 
     def search(self, work: Work, heard: Heard) -> None:
         """Run every variant over every span that it is searched in, those that were run before left out."""
-        self.run([(each.number, self.plan.searched) for each in self.trials()], work, heard)
+        plan = self.plan
+        while True:
+            self.run([(each.number, plan.searched_in(each.search)) for each in self.trials()], work, heard)
+            if not plan.learns or not self._drawn():
+                return
+
+    def _drawn(self) -> bool:
+        """Lay down the next points of every search that learns; False where all have come to their end."""
+        from fsm.optimise.sampler import next_batch  # Optuna is an extra, and takes a second to load
+
+        plan, trials = self.plan, self.trials()
+        number, found = len(trials), list[TrialRow]()
+        for search, span in enumerate(plan.searched):
+            figures = self.figures(span.name)
+            tried = [(dict(each.point), figures.get(each.number)) for each in trials if each.search == search]
+            points = next_batch(
+                plan.parameters, plan.goal, tried, seed=plan.seed, search=search, most=plan.trials - len(tried)
+            )
+            found += [TrialRow(number + place, search, dict(point)) for place, point in enumerate(points)]
+            number += len(points)
+        self.add(found)
+        return bool(found)
 
     def run(self, wanted: Sequence[tuple[int, tuple[Span, ...]]], work: Work, heard: Heard, phase: str = "try") -> None:
         """Run trials over spans. What was run before is left out. Raises SearchError."""

@@ -220,3 +220,28 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_worker(folder: Path) -> None:
         assert "the same command goes on from here" in client.stderr.read()
         assert client.wait(60) == 130
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+
+
+LEARNING = (
+    "optimise", "--symbols", "BTCUSDT", "--from", "2024-09-01", "--to", "2024-10-31", "--vary", "adx_trend=23..40:1",
+    "--vary", "spike=1.2..1.6", "--sampler", "optuna", "--trials", "20", "--folds", "1", "--test", "15",
+    "--train", "30", "--luck", "0",
+)  # fmt: skip
+
+
+def test_a_sampler_that_learns_goes_on_as_if_it_had_never_been_interrupted(folder: Path) -> None:
+    """Batches are told in the order of trials: the same on any number of workers, and no point twice."""
+    ran(folder, *LEARNING, "--study", "learning", "--workers", "2", "--csv", "learning.csv")
+    arguments = command(*LEARNING, "--study", "again", "--workers", "1", "--json")
+    with subprocess.Popen(
+        arguments, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as client:
+        until_first_variant(client)
+        client.kill()
+    ran(folder, *LEARNING, "--study", "again", "--workers", "1", "--csv", "again.csv")
+    assert (folder / "again.csv").read_bytes() == (folder / "learning.csv").read_bytes()
+    rows = document(folder, "optimise", "show", "again")["table"][1:]
+    for span in ("whole", "train-1"):
+        points = [tuple(row["values"].values()) for row in rows if row["searched_in"] == [span]]
+        assert len(points) == 20
+        assert len(set(points)) == 20
