@@ -32,14 +32,12 @@ DAYS = click.FloatRange(min=0)
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 
-def written_option(function: Callback) -> Callback:
-    """--csv."""
-    return click.option(
-        "--csv",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="OUT.csv",
-        help="write the table of all variants, in the order of their numbers",
-    )(function)
+def written_options(function: Callback) -> Callback:
+    """--report and --csv."""
+    out = click.Path(path_type=Path, dir_okay=False)
+    csv = click.option("--csv", type=out, metavar="OUT.csv", help="write the table of all variants, by their numbers")
+    report = click.option("--report", type=out, metavar="OUT.html", help="write a page with tables and pictures")
+    return report(csv(function))
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -76,7 +74,7 @@ def written_option(function: Callback) -> Callback:
 @click.option("--from", "from_ms", type=Time(), metavar="TIME", help="first candle to trade at; earlier ones warm up")
 @click.option("--to", "to_ms", type=Time(end=True), metavar="TIME", help="end; a date means the end of that day")
 @click.option("--native", is_flag=True, help="use the exchange's own 4h and 1d candles")
-@written_option
+@written_options
 @click.pass_context
 def optimise(context: click.Context, /, **given: Any) -> None:
     """Search for better thresholds, judged by walk-forward out of sample; goes on where it was left.
@@ -89,7 +87,7 @@ def optimise(context: click.Context, /, **given: Any) -> None:
     from fsm.optimise.results import document
 
     options = current()
-    for wanted in filter(None, (given["csv"],)):
+    for wanted in filter(None, (given["csv"], given["report"])):
         require_writable(wanted)
     if given["sampler"] == "optuna":
         _require("optuna", "--sampler optuna", "search")
@@ -98,9 +96,18 @@ def optimise(context: click.Context, /, **given: Any) -> None:
         with _work(bench, given["workers"], given["scheduler"]) as work:
             _carry_out(study, bench, work, _heard(progress))
         found = document(study)
+        _write_report(study, found, given["report"], path)
     from fsm.cli.optimise_shown import show_study
 
     show_study(path, found, csv=given["csv"])
+
+
+def _write_report(study: Study, found: dict[str, Any], report: Path | None, path: Path) -> None:
+    if report is not None:
+        from fsm.optimise.keeping import study_name
+        from fsm.optimise.report.page import write_study_report
+
+        write_study_report(study, found, report, study_name(path))
 
 
 def _bench(given: dict[str, Any]) -> Bench:
@@ -280,8 +287,8 @@ def _write_beside(target: Path, text: str) -> None:
 
 @optimise.command("show")
 @click.argument("study")
-@written_option
-def show(study: str, csv: Path | None) -> None:
+@written_options
+def show(study: str, csv: Path | None, report: Path | None) -> None:
     """Show what a study has come to so far. STUDY is a name or a file; --json prints all of it."""
     from fsm.cli.optimise_shown import show_study
     from fsm.optimise.keeping import study_path
@@ -290,8 +297,10 @@ def show(study: str, csv: Path | None) -> None:
     from store.studies import study_store
 
     path = study_path(study)
-    for wanted in filter(None, (csv,)):
+    for wanted in filter(None, (csv, report)):
         require_writable(wanted)
     with study_store(path, reading=True) as store:
-        found = document(Study.read(store))
+        kept = Study.read(store)
+        found = document(kept)
+        _write_report(kept, found, report, path)
     show_study(path, found, csv=csv)

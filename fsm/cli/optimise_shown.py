@@ -10,9 +10,9 @@ from typing import Any
 
 from fsm.cli import output
 from fsm.cli.invocation import invocation
-from fsm.cli.optimise_honesty import print_honesty
 from fsm.cli.options import current
 from fsm.optimise.keeping import study_name
+from fsm.optimise.telling import told_of_luck
 
 ROWS_SHOWN = 20
 
@@ -31,7 +31,8 @@ def show_study(path: Path, found: dict[str, Any], *, csv: Path | None) -> None:
     else:
         output.paragraph("Without --folds nothing was kept from the search: what follows says nothing about tomorrow.")
     if found["honesty"] is not None:
-        print_honesty(found["honesty"], found["trials"])
+        output.heading(f"How much of the best in sample (trial {found['honesty']['trial']}) is luck?")
+        output.pairs(told_of_luck(found["honesty"], found["trials"]))
     _print_inside(found)
     _print_table(found)
     if found["in_sample"] is not None:

@@ -115,6 +115,19 @@ def curve_of(returns: Sequence[float]) -> list[tuple[int, Decimal]]:
     return curve
 
 
+def daily_outside(study: Study) -> tuple[list[float], list[float]]:
+    """Daily returns out of sample: of what was searched anew before each window, and of the rules as they are."""
+    searched: list[float] = []
+    unchanged: list[float] = []
+    for fold in study.plan.folds:
+        best = next(iter(study.chosen(fold.train.name, fold.number)), None)
+        chosen = None if best is None else study.outcome(best, fold.test.name)
+        before = study.outcome(AS_IT_IS, fold.test.name)
+        searched += chosen.returns if chosen is not None else [0.0]
+        unchanged += before.returns if before is not None else [0.0]
+    return searched, unchanged
+
+
 def stability(study: Study, folds: Sequence[Fold], windows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How far windows agree: on the values that were best, and on whether these earned anything afterwards."""
     judged = [each for each in windows if each["test"] is not None]

@@ -1,19 +1,13 @@
-"""Prints how much of the best variant of a study is luck."""
+"""Says in words how much of the best variant of a study is luck: for the terminal and for the report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from fsm.cli import output
 
-
-def print_honesty(found: dict[str, Any], trials: int) -> None:
-    output.heading(f"How much of the best in sample (trial {found['trial']}) is luck?")
-    output.pairs([*_rows(found, trials)])
-
-
-def _rows(found: dict[str, Any], trials: int) -> Iterator[tuple[str, str]]:
+def told_of_luck(found: dict[str, Any], trials: int) -> Iterator[tuple[str, str]]:
+    """(name, sentence) for each look at it. ``found`` is what a study remembers as ``honesty``."""
     yield "tried", f"{found['variants_tried']:,} variants on these data in all studies, {trials:,} of them in this one"
     yield from _deflated(found["deflated_sharpe"])
     if found["overfitting"] is not None:
