@@ -7,6 +7,7 @@ once: of them only what it takes to read them is asked, so that a stricter check
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from indicators.candle import Timeframe
@@ -31,9 +32,14 @@ class Ruleset:
         self.text = source.text
         self.definition = definition
         self.hash = hash_of(definition)
-        self.warnings: tuple[Problem, ...] = tuple(_sorted([*idle, *warnings(source, definition)]))
+        self._source, self._idle = source, tuple(idle)
         self._general = compile_rules(definition.for_symbol(""))
         self._own: dict[str, CompiledRules] = {}
+
+    @cached_property
+    def warnings(self) -> tuple[Problem, ...]:
+        """Looked for when somebody asks: of thousands of variants in a search nobody does."""
+        return tuple(_sorted([*self._idle, *warnings(self._source, self.definition)]))
 
     def for_symbol(self, symbol: str) -> CompiledRules:
         """The rules as they hold for a symbol, with its own values filled in; the same object at every call."""
