@@ -162,8 +162,15 @@ class Stream:
             task.result()
 
 
+class _Straight(connect):
+    """Goes where it was told to go: a redirection would take a listen key to somebody else."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 def _socket(url: str) -> connect:
-    return connect(
+    return _Straight(
         url,
         open_timeout=_OPEN_S,
         ping_interval=_PING_S,
