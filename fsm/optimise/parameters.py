@@ -139,7 +139,7 @@ def _typed(rules: Ruleset, text: str) -> Parameter:
     step = None if parts[3] is None else float(parts[3])
     if not low < high:
         raise SearchError(f"--vary {text}: a range goes from a number to a larger one")
-    if step is not None and not 0 < step <= high - low:
+    if step is not None and not 0 < _exact(step) <= _exact(high) - _exact(low):
         raise SearchError(f"--vary {text}: a step is larger than 0 and no larger than the range")
     return Parameter(name=name, low=low, high=high, step=step)
 

@@ -222,6 +222,43 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_worker(folder: Path) -> None:
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
 
 
+def test_doubled_costs_are_a_backtest_with_doubled_costs(folder: Path, table: bytes) -> None:
+    found = document(folder, "optimise", "show", "one")
+    before, heading, simulation = (ROOT / "config.yaml").read_text("utf-8").partition("\nsimulation:\n")
+    for name, once, twice in (
+        ("maker_fee_pct", "0.02", "0.04"), ("taker_fee_pct", "0.05", "0.10"), ("slippage_pct", "0.02", "0.04"),
+    ):  # fmt: skip
+        assert f"  {name}: {once} " in simulation
+        simulation = simulation.replace(f"  {name}: {once} ", f"  {name}: {twice} ")
+    text = before + heading + simulation
+    (folder / "dear.yaml").write_text(text, encoding="utf-8")
+    values = found["in_sample"]["values"]
+    rules = (ROOT / "rules.yaml").read_text("utf-8").replace("adx_trend: 25 ", f"adx_trend: {values['adx_trend']} ")
+    rules = rules.replace("stop_atr_min: 2.0 ", f"stop_atr_min: {values['stop_atr_min']} ")
+    (folder / "best.yaml").write_text(rules, encoding="utf-8")
+    by_hand = document(folder, "backtest", "--config", "dear.yaml", "--rules", "best.yaml", *SPAN)
+    dear = found["honesty"]["costs_doubled"]
+    assert dear == {name: by_hand[name] for name in dear}
+    assert dear["fees_usdt"] > 1.5 * found["in_sample"]["figures"]["fees_usdt"]
+
+
+def test_variants_are_counted_over_all_studies_on_the_same_data(folder: Path, tmp_path: Path) -> None:
+    for name in ("config.yaml", "rules.yaml"):
+        shutil.copy(folder / name, tmp_path / name)
+    quick = ("--folds", "0", "--luck", "0", "--workers", "1")
+
+    def tried(study: str, vary: str, symbol: str) -> int:
+        span = ("--symbols", symbol, "--from", "2024-09-01", "--to", "2024-09-30")
+        found = document(tmp_path, "optimise", *span, "--vary", vary, "--study", study, *quick)
+        return int(found["honesty"]["variants_tried"])
+
+    assert tried("a", "adx_trend=26..27:1", "BTCUSDT") == 3, "two, and the rules as they are"
+    assert tried("b", "adx_trend=27..28:1", "BTCUSDT") == 4, "27 is the same variant"
+    (tmp_path / "var/studies/a.sqlite").unlink()
+    assert tried("c", "spike=1.3..1.4:0.1", "BTCUSDT") == 5, "a study that is gone still counts"
+    assert tried("d", "spike=1.3..1.4:0.1", "ETHUSDT") == 2, "other data"
+
+
 LEARNING = (
     "optimise", "--symbols", "BTCUSDT", "--from", "2024-09-01", "--to", "2024-10-31", "--vary", "adx_trend=23..40:1",
     "--vary", "spike=1.2..1.6", "--sampler", "optuna", "--trials", "20", "--folds", "1", "--test", "15",

@@ -40,6 +40,8 @@ def test_what_is_typed_stands_instead_of_the_ranges() -> None:
 def test_steps_are_the_numbers_that_one_would_type(rules: Ruleset) -> None:
     (found,) = parameters_of(rules, ("spike=1.3..1.6:0.1",))
     assert found.values == (1.3, 1.4, 1.5, 1.6)
+    (found,) = parameters_of(rules, ("spike=1.3..1.4:0.1",))
+    assert found.values == (1.3, 1.4), "though 1.4 - 1.3 is less than 0.1 in floats"
     (found,) = parameters_of(rules, ("adx_trend=20..30:4",))
     assert found.values == (20, 24, 28)
     assert all(isinstance(value, int) for value in found.values)
