@@ -94,7 +94,7 @@ def optimise(context: click.Context, /, **given: Any) -> None:
     bench, asked = _bench(given), _asked(given)
     with reporting(json=options.json, logs=False) as progress, _study(given["study"], bench, asked) as (path, study):
         with _work(bench, given["workers"], given["scheduler"]) as work:
-            _carry_out(study, bench, work, _heard(progress))
+            _carry_out(study, bench, work, _heard(progress, study))
         found = document(study)
         _write_report(study, found, given["report"], path)
     from fsm.cli.optimise_shown import show_study
@@ -209,16 +209,18 @@ def _carry_out(study: Study, bench: Bench, work: Work, heard: Heard) -> None:
         raise
 
 
-def _heard(progress: Any) -> Heard:
+def _heard(progress: Any, study: Study) -> Heard:
     from fsm.optimise.study import Heard
 
+    objective = study.plan.goal.objectives[0].figure
+
     def better(found: Found) -> None:
-        click.echo(_better(found, json=current().json), err=True)
+        click.echo(_better(found, objective, json=current().json), err=True)
 
     return Heard(progress, better)
 
 
-def _better(found: Found, *, json: bool) -> str:
+def _better(found: Found, objective: str, *, json: bool) -> str:
     """The best so far, as a line for people or for programs."""
     import msgspec
 
@@ -226,8 +228,8 @@ def _better(found: Found, *, json: bool) -> str:
         told = {"reason": "BEST", "trial": found.trial, "values": found.point, "figures": found.figures}
         return msgspec.json.encode({**told, "event": "best_so_far", "level": "info"}).decode()
     values = ", ".join(f"{name} {value}" for name, value in found.point.items())
-    sharpe, net = found.figures.get("sharpe"), found.figures.get("net_pnl_usdt")
-    return f"best so far: trial {found.trial} ({values}): sharpe {sharpe}, net {net} USDT in sample"
+    figure, net = found.figures.get(objective), found.figures.get("net_pnl_usdt")
+    return f"best so far: trial {found.trial} ({values}): {objective} {figure}, net {net} USDT in sample"
 
 
 @optimise.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from csv import writer
 from io import StringIO
 from pathlib import Path
@@ -111,20 +112,24 @@ def _print_table(found: dict[str, Any]) -> None:
     rows = [row for row in found["table"] if row["figures"] is not None and row["trial"] != 0]
     order = {trial: place for place, trial in enumerate(found["order"])}
     rows.sort(key=lambda row: (order.get(row["trial"], len(order)), row["trial"]))
-    columns = ("trial", "values", "trades", "net USDT", "return", "drawdown", "sharpe")
-    shown = [_row(row) for row in rows[:ROWS_SHOWN]]
+    further = [name for name in found["objectives"] if name not in SHOWN]
+    columns = ("trial", "values", "trades", "net USDT", "return", "drawdown", "sharpe", *further)
+    shown = [_row(row, further) for row in rows[:ROWS_SHOWN]]
     output.heading(f"Variants in sample, the best {len(shown)} of {len(rows):,}; --json has all")
     output.table(columns, shown, right=(*columns[2:], "trial"))
     if found["refused"]:
         output.line(f"{found['refused']:,} more would not pass `rules check` and were not run.")
 
 
-def _row(row: dict[str, Any]) -> tuple[object, ...]:
+SHOWN = ("trades", "net_pnl_usdt", "return_pct", "max_drawdown_pct", "sharpe")
+
+
+def _row(row: dict[str, Any], further: Sequence[str]) -> tuple[object, ...]:
     figures = row["figures"]
     return (
         row["trial"], ", ".join(f"{name} {json.dumps(value)}" for name, value in row["values"].items()),
         figures["trades"], f"{figures['net_pnl_usdt']:+,.2f}", f"{figures['return_pct']:+.2f} %",
-        f"{figures['max_drawdown_pct']:.2f} %", f"{figures['sharpe']:.2f}",
+        f"{figures['max_drawdown_pct']:.2f} %", f"{figures['sharpe']:.2f}", *(figures[name] for name in further),
     )  # fmt: skip
 
 

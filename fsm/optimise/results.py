@@ -26,6 +26,7 @@ def document(study: Study) -> dict[str, Any]:
         "sampler": plan.sampler,
         "seed": plan.seed,
         "goal": plan.goal.told(),
+        "objectives": [each.figure for each in plan.goal.objectives],
         "symbols": list(plan.symbols),
         "from": iso(plan.whole.from_ms),
         "to": iso(plan.whole.to_ms),

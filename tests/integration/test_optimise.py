@@ -282,3 +282,35 @@ def test_a_sampler_that_learns_goes_on_as_if_it_had_never_been_interrupted(folde
         points = [tuple(row["values"].values()) for row in rows if row["searched_in"] == [span]]
         assert len(points) == 20
         assert len(set(points)) == 20
+
+
+@pytest.mark.parametrize(
+    ("library", "option", "value"), [("optuna", "--sampler", "optuna"), ("distributed", "--scheduler", "tcp://here:1")]
+)
+def test_what_needs_an_extra_says_which(library: str, option: str, value: str) -> None:
+    """As it is after a plain install, which has neither."""
+    arguments = [
+        "optimise",
+        "--vary",
+        "adx_trend=25..26:1",
+        "--symbols",
+        "BTCUSDT",
+        "--from",
+        "2025-06-01",
+        option,
+        value,
+    ]
+    code = f"import sys\nsys.modules[{library!r}] = None\nfrom fsm.cli.app import app\napp({arguments!r})"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert f"{option} " in ended.stderr
+    assert f"needs {library}, which is not installed" in ended.stderr
+    assert "pip install 'fsm-futures-bot[" in ended.stderr
