@@ -112,6 +112,10 @@ class Exchange(Protocol):
         """Closed candles only, ascending, with confirmed holes between them. Raises CandlesMissing for others."""
         ...
 
+    async def funding_rates(self, symbol: str, *, start_ms: int) -> list[tuple[int, float]]:
+        """(settled at, fraction of notional) since then, ascending; stamps may lie some milliseconds late."""
+        ...
+
     async def mark_price(self, symbol: str) -> MarkPrice: ...
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
         """The prices of several symbols at one moment; one that the exchange does not list is left out."""

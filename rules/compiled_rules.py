@@ -23,6 +23,7 @@ from rules.features import CandlesRead, Feature, OtherCandles, feature_of, timef
 from rules.language.scalar import Facts
 from rules.language.syntax import Node, Number, fill, names_in, parse
 from rules.lowering import Lowering
+from rules.moment_words import FUNDING, MOMENT_WORDS, PREMIUM, premium
 from rules.moments import CLOCK, SESSIONS, Session, minute_of
 from rules.regime import Classifier, Ramp, RegimeRule, RegimeState, RegimeTrace
 from rules.regime_words import REGIME_NUMBERS, value_of
@@ -63,6 +64,8 @@ class CompiledRules:
     cooldown: Cooldown | None
     regime_words: tuple[str, ...] = ()
     """What strategies ask of the regime in force, sorted (regime_words.py)."""
+    moment_words: tuple[str, ...] = ()
+    """What they ask of the moment of a decision, sorted (moment_words.py)."""
 
     @property
     def regime_timeframe(self) -> Timeframe:
@@ -135,6 +138,11 @@ class CompiledRules:
     def with_regime(self, facts: Facts, state: RegimeState) -> dict[str, float | None]:
         """The facts, and of the regime in force what strategies ask."""
         return {**facts, **{word: value_of(word, state) for word in self.regime_words}}
+
+    def of_moment(self, *, mark: float, last: float, funding_rate: float | None) -> dict[str, float | None]:
+        """What strategies ask of the moment of a decision."""
+        values = {PREMIUM: premium(mark, last), FUNDING: funding_rate}
+        return {word: values[word] for word in self.moment_words}
 
     def route(self, regime: str) -> Route:
         """The strategies that may trade in this regime. Pauses and cooldown are the engine's."""
@@ -240,7 +248,8 @@ class _Compiling:
         self._lowering = Lowering(self._features, clock, self._entry_timeframe)
         self._regime_words = {*REGIME_NUMBERS, *definition.named_regimes, NO_TRADE}
         self._regime_words.difference_update(self._features, self._values)
-        self._regime_words_used: set[str] = set()
+        self._moment_words = set(MOMENT_WORDS).difference(self._features, self._values)
+        self._words_used: set[str] = set()
         entry_key = entry_feature(self._features, self._entry_timeframe)
         assert entry_key is not None, "checked in meaning.py"
         self._entry_key = entry_key
@@ -257,7 +266,8 @@ class _Compiling:
             strategies=strategies,
             routes=routes,
             cooldown=Cooldown(cooldown.losses, cooldown.candles) if cooldown else None,
-            regime_words=tuple(sorted(self._regime_words_used)),
+            regime_words=tuple(sorted(self._words_used & self._regime_words)),
+            moment_words=tuple(sorted(self._words_used & self._moment_words)),
         )
 
     def _route(self, routes: Sequence[RouteDefinition]) -> Route:
@@ -292,8 +302,9 @@ class _Compiling:
         sides = tuple(self._side(side, written) for side, written in definition.sides().items())
         manage = definition.manage
         keys = {self._entry_key}.union(*(side.fact_keys() for side in sides)).difference(LOCAL_NAMES)
-        self._regime_words_used |= keys & self._regime_words
-        keys -= self._regime_words
+        words = keys & (self._regime_words | self._moment_words)
+        self._words_used |= words
+        keys -= words
         return Strategy(
             name=name,
             sides=sides,

@@ -16,6 +16,7 @@ _LOCAL: Mapping[str, Interval] = {
     "candles_held": NOT_NEGATIVE,
     "regime_candles": NOT_NEGATIVE,
     "regime_confidence": Interval(0.0, 1.0),
+    "mark_premium": Interval(lower=-100.0),
 }
 
 

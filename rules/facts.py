@@ -135,12 +135,17 @@ class FactTable:
 
     def facts_at(self, index: int) -> Facts:
         """The facts at one entry candle's close, as the stream would give them there."""
-        keys = (*self.rules.fact_keys, *(word for word in self.rules.regime_words if word in self._columns))
+        words = (*self.rules.regime_words, *self.rules.moment_words)
+        keys = (*self.rules.fact_keys, *(word for word in words if word in self._columns))
         return {key: known(self.column(key).item(index)) for key in keys}
 
     def know_regimes(self, track: RegimeTrack) -> None:
         """From now on the facts tell of the regime in force what strategies ask."""
-        self._columns |= {word: column_of(word, track) for word in self.rules.regime_words}
+        self.know({word: column_of(word, track) for word in self.rules.regime_words})
+
+    def know(self, columns: Mapping[str, FloatArray]) -> None:
+        """From now on the facts tell this, too; one row per entry candle."""
+        self._columns |= columns
 
     def warming_at(self, index: int) -> dict[str, str]:
         """Who cannot be asked yet at one entry candle's close, as the stream would say."""

@@ -13,6 +13,7 @@ from rules.expression_checks import Span, Weight, check_looking_back, check_weig
 from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
 from rules.language.syntax import ExpressionError, Name, Node, names_in, parse
 from rules.language.units import ValueUnit, require_condition, require_price, unit_of
+from rules.moment_words import MOMENT_WORDS
 from rules.moments import CLOCK, SESSIONS
 from rules.numbers_written import UnknownThreshold, number_slots, thresholds_of, with_numbers
 from rules.reference_checks import ReferenceChecks, hint
@@ -63,8 +64,8 @@ class _Checking:
         self._spans: dict[str, Span] = {}
         self._weights: dict[str, Weight] = {}
         self._sized_by: dict[str, str] = {}
-        self._regime_words: dict[str, ValueUnit] = {}
-        self._of_regime: set[str] = set()  # names that speak of the regime in force
+        self._words: dict[str, ValueUnit] = {}
+        self._of_words: set[str] = set()  # names that speak of the regime in force or of the moment
         self._kinds: dict[str, ValueUnit | None] = {}  # of every declared name; None where its declaration is broken
 
     def run(self) -> list[Problem]:
@@ -77,12 +78,12 @@ class _Checking:
             self._kinds.setdefault(name, ValueUnit.NUMBER)
         for name in mapping(at(self._data, "sessions")):
             self._kinds.setdefault(name, ValueUnit.CONDITION)
+        words = dict(MOMENT_WORDS)
         if "regimes" in mapping(self._data):
-            regimes = dict.fromkeys((*regimes_in(self._data), NO_TRADE), ValueUnit.CONDITION)
-            declared = {name for section in _SECTIONS for name in mapping(at(self._data, section))}
-            words = {**REGIME_NUMBERS, **regimes}
-            self._regime_words = {name: kind for name, kind in words.items() if name not in declared}
-            self._of_regime = set(self._regime_words)
+            words |= {**REGIME_NUMBERS, **dict.fromkeys((*regimes_in(self._data), NO_TRADE), ValueUnit.CONDITION)}
+        declared = {name for section in _SECTIONS for name in mapping(at(self._data, section))}
+        self._words = {name: kind for name, kind in words.items() if name not in declared}
+        self._of_words = set(self._words)
         expressions = list(slots(self._data))
         self._check_aliases([slot for slot in expressions if slot.path[0] in ("choices", "define")])
         for slot in expressions:
@@ -269,7 +270,7 @@ class _Checking:
             alias = str(slot.path[1])
             span = span_of(node, self._span)
             self._sized_by[alias] = whose or ""
-            self._of_regime.update({alias} if any(used in self._of_regime for used in _used(slot)) else ())
+            self._of_words.update({alias} if any(used in self._of_words for used in _used(slot)) else ())
             self._spans[alias] = span.plus(self._spans.get(alias, Span()))
             self._weights[alias] = max(weight, self._weights.get(alias, weight), key=lambda each: each.nodes)
         return kind
@@ -283,7 +284,7 @@ class _Checking:
         if own in self._features:
             feature = replace(self._features[own], symbol=symbol)
             return Span(frozenset({feature.candles}), "" if feature.indicator else name)
-        if name in self._regime_words or (name in LOCAL_NAMES and name not in self._kinds):
+        if name in self._words or (name in LOCAL_NAMES and name not in self._kinds):
             return Span(fixed=name)
         return self._spans.get(name, Span())
 
@@ -297,7 +298,7 @@ class _Checking:
         return [written[name], *(values[name] for values in own if name in values)]
 
     def _kinds_in(self, node: Node) -> dict[str, ValueUnit] | None:
-        known = {**_CLOCK_KINDS, **self._regime_words, **self._kinds, **_LOCAL_KINDS}
+        known = {**_CLOCK_KINDS, **self._words, **self._kinds, **_LOCAL_KINDS}
         kinds: dict[str, ValueUnit] = {}
         for name in names_in(node):
             kind = known.get(name.own) if name.symbol else known.get(name.name)
@@ -317,10 +318,11 @@ class _Checking:
             message = f"{name.name} is not known here yet{usable}"
         elif slot.in_choice and name.name in mapping(at(self._data, "choices")):
             message = "a choice cannot use another choice"
-        elif name.name in self._of_regime and slot.path[0] == "regimes":
-            message = f"{name.name} speaks of the regime in force, which is not told yet where regimes are told"
-        elif not {name.name} & {*declared, *LOCAL_NAMES, *_CLOCK_KINDS, *self._regime_words}:
-            meant = hint(name.name, [*declared, *slot.local_names, *_CLOCK_KINDS, *self._regime_words])
+        elif name.name in self._of_words and slot.path[0] == "regimes":
+            what = "of the moment" if name.name in MOMENT_WORDS else "of the regime in force"
+            message = f"{name.name} speaks {what}, which is not known where regimes are told: strategies may name it"
+        elif not {name.name} & {*declared, *LOCAL_NAMES, *_CLOCK_KINDS, *self._words}:
+            meant = hint(name.name, [*declared, *slot.local_names, *_CLOCK_KINDS, *self._words])
             message = f"no feature, threshold, choice or definition is called {name.name}{meant}"
         elif name.offset and not self._has_past(name.name):
             message = f"{name.name} has no earlier candles: only features do"

@@ -274,6 +274,14 @@ class SimPort:
 
         return await self._read("candles", symbol, closed)
 
+    async def funding_rates(self, symbol: str, *, start_ms: int) -> list[tuple[int, float]]:
+        def settled() -> list[tuple[int, float]]:
+            feed, now_ms = self.stage.feeds[symbol], self.desk.now_ms
+            times = (at_ms for at_ms in feed.funding_times() if start_ms <= at_ms <= now_ms)
+            return [(at_ms, float(rate)) for at_ms in times if (rate := feed.funding(at_ms)) is not None]
+
+        return await self._read("funding_rates", symbol, settled)
+
     async def mark_price(self, symbol: str) -> MarkPrice:
         return await self._read("mark_price", symbol, lambda: self.desk.prices(symbol))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,13 @@ from exchange.sim.playback.feed import SymbolFeed, aggregated, read_step
 from fsm.core.candle_close import candle_hole
 from indicators.candle import Timeframe
 from indicators.holes import Hole, holes
-from indicators.series import Series
+from indicators.series import FloatArray, Series
 from rules.batch import REASONS, SignalTrack, regimes, signals
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.features import CandlesRead, OtherCandles
 from rules.load import Ruleset
+from rules.moment_words import FUNDING, PREMIUM, premiums, settled_before
 from rules.regime import RegimeState
 from rules.regime_track import RegimeTrack
 from rules.source.short_forms import NO_TRADE
@@ -135,6 +137,23 @@ class Market:
         """What its rules read, of this symbol and of others."""
         found: dict[CandlesRead, Series] = dict(self.by_timeframe.items())
         found.update(self.others.series.items())
+        return found
+
+    def moments(self, rules: CompiledRules) -> dict[str, FloatArray]:
+        """What strategies ask of the moment of a decision, at each entry candle's close."""
+        closes_ms = self.series.open_time_ms + self._entry_ms
+        found: dict[str, FloatArray] = {}
+        if FUNDING in rules.moment_words:
+            times = np.array(list(self.feed.funding_times()), dtype=np.int64)
+            rates = np.array([float(self.feed.funding(at_ms) or 0) for at_ms in times.tolist()])
+            found[FUNDING] = settled_before(times, rates, closes_ms)
+        if PREMIUM in rules.moment_words:
+            quotes = [self.feed.opening(close_ms) for close_ms in closes_ms.tolist()]
+            mark, last = (
+                np.array([float(price(quote)) if quote is not None else np.nan for quote in quotes])
+                for price in (attrgetter("mark"), attrgetter("last"))
+            )
+            found[PREMIUM] = premiums(mark, last)
         return found
 
     def only(self, rules: CompiledRules) -> Market:
@@ -325,6 +344,7 @@ def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History
     """Compute features, regimes and signals of a whole market."""
     rules = ruleset.for_symbol(market.symbol)
     table = FactTable(rules, market.every_series, candles_min, market.holes, market.others.holes)
+    table.know(market.moments(rules))
     track = regimes(table)
     routed = {regime: rules.route(regime).strategies for regime in track.names}
     by_strategy = {name: signals(table, name) for name in sorted({*chain.from_iterable(routed.values())})}

@@ -23,6 +23,7 @@ from fsm.core.model.records import Trade
 from indicators.candle import Candle
 from indicators.holes import Hole
 from indicators.series import Series
+from rules.compiled_rules import CompiledRules
 from rules.facts import Facts, FactStream
 from rules.features import CandlesRead, OtherCandles
 from rules.language.scalar import known
@@ -113,8 +114,13 @@ def _one_by_one(history: History, ruleset: Ruleset, candles_min: int) -> Iterato
                 if seen[key] != value:
                     yield _peek(history, index, key, seen[key], value, "one by one")
             state = rules.classify(facts, state, opens_ms)
-            yield from _decided_otherwise(history, index, rules.with_regime(facts, state), state)
+            yield from _decided_otherwise(history, index, _whole(rules, facts, seen, state), state)
         index += 1
+
+
+def _whole(rules: CompiledRules, facts: Facts, seen: Facts, state: RegimeState) -> Facts:
+    """With the regime as it was told one by one; what is of the moment was not made of candles."""
+    return rules.with_regime(facts, state) | {word: seen[word] for word in rules.moment_words}
 
 
 def _decided_otherwise(history: History, index: int, facts: Facts, state: RegimeState) -> Iterator[Peek]:

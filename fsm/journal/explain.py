@@ -241,7 +241,7 @@ def _seen(store: Store, symbol: str, stretch: Stretch, rules: CompiledRules, can
         if open_ms == candle_ms or rules.classifier.is_due(regime, open_ms):
             facts = table.facts_at(index)
             regime = rules.classify(facts, regime, open_ms)
-    facts = rules.with_regime(facts, regime)
+    facts = rules.with_regime(facts, regime) | dict.fromkeys(rules.moment_words)  # of which nothing is kept
     record = _record(store, symbol, candle_ms + rules.entry_timeframe.ms) or stretch.first.record
     return Seen(facts=facts, regime=regime, record=record), Numbers.RECOMPUTED
 
@@ -264,7 +264,8 @@ def _fact_table(store: Store, symbol: str, stretch: Stretch, rules: CompiledRule
     if not table.length or int(table.candle_ms[-1]) != candle_ms or int(table.candle_ms[0]) > stretch.candle_ms:
         return None
     first = rules.with_regime(table.facts_at(_index(table, stretch.candle_ms)), stretch.first.regime)
-    return table if first == stretch.first.facts else None
+    seen = {key: value for key, value in stretch.first.facts.items() if key not in rules.moment_words}
+    return table if first == seen else None
 
 
 def _index(table: FactTable, open_ms: int) -> int:

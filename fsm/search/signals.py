@@ -42,6 +42,7 @@ class Signals:
     def __init__(self, market: Market, rules: CompiledRules, candles_min: int, measured: Measured) -> None:
         self.market, self.rules = market, rules
         self.table = FactTable(rules, market.every_series, candles_min, market.holes, market.others.holes, measured)
+        self.table.know(market.moments(rules))
         self.track: RegimeTrack = regimes(self.table)
         self._found = self._signals()
         opens_ms = self.table.candle_ms
@@ -117,9 +118,8 @@ class Signals:
         )
 
     def _facts(self, strategy: Strategy, index: int) -> Facts:
-        return {
-            key: known(self.table.column(key).item(index)) for key in (*strategy.fact_keys, *self.rules.regime_words)
-        }
+        keys = (*strategy.fact_keys, *self.rules.regime_words, *self.rules.moment_words)
+        return {key: known(self.table.column(key).item(index)) for key in keys}
 
     def _index_of(self, candle_ms: int) -> int:
         return (candle_ms - self.market.opens_ms[0]) // self.market.series.timeframe.ms

@@ -71,7 +71,7 @@ class _Asking:
     # --- what the test speaks of ----------------------------------------------------------------
     def _unknown_names(self) -> Iterator[Failure]:
         """Names that these rules do not have: an edit took them away, or the test is misspelt."""
-        known = {*self._rules.features, *self._rules.fact_keys, *self._rules.regime_words}
+        known = {*self._rules.features, *self._rules.fact_keys, *self._rules.regime_words, *self._rules.moment_words}
         written = self._test.written
         facts: dict[KeyPath, Facts] = {("facts",): self._test.facts, ("expect", "facts"): self._expect.facts}
         for place, names in facts.items():

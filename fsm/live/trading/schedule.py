@@ -25,9 +25,12 @@ from fsm.live.context.live_context import LiveContext
 from fsm.live.context.observer import Close, RegimeChange
 from fsm.live.process.supervisor import Supervisor
 from fsm.live.trading.account import AccountMonitor
+from fsm.live.trading.funding_rates import FundingRates
 from fsm.live.trading.market import Fetched, Market, Taken
 from fsm.live.trading.symbol_worker import SymbolWorker
 from indicators.holes import Hole
+from rules.facts import Facts
+from rules.moment_words import FUNDING
 from store import queries
 from store.errors import StoreError
 
@@ -83,6 +86,7 @@ class Schedule:
         self._on_reading = on_reading
         self._on_hole = on_hole
         self._again_ms: dict[str, int] = {}
+        self._funding = FundingRates(live.on_trouble)
         self._supervisor = supervisor
         self._data_end_ms = data_end_ms
         self._readers = asyncio.Semaphore(READERS_MAX)
@@ -144,10 +148,12 @@ class Schedule:
         await self._bring_to_rest()
         equity_known = await self._account.try_read()
         prices = await self._prices(list(fetched))
+        asked = [symbol for symbol in fetched if FUNDING in self._markets[symbol].rules.moment_words]
+        await self._funding.read(self._live.exchange, asked, close_ms)
         broken: dict[str, Exception] = {}
         async with self.turn:
-            asked = await self._precompute(close_ms, await self._take(fetched, broken), prices, broken)
-            steps = self._decide(asked, broken)
+            read = await self._precompute(close_ms, await self._take(fetched, broken), prices, broken)
+            steps = self._decide(read, broken)
         missing = sorted(set(self._markets if only is None else only) - set(steps))
         self._tell(close_ms, missing)
         for symbol, found in steps.items():
@@ -277,7 +283,7 @@ class Schedule:
                         symbol=symbol,
                         at_ms=at_ms,
                         candle_ms=market.candle_ms,
-                        facts=market.facts(),
+                        facts=market.facts() | self._of_moment(market, price, close_ms),
                         regime=market.regime,
                         prices=price,
                         blocked_until_ms=market.blocks(market.candle_ms),
@@ -289,6 +295,11 @@ class Schedule:
                 broken[symbol] = error
             await asyncio.sleep(0)
         return asked
+
+    def _of_moment(self, market: Market, price: MarkPrice, close_ms: int) -> Facts:
+        """What its strategies ask of this moment beside candles."""
+        rate = self._funding.before(market.symbol, close_ms)
+        return market.rules.of_moment(mark=float(price.mark_price), last=float(price.last_price), funding_rate=rate)
 
     def _decide(self, asked: list[_Asked], broken: dict[str, Exception]) -> dict[str, list[Step]]:
         """All decisions of this close in one transaction; nothing is sent before it stands.

@@ -233,6 +233,9 @@ class BourseClient:
         price = self._ask("holding")["px"]
         return MarkPrice(symbol=symbol, mark_price=price, last_price=price, time_ms=await self.server_time_ms())
 
+    async def funding_rates(self, symbol: str, *, start_ms: int) -> list[tuple[int, float]]:
+        return []
+
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
         return {name: await self.mark_price(name) for name in symbols if name == SYMBOL}
 
