@@ -1,4 +1,4 @@
-"""Writes docs/commands.md from the commands themselves: ``python -m fsm.cli.reference [FOLDER]``."""
+"""Writes docs/commands.md and help.txt from the commands themselves: ``python -m fsm.cli.reference [FOLDER]``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from fsm.cli.app import COMMANDS, app
 from fsm.cli.options import Command
 
+HELP = Path(__file__).with_name("help.txt")
 PYTHON = ".venv/bin/python -m fsm"
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -121,6 +122,11 @@ def page() -> str:
     return "\n".join([*lines, f"Other names: {also}."]) + "\n"
 
 
+def top_help() -> str:
+    """What ``fsm --help`` says on a terminal of 80 columns and more (fsm/__main__.py prints it)."""
+    return app.get_help(click.Context(app, info_name="fsm", terminal_width=78)) + "\n"
+
+
 def _commands() -> Iterator[tuple[str, click.Command]]:
     """Every command and every verb of a noun, in the order of --help; aliases once."""
     context = click.Context(app)
@@ -162,3 +168,4 @@ def _aliases() -> dict[str, str]:
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs")
     (folder / "commands.md").write_text(page(), "utf-8")
+    HELP.write_text(top_help(), "utf-8")

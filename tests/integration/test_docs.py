@@ -145,6 +145,7 @@ def test_the_picture_in_the_readme_is_drawn_from_the_running_table() -> None:
 def test_the_page_of_commands_is_drawn_from_the_commands() -> None:
     written = (ROOT / "docs" / "commands.md").read_text("utf-8")
     assert written == reference.page(), "draw it anew: python -m fsm.cli.reference"
+    assert reference.HELP.read_text("utf-8") == reference.top_help(), "write it anew: python -m fsm.cli.reference"
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
