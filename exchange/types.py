@@ -250,6 +250,14 @@ class AccountModes(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for name, is_so in named.items() if is_so)
 
 
+class KeyPermissions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the key may do, as its owner allowed it. ``restricted``: only from addresses that were named."""
+
+    withdraws: bool
+    trades_futures: bool
+    restricted: bool
+
+
 class SymbolConfig(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     margin_type: MarginType

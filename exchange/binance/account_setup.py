@@ -9,7 +9,7 @@ from exchange.binance.endpoints import Endpoint
 from exchange.binance.http import Http
 from exchange.binance.orders import outcome_of
 from exchange.errors import ExchangeError, Refusal
-from exchange.types import AccountModes, Confirmed, MarginType, Outcome, SymbolConfig, Unknown
+from exchange.types import AccountModes, Confirmed, KeyPermissions, MarginType, Outcome, SymbolConfig, Unknown
 
 _ALREADY_SO = frozenset({-4046, -4059})
 """marginType and positionSide/dual answer these when there is nothing to change (checked 2026-11)."""
@@ -40,6 +40,12 @@ class AccountSetup:
                 return AccountModes(portfolio_margin=True)
             raise
         return codec_account.account_modes(config, credits=credits)
+
+    async def key_permissions(self) -> KeyPermissions | None:
+        """GET /sapi/v1/account/apiRestrictions; None where nobody can be asked, as on the demo exchange."""
+        if self._http.wallet_url is None:
+            return None
+        return codec_account.key_permissions(await self._http.call(endpoints.KEY_PERMISSIONS))
 
     async def ensure_margin_type(self, symbol: str, margin_type: MarginType) -> Outcome:
         """POST /fapi/v1/marginType; refused with -4047 or -4048 while orders or a position are open."""

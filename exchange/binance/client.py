@@ -42,6 +42,7 @@ from exchange.types import (
     Bracket,
     Fill,
     Income,
+    KeyPermissions,
     LookRequest,
     MarginType,
     MarkPrice,
@@ -268,6 +269,10 @@ class BinanceClient:
 
     async def account_modes(self) -> AccountModes:
         return await self._setup.account_modes()
+
+    async def key_permissions(self) -> KeyPermissions | None:
+        """What the key may do (doctor); None where it cannot be asked."""
+        return await self._setup.key_permissions()
 
     async def fee_burn(self) -> bool:
         """Commission is paid in BNB while there is some (doctor)."""

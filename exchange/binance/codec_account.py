@@ -13,7 +13,7 @@ import msgspec
 from exchange.binance import fields
 from exchange.binance.fields import OnUnreadable, Row
 from exchange.errors import MalformedReply
-from exchange.types import Account, AccountModes, Fill, Income, MarginType, Position, Side, SymbolConfig
+from exchange.types import Account, AccountModes, Fill, Income, KeyPermissions, MarginType, Position, Side, SymbolConfig
 
 CREDITS = "BNFCR"
 LEGS = {Side.BUY: "LONG", Side.SELL: "SHORT"}
@@ -116,6 +116,16 @@ def account_modes(payload: object, *, credits: bool = False) -> AccountModes:
         hedge=fields.flag(source, "dualSidePosition", what),
         multi_assets=fields.flag_or(source, "multiAssetsMargin", False),
         credits=credits,
+    )
+
+
+def key_permissions(payload: object) -> KeyPermissions:
+    """GET /sapi/v1/account/apiRestrictions (checked 2026-11). What is not said counts as the worse of both."""
+    source = fields.row(payload, "GET /sapi/v1/account/apiRestrictions")
+    return KeyPermissions(
+        withdraws=fields.flag_or(source, "enableWithdrawals", True),
+        trades_futures=fields.flag_or(source, "enableFutures", False),
+        restricted=fields.flag_or(source, "ipRestrict", False),
     )
 
 

@@ -36,6 +36,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     is_write: bool = False
     repeatable: bool = True
     timeout_s: float = 5.0
+    of_wallet: bool = False
+    """It belongs to the exchange's other half, which has a host of its own."""
 
     @property
     def name(self) -> str:
@@ -123,6 +125,10 @@ ALL_ALGOS_CANCEL = _write("DELETE", "/fapi/v1/algoOpenOrders", 1, Priority.COVER
 LEVERAGE = _write("POST", "/fapi/v1/leverage", 1, Priority.TRADE, repeatable=True)
 MARGIN_TYPE = _write("POST", "/fapi/v1/marginType", 1, Priority.TRADE, repeatable=True)
 POSITION_MODE = _write("POST", "/fapi/v1/positionSide/dual", 1, Priority.TRADE, repeatable=True)
+
+KEY_PERMISSIONS = msgspec.structs.replace(_read("/sapi/v1/account/apiRestrictions", 1), of_wallet=True)
+WALLET_HOSTS = {"https://fapi.binance.com": "https://api.binance.com"}
+"""By the host of the futures. The demo exchange has no such half (checked 2026-11); an emulator is both in one."""
 
 LISTEN_KEY_CREATE = _listen_key("POST")
 LISTEN_KEY_EXTEND = _listen_key("PUT")

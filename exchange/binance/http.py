@@ -18,7 +18,7 @@ import msgspec
 from exchange.binance import endpoints
 from exchange.binance.codec_market import server_time
 from exchange.binance.connections import Pool
-from exchange.binance.endpoints import Endpoint, Security
+from exchange.binance.endpoints import WALLET_HOSTS, Endpoint, Security
 from exchange.binance.limits import Ask, Budget
 from exchange.binance.refusals import refusal
 from exchange.binance.replies import Reply, ToldToWait, classify, is_clock_skew, no_answer
@@ -89,6 +89,7 @@ class Http:
         self.turns = Turns(budget or Budget(), clock, self.server_now_ms)
         self.time = ServerTime(clock, self._read_server_ms, steady=steady)
         self._base_url = base_url.rstrip("/")
+        self.wallet_url = WALLET_HOSTS.get(self._base_url, self._base_url if is_loopback(base_url) else None)
         self._clock = clock
         self._credentials = credentials
         self._left: dict[str, int] = {}
@@ -353,9 +354,10 @@ class Http:
             headers["X-MBX-APIKEY"] = credentials.api_key.reveal()
             if endpoint.security is Security.SIGNED:
                 payload = signed(payload, credentials.api_secret)
+        host = self.wallet_url if endpoint.of_wallet else self._base_url
         return client.build_request(
             endpoint.method,
-            f"{self._base_url}{endpoint.path}{'?' if payload else ''}{payload}",
+            f"{host}{endpoint.path}{'?' if payload else ''}{payload}",
             headers=headers,
             timeout=httpx.Timeout(endpoint.timeout_s, connect=_CONNECT_S),
         )

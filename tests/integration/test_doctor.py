@@ -161,9 +161,21 @@ class TestTheKey:
 
     def test_a_key_that_may_only_read(self, bench: Bench) -> None:
         bench.act(action="modes", modes={"key_trades": False})
+        code, checks = bench.ask()
+        assert code == 3
+        assert checks["key permissions"]["seen"] == "the key may not trade futures"
+        assert "enable futures trading" in checks["protection"]["advice"]
+
+    def test_a_key_that_may_withdraw(self, bench: Bench) -> None:
+        bench.act(action="modes", modes={"key_withdraws": True})
         failed = bench.only_failure()
-        assert failed["check"] == "protection"
-        assert "enable futures trading" in failed["advice"]
+        assert (failed["check"], failed["seen"]) == ("key permissions", "the key may withdraw")
+
+    def test_a_key_that_works_from_every_address_is_warned_of(self, bench: Bench) -> None:
+        bench.act(action="modes", modes={"key_restricted": False})
+        code, checks = bench.ask()
+        assert (code, checks["key permissions"]["verdict"]) == (0, "warn")
+        assert "90 days" in checks["key permissions"]["advice"]
 
     def test_an_account_that_may_not_trade(self, bench: Bench) -> None:
         bench.act(action="modes", modes={"can_trade": False})

@@ -15,7 +15,8 @@ class Modes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Multi-assets mode is told and nothing trades in it here. In hedge mode what was open is the leg of its side: it
     can be closed and protected, and nothing is opened.
 
-    ``can_trade`` False: the account is locked. ``key_trades`` False: the key may read only. ``bnb_price``: commission
+    ``can_trade`` False: the account is locked. ``key_trades`` False: the key may read only; ``key_withdraws``: it may
+    carry money away; ``key_restricted`` False: it works from every address. ``bnb_price``: commission
     is paid in BNB at this many USDT; None pays it in USDT.
     """
 
@@ -23,6 +24,8 @@ class Modes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     multi_assets: bool = False
     can_trade: bool = True
     key_trades: bool = True
+    key_withdraws: bool = False
+    key_restricted: bool = True
     bnb_price: Decimal | None = None
 
     def check(self, method: str, security: Security, *, places: bool) -> None:

@@ -62,11 +62,30 @@ def fee_burn(emulator: Emulator, _: Params) -> object:
     return {"feeBurn": emulator.modes.bnb_price is not None}
 
 
+def key_permissions(emulator: Emulator, _: Params) -> object:
+    """Of the exchange's other half, at its host ``api.``; here both have one address (checked 2026-11)."""
+    modes = emulator.modes
+    return {
+        "ipRestrict": modes.key_restricted,
+        "createTime": 1_700_000_000_000,
+        "enableReading": True,
+        "enableWithdrawals": modes.key_withdraws,
+        "enableInternalTransfer": False,
+        "permitsUniversalTransfer": False,
+        "enableMargin": False,
+        "enableFutures": modes.key_trades,
+        "enableVanillaOptions": False,
+        "enableSpotAndMarginTrading": False,
+        "enablePortfolioMarginTrading": False,
+    }
+
+
 def change_position_margin(_: Emulator, __: Params) -> object:
     raise not_modelled("moving margin in and out of an isolated position")
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
+    signed("GET", "/sapi/v1/account/apiRestrictions", key_permissions, 1),
     signed("POST", "/fapi/v1/leverage", set_leverage, 1),
     signed("POST", "/fapi/v1/marginType", set_margin_type, 1),
     signed("GET", "/fapi/v1/positionSide/dual", position_mode, 30),

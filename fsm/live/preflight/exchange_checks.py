@@ -14,7 +14,7 @@ from exchange.errors import ExchangeError, Refusal
 from exchange.filters import SymbolFilters
 from exchange.port import Exchange
 from exchange.refusals import RefusalReason
-from exchange.types import AlgoOrder, MarginType, Order, Position
+from exchange.types import AlgoOrder, KeyPermissions, MarginType, Order, Position
 from fsm.config import Settings
 from fsm.live.context.clock import Clock
 from fsm.live.context.symbol_catalog import MARGIN_ASSET
@@ -30,8 +30,10 @@ BUDGET_PCT_WARN = 50
 NO_DATABASE_ID = "00d0c702"
 """Stands in the client id of the test order while there is no database to take one from."""
 
-REST = ("trading", "position mode", "assets mode", "equity", "symbols", "positions and orders", "protection", "fees",
-        "rate limit")  # fmt: skip
+REST = (
+    "key permissions", "trading", "position mode", "assets mode", "equity", "symbols", "positions and orders",
+    "protection", "fees", "rate limit",
+)  # fmt: skip
 
 _KEY_ADVICE = {
     RefusalReason.KEY_MALFORMED: "the key is malformed: copy BINANCE_API_KEY again",
@@ -55,6 +57,7 @@ class Examined(Exchange, Protocol):
 
     @property
     def clock_offset_ms(self) -> int: ...
+    async def key_permissions(self) -> KeyPermissions | None: ...
     async def fee_burn(self) -> bool: ...
     def limits_used(self) -> list[tuple[str, int, int, int]]: ...
 
@@ -91,6 +94,7 @@ class ExchangeChecks:
                 return
             if check == self._reachable:
                 yield self._skew()
+        yield await self._permissions()
         for checks in (self._modes, self._equity, self._symbols, self._strangers, self._protection, self._fees):
             try:
                 async for found in checks():
@@ -125,6 +129,28 @@ class ExchangeChecks:
         except ExchangeError as error:
             return fail("key", f"{type(error).__name__}: {error}", "try again in a minute")
         return ok("key", "known, and the signature is right")
+
+    async def _permissions(self) -> Finding:
+        """A key that cannot carry money away can only lose it by trading; one bound to this address, by nobody else."""
+        name = "key permissions"
+        try:
+            found = await self._exchange.key_permissions()
+        except Refusal as refusal:
+            return skip(name, f"the exchange does not tell ({refusal})")
+        except ExchangeError as error:
+            advice = "look at the exchange's page: no withdrawals, and only from this machine's address"
+            return warn(name, f"could not be asked: {type(error).__name__}", advice)
+        if found is None:
+            return skip(name, "the demo exchange does not tell")
+        if found.withdraws:
+            advice = "take that right away from it at the exchange, or make a new key: a bot never needs it"
+            return fail(name, "the key may withdraw", advice)
+        if not found.trades_futures:
+            return fail(name, "the key may not trade futures", "enable futures trading for it at the exchange")
+        if not found.restricted:
+            advice = "restrict it to this machine's address at the exchange; one that is not, ends after 90 days"
+            return warn(name, "no withdrawals, but usable from every address", advice)
+        return ok(name, "futures, no withdrawals, from named addresses alone")
 
     # --- the account --------------------------------------------------------------------------
     async def _modes(self) -> AsyncIterator[Finding]:
