@@ -6,7 +6,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from tests import earned, moving_picture, requirements
+from tests import doctor_page, earned, moving_picture, requirements
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -23,6 +23,12 @@ def test_the_moving_picture_is_of_the_output_that_stands_there() -> None:
     assert lines == moving_picture.output()
     assert "](docs/first-minutes.svg)" in README
     assert not re.search(r"(href|src|url\()", text), "it loads nothing"
+
+
+def test_doctor_says_of_broken_accounts_what_the_page_shows() -> None:
+    text = doctor_page.page()
+    assert text.count("\n## ") == 21
+    assert doctor_page.PAGE.read_text("utf-8") == text, "write it anew: python -m tests.doctor_page"
 
 
 def test_each_promise_names_its_command_and_a_requirement_that_tests_hold() -> None:
