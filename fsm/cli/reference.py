@@ -123,7 +123,7 @@ def page() -> str:
 
 
 def top_help() -> str:
-    """What ``fsm --help`` says on a terminal of 80 columns and more (fsm/__main__.py prints it)."""
+    """What ``fsm --help`` says on a terminal of 80 columns and more (fsm/cli/quick_help.py prints it)."""
     return app.get_help(click.Context(app, info_name="fsm", terminal_width=78)) + "\n"
 
 
