@@ -40,6 +40,7 @@ def verified_backup(source: Path, to: Path) -> Path:
     """
     if to.exists():
         raise StoreError(f"{to} exists already", "name another file; backups are not overwritten")
+    to.parent.mkdir(parents=True, exist_ok=True)
     unverified = to.with_name(f"{to.name}.unverified")
     unverified.unlink(missing_ok=True)
     backup(source, unverified)
