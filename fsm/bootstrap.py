@@ -37,6 +37,7 @@ from fsm.live.context.clock import Clock, ExchangeClock, MachineClock, PacedCloc
 from fsm.live.context.live_context import LiveContext
 from fsm.live.context.observer import Observer
 from fsm.live.operator.alerts import Alerts
+from fsm.live.operator.live_results import DailyLook
 from fsm.live.operator.reload import Reload
 from fsm.live.preflight.meeting import StartRefused
 from fsm.live.preflight.ownership import knows_our_orders
@@ -47,6 +48,7 @@ from fsm.live.process.gc_tuning import set_aside
 from fsm.live.process.loop_lag import Losses
 from fsm.live.process.outside import Spoken, outside
 from fsm.live.process.own_audit import block_entries, database_verifier
+from fsm.live.process.own_commands import OwnCommands
 from fsm.live.process.presence import Presence
 from fsm.live.process.supervisor import Background
 from fsm.live.process.timekeeping import Timekeeper, first_measured
@@ -329,13 +331,13 @@ async def make_daemon(
 
 
 async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence[Background]) -> bool:
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
             continue  # nohup: the bot outlives its terminal
-        loop.add_signal_handler(number, daemon.stop)
+        asyncio.get_running_loop().add_signal_handler(number, daemon.stop)
     reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
     daemon.beside += [*keepers, reload.run, partial(daemon.live.loop_lag.feel, daemon.live.clock)]
+    daemon.beside.append(DailyLook(daemon.live, daemon.say, OwnCommands(run.db).ask, daemon.started).run)
     daemon.beside += [partial(set_aside, daemon.started, MachineClock()), partial(_announce, run, where, daemon)]
     if where.may_hurry:
         daemon.beside.append(partial(_hurry, run, where, daemon))

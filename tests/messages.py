@@ -19,6 +19,7 @@ from fsm.core.model.records import HaltCause
 from fsm.live.context.symbol_catalog import SENTENCES
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.held_up import told_held_up
+from fsm.live.operator.live_results import SEE_EXECUTION, drift_news
 from fsm.live.operator.news import (
     VERIFICATION_NEWS,
     blocked_at_start_news,
@@ -48,6 +49,7 @@ from fsm.live.process.timekeeping import SENTENCES as CLOCKS
 from indicators.candle import Timeframe
 from indicators.holes import Hole
 from store.errors import JournalGone
+from store.queries.execution_figures import SlippageAssumption, slippage_warning
 from store.views import PnlSummary
 from tests.unit.fsm.core.parts import FILTERS, SYMBOL, T0
 from tests.unit.fsm.core.stage import Stage
@@ -196,6 +198,16 @@ def _of_limits() -> Iterator[Told]:
 def _of_the_exchange() -> Iterator[Told]:
     hole = Hole(timeframe=Timeframe.H1, first_ms=T0, count=3)
     yield "no_entries", "Candles are missing", hole_news(SYMBOL, hole, T0 + 24 * 3_600_000)
+    words = (
+        "trend_pullback no longer does what its backtest promised: 32 trades up to BTCUSDT-61 made -0.31 R each, "
+        "+0.18 promised by 210. A strategy that has not changed is called so about once in 10 years."
+    )
+    drifted = {"strategy": "trend_pullback", "words": words}
+    results = "live_results"
+    yield results, "A strategy no longer does what its backtest promised", drift_news(drifted, rests=False)
+    yield results, "The same with `drift.pause: true`", drift_news(drifted, rests=True)
+    slipped = SlippageAssumption(at="entry", assumed_bp=5, fills=42, mean_bp=9.31, at_least_bp=6.12, holds=False)
+    yield results, "Fills are worse than sizing assumes", f"{slippage_warning(slipped)}{SEE_EXECUTION}"
     yield "no_entries", "Signals lead to nothing", in_vain_news(20, "NOTIONAL_MIN")
     anomaly = "reconciliation_anomaly"
     yield anomaly, "A symbol's candles are refused", no_candles_news(SYMBOL, ValueError("-1121: Invalid symbol."))

@@ -56,6 +56,7 @@ COMMANDS: dict[str, str] = {
     "optimise": "fsm.cli.optimise:optimise",
     "sweep": "fsm.cli.optimise:optimise",
     "lookahead": "fsm.cli.lookahead:lookahead",
+    "drift": "fsm.cli.drift:drift",
     "data": "fsm.cli.data:data",
     "parity": "fsm.cli.proofs.parity:parity",
     "graph": "fsm.cli.graph:graph",

@@ -41,8 +41,17 @@ def _wish(kind: str) -> Command:
     @command(kind)
     @click.argument("symbol", required=False)
     @WAIT
-    def carry_out(symbol: str | None, wait_s: float) -> None:
-        post(kind, symbol.upper() if symbol else None, wait_s)
+    def carry_out(symbol: str | None, wait_s: float, strategy: str | None = None) -> None:
+        if strategy is not None and symbol is not None:
+            raise click.UsageError("a strategy rests in all symbols: name the one or the other")
+        if strategy is not None:
+            post(f"strategy {kind} {strategy}", None, wait_s)
+        else:
+            post(kind, symbol.upper() if symbol else None, wait_s)
+
+    if kind in ("pause", "resume"):
+        told = "let this strategy rest" if kind == "pause" else "let this strategy enter again"
+        carry_out = click.option("--strategy", metavar="NAME", help=f"{told}, in all symbols")(carry_out)
 
     carry_out.help = _MEANINGS[kind]
     return carry_out
@@ -154,6 +163,9 @@ def named(found: CommandRow) -> str:
         return " ".join(found.kind.split()[:2])
     if found.kind == "ack":
         return "ack"
+    if found.kind.startswith("strategy "):
+        _, verb, name = found.kind.split(" ", 2)
+        return f"{verb} of strategy {name}"
     return f"{found.kind} of {found.symbol or 'all symbols'}"
 
 

@@ -95,6 +95,7 @@ def _account(store: Store) -> dict[str, Any]:
         "halt": record.get("halt"),
         "breach": record.get("breach"),
         "paused": bool(record.get("paused")),
+        "resting": record.get("resting", {}),
         "route": record.get("route"),
     }
 
@@ -164,6 +165,7 @@ def _configured(options: Options) -> dict[str, Any]:
         "halt": None,
         "breach": None,
         "paused": False,
+        "resting": {},
         "route": None,
     }
 
@@ -243,6 +245,9 @@ def _obstacles(found: Mapping[str, Any]) -> Iterator[str]:
         yield route_in_words(found["route"])
     if found["paused"]:
         yield "paused by the operator, until `resume`"
+    for name, flag in found["resting"].items():
+        why = "drift" if flag["cause"] == "DRIFT" else "the operator"
+        yield f"{name} rests since {shown(flag['since_ms'])} UTC ({why}), until `resume --strategy {name}`"
 
 
 def _or_period(halt: Mapping[str, Any]) -> str:

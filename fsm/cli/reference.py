@@ -73,6 +73,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "optimise apply": ("optimise apply trend --trial 17",),
     "optimise show": ("optimise show trend --csv trend.csv",),
     "lookahead": ("lookahead", "lookahead --symbols BTCUSDT --cuts 1000 --runs 10"),
+    "drift": ("drift --reference first", "drift --level 0.5 --since 2024-10-01", "drift --table --years 1000"),
     "show": ("show first", "show first --report first.html", "show var/sim.sqlite --json"),
     "data download": ("data download --symbols AVAXUSDT --from 2024-01-01", "data download --timeframes 1m,1h"),
     "data update": ("data update",),

@@ -46,6 +46,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     api_errors: AlertLevel = AlertLevel.ON
     bookkeeping_mismatch: AlertLevel = AlertLevel.ON
     no_entries: AlertLevel = AlertLevel.ON
+    live_results: AlertLevel = AlertLevel.ON
     telegram: AlertLevel = AlertLevel.ON
     rules_changed: AlertLevel = AlertLevel.SILENT
     command: AlertLevel = AlertLevel.SILENT
@@ -57,6 +58,12 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
 class Escalation(msgspec.Struct, frozen=True, kw_only=True):
     severity_min: Literal["info", "warning", "critical"] = "warning"
     unacknowledged_ms: int | None = 900_000
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    reference: str | None = None
+    false_alarms_a_year: Decimal = Decimal("0.1")
+    pause: bool = False
 
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +92,7 @@ class Settings(Policy, frozen=True, kw_only=True):
     loops: Loops = Loops()
     alerts: Alerts = Alerts()
     escalation: Escalation = Escalation()
+    drift: Drift = Drift()
     reload: Reload = Reload()
     web: Web = Web()
     simulation: Simulation = Simulation()

@@ -24,6 +24,9 @@ CLOSE_LATE_MS = 60_000
 times recvWindow, after which the matching engine itself refuses a request."""
 
 
+STRATEGY_RESTS = "STRATEGY_RESTS"
+"""The reason of a signal whose strategy enters nothing until the operator says so."""
+
 HOLDING = "HOLDING"
 """The reason of an open trade that its rules leave as it is."""
 
@@ -95,6 +98,8 @@ def _seek(record: SymbolRecord, event: CandleClosed, portfolio: Portfolio, conte
         short = event.warming.get(signal.strategy) if signal.reason is Reason.UNKNOWN_FACTS else None
         reason = warming_up(short) if short else signal.reason
         return CandleVerdict(outcome="NO_SIGNAL", reason=reason, strategy=signal.strategy)
+    if signal.strategy in portfolio.resting:
+        return CandleVerdict(outcome="BLOCKED", reason=STRATEGY_RESTS, strategy=signal.strategy)
     trade, guards = plan_trade(record, event, signal, portfolio, context)
     refused = failed(guards)
     if refused is not None:

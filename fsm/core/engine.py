@@ -146,6 +146,7 @@ class Engine:
             blocked=self._blocked(symbol),
             trial=stop_route.is_trial(self.account),
             entering=sum(self.record(name).state is State.ENTERING for name in self._active if name != symbol),
+            resting=tuple(self.account.resting),
             **capped_risks(self.held(), self.correlation, self.policy, symbol),
         )
 
@@ -243,17 +244,17 @@ class Engine:
             stop_route.failed(self.record(symbol), made) and self.context(symbol).edition >= 2
         ):  # first: no death forgets it
             after, kind = stop_route.doubted(self.account, self.record(symbol), made.reason, event.at_ms)
-            self._change_account(event.at_ms, (kind,), after)
+            self.change_account(event.at_ms, (kind,), after)
         step = self.machines.fire(symbol, made, event)
         if step is None:
             return []
         self._track(self.record(symbol))
         if stop_route.confirmed(self.account, made):
-            self._change_account(event.at_ms, ("ROUTE_CONFIRMED",), replace(self.account, route=None))
+            self.change_account(event.at_ms, ("ROUTE_CONFIRMED",), replace(self.account, route=None))
         if made.booked is not None:
             equity = self.equity.settled if self.equity else None
             booked = trade_booked(self.account, made.booked, equity)
-            self._change_account(event.at_ms, ("TRADE_BOOKED",), booked)
+            self.change_account(event.at_ms, ("TRADE_BOOKED",), booked)
         return [step]
 
     def _track(self, record: SymbolRecord) -> None:
@@ -302,7 +303,7 @@ class Engine:
         """
         self.equity = event
         step = read_equity(self.account, event, self.policy)
-        self._change_account(event.at_ms, step.changes, step.record)
+        self.change_account(event.at_ms, step.changes, step.record)
         return replace(
             step,
             breached=step.breached or self._behind(),
@@ -346,7 +347,7 @@ class Engine:
         """The journal is older than the exchange: nothing is entered until the operator says so, not even at the end of
         a limit's period, and client ids of before are not made again (R78)."""
         halt = Flag(HaltCause.RESTORED.value, at_ms)
-        self._change_account(at_ms, (HaltCause.RESTORED.value,), replace(self.account, halt=halt, epoch=epoch))
+        self.change_account(at_ms, (HaltCause.RESTORED.value,), replace(self.account, halt=halt, epoch=epoch))
 
     def set_account(self, at_ms: int, kind: str, *, paused: bool, halt: Flag | None) -> None:
         """The operator's account-wide wishes: no entries anywhere while paused or halted.
@@ -357,13 +358,12 @@ class Engine:
         after = replace(self.account, paused=paused, halt=halt)
         if self.account.halt is not None and halt is None:
             after = stop_route.resumed(self._resumed(after), at_ms)
-        self._change_account(at_ms, (kind,), after)
+        self.change_account(at_ms, (kind,), after)
 
     def prove_route(self, at_ms: int, proof: str) -> None:
         """A test while flat has shown so much of the way to place stops."""
-        doubt = self.account.route
-        if doubt is not None:
-            self._change_account(at_ms, ("ROUTE_TESTED",), replace(self.account, route=replace(doubt, proof=proof)))
+        if (doubt := self.account.route) is not None:
+            self.change_account(at_ms, ("ROUTE_TESTED",), replace(self.account, route=replace(doubt, proof=proof)))
 
     def _awaits_stop(self, symbol: str) -> bool:
         """Another symbol has a trade whose stop nobody has confirmed yet."""
@@ -382,7 +382,7 @@ class Engine:
             raise Rejected(held, f"the account stays halted: the loss limit {held} is still exceeded")
         return after
 
-    def _change_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None:
+    def change_account(self, at_ms: int, kinds: tuple[str, ...], after: AccountRecord) -> None:
         if kinds and after != self.account:
             self._ledger.commit_account(at_ms, kinds, after)
         self.account = after

@@ -169,6 +169,7 @@ IN_WORDS = {
     "PROTECTION_UNPROVED": ": a position got no stop in time, and it is not proved again yet that one can be placed",
     "PROTECTION_TRIAL": ": a small position in another symbol is to show first that a stop can be placed",
     "PROTECTION": ": positions got no stop in time twice, with none confirmed between; it lasts until `resume`",
+    "STRATEGY_RESTS": ": the strategy that gives the signal rests until `resume --strategy NAME`",
     "CLOSE_UNRESOLVED": ": a closing order that nobody heard of could still arrive; it ends by itself within a minute",
 }
 """Reasons that a word does not explain."""

@@ -135,7 +135,7 @@ def execution_report(
         missed=[*_asked(store, "GUARD", _REFUSED, *span, 1), *_asked(store, "NOT_FILLED", _ENDED, *span)],
         not_looked_for=list(_asked(store, "NOT_LOOKED_FOR", _REFUSED, *span, 0)),
         assumptions=assumptions,
-        warnings=[_warning(each) for each in assumptions if not each.holds],
+        warnings=[slippage_warning(each) for each in assumptions if not each.holds],
     )
     return report, rows
 
@@ -237,7 +237,8 @@ def _mean_at_least(values: Sequence[float]) -> float:
     return round(statistics.fmean(values) - t * statistics.stdev(values) / math.sqrt(len(values)), 4)
 
 
-def _warning(found: SlippageAssumption) -> str:
+def slippage_warning(found: SlippageAssumption) -> str:
+    """What no longer holds, what follows, and what to write into config.yaml."""
     assert found.mean_bp is not None, "what fails to hold has fills"
     noun = "Entries fill" if found.at == "entry" else "Stops fill"
     against = "at the signal" if found.at == "entry" else "at their trigger"

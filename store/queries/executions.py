@@ -29,7 +29,7 @@ _EVENTS = (
     "SELECT trigger, event_json FROM transitions WHERE trade_id = ?"
     " AND trigger IN ('enter', 'exit', 'reduce', 'flatten', 'flat') ORDER BY id"
 )
-_ADOPTED = "adopted"
+ADOPTED = "adopted"
 """The strategy of a position that was found without its plan: nothing was signalled."""
 
 
@@ -110,7 +110,7 @@ def executions(
     query = query if strategy is None else query.where(Trade.strategy_used == strategy)
     costs = costs_assumed(store)
     for trade in fetch_each(store, query.order_by(Trade.opened_ms, Trade.id), TradeRow):
-        if trade.strategy_used != _ADOPTED:
+        if trade.strategy_used != ADOPTED:
             yield _execution(store, trade, costs)
 
 

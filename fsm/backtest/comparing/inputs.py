@@ -42,7 +42,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ABSENT = "(not there)"
-_NOT_DECISIVE = ("version", "web", "alerts", "loops", "logging")
+_NOT_DECISIVE = ("version", "web", "alerts", "loops", "logging", "drift", "reload")
 """Sections of config.yaml that no trade depends on."""
 
 

@@ -317,7 +317,8 @@ class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``breach`` is the loss limit that is exceeded or whose period is not over yet; ``halt`` why nothing is entered,
     which may be the same or the operator's own wish. ``written_off_ms``: the latest fall that nobody explained in time,
     and that counts as a loss, happened after this moment. ``undone`` is the latest limit that was hit by a transfer,
-    taken back when that became known. ``route`` is there while nobody knows whether stops can be placed.
+    taken back when that became known. ``route`` is there while nobody knows whether stops can be placed. ``resting``
+    are strategies that enter nothing, by name.
     """
 
     day: Period | None = None
@@ -332,3 +333,4 @@ class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     undone: Flag | None = None
     route: RouteDoubt | None = None
     epoch: str = ""
+    resting: dict[str, Flag] = {}

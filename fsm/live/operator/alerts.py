@@ -28,6 +28,7 @@ SEVERITY = {
     "api_errors": "warning",
     "bookkeeping_mismatch": "warning",
     "no_entries": "warning",
+    "live_results": "warning",
     "telegram": "warning",
     "escalation": "warning",
 }

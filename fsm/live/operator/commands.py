@@ -14,6 +14,7 @@ from fsm.core.candle_close import moment
 from fsm.core.model.decision import Rejected
 from fsm.core.model.events import Commanded
 from fsm.core.model.records import Flag, HaltCause, State
+from fsm.core.resting_strategies import rest, wake
 from fsm.live.context.entry_blocks import CANDLES_DIFFER
 from fsm.live.context.live_context import LiveContext
 from fsm.live.operator.acting import Acting, Ended
@@ -35,6 +36,9 @@ KINDS = ("pause", "resume", "flatten", "halt", "release", "ack")
 KEPT_KINDS = ("pause", "halt", "ack")
 """They can only stop entries, or say that somebody has read, so they are never too old."""
 
+STRATEGY_KINDS = ("strategy pause", "strategy resume")
+"""Followed by the name of the strategy that rests from now on, or does not any more."""
+
 EDIT_KINDS = ("reload confirm", "reload reject")
 """Followed by the digests of the edits that are meant, so that no other edit is taken."""
 OnEdit = Callable[[str, Sequence[str]], Awaitable[str]]
@@ -44,6 +48,7 @@ FLAT_WAIT_S = 25.0
 
 FLAT_LOOK_S = 0.1
 OPERATOR = HaltCause.OPERATOR.value
+BEGUN_ANEW = "BEGUN_ANEW"
 
 
 class Commands:
@@ -104,7 +109,7 @@ class Commands:
                 self._finish(command, *reason)
 
     def _outdated(self, command: CommandRow) -> tuple[str, str] | None:
-        if command.kind.partition(" ")[0] in KEPT_KINDS:
+        if command.kind.partition(" ")[0] in KEPT_KINDS or command.kind.startswith("strategy pause "):
             return None
         most_ms = self._live.active.settings.loops.command_age_ms_max
         left_ms = 0  # as old as it is known to be: what comes while a bot runs is young, whatever its stamp
@@ -133,6 +138,9 @@ class Commands:
             self._beside(partial(self._act, command), "by hand")
             return
         try:
+            if command.kind.startswith(STRATEGY_KINDS):
+                self._finish(command, None, self._of_strategy(command.kind))
+                return
             symbols = self._chosen(command)
             guard, detail = self._do(command.kind, command.symbol, symbols)
         except Rejected as refused:
@@ -188,6 +196,20 @@ class Commands:
         except Exception as error:
             self._supervisor.caught(name, error, command.symbol)
             self._finish(command, "EXCEPTION", f"{type(error).__name__}: {error}")
+
+    def _of_strategy(self, kind: str) -> str:
+        """Let one strategy rest, or wake it; either way its test of drift begins anew with the next `resume`."""
+        _, verb, name = kind.split(" ", 2)
+        live, at_ms = self._live, self._live.clock.now_ms()
+        known = sorted({*live.active.rules.definition.strategies, *live.engine.account.resting})
+        if name not in known:
+            raise Rejected("STRATEGY", f"there is no strategy {name}; there are {', '.join(known)}")
+        if verb == "pause":
+            rests = rest(live.engine, at_ms, name, OPERATOR)
+            return f"{name} enters nothing until `resume --strategy {name}`" + ("" if rests else "; it rested already")
+        woken = wake(live.engine, at_ms, name)
+        live.journal.note(at_ms, "DRIFT", BEGUN_ANEW, strategy=name)
+        return f"{name} may enter{' again' if woken else ': it did not rest'}; its test of drift begins anew"
 
     def _chosen(self, command: CommandRow) -> list[str]:
         if command.kind.partition(" ")[0] not in KINDS:
@@ -339,4 +361,4 @@ def _named(command: CommandRow) -> str:
     """An edit of files is about no symbol."""
     if command.kind.startswith(EDIT_KINDS):
         return " ".join(command.kind.split()[:2])
-    return f"{command.kind} {command.symbol or 'all'}"
+    return command.kind if command.kind.startswith(STRATEGY_KINDS) else f"{command.kind} {command.symbol or 'all'}"

@@ -98,6 +98,7 @@ CAUSES: Mapping[str, str] = {
     "HOLDING": "a trade is open",
     "PAUSED": "you paused it",
     "COOLDOWN": "the symbol rests",
+    "STRATEGY_RESTS": "its strategy rests",
     "QUARANTINE": "something about the symbol is not understood",
     "ACCOUNT_OPEN": "the account is halted or paused",
     "EQUITY_FRESH": "equity could not be read lately",
