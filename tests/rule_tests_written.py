@@ -4,6 +4,7 @@ each boundary there. ``python -m tests.rule_tests_written RULES.yaml``; look at 
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +20,10 @@ from fsm.backtest.history import History, build_history, read_market
 from indicators.catalog import Unit
 from rules.batch import signals
 from rules.compiled_rules import CompiledRules, feature_name
-from rules.load import Ruleset, load_rules
+from rules.load import Ruleset, load_rules, parse_rules
 from rules.regime import RegimeState
 from rules.source.short_forms import ALWAYS, NO_TRADE
+from rules.source.yaml_source import SourceError, read_source
 from rules.strategy import SideName, Strategy
 from rules.testing.file import path_of_tests
 
@@ -142,8 +144,9 @@ def _between(same: Callable[[float], bool], near: float, far: float, up: int) ->
 
 
 class Writing:
-    def __init__(self, rules: Ruleset) -> None:
+    def __init__(self, rules: Ruleset, path: Path) -> None:
         self.rules = rules
+        self.path = path
         self.general = rules.for_symbol("")
         self.file = Written()
         folders = CandleFolders((shipped_folder(),))
@@ -173,6 +176,8 @@ class Writing:
             table = history.table
             last = table.length - 1
             at = [last, last - 1, *self._flags(history)]
+            if symbol == SYMBOLS[0]:
+                at += self._told_apart(history, at)
             for index in sorted(dict.fromkeys(at)):
                 facts = {key: _rounded(value) for key, value in table.facts_at(index).items()}
                 close_ms = int(table.candle_ms[index]) + history.rules.entry_timeframe.ms
@@ -182,6 +187,37 @@ class Writing:
                     expect["confidence"] = rounded(state.confidence, 10)
                 when = np.datetime_as_string(np.datetime64(close_ms, "ms"), unit="m")
                 self.file.add(f"{symbol} at {when}", symbol=symbol, at=f"{when}Z", expect=expect)
+
+    def _told_apart(self, history: History, chosen: Sequence[int]) -> list[int]:
+        """Closes at which a feature is another one with the next value of a parameter: a highest price of 55 days is
+        mostly that of 54 too."""
+        at: list[int] = []
+        for name, column in self._varied():
+            ours = history.table.column(name)
+            places = np.flatnonzero(~np.isclose(ours, column, rtol=1e-6, atol=0, equal_nan=True) & ~np.isnan(ours))
+            if places.size and not {*places.tolist()} & {*chosen, *at}:
+                at.append(int(places[-1]))
+        return at
+
+    def _varied(self) -> Iterator[tuple[str, Any]]:
+        """Each feature's values where one of its numbers is the next one."""
+        folders = CandleFolders((shipped_folder(),))
+        data = read_source(self.path).data
+        for name, given in data["features"].items():
+            for key, value in given.items():
+                if not isinstance(value, int | float) or isinstance(value, bool):
+                    continue
+                for other in (value - 1, value + 1) if isinstance(value, int) else (value * 0.98, value * 1.02):
+                    edited = {**data, "features": {**data["features"], name: {**given, key: other}}}
+                    try:
+                        rules = parse_rules(json.dumps(edited), "varied.yaml")
+                    except SourceError:
+                        continue  # no indicator has such a parameter
+                    own = rules.for_symbol(SYMBOLS[0])
+                    market = read_market(
+                        folders, SYMBOLS[0], own.timeframes, entry=own.entry_timeframe, candles_only=True
+                    )
+                    yield name, build_history(market, rules, CANDLES_MIN).table.column(name)
 
     def _flags(self, history: History) -> Iterator[int]:
         """Closes at which a yes-or-no indicator of candles is nearly the other one."""
@@ -512,6 +548,6 @@ def _rounded(value: float | None) -> float | None:
 
 if __name__ == "__main__":
     for given in map(Path, sys.argv[1:]):
-        written = Writing(load_rules(given)).run()
+        written = Writing(load_rules(given), given).run()
         path_of_tests(given).write_text(written.text(given), "utf-8")
         print(f"{path_of_tests(given)}: {len(written.tests)} tests")

@@ -19,7 +19,7 @@ from fsm.journal.replay import replay
 from rules.load import Ruleset, load_rules
 
 FOLDER = Path(__file__).parents[2] / "docs" / "strategies"
-FILES = sorted(FOLDER.glob("*.yaml"))
+FILES = sorted(file for file in FOLDER.glob("*.yaml") if not file.name.endswith(".tests.yaml"))
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 FIGURES = re.compile(r"(<!-- figures -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 

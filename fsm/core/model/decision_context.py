@@ -29,7 +29,8 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     for no entries (pause, halt cause), empty when there is none. ``trial``: an entry has the smallest size that can be
     traded, since it is to show whether stops can be placed. The five after it are measured where config.yaml caps them
     (fsm/core/shared_risk.py); ``risk_long`` and ``risk_short`` are the parts of ``open_risk``. ``entering``: so many
-    other entries are out, each of which may still need its stop and its close. ``resting`` are strategies that enter nothing.
+    other entries are out, each of which may still need its stop and its close. ``resting`` are strategies that enter
+    nothing.
     """
 
     equity: Decimal
