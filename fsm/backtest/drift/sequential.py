@@ -152,7 +152,7 @@ def _error(promise: Promise, count: int) -> float:
 
 
 def _of(promise: Promise, live: Sequence[float]) -> Floats:
-    if not live:
+    if len(live) == 0:
         return np.array([])
     values: Any = np.array([live], dtype=np.float64)
     return np.asarray(
