@@ -37,7 +37,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "audit show": ("audit show 1",),
     "audit verify": ("audit verify",),
     "audit export": ("audit export --format csv",),
-    "why": ("why BTCUSDT", "why BTCUSDT --at 2024-10-15T08:00"),
+    "why": ("why BTCUSDT", "why BTCUSDT --at 2024-10-15T08:00", "why", "why --since 2024-10-01 --until 2024-10-31"),
     "replay": ("replay var/sim.sqlite",),
     "rules check": ("rules check",),
     "rules indicators": ("rules indicators", "rules indicators macd", "rules indicators supertrend --json"),

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from rules.strategy import SideTrace
     from store.database import Store
     from store.views import PositionRow
 
@@ -164,34 +163,24 @@ def _near(near: Mapping[str, Any]) -> str:
 
 
 def _nearest(store: Store, symbol: str) -> dict[str, Any] | None:
-    """The side of a setup that lacks the fewest conditions, at the newest decision; None where nothing is sought."""
+    """The side of a setup that is nearest, at the newest decision; None where nothing is sought."""
     from fsm.journal.explain import NothingDecided, explain
     from store.errors import StoreError
 
     try:
-        signal = explain(store, symbol).rules.signal
+        best = next(iter(explain(store, symbol).nearest), None)
     except (NothingDecided, StoreError):
         return None
-    if signal is None or not signal.traces:
+    if best is None:
         return None
-    best = min(signal.traces, key=_lacking)
-    missing = [trace for trace in best.setup if trace.result.name != "TRUE"]
-    first = ""
-    for comparison in missing[0].comparisons if missing else ():
-        if comparison.result.name != "TRUE":
-            first = f"{comparison.text} ({_short(comparison.left)} against {_short(comparison.right)})"
-            break
     return {
-        "strategy": signal.strategy,
+        "strategy": best.strategy,
         "side": best.side,
-        "lacking": _lacking(best),
-        "conditions": len(best.setup),
-        "first": first,
+        "lacking": best.lacking,
+        "conditions": best.groups,
+        "steps": best.steps,
+        "first": best.first,
     }
-
-
-def _lacking(side: SideTrace) -> int:
-    return sum(1 for trace in side.setup if trace.result.name != "TRUE")
 
 
 def _short(value: object) -> str:

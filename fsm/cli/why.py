@@ -1,9 +1,9 @@
-"""Prints why a symbol did, or did not, trade: the decision, its regime, its conditions and the guards that refused."""
+"""Prints why symbols did, or did not, trade: a decision with its conditions, who is nearest, how often each reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,29 +14,125 @@ from fsm.cli.times import Time, shown
 
 if TYPE_CHECKING:
     from fsm.journal.explain import Explanation
-    from rules.conditions import ConditionTrace
+    from rules.condition_tree import ConditionTree
+    from store.database import Store
+    from store.queries.reasons import ReasonCount
 
 _CONDITION_COLUMNS = ("condition", "holds", "as written", "numbers", "distance")
+INDENT = "  "
 
 
 @command()
-@click.argument("symbol")
+@click.argument("symbol", required=False)
 @click.option("--at", "at_ms", type=Time(), metavar="TIME", help="the candle that had closed by then (default: newest)")
-def why(symbol: str, at_ms: int | None) -> None:
-    """Say why SYMBOL did, or did not, trade. Each condition with its numbers and its distance from the threshold."""
-    from fsm.journal.explain import NothingDecided, explain
+@click.option("--since", "since_ms", type=Time(), metavar="TIME", help="count the reasons of candles from then on")
+@click.option("--until", "until_ms", type=Time(end=True), metavar="TIME", help="with --since: up to then")
+def why(symbol: str | None, at_ms: int | None, since_ms: int | None, until_ms: int | None) -> None:
+    """Say why SYMBOL did, or did not, trade. Each condition with its numbers and its distance from the threshold.
+
+    Without SYMBOL: all symbols, the nearest to a trade first. With --since: how often each reason stood.
+    """
     from store.database import open_store
 
-    options = current()
-    with open_store(options.database_path(), mode="read") as store:
-        try:
-            explanation = explain(store, symbol.upper(), at_ms)
-        except NothingDecided as error:
-            raise CommandError(str(error), error.hint, code="NOTHING_DECIDED") from error
-    if options.json:
+    if until_ms is not None and since_ms is None:
+        raise click.UsageError("--until belongs to --since")
+    if at_ms is not None and (since_ms is not None or symbol is None):
+        raise click.UsageError("--at is one moment of one symbol: `why SYMBOL --at TIME`")
+    name = symbol.upper() if symbol else None
+    with open_store(current().database_path(), mode="read") as store:
+        if since_ms is not None:
+            _count(store, name, since_ms, until_ms)
+        elif name is None:
+            _rank(store)
+        else:
+            _explain(store, name, at_ms)
+
+
+def _explain(store: Store, symbol: str, at_ms: int | None) -> None:
+    from fsm.journal.explain import NothingDecided, explain
+
+    try:
+        explanation = explain(store, symbol, at_ms)
+    except NothingDecided as error:
+        raise CommandError(str(error), error.hint, code="NOTHING_DECIDED") from error
+    if current().json:
         output.document(explanation.document())
     else:
         _print(explanation)
+
+
+def _rank(store: Store) -> None:
+    """All symbols; those whose setup lacks the least come first, those of which none was asked last."""
+    rows = closest(store)
+    if current().json:
+        output.document({"symbols": rows})
+        return
+    if not rows:
+        output.line("nothing has been decided yet")
+        return
+    cells = [
+        (
+            row["symbol"], row["regime"], row["outcome"], row["reason"],
+            "" if (near := row["nearest"]) is None else f"{near.strategy} {near.side}",
+            "" if near is None else "holds" if not near.lacking else f"{near.lacking} of {near.groups}",
+            "" if near is None else near.first,
+        )
+        for row in rows
+    ]  # fmt: skip
+    output.table(("symbol", "regime", "outcome", "reason", "nearest", "lacks", "first of all"), cells)
+
+
+def closest(store: Store) -> list[dict[str, Any]]:
+    """Every symbol's newest decision, the nearest to a trade first."""
+    from fsm.journal.explain import NothingDecided, explain
+    from store import queries
+    from store.errors import StoreError
+
+    rows = []
+    for decided in queries.latest_decisions(store):
+        try:
+            near = next(iter(explain(store, decided.symbol).nearest), None)
+        except (NothingDecided, StoreError):
+            near = None
+        rows.append(
+            {
+                "symbol": decided.symbol,
+                "regime": decided.regime,
+                "outcome": decided.outcome,
+                "reason": decided.reason,
+                "candle_ms": decided.last_ms,
+                "nearest": near,
+            }
+        )
+    return sorted(rows, key=_order)
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    near = row["nearest"]
+    return (near is None, near.lacking if near else 0, near.steps if near else 0.0, row["symbol"])
+
+
+def _count(store: Store, symbol: str | None, since_ms: int, until_ms: int | None) -> None:
+    from store.queries.reasons import reason_counts
+
+    found = reason_counts(store, symbol=symbol, since_ms=since_ms, until_ms=until_ms)
+    if current().json:
+        output.document({"since_ms": since_ms, "until_ms": until_ms, "reasons": found})
+        return
+    if not found:
+        output.line("nothing was decided in that time")
+        return
+    totals: dict[str, int] = {}
+    for row in found:
+        totals[row.symbol] = totals.get(row.symbol, 0) + row.candles
+    numbers = ("candles", "share")
+    cells = [_counted(row, totals[row.symbol]) for row in found]
+    output.table(("symbol", *numbers, "outcome", "reason", "last candle UTC"), cells, right=numbers)
+
+
+def _counted(row: ReasonCount, total: int) -> tuple[object, ...]:
+    share = f"{100 * row.candles / total:.1f} %"
+    return (row.symbol, row.candles, share, row.outcome, row.reason, shown(row.last_candle_ms))
 
 
 def _print(found: Explanation) -> None:
@@ -44,15 +140,12 @@ def _print(found: Explanation) -> None:
     output.line(found.summary)
     output.line()
     output.pairs(_where(found))
-    _print_signal(found)
-    if found.exit_conditions:
-        output.heading("What would end the trade")
-        _print_conditions(found.exit_conditions)
+    _print_conditions(found, regimes=False)
     if found.guards:
         output.heading(f"Guards, at the candle of {shown(found.first_ms)}")
         guards = ((guard.passed, guard.name, guard.value, guard.limit) for guard in found.guards)
         output.table(output.GUARD_COLUMNS, output.guard_rows(guards))
-    _print_regimes(found)
+    _print_conditions(found, regimes=True)
 
 
 def _where(found: Explanation) -> Iterator[tuple[str, object]]:
@@ -82,31 +175,37 @@ _NUMBERS = {
 }
 
 
-def _print_signal(found: Explanation) -> None:
-    signal = found.rules.signal
-    for side in signal.traces if signal else ():
-        output.heading(f"{signal.strategy if signal else ''} {side.side}: setup {_answer(side.result)}")
-        _print_conditions(side.setup)
-        if side.accept:
-            output.line("accept:")
-            _print_conditions(side.accept)
+def _print_conditions(found: Explanation, *, regimes: bool) -> None:
+    """Lists of conditions as trees: those of setups and ends of trades, or those of regimes."""
+    names = {regime.regime: regime for regime in found.rules.regimes}
+    strategy = found.rules.signal.strategy if found.rules.signal else ""
+    for each in found.conditions:
+        of, _, what = each.scope.rpartition(" ")
+        regime = names.get(of)
+        if (regime is not None and what in ("enter", "stay")) is not regimes:
+            continue
+        if regime is not None and what == "enter":
+            told = f"enter {_answer(regime.enter)}, stay {_answer(regime.stay)}"
+            output.heading(f"Regime {of}: confidence {regime.confidence:.2f}, {told}")
+        elif what == "setup":
+            output.heading(f"{strategy} {of}: setup {_answer(each.result)}")
+        elif what == "exit":
+            output.heading("What would end the trade")
+        else:
+            output.line(f"{what}:")
+        _print_tree(each.nodes)
 
 
-def _print_regimes(found: Explanation) -> None:
-    for regime in found.rules.regimes:
-        output.heading(
-            f"Regime {regime.regime}: confidence {regime.confidence:.2f}, "
-            f"enter {_answer(regime.enter)}, stay {_answer(regime.stay)}"
+def _print_tree(nodes: Iterable[ConditionTree]) -> None:
+    from rules.condition_tree import flattened
+
+    cells = [
+        (
+            f"{INDENT * depth}{node.id}".rstrip(), _answer(node.result), node.text, node.numbers,
+            "" if node.distance is None else node.distance.words,
         )
-        _print_conditions(regime.enter_conditions)
-        output.line("stay:")
-        _print_conditions(regime.stay_conditions)
-
-
-def _print_conditions(traces: Iterable[ConditionTrace]) -> None:
-    from rules.explain import rows
-
-    cells = [(row.id, row.result, row.condition, row.numbers, row.distance) for row in rows(traces)]
+        for depth, node in flattened(nodes)
+    ]  # fmt: skip
     output.table(_CONDITION_COLUMNS, cells, right=("distance",))
 
 

@@ -23,12 +23,15 @@ from indicators.candle import Candle, Timeframe
 from indicators.holes import Hole, flat
 from indicators.series import Series, SeriesError
 from rules.compiled_rules import CompiledRules
+from rules.condition_tree import Candidate, ConditionScope, candidates, scopes, tree
 from rules.conditions import ConditionTrace
 from rules.explain import Why
 from rules.explain import why as explain_rules
 from rules.facts import FactTable, FeedError
 from rules.features import CandlesRead, length_of, symbol_of
+from rules.language.truth import all_of
 from rules.load import stored_rules
+from rules.nearness import nearness_of
 from rules.regime import RegimeState
 from rules.source.yaml_source import SourceError
 from rules.warmup import in_words
@@ -83,8 +86,10 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
 class Explanation:
     """One decision with everything behind it. Times in ms; a candle is named by its open time.
 
-    ``asked_ms`` is the candle that was asked for, where nothing was decided at it: then the last one before is
-    explained. ``guards`` and ``portfolio`` are those of the stretch's first candle.
+    ``conditions`` are those of ``rules`` and of the open trade's end as trees, with distances as traders measure them;
+    ``nearest`` are the sides whose setup was asked. ``asked_ms`` is the candle that was asked for, where nothing was
+    decided at it: then the last one before is explained. ``guards`` and ``portfolio`` are those of the stretch's first
+    candle.
     """
 
     symbol: str
@@ -100,6 +105,8 @@ class Explanation:
     numbers: Numbers
     rules: Why
     exit_conditions: tuple[ConditionTrace, ...]
+    conditions: tuple[ConditionScope, ...]
+    nearest: tuple[Candidate, ...]
     guards: tuple[Guard, ...]
     record: SymbolRecord
     portfolio: Portfolio | None
@@ -141,7 +148,10 @@ def _explain(store: Store, symbol: str, at_ms: int | None) -> Explanation:
 def _explanation(store: Store, symbol: str, stretch: Stretch, rules: CompiledRules, wanted_ms: int) -> Explanation:
     candle_ms = min(wanted_ms, stretch.last_ms)
     seen, numbers = _seen(store, symbol, stretch, rules, candle_ms)
-    reasons = explain_rules(rules, seen.facts, seen.regime)
+    reasons, nearness = explain_rules(rules, seen.facts, seen.regime), nearness_of(rules, seen.facts)
+    exits = _exit_conditions(rules, seen, candle_ms)
+    ends = tree(exits, nearness)
+    scoped = [ConditionScope(scope="exit", result=all_of(node.result for node in ends), nodes=ends)] if ends else []
     return Explanation(
         symbol=symbol,
         candle_ms=candle_ms,
@@ -156,7 +166,9 @@ def _explanation(store: Store, symbol: str, stretch: Stretch, rules: CompiledRul
         or _summary(stretch, reasons, seen.record),
         numbers=numbers,
         rules=reasons,
-        exit_conditions=_exit_conditions(rules, seen, candle_ms),
+        exit_conditions=exits,
+        conditions=(*scoped, *scopes(reasons, nearness)),
+        nearest=candidates(reasons, nearness),
         guards=stretch.guards,
         record=seen.record,
         portfolio=stretch.first.portfolio,

@@ -7,14 +7,17 @@ from typing import Any
 
 import msgspec
 
+from rules.condition_tree import Candidate, ConditionScope, candidates, scopes
 from rules.conditions import ConditionTrace
 from rules.explain import Why
 from rules.explain import why as explain_rules
 from rules.load import Ruleset, SourceError, stored_rules
+from rules.nearness import NearnessOf, nearness_of
 from rules.regime import RegimeState
 from rules.warmup import in_words
 from store import queries
 from store.database import Store
+from store.queries.reasons import ReasonCount, reason_counts
 from store.rows import RegimeRow, RuleVersionRow
 from store.views import CurrentDecision
 from web import documents
@@ -81,7 +84,9 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 class WhyView(msgspec.Struct, frozen=True, kw_only=True):
     """Why a symbol did, or did not, trade: alike from ``candle_ms`` to ``last_ms`` (``count`` candles).
 
-    ``conditions`` is empty and ``hysteresis`` blank when the rules that were in force cannot be read.
+    ``conditions`` and ``trees`` are empty and ``hysteresis`` blank when the rules that were in force cannot be read.
+    ``trees`` has the same conditions as they are written: alternatives below "any of", with distances as traders
+    measure them.
     """
 
     symbol: str
@@ -96,12 +101,13 @@ class WhyView(msgspec.Struct, frozen=True, kw_only=True):
     hysteresis: str
     guards: list[GuardView]
     conditions: list[Condition]
+    trees: list[ConditionScope]
     facts: dict[str, float | None]
     rules_hash: str
 
 
 class WhyRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The present reason of one symbol."""
+    """The present reason of one symbol; ``nearest`` is the side whose setup lacks the least, None: none was asked."""
 
     symbol: str
     candle_ms: int
@@ -112,10 +118,28 @@ class WhyRow(msgspec.Struct, frozen=True, kw_only=True):
     regime: str | None
     confidence: float | None
     summary: str
+    nearest: Candidate | None
 
 
 class WhyBoard(msgspec.Struct, frozen=True):
+    """``closest``: symbols of which a setup was asked, the nearest to a trade first."""
+
     symbols: list[WhyRow]
+    closest: list[str]
+
+
+class ReasonsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of candles that opened in [since, until)."""
+
+    symbol: Name | None = None
+    since: When | None = None
+    until: When | None = None
+
+
+class ReasonCounts(msgspec.Struct, frozen=True):
+    """By symbol, the most frequent first."""
+
+    reasons: list[ReasonCount]
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +238,7 @@ def board(store: Store, query: NoQuery, context: Context) -> WhyBoard:
     rows = []
     for decided in queries.latest_decisions(store):
         reasons = _reasons(store, decided)
+        near = candidates(reasons, _nearness(store, decided)) if reasons else ()
         rows.append(
             WhyRow(
                 symbol=decided.symbol,
@@ -225,9 +250,16 @@ def board(store: Store, query: NoQuery, context: Context) -> WhyBoard:
                 regime=decided.regime,
                 confidence=decided.confidence,
                 summary=_summary(decided, reasons),
+                nearest=next(iter(near), None),
             )
         )
-    return WhyBoard(rows)
+    asked = sorted((near.lacking, near.steps, row.symbol) for row in rows if (near := row.nearest) is not None)
+    return WhyBoard(rows, [symbol for _, _, symbol in asked])
+
+
+def counts(store: Store, query: ReasonsQuery, context: Context) -> ReasonCounts:
+    since_ms, until_ms = milliseconds(query.since, "since"), milliseconds(query.until, "until")
+    return ReasonCounts(reason_counts(store, symbol=query.symbol, since_ms=since_ms or 0, until_ms=until_ms))
 
 
 def why(store: Store, query: WhyQuery, context: Context) -> WhyView:
@@ -249,6 +281,7 @@ def why(store: Store, query: WhyQuery, context: Context) -> WhyView:
         hysteresis=reasons.hysteresis if reasons else "",
         guards=guards_of(decided.guards_json),
         conditions=_conditions(reasons) if reasons else [],
+        trees=list(scopes(reasons, _nearness(store, decided))) if reasons else [],
         facts=_seen(decided).facts,
         rules_hash=decided.rules_hash,
     )
@@ -264,6 +297,12 @@ def _reasons(store: Store, decided: CurrentDecision) -> Why | None:
         return None
     seen = _seen(decided)
     return explain_rules(ruleset.for_symbol(decided.symbol), seen.facts, seen.regime)
+
+
+def _nearness(store: Store, decided: CurrentDecision) -> NearnessOf:
+    ruleset = _RULESETS.of(store, decided.rules_hash)
+    assert ruleset is not None, "it was explained by them"
+    return nearness_of(ruleset.for_symbol(decided.symbol), _seen(decided).facts)
 
 
 def _summary(decided: CurrentDecision, reasons: Why | None) -> str:
@@ -332,6 +371,13 @@ READS = (
         answer=WhyView,
         read=why,
         may_miss=True,
+    ),
+    Endpoint(
+        path="/api/reasons",
+        summary="How often each reason stood at a candle, by symbol",
+        query=ReasonsQuery,
+        answer=ReasonCounts,
+        read=counts,
     ),
     Endpoint(
         path="/api/rules",

@@ -44,20 +44,30 @@ function strip(regime, untilMs) {
   return el("div", { class: "strip", role: "img", "aria-label": words }, parts);
 }
 
-export function drawBoard({ symbols }) {
+export function drawBoard({ symbols, closest }) {
+  const place = new Map(closest.map((symbol, index) => [symbol, index]));
+  const ordered = [...symbols].sort((a, b) => (place.get(a.symbol) ?? Infinity) - (place.get(b.symbol) ?? Infinity) || 0);
   const columns = [
     ["Symbol", (row) => symbolLink(row.symbol)],
     ["Regime", (row) => el("span", { class: "badge", "data-regime": row.regime ?? "NO_TRADE" }, row.regime ?? "–")],
     ["Outcome", (row) => `${row.outcome}: ${row.reason}`],
+    ["Nearest", (row) => nearest(row.nearest), "words"],
     ["Why", (row) => row.summary, "words"],
     ["Since", (row) => when(row.candle_ms)],
     ["Candles", (row) => String(row.count), "num"],
     ["Conditions", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Conditions of ${row.symbol}`, onclick: () => choose(row.symbol) }, "show")],
   ];
-  fill(byId("why"), table("The present reason of each symbol; choose its conditions for every number", columns, symbols, "Nothing has been decided yet."));
+  fill(byId("why"), table("The present reason of each symbol; choose its conditions for every number", columns, ordered, "Nothing has been decided yet."));
 }
 
-const number = (value) => (value === null || value === undefined ? "?" : String(Number(value.toPrecision(8))));
+function nearest(near) {
+  if (!near) return "–";
+  const lacks = near.lacking ? `lacks ${near.lacking} of ${near.groups}: ${near.first}` : "holds";
+  return `${near.strategy} ${near.side.toLowerCase()} ${lacks}`;
+}
+
+// A condition with what stands below it: alternatives, and the comparisons inside.
+const branch = (node, scope, depth) => [{ ...node, scope, depth }, ...node.children.flatMap((child) => branch(child, scope, depth + 1))];
 
 async function choose(symbol) {
   await drawWhy(symbol);
@@ -70,10 +80,10 @@ export async function drawWhy(symbol) {
   target.hidden = false;
   try {
     const found = await get(`/api/why/${encodeURIComponent(symbol)}`);
-    const rows = found.conditions.flatMap(({ scope, trace }) => trace.comparisons.map((comparison) => ({ scope, id: trace.id, ...comparison })));
+    const rows = found.trees.flatMap(({ scope, nodes }) => nodes.flatMap((node) => branch(node, scope, 0)));
     const columns = [
-      ["Of", (row) => row.scope], ["Condition", (row) => row.id], ["Asks", (row) => row.text], ["Holds", (row) => row.result.toLowerCase()],
-      ["Value", (row) => number(row.left), "num"], ["Against", (row) => number(row.right), "num"], ["Distance", (row) => number(row.distance), "num"],
+      ["Of", (row) => row.scope], ["Condition", (row) => el("span", { class: `depth-${Math.min(row.depth, 3)}` }, row.id || "·")], ["Asks", (row) => row.text],
+      ["Holds", (row) => row.result.toLowerCase()], ["Numbers", (row) => row.numbers, "num"], ["Distance", (row) => row.distance?.words ?? "", "num"],
     ];
     const guards = found.guards.map((guard) => ({ ...guard }));
     const guardColumns = [["Guard", (row) => row.name], ["Passed", (row) => (row.passed ? "yes" : "NO")], ["Found", (row) => row.value], ["Needed", (row) => row.limit]];

@@ -278,3 +278,28 @@ def test_a_document_that_cannot_be_read_counts_as_missing(browser: Any, daemon: 
         daemon.journal.commit(Batch(documents=[DocumentRow(name=name, at_ms=1, body_json=body)]))
     assert browser.get("/api/summary").status_code == 200
     assert browser.get("/api/machine").json()["table"] is None
+
+
+def test_conditions_are_told_as_trees_and_the_nearest_symbols_first(browser: Any, daemon: Any) -> None:
+    found = browser.get("/api/why/BTCUSDT").json()
+    listed = {(each["scope"], each["trace"]["id"]) for each in found["conditions"]}
+    told = {
+        (scope["scope"], leaf["id"])
+        for scope in found["trees"]
+        for node in scope["nodes"]
+        for leaf in (node["children"] if node["id"] == "any of" else [node])
+    }
+    assert told == listed
+    board = browser.get("/api/why").json()
+    near = {row["symbol"]: row["nearest"] for row in board["symbols"] if row["nearest"] is not None}
+    assert sorted(board["closest"]) == sorted(near)
+    order = [(near[symbol]["lacking"], near[symbol]["steps"]) for symbol in board["closest"]]
+    assert order == sorted(order)
+
+
+def test_reasons_are_counted_over_a_period(browser: Any, daemon: Any) -> None:
+    span = {"symbol": "BTCUSDT", "since": "2024-10-10", "until": "2024-10-20"}
+    found = browser.get("/api/reasons", params=span).json()["reasons"]
+    assert sum(row["candles"] for row in found) == 240
+    assert {row["symbol"] for row in found} == {"BTCUSDT"}
+    assert len({row["symbol"] for row in browser.get("/api/reasons").json()["reasons"]}) == 2

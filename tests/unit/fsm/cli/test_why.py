@@ -12,7 +12,46 @@ def test_the_newest_decision_is_explained_down_to_the_numbers(fsm, journal) -> N
     assert re.search(r"(?m)^candle +2024-09-30 22:00 to 2024-09-30 23:00 UTC$", ended.stdout)
     for regime in ("TREND", "RANGE", "BREAKOUT"):
         assert re.search(rf"(?m)^Regime {regime}: confidence \d\.\d\d, enter \w+, stay \w+$", ended.stdout)
-    assert re.search(r"(?m)^adx_strong +(yes|no) +adx_4h >= adx_trend +[\d.]+ against 25 +[+-][\d.]+$", ended.stdout)
+    assert re.search(
+        r"(?m)^adx_strong +(yes|no) +adx_4h >= adx_trend +[\d.]+ against 25 +[+-][\d.]+ points$", ended.stdout
+    )
+
+
+def test_alternatives_stand_below_what_they_are_alternatives_of(fsm, journal) -> None:
+    text = fsm("why", "BTCUSDT", "--db", journal).stdout
+    assert re.search(r"(?m)^any of +(yes|no) +2 alternatives\n  bands_expand .*\n  volatility_spikes ", text)
+    found = fsm("why", "BTCUSDT", "--json", "--db", journal).document
+    scopes = {each["scope"]: each for each in found["conditions"]}
+    (group,) = [node for node in scopes["BREAKOUT enter"]["nodes"] if node["id"] == "any of"]
+    assert [child["id"] for child in group["children"]] == ["bands_expand", "volatility_spikes"]
+    assert group["result"] == ("TRUE" if any(child["result"] == "TRUE" for child in group["children"]) else "FALSE")
+
+
+def test_without_a_symbol_all_are_listed_the_nearest_to_a_trade_first(fsm, journal) -> None:
+    found = fsm("why", "--json", "--db", journal).document["symbols"]
+    assert [row["symbol"] for row in found] == ["BTCUSDT"]
+    near = found[0]["nearest"]
+    text = fsm("why", "--db", journal).stdout
+    assert "nearest" in text
+    if near is not None and near["lacking"]:
+        assert f"{near['lacking']} of {near['groups']}" in text
+
+
+def test_reasons_are_counted_over_a_period_and_each_candle_once(fsm, journal) -> None:
+    period = ("--since", "2024-09-01", "--until", "2024-09-10")
+    found = fsm("why", "BTCUSDT", *period, "--json", "--db", journal).document["reasons"]
+    assert sum(row["candles"] for row in found) == 240
+    assert all(1_725_148_800_000 <= row["last_candle_ms"] < 1_726_012_800_000 for row in found)
+    text = fsm("why", *period, "--db", journal).stdout
+    assert f"{found[0]['candles']}  {100 * found[0]['candles'] / 240:.1f} %" in text
+    assert (
+        fsm("why", "BTCUSDT", "--since", "2031-01-01", "--db", journal).stdout == "nothing was decided in that time\n"
+    )
+
+
+def test_what_cannot_be_meant_is_refused(fsm, journal) -> None:
+    assert fsm("why", "--at", "2024-09-10", "--db", journal).code == 2
+    assert fsm("why", "BTCUSDT", "--until", "2024-09-10", "--db", journal).code == 2
 
 
 def test_a_signal_is_explained_with_its_guards(fsm, journal) -> None:
