@@ -39,6 +39,7 @@ from fsm.live.context.observer import Observer
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.live_results import DailyLook
 from fsm.live.operator.reload import Reload
+from fsm.live.operator.shadow_rounds import ShadowRounds
 from fsm.live.preflight.meeting import StartRefused
 from fsm.live.preflight.ownership import knows_our_orders
 from fsm.live.process.assembly import assemble
@@ -337,7 +338,11 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
         asyncio.get_running_loop().add_signal_handler(number, daemon.stop)
     reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
     daemon.beside += [*keepers, reload.run, partial(daemon.live.loop_lag.feel, daemon.live.clock)]
-    daemon.beside.append(DailyLook(daemon.live, daemon.say, OwnCommands(run.db).ask, daemon.started).run)
+    ask = OwnCommands(run.db).ask
+    daemon.beside += [
+        DailyLook(daemon.live, daemon.say, ask, daemon.started).run,
+        ShadowRounds(daemon, run.db, ask).run,
+    ]
     daemon.beside += [partial(set_aside, daemon.started, MachineClock()), partial(_announce, run, where, daemon)]
     if where.may_hurry:
         daemon.beside.append(partial(_hurry, run, where, daemon))

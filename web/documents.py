@@ -16,6 +16,7 @@ from store import queries
 from store.database import Store
 
 MACHINE, LIMITS, HEALTH, CONFIG, TELEGRAM = "machine", "limits", "health", "config", "telegram"
+SHADOWS = "shadows"
 
 
 class MachineDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +169,31 @@ class TelegramDocument(msgspec.Struct, frozen=True, kw_only=True):
     undelivered: str = ""
 
 
+class ShadowDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How one shadow did up to ``to_ms``, beside the bot in the same time; ``problem`` is why there is no more."""
+
+    name: str
+    file: str = ""
+    rules_hash: str = ""
+    began_ms: int | None = None
+    to_ms: int | None = None
+    balance_usdt: Decimal | None = None
+    trades: int = 0
+    open: int = 0
+    net_pnl_usdt: Decimal = Decimal(0)
+    r: float = 0.0
+    live_trades: int = 0
+    live_net_pnl_usdt: Decimal = Decimal(0)
+    database: str = ""
+    problem: str = ""
+
+
+class ShadowsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules files that run beside the live one, as they did after the newest close."""
+
+    shadows: tuple[ShadowDocument, ...] = ()
+
+
 Document = TypeVar("Document")
 
 
@@ -201,6 +227,11 @@ def health(store: Store) -> HealthDocument:
 def telegram(store: Store) -> TelegramDocument:
     """Nothing has happened where no Telegram is set up."""
     return _read(store, TELEGRAM, TelegramDocument) or TelegramDocument()
+
+
+def shadows(store: Store) -> ShadowsDocument:
+    """There are none where the bot has not told of any."""
+    return _read(store, SHADOWS, ShadowsDocument) or ShadowsDocument()
 
 
 def config(store: Store) -> dict[str, Any] | None:

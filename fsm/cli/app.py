@@ -57,6 +57,7 @@ COMMANDS: dict[str, str] = {
     "sweep": "fsm.cli.optimise:optimise",
     "lookahead": "fsm.cli.lookahead:lookahead",
     "drift": "fsm.cli.drift:drift",
+    "shadow": "fsm.cli.shadow:shadow",
     "data": "fsm.cli.data:data",
     "parity": "fsm.cli.proofs.parity:parity",
     "graph": "fsm.cli.graph:graph",

@@ -53,6 +53,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "naked": ("naked --list",),
     "db check": ("db check",),
     "commands list": ("commands list",),
+    "shadow list": ("shadow list",),
     "db backup": ("db backup var/copy.sqlite",),
     "db prune": ("db prune --keep-days 40 --archive var/whole.sqlite",),
 }
@@ -73,6 +74,8 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "optimise apply": ("optimise apply trend --trial 17",),
     "optimise show": ("optimise show trend --csv trend.csv",),
     "lookahead": ("lookahead", "lookahead --symbols BTCUSDT --cuts 1000 --runs 10"),
+    "shadow add": ("shadow add bolder new.yaml", "shadow add new.yaml --balance 5000"),
+    "shadow promote": ("shadow promote bolder", "shadow promote bolder --yes --json"),
     "drift": ("drift --reference first", "drift --level 0.5 --since 2024-10-01", "drift --table --years 1000"),
     "show": ("show first", "show first --report first.html", "show var/sim.sqlite --json"),
     "data download": ("data download --symbols AVAXUSDT --from 2024-01-01", "data download --timeframes 1m,1h"),

@@ -1,4 +1,4 @@
-"""Answers about how well live trading does what was planned: executions."""
+"""Answers about how well live trading does what was planned, and how other rules would have done beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import msgspec
 
 from store.database import Store
 from store.queries.execution_figures import ExecutionReport, execution_report
-from web.endpoint import Context, Endpoint, Name, When, milliseconds
+from web import documents
+from web.endpoint import Context, Endpoint, Name, NoQuery, When, milliseconds
 
 
 class ExecutionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +30,17 @@ def execution(store: Store, query: ExecutionQuery, context: Context) -> Executio
     return report
 
 
+def shadows(store: Store, query: NoQuery, context: Context) -> documents.ShadowsDocument:
+    return documents.shadows(store)
+
+
 READS = (
+    Endpoint(
+        path="/api/shadows",
+        summary="Rules files that run beside the live one without orders, and how they did",
+        answer=documents.ShadowsDocument,
+        read=shadows,
+    ),
     Endpoint(
         path="/api/execution",
         summary="Times, slippage and costs of trades against what was planned, missed signals, warnings",

@@ -10,7 +10,7 @@ import { drawMachine } from "./machine.js";
 import { ofSymbol, page, showPage } from "./pages.js";
 import { drawPositions, tick } from "./positions.js";
 import { drawBoard, drawRegimes, drawWhy } from "./reasons.js";
-import { drawRules, drawRuns, drawSettings } from "./records.js";
+import { drawRules, drawRuns, drawSettings, drawShadows } from "./records.js";
 import { drawExecution, drawStatistics } from "./statistics.js";
 import { drawSymbol } from "./symbol.js";
 import { drawTrade, drawTradeChart } from "./trade.js";
@@ -54,6 +54,7 @@ const panels = {
   rules: drawRules,
   settings: drawSettings,
   runs: drawRuns,
+  shadows: drawShadows,
 };
 const ON_PAGE = {
   overview: ["summary", "positions", "machine", "equity", "candles", "regimes", "why", "trades", "orders", "alerts", "commands", "protection", "log", "transitions"],
@@ -61,14 +62,14 @@ const ON_PAGE = {
   trade: ["summary", "trade", "candles"],
   statistics: ["summary", "statistics", "execution", "protection"],
   rules: ["summary", "rules"],
-  runs: ["summary", "runs"],
+  runs: ["summary", "runs", "shadows"],
   audit: ["summary", "names", "transitions"],
   log: ["summary", "names", "alerts", "commands", "log"],
   settings: ["summary", "settings"],
 };
 const SHOWN = new Set(ON_PAGE[page.name]);
 const QUICK = ["summary", "positions"];
-const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders", "log", "machine", "symbol", "trade"];
+const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders", "log", "machine", "symbol", "trade", "shadows"];
 const BY_TRANSITION = ["summary", "positions", "machine", "symbol", "trade", "orders", "trades", "equity", "candles", "statistics", "execution"];
 
 const dirty = new Set();

@@ -59,3 +59,14 @@ export async function drawRuns() {
     el("p", {}, "Keep a backtest with ", el("code", {}, "fsm backtest --name NAME"), "; ", el("code", {}, "fsm runs"), " lists what is kept, ",
       el("code", {}, "fsm show NAME"), " opens one in a dashboard like this one, and ", el("code", {}, "fsm compare A B"), " says why two of them differ."));
 }
+
+// Rules files that run beside the live one without orders, as they did after the newest close.
+export async function drawShadows() {
+  const { shadows } = await get("/api/shadows");
+  const columns = [
+    ["Shadow", (row) => row.name], ["From", (row) => row.file], ["Since", (row) => when(row.began_ms)], ["Up to", (row) => when(row.to_ms)],
+    ["Trades", (row) => String(row.trades), "num"], ["Open", (row) => String(row.open), "num"], ["Net", (row) => signed(row.net_pnl_usdt), "num"], ["R", (row) => signed(row.r), "num"],
+    ["The bot's trades", (row) => String(row.live_trades), "num"], ["Its net", (row) => signed(row.live_net_pnl_usdt), "num"], ["", (row) => row.problem, "words"],
+  ];
+  fill(byId("shadows"), table("Rules that run beside the live ones, without orders", columns, shadows, "None. fsm shadow add NAME FILE begins one."));
+}

@@ -16,7 +16,7 @@ from fsm.backtest.comparing.inputs import ABSENT, Input, Source
 from fsm.backtest.comparing.matching import Key, differing
 from fsm.backtest.comparing.side import ALL, Side, Span
 from fsm.backtest.run import BacktestError, Request, run_backtest
-from fsm.config import Config, read_environment
+from fsm.config import Config, read_environment, stored_settings
 from fsm.config.settings import Settings
 from indicators.candle import Timeframe
 from rules.load import Ruleset, stored_rules
@@ -57,14 +57,23 @@ class Repeater:
         except (BacktestError, SourceError, OSError) as error:
             raise CannotRepeat(str(error)) from error
 
-    def _run(self, settings: Settings, rules: Ruleset, data: Path, db: Path) -> Trades:
-        environment = read_environment(None, {"BINANCE_ENV": "sim"})
+    def with_rules(self, rules: Ruleset, settings: Settings, symbols: Sequence[str], keep: Path) -> None:
+        """Over what A saw, other rules and settings altogether; the journal stays in ``keep``. Raises CannotRepeat."""
+        try:
+            with TemporaryDirectory(dir=self._scratch) as folder:
+                data = self._data(Path(folder), self._a, self._a)
+                self._run(settings, rules, data, keep, tuple(symbols))
+        except (BacktestError, SourceError, OSError) as error:
+            raise CannotRepeat(str(error)) from error
+
+    def _run(self, settings: Settings, rules: Ruleset, data: Path, db: Path, symbols: tuple[str, ...] = ()) -> Trades:
+        environment, text = read_environment(None, {"BINANCE_ENV": "sim"}), _as_yaml(settings.plain())
         run_backtest(
-            Request(
-                config=Config(settings=settings, environment=environment, text=_as_yaml(settings.plain())),
+            Request(  # decided with the very numbers that the text says, or a replay would spell them otherwise
+                config=Config(settings=stored_settings(text, "settings"), environment=environment, text=text),
                 rules=rules,
                 data=(data,),
-                symbols=self._a.symbols,
+                symbols=symbols or self._a.symbols,
                 from_ms=self._span.from_ms,
                 to_ms=self._span.to_ms,
                 db=db,
