@@ -253,7 +253,7 @@ def board(store: Store, query: NoQuery, context: Context) -> WhyBoard:
                 nearest=next(iter(near), None),
             )
         )
-    asked = sorted((near.lacking, near.steps, row.symbol) for row in rows if (near := row.nearest) is not None)
+    asked = sorted((each.lacking, each.steps, row.symbol) for row in rows if (each := row.nearest) is not None)
     return WhyBoard(rows, [symbol for _, _, symbol in asked])
 
 
