@@ -214,10 +214,10 @@ class Writing:
                     except SourceError:
                         continue  # no indicator has such a parameter
                     own = rules.for_symbol(SYMBOLS[0])
-                    market = read_market(
-                        folders, SYMBOLS[0], own.timeframes, entry=own.entry_timeframe, candles_only=True
-                    )
-                    yield name, build_history(market, rules, CANDLES_MIN).table.column(name)
+                    market = read_market(folders, SYMBOLS[0], own, candles_only=True)
+                    table = build_history(market, rules, CANDLES_MIN).table
+                    for read in sorted(key for key in own.fact_keys if feature_name(key).rpartition(".")[2] == name):
+                        yield read, table.column(read)
 
     def _flags(self, history: History) -> Iterator[int]:
         """Closes at which a yes-or-no indicator of candles is nearly the other one."""
