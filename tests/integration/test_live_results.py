@@ -146,7 +146,7 @@ def test_a_strategy_can_be_paused_by_hand_and_a_name_that_is_none_is_refused(reh
 def test_slippage_above_what_sizing_assumes_is_told(rehearse: Make) -> None:
     bot = rehearse(
         BTCUSDT=[hour for _ in range(12) for hour in (jump(BTC), (TOP, TOP, BTC * 0.98, BTC), *quiet(BTC, 3))],
-        simulation={"slippage_pct": Decimal("0.3")},
+        simulation={"slippage_pct": Decimal("0.1")},
         limits={"daily_loss_pct": Decimal(90), "weekly_loss_pct": Decimal(90), "monthly_loss_pct": Decimal(90)},
     )
 
@@ -157,7 +157,7 @@ def test_slippage_above_what_sizing_assumes_is_told(rehearse: Make) -> None:
         await DailyLook(daemon.live, daemon.say, answered(bot, []), daemon.started).look()
 
     bot.run(script)
-    entries = [text for text in messages(bot) if text.startswith("Entries fill 30.")]
+    entries = [text for text in messages(bot) if text.startswith("Entries fill 10.")]
     assert len(entries) == 1
     assert "sizing assumes 5.0 bp" in entries[0]
 

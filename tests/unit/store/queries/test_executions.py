@@ -104,17 +104,17 @@ def test_a_stop_is_held_against_its_trigger_and_a_close_against_the_price_of_its
 
 
 def test_it_warns_where_entries_fill_worse_than_sizing_assumes_and_only_there(run: Run) -> None:
-    held, broken = report_of(run("0.02"))[0], report_of(run("0.2"))[0]
+    held, broken = report_of(run("0.02"))[0], report_of(run("0.1"))[0]
     assert held.warnings == []
     assert {each.at: each.holds for each in held.assumptions} == {"entry": True, "stop": True}
     assert len(broken.warnings) == 2
-    assert "Entries fill 20." in broken.warnings[0]
+    assert "Entries fill 10." in broken.warnings[0]
     assert "sizing assumes 5.0 bp" in broken.warnings[0]
-    assert "set risk.slippage_pct to 0.20" in broken.warnings[0]
+    assert "set risk.slippage_pct to 0.10" in broken.warnings[0]
 
 
 def test_too_few_fills_say_nothing(run: Run) -> None:
-    with open_store(run("0.2"), mode="read") as store:
+    with open_store(run("0.1"), mode="read") as store:
         first = queries.trades(store, limit=1_000)[::-1][9]
         report, rows = execution_report(store, until_ms=first.opened_ms)
     assert len(rows) == 9
