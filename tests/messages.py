@@ -19,7 +19,7 @@ from fsm.core.model.records import HaltCause
 from fsm.live.context.symbol_catalog import SENTENCES
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.held_up import told_held_up
-from fsm.live.operator.live_results import SEE_EXECUTION, drift_news
+from fsm.live.operator.live_results import SEE_EXECUTION, drift_news, unexplained_news
 from fsm.live.operator.news import (
     VERIFICATION_NEWS,
     blocked_at_start_news,
@@ -206,6 +206,9 @@ def _of_the_exchange() -> Iterator[Told]:
     results = "live_results"
     yield results, "A strategy no longer does what its backtest promised", drift_news(drifted, rests=False)
     yield results, "The same with `drift.pause: true`", drift_news(drifted, rests=True)
+    cause = {"told": "its fills paid 1.24 USDT of fees, its books say 2.48", "source": "UNEXPLAINED"}
+    difference = {"symbol": SYMBOL, "side": "LONG", "signal_candle_ms": T0, "cause": cause}
+    yield results, "A trade is not as it should be, and nothing explains it", unexplained_news(difference)
     slipped = SlippageAssumption(at="entry", assumed_bp=5, fills=42, mean_bp=9.31, at_least_bp=6.12, holds=False)
     yield results, "Fills are worse than sizing assumes", f"{slippage_warning(slipped)}{SEE_EXECUTION}"
     yield "no_entries", "Signals lead to nothing", in_vain_news(20, "NOTIONAL_MIN")

@@ -76,7 +76,8 @@ def compare(
             assert b is not None
             one, other = made.side(a, from_ms, to_ms), made.side(b, from_ms, to_ms)
             span = _asked(one.span.overlap(other.span), from_ms, to_ms)
-        found = _compared(one, other, span, (*folders, *instead), theirs, scratch, confirm=confirm and not of_a_bot)
+        kept = (*folders, *instead)
+        found = _compared(one, other, span, kept, theirs, scratch, confirm=confirm and not of_a_bot, of_a_bot=of_a_bot)
     if options.json:
         output.document(found.document())
     else:
@@ -164,7 +165,15 @@ def _asked(span: Span, from_ms: int | None, to_ms: int | None) -> Span:
 
 
 def _compared(
-    a: Side, b: Side, span: Span, folders: tuple[Path, ...], theirs: tuple[Path, ...], scratch: Path, *, confirm: bool
+    a: Side,
+    b: Side,
+    span: Span,
+    folders: tuple[Path, ...],
+    theirs: tuple[Path, ...],
+    scratch: Path,
+    *,
+    confirm: bool,
+    of_a_bot: bool,
 ) -> _Comparison:
     from fsm.backtest.comparing.causes import causes
     from fsm.backtest.comparing.inputs import differing_funding, differing_inputs
@@ -178,6 +187,10 @@ def _compared(
     if confirm and a.ran is not None and found:
         again = Repeater(a, b, span, folders, theirs, scratch).with_inputs
     findings, why = causes(a, b, found, inputs, again)
+    if of_a_bot:
+        from fsm.backtest.comparing.live_checks import checked
+
+        findings = checked(a, inputs, findings)
     return _Comparison(a, b, span, inputs, findings, why)
 
 
@@ -206,6 +219,7 @@ class _Comparison:
             "net_pnl_usdt": {name: net(rows) for name, rows in zip("ab", self._inside, strict=True)},
             "inputs": self._inputs,
             "not_confirmed": self._why,
+            "unexplained": sum(1 for found in self.findings if found.cause.source == "UNEXPLAINED"),
             "differences": [
                 {
                     "kind": found.difference.kind,

@@ -75,7 +75,7 @@ def test_what_is_not_as_planned_is_told_once_also_after_a_restart(rehearse: Make
             await bot.kill()
 
     bot.run(script)
-    assert asked == ["execution", "drift"] * 2
+    assert asked == ["execution", "drift", "compare"] * 2
     (text,) = messages(bot)
     assert "jump no longer does what its backtest promised" in text
     assert "`pause --strategy jump` lets it rest" in text

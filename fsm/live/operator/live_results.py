@@ -1,6 +1,7 @@
 """Once a day: is live trading what was planned? Where it is not, the operator is told, and a strategy may rest.
 
-The answers come from commands that anybody can type (``execution``, ``drift``); nothing here decides about a trade.
+The answers come from commands that anybody can type (``execution``, ``drift``, ``compare --live``); nothing here
+decides about a trade.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from fsm.core.candle_close import moment
 from fsm.core.resting_strategies import rest
 from fsm.live.context.live_context import LiveContext
 from fsm.live.process.own_commands import Ask, NoAnswer
@@ -30,6 +32,9 @@ APART_S = 3_600.0
 
 CURSOR = "live_results"
 KIND = "live_results"
+COMPARED_DAYS = 7
+"""A trade may have begun days before it ends."""
+
 TOLD_MAX = 500
 DRIFT = "DRIFT"
 
@@ -90,7 +95,12 @@ class DailyLook:
         now_ms = self._live.clock.now_ms()
         self._asked_s = self._live.clock.monotonic()
         found: dict[str, str] = {}
-        for args, read in ((("execution",), _slipped), (("drift", "--kept-only"), self._drifted)):
+        asked = (
+            (("execution",), _slipped),
+            (("drift", "--kept-only"), self._drifted),
+            (("compare", "--live", "--days", str(COMPARED_DAYS)), _unexplained),
+        )
+        for args, read in asked:
             try:
                 found |= read(await self._ask(args))
             except NoAnswer as error:
@@ -131,6 +141,24 @@ def _slipped(document: Mapping[str, Any]) -> dict[str, str]:
         f"slippage {each['at']} {int(2 * each['mean_bp'] // max(each['assumed_bp'], 0.5))}": f"{text}{SEE_EXECUTION}"
         for each, text in zip(broken, report["warnings"], strict=True)
     }
+
+
+def _unexplained(document: Mapping[str, Any]) -> dict[str, str]:
+    """Differences to a backtest of what the bot saw that nothing in its journal explains."""
+    return {
+        f"unexplained {each['symbol']} {each['signal_candle_ms']} {each['kind']}": unexplained_news(each)
+        for each in document["differences"]
+        if each["cause"]["source"] == "UNEXPLAINED"
+    }
+
+
+def unexplained_news(difference: Mapping[str, Any]) -> str:
+    at = moment(difference["signal_candle_ms"])
+    return (
+        f"{difference['symbol']} {difference['side']} of {at} UTC is not as in a backtest of the bot's own candles, "
+        f"rules and settings, and nothing explains it: {difference['cause']['told']}. `compare --live` shows it; "
+        "please report it with `bundle`."
+    )
 
 
 SEE_EXECUTION = " `execution` shows it order by order."
