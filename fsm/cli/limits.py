@@ -175,7 +175,7 @@ def _print(found: Mapping[str, Any]) -> None:
     output.pairs(_lines(found))
     if not found["budgets"]:
         output.line()
-        output.line("No bot has counted with this database yet: it writes its limits when `run` has started.")
+        output.paragraph("No bot has counted with this database yet: it writes its limits when `run` has started.")
         return
     output.line()
     rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Any
@@ -24,6 +25,9 @@ ROOM_MIN = 20
 """Columns for a value, however narrow the terminal is."""
 
 GUARD_COLUMNS = ("passed", "guard", "found", "needed")
+_BETWEEN_WORDS = re.compile(r"(?<!\d{4}-\d\d-\d\d)\s+")
+"""A day and its time are one word."""
+
 _LONG_NUMBER = re.compile(r"\d+\.\d{9,}")
 
 
@@ -77,26 +81,58 @@ def heading(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """Print rows under their headers; the columns named in ``right`` are numbers and end at the same place."""
+    """Print rows under their headers; the columns named in ``right`` are numbers and end at the same place.
+
+    On a terminal that is too narrow for them each row becomes a block: no number and no name is ever broken.
+    """
     cells = [[cell_text(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty() and all(
         text.isascii() and "\n" not in text for row in (columns, *cells) for text in row
     ):
         _plain_table(columns, cells, right)
         return
+    room = width()
+    words = [max(map(_longest_word, column)) for column in zip_longest(columns, *cells, fillvalue="")]
+    if sum(words) + 2 * (len(columns) - 1) > room:
+        _stacked(columns, cells, room)
+        return
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        shown.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for column, least in zip(columns, words, strict=True):
+        shown.add_column(column, justify="right" if column in right else "left", overflow="fold", min_width=least)
     for row in cells:
         shown.add_row(*map(escape, row))
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_UNLIMITED, highlight=False)
+    console = Console(width=room, highlight=False)
     with console.capture() as captured:
         console.print(shown)
     click.echo("\n".join(text.rstrip() for text in captured.get().rstrip("\n").split("\n")))
+
+
+def _longest_word(text: str) -> int:
+    """What must stay in one line to be read: a number, a name, a time of day."""
+    return max(map(len, _BETWEEN_WORDS.split(text)))
+
+
+def _stacked(columns: Sequence[str], rows: Iterable[Sequence[str]], room: int) -> None:
+    """A block for each row, where a terminal is too narrow for the columns: the first value above, the others with
+    their names below it, none of them broken. What says nothing is left out."""
+    for first, *others in rows:
+        if first:
+            click.echo(click.style(first, bold=True))
+        line = ""
+        for name, value in zip(columns[1:], others, strict=False):
+            if not value:
+                continue
+            said = f"{name} {value}"
+            if line and len(line) + 2 + len(said) > room:
+                click.echo(line)
+                line = ""
+            line = f"{line}  {said}" if line else f"  {said}"
+        if line:
+            click.echo(line)
 
 
 def _plain_table(columns: Sequence[str], rows: list[list[str]], right: Sequence[str]) -> None:
