@@ -72,9 +72,9 @@ INVARIANTS = (
     ),
     Invariant(
         "Leverage, margin type, open positions, open risk and exposure stay within config.yaml, counting what is in "
-        "flight; whatever is not an entry can only reduce.",
+        "flight, also where the operator moves a stop; whatever is not an entry can only reduce.",
         {
-            MODEL: ("REDUCE_ONLY", "NO_ENTRY_WHILE_BLOCKED"),
+            MODEL: ("REDUCE_ONLY", "NO_ENTRY_WHILE_BLOCKED", "NEVER_LOOSER"),
             TORTURE: ("LIMITS", "REDUCE_ONLY"),
             ANY: ("no_entry_risks_more_than_allowed",),
             TESTS: ("tests/unit/fsm/core/test_sizing.py",),
