@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from random import Random
+from typing import Any
 
 import pytest
 
 from exchange.client_ids import Leg, client_id
 from exchange.sim.in_process import Call, Fault
-from fsm.proofs.torture import environment_catalog
+from fsm.proofs.torture import environment_catalog, wheel_catalog
 from fsm.proofs.torture.fault_catalog import MENU, WRITES, is_read
 from fsm.proofs.torture.plan import DAY_MS, HOUR_MS, Plan, plan_of
 from fsm.proofs.torture.wire_fault_catalog import WIRE_MENU
+from store.hand_wishes import read_hand_wish
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 READS = (
@@ -56,19 +58,27 @@ def test_every_kind_of_disturbance_and_every_row_of_the_menu_comes_up() -> None:
     found = [each for seed in range(40) for each in plan(seed).disturbances]
     assert {each.what for each in found if each.kind == "fault"} == set(MENU)
     kinds = "fault outage trigger stream lag book clock disk telegram edit command money hand kill stop freeze round"
-    assert {each.kind for each in found} == {*kinds.split(), *environment_catalog.MAKERS}
+    assert {each.kind for each in found} == {*kinds.split(), *environment_catalog.MAKERS, *wheel_catalog.MAKERS}
     assert all(each.sentence() for each in found)
 
 
-def test_every_row_of_what_happens_around_the_bot_comes_up() -> None:
-    found = [
-        each
-        for seed in range(40)
-        for each in plan(seed).disturbances
-        if each.number >= environment_catalog.NUMBERS_FROM
-    ]
-    assert {f"{each.kind} {each.what}" for each in found if each.kind != "fault"} == set(environment_catalog.ROWS)
+@pytest.mark.parametrize(
+    ("catalog", "numbers"),
+    [
+        (environment_catalog, range(environment_catalog.NUMBERS_FROM, wheel_catalog.NUMBERS_FROM)),
+        (wheel_catalog, range(wheel_catalog.NUMBERS_FROM, 2 * wheel_catalog.NUMBERS_FROM)),
+    ],
+)
+def test_every_row_of_what_happens_around_the_bot_comes_up(catalog: Any, numbers: range) -> None:
+    """Also of what the operator does through it."""
+    found = [each for seed in range(40) for each in plan(seed).disturbances if each.number in numbers]
+    assert {f"{each.kind} {each.what}" for each in found if each.kind != "fault"} == set(catalog.ROWS)
     assert {each.when for each in found} == {"", environment_catalog.HELD, environment_catalog.MOVING}
+
+
+def test_what_the_operator_types_is_read_as_it_is_meant() -> None:
+    for what in wheel_catalog.WISHES:
+        assert read_hand_wish(wheel_catalog.line_of(what, None)).kind == what.split()[0]
 
 
 def test_what_happens_around_the_bot_leaves_the_first_part_of_each_plan_as_it_was() -> None:
