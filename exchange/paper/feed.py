@@ -44,7 +44,9 @@ _ASK_S = 2.5
 _LOOK_S = 0.25
 _CLOCK_S = 60.0
 _RULES_S = 600.0
-_HELD_MAX = 50_000
+_AGAIN_S = 1.0
+_HELD_MAX = 1_000
+"""Messages of a symbol that wait while it is caught up with; that takes a second, and each brings five."""
 GONE = ("CLOSE", "SETTLING", "DELIVERED")
 """Of a symbol that was traded and is no more (exchangeInfo's status, checked 2026-11)."""
 
@@ -74,9 +76,10 @@ class Feed:
         self._streams: list[PriceStream] = []
         self._listened: set[str] = set()
         self._heard_s: dict[str, float] = {}
-        self._opened = 0
-        self._caught_up = 0
-        self._held: list[Forming | MarkTold] = []
+        self._behind: dict[str, int] = {}
+        """Symbols whose connection is new, and how often that was since they were last caught up with."""
+
+        self._held: dict[str, list[Forming | MarkTold]] = {}
         self._was_fresh = True
         self._group: asyncio.TaskGroup | None = None
         self._wake = asyncio.Event()
@@ -121,15 +124,21 @@ class Feed:
             self._listen()
             self._say_whether_fresh()
             self._wake.clear()
-            behind = self._opened != self._caught_up
-            since_s = self._clock.monotonic() - _ASK_S
-            lacking = [symbol for symbol in self.watched if self._heard_s.get(symbol, since_s - 1) < since_s]
-            if (behind or lacking) and self._clock.monotonic() >= next_s:
-                await self._try_to_catch_up(list(self.watched) if behind else lacking)
-                next_s = self._clock.monotonic() + max(1.0, (len(self.watched) + 10) / _WEIGHT_A_SECOND)
+            wanted = self._wanted()
+            if wanted and (self._behind or self._clock.monotonic() >= next_s):
+                await self._try_to_catch_up(wanted)
+                next_s = self._clock.monotonic() + max(1.0, (len(wanted) + 10) / _WEIGHT_A_SECOND)
+                if self._behind:
+                    await self._clock.sleep(_AGAIN_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await self._wake.wait()
+
+    def _wanted(self) -> list[str]:
+        """Symbols that are behind, or of which nobody spoke for a while."""
+        since_s = self._clock.monotonic() - _ASK_S
+        heard_s = self._heard_s
+        return [name for name in self.watched if name in self._behind or heard_s.get(name, since_s - 1) < since_s]
 
     def _listen(self) -> None:
         """Connections for the symbols that have none yet."""
@@ -138,29 +147,30 @@ class Feed:
             return
         self._listened.update(new)
         for first in range(0, len(new), SYMBOLS_MAX):
+            symbols = new[first : first + SYMBOLS_MAX]
             stream = PriceStream(
-                symbols=new[first : first + SYMBOLS_MAX],
+                symbols=symbols,
                 timeframe=self._timeframe,
                 base_urls=self._ws_urls,
                 clock=self._clock,
                 heard=self._hear,
-                on_opened=self._connected,
+                on_opened=partial(self._connected, symbols),
                 connect_to=self._connect_to,
             )
             self._streams.append(stream)
             self._group.create_task(stream.run())
 
-    def _connected(self) -> None:
-        """Something may have been missed before."""
-        self._opened += 1
+    def _connected(self, symbols: Sequence[str]) -> None:
+        """Something of them may have been missed before."""
+        for symbol in self.watched.keys() & set(symbols):
+            self._behind[symbol] = self._behind.get(symbol, 0) + 1
         self._wake.set()
 
     def _hear(self, told: Forming | MarkTold) -> None:
-        if self._opened != self._caught_up:
-            if len(self._held) < _HELD_MAX:
-                self._held.append(told)
-            return
-        self._take(told)
+        if told.symbol not in self._behind:
+            self._take(told)
+        elif len(held := self._held.setdefault(told.symbol, [])) < _HELD_MAX:
+            held.append(told)
 
     def _take(self, told: Forming | MarkTold) -> None:
         if told.symbol not in self.watched:
@@ -186,19 +196,20 @@ class Feed:
 
     # --- catching up --------------------------------------------------------------------------
     async def _try_to_catch_up(self, symbols: Sequence[str]) -> None:
-        opened = self._opened
-        self._held.clear()
+        behind = dict(self._behind)
+        for symbol in symbols:
+            self._held.pop(symbol, None)
         try:
             await self.catch_up(symbols)
         except ExchangeError as error:
             self.refused = error if isinstance(error, RateLimited) else None
             log.info("prices cannot be asked for: %s", error)
             return
-        if self._opened == opened:
-            self._caught_up = opened
-            held, self._held = self._held, []
-            for told in held:
-                self._take(told)
+        for symbol, times in behind.items():
+            if self._behind.get(symbol) == times:
+                del self._behind[symbol]
+                for told in self._held.pop(symbol, ()):
+                    self._take(told)
 
     async def catch_up(self, symbols: Sequence[str]) -> None:
         """Ask for everything since what was heard last, and walk it. Raises ExchangeError."""
@@ -261,6 +272,7 @@ class Feed:
             if filters.status not in GONE:
                 continue
             self.watched.pop(symbol, None)
+            self._behind.pop(symbol, None)
             for stream in self._streams:
                 stream.leave_out(symbol)
             if symbol in self._open() and symbol in emulator.state.quotes:

@@ -29,6 +29,9 @@ HOST = "127.0.0.1"
 Keeper = Callable[[], Coroutine[Any, Any, None]]
 _TICK_S = 0.01
 _SAVE_S = 1.0
+_LIVE_MS = 60_000
+"""Live prices pass the clock on for months: without anything new of the account it is saved so often."""
+
 _WATCH_S = 0.5
 _PING_S, _PONG_S = 180.0, 600.0  # a ping every 3 minutes, its pong within 10 (stream pages, checked 2026-11)
 _KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that they are the ones to close
@@ -152,9 +155,9 @@ async def _keep_listen_key(emulator: Emulator) -> None:
 
 async def _keep_state(emulator: Emulator, file: StateFile) -> None:
     """Once a second where something changed; only what is younger can be lost by a violent death."""
-    saved = (-1, -1)
+    saved, span_ms = (-1, -1), 1 if emulator.world.is_recorded else _LIVE_MS
     while True:
-        now = (emulator.changes, emulator.now_ms)
+        now = (emulator.changes, emulator.now_ms // span_ms)
         if now != saved:
             try:
                 await asyncio.to_thread(file.write, encode(emulator))
