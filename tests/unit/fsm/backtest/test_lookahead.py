@@ -73,6 +73,7 @@ PLANTED: dict[str, Change] = {
 @pytest.mark.parametrize("kind", PLANTED)
 @pytest.mark.parametrize("indicator", ["rsi", "atr"])
 def test_an_indicator_that_peeks(kind: str, indicator: str, request_: Request, monkeypatch: PATCH) -> None:
+    """R47: hidden looks ahead, as over the whole frame or by a shift, are found for one's own rules and candles."""
     honest = ResolvedIndicator.batch
 
     def peeking(self: ResolvedIndicator, source: Any) -> FloatArray:
