@@ -90,13 +90,16 @@ class Goal(msgspec.Struct, frozen=True):
             for trial, figures in sorted(runs.items())
             if self.is_met(figures)
         }
-        return [
-            trial
-            for trial, own in scores.items()
-            if not any(
-                other != own and all(b >= a for a, b in zip(own, other, strict=True)) for other in scores.values()
-            )
-        ]
+        front: list[int] = []
+        for trial in sorted(scores, key=lambda trial: scores[trial], reverse=True):
+            # whatever beats it comes before it, and what beats that is in the front already
+            if not any(_beats(scores[other], scores[trial]) for other in front):
+                front.append(trial)
+        return sorted(front)
+
+
+def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a >= b for a, b in zip(one, other, strict=True))
 
 
 def goal_of(objectives: Sequence[str], requirements: Sequence[str]) -> Goal:

@@ -13,6 +13,7 @@ from fsm.optimise.chances import entry_delay, trade_order
 from fsm.optimise.evaluating import Bench, Refused
 from fsm.optimise.luck import (
     SIGNIFICANT,
+    TRADES_MIN,
     deflated,
     edge_found,
     expected_maximum,
@@ -61,8 +62,9 @@ def weighed(study: Study, bench: Bench) -> dict[str, Any] | None:
     return {
         "trial": best,
         "variants_tried": study.fact("tried"),
-        "deflated_sharpe": _deflated(study, returns, places[best]),
+        "deflated_sharpe": _deflated(study, returns, places[best], len(outcome.trades)),
         "overfitting": overfitting(returns),
+        "judged": bool(study.plan.folds),
         "out_of_sample_probability": _outside(study),
         "costs_doubled": None if costs is None else costs.figures,
         "trade_order": trade_order(outcome.trades, balance),
@@ -75,13 +77,15 @@ def _returns(study: Study) -> tuple[Any, dict[int, int]]:
     """Daily returns of all variants that were run over all the data, from the first day on which any of them could
     trade, and the column of each."""
     own = {each.number for each in study.trials() if each.search == 0}
-    found = [(trial, each.returns) for trial, each in study.outcomes(WHOLE) if trial in own]
+    found = [(trial, each) for trial, each in study.daily(WHOLE) if trial in own]
     days = max((len(each) for _, each in found), default=0)
-    padded = [[0.0] * (days - len(each)) + each for _, each in found]
-    return np.array(padded).T, {trial: place for place, (trial, _) in enumerate(found)}
+    returns = np.zeros((days, len(found)))
+    for place, (_, each) in enumerate(found):
+        returns[days - len(each) :, place] = each
+    return returns, {trial: place for place, (trial, _) in enumerate(found)}
 
 
-def _deflated(study: Study, returns: Any, place: int) -> dict[str, Any] | None:
+def _deflated(study: Study, returns: Any, place: int, trades: int) -> dict[str, Any] | None:
     shape = shape_of(returns[:, place])
     if shape is None:
         return None
@@ -99,19 +103,24 @@ def _deflated(study: Study, returns: Any, place: int) -> dict[str, Any] | None:
         "skewness": round(shape.skewness, 6),
         "kurtosis": round(shape.kurtosis, 6),
         "probability": round(probability, 6),
-        "significant": probability >= SIGNIFICANT,
+        "trades": trades,
+        "significant": probability >= SIGNIFICANT and trades >= TRADES_MIN,
         "edge_found": round(edge_found(shape.days, trials, variance) * year, 6),
     }
 
 
 def _outside(study: Study) -> float | None:
-    """The probability that what walk-forward did out of sample has a Sharpe ratio above 0 in truth."""
+    """The probability that what walk-forward did out of sample has a Sharpe ratio above 0 in truth. None where too few
+    trades or days were judged."""
     returns: list[float] = []
+    trades = 0.0
     for fold in study.plan.folds:
         best = next(iter(study.chosen(fold.train.name, fold.number)), None)
         found = None if best is None else study.outcome(best, fold.test.name)
-        returns += found.returns if found is not None else []
-    shape = shape_of(np.array(returns))
+        if found is not None:
+            returns += found.returns
+            trades += found.figures["trades"] or 0
+    shape = shape_of(np.array(returns)) if trades >= TRADES_MIN else None
     return None if shape is None else round(probabilistic(shape), 6)
 
 

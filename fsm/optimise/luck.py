@@ -30,6 +30,9 @@ SIGNIFICANT = 0.95
 ROUNDS = 50
 """More than it takes until an edge that depends on itself stands still."""
 
+TRADES_MIN = 30
+"""Fewer trades say nothing, however many days they are spread over."""
+
 DAYS_MIN = 30
 """Fewer days say nothing about skewness and tails."""
 

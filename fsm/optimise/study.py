@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from fsm.optimise.evaluating import Kept
 from fsm.optimise.goals import Goal
@@ -218,9 +219,10 @@ class Study:
         found = self._store.outcome(trial, span)
         return None if found is None else unpacked(found)
 
-    def outcomes(self, span: str) -> Iterator[tuple[int, Kept]]:
+    def daily(self, span: str) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+        """The daily returns of every variant that was run over it, by number."""
         for trial, outcome in self._store.outcomes(span):
-            yield trial, unpacked(outcome)
+            yield trial, _returns(outcome)
 
     def chosen(self, span: str, search: int = 0) -> list[int]:
         """The variants of a search that may be chosen by what they did in a span, the best first.
@@ -265,9 +267,12 @@ def packed(outcome: Kept) -> bytes:
 
 
 def unpacked(kept: bytes) -> Kept:
+    return msgspec.structs.replace(_head(kept), returns=_returns(kept).tolist())
+
+
+def _returns(kept: bytes) -> npt.NDArray[np.float64]:
     size = int.from_bytes(kept[:4], "big")
-    returns = np.frombuffer(zlib.decompress(kept[4 + size :]), dtype="<f8").tolist()
-    return msgspec.structs.replace(_head(kept), returns=returns)
+    return np.frombuffer(zlib.decompress(kept[4 + size :]), dtype="<f8")
 
 
 def _head(kept: bytes) -> Kept:

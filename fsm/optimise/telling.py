@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fsm.optimise.luck import DAYS_MIN, TRADES_MIN
+
 
 def told_of_luck(found: dict[str, Any], trials: int) -> Iterator[tuple[str, str]]:
     """(name, sentence) for each look at it. ``found`` is what a study remembers as ``honesty``."""
@@ -12,7 +14,9 @@ def told_of_luck(found: dict[str, Any], trials: int) -> Iterator[tuple[str, str]
     yield from _deflated(found["deflated_sharpe"])
     if found["overfitting"] is not None:
         yield "overfitting", _overfitting(found["overfitting"])
-    if found["out_of_sample_probability"] is not None:
+    if found["judged"] and found["out_of_sample_probability"] is None:
+        yield "out of sample", f"fewer than {TRADES_MIN} trades or {DAYS_MIN} days: too few to tell"
+    elif found["judged"]:
         yield "out of sample", f"Sharpe above 0 with a probability of {found['out_of_sample_probability']:.1%}"
     if found["costs_doubled"] is not None:
         yield (
@@ -35,10 +39,11 @@ def _deflated(found: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
         "Sharpe",
         f"{found['sharpe']:.2f} a year; the best of {found['trials']:,} without any edge: {found['luck_alone']:.2f}",
     )
+    few = f", and {found['trades']} trades are too few to tell" if found["trades"] < TRADES_MIN else ""
     verdict = "SIGNIFICANT" if found["significant"] else "NOT significant"
     yield (
         "deflated Sharpe",
-        f"{found['probability']:.1%}, {verdict} (at 95 %); an edge of {found['edge_found']:.2f} a year would be found",
+        f"{found['probability']:.1%}, {verdict} (at 95 %{few}); {found['edge_found']:.2f} a year would be found",
     )
 
 
