@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fsm.backtest.ground import Request
 from fsm.optimise.evaluating import Bench
 from fsm.optimise.goals import Goal
 from fsm.optimise.honesty import disturbed, weighed
 from fsm.optimise.parameters import parameters_of
 from fsm.optimise.spans import WHOLE, Span, Walk, folds_of
 from fsm.optimise.study import Heard, Plan, Study, Work
-from rules.load import Ruleset
 from store.studies import Tried, ledger
 
 SAMPLERS = ("grid", "random", "optuna")
@@ -62,23 +60,14 @@ def planned(bench: Bench, asked: Asked) -> Plan:
 
 def carried_out(study: Study, bench: Bench, work: Work, heard: Heard, counted: Path) -> None:
     """From wherever it stands to its end. ``counted``: the ledger of every study. Raises SearchError."""
+    plan = study.plan
+    tried = Tried(symbols=plan.symbols, timeframe=plan.timeframe, from_ms=plan.whole.from_ms, to_ms=plan.whole.to_ms)
     study.points()
-    study.search(work, heard)
-    _count(study, bench, counted)
+    with ledger(counted) as every:
+        # at once, as a search that is given up has had its chances all the same
+        study.search(work, replace(heard, ran=lambda rules_hash: every.note([(rules_hash, plan.config_hash)], tried)))
+        every.note(((each, plan.config_hash) for each in study.variants()), tried)
+        study.remember({"tried": every.count(tried)})
     study.judge(work, heard)
     disturbed(study, work, heard)
     study.remember({"honesty": weighed(study, bench)})
-
-
-def _count(study: Study, bench: Bench, counted: Path) -> None:
-    """Write down that these variants were tried on these data, and how many there are now in all."""
-    plan = study.plan
-    tried = Tried(symbols=plan.symbols, timeframe=plan.timeframe, from_ms=plan.whole.from_ms, to_ms=plan.whole.to_ms)
-    with ledger(counted) as every:
-        every.note(((each, plan.config_hash) for each in study.variants()), tried)
-        study.remember({"tried": every.count(tried)})
-
-
-def as_planned(request: Request, plan: Plan, rules: Ruleset) -> Bench:
-    """What a study was tried on, from what it remembers of it."""
-    return Bench(replace(request, rules=rules, from_ms=plan.whole.from_ms, to_ms=plan.whole.to_ms, native=plan.native))

@@ -82,10 +82,11 @@ class Found(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Heard:
-    """Whom a search tells how far it is, and of each better variant."""
+    """Whom a search tells how far it is, of each better variant, and of all rules that were run, by their hash."""
 
     progress: Callable[[str, int, int], None]
     better: Callable[[Found], None]
+    ran: Callable[[str], None] = lambda rules_hash: None
 
 
 class Study:
@@ -177,6 +178,8 @@ class Study:
             self._keep(answer)
             finished += 1
             heard.progress(phase, finished, len(wanted))
+            for rules_hash in {each.rules_hash for each in (answer.outcomes or {}).values()}:
+                heard.ran(rules_hash)
             if phase == "try" and answer.outcomes is not None and answer.trial != AS_IT_IS:
                 best = self._told(best, answer, rows, heard)
 

@@ -257,6 +257,14 @@ def test_variants_are_counted_over_all_studies_on_the_same_data(folder: Path, tm
     (tmp_path / "var/studies/a.sqlite").unlink()
     assert tried("c", "spike=1.3..1.4:0.1", "BTCUSDT") == 5, "a study that is gone still counts"
     assert tried("d", "spike=1.3..1.4:0.1", "ETHUSDT") == 2, "other data"
+    arguments = ("--symbols", "BTCUSDT", "--from", "2024-09-01", "--to", "2024-09-30", "--vary", "adx_trend=35..39:1")
+    with subprocess.Popen(
+        command("optimise", *arguments, "--study", "given-up", *quick, "--json"),
+        cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as client:  # fmt: skip
+        until_first_variant(client)
+        client.kill()
+    assert tried("e", "spike=1.3..1.4:0.1", "BTCUSDT") > 5, "a search that was given up has had its chances, too"
 
 
 LEARNING = (
