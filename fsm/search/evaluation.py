@@ -26,7 +26,6 @@ from fsm.search.seat import Seat
 from fsm.search.sizing import plan, still_good
 from fsm.search.terms import ZERO, Beyond
 from fsm.search.walking import LIMIT, LIQUIDATION, STOP, Walking, counterparts, holds, whole
-from rules.strategy import Management
 
 
 class Evaluation:
@@ -196,7 +195,7 @@ class Evaluation:
     def _decide(self, now_ms: int) -> None:
         """All decisions of this close first, in symbol order; what they ask for afterwards, entries last."""
         candle_ms = now_ms - self._entry_ms
-        wanted: list[tuple[Seat, OpenTrade | Management]] = []
+        wanted: list[tuple[Seat, OpenTrade | str]] = []
         for seat in self._seats:
             found = self._decided(seat, candle_ms, now_ms)
             if found is not None:
@@ -205,12 +204,12 @@ class Evaluation:
         for seat in entries:
             self._enter(seat, now_ms)
 
-    def _decided(self, seat: Seat, candle_ms: int, now_ms: int) -> OpenTrade | Management | None:
+    def _decided(self, seat: Seat, candle_ms: int, now_ms: int) -> OpenTrade | str | None:
         index = seat.market.index_at(candle_ms)
         if index is None:
             return None
         if seat.trade is not None:
-            return seat.signals.managed(seat.trade, index) if seat.trade.held else None
+            return self._judged(seat, seat.trade, index) if seat.trade.held else None
         if seat.halt is not None or self.account.halt is not None or now_ms < seat.resting_until_ms:
             return None
         signal = seat.signals.at(index)
@@ -227,22 +226,25 @@ class Evaluation:
             self.active[seat.symbol] = seat
         return trade
 
-    def _managed(self, seat: Seat, found: OpenTrade | Management, now_ms: int) -> bool:
+    def _judged(self, seat: Seat, trade: OpenTrade, index: int) -> str | None:
+        """Why an open trade ends now. A stop that moves has moved at once: the next symbol has that much more room."""
+        found = seat.signals.managed(trade, index)
+        if found is None or found.exit_reason is not None or found.stop is None:
+            return None if found is None else found.exit_reason
+        price = moved_stop(trade, found.stop, seat.terms.told(seat.now))
+        if price is not None:
+            trade.move_stop(price)
+            trade.asked = None
+        return None
+
+    def _managed(self, seat: Seat, found: OpenTrade | str, now_ms: int) -> bool:
         """What the rules want of an open trade; False for a trade that is to be opened."""
-        trade = seat.trade
-        assert trade is not None
         if isinstance(found, OpenTrade):
             if not still_good(found, seat.terms.told(seat.now)[0]) or not seat.terms.can_set_up:
                 self._drop(seat)
                 return True
             return False
-        if found.exit_reason is not None:
-            self._leave(seat, found.exit_reason, now_ms)
-        elif found.stop is not None:
-            price = moved_stop(trade, found.stop, seat.terms.told(seat.now))
-            if price is not None:
-                trade.move_stop(price)
-                trade.asked = None
+        self._leave(seat, found, now_ms)
         return True
 
     # --- orders -------------------------------------------------------------------------------

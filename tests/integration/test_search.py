@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from collections import Counter
 from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +16,25 @@ from fsm.backtest.result import Result
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.search import Outcome, evaluate, prepare
 from fsm.search.outcome import NOT_OF_A_VARIANT, closed
+from indicators.catalog import CATALOG
 from rules.load import parse_rules
 from tests.integration.generated_runs import FIRST_MS, HOUR_MS, case, shipped
+from tests.integration.generated_variants import FUNCTIONS, variant
 from tests.integration.test_jumps import SHIPPED_EVERY
+
+MANY, LEAST = 1_000, 100
+OFTEN = (
+    *(f"indicator {name}" for name in CATALOG),
+    *(f"function {name}" for name in FUNCTIONS),
+    *(
+        f"exit {reason}"
+        for reason in (
+            *("STOP_HIT", "TARGET_HIT", "EXIT_WHEN", "REGIME_ENDED", "OPPOSITE_SIGNAL", "TRAIL_CROSSED"),
+            *("EXIT_AFTER_CANDLES", "LIQUIDATED", "END_OF_DATA", "LIMIT_DAY"),
+        )
+    ),
+)
+"""What must have come in all of them together, each so often."""
 
 
 def changed(request: Request, **changes: object) -> Request:
@@ -40,20 +59,58 @@ def differing(outcome: Outcome, expected: Result) -> list[str]:
     return found + [name for name, value in told.items() if outcome.figures.get(name, "nothing") != value]
 
 
-def compared(number: int, folder: Path) -> tuple[Outcome, Result]:
-    """The backtest of this number and its evaluation, found equal."""
-    request = (shipped if number % SHIPPED_EVERY == SHIPPED_EVERY - 1 else case)(number, folder).request
+def compared(request: Request) -> tuple[Outcome, Result]:
+    """A backtest and its evaluation, found equal."""
     expected = run_backtest(request)
     outcome = evaluate(prepare(request), request.rules, request.config.settings)
-    assert differing(outcome, expected) == [], number
+    assert differing(outcome, expected) == []
     return outcome, expected
+
+
+def generated(number: int, folder: Path) -> tuple[Request, Counter[str]]:
+    """Of both generators in turn."""
+    if number % 2:
+        return variant(number // 2, folder)
+    made = (shipped if number % SHIPPED_EVERY == SHIPPED_EVERY - 2 else case)(number // 2, folder)
+    return made.request, Counter()
 
 
 @pytest.mark.parametrize("number", [2, 9, 12, 21, 32, 35, 39, 44, 92])
 def test_a_generated_variant_is_equal_to_its_backtest_in_every_trade_and_figure(number: int, tmp_path: Path) -> None:
-    outcome, expected = compared(number, tmp_path)
+    make = shipped if number % SHIPPED_EVERY == SHIPPED_EVERY - 1 else case
+    outcome, expected = compared(make(number, tmp_path).request)
     assert outcome.by_engine == ""
     assert expected.trades
+
+
+@pytest.mark.parametrize("number", [3, 7, 12, 16])
+def test_rules_of_every_kind_and_settings_with_every_cap_are_equal_to_their_backtest(
+    number: int, tmp_path: Path
+) -> None:
+    outcome, expected = compared(variant(number, tmp_path)[0])
+    assert outcome.by_engine == ""
+    assert expected.trades
+
+
+@pytest.mark.slow
+def test_a_thousand_variants_in_which_everything_happens_often_are_equal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    total: Counter[str] = Counter()
+    for number in range(MANY):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        request, used = generated(number, folder)
+        outcome, expected = compared(request)
+        total += used + Counter(f"exit {trade.exit_reason}" for trade in expected.trades)
+        total[f"by the engine: {outcome.by_engine}" if outcome.by_engine else "by the evaluator"] += 1
+        shutil.rmtree(folder)
+    with capsys.disabled():
+        print(f"\n{MANY} variants, equal in every trade and figure:", file=sys.stderr)
+        for name, count in sorted(total.items()):
+            print(f"{count:7} {name}", file=sys.stderr)
+    assert {name: total[name] for name in OFTEN if total[name] < LEAST} == {}
+    assert total["by the evaluator"] >= MANY * 0.99
 
 
 def test_variants_over_the_same_candles_are_each_equal_to_their_backtest(tmp_path: Path) -> None:
