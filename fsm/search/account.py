@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from math import floor
 
 from fsm.config import Settings
 from fsm.core.limits import DAY_MS, PERIOD_CAUSES, is_over, period_keys
 from fsm.core.model.records import Flag, HaltCause
+from fsm.search.bars import UNITS
 from fsm.search.terms import ZERO
+
+NEVER = 2**62
+"""An equity that no account has: whatever it is, it must be looked at."""
 
 
 class Period:
@@ -39,7 +44,8 @@ class Account:
         self._booked_read = 0
         self._is_changed = True
         self._floor = ZERO
-        self.curve: list[tuple[int, Decimal]] = []
+        self._periods_floor = ZERO
+        self._readings: list[tuple[int, int]] = []
 
     def is_due(self, now_ms: int, *, active: bool) -> bool:
         """Whether it is read at this close: whenever it can have changed, and at every start of a day."""
@@ -51,6 +57,36 @@ class Account:
     def is_behind(self) -> bool:
         """A trade was booked since, so that it is due next time."""
         return self.booked != self._booked_read
+
+    @property
+    def curve(self) -> list[tuple[int, Decimal]]:
+        """(time in ms, equity in USDT) of every reading."""
+        return [(at_ms, Decimal(units).scaleb(-8)) for at_ms, units in self._readings]
+
+    def note(self, now_ms: int, equity: Decimal) -> None:
+        self._readings.append((now_ms, int(equity * UNITS)))
+
+    def stand(self, at_ms: Iterable[int]) -> None:
+        """Readings of an account that does not change."""
+        units = int(self.wallet * UNITS)
+        self._readings += [(each, units) for each in at_ms]
+
+    def bounds(self) -> tuple[int, int]:
+        """(highest equity so far, the equity down to which no limit is hit), in units, while nothing else changes."""
+        if self._is_changed:
+            return int(self.high * UNITS), NEVER
+        return int(self.high * UNITS), floor(self._floor * UNITS)
+
+    def rise(self, units: int) -> None:
+        """Equity was never so high."""
+        self.high = Decimal(units).scaleb(-8)
+        self._floor = max(self._periods_floor, self.high - self.high * self._drawdown_pct / 100)
+
+    def keep(self, readings: list[tuple[int, int]], judged: int | None) -> None:
+        """Readings at which nothing was hit, and the latest of them that limits were judged by."""
+        self._readings += readings
+        if judged is not None:
+            self.equity = Decimal(judged).scaleb(-8)
 
     def judge(
         self, now_ms: int, equity: Decimal, available: Decimal
@@ -87,7 +123,8 @@ class Account:
         used = max(self.high - equity, ZERO)
         if found is None and used > 0 and used >= allowed:
             found = HaltCause.LIMIT_DRAWDOWN
-        self._floor = max(*floors, self.high - allowed)
+        self._periods_floor = max(floors)
+        self._floor = max(self._periods_floor, self.high - allowed)
         return found
 
     def _roll(self, now_ms: int, equity: Decimal) -> bool:

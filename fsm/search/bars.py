@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+import numpy as np
+import numpy.typing as npt
 
 from exchange.sim.playback.candle_path import Bar, Quote
 from exchange.sim.playback.feed import SymbolFeed
+
+UNITS = 10**8
+"""Of a price: marks are counted in hundred-millionths."""
+
+_EXACT_MAX = 10**15
+_UNKNOWN, _NONE = -1, -2
 
 BARS_KEPT = 20_000
 """Bars with their paths that are kept for other variants; when there are more, all are let go."""
@@ -22,6 +29,7 @@ class Bars:
         bounds = feed.bounds.over(self.start_ms, self.count)
         self.low_last, self.high_last = bounds.low_last.data, bounds.high_last.data
         self.low_mark, self.high_mark = bounds.low_mark.data, bounds.high_mark.data
+        self.marks = _counted(feed, self.count).data
         self._opening: dict[int, Quote | None] = {}
         self._closing: dict[int, Quote | None] = {}
         self._bars: dict[int, Bar | None] = {}
@@ -54,7 +62,22 @@ class Bars:
             self._bars[open_ms] = self.feed.bar(open_ms)
         return self._bars[open_ms]
 
-    def mark_at(self, open_ms: int, held: Decimal) -> Decimal:
-        """The mark at which the bar begins; where it was not recorded, the one that ``held`` until then."""
-        found = self.opening(open_ms)
-        return held if found is None else found.mark
+    def mark(self, number: int) -> int | None:
+        """The mark at which a bar begins, in units; None where it was not recorded or is no whole number of them."""
+        found: int = self.marks[number]
+        if found == _UNKNOWN:
+            quote = self.opening(self.start_ms + number * self.step_ms)
+            units = None if quote is None else quote.mark * UNITS
+            found = self.marks[number] = int(units) if units is not None and units == int(units) else _NONE
+        return None if found == _NONE else found
+
+
+def _counted(feed: SymbolFeed, count: int) -> npt.NDArray[np.int64]:
+    """The marks in units; those that are not known at once are counted when they are asked for."""
+    marks = feed.marks_of_bars()
+    if marks is None:
+        return np.full(count, _UNKNOWN, dtype=np.int64)
+    there = ~np.isnan(marks)
+    units = np.rint(np.where(there, marks, 0.0) * UNITS)
+    exact = (units / UNITS == marks) & (units < _EXACT_MAX)
+    return np.where(there, np.where(exact, units, _UNKNOWN), _NONE).astype(np.int64)

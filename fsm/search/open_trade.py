@@ -7,8 +7,9 @@ from decimal import ROUND_DOWN, Decimal
 from exchange.sim.core.holding import money, money_up
 from exchange.sim.core.margin import liquidation_price
 from exchange.types import Side
+from fsm.search.bars import UNITS
 from fsm.search.outcome import ClosedTrade
-from fsm.search.terms import ZERO, Beyond, Terms
+from fsm.search.terms import ZERO, Terms
 
 _MONEY, _AVERAGE = Decimal("1E-8"), Decimal("1E-12")
 
@@ -61,6 +62,7 @@ class OpenTrade:
         self.exit_price: Decimal | None = None
         self.asked: int | None = None
         self.levels: tuple[float, float] | None = None
+        self.units: tuple[int, int, int] | None = None
 
     @property
     def is_filled(self) -> bool:
@@ -124,18 +126,24 @@ class OpenTrade:
         return -fee
 
     def _margin_changed(self) -> None:
-        self.levels = None
-        self.liquidation = None
+        self.levels = self.liquidation = self.units = None
         if self.held:
+            self.units = self._counted()
             self.liquidation = liquidation_price(self.sign * self.held, self.entry, self.wallet, self.terms.brackets)
+
+    def _counted(self) -> tuple[int, int, int] | None:
+        """(entry in units, signed quantity in lots, lots in one): profit in units is whole numbers over the last."""
+        entry, exponent = self.entry * UNITS, self.held.as_tuple().exponent
+        if entry != int(entry) or not isinstance(exponent, int):
+            return None
+        lots = 10 ** max(0, -exponent)
+        return int(entry), self.sign * int(self.held * lots), lots
 
     # --- what was planned ---------------------------------------------------------------------
     def move_stop(self, price: Decimal) -> None:
         self.stop, self.levels = price, None
 
     def booked(self, reason: str, now_ms: int, flagged: str | None = None) -> ClosedTrade:
-        if not (self.fees or self.realized or self.funding):
-            raise Beyond("a trade without any row in the ledger")
         net = self.realized - self.fees + self.funding
         symbol = self.terms.symbol
         return ClosedTrade(

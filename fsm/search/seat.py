@@ -69,7 +69,26 @@ class Seat:
         low, high = trade.levels or self._levels(trade)
         if self.terms.by_mark:
             return bars.low_mark[number] > low and bars.high_mark[number] < high
-        return bars.low_last[number] > low and bars.high_last[number] < high and self._is_afloat(trade, number)
+        return bars.low_last[number] > low and bars.high_last[number] < high and self.is_afloat(number)
+
+    def may_hit(self, start: Quote, end: Quote) -> bool:
+        """Whether something of its trade may happen on the way from one to the other."""
+        trade = self.trade
+        assert trade is not None
+        if not trade.held:
+            assert trade.limit is not None
+            return (
+                min(start.last, end.last) <= trade.limit if trade.sign > 0 else max(start.last, end.last) >= trade.limit
+            )
+        low, high = trade.levels or self._levels(trade)
+        prices = (start.mark, end.mark) if self.terms.by_mark else (start.last, end.last)
+        one, other = map(float, prices)  # as the levels are: a float is not quite the Decimal that it was made of
+        if min(one, other) <= low or max(one, other) >= high:
+            return True
+        level = trade.liquidation
+        if level is None or self.terms.by_mark:
+            return False
+        return min(start.mark, end.mark) <= level if trade.sign > 0 else max(start.mark, end.mark) >= level
 
     def _levels(self, trade: OpenTrade) -> tuple[float, float]:
         """The nearest prices, below and above, at which something happens, of the price that its orders watch."""
@@ -85,9 +104,20 @@ class Seat:
         trade.levels = (low, high)
         return trade.levels
 
-    def _is_afloat(self, trade: OpenTrade, number: int) -> bool:
-        """The mark does not come to where it is liquidated."""
-        if trade.liquidation is None:
+    def bounds(self) -> tuple[memoryview, memoryview, float, float]:
+        """Lows and highs of bars of the price that its orders watch, and where they must not come."""
+        assert self.trade is not None
+        low, high = self.trade.levels or self._levels(self.trade)
+        bars = self.bars
+        if self.terms.by_mark:
+            return bars.low_mark, bars.high_mark, low, high
+        return bars.low_last, bars.high_last, low, high
+
+    def is_afloat(self, number: int) -> bool:
+        """The mark does not come to where its trade is liquidated; where orders watch the mark, the bounds say it."""
+        trade = self.trade
+        assert trade is not None
+        if trade.liquidation is None or self.terms.by_mark:
             return True
         level = float(trade.liquidation)
         if trade.sign > 0:

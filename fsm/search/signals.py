@@ -117,6 +117,14 @@ class Signals:
             traced=False,
         )
 
+    def asked_ms(self, trade: OpenTrade, now_ms: int) -> int | None:
+        """The first close after this instant at which its rules may say something; None: they never do."""
+        entry_ms, opens_ms = self.market.series.timeframe.ms, self.market.opens_ms
+        if trade.asked is None:
+            first = self._index_of(now_ms - now_ms % entry_ms)
+            trade.asked = self._asked(trade, self.rules.strategies[trade.strategy], min(first, len(opens_ms)))
+        return opens_ms[trade.asked] + entry_ms if trade.asked < len(opens_ms) else None
+
     def _facts(self, strategy: Strategy, index: int) -> Facts:
         keys = (*strategy.fact_keys, *self.rules.regime_words, *self.rules.moment_words)
         return {key: known(self.table.column(key).item(index)) for key in keys}

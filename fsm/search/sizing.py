@@ -82,12 +82,19 @@ def plan(
 
 
 def still_good(trade: OpenTrade, last: Decimal) -> bool:
-    """Whether the signal survives until its order is sent: the market has not moved, so only LIMIT entries may not."""
+    """Whether the signal survives until its order is sent: the market has not moved, and takes it in and out again."""
+    terms, orders = trade.terms, trade.terms.settings.orders
+    out_pct = terms.book_pct(trade.exit_side, trade.quantity, last)
+    if out_pct is None or out_pct > orders.book_slippage_pct_max:
+        return False
     if trade.limit is None:
+        in_pct = terms.book_pct(trade.entry_side, trade.quantity, last)
+        if in_pct is None or in_pct > orders.book_slippage_pct_max:
+            raise Beyond("a market entry that the book is too thin for")
         return True
     moved_pct = abs(last - trade.planned) / trade.planned * 100
     ahead_ms = trade.expires_ms - trade.opened_ms
-    return moved_pct <= trade.terms.settings.orders.price_moved_pct_max and ahead_ms >= GOOD_TILL_MS_MIN
+    return moved_pct <= orders.price_moved_pct_max and ahead_ms >= GOOD_TILL_MS_MIN
 
 
 def _stop_fits(terms: Terms, sign: int, entry: Decimal, stop: Decimal, told: tuple[Decimal, Decimal]) -> bool:
@@ -179,22 +186,22 @@ def _filters_take(
     sized: Sized,
 ) -> bool:
     """What the exchange's filters would refuse is not planned."""
-    filters = terms.filters
     price = mark if limit is None else limit
-    if filters.check_quantity(quantity, market=limit is None) is not None or price * quantity < filters.notional_min:
+    if not terms.lot_taken(quantity, market=limit is None) or price * quantity < terms.filters.notional_min:
         return False
     if limit is not None and not _limit_taken(terms, sign, limit, mark):
         return False
-    prices = (stop, *(price for price, share in sized if share is None or share > 0))
-    if any(filters.check_price(each) is not None for each in prices):
+    if not terms.price_taken(stop):
         return False
-    shares = (share for _, share in sized if share)
-    return all(filters.check_quantity(share, market=True) is None for share in shares)
+    return all(
+        share == 0 or (terms.price_taken(each) and (share is None or terms.lot_taken(share, market=True)))
+        for each, share in sized
+    )
 
 
 def _limit_taken(terms: Terms, sign: int, limit: Decimal, mark: Decimal) -> bool:
     filters = terms.filters
-    if filters.check_price(limit) is not None:
+    if not terms.price_taken(limit):
         return False
     side = Side.BUY if sign > 0 else Side.SELL
     if side is Side.BUY:

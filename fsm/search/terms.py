@@ -6,13 +6,16 @@ from decimal import Decimal
 
 from exchange.filters import SymbolFilters
 from exchange.sim.core import margin
-from exchange.sim.core.pricing import adverse, depth_share, is_beyond, nearest
+from exchange.sim.core.pricing import adverse, depth_share, is_beyond, nearest, shown_price, shown_quantity
+from exchange.sim.core.state import Settings as Market
 from exchange.sim.playback.candle_path import Quote, Stretch
 from exchange.types import Bracket, OrderType, Side, WorkingType
 from fsm.config import Settings
 
 ZERO, ONE = Decimal(0), Decimal(1)
 MARK_TICK = Decimal("1E-8")
+LEVELS_SHOWN = 100
+"""Of each side of the assumed book (exchange/sim/core/pricing.py)."""
 
 
 class Beyond(Exception):
@@ -41,7 +44,41 @@ class Terms:
         allowed = [each.notional_cap for each in brackets if each.initial_leverage >= self.leverage]
         self.notional_max = max(allowed) if allowed else ZERO
         self.can_set_up = 1 <= self.leverage <= margin.leverage_max(brackets)
+        self._is_on_grid = _decimals(filters.price_min) <= _decimals(filters.tick_size)
         self._shares: dict[int, Decimal] = {}
+        self._market = Market(maker_rate=self.maker, taker_rate=self.taker, slippage=slippage, depth_usdt=None)
+
+    def price_taken(self, price: Decimal) -> bool:
+        """Whether the exchange takes a price that was rounded to the tick."""
+        filters = self.filters
+        if not self._is_on_grid:
+            return filters.check_price(price) is None
+        return price > 0 and price >= filters.price_min and (not filters.price_max or price <= filters.price_max)
+
+    def lot_taken(self, quantity: Decimal, *, market: bool) -> bool:
+        """Whether it takes a quantity that was rounded to the step of market orders."""
+        filters = self.filters
+        if not market:
+            return filters.check_quantity(quantity, market=False) is None
+        most = filters.market_quantity_max
+        return quantity > 0 and quantity >= filters.market_quantity_min and (not most or quantity <= most)
+
+    def book_pct(self, side: Side, quantity: Decimal, last: Decimal) -> Decimal | None:
+        """What a market order of this size costs by the assumed book, from its middle; None: it does not take it."""
+        bid, ask = (shown_price(taker, 1, last, self.filters, self._market) for taker in (Side.SELL, Side.BUY))
+        if bid <= 0 or ask <= 0:
+            return None
+        middle, left, paid = (bid + ask) / 2, quantity, ZERO
+        for number in range(1, LEVELS_SHOWN + 1):
+            price = shown_price(side, number, last, self.filters, self._market)
+            if price <= 0:
+                return None
+            here = self.filters.floor_quantity(shown_quantity(price, self._market), market=False)
+            taken = min(left, here)
+            left, paid = left - taken, paid + taken * price
+            if left <= 0:
+                return abs(paid / quantity - middle) / middle * 100
+        return None
 
     def told(self, quote: Quote) -> tuple[Decimal, Decimal]:
         """(last, mark) as the exchange tells them."""
@@ -79,3 +116,8 @@ class Terms:
         if share is None:
             share = self._shares[length_ms] = depth_share(self.depth, length_ms)
         return last + (worst - last) * share
+
+
+def _decimals(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0

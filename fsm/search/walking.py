@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from exchange.sim.core.motion import reach
-from exchange.sim.playback.candle_path import Bar, Mark, Quote, Stretch, Walk, between, whole
+from exchange.sim.playback.candle_path import Bar, Bias, Mark, Quote, Stretch, Walk, between, hold_ms, whole
 from fsm.search.open_trade import OpenTrade
 from fsm.search.seat import Seat
 from fsm.search.terms import ZERO, Beyond
@@ -87,6 +87,28 @@ class Walking:
             for seat, corner in corners.items():
                 if corner.at_ms <= at_ms:
                     walks[seat].step()
+
+    def run_alone(self, seat: Seat, candle: Stretch) -> None:
+        """The same for one symbol, through a bar that is one candle."""
+        seat.candle = candle
+        self.places = {seat.symbol: Place(candle, (candle,), False)}
+        last_ms = candle.end_ms - 1
+        fork_ms = candle.open_ms + hold_ms((candle,))
+        at_ms, low, high = fork_ms, Quote(candle.last.low, candle.mark.low), Quote(candle.last.high, candle.mark.high)
+        self._line(seat, seat.now, candle.open_ms, fork_ms)
+        extremes = (low, high) if seat.bias() is Bias.LOW_FIRST else (high, low)
+        close = Quote(candle.last.close, candle.mark.close)
+        third = (last_ms - fork_ms) // 3
+        for place, quote in enumerate((*extremes, close), 1):
+            until_ms = last_ms if place == 3 else fork_ms + place * third
+            self._line(seat, quote, at_ms, until_ms)
+            at_ms = until_ms
+
+    def _line(self, seat: Seat, end: Quote, start_ms: int, end_ms: int) -> None:
+        if seat.trade is None or not seat.may_hit(seat.now, end):
+            seat.quote = end
+        else:
+            self._leg({seat: (seat.now, end)}, start_ms, end_ms)
 
     def _at(self, walks: Mapping[Seat, Walk], *, jumped: bool) -> None:
         self.places = {seat.symbol: Place(walk.stretch, walk.bar, jumped) for seat, walk in walks.items()}

@@ -83,7 +83,7 @@ def test_a_generated_variant_is_equal_to_its_backtest_in_every_trade_and_figure(
     assert expected.trades
 
 
-@pytest.mark.parametrize("number", [3, 7, 12, 16])
+@pytest.mark.parametrize("number", [3, 7, 12, 36])
 def test_rules_of_every_kind_and_settings_with_every_cap_are_equal_to_their_backtest(
     number: int, tmp_path: Path
 ) -> None:

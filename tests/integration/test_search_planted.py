@@ -12,8 +12,8 @@ from fsm.backtest.result import Result
 from fsm.backtest.run import run_backtest
 from fsm.search import Prepared, evaluate, evaluation, prepare, sizing
 from fsm.search.account import Account
-from fsm.search.evaluation import Evaluation
 from fsm.search.open_trade import OpenTrade
+from fsm.search.orders import Orders
 from fsm.search.seat import Seat
 from fsm.search.terms import Terms
 from tests.integration.generated_runs import case
@@ -99,10 +99,8 @@ def a_portfolio_that_forgets(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
-    right = Evaluation._strike
-    patch.setattr(
-        Evaluation, "_strike", lambda run, seat, rank, number, now_ms: right(run, seat, rank, number, now_ms + 1)
-    )
+    right = Orders._strike
+    patch.setattr(Orders, "_strike", lambda run, seat, rank, number, now_ms: right(run, seat, rank, number, now_ms + 1))
 
 
 def whole_shares(patch: pytest.MonkeyPatch) -> None:

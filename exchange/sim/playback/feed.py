@@ -118,6 +118,22 @@ class SymbolFeed:
         found = self.bar(open_ms)
         return None if found is None else Quote(found[0].last.open, found[0].mark.open)
 
+    def marks_of_bars(self) -> FloatArray | None:
+        """The mark with which each bar begins, from the first to the last, NaN where it was not recorded; None where
+        finer candles have a say in it."""
+        if self._intrabar or (self._mark is not None and self.step is not self._mark.timeframe):
+            return None
+        times = self._candles.open_time_ms
+        marks = np.full((self.end_ms - self.start_ms) // self.step.ms, np.nan)
+        marks[(times - self.start_ms) // self.step.ms] = self._candles.open
+        if self._mark is not None:
+            places = (self._mark.open_time_ms - self.start_ms) // self.step.ms
+            inside = (places >= 0) & (places < len(marks))
+            places, opens = places[inside], self._mark.open[inside]
+            there = ~np.isnan(marks[places])
+            marks[places[there]] = opens[there]
+        return marks
+
     def marks_at_opens(self, from_ms: int, until_ms: int) -> list[Decimal]:
         """The marks with which the bars begin that open in [from, until), all of which were recorded."""
         if self._mark is None and not self._intrabar:
