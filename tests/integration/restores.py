@@ -14,6 +14,7 @@ from exchange.client_ids import Leg, parse
 from exchange.sim.in_process import Call, Fault
 from exchange.types import ConditionalType
 from fsm.core.model.records import HaltCause
+from fsm.live.trading.lost_trades import remembered_ids
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import Hour
 from store import queries
@@ -74,12 +75,17 @@ class Restores:
         parts = parse(call.client_id) if call.method in ("place_order", "place_algo") else None
         if parts is None or parts.leg is Leg.PROBE:
             return None
-        if call.client_id in self._before:
+        if call.client_id in self._before and not self._is_planned(call):
             self._problem(f"{call.client_id} was used by a journal that is lost, and is used again")
         if parts.leg is Leg.ENTRY and not self._entries_allowed:
             self._problem(f"{call.client_id} enters before `resume`")
         self.sent.append(call.client_id)
         return None
+
+    def _is_planned(self, call: Call) -> bool:
+        """It follows from the journal that was put back, so it is the same order: it cannot rest twice."""
+        live, worker = self.r.running.live, self.r.running.workers[call.symbol]
+        return call.client_id in remembered_ids(worker.record, live.engine.context(call.symbol))
 
     def _problem(self, text: str) -> None:
         self.figures.problems.append(f"point {self.figures.points}: {text}")
@@ -126,7 +132,7 @@ class Restores:
         self._compare_stops(stops)
         if is_old:
             await self.r.hours(WAIT_HOURS * self.rng.random())
-            self._judge_fills()
+            self.judge_fills()
             assert self.r.store is not None
             Inbox(self.r.store).post("resume", None, "cli", self.r.venue.now_ms)
             await self.r.seconds(2)
@@ -160,9 +166,9 @@ class Restores:
             self.figures.lost_trades += len(queries.system_events(store, kind="LOST_TRADE", limit=1_000))
             if not done or account.epoch == "":
                 self._problem("halted without a new epoch")
-        self._judge_fills()
+        self.judge_fills()
 
-    def _judge_fills(self) -> None:
+    def judge_fills(self) -> None:
         """Every execution is in the books, named, or of the trade that is open."""
         store = self.r.store
         assert store is not None

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from exchange.client_ids import ClientId, Leg, is_ours, parse
+from exchange.client_ids import Leg, is_ours, parse
 from exchange.types import AlgoOrder, Fill, Income, Order, Side, SymbolSnapshot
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import JournalFoundOld
@@ -79,12 +79,12 @@ class Evidence:
     def _lost_own(self) -> bool:
         """The number that the journal gave last was used by the journal that is lost."""
         free = self.record.trade is None or self.record.state is State.SIGNALLED
-        return free and self.record.trades_opened in {parts.trade_number for parts in map(_parts, self.unknown)}
+        return free and self.record.trades_opened in set(map(trade_number, self.unknown))
 
     @property
     def numbers(self) -> list[int]:
         """Trades that only the lost journal knew."""
-        return sorted({number for parts in map(_parts, self.unknown) if (number := parts.trade_number) > self._begun})
+        return sorted({number for number in map(trade_number, self.unknown) if number > self._begun})
 
     @property
     def open_number(self) -> int | None:
@@ -145,7 +145,7 @@ class Evidence:
 
     @staticmethod
     def _of(orders: Iterable[Order], number: int) -> list[Order]:
-        return [order for order in orders if _parts(order.client_id).trade_number == number]
+        return [order for order in orders if trade_number(order.client_id) == number]
 
 
 def _lost_trade(symbol: str, number: int | None, fills: list[Fill]) -> LostTrade:
@@ -165,10 +165,11 @@ def _lost_trade(symbol: str, number: int | None, fills: list[Fill]) -> LostTrade
     )
 
 
-def _parts(client_id: str) -> ClientId:
+def trade_number(client_id: str) -> int:
+    """Of one of our ids."""
     parts = parse(client_id)
     assert parts is not None
-    return parts
+    return parts.trade_number
 
 
 def remembered_ids(record: SymbolRecord, context: DecisionContext) -> set[str]:

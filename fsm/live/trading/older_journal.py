@@ -19,7 +19,7 @@ from exchange.types import AlgoOrder, Fill, Income, IncomeKind, Order, SymbolSna
 from fsm.core.model.events import JournalFoundOld
 from fsm.live.context.live_context import LiveContext
 from fsm.live.preflight.ownership import knows_our_orders
-from fsm.live.trading.lost_trades import Evidence, LostTrade, is_order_of_trades, remembered_ids
+from fsm.live.trading.lost_trades import Evidence, LostTrade, is_order_of_trades, remembered_ids, trade_number
 from fsm.live.trading.symbol_worker import SymbolWorker
 from store import queries
 
@@ -114,12 +114,17 @@ class OlderJournal:
         )
 
     def _unknown(self, symbol: str, client_ids: Iterable[str]) -> set[str]:
+        """Told at an earlier restoration is known too, but of a trade that was open then only once it was taken over: a
+        copy from in between knows its orders and not how it ended."""
         ours = {client_id for client_id in client_ids if is_order_of_trades(client_id, self._database_id)}
-        context = self._live.engine.context(symbol)
-        known = queries.orders_known(self._store, ours) | remembered_ids(self._workers[symbol].record, context)
-        for row in queries.system_events(self._store, kind=DONE, limit=1_000):
-            known |= set(msgspec.json.decode(row.facts_json, type=_Done).orders)
-        return ours - known
+        record, context = self._workers[symbol].record, self._live.engine.context(symbol)
+        known = queries.orders_known(self._store, ours) | remembered_ids(record, context)
+        told = {
+            client_id
+            for row in queries.system_events(self._store, kind=DONE, limit=1_000)
+            for client_id in msgspec.json.decode(row.facts_json, type=_Done).orders
+        }
+        return {each for each in ours - known if each not in told or trade_number(each) > record.trades_opened}
 
     async def _is_same_exchange(self) -> bool:
         """Whether it knows what was filled lately: one that has begun anew under the same key does not (R75). It must
