@@ -37,8 +37,8 @@ class LostTrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence:
-    """One symbol: its record, and what the exchange holds of ours. ``unknown`` are the ids that this journal does not
-    know."""
+    """One symbol: its record, and what the exchange holds of ours. ``unrecorded`` are ids that no row of this journal
+    has, ``unknown`` those of them that do not follow from the record either."""
 
     def __init__(
         self,
@@ -49,11 +49,13 @@ class Evidence:
         algos: list[AlgoOrder],
         fills: list[Fill],
         unknown: set[str],
+        unrecorded: set[str],
     ) -> None:
         self.record = record
         self._orders = [order for order in orders if is_ours(order.client_id, database_id)]
         self._algos = [algo for algo in algos if is_ours(algo.client_id, database_id)]
         self.unknown = unknown
+        self.unrecorded = unrecorded
         self._fills = self._by_trade(orders, fills)
 
     def _by_trade(self, orders: list[Order], fills: list[Fill]) -> dict[int | None, list[Fill]]:

@@ -102,7 +102,8 @@ class OlderJournal:
             orders = []
         own_algos = [algo for algo in algos if algo.symbol == symbol]
         names = [order.client_id for order in orders] + [algo.client_id for algo in own_algos]
-        unknown = self._unknown(symbol, names)
+        unrecorded = self._unrecorded(symbol, names)
+        unknown = unrecorded - remembered_ids(record, self._live.engine.context(symbol))
         fills: list[Fill] = []
         if unknown:
             trade = record.trade
@@ -110,21 +111,27 @@ class OlderJournal:
             start_ms = since_ms if counted is None else None
             fills = await exchange.fills(symbol, after_fill_id=counted, start_ms=start_ms)
         return Evidence(
-            record, database_id=self._database_id, orders=orders, algos=own_algos, fills=fills, unknown=unknown
+            record,
+            database_id=self._database_id,
+            orders=orders,
+            algos=own_algos,
+            fills=fills,
+            unknown=unknown,
+            unrecorded=unrecorded,
         )
 
-    def _unknown(self, symbol: str, client_ids: Iterable[str]) -> set[str]:
-        """Told at an earlier restoration is known too, but of a trade that was open then only once it was taken over: a
-        copy from in between knows its orders and not how it ended."""
+    def _unrecorded(self, symbol: str, client_ids: Iterable[str]) -> set[str]:
+        """Of these ids ours that no row of the journal has. Told at an earlier restoration is recorded too, but of a
+        trade that was open then only once it was taken over: a copy from in between does not know how it ended."""
         ours = {client_id for client_id in client_ids if is_order_of_trades(client_id, self._database_id)}
-        record, context = self._workers[symbol].record, self._live.engine.context(symbol)
-        known = queries.orders_known(self._store, ours) | remembered_ids(record, context)
         told = {
             client_id
             for row in queries.system_events(self._store, kind=DONE, limit=1_000)
             for client_id in msgspec.json.decode(row.facts_json, type=_Done).orders
         }
-        return {each for each in ours - known if each not in told or trade_number(each) > record.trades_opened}
+        opened = self._workers[symbol].record.trades_opened
+        left = ours - queries.orders_known(self._store, ours)
+        return {each for each in left if each not in told or trade_number(each) > opened}
 
     async def _is_same_exchange(self) -> bool:
         """Whether it knows what was filled lately: one that has begun anew under the same key does not (R75). It must
@@ -161,7 +168,8 @@ class OlderJournal:
             rows = [row for row in income if row.symbol == symbol]
             evidence = told.get(symbol)
             worker.handle(_plain(worker, at_ms, epoch) if evidence is None else evidence.event(at_ms, epoch, rows))
-        journal.note(at_ms, DONE, "OLDER_THAN_EXCHANGE", epoch=epoch, orders=unknown, trades=len(lost))
+        orders = sorted(client_id for evidence in found for client_id in evidence.unrecorded)
+        journal.note(at_ms, DONE, "OLDER_THAN_EXCHANGE", epoch=epoch, orders=orders, trades=len(lost))
         self._say("", "OLDER_THAN_EXCHANGE", self._sentence(found, lost))
 
     def _begin(self, since_ms: int, unknown: Iterable[str]) -> str:
