@@ -50,6 +50,17 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
     realized_pnl: Decimal
 
 
+class SmallSteps(msgspec.Struct, frozen=True, kw_only=True):
+    """Trades are smaller than they are sized: so many of the smallest size, then ``ramp_trades`` that grow; ``done``
+    are over."""
+
+    cause: str
+    since_ms: int
+    trades: int
+    ramp_trades: int
+    done: int = 0
+
+
 class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
     """A loss limit and what is left of it, never below zero."""
 
@@ -85,6 +96,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     daemon_running: bool
     paused: bool
     halt: Flag | None
+    small_steps: SmallSteps | None
     equity: Decimal | None
     balance: Decimal | None
     available_balance: Decimal | None

@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "flatten": "fsm.cli.control:flatten",
     "halt": "fsm.cli.control:halt",
     "release": "fsm.cli.control:release",
+    "full-size": "fsm.cli.control:full_size",
     "ack": "fsm.cli.control:ack",
     "reduce": "fsm.cli.by_hand:reduce",
     "move-stop": "fsm.cli.by_hand:move_stop",

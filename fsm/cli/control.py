@@ -107,6 +107,13 @@ def release(symbol: str, cancel_stop: bool, wait_s: float) -> None:
     post("release cancel-stop" if cancel_stop else "release", symbol.upper(), wait_s)
 
 
+@command("full-size")
+@WAIT
+def full_size(wait_s: float) -> None:
+    """End small steps early. The next trades are of their full size; `status` says whether there are any."""
+    post("full-size", None, wait_s)
+
+
 @command("ack")
 @WAIT
 def ack(wait_s: float) -> None:
@@ -161,8 +168,8 @@ def named(found: CommandRow) -> str:
     """A command as its operator thinks of it; an edit of files is about no symbol."""
     if found.kind.startswith("reload"):
         return " ".join(found.kind.split()[:2])
-    if found.kind == "ack":
-        return "ack"
+    if found.kind in ("ack", "full-size"):
+        return found.kind
     if found.kind.startswith("strategy "):
         _, verb, name = found.kind.split(" ", 2)
         return f"{verb} of strategy {name}"

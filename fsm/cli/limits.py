@@ -250,6 +250,15 @@ def _obstacles(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name} rests since {shown(flag['since_ms'])} UTC ({why}), until `resume --strategy {name}`"
 
 
+def steps_in_words(steps: Mapping[str, Any]) -> str:
+    """How far small steps are, from the account's record."""
+    small, grow, done = steps["trades"], steps["ramp_trades"], steps.get("done", 0)
+    since = f"since {shown(steps['since_ms'])} UTC ({steps['cause']}), until `full-size`"
+    if done < small:
+        return f"{done} of {small} trades of the smallest size are done, then {grow} that grow; {since}"
+    return f"{done - small} of {grow} trades that grow are done; {since}"
+
+
 def _or_period(halt: Mapping[str, Any]) -> str:
     period = {"LIMIT_DAY": "day", "LIMIT_WEEK": "week", "LIMIT_MONTH": "month"}.get(halt["cause"])
     return f" or, with `auto_resume`, the end of the {period}" if period else ""

@@ -28,6 +28,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "flatten": ("flatten BTCUSDT",),
     "halt": ("halt",),
     "release": ("release BTCUSDT --cancel-stop",),
+    "full-size": ("full-size",),
     "ack": ("ack",),
     "reduce": ("reduce BTCUSDT 25%",),
     "move-stop": ('move-stop BTCUSDT 59000 --looser --reason "below the low of the week"',),

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from fsm.cli import output
-from fsm.cli.limits import route_in_words
+from fsm.cli.limits import route_in_words, steps_in_words
 from fsm.cli.options import command, current
 from fsm.cli.positions import beside, beside_in_words
 from fsm.cli.times import Age, shown
@@ -76,6 +76,7 @@ def found(path: Path) -> dict[str, Any]:
             "halt_since_ms": account.halt_since_ms if account else None,
             "paused": account.paused if account else False,
             "route": msgspec.json.decode(account.record_json).get("route") if account else None,
+            "small_steps": msgspec.json.decode(account.record_json).get("steps") if account else None,
         },
         "clock": {"offset_ms": clock.offset_ms, "measured_ms": clock.measured_ms} if clock and pid else None,
         "tasks": {name: task for name, task in health.tasks.items() if task.failures} if pid else {},
@@ -147,6 +148,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "stops", route_in_words(account["route"])
     if account["paused"]:
         yield "paused", "by the operator"
+    if account["small_steps"]:
+        yield "small steps", steps_in_words(account["small_steps"])
     yield from _beside(found)
     yield "open positions", found["positions"]
     for each in found["not_ours"]:

@@ -12,7 +12,9 @@ from fsm.config.settings import Settings
 
 # Sections that are read afresh for each decision or each round of a loop. All others shape what the daemon builds
 # when it starts (machines, candle history, the account's set-up, the listening socket) and hold until a restart.
-RELOADABLE = frozenset({"orders", "risk", "limits", "protection", "loops", "alerts", "escalation", "drift", "reload"})
+RELOADABLE = frozenset(
+    {"orders", "risk", "limits", "protection", "small_steps", "loops", "alerts", "escalation", "drift", "reload"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from fsm.core import stop_route
+from fsm.core import small_steps, stop_route
 from fsm.core.candle_close import CandleVerdict, decide_candle
 from fsm.core.decide import decide
 from fsm.core.decision_facts import with_portfolio, with_what_it_knew
@@ -147,6 +147,7 @@ class Engine:
             trial=stop_route.is_trial(self.account),
             entering=sum(self.record(name).state is State.ENTERING for name in self._active if name != symbol),
             resting=tuple(self.account.resting),
+            held_back=ZERO if self.account.steps is None else self.account.steps.held_back,
             **capped_risks(self.held(), self.correlation, self.policy, symbol),
         )
 
@@ -254,7 +255,8 @@ class Engine:
         if made.booked is not None:
             equity = self.equity.settled if self.equity else None
             booked = trade_booked(self.account, made.booked, equity)
-            self.change_account(event.at_ms, ("TRADE_BOOKED",), booked)
+            booked, kinds = small_steps.counted(booked, made.booked)
+            self.change_account(event.at_ms, (*kinds, "TRADE_BOOKED"), booked)
         return [step]
 
     def _track(self, record: SymbolRecord) -> None:
@@ -359,6 +361,14 @@ class Engine:
         if self.account.halt is not None and halt is None:
             after = stop_route.resumed(self._resumed(after), at_ms)
         self.change_account(at_ms, (kind,), after)
+
+    def begin_small_steps(self, at_ms: int, cause: str) -> None:
+        """Something is new: the next trades are the smallest that can be traded, and then grow."""
+        self.change_account(at_ms, (small_steps.BEGUN,), small_steps.begun(self.account, cause, at_ms, self.policy))
+
+    def end_small_steps(self, at_ms: int) -> None:
+        """The operator's word alone shortens them."""
+        self.change_account(at_ms, (small_steps.ENDED,), replace(self.account, steps=None))
 
     def prove_route(self, at_ms: int, proof: str) -> None:
         """A test while flat has shown so much of the way to place stops."""

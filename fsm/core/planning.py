@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -12,11 +13,14 @@ from exchange.types import MarkPrice, OrderType
 from fsm.core.model.decision import Guard, at_least, at_most
 from fsm.core.model.decision_context import DecisionContext, Portfolio, loss_per_unit
 from fsm.core.model.events import CandleClosed
-from fsm.core.model.records import EntryLeg, SymbolRecord, TargetLeg, Trade, TradeSide
+from fsm.core.model.records import ZERO, EntryLeg, SymbolRecord, TargetLeg, Trade, TradeSide
 from fsm.core.order_requests import entry_id, leg_id, place_entry, place_stop, place_target, stop_leg
 from fsm.core.sizing import quantity_guard, size_entry, stop_inside_liquidation, tradable_quantity
 from fsm.core.stop_route import smallest
 from rules.strategy import Limits, SignalReading
+
+Aims = Sequence[tuple[float, float]]
+"""Price and portion of each target, the nearest first."""
 
 
 def plan_trade(
@@ -32,6 +36,7 @@ def plan_trade(
     side = TradeSide(reading.side)
     entry, limit = _entry_price(side, event, context)
     stop = context.filters.round_price(decimal_of(reading.stop), _adverse(side))
+    aims = tuple((price, 1.0) for price, _ in reading.targets[:1]) if portfolio.held_back == 1 else reading.targets
     size = size_entry(
         side=side,
         symbol=record.symbol,
@@ -40,7 +45,8 @@ def plan_trade(
         portfolio=portfolio,
         context=context,
         strategy=context.rules.strategies[reading.strategy],
-        most=_on_trial(reading, entry, stop, context) if portfolio.trial else None,
+        most=_smallest(aims, entry, stop, context) if portfolio.trial else None,
+        least=_smallest(aims, entry, stop, context) if portfolio.held_back else ZERO,
     )
     number = record.trades_opened + 1
     entry_leg = EntryLeg(
@@ -67,7 +73,7 @@ def plan_trade(
         risk_usdt=size.risk,
         entry=entry_leg,
         last_fill_id=record.last_fill_id,
-        targets=_targets(side, reading, record.symbol, number, context),
+        targets=_targets(side, aims, record.symbol, number, context),
     )
     guards = (
         Guard("CANDLE_NEW", _is_new(record, event), str(event.candle_ms), f"> {record.signal_candle_ms}"),
@@ -80,10 +86,10 @@ def plan_trade(
     return trade, guards
 
 
-def _on_trial(reading: SignalReading, entry: Decimal, stop: Decimal, context: DecisionContext) -> Decimal:
+def _smallest(aims: Aims, entry: Decimal, stop: Decimal, context: DecisionContext) -> Decimal:
     """The smallest quantity that can be traded with these targets (R60)."""
-    prices = (entry, stop, *(decimal_of(price) for price, _ in reading.targets))
-    return smallest(prices, tuple(decimal_of(portion) for _, portion in reading.targets[:-1]), context.filters)
+    prices = (entry, stop, *(decimal_of(price) for price, _ in aims))
+    return smallest(prices, tuple(decimal_of(portion) for _, portion in aims[:-1]), context.filters)
 
 
 def _is_new(record: SymbolRecord, event: CandleClosed) -> bool:
@@ -134,9 +140,7 @@ def _expiry(event: CandleClosed, context: DecisionContext) -> int:
     return event.at_ms + context.policy.orders.limit_expiry_candles * context.rules.entry_timeframe.ms
 
 
-def _targets(
-    side: TradeSide, reading: SignalReading, symbol: str, number: int, context: DecisionContext
-) -> tuple[TargetLeg, ...]:
+def _targets(side: TradeSide, aims: Aims, symbol: str, number: int, context: DecisionContext) -> tuple[TargetLeg, ...]:
     return tuple(
         TargetLeg(
             index=index,
@@ -145,7 +149,7 @@ def _targets(
             portion=decimal_of(portion),
             quantity=None,
         )
-        for index, (price, portion) in enumerate(reading.targets)
+        for index, (price, portion) in enumerate(aims)
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from exchange.filters import SymbolFilters, decimal_of
 from exchange.types import Bracket, OrderType
+from fsm.core import small_steps
 from fsm.core.model.decision import Guard, at_least, at_most
 from fsm.core.model.decision_context import DecisionContext, Portfolio, loss_per_unit
 from fsm.core.model.policy import MarginShort, Policy
@@ -33,11 +34,13 @@ def size_entry(
     portfolio: Portfolio,
     context: DecisionContext,
     most: Decimal | None = None,
+    least: Decimal = ZERO,
     strategy: Strategy | None = None,
 ) -> Size:
     """Quantity from the rounded stop, taker fees and slippage; rounded down; below a minimum it is a failed guard.
 
-    ``most``: no more than this, whatever may be risked. ``strategy`` may risk less than the account allows, never more.
+    ``most``: no more than this, whatever may be risked. ``least`` is the smallest that small steps begin with.
+    ``strategy`` may risk less than the account allows, never more.
     """
     policy, filters = context.policy, context.filters
     per_unit = loss_per_unit(side.sign, entry, stop, policy)
@@ -49,6 +52,7 @@ def size_entry(
     by_margin = _margin_cap(symbol, entry, portfolio, policy)
     capped = min(wanted, by_margin, _exposure_cap(entry, portfolio, policy), _venue_cap(symbol, entry, context))
     capped = capped if most is None else min(capped, most)
+    capped = small_steps.allowed(capped, least, portfolio.held_back)
     quantity = tradable_quantity(max(capped, ZERO), context)
     risk = quantity * per_unit
     guards = (

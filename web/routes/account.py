@@ -14,7 +14,7 @@ from store.views import AccountRow
 from web import documents
 from web.access import Access
 from web.endpoint import Context, Endpoint, NoQuery
-from web.views import BudgetView, Day, EquitySeries, Flag, Health, Mode, Period, Pnl, Point, Summary
+from web.views import BudgetView, Day, EquitySeries, Flag, Health, Mode, Period, Pnl, Point, SmallSteps, Summary
 
 DAY_MS = 86_400_000
 STALE_MS = 60_000
@@ -35,11 +35,12 @@ class EquityQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class _Periods(msgspec.Struct, frozen=True):
-    """The part of the account's record that says which periods are under way."""
+    """The part of the account's record that says which periods, and which small steps, are under way."""
 
     day: Period | None = None
     week: Period | None = None
     month: Period | None = None
+    steps: SmallSteps | None = None
 
 
 def newest_ms(store: Store) -> int:
@@ -87,6 +88,7 @@ def summary(store: Store, query: NoQuery, context: Context) -> Summary:
         daemon_running=running,
         paused=account.paused if account else False,
         halt=_halt(account),
+        small_steps=periods.steps,
         equity=_fixed(equity.equity) if equity else None,
         balance=_fixed(equity.balance) if equity else None,
         available_balance=_fixed(equity.available_balance) if equity else None,

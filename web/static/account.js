@@ -40,9 +40,20 @@ export function drawSummary(summary) {
   const halted = byId("halted");
   halted.hidden = !summary.halt;
   halted.textContent = summary.halt ? `Halted since ${when(summary.halt.since_ms)}: ${summary.halt.cause}. No new entries.` : "";
+  const small = byId("small-steps");
+  small.hidden = !summary.small_steps;
+  small.textContent = summary.small_steps ? smallSteps(summary.small_steps) : "";
   fill(byId("figures"), figures(summary).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
   byId("kill-switch").textContent = killSwitch(summary);
   fill(byId("budgets"), summary.budgets.map(budget));
+}
+
+function smallSteps(steps) {
+  const since = `since ${when(steps.since_ms)} (${steps.cause}), until all are done or you type full-size`;
+  if (steps.done < steps.trades) {
+    return `Small steps: ${steps.done} of ${steps.trades} trades of the smallest size are done, then ${steps.ramp_trades} that grow; ${since}.`;
+  }
+  return `Small steps: ${steps.done - steps.trades} of ${steps.ramp_trades} trades that grow to the full size are done; ${since}.`;
 }
 
 function pulse(summary) {

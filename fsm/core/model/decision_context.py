@@ -30,7 +30,8 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     traded, since it is to show whether stops can be placed. The five after it are measured where config.yaml caps them
     (fsm/core/shared_risk.py); ``risk_long`` and ``risk_short`` are the parts of ``open_risk``. ``entering``: so many
     other entries are out, each of which may still need its stop and its close. ``resting`` are strategies that enter
-    nothing.
+    nothing. ``held_back`` is the part of a sized quantity that small steps do not trade (fsm/core/small_steps.py); all
+    of it: the smallest is, with one target.
     """
 
     equity: Decimal
@@ -48,6 +49,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     pull_short: Decimal = ZERO
     entering: int = 0
     resting: tuple[str, ...] = ()
+    held_back: Decimal = ZERO
 
 
 NO_PORTFOLIO = Portfolio(equity=ZERO, available=ZERO, equity_age_ms=0, open_positions=0, open_risk=ZERO, exposure=ZERO)

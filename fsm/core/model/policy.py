@@ -118,6 +118,12 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
     rest_candles: int = 24
 
 
+class SmallStepsPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    trades: int = 3
+    ramp_trades: int = 4
+    where: Literal["mainnet", "always", "never"] = "mainnet"
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The part of config.yaml that decisions are taken with. Percentages are percent (0.5 means 0.5 %) and Decimal."""
 
@@ -129,6 +135,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     risk: Risk = Risk()
     limits: Limits = Limits()
     protection: Protection = Protection()
+    small_steps: SmallStepsPolicy = SmallStepsPolicy()
 
     @property
     def candle_age_ms_max(self) -> int:

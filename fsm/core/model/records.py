@@ -311,14 +311,39 @@ class RouteDoubt(msgspec.Struct, frozen=True, kw_only=True):
     proof: str = ""
 
 
+class SmallSteps(msgspec.Struct, frozen=True, kw_only=True):
+    """The first ``trades`` since then are the smallest that can be traded, with one target; the next ``ramp_trades``
+    grow to the full size. ``done`` are booked."""
+
+    cause: str
+    since_ms: int
+    trades: int
+    ramp_trades: int
+    done: int = 0
+
+    @property
+    def is_smallest(self) -> bool:
+        return self.done < self.trades
+
+    @property
+    def held_back(self) -> Decimal:
+        """The part of the sized quantity that the next trade does without; all of it: it is the smallest."""
+        left = self.trades + self.ramp_trades - self.done
+        return Decimal(1) if self.is_smallest else Decimal(left) / (self.ramp_trades + 1)
+
+    @property
+    def is_over(self) -> bool:
+        return self.done >= self.trades + self.ramp_trades
+
+
 class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine remembers of the account as a whole. Transfers move the baselines, not the losses.
 
     ``breach`` is the loss limit that is exceeded or whose period is not over yet; ``halt`` why nothing is entered,
     which may be the same or the operator's own wish. ``written_off_ms``: the latest fall that nobody explained in time,
     and that counts as a loss, happened after this moment. ``undone`` is the latest limit that was hit by a transfer,
-    taken back when that became known. ``route`` is there while nobody knows whether stops can be placed. ``resting``
-    are strategies that enter nothing, by name.
+    taken back when that became known. ``route`` is there while nobody knows whether stops can be placed, ``steps``
+    while trades are smaller than they are sized. ``resting`` are strategies that enter nothing, by name.
     """
 
     day: Period | None = None
@@ -332,5 +357,6 @@ class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     written_off_ms: int | None = None
     undone: Flag | None = None
     route: RouteDoubt | None = None
+    steps: SmallSteps | None = None
     epoch: str = ""
     resting: dict[str, Flag] = {}

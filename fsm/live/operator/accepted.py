@@ -90,6 +90,13 @@ def waits_in_rules(accepted: Accepted, new: Ruleset, *, is_real_money: bool) -> 
     return _that_wait(found, accepted.settings, new.text, is_real_money)
 
 
+def loosened(accepted: Accepted, settings: Settings, text: str, rules: Ruleset) -> bool:
+    """Whether these files allow anything more than those that were accepted last."""
+    given = parse_source(text, "config.yaml").data if text else {}
+    more = of_settings(accepted.settings, settings, was_given=accepted.given, is_given=given)
+    return bool(more or of_rules(accepted.rules.definition, rules.definition))
+
+
 def _that_wait(found: Sequence[Loosening], in_force: Settings, text: str, is_real_money: bool) -> tuple[Loosening, ...]:
     """What vanished waits everywhere. What was changed waits where the settings say so, and where the text has no end
     of line at its end: it may be cut off within a number."""

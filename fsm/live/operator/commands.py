@@ -31,7 +31,7 @@ from store.views import CommandRow
 
 log = structlog.get_logger("fsm.commands")
 
-KINDS = ("pause", "resume", "flatten", "halt", "release", "ack")
+KINDS = ("pause", "resume", "flatten", "halt", "release", "ack", "full-size")
 """The first word of a command's kind; ``release cancel-stop`` is a release after which the stop does not stay."""
 KEPT_KINDS = ("pause", "halt", "ack")
 """They can only stop entries, or say that somebody has read, so they are never too old."""
@@ -228,12 +228,21 @@ class Commands:
         """The guard that refused a part of it, and how things stand."""
         if kind == "ack":
             return None, self.on_ack()
+        if kind == "full-size":
+            return None, self._end_small_steps()
         if symbol is not None:
             self._tell(kind, symbol)
             return None, self._state_of(symbols)
         cleared = self._account_wide(kind)
         refused = self._tell_all("resume" if kind == "resume" else kind, symbols)
         return "PARTLY" if refused else None, f"{cleared}{self._state_of(symbols)}{refused}"
+
+    def _end_small_steps(self) -> str:
+        engine = self._live.engine
+        if engine.account.steps is None:
+            raise Rejected("NO_SMALL_STEPS", "trades are of their full size already")
+        engine.end_small_steps(self._live.clock.now_ms())
+        return "the next trades are of their full size"
 
     def _account_wide(self, kind: str) -> str:
         """What holds for the account as a whole, persisted before any symbol is told (R50)."""

@@ -15,11 +15,12 @@ import structlog
 from fsm.config import Config, Settings, changes, read_settings, reloaded, settings_hash
 from fsm.core.model.decision import Rejected
 from fsm.live.context.entry_blocks import ALL, FILES_UNUSABLE
-from fsm.live.operator.accepted import digest_of, waits_in_rules, waits_in_settings
+from fsm.live.operator.accepted import digest_of, loosened, waits_in_rules, waits_in_settings
 from fsm.live.operator.news import new_rules_news, new_settings_news, refused_file_news
 from fsm.live.operator.waiting_edits import WAITING, Waiting
 from fsm.live.process import documents
 from fsm.live.process.daemon import Daemon
+from fsm.live.process.newness import LOOSER_EDIT, is_wanted, small_steps_news
 from rules.load import Ruleset, load_rules
 from rules.looseness import Loosening, shown
 from rules.source.yaml_source import Problem, Source, SourceError, contents, read_source
@@ -278,6 +279,7 @@ class Reload:
         text = new_rules_news(rules.hash, old.hash)
         async with self._daemon.schedule.turn:
             at_ms = live.clock.now_ms()
+            self._step_small(at_ms, live.active.accepted.settings, live.active.accepted.text, rules)
             batch = Batch(rule_versions=[RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)])
             self._commit(batch, at_ms, "RULES", text, rules_hash=rules.hash)
             live.active.swap_rules(rules)
@@ -300,6 +302,7 @@ class Reload:
         later = [f"{each.path} {shown(each.old)} → {shown(each.new)}" for each in found if not each.reloadable]
         text = new_settings_news(_listed(now), _listed(later))
         at_ms = live.clock.now_ms()
+        self._step_small(at_ms, wanted, source.text, live.active.accepted.rules)
         versions = [ConfigVersionRow(at_ms=at_ms, config_hash=each, text=source.text) for each in hashes]
         self._commit(Batch(config_versions=versions), at_ms, "CONFIG", text, config_hash=settings_hash(wanted))
         live.active.swap_settings(partly)
@@ -307,6 +310,17 @@ class Reload:
         live.journal.config_hash = live.active.config_hash
         live.engine.policy = live.active.settings
         self._accepted("CONFIG", text)
+
+    def _step_small(self, at_ms: int, settings: Settings, text: str, rules: Ruleset) -> None:
+        """Before an edit that allows more is in force, as a death in between must not lose it; by the settings until
+        now, or the edit could forbid it."""
+        live = self._daemon.live
+        if not is_wanted(live.engine.policy, is_real_money=self._is_real_money):
+            return
+        if loosened(live.active.accepted, settings, text, rules):
+            live.engine.begin_small_steps(at_ms, LOOSER_EDIT)
+            news = small_steps_news(LOOSER_EDIT, live.engine.policy)
+            self._daemon.say("rules_changed", news, key=f"small steps {at_ms}")
 
     def _commit(
         self, batch: Batch, at_ms: int, what: str, text: str, *, config_hash: str = "", rules_hash: str = ""

@@ -28,6 +28,7 @@ from fsm.live.operator.news import blocked_at_start_news
 from fsm.live.preflight.meeting import meet
 from fsm.live.process import documents
 from fsm.live.process.daemon import Daemon
+from fsm.live.process.newness import RELEASE, cause_at_start, is_wanted, release, small_steps_news
 from fsm.live.process.supervisor import Background
 from fsm.live.trading.account_watch import AccountWatch
 from fsm.live.trading.executor import Executor
@@ -150,6 +151,11 @@ async def assemble(
         observer=watching,
         overdue=HeldUp(exchange.pause, journal, alerts, clock).overdue,
     )
+    cause = cause_at_start(store, config, rules)
+    if cause and is_wanted(engine.policy, is_real_money=config.environment.is_real_money):
+        engine.begin_small_steps(clock.now_ms(), cause)
+        news = alerts.row(clock.now_ms(), "rules_changed", small_steps_news(cause, engine.policy), key="small steps")
+        journal.alert(*([news] if news else []))
     _preamble(live, config, sorted(set(wanted) - set(world.filters)), alerts)
     catalog.begin(world)
     words = f"The account is in {found.unsupported}, which is not supported." if found.unsupported else ""
@@ -191,6 +197,7 @@ def _preamble(live: LiveContext, config: Config, unknown: list[str], alerts: Ale
         "brackets": active.brackets,
         "candles_min": active.settings.market_data.candles_min,
         "edition": EDITION,
+        RELEASE: release(),
         VERSIONS: {"config": active.config_hash, "rules": active.rules.hash},
     }
     started = SystemEventRow(
