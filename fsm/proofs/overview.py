@@ -16,7 +16,7 @@ from fsm.proofs.crashsweep.broken_bots import VARIANTS as BROKEN_SHELLS
 from fsm.proofs.crashsweep.invariants import CLAIMS as CRASH_CLAIMS
 from fsm.proofs.modelcheck.invariants import CLAIMS as MODEL_CLAIMS
 from fsm.proofs.testkit.broken_engines import VARIANTS as BROKEN_ENGINES
-from fsm.proofs.torture import checkers
+from fsm.proofs.torture import promises
 from fsm.proofs.torture.page import CAUGHT as CAUGHT_BY_TORTURE
 
 BEGIN, END = "<!-- overview: generated -->", "<!-- overview: end -->"
@@ -37,7 +37,7 @@ MODEL, SWEEP, TORTURE, ANY, TESTS = "model check", "crash sweep", "torture", "an
 PROOFS = (
     Proof(MODEL, "python -m fsm modelcheck", MODEL_CLAIMS),
     Proof(SWEEP, "python -m fsm crashsweep", CRASH_CLAIMS),
-    Proof(TORTURE, "python -m fsm torture --seeds 1..300", checkers.CLAIMS),
+    Proof(TORTURE, "python -m fsm torture --seeds 1..300", promises.CLAIMS),
     Proof(ANY, "python -m pytest -n 0 tests/unit/fsm/core/test_any_exchange.py", {}),
     Proof(TESTS, "make test", {}),
 )
@@ -74,10 +74,10 @@ INVARIANTS = (
         "Leverage, margin type, open positions, open risk and exposure stay within config.yaml, counting what is in "
         "flight, also where the operator moves a stop; whatever is not an entry can only reduce.",
         {
-            MODEL: ("REDUCE_ONLY", "NO_ENTRY_WHILE_BLOCKED", "NEVER_LOOSER"),
-            TORTURE: ("LIMITS", "REDUCE_ONLY"),
+            MODEL: ("REDUCE_ONLY", "NO_ENTRY_WHILE_BLOCKED", "NEVER_LOOSER", "MEANS_TO_LEAVE", "SMALL_STEPS"),
+            TORTURE: ("LIMITS", "REDUCE_ONLY", "SMALL_STEPS"),
             ANY: ("no_entry_risks_more_than_allowed",),
-            TESTS: ("tests/unit/fsm/core/test_sizing.py",),
+            TESTS: ("tests/unit/fsm/core/test_sizing.py", "tests/unit/fsm/core/test_means.py"),
         },
     ),
     Invariant(

@@ -12,10 +12,10 @@ from exchange.sim.playback.symbols import shipped_folder
 from fsm.cli.app import app
 from fsm.cli.proofs.torture import Seeds
 from fsm.proofs.testkit.broken_engines import VARIANTS
-from fsm.proofs.torture.checkers import CLAIMS
 from fsm.proofs.torture.market import market_of
 from fsm.proofs.torture.page import BEGIN, CAUGHT, END
 from fsm.proofs.torture.plan import plan_of
+from fsm.proofs.torture.promises import CLAIMS
 from fsm.proofs.torture.run import run
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from exchange.client_ids import ClientId, Leg
 from fsm.core.model.decision import Decision, Step
-from fsm.core.model.events import Commanded, SymbolEvent
+from fsm.core.model.events import Commanded, SetupEnded, SymbolEvent
 from fsm.core.model.intents import ClosePosition, Intent, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.model.records import LIMIT_CAUSES, AccountRecord, State, SymbolRecord
 from fsm.core.model.transition_table import Trigger
@@ -27,12 +29,20 @@ CLAIMS: dict[str, str] = {
     "NEVER_LOOSER": "a stop moves away from safety only where the operator said so, and why",
     "REDUCE_ONLY": "every order but the entry can only reduce, and a close asks for no more than the entry brought",
     "NO_ENTRY_WHILE_BLOCKED": "no entry is decided while halted, paused, quarantined or over a loss limit",
+    "MEANS_TO_LEAVE": "an entry is decided only while its stop, its close and its looks may leave, nothing that "
+    "protects waits, and the book takes it both ways, in full at the market or up to a limit",
+    "SMALL_STEPS": "a trade in small steps is the smallest that the filters allow, with one target at most",
     "HALT_BY_ITS_RULE": "a halt ends by the operator or with its own limit's period, never while a limit is exceeded",
     "COMMIT_FIRST": "the state in memory changes after the row is written, never before, and every change has its row",
     "NO_EXCEPTION": "no decision raises, and no cell of the table that is impossible is reached",
     "JSON_ROUND_TRIP": "every record and intent that is written comes back from JSON the same",
 }
 """Each claim by name, in words. The first two are about time, the others about single steps."""
+
+
+LEAVING_ORDERS = 3
+SMALL_USDT = Decimal(180)
+"""Of BTC at 60,000 in steps of 0.001: the smallest order is 60 USDT, and one step more is room."""
 
 
 class Violation(Exception):
@@ -71,6 +81,8 @@ class CheckedJournal:
         _check_halt(before, decision, event, self.world)
         _check_flatness(before, decision, self.world)
         _check_stop(before, decision, event)
+        _check_means(decision, event)
+        _check_small(decision)
         self.rows.append(decision)
         self.kinds.add((before.state, decision.trigger, decision.reason))
         number = len(self.rows)
@@ -146,6 +158,32 @@ def _check_stop(before: SymbolRecord, decision: Decision, event: SymbolEvent) ->
     asked = isinstance(event, Commanded) and event.looser and bool(event.why)
     is_kept = asked or new.side.sign * (new.stop.trigger_price - loosest) >= 0
     invariant("NEVER_LOOSER", is_kept, f"{decision.trigger} {decision.reason}: {loosest} to {new.stop.trigger_price}")
+
+
+def _check_means(decision: Decision, event: SymbolEvent) -> None:
+    """By the means themselves, not by the guards."""
+    trade = decision.record.trade
+    if decision.trigger is not Trigger.ENTER or not isinstance(event, SetupEnded) or trade is None:
+        return
+    means = event.means
+    assert means is not None
+    room, side = means.room, trade.side
+    spare = room.orders is None or room.orders >= LEAVING_ORDERS
+    spare = spare and (room.looks is None or room.looks > 1) and room.waiting == 0
+    invariant("MEANS_TO_LEAVE", spare, f"{decision.reason} with {room}")
+    out = sum(level.quantity for level in means.book.against(side.exit_side))
+    into = sum(level.quantity for level in means.book.against(side.entry_side))
+    taken = out >= trade.quantity and (trade.entry.price is not None or into >= trade.quantity)
+    invariant("MEANS_TO_LEAVE", taken, f"{trade.quantity} where {into} is offered and {out} taken back")
+
+
+def _check_small(decision: Decision) -> None:
+    trade, portfolio = decision.record.trade, decision.facts.get("portfolio", {})
+    if decision.trigger is not Trigger.SIGNAL or trade is None or Decimal(portfolio.get("held_back", 0)) != 1:
+        return
+    worth = trade.quantity * trade.entry_price_planned
+    is_small = worth <= SMALL_USDT and len(trade.targets) <= 1
+    invariant("SMALL_STEPS", is_small, f"{worth} USDT with {len(trade.targets)} targets")
 
 
 def check_sending(world: ModelState, intent: Intent) -> None:

@@ -91,7 +91,16 @@ CLOSE_FATES = (
     DONE_DIES,
 )
 CANCEL_FATES = (Fate("is carried out"), DONE_UNHEARD, NOT_ARRIVED)
-SETUP_FATES = (Fate("is done"), REFUSED, NOT_ARRIVED)
+SETUP_FATES = (
+    Fate("is done"),
+    REFUSED,
+    NOT_ARRIVED,
+    Fate("is done, and little is offered", means=market.THIN_OFFER),
+    Fate("is done, and little is bid", means=market.THIN_BID),
+    Fate("is done, and hardly an order may leave", means=market.NO_ORDERS),
+    Fate("is done, and hardly a look may leave", means=market.NO_LOOKS),
+    Fate("is done, and a stop waits for its turn", means=market.A_STOP_WAITS),
+)
 
 
 def _fates(intent: Intent) -> tuple[str, tuple[Fate, ...]]:
@@ -172,9 +181,11 @@ class Nondeterminism:
             sides = tuple(TradeSide)
             if world.late is not None or world.astray:  # the way of an entry that is still in doubt, see docs/proofs.md
                 sides = tuple(side for side in sides if side.sign == world.sign)
-            return [
+            found = [
                 (f"a candle closes: go {side.value.lower()}", partial(close, rsi=market.rsi_of(side))) for side in sides
             ]
+            small = partial(close, rsi=market.rsi_of(sides[0]), small=True)
+            return [*found, (f"a candle closes: a small step {sides[0].value.lower()}", small)]
         if record.state is State.PROTECTED:
             return [
                 ("a candle closes: the rules leave", partial(close, rsi=50.0)),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
-from exchange.types import Account, MarkPrice, OrderType
+from exchange.types import Account, Book, Level, MarkPrice, OrderType, Room
 from fsm.core.model.decision_context import DecisionContext
-from fsm.core.model.events import CandleClosed, EquityRead
+from fsm.core.model.events import CandleClosed, EquityRead, Means
 from fsm.core.model.policy import LimitAction, Limits, Orders, Policy, Risk, SymbolSettings
 from fsm.core.model.records import AccountRecord, Flag, HaltCause, Period, TradeSide
 from rules.load import parse_rules
@@ -91,6 +93,23 @@ def model_context(entry_type: OrderType) -> DecisionContext:
         filters=shipped_filters()[SYMBOL],
         brackets=shipped_brackets()[SYMBOL],
     )
+
+
+def _book(bids: Decimal, asks: Decimal) -> Book:
+    """A tick on either side of the price, with so much of it."""
+    side = (Level(PRICE - 5, bids),), (Level(PRICE + 5, asks),)
+    return Book(symbol=SYMBOL, bids=side[0], asks=side[1])
+
+
+MUCH, LITTLE = Decimal(100), Decimal("0.001")
+PLENTY = Means(room=Room(orders=300, looks=200), book=_book(MUCH, MUCH))
+THIN_OFFER = replace(PLENTY, book=_book(MUCH, LITTLE))
+"""For a long trade: a short one finds here what would take no close."""
+
+THIN_BID = replace(PLENTY, book=_book(LITTLE, MUCH))
+NO_ORDERS = replace(PLENTY, room=Room(orders=2, looks=200))
+NO_LOOKS = replace(PLENTY, room=Room(orders=300, looks=1))
+A_STOP_WAITS = replace(PLENTY, room=Room(orders=300, looks=200, waiting=1))
 
 
 def prices(now_ms: int) -> MarkPrice:

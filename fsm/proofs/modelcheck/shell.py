@@ -24,6 +24,7 @@ from fsm.core.model.events import (
     DeadlinePassed,
     EntryShownAbsent,
     IntentEnded,
+    Means,
     SetupEnded,
     SymbolEvent,
     SymbolObserved,
@@ -76,6 +77,7 @@ class Fate(NamedTuple):
     code: int = 0
     arrives: bool = True
     late: bool = False
+    means: Means = market.PLENTY
 
 
 class _Machines(SymbolMachines):
@@ -136,9 +138,11 @@ class Shell:
             self._submit(self.engine.handle(event))
         self._after_engine()
 
-    def close_candle(self, *, rsi: float, atr: float = market.ATR) -> None:
-        """The next candle closes."""
+    def close_candle(self, *, rsi: float, atr: float = market.ATR, small: bool = False) -> None:
+        """The next candle closes; ``small``: something is new, so the trade is a small step."""
         world = self.world
+        if small:
+            self.engine.begin_small_steps(world.now_ms, "UPGRADE")
         world.now_ms += HOUR_MS - (world.now_ms - market.START_MS) % HOUR_MS
         _, _, steps = self.engine.close_candle(market.candle(world.now_ms, rsi=rsi, atr=atr))
         self._submit(steps)
@@ -206,7 +210,8 @@ class Shell:
         if isinstance(intent, EnsureSetup):
             price = market.prices(world.now_ms)
             held = world.venue.position
-            self.tell(SetupEnded(symbol=SYMBOL, at_ms=world.now_ms, outcome=outcome, prices=price, open_quantity=held))
+            event = SetupEnded(symbol=SYMBOL, at_ms=world.now_ms, outcome=outcome, prices=price, open_quantity=held)
+            self.tell(replace(event, means=fate.means))
             return
         wanted = isinstance(intent, ClosePosition) and isinstance(outcome, Refused)
         prices = market.prices(world.now_ms) if wanted else None

@@ -26,6 +26,7 @@ from fsm.core import (
     machine,
     order_requests,
     reducing,
+    small_steps,
     stops,
 )
 from fsm.core.model.decision import Decision, Step, decision
@@ -234,7 +235,7 @@ def _unknown_entry_is_refused() -> list[Replaced]:
 
 
 def _resume_ignores_cause() -> list[Replaced]:
-    def instead(record: SymbolRecord, event: Commanded, blocked: str) -> Decision | None:
+    def instead(record: SymbolRecord, event: Commanded, *rest: Any) -> Decision | None:
         if record.halt is None or record.state is State.FLATTEN:
             return None
         return decision(Trigger.RESUME, event.cause, replace(record, halt=None))
@@ -305,8 +306,6 @@ def _old_stop_first() -> list[Replaced]:
 
 
 def _orphan_position_ignored() -> list[Replaced]:
-    """A position of ours that turns up late is taken for somebody else's."""
-
     def change(real: Any, record: SymbolRecord, event: SymbolEvent, *rest: Any) -> Decision | None:
         made: Decision | None = real(record, event, *rest)
         return None if made is not None and made.trigger is Trigger.ADOPT else made
@@ -328,9 +327,15 @@ def _part_given_up() -> list[Replaced]:
     return [(reducing, "_never_arrived", instead)]
 
 
-def _impossible_cell() -> list[Replaced]:
-    """A flat symbol is told of a fill, which the table calls impossible."""
+def _enters_anyway() -> list[Replaced]:
+    return [(entering, "with_means_to_leave", lambda trade, *rest: (trade, ()))]
 
+
+def _steps_of_full_size() -> list[Replaced]:
+    return [(small_steps, "allowed", lambda sized, *rest: sized)]
+
+
+def _impossible_cell() -> list[Replaced]:
     def change(real: Any, record: SymbolRecord, event: SymbolEvent, *rest: Any) -> Decision | None:
         if record.state is State.IDLE and isinstance(event, SymbolObserved) and event.snapshot.position is not None:
             return replace(decision(Trigger.QUARANTINE, "FILL", record), trigger=Trigger.FILL)
@@ -386,6 +391,8 @@ VARIANTS: dict[str, BrokenEngine] = {
         BrokenEngine("orphan-position-ignored", "a late entry's position is not adopted", _orphan_position_ignored),
         BrokenEngine("looser-without-a-word", "any stop is moved where a hand wants it", _looser_without_a_word),
         BrokenEngine("part-given-up", "a part that one look does not show to be closed is forgotten", _part_given_up),
+        BrokenEngine("enters-anyway", "an entry needs no means to leave again", _enters_anyway),
+        BrokenEngine("steps-of-full-size", "small steps are as large as any", _steps_of_full_size),
         BrokenEngine("impossible-cell", "a fill is told to a flat symbol", _impossible_cell),
     )
 }

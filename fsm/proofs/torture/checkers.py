@@ -34,49 +34,14 @@ from fsm.core.model.records import ZERO, SymbolRecord
 from fsm.core.model.transition_table import Trigger
 from fsm.core.order_requests import planned_stop
 from fsm.core.releasing import cancels_stop
+from fsm.core.stop_route import smallest
 from fsm.live.context.live_context import LiveContext
 from fsm.proofs.torture.known_rules import KnownRules
 from fsm.proofs.torture.naked_time import SLACK_S, UNSEEN_S_MAX, NakedTimeChecker, Verdict
-
-CLAIMS: dict[str, str] = {
-    "NAKED_TOO_LONG": "at the exchange, no position is without a live stop that covers it for longer than it takes "
-    "until the bot is told of it, the protection deadline, and the time in which calls went wrong, in every state",
-    "NAKED_UNSEEN": "while the exchange answers, a position without a live stop is noticed within a minute",
-    "COMMITTED_FIRST": "no order leaves before its intent stands in the database, as another connection reads it; "
-    "but for a stop whose id and price follow from the plan that stands there",
-    "SENT_ONCE": "no entry is sent twice, no trade has two entries that were accepted, and no client id is ever filled "
-    "twice (a close that was shown absent may be sent again under its own id)",
-    "REDUCE_ONLY": "every order but the entry can only reduce",
-    "FILTERS": "every order that leaves obeys the filters of its symbol",
-    "LIMITS": "when an entry leaves, positions, open risk, exposure, leverage and margin type are within config.yaml, "
-    "counting what is in flight",
-    "NO_ENTRY_WHILE_BLOCKED": "no signal and no entry is decided while halted, paused or quarantined",
-    "LIMIT_ENDS_IN_TIME": "a limit of a day, week or month ends only with its period on the exchange's clock, by the "
-    "operator, or because it was hit by a transfer, whatever becomes of this machine's clocks",
-    "NO_LIMIT_ON_TRANSFER": "no limit is hit by money that only came or went, however late the ledger shows it",
-    "STOP_KEPT": "the last live stop of an open position of ours is never cancelled by us",
-    "OURS_ONLY": "only orders of ours are cancelled",
-    "FLAT_IS_FLAT": "a trade is booked only when nothing of it is open",
-    "NO_EXCEPTION": "no handler raises, and the daemon does not die while its database works",
-    "SURVIVES_RESTART": "every record of symbols and account, with halts, pauses, quarantines and the highest equity, "
-    "is the same after a start as before its end",
-    "COMES_TO_REST": "once nothing goes wrong any more, every symbol is flat with no order of ours left, or protected",
-    "RECOVERY_IDEMPOTENT": "starting again at rest changes no record and sends no order that opens, closes or protects",
-    "JOURNAL_VERIFIES": "every hash, chain and projection of the database is as it was written",
-    "REPLAY_IDENTICAL": "every recorded decision comes out the same when it is taken again",
-    "MONEY": "the result of all trades equals the exchange's income, symbol by symbol",
-    "NEVER_LOOSER": "while config.yaml is cut off, no limit in force is looser than it was or the whole file says",
-    "HANDED_OVER": "a position that the operator took over is left alone: nothing is opened or closed there, and its "
-    "last stop stays unless he said otherwise",
-    "NOTHING_ON_HOLES": "no signal is taken on a candle that was never listed, or shortly behind one",
-    "CANDLES_GO_ON": "in the end every symbol has taken the newest candle that is listed as it should be",
-    "TASKS_GO_ON": "every task that raised is at work again",
-    "MEMORY_FLAT": "in a long run, memory grows by no more than the bound that is printed",
-    "DESCRIPTORS_FLAT": "in a long run, the number of open file descriptors does not grow",
-}
-"""Each claim by its name, in a sentence."""
+from fsm.proofs.torture.promises import CLAIMS
 
 HOUR_MS = 3_600_000
+SMALL_SLACK = Decimal("1.5")
 EXPOSURE_TOLERANCE = Decimal("1.05")
 """Limits are judged at the price of the decision; by the time the order leaves, prices may have moved this much."""
 
@@ -266,6 +231,16 @@ class InvariantChecker:
         risked = portfolio.open_risk * 100 <= allowed * risk.max_open_risk_pct
         self.check("LIMITS", risked, f"open risk {portfolio.open_risk:f} of equity {equity:f}")
         self._check_shared(request.side, portfolio, risk, allowed)
+        self._check_small(request, live)
+
+    def _check_small(self, request: OrderRequest, live: LiveContext) -> None:
+        """By what the exchange asks for at least, with room for a step and for prices that move."""
+        steps, trade = live.engine.account.steps, live.engine.record(request.symbol).trade
+        if steps is None or trade is None or not steps.is_smallest or trade.opened_ms < steps.since_ms:
+            return
+        least = smallest((trade.entry_price_planned, trade.stop_price_initial), (), live.active.filters[request.symbol])
+        is_small = request.quantity <= least * SMALL_SLACK and len(trade.targets) <= 1
+        self.check("SMALL_STEPS", is_small, f"{request.quantity:f} of {request.symbol}, {least:f} is the smallest")
 
     def _check_shared(self, side: Side, portfolio: Portfolio, risk: Risk, allowed: Decimal) -> None:
         """The caps on what moves together, where this run has them. Of one direction it is that of the entry: what a

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fsm.proofs.testkit.broken_engines import VARIANTS
-from fsm.proofs.torture.checkers import CLAIMS
 from fsm.proofs.torture.environment_catalog import HELD, MOVING, ROWS
 from fsm.proofs.torture.fault_catalog import MENU
 from fsm.proofs.torture.fleet import SeedOrder, Summary
+from fsm.proofs.torture.promises import CLAIMS
 from fsm.proofs.torture.wheel_catalog import ROWS as WHEEL
 
 BEGIN, END = "<!-- torture: generated -->", "<!-- torture: end -->"

@@ -77,6 +77,7 @@ def plan_of(seed: int, symbols: tuple[str, ...], first_ms: int, last_ms: int, da
     end_ms = start_ms + days * DAY_MS
     config = _config(chance)
     config["risk"] |= _shared_caps(seed)
+    config["small_steps"] = _small_steps(seed)
     if client == "real":
         config["loops"] = REAL_LOOPS
     latency_s = chance.choice((0.0, 0.02, 0.05, 0.2))
@@ -131,6 +132,13 @@ def _shared_caps(seed: int) -> dict[str, float | None]:
         "max_correlated_risk_pct": chance.choice((None, None, 0.6, 0.9)),
         "max_same_direction_risk_pct": chance.choice((None, None, 0.6, 0.9)),
     }
+
+
+def _small_steps(seed: int) -> dict[str, Any]:
+    """In most runs the first trades are small steps, and so are those behind an edit that allows more."""
+    chance = Random(f"small steps {seed}")  # noqa: S311 - chance, not secrecy
+    where = chance.choice(("always", "always", "always", "never"))
+    return {"where": where, "trades": chance.choice((1, 2, 3)), "ramp_trades": chance.choice((0, 1, 2))}
 
 
 def _drawn(word: str, seed: int, catalog: Any, symbols: tuple[str, ...], span_ms: tuple[int, int]) -> list[Disturbance]:
