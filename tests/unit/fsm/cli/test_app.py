@@ -69,7 +69,7 @@ def test_without_a_command_the_bot_runs_and_takes_the_options_of_run(fsm, projec
         ["nonsense"],
         ["audit", "nonsense"],
         ["check", "--nonsense"],
-        ["why"],
+        ["release"],
         ["graph", "more"],
         ["run", "--port", "high"],
     ],
