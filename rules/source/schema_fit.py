@@ -136,6 +136,7 @@ _CHECKS: dict[str, Callable[[_Fit, Any, Any, Schema], bool]] = {
     "exclusiveMinimum": _bound(lambda data, wanted: data > wanted),
     "exclusiveMaximum": _bound(lambda data, wanted: data < wanted),
     "minLength": _size(str, lambda found, wanted: found >= wanted),
+    "maxLength": _size(str, lambda found, wanted: found <= wanted),
     "minItems": _size(list, lambda found, wanted: found >= wanted),
     "maxItems": _size(list, lambda found, wanted: found <= wanted),
     "uniqueItems": lambda _, data, wanted, __: not (wanted and isinstance(data, list)) or _are_different(data),
