@@ -33,7 +33,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
         config = load_config(ROOT / "config.yaml", None, {})
         symbols = ("BTCUSDT", "ETHUSDT")
         request = Request(
-            config=adapted(config, symbols, {"simulation": {"slippage_pct": Decimal(slippage_pct)}}),
+            config=adapted(
+                config,
+                symbols,
+                {
+                    "simulation": {"slippage_pct": Decimal(slippage_pct)},
+                    "orders": {"book_slippage_pct_max": Decimal(1)},
+                },
+            ),
             rules=load_rules(ROOT / "docs" / "strategies" / f"{NAME}.yaml"),
             data=(shipped_folder(),),
             symbols=symbols,
