@@ -92,7 +92,7 @@ def test_a_trade_opens_is_covered_and_ends_and_so_does_the_run(fast: Path) -> No
 
 def test_in_a_pipe_it_writes_one_json_object_a_line_and_nothing_else(fast: Path) -> None:
     with running(fast, is_text=False) as process:
-        lines = until(process, '"kind":"trade_opened"')
+        lines = until(process, '"event":"protected"')
         lines += ended(process, signal.SIGTERM).splitlines()
     events = [json.loads(line)["event"] for line in lines]
     assert {"started", "dashboard", "close", "transition", "message", "protected"} <= set(events)
