@@ -28,8 +28,11 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     symbol: Name | None = None
 
 
-Number = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
-Amount = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?%?$")]
+_ABOVE_ZERO = r"[0-9]{0,9}[1-9][0-9]{0,10}(\.[0-9]{1,20})?|0{1,9}\.[0-9]{0,9}[1-9][0-9]{0,10}"
+_SHARE = r"(100(\.0{1,9})?|[1-9][0-9]?(\.[0-9]{1,9})?|0\.[0-9]{0,9}[1-9][0-9]{0,9})%"
+
+Number = Annotated[str, msgspec.Meta(pattern=f"^({_ABOVE_ZERO})$")]
+Amount = Annotated[str, msgspec.Meta(pattern=f"^({_ABOVE_ZERO}|{_SHARE})$")]
 
 
 class ReleaseWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,10 +61,13 @@ class MoveStopWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     symbol: Name
     price: Number
     looser: bool = False
-    reason: Annotated[str, msgspec.Meta(max_length=WHY_MAX)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=WHY_MAX, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
 
     def line(self) -> str:
-        return _line("move-stop", self.price, looser=self.looser, why=self.reason)
+        why = "".join(letter for letter in " ".join(self.reason.split()) if letter.isprintable())
+        if self.looser and not why:
+            raise ApiError(409, "REFUSED", "a looser stop takes a reason", "send one along", guard="LOOSER")
+        return _line("move-stop", self.price, looser=self.looser, why=why)
 
 
 class MoveTargetWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

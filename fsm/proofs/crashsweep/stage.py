@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from exchange.port import Exchange
-from exchange.types import Pause
+from exchange.types import Pause, Room
 from fsm.live.context.live_context import LiveContext
 from fsm.live.operator.delivery import Delivery
 from fsm.live.operator.messenger import Message, Tally
@@ -95,6 +95,9 @@ class MortalExchange:
 
     def pause(self) -> Pause | None:
         return self._stage.port.pause()
+
+    def room(self) -> Room:
+        return self._stage.port.room()
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         async def call(*args: Any, **named: Any) -> Any:

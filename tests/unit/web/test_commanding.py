@@ -160,6 +160,14 @@ def test_what_is_about_an_open_trade_lands_in_the_inbox_as_it_is_read_there(
             assert read_hand_wish(newest.kind).words() == line
 
 
+def test_a_looser_stop_without_a_reason_is_refused_and_nothing_is_posted(browser: Any, daemon: Any) -> None:
+    for reason in ({}, {"reason": ""}, {"reason": " \u200b "}):
+        body = {"symbol": "BTCUSDT", "price": "59000", "looser": True, **reason}
+        answer = browser.post("/api/bot/move-stop", json=body)
+        assert (answer.status_code, answer.json()["error"]["guard"]) == (409, "LOOSER")
+    assert Inbox(daemon.store).recent() == []
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
@@ -169,7 +177,6 @@ def test_what_is_about_an_open_trade_lands_in_the_inbox_as_it_is_read_there(
         ("reduce", {"amount": 5}),
         ("reduce", {}),
         ("move-stop", {"price": "-1"}),
-        ("move-stop", {"price": "59000", "looser": True}),
         ("move-stop", {"price": "59000", "looser": True, "reason": "two\u0000lines"}),
         ("move-stop", {"price": "59000", "looser": True, "reason": "x" * 201}),
         ("move-target", {"price": "72000", "target": 0}),
