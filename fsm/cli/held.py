@@ -18,21 +18,28 @@ HINT = "not started again: mend it, then start it again (docker compose restart 
 
 
 def main(arguments: list[str]) -> int:
-    bot = subprocess.Popen([sys.executable, "-m", "fsm", *arguments])  # noqa: S603 - our own command
+    bot: subprocess.Popen[bytes] | None = None
+    told: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         del frame
-        bot.send_signal(number)
+        told.append(number)
+        if bot is not None:
+            bot.send_signal(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _ENDS:
         signal.signal(number, hand_on)
+    bot = subprocess.Popen([sys.executable, "-m", "fsm", *arguments])  # noqa: S603 - our own command
+    for early in told:
+        bot.send_signal(early)
     code = bot.wait()
     if code not in REFUSED:
         return code if code >= 0 else 128 - code
-    sys.stderr.write(f"{HINT}\n")
-    sys.stderr.flush()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
-    signal.sigwait(_ENDS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # from here on one that comes is waited for, and not lost
+    if not told:
+        sys.stderr.write(f"{HINT}\n")
+        sys.stderr.flush()
+        signal.sigwait(_ENDS)
     return code
 
 
