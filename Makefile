@@ -9,7 +9,8 @@ VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 SOURCES_OF_INSTALL := setup.cfg pyproject.toml constraints.txt
-TEST_WORKERS ?= 2
+# Twice as many as two cores: at any time some wait for a process to start or to end.
+TEST_WORKERS ?= 4
 SOAK_SEEDS ?= 300
 
 # What says most of a version of Python in two minutes: pure code and its edges, without daemons, browsers and processes.
@@ -43,7 +44,7 @@ set-aside:
 	fi
 
 test: $(VENV)/installed-test
-	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) --dist worksteal $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 quick: $(VENV)/installed-test
 	@$(IN_VENV) -m pytest -n 0 -p no:cacheprovider $(QUICK)
