@@ -23,6 +23,9 @@ from fsm.core.sizing import limit_quantity
 ORDERS_A_TRADE = 3
 """Its entry, its stop and its close: an entry that is out may still need all of them."""
 
+LEVELS_MIN = 5
+"""The fewest levels of a book that can be asked for (GET /fapi/v1/depth, checked 2026-11)."""
+
 LOOKS_A_TRADE = 2
 """One that shows its fill, and one that shows its stop."""
 
@@ -93,13 +96,15 @@ def _middle(means: Means) -> Decimal | None:
 
 
 def _average(levels: tuple[Level, ...], quantity: Decimal) -> Decimal | None:
+    """None: the book does not take it. An answer has so many levels and no more, so what lies behind the last one is
+    taken to cost as much as it; fewer levels than the smallest answer has are all that there is."""
     left, paid = quantity, ZERO
     for level in levels:
         here = min(left, level.quantity)
         left, paid = left - here, paid + here * level.price
-        if left <= 0:
-            return paid / quantity if quantity else None
-    return None
+    if not quantity or (left > 0 and len(levels) < LEVELS_MIN):
+        return None
+    return (paid + left * levels[-1].price) / quantity
 
 
 def _within(name: str, found_pct: Decimal | None, most_pct: Decimal) -> Guard:

@@ -11,6 +11,7 @@ from exchange.sim.core.state import Settings as Market
 from exchange.sim.playback.candle_path import Quote, Stretch
 from exchange.types import Bracket, OrderType, Side, WorkingType
 from fsm.config import Settings
+from fsm.core.means import LEVELS_MIN
 
 ZERO, ONE = Decimal(0), Decimal(1)
 MARK_TICK = Decimal("1E-8")
@@ -68,17 +69,19 @@ class Terms:
         bid, ask = (shown_price(taker, 1, last, self.filters, self._market) for taker in (Side.SELL, Side.BUY))
         if bid <= 0 or ask <= 0:
             return None
-        middle, left, paid = (bid + ask) / 2, quantity, ZERO
+        middle, left, paid, behind = (bid + ask) / 2, quantity, ZERO, ZERO
         for number in range(1, LEVELS_SHOWN + 1):
             price = shown_price(side, number, last, self.filters, self._market)
-            if price <= 0:
+            if price <= 0 and number <= LEVELS_MIN:
                 return None
+            if price <= 0:
+                break
             here = self.filters.floor_quantity(shown_quantity(price, self._market), market=False)
-            taken = min(left, here)
+            taken, behind = min(left, here), price
             left, paid = left - taken, paid + taken * price
             if left <= 0:
-                return abs(paid / quantity - middle) / middle * 100
-        return None
+                break
+        return abs((paid + left * behind) / quantity - middle) / middle * 100
 
     def told(self, quote: Quote) -> tuple[Decimal, Decimal]:
         """(last, mark) as the exchange tells them."""

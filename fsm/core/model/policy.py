@@ -79,7 +79,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     target_type: Literal["TAKE_PROFIT_MARKET"] = "TAKE_PROFIT_MARKET"
     working_type: WorkingType = WorkingType.MARK_PRICE
     price_moved_pct_max: Decimal = Decimal("1")
-    book_slippage_pct_max: Decimal = Decimal("0.15")
+    book_slippage_pct_max: Decimal = Decimal("0.3")
     stop_move_pct_min: Decimal = Decimal("0.1")
 
 

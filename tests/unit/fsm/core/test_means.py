@@ -67,12 +67,12 @@ class TestTheBook:
         assert stage.reasons[1:3] == ["enter SETUP_READY", "fill FIRST_FILL"]
 
     def test_with_too_thin_an_offer_makes_it_a_limit_at_the_worst_price_that_is_allowed(self) -> None:
-        """The middle is 60,000, and 0.15 % beyond it 60,090; never for more risk than was planned."""
+        """The middle is 60,000, and 0.3 % beyond it 60,180; never for more risk than was planned."""
         stage = signalled()
         planned = stage.trade
         answered(stage, book(asks="60005:0.001 60500:100"))
         request = entry_of(stage).request
-        assert (request.type, request.price) == (OrderType.LIMIT, Decimal("60090.0"))
+        assert (request.type, request.price) == (OrderType.LIMIT, Decimal("60180.0"))
         assert request.good_till_ms == stage.now_ms + HOUR_MS
         risk = request.quantity * (request.price - planned.stop_price_initial)
         assert Decimal(0) < risk <= planned.risk_usdt
@@ -94,6 +94,13 @@ class TestTheBook:
         assert stage.reasons[-1] == f"drop {why}"
         assert not any(isinstance(intent, PlaceEntry) for intent in stage.sent)
         assert "order book" in because(why)
+
+    def test_goes_on_behind_the_last_level_that_is_shown(self) -> None:
+        """A hundred levels are asked for, and some exchanges show five: that is no word about the rest."""
+        near = " ".join(f"{59_995 - number}:0.001" for number in range(5))
+        assert answered(signalled(), book(bids=near)).reasons[-1] == "protect STOP_CONFIRMED"
+        far = " ".join(f"{59_995 - 50 * number}:0.001" for number in range(5))
+        assert answered(signalled(), book(bids=far)).reasons[-1] == "drop BOOK_CLOSE"
 
     def test_is_asked_for_the_close_of_a_limit_entry_too(self) -> None:
         stage = answered(signalled(entry_type=OrderType.LIMIT), book(asks="60005:0.001"))
