@@ -140,6 +140,14 @@ class TestAGoodAccount:
         assert code == 0
         assert "in BNB" in checks["fees"]["seen"]
 
+    @pytest.mark.parametrize("path", ["/fapi/v1/feeBurn", "/fapi/v1/commissionRate"])
+    def test_an_exchange_that_does_not_tell_its_fees_is_started_on_all_the_same(self, bench: Bench, path: str) -> None:
+        body = {"code": -1099, "msg": "Not found, unauthenticated, or unauthorized"}
+        bench.fault(match={"path": path}, effect={"status": 404, "body": body})
+        code, checks = bench.ask()
+        assert (code, checks["fees"]["verdict"]) == (0, "warn")
+        assert "-1099" in checks["fees"]["seen"]
+
 
 class TestTheKey:
     def test_an_unknown_key(self, bench: Bench) -> None:

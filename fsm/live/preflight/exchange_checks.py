@@ -272,8 +272,13 @@ class ExchangeChecks:
         if symbol is None:
             yield skip("fees", "no enabled symbol is known there")
             return
-        _, taker = await self._exchange.commission_rates(symbol)
-        in_bnb = await self._exchange.fee_burn()
+        try:
+            _, taker = await self._exchange.commission_rates(symbol)
+            in_bnb = await self._exchange.fee_burn()
+        except Refusal as refusal:  # what is only compared keeps nobody from starting
+            advice = "compare risk.taker_fee_pct with the fees on the exchange's page"
+            yield warn("fees", f"the exchange does not tell ({refusal})", advice)
+            return
         assumed_pct, taker_pct = self._settings.risk.taker_fee_pct, taker * 100
         how = "in BNB (converted in the books)" if in_bnb else "in USDT"
         seen = f"taker {_short(taker_pct)} % {how}, config.yaml assumes {_short(assumed_pct)} %"
