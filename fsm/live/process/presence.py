@@ -1,9 +1,10 @@
 """Tells bots on copies of this database, on whatever machine, that this one has begun, and hears of them (R78, R23).
 
 Copies give their orders the same names, so until one of them trades nothing tells them apart. Each start therefore
-places a mark, a far stop that is cancelled at once, and the user stream tells everybody on the account of it. The mark
-carries when its bot began: who sees a later one answers with marks of its own, so that the other knows of it, and ends.
-Both are halted then. Where the exchange takes no such stop while flat, the orders themselves tell, as ever.
+places a mark, a far target that is cancelled at once, and the user stream tells everybody on the account of it. (A
+target and no stop: what goes wrong with it is no word about stops.) The mark carries when its bot began: who sees a
+later one answers with marks of its own, so that the other knows of it, and ends. Both are halted then. Where the
+exchange takes no such order while flat, the orders themselves tell, as ever.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import hashlib
 from collections.abc import Callable
 
 import structlog
+from msgspec.structs import replace
 
 from exchange.client_ids import Leg, client_id, parse
 from exchange.errors import ExchangeError
-from exchange.types import Confirmed, Side
+from exchange.types import ConditionalType, Confirmed, Side
 from fsm.core.model.records import Flag, HaltCause
 from fsm.live.context.live_context import LiveContext
 from fsm.live.trading.reconcile import Reconciler
@@ -120,13 +122,14 @@ class Presence:
         began_s, name = self._self
         self._sent += 1
         mark = client_id(active.database_id, symbol, 0, Leg.PROBE, began_s, name * _MARKS + self._sent % _MARKS)
-        request = await far_stop(
+        mirrored = await far_stop(
             exchange,
             active.filters[symbol],
             working_type=active.settings.orders.working_type,
             client_id=mark,
-            side=side,
+            side=side.opposite,
         )
+        request = replace(mirrored, side=side, type=ConditionalType.TAKE_PROFIT_MARKET)
         live.journal.note(live.clock.now_ms(), KIND, mark, symbol=symbol)
         outcome = await exchange.place_algo(request)
         log.info("mark", symbol=symbol, reason=type(outcome).__name__, client_id=mark)
@@ -134,7 +137,7 @@ class Presence:
             await exchange.cancel_algo(symbol, mark)
 
     def _symbol(self) -> tuple[str, Side] | None:
-        """A flat one, or one of whose trade such a stop would close a little: never beside what is not ours."""
+        """A flat one, or one of whose trade such a target would close a little: never beside what is not ours."""
         engine, filters = self._live.engine, self._live.active.filters
         records = [engine.record(name) for name, found in filters.items() if found.tradable]
         ours = [record for record in records if record.foreign is None and record.released is None]
