@@ -9,8 +9,7 @@ VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 SOURCES_OF_INSTALL := setup.cfg pyproject.toml constraints.txt
-# Twice as many as two cores: at any time some wait for a process to start or to end.
-TEST_WORKERS ?= 4
+TEST_WORKERS ?= 2
 SOAK_SEEDS ?= 300
 
 # What says most of a version of Python in two minutes: pure code and its edges, without daemons, browsers and processes.
