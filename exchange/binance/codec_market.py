@@ -196,14 +196,14 @@ def mark_price(payload: object) -> PriceAt:
     """GET /fapi/v1/premiumIndex with a symbol."""
     what = "GET /fapi/v1/premiumIndex"
     source = fields.row(payload, what)
-    return PriceAt(_price(source, "markPrice", what), fields.whole_or(source, "time", 0))
+    return PriceAt(fields.price(source, "markPrice", what), fields.whole_or(source, "time", 0))
 
 
 def last_price(payload: object) -> PriceAt:
     """GET /fapi/v2/ticker/price with a symbol (v1 is deprecated, checked 2026-11)."""
     what = "GET /fapi/v2/ticker/price"
     source = fields.row(payload, what)
-    return PriceAt(_price(source, "price", what), fields.whole_or(source, "time", 0))
+    return PriceAt(fields.price(source, "price", what), fields.whole_or(source, "time", 0))
 
 
 def mark_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]:
@@ -232,7 +232,7 @@ def _levels(value: object, what: str) -> list[Level]:
         if len(pair) < _PAIR:
             raise MalformedReply(f"{what}: a level is no price and quantity")
         named: Row = {"price": pair[0], "quantity": pair[1]}
-        found.append(Level(_price(named, "price", what), fields.number(named, "quantity", what)))
+        found.append(Level(fields.price(named, "price", what), fields.number(named, "quantity", what)))
     return found
 
 
@@ -273,13 +273,6 @@ def _step(source: Row, name: str, what: str) -> Decimal:
     value = fields.number(source, name, what)
     if value <= 0:
         raise MalformedReply(f"{what}: {name} is {value}; orders cannot be rounded to it")
-    return value
-
-
-def _price(source: Row, name: str, what: str) -> Decimal:
-    value = fields.number(source, name, what)
-    if value <= 0:
-        raise MalformedReply(f"{what}: {name} is {value}, which is no price")
     return value
 
 

@@ -51,7 +51,7 @@ def price_event(payload: object, timeframe: Timeframe) -> Forming | MarkTold | N
         return MarkTold(
             symbol=fields.text(source, "s", kind),
             at_ms=fields.whole_or(source, "E", 0),
-            price=_price(source, "p", kind),
+            price=fields.price(source, "p", kind),
             rate=fields.number_or(source, "r", Decimal(0)),
             funding_ms=fields.whole_or(source, "T", 0),
         )
@@ -82,7 +82,7 @@ def premium(source: Row) -> MarkTold:
     return MarkTold(
         symbol=fields.text(source, "symbol", what),
         at_ms=fields.whole_or(source, "time", 0),
-        price=_price(source, "markPrice", what),
+        price=fields.price(source, "markPrice", what),
         rate=fields.number_or(source, "lastFundingRate", Decimal(0)),
         funding_ms=fields.whole_or(source, "nextFundingTime", 0),
     )
@@ -94,18 +94,11 @@ def forming(symbol: str, opened: object, prices: tuple[object, object, object, o
     found = Forming(
         symbol=symbol,
         open_ms=fields.whole(row, "t", what),
-        open=_price(row, "o", what),
-        high=_price(row, "h", what),
-        low=_price(row, "l", what),
-        close=_price(row, "c", what),
+        open=fields.price(row, "o", what),
+        high=fields.price(row, "h", what),
+        low=fields.price(row, "l", what),
+        close=fields.price(row, "c", what),
     )
     if not found.low <= min(found.open, found.close) <= max(found.open, found.close) <= found.high:
         raise MalformedReply(f"{what}: the candle {found.open_ms} of {symbol} contradicts itself")
     return found
-
-
-def _price(source: Row, name: str, what: str) -> Decimal:
-    value = fields.number(source, name, what)
-    if value <= 0:
-        raise MalformedReply(f"{what}: {name} is {value}, which is no price")
-    return value

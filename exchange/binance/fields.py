@@ -93,6 +93,14 @@ def number(source: Row, name: str, what: str) -> Decimal:
     return value
 
 
+def price(source: Row, name: str, what: str) -> Decimal:
+    """A number above zero. Raises MalformedReply."""
+    value = number(source, name, what)
+    if value <= 0:
+        raise MalformedReply(f"{what}: {name} is {value}, which is no price")
+    return value
+
+
 def number_or(source: Row, name: str, default: Decimal) -> Decimal:
     """A number, or the default when it is absent, empty or not a number."""
     value = _decimal(source.get(name))

@@ -13,7 +13,7 @@ import click
 from exchange.candle_columns import CandleFileError
 from exchange.errors import MalformedReply
 from exchange.paper.clock import OwnClock
-from exchange.paper.serve import NoPrices, Setup, serve
+from exchange.paper.serve import NoPrices, PaperSetup, serve
 from exchange.sim.options import account_options, symbols_of
 from exchange.sim.server.saved import StateError
 from exchange.sim.server.serve import Process
@@ -55,7 +55,7 @@ def main(
     The first line on stdout is JSON with addresses and the keys of the simulated account.
     """
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    setup = Setup(
+    setup = PaperSetup(
         rest_url=rest,
         ws_urls=streams,
         symbols=symbols,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -30,6 +29,7 @@ from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.keys import keys_of
 from exchange.sim.server.saved import SavedState, StateError, StateFile
 from exchange.sim.server.serve import Process, host
+from exchange.sim.server.setup import SimulatedAccount
 
 log = logging.getLogger(__name__)
 
@@ -44,19 +44,13 @@ class NoPrices(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """Where prices come from, and what the account is like. ``brackets``: folders with files of the user's own."""
+class PaperSetup(SimulatedAccount):
+    """Where prices come from, beside what the account is like. ``brackets``: folders with files of the user's own."""
 
     rest_url: str
     ws_urls: tuple[str, ...]
     symbols: tuple[str, ...]
     brackets: tuple[Path, ...] = ()
-    seed: int = 0
-    balance: Decimal = Decimal(10_000)
-    maker_fee_pct: Decimal = Decimal("0.02")
-    taker_fee_pct: Decimal = Decimal("0.05")
-    slippage_pct: Decimal = Decimal("0.02")
-    stop_depth: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +68,7 @@ class Paper:
         await self.prices.http.aclose()
 
 
-async def serve(setup: Setup, process: Process, clock: Clock) -> None:
+async def serve(setup: PaperSetup, process: Process, clock: Clock) -> None:
     """Until SIGTERM or SIGINT. Raises NoPrices, StateError, CandleFileError, and OSError for a port that is taken."""
     file = None if process.state is None else StateFile(process.state)
     if file is not None:
@@ -90,7 +84,7 @@ async def serve(setup: Setup, process: Process, clock: Clock) -> None:
 
 
 async def _patiently(
-    setup: Setup, prices: PublicPrices, mirror: Mirror, clock: Clock, saved: SavedState | None
+    setup: PaperSetup, prices: PublicPrices, mirror: Mirror, clock: Clock, saved: SavedState | None
 ) -> Paper:
     began_s = clock.monotonic()
     while True:
@@ -104,7 +98,7 @@ async def _patiently(
 
 
 async def begin(
-    setup: Setup,
+    setup: PaperSetup,
     prices: PublicPrices,
     mirror: Mirror,
     clock: Clock,

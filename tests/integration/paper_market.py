@@ -18,7 +18,7 @@ from exchange.binance.http import Http
 from exchange.binance.public_prices import PublicPrices
 from exchange.clock import Clock as PlainClock
 from exchange.paper.mirror import Mirror
-from exchange.paper.serve import Paper, Setup, begin
+from exchange.paper.serve import Paper, PaperSetup, begin
 from exchange.sim.server.control import Control
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.gateway import Answer, Gateway
@@ -143,7 +143,7 @@ class PaperBot:
     async def begin(self, saved: SavedState | None = None, watched: tuple[str, ...] | None = None) -> None:
         """The exchange on paper alone, as its process begins."""
         simulation = self.config.settings.simulation
-        setup = Setup(
+        setup = PaperSetup(
             rest_url=REST_URL,
             ws_urls=(STREAM_URL,),
             symbols=self.symbols if watched is None else watched,

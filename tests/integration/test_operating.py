@@ -27,6 +27,7 @@ from store.batch import Batch
 from store.database import open_store
 from store.journal import Journal
 from store.rows import DocumentRow
+from tests.programs import needs_promtool, needs_systemd
 from tests.unit.store.conftest import START, Story
 from web.catalogue import CATALOGUE
 
@@ -36,9 +37,6 @@ UNITS = sorted([*OPERATING.glob("*.service"), *OPERATING.glob("*.timer")])
 DASHBOARD = json.loads((OPERATING / "grafana" / "dashboards" / "trading-bot.json").read_text("utf-8"))
 EXPRESSIONS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 PATIENCE_S = 120.0
-
-needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool")
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
 
 
 class TestUnits:

@@ -30,7 +30,19 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SimulationSetup:
+class SimulatedAccount:
+    """What a simulated account begins with, what it pays, and how its orders are filled (percentages are percent)."""
+
+    seed: int = 0
+    balance: Decimal = Decimal(10_000)
+    maker_fee_pct: Decimal = Decimal("0.02")
+    taker_fee_pct: Decimal = Decimal("0.05")
+    slippage_pct: Decimal = Decimal("0.02")
+    stop_depth: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationSetup(SimulatedAccount):
     """One simulation. ``start_ms`` None: in the middle of the data, so that half of it is history."""
 
     folders: tuple[Path, ...] = ()
@@ -40,12 +52,6 @@ class SimulationSetup:
     symbols: tuple[str, ...] = ()
     start_ms: int | None = None
     speed: float = 1.0
-    seed: int = 0
-    balance: Decimal = Decimal(10_000)
-    maker_fee_pct: Decimal = Decimal("0.02")
-    taker_fee_pct: Decimal = Decimal("0.05")
-    slippage_pct: Decimal = Decimal("0.02")
-    stop_depth: Decimal = Decimal(0)
     faults: Path | None = None
     slack_ms: int = 0
     step: Timeframe = Timeframe.H1

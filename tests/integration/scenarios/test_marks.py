@@ -72,7 +72,7 @@ def test_one_that_a_death_left_behind_in_a_trade_is_swept_and_the_stop_stays(reh
 
 
 def test_one_that_was_left_behind_does_not_stay_beside_a_position_of_another_hand(rehearse: Make) -> None:
-    """It would close a little of it, should the market fall that far."""
+    """It would close a little of it, should the market ever go that far."""
     r = rehearse(BTCUSDT=quiet(BTC, 6))
 
     async def script(r: InProcessBot) -> None:

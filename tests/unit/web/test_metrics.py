@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rules.source.yaml_source import parse_source
 from store import queries
+from tests.programs import needs_promtool
 from web.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[3]
@@ -123,11 +123,6 @@ def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
         assert found == ["Means", "Look", "Do", "Over"], name
     for rule in rules():
         assert rule["annotations"]["runbook_url"] == f"docs/runbooks.md#{rule['alert'].lower()}"
-
-
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="there is no promtool (it comes with Prometheus)"
-)
 
 
 @needs_promtool
