@@ -77,7 +77,7 @@ def _judged(error: BaseException) -> Failure:
         return Failure(error.exits, error.code, error.message, error.hint)
     if isinstance(error, click.ClickException):
         hint = f"{error.ctx.command_path} --help says more" if isinstance(error, click.UsageError) and error.ctx else ""
-        return Failure(Exit.USAGE, "USAGE", error.format_message(), hint)
+        return Failure(Exit.USAGE, "USAGE", _said(error), hint)
     if _is(error, "rules.source.yaml_source", "SourceError"):
         return Failure(Exit.USAGE, "PROBLEMS", problems=getattr(error, "problems", ()))
     for name, exit_code in _STORE_ERRORS:
@@ -92,6 +92,16 @@ def _judged(error: BaseException) -> Failure:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return Failure(Exit.INTERRUPTED, "INTERRUPTED", "interrupted")
     return _unexpected(error)
+
+
+def _said(error: click.ClickException) -> str:
+    """A group without a command is answered with those that there are; click has the whole of its help for that."""
+    said = error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    is_bare = isinstance(error, click.exceptions.NoArgsIsHelpError) or said == "Missing command."
+    if context is not None and is_bare and isinstance(context.command, click.Group):
+        return f"say which: {', '.join(context.command.list_commands(context))}"
+    return said
 
 
 def _unexpected(error: BaseException) -> Failure:

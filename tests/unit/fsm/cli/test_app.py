@@ -63,6 +63,17 @@ def test_without_a_command_the_bot_runs_and_takes_the_options_of_run(fsm, projec
         assert ended.stderr.startswith("config.yaml:1:1: there is no such file"), args
 
 
+def test_a_group_without_a_command_says_which_there_are(fsm) -> None:
+    """It printed the whole of its help behind "error:", and its usage twice."""
+    ended = fsm("commands")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
+        "Usage: app commands [OPTIONS] COMMAND [ARGS]...",
+        "error: say which: cancel, list",
+        "hint: app commands --help says more",
+    ]
+
+
 @pytest.mark.parametrize(
     "args",
     [
