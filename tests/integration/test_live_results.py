@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
+import subprocess
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +22,7 @@ from fsm.backtest.drift.verdicts import verdicts
 from fsm.cli.app import app
 from fsm.journal.replay import replay
 from fsm.live.operator.live_results import APART_S, DailyLook
-from fsm.live.process.own_commands import NoAnswer, OwnCommands
+from fsm.live.process.own_commands import LOWEST_PRIORITY, NoAnswer, OwnCommands, give_way
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet
 from store import queries
@@ -181,3 +184,16 @@ def test_one_that_cannot_answer_says_why(tmp_path: Any) -> None:
 def journal_of_a_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("own") / "backtest.sqlite"
     return recorded(path, from_ms=1_722_470_400_000, to_ms=1_727_740_800_000)
+
+
+def test_what_it_starts_gives_way_to_the_loop_that_trades() -> None:
+    """A low priority alone says nothing where the system shares processors between sessions first."""
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        give_way(process.pid)
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == LOWEST_PRIORITY
+        group = Path(f"/proc/{process.pid}/autogroup")
+        assert not group.exists() or group.read_text("ascii").endswith(f"nice {LOWEST_PRIORITY}\n")
+    finally:
+        process.kill()
+        process.wait()

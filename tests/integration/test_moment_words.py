@@ -133,6 +133,24 @@ def test_columns_are_what_was_recorded(rules: Ruleset) -> None:
     assert table.facts_at(index)["mark_premium"] == premium(float(quote.mark), float(quote.last))
 
 
+@pytest.mark.parametrize(("method", "symbol"), [("funding_rates", "SOLUSDT"), ("candles", "BTCUSDT")])
+def test_what_rules_read_beside_their_symbol_keeps_no_close_waiting(
+    rules: Ruleset, tmp_path: Path, method: str, symbol: str
+) -> None:
+    """Exits wait with it: a rate that came after a quarter of an hour held them up for so long."""
+    r = bot(rules, tmp_path, ("SOLUSDT",))
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        r.faults = lambda call: Fault(delay_s=900.0) if (call.method, call.symbol) == (method, symbol) else None
+        began_s = asyncio.get_running_loop().time()
+        await r.until(FROM_MS + HOUR_MS + 10_000)
+        assert r.running.schedule.decided_ms == FROM_MS + HOUR_MS
+        assert asyncio.get_running_loop().time() - began_s < 30
+
+    r.run(script)
+
+
 def test_a_rate_that_cannot_be_had_is_unknown_and_asked_for_again(rules: Ruleset, tmp_path: Path) -> None:
     r, asked = bot(rules, tmp_path, ("SOLUSDT",)), list[int]()
 

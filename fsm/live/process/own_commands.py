@@ -22,10 +22,19 @@ LOWEST_PRIORITY = 19
 ANSWERED = (0, 4)
 """Codes with which a command ends that has an answer: fine, and something is not as it should be."""
 
-NOT_ITS_BUSINESS = ("BINANCE_", "TG_", "SIM_", "DASHBOARD_")
+NOT_ITS_BUSINESS = ("BINANCE_", "TG_", "SIM_", "PAPER_", "DASHBOARD_", "PING_", "ALERT_", "ESCALATION_")
 
 Ask = Callable[[Sequence[str]], Awaitable[Any]]
 """Takes a command line and gives its JSON document. Raises NoAnswer."""
+
+
+def give_way(pid: int) -> None:
+    """The lowest priority for a process that leads a session. Linux may share processors between sessions first (its
+    autogroups), and then what a session's processes have counts among themselves alone: so the session gets it too."""
+    with suppress(OSError):  # it has ended already, or this system has no priorities
+        os.setpriority(os.PRIO_PROCESS, pid, LOWEST_PRIORITY)
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(LOWEST_PRIORITY), "ascii")
 
 
 class NoAnswer(Exception):
@@ -46,8 +55,7 @@ class OwnCommands:
             env={name: text for name, text in os.environ.items() if not name.startswith(NOT_ITS_BUSINESS)},
             start_new_session=True,
         )  # fmt: skip
-        with suppress(OSError):  # it has ended already, or this system has no priorities
-            os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST_PRIORITY)
+        give_way(process.pid)
         try:
             async with asyncio.timeout(LASTS_S_MAX):
                 answer, complaint = await process.communicate()

@@ -34,6 +34,8 @@ PAGE = 1_500
 
 PAGES_MAX = 100
 CANDLES_A_TURN = 20
+OTHERS_S_MAX, OTHERS_AT_START_S_MAX = 5.0, 30.0
+"""So long another symbol's candles may hold up the decisions on this one, exits too; then they are asked for again."""
 _NEVER_AGAIN_MS = 2**62
 T = TypeVar("T")
 Fetched = dict[CandlesRead, list[Candle]]
@@ -172,11 +174,15 @@ class Market:
         """Fetch what is missing up to now: the whole history at the first start, else what closed meanwhile."""
         fetched: Fetched = {}
         for read in sorted(self.rules.candles, key=lambda read: read.ms):
-            try:
+            if not isinstance(read, OtherCandles):
                 fetched[read] = await self._newest(exchange, read)
+                continue
+            try:
+                async with asyncio.timeout(OTHERS_AT_START_S_MAX):
+                    fetched[read] = await self._newest(exchange, read)
+            except TimeoutError:
+                self._others.missed(read, Unreachable(f"candles of {read.symbol}: no answer"))
             except (Refusal, CandlesMissing, MalformedReply) as error:
-                if not isinstance(read, OtherCandles):
-                    raise
                 self._others.missed(read, error)
         taken = await _in_turns(self._taking(fetched))
         self.keep(taken, journal, at_ms)
@@ -251,7 +257,10 @@ class Market:
     async def _fetch_one(self, exchange: Exchange, read: CandlesRead, close_ms: int) -> list[Candle] | None:
         """None for another symbol's that the exchange says no about: nobody waits for it."""
         try:
-            found = await self._newest(exchange, read, close_ms)
+            async with asyncio.timeout(OTHERS_S_MAX if isinstance(read, OtherCandles) else None):
+                found = await self._newest(exchange, read, close_ms)
+        except TimeoutError:
+            return []
         except ExchangeError as error:
             if not isinstance(read, OtherCandles):
                 raise

@@ -147,9 +147,9 @@ class Schedule:
         fetched = await self._collect(close_ms, self._markets if only is None else only)
         await self._bring_to_rest()
         equity_known = await self._account.try_read()
-        prices = await self._prices(list(fetched))
         asked = [symbol for symbol in fetched if FUNDING in self._markets[symbol].rules.moment_words]
-        await self._funding.read(self._live.exchange, asked, close_ms)
+        funding = self._funding.read(self._live.exchange, asked, close_ms)
+        prices, _ = await asyncio.gather(self._prices(list(fetched)), funding)
         broken: dict[str, Exception] = {}
         async with self.turn:
             read = await self._precompute(close_ms, await self._take(fetched, broken), prices, broken)
