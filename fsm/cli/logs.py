@@ -44,9 +44,10 @@ def pass_on_logs(*, json: bool) -> None:
 
 
 def _pass_on(handler: logging.Handler) -> None:
+    """The newest alone: one left by what ran before in this process would set the logs up as that needed them."""
     root = logging.getLogger()
-    if not any(isinstance(known, _Passing) for known in root.handlers):
-        root.addHandler(handler)
+    root.handlers = [known for known in root.handlers if not isinstance(known, _Passing)]
+    root.addHandler(handler)
 
 
 def _rendered(processors: list[Processor]) -> Processor:

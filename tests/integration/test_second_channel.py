@@ -22,11 +22,12 @@ from fsm.config import Secrets
 from fsm.live.operator.apprised import Unusable, delivery, name_of, notifier
 from fsm.live.operator.channel import Channel
 from fsm.live.operator.courier import Courier
-from fsm.live.operator.escalation import Escalation
+from fsm.live.operator.escalation import Escalation, Waiting
 from fsm.live.preflight import host_checks
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import quiet
 from store import queries
+from store.errors import JournalError
 from store.inbox import Inbox
 
 Make = Callable[..., InProcessBot]
@@ -38,6 +39,7 @@ SECRET = "a-topic-that-nobody-guesses"
 class Ntfy:
     url: str = ""
     down: bool = False
+    longest: int = 10_000
     taken: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -51,10 +53,11 @@ def ntfy() -> Iterator[Ntfy]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if not found.down:
-                found.taken.append(json.loads(body))
-            self.send_response(500 if found.down else 200)
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            is_taken = not found.down and len(body["message"]) <= found.longest
+            if is_taken:
+                found.taken.append(body)
+            self.send_response(200 if is_taken else 413)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
@@ -152,6 +155,23 @@ class TestRouting:
 
         rehearse(BTCUSDT=HOURS).run(script)
 
+    def test_what_is_too_long_together_arrives_in_parts(self, rehearse: Make) -> None:
+        """It was tried again in one piece for three days."""
+
+        async def script(r: InProcessBot) -> None:
+            with ntfy() as phone:
+                await r.start()
+                channel = channel_of(r, phone.url)
+                phone.longest = 60
+                told = [f"The exchange fails, {number}." for number in range(20)]
+                for number, text in enumerate(told):
+                    r.running.say("api_errors", text, key=f"{number}")
+                for _ in range(60):
+                    await channel.round()
+                assert "\n".join(phone.texts).splitlines() == told
+
+        rehearse(BTCUSDT=HOURS).run(script)
+
     def test_config_says_which_severity(self, rehearse: Make) -> None:
         async def script(r: InProcessBot) -> None:
             with ntfy() as phone:
@@ -215,6 +235,29 @@ class TestEscalation:
             escalation.look()
             told = [row.kind for row in queries.alerts(r.running.live.journal.store)]
             assert "escalation" not in told
+
+        rehearse(BTCUSDT=HOURS).run(script)
+
+    def test_a_death_beside_it_loses_none(self, rehearse: Make) -> None:
+        class Dies(Escalation):
+            def _keep(self, waiting: Waiting) -> None:
+                if waiting.told:
+                    raise JournalError("the process dies here", "")
+                super()._keep(waiting)
+
+        async def script(r: InProcessBot) -> None:
+            await r.start()
+            live = r.running.live
+            beside = Dies(
+                journal=live.journal, alerts=r.running.alerts, active=live.active, clock=r.clock, wall=r.clock
+            )
+            r.running.say("kill_switch", "A limit was hit.", key="3")
+            beside.look()
+            await r.clock.sleep(16 * 60.0)
+            with pytest.raises(JournalError):
+                beside.look()
+            (newest,) = queries.alerts(live.journal.store, limit=1)
+            assert "was not acknowledged for 1" in newest.text
 
         rehearse(BTCUSDT=HOURS).run(script)
 

@@ -74,7 +74,8 @@ class Channel:
     async def round(self) -> float:
         """Deliver what is due now; gives the seconds until the next look."""
         try:
-            rows = queries.alerts_after(self._journal.store, self._seen_id, limit=ROWS_MAX)
+            limit = max(ROWS_MAX >> self._failures_in_row, 1)  # it may be the length that is not taken
+            rows = queries.alerts_after(self._journal.store, self._seen_id, limit=limit)
             wanted = [row for row in rows if self._is_for_here(row)]
             if wanted and not await self._delivered(wanted):
                 return RETRY_S[min(self._failures_in_row, len(RETRY_S)) - 1]

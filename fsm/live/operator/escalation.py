@@ -68,9 +68,9 @@ class Escalation:
         text = unacknowledged_news(waiting.count, waiting.first, waited_ms)
         at_ms, key = self._clock.now_ms(), f"escalation {waiting.since_wall_ms} {waiting.told}"
         log.error("unacknowledged", reason="NOBODY_ANSWERED", count=waiting.count, waited_ms=waited_ms)
-        self._keep(msgspec.structs.replace(waiting, told=waiting.told + 1))
         row = self._alerts.row(at_ms, KIND, text, key=key)
         self._journal.alert(*([row] if row else []))
+        self._keep(msgspec.structs.replace(waiting, told=waiting.told + 1))  # last: better told twice than not at all
 
     def acknowledge(self) -> str:
         """Somebody is there. Raises StoreError."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from fsm.cli.logs import configure_logs
+from fsm.cli.logs import configure_logs, pass_on_logs
 
 ROOT = Path(__file__).parents[4]
 LEVELS = ("debug", "info", "warning", "error", "critical", "exception")
@@ -21,7 +21,7 @@ LEVELS = ("debug", "info", "warning", "error", "critical", "exception")
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     root = logging.getLogger()
-    before = root.handlers, root.level
+    before = root.handlers[:], root.level
     yield
     root.handlers, level = before
     root.setLevel(level)
@@ -53,6 +53,23 @@ def test_what_libraries_say_is_an_event_too(capsys: pytest.CaptureFixture[str]) 
     (line,) = logged(capsys)
     assert (line["event"], line["reason"], line["environment"]) == ("exchange.binance.http", "TOLD", "MAINNET")
     assert line["text"] == "clock was off; offset is now 7 ms"
+
+
+def test_a_command_that_logs_nothing_itself_leaves_the_next_one_its_environment(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pass_on_logs(json=True)
+    configure_logs(json=True, environment="MAINNET")
+    logging.getLogger("exchange.binance.http").warning("clock was off")
+    (line,) = logged(capsys)
+    assert (line["text"], line["environment"]) == ("clock was off", "MAINNET")
+
+
+def test_what_a_library_says_first_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    pass_on_logs(json=True)
+    for text in ("first", "second"):
+        logging.getLogger("exchange.binance.http").warning(text)
+    assert [line["text"] for line in logged(capsys)] == ["first", "second"]
 
 
 def test_a_failure_carries_its_traceback_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
