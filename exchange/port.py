@@ -10,6 +10,7 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Protocol
 
+from exchange.day_volumes import DayVolumes
 from exchange.filters import SymbolFilters
 from exchange.types import (
     Account,
@@ -119,6 +120,10 @@ class Exchange(Protocol):
     async def mark_price(self, symbol: str) -> MarkPrice: ...
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
         """The prices of several symbols at one moment; one that the exchange does not list is left out."""
+        ...
+
+    async def day_volumes(self) -> DayVolumes:
+        """What was traded of every symbol within 24 hours. Raises MalformedReply for what is no list of that."""
         ...
 
     async def book(self, symbol: str) -> Book:

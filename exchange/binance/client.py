@@ -29,6 +29,7 @@ from exchange.binance.tasks import together
 from exchange.binance.unlisted import look_unlisted
 from exchange.client_ids import Leg
 from exchange.clock import Clock
+from exchange.day_volumes import DayVolumes
 from exchange.errors import ExchangeError, Refusal
 from exchange.filters import SymbolFilters
 from exchange.priority import Priority
@@ -223,6 +224,11 @@ class BinanceClient:
             for symbol, mark in marks.items()
             if symbol in lasts
         }
+
+    async def day_volumes(self) -> DayVolumes:
+        """GET /fapi/v1/ticker/24hr of all symbols, which weighs 40."""
+        told = await self.http.call(endpoints.TICKER_DAY, weight=endpoints.TICKER_DAY.weight_all)
+        return codec_market.day_volumes(told)
 
     async def book(self, symbol: str) -> Book:
         """GET /fapi/v1/depth, a hundred levels of each side (weight 5)."""

@@ -1,7 +1,7 @@
 """Understands Binance's market data: symbols with their filters, rate limits, candles, prices, brackets.
 
 Endpoints as checked 2026-11: GET /fapi/v1/exchangeInfo, /fapi/v1/klines, /fapi/v1/premiumIndex,
-/fapi/v2/ticker/price, /fapi/v1/time, /fapi/v1/leverageBracket, /fapi/v1/commissionRate.
+/fapi/v2/ticker/price, /fapi/v1/ticker/24hr, /fapi/v1/time, /fapi/v1/leverageBracket, /fapi/v1/commissionRate.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import msgspec
 
 from exchange.binance import fields
 from exchange.binance.fields import Row
+from exchange.day_volumes import DayVolumes
 from exchange.errors import MalformedReply
 from exchange.filters import SymbolFilters
 from exchange.types import Book, Bracket, Level
 from indicators.candle import Candle
 
-_ZERO = Decimal(0)
+_ZERO, _ONE = Decimal(0), Decimal(1)
 _PAIR = 2
 _INTERVAL_MS = {"SECOND": 1_000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
 
@@ -214,6 +215,23 @@ def mark_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]
 def last_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]:
     """GET /fapi/v2/ticker/price without a symbol; what is listed of other symbols is not looked at."""
     return _prices_of(payload, symbols, "GET /fapi/v2/ticker/price", last_price)
+
+
+def day_volumes(payload: object) -> DayVolumes:
+    """GET /fapi/v1/ticker/24hr without a symbol. A row that names no symbol fails the whole: nobody could say whose
+    volume is missing."""
+    what = "GET /fapi/v1/ticker/24hr"
+    told: dict[str, Decimal] = {}
+    unread: set[str] = set()
+    for source in fields.rows(payload, what):
+        symbol = fields.text(source, "symbol", what)
+        volume = fields.number_or(source, "quoteVolume", -_ONE)
+        if volume < 0 or symbol in told:  # two rows of one symbol contradict each other
+            unread.add(symbol)
+        told[symbol] = volume
+    if not told:
+        raise MalformedReply(f"{what}: an empty list")
+    return DayVolumes({name: volume for name, volume in told.items() if name not in unread}, tuple(sorted(unread)))
 
 
 def book(payload: object, symbol: str) -> Book:

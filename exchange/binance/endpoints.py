@@ -96,6 +96,7 @@ MARK_KLINES = _public("/fapi/v1/markPriceKlines", 10, timeout_s=10.0)
 FUNDING_RATE = _public("/fapi/v1/fundingRate", 0, timeout_s=10.0)  # counted with fundingInfo: 500 in five minutes
 PREMIUM_INDEX = _public("/fapi/v1/premiumIndex", 1, weight_all=10)
 DEPTH = _public("/fapi/v1/depth", 5, priority=Priority.TRADE)  # of 100 levels, which is asked before an entry
+TICKER_DAY = _public("/fapi/v1/ticker/24hr", 1, weight_all=40, timeout_s=15.0)
 TICKER_PRICE = _public("/fapi/v2/ticker/price", 1, weight_all=2)
 
 # What is held and what rests: needed to protect and to close.

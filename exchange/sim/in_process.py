@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from exchange.day_volumes import DayVolumes
 from exchange.errors import ExchangeError, Refusal, Unreachable
 from exchange.filters import SymbolFilters
 from exchange.refusals import RefusalReason
 from exchange.sim.account_api import AccountApi
 from exchange.sim.core.events import Batch, touched
-from exchange.sim.core.reasons import outcome_of, refusal, refused
+from exchange.sim.core.reasons import is_not_open, outcome_of, refusal, refused
 from exchange.sim.core.venue import Venue
-from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.playback.feed import SymbolFeed, day_volumes
 from exchange.sim.playback.price_walk import PriceWalk
 from exchange.types import (
     Account,
@@ -214,7 +215,7 @@ class SimPort:
     async def cancel_order(self, symbol: str, client_id: str) -> Outcome:
         def cancel() -> Outcome:
             outcome = self.desk.cancel_order(symbol, client_id)
-            found = self._order(symbol, client_id) if _is_not_open(outcome) else None
+            found = self._order(symbol, client_id) if is_not_open(outcome) else None
             return outcome if found is None else Confirmed(order=found)
 
         return await self._write("cancel_order", symbol, client_id, cancel)
@@ -222,7 +223,7 @@ class SimPort:
     async def cancel_algo(self, symbol: str, client_id: str) -> Outcome:
         def cancel() -> Outcome:
             outcome = self.desk.cancel_algo(symbol, client_id)
-            found = self._algo(symbol, client_id) if _is_not_open(outcome) else None
+            found = self._algo(symbol, client_id) if is_not_open(outcome) else None
             return outcome if found is None else Confirmed(algo_order=found)
 
         return await self._write("cancel_algo", symbol, client_id, cancel)
@@ -288,6 +289,9 @@ class SimPort:
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
         quoted, prices = self.stage.venue.state.quotes, self.desk.prices
         return await self._read("mark_prices", "", lambda: {name: prices(name) for name in symbols if name in quoted})
+
+    async def day_volumes(self) -> DayVolumes:
+        return await self._read("day_volumes", "", lambda: day_volumes(self.stage.feeds, self.desk.now_ms))
 
     async def book(self, symbol: str) -> Book:
         return await self._read("book", symbol, lambda: self.desk.book(symbol))
@@ -393,8 +397,3 @@ class SimPort:
         except Refusal:
             return None
         return found if found.symbol == symbol else None
-
-
-def _is_not_open(outcome: Outcome) -> bool:
-    """-2011: ended, or never there; how it ended is the better answer, as the real client finds out too."""
-    return isinstance(outcome, Refused) and outcome.reason is RefusalReason.NO_SUCH_ORDER

@@ -57,6 +57,14 @@ async def test_prices_of_several_symbols_are_those_of_each_and_an_unknown_one_is
     assert prices == {symbol: await ground.exchange.mark_price(symbol) for symbol in (BTC, ETH)}
 
 
+async def test_what_was_traded_in_a_day_is_told_of_every_symbol(ground: Ground) -> None:
+    told = await ground.exchange.day_volumes()
+    assert {BTC, ETH} <= set(told.quote)
+    assert told.unread == ()
+    hours = await ground.exchange.candles(BTC, Timeframe.H1, limit=24)
+    assert float(told.quote[BTC]) == pytest.approx(sum(hour.volume * hour.close for hour in hours), rel=0.1)
+
+
 @pytest.mark.parametrize("timeframe", [Timeframe.H1, Timeframe.H4, Timeframe.D1])
 async def test_r33_candles_are_closed_ascending_and_whole(ground: Ground, timeframe: Timeframe) -> None:
     now_ms = await ground.now_ms()

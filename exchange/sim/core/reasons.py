@@ -78,3 +78,8 @@ def outcome_of(act: Callable[[], Outcome]) -> Outcome:
         return act()
     except Refusal as error:
         return refused(error.code, error.message)
+
+
+def is_not_open(outcome: Outcome) -> bool:
+    """-2011: ended, or never there; how it ended is the better answer, as the real client finds out too."""
+    return isinstance(outcome, Refused) and outcome.reason is RefusalReason.NO_SUCH_ORDER

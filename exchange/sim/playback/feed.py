@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from exchange.candle_columns import CandleColumns, FloatArray, FundingColumns, IntArray
 from exchange.candle_files import CandleFolders
+from exchange.day_volumes import DayVolumes
 from exchange.filters import decimal_of
 from exchange.sim.playback.bounds import Bounds
 from exchange.sim.playback.candle_path import Bar, Prices, Quote, Stretch, bar, stretch
@@ -109,6 +110,12 @@ class SymbolFeed:
     def has_bar(self, open_ms: int) -> bool:
         return _place(self._candles, open_ms) is not None
 
+    def traded(self, now_ms: int) -> Decimal:
+        """Within 24 hours, in the quote asset: not recorded, so whole bars, each at its middle."""
+        bars = self.candles(self.step, start_ms=now_ms - Timeframe.D1.ms, end_ms=now_ms)
+        total = sum(bar.volume * (bar.open + bar.high + bar.low + bar.close) / 4 for bar in bars)
+        return Decimal(f"{total:.2f}")
+
     def opening(self, open_ms: int) -> Quote | None:
         """The prices at which the bar begins that opens then; None when it was not recorded."""
         plain = self._plain(open_ms)
@@ -180,6 +187,11 @@ class SymbolFeed:
             raise ValueError(f"{self.symbol}: {timeframe} candles are not served, only those made of {self.step}")
         self._columns[timeframe] = aggregated(self._candles, timeframe)
         return self._columns[timeframe]
+
+
+def day_volumes(feeds: Mapping[str, SymbolFeed], now_ms: int) -> DayVolumes:
+    """Of every symbol that is played."""
+    return DayVolumes({name: feed.traded(now_ms) for name, feed in feeds.items()})
 
 
 def read_step(folders: CandleFolders, symbol: str, step: Timeframe) -> CandleColumns:

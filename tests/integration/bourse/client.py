@@ -7,6 +7,7 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
+from exchange.day_volumes import DayVolumes
 from exchange.errors import Refusal
 from exchange.filters import SymbolFilters
 from exchange.refusals import RefusalReason
@@ -238,6 +239,9 @@ class BourseClient:
 
     async def mark_prices(self, symbols: Collection[str]) -> dict[str, MarkPrice]:
         return {name: await self.mark_price(name) for name in symbols if name == SYMBOL}
+
+    async def day_volumes(self) -> DayVolumes:
+        return DayVolumes({SYMBOL: Decimal(0)})
 
     def room(self) -> Room:
         return Room()

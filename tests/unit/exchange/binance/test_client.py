@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from exchange.binance.client import BinanceClient
+from exchange.binance.endpoints import TICKER_DAY
 from exchange.client_ids import Leg, client_id
 from exchange.errors import ExchangeError, MalformedReply, RateLimited, Refusal, Unreachable
 from exchange.port import Exchange
+from exchange.priority import Priority
 from exchange.types import LookRequest, OrderStatus
 from indicators.candle import Timeframe
 
@@ -261,3 +263,12 @@ async def test_whatever_is_answered_reads_raise_exchange_errors_only_and_writes_
     await client.cancel_all("B")
     await client.ensure_leverage("B", 2)
     await client.ensure_one_way()
+
+
+async def test_a_day_of_all_symbols_is_one_read_that_weighs_forty(exchange: Any, client: BinanceClient) -> None:
+    exchange.on("GET /fapi/v1/ticker/24hr", [{"symbol": "BTCUSDT", "quoteVolume": "7.5"}])
+    told = await _is_the_port(client).day_volumes()
+    assert told.quote == {"BTCUSDT": Decimal("7.5")}
+    used = next(w.used for w in client.http.budget.windows.all if w.kind == "REQUEST_WEIGHT")
+    assert used == 40
+    assert TICKER_DAY.priority is Priority.READ, "never of the part that is kept for what protects"

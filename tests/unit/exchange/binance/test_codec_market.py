@@ -149,3 +149,34 @@ def test_a_whole_number_may_come_as_an_exact_float_below_2_to_the_53() -> None:
 def test_a_server_time_that_is_no_time_is_malformed(payload: object) -> None:
     with pytest.raises(MalformedReply):
         codec_market.server_time(payload)
+
+
+class TestWhatWasTradedInADay:
+    """GET /fapi/v1/ticker/24hr."""
+
+    def test_is_the_quote_volume_of_each_symbol_as_exactly_as_it_was_written(self) -> None:
+        told = codec_market.day_volumes(
+            [{"symbol": "BTCUSDT", "quoteVolume": "12345678901.23"}, {"symbol": "ETHUSDT", "quoteVolume": "0"}]
+        )
+        assert told.quote == {"BTCUSDT": Decimal("12345678901.23"), "ETHUSDT": Decimal(0)}
+        assert told.unread == ()
+
+    @pytest.mark.parametrize("volume", [None, "", "NaN", "-1", "1e99", True, [], {}])
+    def test_a_volume_that_cannot_be_read_names_its_symbol(self, volume: object) -> None:
+        told = codec_market.day_volumes(
+            [{"symbol": "BTCUSDT", "quoteVolume": volume}, {"symbol": "ETHUSDT", "quoteVolume": "5"}]
+        )
+        assert (told.quote, told.unread) == ({"ETHUSDT": Decimal(5)}, ("BTCUSDT",))
+
+    def test_two_rows_of_one_symbol_contradict_each_other(self) -> None:
+        told = codec_market.day_volumes(
+            [{"symbol": "BTCUSDT", "quoteVolume": "1"}, {"symbol": "BTCUSDT", "quoteVolume": "2"}]
+        )
+        assert (told.quote, told.unread) == ({}, ("BTCUSDT",))
+
+    @pytest.mark.parametrize(
+        "payload", [None, {}, [], "no", [1], [None], [{}], [{"quoteVolume": "1"}], [{"symbol": 7}]]
+    )
+    def test_what_is_no_list_of_symbols_is_malformed(self, payload: object) -> None:
+        with pytest.raises(MalformedReply):
+            codec_market.day_volumes(payload)
