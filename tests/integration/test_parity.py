@@ -12,7 +12,9 @@ import pytest
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.config import load_config
 from fsm.proofs.parity.run import Report, Request, run_parity
-from rules.load import load_rules
+from rules.load import load_rules, parse_rules
+from store.database import open_store
+from store.queries import TransitionFilter, each_transition
 from store.verify import verify
 
 ROOT = Path(__file__).parents[2]
@@ -57,3 +59,51 @@ def test_a_year_of_five_symbols(tmp_path: Path, stream: bool) -> None:
     report = run(tmp_path, symbols, ("2024-07-01", "2025-06-30"), stream=stream, history=1_500)
     assert report.differences == []
     assert report.compared > 500
+
+
+TRAILING = """\
+version: 1
+timeframes: {entry: 1h}
+features:
+  close_1h: {indicator: close, timeframe: 1h}
+  open_1h: {indicator: open, timeframe: 1h}
+  atr_1h: {indicator: atr, timeframe: 1h, period: 14}
+strategies:
+  fade:
+    long:
+      setup:
+        - {id: falls, when: close_1h < open_1h and BTCUSDT.close_1h < BTCUSDT.open_1h}
+        - {id: cheap, when: "funding_rate < 0.02 and mark_premium > -0.05"}
+      stop: close_1h - 2 * atr_1h
+      trail: close_1h - 2 * atr_1h
+      exit_when: [{id: dear, when: funding_rate > 0.0101 or mark_premium > 0.04}]
+    manage: {exit_after_candles: 10}
+"""
+LATE = """\
+rules:
+  - {match: {method: POST, path: /fapi/v1/algoOrder}, when: after, effect: {latency_ms: 900}}
+  - {match: {path: /fapi/v1/premiumIndex, symbol: SOLUSDT, nth: 2}, when: after, effect: {latency_ms: 2700}}
+  - {match: {path: /fapi/v1/fundingRate, nth: 3}, when: after, effect: {latency_ms: 5300}}
+"""
+
+
+def test_answers_that_are_late_change_nothing(tmp_path: Path) -> None:
+    """A loaded machine answers late. What a bot does then is right on an exchange, and no difference of rules."""
+    faults = tmp_path / "faults.yaml"
+    faults.write_text(LATE)
+    config = load_config(ROOT / "config.yaml", None, {"BINANCE_ENV": "sim"})
+    request = Request(
+        config=config,
+        rules=parse_rules(TRAILING, "rules.yaml"),
+        data=(shipped_folder(),),
+        symbols=("SOLUSDT",),
+        from_ms=moment("2024-06-02T04:00"),
+        to_ms=moment("2024-06-02T14:00"),
+        folder=tmp_path / "both",
+        simulator=("--faults", str(faults)),
+    )
+    report = run_parity(request, progress=lambda phase, done, total: None)
+    assert report.differences == []
+    assert report.trades >= 1
+    with open_store(tmp_path / "both" / "daemon.sqlite", mode="read") as store:
+        assert any(row.reason == "STOP_MOVED" for row in each_transition(store, TransitionFilter()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import TypeVar
 
@@ -86,6 +88,27 @@ class Asked(msgspec.Struct, frozen=True):
 
 class _Log(msgspec.Struct, frozen=True):
     requests: list[Asked]
+
+
+class WatchedTransport(httpx.AsyncBaseTransport):
+    """HTTP to a simulator; each request is inside of a block from when it leaves until its whole answer is here."""
+
+    def __init__(self, awaiting: Callable[[], AbstractContextManager[None]]) -> None:
+        self._awaiting = awaiting
+        self._http = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        with self._awaiting():
+            answer = await self._http.handle_async_request(request)
+            try:
+                assert isinstance(answer.stream, httpx.AsyncByteStream)
+                body = b"".join([chunk async for chunk in answer.stream])
+            finally:
+                await answer.aclose()
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(body))
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
 
 
 class RemoteSimulation:

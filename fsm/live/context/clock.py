@@ -229,8 +229,8 @@ class DrivenClock:
 class SteppedClock(_RealTime):
     """The exchange's time stands still until it is set, which wakes at once whoever waits for it."""
 
-    def __init__(self, now_ms: int) -> None:
-        super().__init__()
+    def __init__(self, now_ms: int, hands: Hands | None = None) -> None:
+        super().__init__(hands)
         self._now_ms = now_ms
         self._moved = asyncio.Event()
 

@@ -6,7 +6,6 @@ clock is stepped, and what runs on real time without being told to stands still.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
 from decimal import localcontext
@@ -25,6 +24,7 @@ from fsm.core.model.money import MONEY
 from fsm.live.process.embedded import account_options
 from fsm.proofs.parity.comparison import Difference, compare
 from fsm.proofs.parity.stepped import stepped_daemon
+from fsm.proofs.testkit.virtual_time import run_patiently
 from indicators.candle import Timeframe
 from rules.load import Ruleset
 from store import queries
@@ -39,7 +39,8 @@ POLL_MS = 250
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to run twice. Databases are written as ``daemon.sqlite`` and ``backtest.sqlite`` into ``folder``."""
+    """What to run twice. Databases are written as ``daemon.sqlite`` and ``backtest.sqlite`` into ``folder``.
+    ``simulator``: further options of its command line."""
 
     config: Config
     rules: Ruleset
@@ -49,6 +50,7 @@ class Request:
     to_ms: int
     folder: Path
     stream: bool = True
+    simulator: tuple[str, ...] = ()
 
     @property
     def entry(self) -> Timeframe:
@@ -77,7 +79,7 @@ def run_parity(request: Request, *, progress: Progress) -> Report:
     config = stepped(request.config, request.symbols, stream=request.stream)
     began_s = time.perf_counter()
     with localcontext(MONEY), ProcessLock(live).acquire(), launched(*_options(request)) as simulator:
-        asyncio.run(_live(request, config, live, simulator, progress))
+        run_patiently(_live(request, config, live, simulator, progress))
     lived_s = time.perf_counter()
     with open_store(live, mode="read") as store:
         anchors = _anchors(store)
@@ -146,7 +148,7 @@ def _options(request: Request) -> list[str]:
         "--step",
         step_of(request.entry).value,
     ]
-    return [*folders, *span, *account_options(simulation)]
+    return [*folders, *span, *account_options(simulation), *request.simulator]
 
 
 def _anchors(store: Store) -> dict[str, dict[Timeframe, int]]:

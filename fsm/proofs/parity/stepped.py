@@ -1,7 +1,8 @@
 """Steps the clock of a simulator that is a process of its own, from close to close, and waits for the daemon each time.
 
 The market moves only when it is told to, and stops after everything that happens to the account until the daemon has
-answered: by what the stream tells, or, without one, by its own looks.
+answered: by what the stream tells, or, without one, by its own looks. On a ``PatientLoop`` real time stands still while
+the daemon waits for an answer, so that a loaded machine does not look like an exchange that is late.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from exchange.binance.client import BinanceClient
 from exchange.environment import Network
 from exchange.secrets import Credentials, Secret
 from exchange.sim.server.launch import Launched
-from exchange.sim.server.remote import RemoteSimulation
+from exchange.sim.server.remote import RemoteSimulation, WatchedTransport
 from fsm.bootstrap import Made, Run, Where, make_daemon, open_bound
-from fsm.live.context.clock import SteppedClock
+from fsm.live.context.clock import Hands, SteppedClock
+from fsm.proofs.testkit.virtual_time import PatientLoop
 
 ASK_AGAIN_S = 0.005
 ANSWER_S_MAX = 120.0
@@ -41,8 +43,9 @@ async def stepped_daemon(run: Run, simulator: Launched) -> AsyncIterator[Stepper
     async with AsyncExitStack() as ending:
         simulation = RemoteSimulation(simulator.rest)
         ending.push_async_callback(simulation.aclose)
-        clock = SteppedClock((await simulation.clock())[0])
-        client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=keys)
+        hands, transport = _patience_of(asyncio.get_running_loop())
+        clock = SteppedClock((await simulation.clock())[0], hands)
+        client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=keys, transport=transport)
         ending.push_async_callback(client.aclose)
         store = await ending.enter_async_context(open_bound(run, where, clock, client))
         made = await make_daemon(run, where, store, client, clock)
@@ -131,6 +134,13 @@ class Stepper:
                 self._life.result()
                 raise NotAnswered("the daemon has ended")
             await self._clock.sleep(ASK_AGAIN_S)
+
+
+def _patience_of(loop: asyncio.AbstractEventLoop) -> tuple[Hands | None, WatchedTransport | None]:
+    """The time that the daemon goes by, and what lets it stand still."""
+    if not isinstance(loop, PatientLoop):
+        return None, None
+    return Hands(monotonic=loop.time, boot=loop.time), WatchedTransport(loop.awaiting)
 
 
 @asynccontextmanager

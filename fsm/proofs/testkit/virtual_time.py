@@ -1,11 +1,14 @@
-"""An event loop on which waiting takes no time: when nothing is ready, its clock jumps to the next timer."""
+"""Event loops with a time of their own, so that no proof depends on how fast the machine is: on a virtual one waiting
+takes no time, on a patient one no time passes while an answer is awaited."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import selectors
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
@@ -13,22 +16,16 @@ TURNS_A_LOOK = 16
 """How often threads and sockets are looked at; most loops of this kind have none, and a look costs a system call."""
 
 
-class _JumpingSelector(selectors.BaseSelector):
-    """Waits for nothing: a time-out is added to the time instead of being spent."""
+HELD_S_MAX = 60.0
+"""So long an answer may be awaited before time passes again: one that never comes ends at its time-out all the same."""
+
+
+class _Selector(selectors.BaseSelector):
+    """Keeps the loop's time: only a ``select`` moves it."""
 
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
         self.now_s = 0.0
-        self._turns = 0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            return self._real.select(None)  # only something from outside, a thread or a socket, can go on
-        self._turns += 1
-        ready = self._real.select(0) if self._turns % TURNS_A_LOOK == 0 else []
-        if not ready:
-            self.now_s += timeout
-        return ready
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.register(fileobj, events, data)
@@ -41,6 +38,40 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def close(self) -> None:
         self._real.close()
+
+
+class _JumpingSelector(_Selector):
+    """Waits for nothing: a time-out is added to the time instead of being spent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            return self._real.select(None)  # only something from outside, a thread or a socket, can go on
+        self._turns += 1
+        ready = self._real.select(0) if self._turns % TURNS_A_LOOK == 0 else []
+        if not ready:
+            self.now_s += timeout
+        return ready
+
+
+class _PatientSelector(_Selector):
+    """Counts what was really waited, and no more than was asked for: nothing while an answer is awaited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awaited: list[float] = []
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        began_s = time.monotonic()
+        ready = self._real.select(timeout)
+        now_s = time.monotonic()
+        if not any(now_s - since_s < HELD_S_MAX for since_s in self.awaited):
+            spent_s = now_s - began_s
+            self.now_s += spent_s if timeout is None else min(spent_s, max(timeout, 0.0))
+        return ready
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -70,4 +101,34 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def run_virtually(main: Coroutine[Any, Any, _Result]) -> _Result:
     """As ``asyncio.run``, on a virtual loop."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)
+
+
+class PatientLoop(asyncio.SelectorEventLoop):
+    """``time()`` starts at zero and passes only while everything waits and no answer is outstanding.
+
+    So whoever gives an answer up after a second does so for an exchange that is late, never for a machine that is busy.
+    """
+
+    def __init__(self) -> None:
+        self._patient = _PatientSelector()
+        super().__init__(self._patient)
+
+    def time(self) -> float:
+        return self._patient.now_s
+
+    @contextmanager
+    def awaiting(self) -> Iterator[None]:
+        """An answer is awaited inside: time stands still, for ``HELD_S_MAX`` at most."""
+        since_s = time.monotonic()
+        self._patient.awaited.append(since_s)
+        try:
+            yield
+        finally:
+            self._patient.awaited.remove(since_s)
+
+
+def run_patiently(main: Coroutine[Any, Any, _Result]) -> _Result:
+    """As ``asyncio.run``, on a patient loop."""
+    with asyncio.Runner(loop_factory=PatientLoop) as runner:
         return runner.run(main)
