@@ -14,6 +14,7 @@ from fsm.live.context.active_settings import ActiveSettings
 from fsm.live.context.clock import Clock
 from fsm.live.context.entry_blocks import EntryBlocks
 from fsm.live.context.observer import NoObserver, Observer
+from fsm.live.context.on_trial import OnTrial
 from fsm.live.context.symbol_catalog import SymbolCatalog
 from fsm.live.process.loop_lag import LoopLag
 from fsm.live.trading.account_watch import AccountWatch
@@ -59,6 +60,7 @@ class LiveContext:
     on_step: Callable[[Step], None]
     on_trouble: Trouble
     lifeline: Lifeline
+    on_trial: OnTrial
     loop_lag: LoopLag = field(default_factory=LoopLag)
     observer: Observer = field(default_factory=NoObserver)
     overdue: Callable[[Iterable[SymbolRecord]], None] = lambda records: None

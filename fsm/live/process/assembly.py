@@ -19,6 +19,7 @@ from fsm.live.context.fruitless_signals import FruitlessSignals
 from fsm.live.context.held import symbols_in_trade
 from fsm.live.context.live_context import Freshness, LiveContext
 from fsm.live.context.observer import NoObserver, Observer, UnfeltObserver
+from fsm.live.context.on_trial import OnTrial
 from fsm.live.context.symbol_catalog import SymbolCatalog, last_known
 from fsm.live.context.trouble import Troubles
 from fsm.live.operator.accepted import VERSIONS, Accepted, settled_at_start
@@ -148,6 +149,7 @@ async def assemble(
         freshness=Freshness(clock),
         on_step=watching.stepped,
         on_trouble=troubles.heard,
+        on_trial=OnTrial(clock),
         observer=watching,
         overdue=HeldUp(exchange.pause, journal, alerts, clock).overdue,
     )

@@ -131,10 +131,12 @@ class Presence:
         )
         request = replace(mirrored, side=side, type=ConditionalType.TAKE_PROFIT_MARKET)
         live.journal.note(live.clock.now_ms(), KIND, mark, symbol=symbol)
-        outcome = await exchange.place_algo(request)
-        log.info("mark", symbol=symbol, reason=type(outcome).__name__, client_id=mark)
-        if isinstance(outcome, Confirmed):
-            await exchange.cancel_algo(symbol, mark)
+        with live.on_trial.placing() as on_trial:
+            on_trial(mark)
+            outcome = await exchange.place_algo(request)
+            log.info("mark", symbol=symbol, reason=type(outcome).__name__, client_id=mark)
+            if isinstance(outcome, Confirmed):
+                await exchange.cancel_algo(symbol, mark)
 
     def _symbol(self) -> tuple[str, Side] | None:
         """A flat one, or one of whose trade such a target would close a little: never beside what is not ours."""

@@ -145,7 +145,8 @@ class Looking:
         if found is None or is_overtaken():
             self.is_wanted = True
             return
-        await self._decide(record, *found, began_real_ms)
+        since_s, snapshot = found
+        await self._decide(record, since_s, self._live.on_trial.left_out(snapshot, since_s), began_real_ms)
 
     async def _read(
         self, record: SymbolRecord, request: LookRequest, in_haste: bool, is_overtaken: Overtaken

@@ -131,18 +131,21 @@ def _meaning(reason: RefusalReason) -> Readiness:
 async def self_test(live: LiveContext, symbol: str) -> tuple[Readiness, str]:
     """The probe of a session's start, journalled."""
 
-    def note(client_id: str) -> None:
-        live.journal.note(live.clock.now_ms(), "SELF_TEST_SENT", client_id, symbol=symbol)
+    with live.on_trial.placing() as on_trial:
 
-    active = live.active
-    readiness, detail, _ = await Probe(
-        exchange=live.exchange,
-        clock=live.clock,
-        filters=active.filters[symbol],
-        working_type=active.settings.orders.working_type,
-        database_id=active.database_id,
-        before_sending=note,
-    ).run()
+        def note(client_id: str) -> None:
+            on_trial(client_id)
+            live.journal.note(live.clock.now_ms(), "SELF_TEST_SENT", client_id, symbol=symbol)
+
+        active = live.active
+        readiness, detail, _ = await Probe(
+            exchange=live.exchange,
+            clock=live.clock,
+            filters=active.filters[symbol],
+            working_type=active.settings.orders.working_type,
+            database_id=active.database_id,
+            before_sending=note,
+        ).run()
     live.journal.note(live.clock.now_ms(), "SELF_TEST", readiness.value, symbol=symbol, detail=detail)
     log.info("self_test", symbol=symbol, reason=readiness.value, detail=detail)
     return readiness, detail

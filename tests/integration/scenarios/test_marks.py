@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from exchange.client_ids import Leg, client_id, parse
 from exchange.sim.in_process import Call, Fault, Lost
 from exchange.types import Side
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.live.process.presence import Presence
+from fsm.live.trading.selftest import Readiness, self_test
 from fsm.proofs.testkit.in_process_bot import DATABASE_ID, InProcessBot
 from fsm.proofs.testkit.scripted_market import quiet
 from store.verify import verify
@@ -34,6 +39,10 @@ async def left_behind(r: InProcessBot) -> None:
     assert len(resting(r)) == 1
     await r.kill()
     r.faults = no_fault
+
+
+def answers_are_late(call: Call) -> Fault | None:
+    return Fault(answer_delay_s=3.0) if call.method in ("place_algo", "algo") else None
 
 
 def proved(r: InProcessBot) -> None:
@@ -127,6 +136,51 @@ def test_late_word_of_a_mark_of_an_earlier_run_halts_nobody_and_that_of_a_copy_d
         halt = r.running.live.engine.account.halt
         assert halt is not None
         assert halt.cause == "FOREIGN"
+
+    r.run(script)
+    proved(r)
+
+
+@pytest.mark.parametrize("in_trade", [False, True])
+def test_looks_leave_a_mark_alone_that_is_just_being_placed(rehearse: Make, in_trade: bool) -> None:
+    """The stream tells of it before its answer comes. Swept, it read like orders that a trade had left behind."""
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: InProcessBot) -> None:
+        await (to_trade(r) if in_trade else r.start())
+        await r.seconds(10)
+        count = len(r.steps)
+        r.faults = answers_are_late
+        placing = asyncio.create_task(presence(r)._place_mark())
+        for _ in range(5):
+            r.running.workers["BTCUSDT"].request_check()
+            await r.seconds(0.5)
+        assert len(resting(r)) == 1
+        r.faults = lambda call: Fault(answer_delay_s=4.0) if call.method == "look" else answers_are_late(call)
+        r.running.workers["BTCUSDT"].request_check()  # this one is answered after the mark is gone
+        await placing
+        await r.seconds(10)
+        assert resting(r) == []
+        assert [step.trigger for step in r.steps[count:]] == []
+
+    r.run(script)
+    proved(r)
+
+
+def test_looks_leave_the_order_alone_that_proves_stops(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        count = len(r.steps)
+        r.faults = answers_are_late
+        trying = asyncio.create_task(self_test(r.running.live, "BTCUSDT"))
+        for _ in range(10):
+            r.running.workers["BTCUSDT"].request_check()
+            await r.seconds(0.5)
+        assert (await trying)[0] is Readiness.PROVED
+        assert resting(r) == []
+        assert [step.trigger for step in r.steps[count:]] == []
 
     r.run(script)
     proved(r)
