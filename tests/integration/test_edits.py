@@ -370,7 +370,7 @@ def test_no_prefix_of_config_allows_more(rehearse: Make, files: dict[str, Path])
 
 
 def test_no_prefix_of_rules_allows_more(rehearse: Make, files: dict[str, Path]) -> None:
-    hammer(rehearse(BTCUSDT=MARKET), files, {"rules": prefixes(SHIPPED_RULES, 499)})
+    hammer(rehearse(BTCUSDT=MARKET), files, {"rules": prefixes(SHIPPED_RULES, 997)})
 
 
 @pytest.mark.parametrize(("name", "text", "count"), [("config", STRICT, 400), ("rules", SHIPPED_RULES, 50)])

@@ -32,6 +32,7 @@ from tests.contract.wired import Wired
 pytestmark = pytest.mark.anyio
 
 RUNS, SHARDS = 10_000, 10
+OFTEN = 4  # so many shards run with every test, all of them with the slow ones
 LIVED_TO_THE_END = 10  # every so-manieth run goes on to stop and close; the others are about the entry
 RUNS_OVER_HTTP = 12
 ORDER, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
@@ -152,7 +153,9 @@ def wired(candles: Path) -> Wired:  # noqa: F811
     return Wired(candles)
 
 
-@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize(
+    "shard", [shard if shard < OFTEN else pytest.param(shard, marks=pytest.mark.slow) for shard in range(SHARDS)]
+)
 async def test_r16_r17_no_seed_ever_doubles_an_order(wired: Wired, shard: int) -> None:
     emulator, endings = wired.emulator, set()
     venue = emulator.venue

@@ -269,7 +269,7 @@ def test_variants_are_counted_over_all_studies_on_the_same_data(folder: Path, tm
 
 LEARNING = (
     "optimise", "--symbols", "BTCUSDT", "--from", "2024-09-01", "--to", "2024-10-31", "--vary", "adx_trend=23..40:1",
-    "--vary", "spike=1.2..1.6", "--sampler", "optuna", "--trials", "20", "--folds", "1", "--test", "15",
+    "--vary", "spike=1.2..1.6", "--sampler", "optuna", "--trials", "13", "--folds", "1", "--test", "15",
     "--train", "30", "--luck", "0",
 )  # fmt: skip
 
@@ -288,8 +288,8 @@ def test_a_sampler_that_learns_goes_on_as_if_it_had_never_been_interrupted(folde
     rows = document(folder, "optimise", "show", "again")["table"][1:]
     for span in ("whole", "train-1"):
         points = [tuple(row["values"].values()) for row in rows if row["searched_in"] == [span]]
-        assert len(points) == 20
-        assert len(set(points)) == 20
+        assert len(points) == 13
+        assert len(set(points)) == 13
 
 
 @pytest.mark.parametrize(

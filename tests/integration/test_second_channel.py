@@ -267,7 +267,7 @@ class TestEscalation:
             escalation = escalation_of(r)
             r.running.say("kill_switch", "A limit was hit.", key="3")
             escalation.look()
-            await r.clock.sleep(86_400.0)
+            await r.clock.sleep(7_200.0)
             escalation.look()
             assert "escalation" not in [row.kind for row in queries.alerts(r.running.live.journal.store)]
 

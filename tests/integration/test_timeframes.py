@@ -50,6 +50,7 @@ LONGER = {
     "12h": "1d",
     "1d": "1d",
 }
+OFTEN = ("1m", "15m", "1h", "6h", "1d")
 
 
 def write_minutes(folder: Path, symbol: str, price: float, seed: int, days: int = DAYS) -> None:
@@ -127,7 +128,9 @@ def same(live: Path, lab: Path) -> int:
     return compared
 
 
-@pytest.mark.parametrize("name", list(LONGER))
+@pytest.mark.parametrize(
+    "name", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in LONGER]
+)
 def test_daemon_and_backtest_and_replay_agree_at_every_entry_timeframe(
     tmp_path: Path, minutes: Path, name: str
 ) -> None:

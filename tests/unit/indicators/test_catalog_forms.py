@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
@@ -56,9 +56,13 @@ def tried(entry: Indicator) -> list[dict[str, float]]:
 
 
 PARAMETERS |= {name: tried(entry) for name, entry in CATALOG.items() if entry.formula is not None}
-CASES = [resolve(name, params) for name, sets in PARAMETERS.items() for params in sets]
-every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_name = pytest.mark.parametrize("name", CATALOG)
+
+
+def cases(name: str) -> Iterator[ResolvedIndicator]:
+    """What is tried of one entry; pytest shows the case in the locals of a failure."""
+    for params in PARAMETERS[name]:
+        yield resolve(name, params)
 
 
 def looked_at(case: ResolvedIndicator, history: Series) -> Series:
@@ -85,54 +89,57 @@ def test_every_indicator_is_tested_here() -> None:
     assert set(PARAMETERS) == set(CATALOG)
 
 
-@every_case
-def test_stream_and_batch_agree_bit_for_bit(case: ResolvedIndicator, history: Series) -> None:
-    stretch = looked_at(case, history)
-    assert same(case.batch(stretch), streamed(case, stretch.candles()))
+@every_name
+def test_stream_and_batch_agree_bit_for_bit(name: str, history: Series) -> None:
+    for case in cases(name):
+        stretch = looked_at(case, history)
+        assert same(case.batch(stretch), streamed(case, stretch.candles()))
 
 
-@every_case
-def test_the_first_value_comes_with_the_last_candle_of_the_warm_up(case: ResolvedIndicator, walk: Series) -> None:
-    known = np.flatnonzero(~np.isnan(case.batch(walk)))
-    if case.indicator.conditional:
-        assert known[0] + 1 >= case.warmup
-    else:
-        assert known[0] + 1 == case.warmup
-    assert (np.diff(known) == 1).all()
-    assert known[-1] == walk.length - 1
+@every_name
+def test_the_first_value_comes_with_the_last_candle_of_the_warm_up(name: str, walk: Series) -> None:
+    for case in cases(name):
+        known = np.flatnonzero(~np.isnan(case.batch(walk)))
+        if case.indicator.conditional:
+            assert known[0] + 1 >= case.warmup
+        else:
+            assert known[0] + 1 == case.warmup
+        assert (np.diff(known) == 1).all()
+        assert known[-1] == walk.length - 1
 
 
-@every_case
-@pytest.mark.parametrize("short", [0, 1, 2, -2, -1])
-def test_history_shorter_than_the_warm_up_gives_no_value_and_no_error(
-    case: ResolvedIndicator, short: int, walk: Series
-) -> None:
-    count = short if short >= 0 else max(case.warmup + short, 0)
-    batch = case.batch(walk.until(count))
-    assert len(batch) == count
-    assert np.isnan(batch[: case.warmup - 1]).all()
+@every_name
+def test_history_shorter_than_the_warm_up_gives_no_value_and_no_error(name: str, walk: Series) -> None:
+    for case in cases(name):
+        for short in (0, 1, 2, -2, -1):
+            count = short if short >= 0 else max(case.warmup + short, 0)
+            batch = case.batch(walk.until(count))
+            assert len(batch) == count
+            assert np.isnan(batch[: case.warmup - 1]).all()
 
 
-@every_case
-def test_no_value_changes_when_the_future_is_removed_r47(case: ResolvedIndicator, history: Series) -> None:
-    stretch = looked_at(case, history)
-    whole = case.batch(stretch)
-    if case.indicator.formula is None:
-        counts = [*range(min(case.warmup + 12, 300)), *range(301, stretch.length, 487), stretch.length - 1]
-    else:
-        counts = [0, 1, 2, 25, *range(max(case.warmup - 2, 0), case.warmup + 3), 333, stretch.length - 1]
-    for count in counts:
-        assert same(case.batch(stretch.until(count)), whole[:count]), f"with {count} candles"
+@every_name
+def test_no_value_changes_when_the_future_is_removed_r47(name: str, history: Series) -> None:
+    for case in cases(name):
+        stretch = looked_at(case, history)
+        whole = case.batch(stretch)
+        if case.indicator.formula is None:
+            counts = [*range(min(case.warmup + 12, 300)), *range(301, stretch.length, 487), stretch.length - 1]
+        else:
+            counts = [0, 1, 2, 25, *range(max(case.warmup - 2, 0), case.warmup + 3), 333, stretch.length - 1]
+        for count in counts:
+            assert same(case.batch(stretch.until(count)), whole[:count]), f"with {count} candles"
 
 
-@every_case
-def test_values_stay_within_their_domain(case: ResolvedIndicator, history: Series) -> None:
-    values = case.batch(history)
-    known = values[~np.isnan(values)]
-    assert np.isfinite(known).all()
-    assert all(within(case, value) for value in (known.min(), known.max()))
-    if case.unit in (Unit.COUNT, Unit.FLAG):
-        assert (known == np.floor(known)).all()
+@every_name
+def test_values_stay_within_their_domain(name: str, history: Series) -> None:
+    for case in cases(name):
+        values = case.batch(history)
+        known = values[~np.isnan(values)]
+        assert np.isfinite(known).all()
+        assert all(within(case, value) for value in (known.min(), known.max()))
+        if case.unit in (Unit.COUNT, Unit.FLAG):
+            assert (known == np.floor(known)).all()
 
 
 def held(thing: Any) -> int:
@@ -146,34 +153,36 @@ def held(thing: Any) -> int:
     return 0
 
 
-@every_case
-def test_a_stream_never_holds_more_than_a_few_warm_ups(case: ResolvedIndicator, walk: Series) -> None:
-    stream, candles = case.stream(), walk.candles()
-    peaks = []
-    for part in (candles[:2_000], candles[2_000:]):
-        peak = 0
-        for index, candle in enumerate(part):
-            stream.update(candle)
-            if index % 13 == 0:
-                peak = max(peak, sum(held(part) for part in vars(stream).values()))
-        peaks.append(peak)
-    assert peaks[1] <= peaks[0] <= 100 * (case.warmup + 1)
+@every_name
+def test_a_stream_never_holds_more_than_a_few_warm_ups(name: str, walk: Series) -> None:
+    for case in cases(name):
+        stream, candles = case.stream(), walk.candles()
+        peaks = []
+        for part in (candles[:2_000], candles[2_000:]):
+            peak = 0
+            for index, candle in enumerate(part):
+                stream.update(candle)
+                if index % 13 == 0:
+                    peak = max(peak, sum(held(part) for part in vars(stream).values()))
+            peaks.append(peak)
+        assert peaks[1] <= peaks[0] <= 100 * (case.warmup + 1)
 
 
-@every_case
-def test_a_stream_refuses_a_number_that_is_not_finite_and_goes_on_unharmed(
-    case: ResolvedIndicator, walk: Series
-) -> None:
-    stream, candles = case.stream(), walk.candles()[: case.warmup + 20]
-    poisons = [(field, bad) for field in range(5) for bad in (float("nan"), float("inf"), float("-inf"))]
-    values = []
-    for index, candle in enumerate(candles):
-        numbers = [1.0] * 5
-        field, numbers[field] = poisons[index % len(poisons)]
-        with pytest.raises(IndicatorError, match="not finite"):
-            stream.update(Candle(candle.open_time_ms, *numbers))
-        values.append(stream.update(candle))
-    assert same(np.array([np.nan if value is None else value for value in values]), case.batch(walk)[: len(candles)])
+@every_name
+def test_a_stream_refuses_a_number_that_is_not_finite_and_goes_on_unharmed(name: str, walk: Series) -> None:
+    for case in cases(name):
+        stream, candles = case.stream(), walk.candles()[: case.warmup + 20]
+        poisons = [(field, bad) for field in range(5) for bad in (float("nan"), float("inf"), float("-inf"))]
+        values = []
+        for index, candle in enumerate(candles):
+            numbers = [1.0] * 5
+            field, numbers[field] = poisons[index % len(poisons)]
+            with pytest.raises(IndicatorError, match="not finite"):
+                stream.update(Candle(candle.open_time_ms, *numbers))
+            values.append(stream.update(candle))
+        assert same(
+            np.array([np.nan if value is None else value for value in values]), case.batch(walk)[: len(candles)]
+        )
 
 
 @st.composite
