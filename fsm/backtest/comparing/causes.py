@@ -44,7 +44,7 @@ def causes(
     confirmed, why = ({}, "the runs were not repeated") if again is None else _confirmed(a, found, inputs, again)
     findings: list[Finding] = []
     for difference in found:
-        how = _how(a, b, difference)
+        how = how_apart(a, b, difference)
         cause = confirmed.get(difference.key)
         if cause is not None:
             told = msgspec.structs.replace(cause, how=how.told)
@@ -141,7 +141,7 @@ def _end_ms(difference: Difference) -> int:
     return max(ends, default=difference.candle_ms + 2**40)
 
 
-def _how(a: Side, b: Side, difference: Difference) -> Cause:
+def how_apart(a: Side, b: Side, difference: Difference) -> Cause:
     """The first thing in which both journals differ about this trade."""
     if difference.kind is Kind.DIFFERS:
         return _of_fields(a, b, difference)

@@ -48,7 +48,7 @@ def parity(
     """Run a daemon on a simulator (HTTP, WebSocket, stepped clock) and a backtest, and compare every transition.
 
     Symbol, trigger, states, reason, candle, prices and quantities must be the same. Exit code 4 if any differs.
-    With --left and --right each trade that differs comes with its cause, as far as both journals show it.
+    Each trade that differs comes with its cause, as far as both journals show it (A is the daemon or --left).
     Without --data the shipped candles are played.
     """
     if left is not None or right is not None:
@@ -128,6 +128,7 @@ def _print(report: Report, keep: Path | None) -> None:
     seconds = ", ".join(f"{name} {spent:.0f} s" for name, spent in report.seconds.items())
     output.line(f"{', '.join(report.symbols)}: {report.hours:,} hours, {report.trades} trades, {how} ({seconds})")
     _print_differences(report.compared, report.differences, "daemon", "backtest")
+    _print_causes(report.causes, sum(1 for found in report.causes if not found.is_explained))
     if keep is not None:
         output.line(f"The databases are {keep / 'daemon.sqlite'} and {keep / 'backtest.sqlite'}.")
 

@@ -13,11 +13,12 @@ from enum import StrEnum
 
 import msgspec
 
-from fsm.backtest.comparing.causes import Finding, causes
+from fsm.backtest.comparing.causes import Finding, causes, how_apart
 from fsm.backtest.comparing.inputs import Source, differing_inputs
-from fsm.backtest.comparing.matching import Kind, differences
+from fsm.backtest.comparing.matching import Difference, Kind, differences
 from fsm.backtest.comparing.side import Side, read_side
 from fsm.backtest.result import iso
+from fsm.core.model.transition_table import Trigger
 from fsm.journal.explain import NothingDecided, explain
 from fsm.proofs.parity.comparison import Compared, compared
 from store.database import Store
@@ -29,13 +30,22 @@ Key = tuple[str, int | None]
 
 
 class Why(StrEnum):
-    """``FILL``: the same steps at other prices. ``SIZE``: as equity or prices before were others. ``PATH``: prices went
-    another way inside of a candle than its corners tell. The others are causes of `compare`."""
+    """``FILL``: the same steps at other prices. ``SIZE``: as equity or prices before were others. ``LATE``: the same,
+    but for looks that were taken since an answer was late. ``PATH``: prices went another way inside of a candle than
+    its corners tell. The others are causes of `compare`."""
 
     FILL = "FILL"
     SIZE = "SIZE"
+    LATE = "LATE"
     PATH = "PATH"
     OUTAGE = "OUTAGE"
+
+
+LATE_STEPS = {
+    Trigger.SWEEP: ("STRAY_ORDERS", "ORPHAN_ORDERS"),
+    Trigger.REPROTECT: ("STOP_MOVE_UNFINISHED", "STOP_UNKNOWN", "STOP_UNSEEN", "STOP_CONFIRMED"),
+}
+"""What a bot does that looks for itself, as an order of its own has no answer yet: the trade stays as it is."""
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +69,10 @@ class _Step(msgspec.Struct, frozen=True):
     @property
     def turn(self) -> tuple[str, str, str, str]:
         return self.what.trigger, self.what.source, self.what.dest, self.what.reason
+
+    @property
+    def is_late(self) -> bool:
+        return self.what.reason in LATE_STEPS.get(Trigger(self.what.trigger), ())
 
 
 def explained(left: Store, right: Store, *, before_ms: int | None = None) -> list[Explained]:
@@ -91,9 +105,13 @@ def _cause(
     ours, theirs = steps
     if [step.turn for step in ours] == [step.turn for step in theirs]:
         return _of_numbers(ours, theirs, is_first=is_first)
+    if (late := _only_late(ours, theirs)) is not None:
+        return Why.LATE, late
     if finding is not None and finding.difference.kind is not Kind.DIFFERS:
         return finding.cause.source, finding.cause.told
     one, other = next(_unequal(ours, theirs))
+    if finding is None and (absent := _signal_alone(sides, one, other)) is not None:
+        return absent
     named = f"{_word(one)} in A, {_word(other)} in B"
     for step in (one, other):
         for name, side in zip("AB", sides, strict=True):
@@ -102,6 +120,27 @@ def _cause(
     if finding is not None and _is_inside(ours, theirs):
         return Why.PATH, f"the candle does not tell the order of its prices: {named}"
     return Source.UNEXPLAINED, named
+
+
+def _signal_alone(sides: tuple[Side, Side], one: _Step | None, other: _Step | None) -> tuple[str, str] | None:
+    """Why a signal that led to no position was none in the other run; None where that is not what differs."""
+    kind, step = (Kind.ONLY_A, one) if other is None else (Kind.ONLY_B, other)
+    if (one is not None and other is not None) or step is None or step.what.candle_ms is None:
+        return None
+    symbol, candle_ms = step.what.symbol, step.what.candle_ms
+    alone = Difference(kind=kind, symbol=symbol, candle_ms=candle_ms, side="", a=None, b=None, fields={})
+    cause = how_apart(*sides, alone)
+    return None if cause.source is Source.UNEXPLAINED else (cause.source, cause.told)
+
+
+def _only_late(ours: list[_Step], theirs: list[_Step]) -> str | None:
+    """What one side did while an answer was late, where nothing else is in another order; None where something is."""
+    here, there = ([step for step in steps if not step.is_late] for steps in (ours, theirs))
+    if [step.turn for step in here] != [step.turn for step in there]:
+        return None
+    one, other = next(_unequal(ours, theirs))
+    first, name = (one, "A") if one is not None and one.is_late else (other, "B")
+    return f"an answer of the exchange was late, and {name} looked for itself: {_word(first)}"
 
 
 def _of_numbers(ours: Sequence[_Step], theirs: Sequence[_Step], *, is_first: bool) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from fsm.config import Config
 from fsm.core.model.money import MONEY
 from fsm.live.process.embedded import account_options
 from fsm.proofs.parity.comparison import Difference, compare
+from fsm.proofs.parity.explained import Explained, explained
 from fsm.proofs.parity.stepped import stepped_daemon
 from fsm.proofs.testkit.virtual_time import run_patiently
 from indicators.candle import Timeframe
@@ -58,7 +59,7 @@ class Request:
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of the comparison."""
+    """What came of the comparison. ``causes``: why, of each trade that differs."""
 
     symbols: list[str]
     stream: bool
@@ -66,6 +67,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     compared: int
     trades: int
     differences: list[Difference]
+    causes: list[Explained]
     seconds: dict[str, float]
 
 
@@ -98,6 +100,7 @@ def run_parity(request: Request, *, progress: Progress) -> Report:
     )
     with open_store(live, mode="read") as ours, open_store(lab, mode="read") as theirs:
         compared, differences = compare(ours, theirs, before_ms=result.to_ms)
+        causes = explained(ours, theirs, before_ms=result.to_ms)
     return Report(
         symbols=list(request.symbols),
         stream=request.stream,
@@ -105,6 +108,7 @@ def run_parity(request: Request, *, progress: Progress) -> Report:
         compared=compared,
         trades=len(result.trades),
         differences=differences,
+        causes=causes,
         seconds={
             "daemon": round(lived_s - began_s, 1),
             "backtest": round(time.perf_counter() - lived_s, 1),
