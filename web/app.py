@@ -23,7 +23,7 @@ from store.errors import StoreError
 from web import commanding
 from web.access import COOKIE, SESSION_S, Access, Gate, address_of
 from web.bot_database import BotDatabase
-from web.commanding import BODY_MAX, KINDS, TRADE_WISHES, Kind, Login, TradeWish, Wish
+from web.commanding import ACCOUNT_KINDS, BODY_MAX, KINDS, TRADE_WISHES, AccountWish, Kind, Login, TradeWish, Wish
 from web.crowd import Crowd
 from web.endpoint import Context, Endpoint, parameters
 from web.errors import ApiError, ErrorAnswer, Problem, of_store
@@ -86,6 +86,10 @@ class _Dashboard:
             self._route("/api/logout", Access.OPEN, self._log_out, "POST"),
         ]
         routes += [self._route(f"/api/bot/{kind}", Access.ADMIN, self._commanding(kind), "POST") for kind in KINDS]
+        routes += [
+            self._route(f"/api/bot/{kind}", Access.ADMIN, self._commanding_account(kind), "POST")
+            for kind in ACCOUNT_KINDS
+        ]
         routes += [
             self._route(f"/api/bot/{kind}", Access.ADMIN, self._commanding_trade(kind, shape), "POST")
             for kind, shape in TRADE_WISHES.items()
@@ -183,6 +187,13 @@ class _Dashboard:
         async def command(request: Request) -> Response:
             symbol = commanding.parsed(await _body(request), Wish).symbol
             return await self._left(request, kind, symbol, lambda store: commanding.check(store, kind, symbol))
+
+        return command
+
+    def _commanding_account(self, kind: str) -> Handler:
+        async def command(request: Request) -> Response:
+            commanding.parsed(await _body(request), AccountWish)
+            return await self._left(request, kind, None, lambda store: commanding.check_account(store, kind))
 
         return command
 

@@ -13,6 +13,7 @@ from store.hand_wishes import WHY_MAX, hand_wish
 from web import documents
 from web.endpoint import Name
 from web.errors import ApiError, not_found, unprocessable
+from web.views import Periods
 
 Kind = Literal["pause", "resume", "flatten", "halt"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -30,6 +31,13 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 _ABOVE_ZERO = r"[0-9]{0,9}[1-9][0-9]{0,10}(\.[0-9]{1,20})?|0{1,9}\.[0-9]{0,9}[1-9][0-9]{0,10}"
 _SHARE = r"(100(\.0{1,9})?|[1-9][0-9]?(\.[0-9]{1,9})?|0\.[0-9]{0,9}[1-9][0-9]{0,9})%"
+
+
+class AccountWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of what is about the account as a whole: nothing."""
+
+
+ACCOUNT_KINDS = ("ack", "full-size")
 
 Number = Annotated[str, msgspec.Meta(pattern=f"^({_ABOVE_ZERO})$")]
 Amount = Annotated[str, msgspec.Meta(pattern=f"^({_ABOVE_ZERO}|{_SHARE})$")]
@@ -139,6 +147,13 @@ def check(store: Store, kind: Kind, symbol: str | None) -> None:
         raise _refused(exceeded, f"the loss limit {exceeded} is exceeded: nothing resumes while it is")
 
 
+def check_account(store: Store, kind: str) -> None:
+    """409 where there is certainly nothing to end."""
+    account = queries.account(store)
+    if kind == "full-size" and account is not None and Periods.of(account).steps is None:
+        raise _refused("NO_SMALL_STEPS", "trades are of their full size already")
+
+
 def check_trade(store: Store, kind: str, symbol: str) -> None:
     """The same for what is about an open position: 409 where the stored state shows that there is none, or that it is
     on its way out."""
@@ -165,7 +180,7 @@ def _refused(guard: str, message: str) -> ApiError:
 
 def note(kind: str, symbol: str | None, daemon_running: bool) -> str:
     """What will happen, for a person."""
-    target = symbol or "all symbols"
+    what = kind if kind in ACCOUNT_KINDS else f"{kind} for {symbol or 'all symbols'}"
     if daemon_running:
-        return f"{kind} for {target} was handed to the bot; ask what became of it"
-    return f"no bot is running: {kind} for {target} is kept and will be applied when it starts"
+        return f"{what} was handed to the bot; ask what became of it"
+    return f"no bot is running: {what} is kept and will be applied when it starts"

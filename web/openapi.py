@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from web.access import Access
-from web.commanding import KINDS, TRADE_WISHES, Login, Wish
+from web.commanding import ACCOUNT_KINDS, KINDS, TRADE_WISHES, AccountWish, Login, Wish
 from web.endpoint import Endpoint
 from web.errors import ErrorAnswer
 from web.routes import READS
@@ -34,6 +34,8 @@ _COMMANDS = {
     "resume": "Clear pause, halt and quarantine, unless their cause lasts",
     "flatten": "Halt, and close the position at market",
     "halt": "No new entries until the operator resumes; HALT once flat",
+    "ack": "Acknowledge every critical message so far: they are not escalated then",
+    "full-size": "End small steps: the next trades are of their full size",
     "release": "Hand the position over to the user; its stop stays unless asked otherwise",
     "reduce": "Close a part of the position at the market, once",
     "move-stop": "Move the stop towards safety, or away from it with a reason, within every cap",
@@ -46,7 +48,7 @@ def document() -> dict[str, Any]:
     shapes: list[Any] = [read.answer for read in READS]
     queries = [read.query for read in READS]
     _, components = msgspec.json.schema_components(
-        [*shapes, *queries, Accepted, SessionView, Wish, *TRADE_WISHES.values(), Login, ErrorAnswer],
+        [*shapes, *queries, Accepted, SessionView, Wish, AccountWish, *TRADE_WISHES.values(), Login, ErrorAnswer],
         ref_template=REFERENCE,
     )
     paths: dict[str, Any] = {read.path: {"get": _read(read, components)} for read in READS}
@@ -60,7 +62,10 @@ def document() -> dict[str, Any]:
     ):
         ends = ("401", "403", "408", "413", "422", "429") if body else ("403",)
         paths[f"/api/{name}"] = {"post": _operation(summary, name, "200", SessionView, ends, [], body)}
-    wishes: dict[str, type[msgspec.Struct]] = dict.fromkeys(KINDS, Wish)
+    wishes: dict[str, type[msgspec.Struct]] = {
+        **dict.fromkeys(KINDS, Wish),
+        **dict.fromkeys(ACCOUNT_KINDS, AccountWish),
+    }
     for kind, wish in {**wishes, **TRADE_WISHES}.items():
         codes = ("401", "403", "404", "408", "409", "413", "422", "429", "503")
         paths[f"/api/bot/{kind}"] = {"post": _operation(_COMMANDS[kind], kind, "202", Accepted, codes, _SECURITY, wish)}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from store.rows import AlertRow
-from store.views import CommandRow, OrderRow, TradeRow
+from store.views import AccountRow, CommandRow, OrderRow, TradeRow
 from web.documents import Bucket, Loss, Measured, Room, Together
 
 Mode = Literal["RUNNING", "PAUSED", "HALTED", "STOPPED"]
@@ -59,6 +59,19 @@ class SmallSteps(msgspec.Struct, frozen=True, kw_only=True):
     trades: int
     ramp_trades: int
     done: int = 0
+
+
+class Periods(msgspec.Struct, frozen=True):
+    """The part of the account's record that says which periods, and which small steps, are under way."""
+
+    day: Period | None = None
+    week: Period | None = None
+    month: Period | None = None
+    steps: SmallSteps | None = None
+
+    @classmethod
+    def of(cls, account: AccountRow | None) -> Periods:
+        return msgspec.json.decode(account.record_json, type=cls) if account else cls()
 
 
 class BudgetView(msgspec.Struct, frozen=True, kw_only=True):

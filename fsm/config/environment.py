@@ -23,23 +23,17 @@ from rules.source.yaml_source import Problem, SourceError
 from web.tokens import HINT, weakness
 
 TG_BASE_URL_DEFAULT = "https://api.telegram.org"
-KEYS = (
-    "BINANCE_ENV",
+SECRETS = (
     "BINANCE_API_KEY",
     "BINANCE_API_SECRET",
     "DASHBOARD_TOKEN",
     "TG_BOT_TOKEN",
     "TG_CHAT_ID",
-    "TG_BASE_URL",
     "PING_URL",
     "ALERT_URLS",
     "ESCALATION_URLS",
-    "SIM_REST_URL",
-    "SIM_WS_URL",
-    "PAPER_REST_URL",
-    "PAPER_WS_URL",
 )
-SECRETS = ("BINANCE_API_KEY", "BINANCE_API_SECRET", "DASHBOARD_TOKEN", "TG_BOT_TOKEN", "TG_CHAT_ID")
+KEYS = ("BINANCE_ENV", *SECRETS, "TG_BASE_URL", "SIM_REST_URL", "SIM_WS_URL", "PAPER_REST_URL", "PAPER_WS_URL")
 FILES = tuple(f"{key}_FILE" for key in SECRETS)
 """Instead of a secret the path of a file that holds it, as service managers and containers hand them over."""
 OF_ONE = {

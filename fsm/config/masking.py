@@ -77,18 +77,25 @@ def secrets_known(env_path: Path, environ: Mapping[str, str] = os.environ) -> It
         if binding.value and (binding.key or "").endswith("_FILE"):
             yield from _in_file(binding.value)
         elif binding.value and binding.key not in _PLAIN_KEYS:
-            yield binding.value
+            yield from _each(binding.value)
     for name, value in environ.items():
         if value and name.endswith("_FILE") and _SECRET_NAME.search(name):
             yield from _in_file(value)
         elif value and name not in _PLAIN_KEYS and _SECRET_NAME.search(name) and not os.path.isabs(value):
-            yield value
+            yield from _each(value)
 
 
 def _in_file(path: str) -> Iterator[str]:
     """A secret that stands in a file of its own."""
     with suppress(OSError, ValueError), open(path, encoding="utf-8-sig", errors="replace") as file:
-        yield file.read(_FILE_BYTES_MAX).strip("\r\n")
+        yield from _each(file.read(_FILE_BYTES_MAX).strip("\r\n"))
+
+
+def _each(value: str) -> Iterator[str]:
+    """All of it, and each of several addresses."""
+    yield value
+    if "://" in value:
+        yield from value.split()
 
 
 def _pattern(secret: str) -> str:

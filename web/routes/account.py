@@ -14,7 +14,7 @@ from store.views import AccountRow
 from web import documents
 from web.access import Access
 from web.endpoint import Context, Endpoint, NoQuery
-from web.views import BudgetView, Day, EquitySeries, Flag, Health, Mode, Period, Pnl, Point, SmallSteps, Summary
+from web.views import BudgetView, Day, EquitySeries, Flag, Health, Mode, Periods, Pnl, Point, Summary
 
 DAY_MS = 86_400_000
 STALE_MS = 60_000
@@ -32,15 +32,6 @@ class PnlQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class EquityQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     range: Range = "all"
     points: Annotated[int, msgspec.Meta(ge=2, le=2_000)] = 500
-
-
-class _Periods(msgspec.Struct, frozen=True):
-    """The part of the account's record that says which periods, and which small steps, are under way."""
-
-    day: Period | None = None
-    week: Period | None = None
-    month: Period | None = None
-    steps: SmallSteps | None = None
 
 
 def newest_ms(store: Store) -> int:
@@ -74,7 +65,7 @@ def health(store: Store, query: NoQuery, context: Context) -> Health:
 def summary(store: Store, query: NoQuery, context: Context) -> Summary:
     equity, account = queries.latest_equity(store), queries.account(store)
     identity, pulse, limits = store.identity, documents.health(store), documents.limits(store)
-    periods = _periods(account)
+    periods = Periods.of(account)
     as_of_ms = newest_ms(store)
     result = queries.pnl(store, since_ms=0, until_ms=as_of_ms + 1)
     positions = queries.positions(store)
@@ -171,10 +162,6 @@ def _auto_resume(store: Store) -> bool | None:
 
 def _since_ms(wanted: Range, until_ms: int) -> int:
     return max(0, until_ms - _RANGES[wanted]) if wanted in _RANGES else 0
-
-
-def _periods(account: AccountRow | None) -> _Periods:
-    return msgspec.json.decode(account.record_json, type=_Periods) if account else _Periods()
 
 
 def _halt(account: AccountRow | None) -> Flag | None:

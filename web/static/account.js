@@ -41,7 +41,7 @@ export function drawSummary(summary) {
   halted.hidden = !summary.halt;
   halted.textContent = summary.halt ? `Halted since ${when(summary.halt.since_ms)}: ${summary.halt.cause}. No new entries.` : "";
   const small = byId("small-steps");
-  small.hidden = !summary.small_steps;
+  small.hidden = byId("full-size").hidden = !summary.small_steps;
   small.textContent = summary.small_steps ? smallSteps(summary.small_steps) : "";
   fill(byId("figures"), figures(summary).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
   byId("kill-switch").textContent = killSwitch(summary);

@@ -7,8 +7,11 @@ const MEANING = {
   pause: "No new entries. Open positions stay managed and protected.",
   resume: "Clears pause, halt and quarantine, unless their cause still lasts.",
   halt: "No new entries until somebody resumes. Open positions stay managed; the symbol is in HALT when flat.",
+  ack: "Acknowledges every critical message so far: nobody else is woken for them.",
+  "full-size": "Ends small steps: the next trades are of their full size.",
   flatten: "Halts, then closes the open position at market, whatever the price.",
 };
+const OF_THE_ACCOUNT = ["ack", "full-size"];
 const ASK_MS = 700;
 const ASK_TIMES = 40;
 let wanted = null;
@@ -27,9 +30,10 @@ export function showControls() {
 }
 
 function open(kind) {
-  const symbol = byId("control-symbol").value;
-  wanted = { kind, symbol, text: symbol ? `${kind} ${symbol}` : `${kind} all` };
-  byId("confirm-title").textContent = symbol ? `${kind} ${symbol}` : `${kind} all symbols`;
+  const ofAll = OF_THE_ACCOUNT.includes(kind);
+  const symbol = ofAll ? "" : byId("control-symbol").value;
+  wanted = { kind, symbol, text: ofAll ? kind : `${kind} ${symbol || "all"}` };
+  byId("confirm-title").textContent = ofAll ? kind : `${kind} ${symbol || "all symbols"}`;
   byId("confirm-meaning").textContent = `${byId("environment").textContent}: ${MEANING[kind]}`;
   byId("confirm-wanted").textContent = wanted.text;
   byId("confirm-text").value = "";
@@ -57,7 +61,7 @@ async function follow(accepted, refresh) {
   for (let asked = 0; asked < ASK_TIMES; asked += 1) {
     const command = await get(accepted.url);
     if (command.state === "done" || command.state === "refused") {
-      const words = `${command.kind} ${command.symbol ?? "all symbols"}: ${command.state}${command.guard ? ` by ${command.guard}` : ""}${command.detail ? `. ${command.detail}` : ""}`;
+      const words = `${OF_THE_ACCOUNT.includes(command.kind) ? command.kind : `${command.kind} ${command.symbol ?? "all symbols"}`}: ${command.state}${command.guard ? ` by ${command.guard}` : ""}${command.detail ? `. ${command.detail}` : ""}`;
       byId("controls-note").textContent = words;
       announce(words);
       refresh();

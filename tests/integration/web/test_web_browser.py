@@ -105,6 +105,26 @@ def test_flatten_is_typed_confirmed_and_its_end_is_shown(page: Page, url: str, s
     page.assert_quiet(url)
 
 
+def test_what_is_about_the_account_names_no_symbol(page: Page, url: str, show: Show) -> None:
+    page.open(url)
+    page.log_in()
+    page.wait_for("document.getElementById('control-symbol').options.length > 1")
+    page.run(f"document.getElementById('control-symbol').value = '{HELD}'")
+    assert page.run("document.getElementById('full-size').hidden"), "there are no small steps"
+    page.run("document.querySelector('[data-command=ack]').click()")
+    assert page.run("document.getElementById('confirm-wanted').textContent") == "ack"
+    page.run("document.getElementById('confirm-text').value = 'ack'")
+    page.run("document.getElementById('confirm-text').dispatchEvent(new Event('input'))")
+    page.run("document.getElementById('confirm-go').click()")
+    page.wait_for("!document.getElementById('confirm').open")
+    inbox = Inbox(show.store)
+    (command,) = inbox.take(TO_MS)
+    assert (command.kind, command.symbol) == ("ack", None)
+    inbox.finish(command.id, "done", detail="1 message is acknowledged", at_ms=TO_MS + 2_000)
+    page.wait_for("document.getElementById('controls-note').textContent === 'ack: done. 1 message is acknowledged'")
+    page.assert_quiet(url)
+
+
 def test_a_screen_reader_gets_names_for_everything_that_can_be_used(page: Page, url: str) -> None:
     page.open(url)
     page.log_in()

@@ -17,13 +17,14 @@ from msgspec.structs import replace
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.run import Request, run_backtest
 from fsm.config import load_config
+from fsm.core.model.records import AccountRecord
 from fsm.live.process import documents
 from rules.load import load_rules
 from store import queries
 from store.batch import Batch
 from store.database import Store, open_store
 from store.journal import Journal
-from store.rows import AlertRow, DocumentRow, PositionMark, TransitionRow
+from store.rows import AlertRow, DocumentRow, PositionMark, SystemEventRow, TransitionRow
 from web.app import create_app
 
 with warnings.catch_warnings():
@@ -58,6 +59,11 @@ class Daemon:
         fresh = replace(row, id=0, at_ms=at_ms, prev_hash="", hash="", run_id="")
         self.journal.commit(Batch(transitions=[fresh]))
         return queries.newest_ids(self.store).transition
+
+    def account(self, record: AccountRecord) -> None:
+        facts = msgspec.json.encode({"account": record}).decode()
+        row = SystemEventRow(at_ms=TO_MS, kind="ACCOUNT", reason="TEST", facts_json=facts)
+        self.journal.commit(Batch(system_events=[row]))
 
     def alert(self, text: str, at_ms: int = TO_MS) -> None:
         row = AlertRow(

@@ -12,7 +12,7 @@ from fsm.core.commands import command
 from fsm.core.model.decision import Rejected
 from fsm.core.model.decision_context import NO_PORTFOLIO, DecisionContext
 from fsm.core.model.events import Commanded
-from fsm.core.model.records import Flag, State, SymbolRecord
+from fsm.core.model.records import AccountRecord, Flag, SmallSteps, State, SymbolRecord
 from store.hand_wishes import read_hand_wish
 from store.inbox import Inbox
 from store.lock import ProcessLock
@@ -40,6 +40,29 @@ def test_a_command_lands_in_the_inbox_and_its_end_is_told(
     ended = browser.get(accepted["url"]).json()
     assert (ended["state"], ended["guard"], ended["detail"]) == ("refused", "LIMIT_DAY", "still exceeded")
     assert browser.get("/api/commands").json()["commands"][0]["id"] == accepted["id"]
+
+
+@pytest.mark.parametrize("body", [None, "{}"])
+def test_critical_messages_are_acknowledged_here_too(browser: Any, daemon: Any, body: str | None) -> None:
+    answer = browser.post("/api/bot/ack", content=body)
+    assert answer.status_code == 202
+    assert answer.json()["note"].startswith("no bot is running: ack is kept")
+    (taken,) = Inbox(daemon.store).take(TO_MS)
+    assert (taken.kind, taken.symbol, taken.source) == ("ack", None, "web")
+    assert browser.post("/api/bot/ack", json={"symbol": "BTCUSDT"}).status_code == 422
+
+
+def test_small_steps_are_ended_here_where_there_are_any(browser: Any, daemon: Any) -> None:
+    steps = SmallSteps(cause="UPGRADE", since_ms=1, trades=2, ramp_trades=1)
+    for found in (None, steps):
+        daemon.account(AccountRecord(steps=found))
+        answer = browser.post("/api/bot/full-size")
+        if found is None:
+            assert (answer.status_code, answer.json()["error"]["guard"]) == (409, "NO_SMALL_STEPS")
+            assert Inbox(daemon.store).take(TO_MS) == []
+        else:
+            assert answer.status_code == 202
+            assert [command.kind for command in Inbox(daemon.store).take(TO_MS)] == ["full-size"]
 
 
 def test_without_a_daemon_a_command_is_kept_and_says_so(browser: Any) -> None:

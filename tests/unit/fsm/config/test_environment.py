@@ -270,6 +270,18 @@ class TestSecretsInFiles:
         assert found.dashboard_token_file == token
         assert set(found.secret_files.values()) == {key, token}
 
+    def test_so_may_addresses_one_a_line_and_each_is_masked(self, tmp_path: Path) -> None:
+        from fsm.config.masking import secrets_known
+
+        ping = self.file(tmp_path, "https://ping.example/a-secret\n")
+        urls = self.file(tmp_path, "ntfys://topic-one\nmailtos://me:pass@mail.example\n", "urls")
+        environ = {"PING_URL_FILE": str(ping), "ALERT_URLS_FILE": str(urls), "ESCALATION_URLS_FILE": str(ping)}
+        secrets = read_environment(written(tmp_path, "BINANCE_ENV=sim\n"), environ).secrets
+        assert revealed(secrets.ping_url) == "https://ping.example/a-secret"
+        assert [url.reveal() for url in secrets.alert_urls] == ["ntfys://topic-one", "mailtos://me:pass@mail.example"]
+        assert len(secrets.escalation_urls) == 1
+        assert {"ntfys://topic-one", "mailtos://me:pass@mail.example"} <= set(secrets_known(tmp_path / ".env", environ))
+
     def test_of_two_in_one_place_neither_is_guessed_at(self, tmp_path: Path) -> None:
         key = self.file(tmp_path, "k" * 64)
         text = f"BINANCE_ENV=sim\nBINANCE_API_KEY={'a' * 64}\nBINANCE_API_KEY_FILE={key}\n"
