@@ -131,6 +131,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "fsm/search",
     ),
     "apprise": ("fsm/live/operator/apprised.py",),
+    "numba": ("fsm/search/straight/compiled.py",),
     "optuna": ("fsm/optimise/sampler.py",),
     "distributed": ("fsm/optimise/cluster.py",),
     "pyarrow": ("exchange/candle_store/frames.py",),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import floor
+
+import numpy as np
+import numpy.typing as npt
 
 from fsm.config import Settings
 from fsm.core.limits import DAY_MS, PERIOD_CAUSES, is_over, period_keys
@@ -12,17 +16,19 @@ from fsm.core.model.records import Flag, HaltCause
 from fsm.search.bars import UNITS
 from fsm.search.terms import ZERO
 
+IntArray = npt.NDArray[np.int64]
+
 NEVER = 2**62
 """An equity that no account has: whatever it is, it must be looked at."""
 
 
 class Period:
-    """One loss budget under way."""
+    """One loss budget under way, begun on a ``day`` since 1970."""
 
-    __slots__ = ("key", "realized", "start")
+    __slots__ = ("day", "key", "realized", "start")
 
-    def __init__(self, key: str, start: Decimal) -> None:
-        self.key, self.start, self.realized = key, start, ZERO
+    def __init__(self, key: str, start: Decimal, day: int) -> None:
+        self.key, self.start, self.day, self.realized = key, start, day, ZERO
 
 
 class Account:
@@ -45,7 +51,7 @@ class Account:
         self._is_changed = True
         self._floor = ZERO
         self._periods_floor = ZERO
-        self._readings: list[tuple[int, int]] = []
+        self._read_ms, self._read_as = array("q"), array("q")
 
     def is_due(self, now_ms: int, *, active: bool) -> bool:
         """Whether it is read at this close: whenever it can have changed, and at every start of a day."""
@@ -61,15 +67,18 @@ class Account:
     @property
     def curve(self) -> list[tuple[int, Decimal]]:
         """(time in ms, equity in USDT) of every reading."""
-        return [(at_ms, Decimal(units).scaleb(-8)) for at_ms, units in self._readings]
+        return [(at_ms, Decimal(units).scaleb(-8)) for at_ms, units in zip(self._read_ms, self._read_as, strict=True)]
 
     def note(self, now_ms: int, equity: Decimal) -> None:
-        self._readings.append((now_ms, int(equity * UNITS)))
+        self._read_ms.append(now_ms)
+        self._read_as.append(int(equity * UNITS))
 
     def stand(self, at_ms: Iterable[int]) -> None:
         """Readings of an account that does not change."""
         units = int(self.wallet * UNITS)
-        self._readings += [(each, units) for each in at_ms]
+        for each in at_ms:
+            self._read_ms.append(each)
+            self._read_as.append(units)
 
     def bounds(self) -> tuple[int, int]:
         """(highest equity so far, the equity down to which no limit is hit), in units, while nothing else changes."""
@@ -82,11 +91,20 @@ class Account:
         self.high = Decimal(units).scaleb(-8)
         self._floor = max(self._periods_floor, self.high - self.high * self._drawdown_pct / 100)
 
-    def keep(self, readings: list[tuple[int, int]], judged: int | None) -> None:
+    def keep(self, first_ms: int, step_ms: int, readings: list[int], judged: int | None) -> None:
         """Readings at which nothing was hit, and the latest of them that limits were judged by."""
-        self._readings += readings
+        self._read_ms.extend(range(first_ms, first_ms + step_ms * len(readings), step_ms))
+        self._read_as.extend(readings)
         if judged is not None:
             self.equity = Decimal(judged).scaleb(-8)
+
+    def passed(self, read_ms: IntArray, read_as: IntArray, count: int, booked: int, *, behind: bool) -> None:
+        """So many readings and trades at which nothing was hit."""
+        self._read_ms.frombytes(read_ms[:count].tobytes())
+        self._read_as.frombytes(read_as[:count].tobytes())
+        self.booked += booked
+        self._booked_read = self.booked - behind
+        self._is_changed = True
 
     def judge(
         self, now_ms: int, equity: Decimal, available: Decimal
@@ -134,7 +152,7 @@ class Account:
         for name, key in period_keys(now_ms).items():
             period = self.periods.get(name)
             if period is None or period.key < key:
-                self.periods[name] = Period(key, equity)
+                self.periods[name] = Period(key, equity, self.day)
         self._is_changed = True
         return True
 
@@ -155,5 +173,7 @@ class Account:
         for name, period in self.periods.items():
             key = max(keys[name], period.key)
             if key != period.key:
-                period = self.periods[name] = Period(key, self.equity if self.is_read else period.start)
+                period = self.periods[name] = Period(
+                    key, self.equity if self.is_read else period.start, closed_ms // DAY_MS
+                )
             period.realized += net

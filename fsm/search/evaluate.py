@@ -19,24 +19,30 @@ from fsm.search.portfolio import Correlated
 from fsm.search.prepared import Prepared
 from fsm.search.seat import Seat
 from fsm.search.signals import Signals
+from fsm.search.straight.compiled import Wanted
 from fsm.search.terms import Beyond, Terms
 from rules.load import Ruleset
 
 
-def evaluate(prepared: Prepared, rules: Ruleset, settings: Settings) -> Outcome:
-    """Raises BacktestError where the rules read what was not prepared."""
+def evaluate(prepared: Prepared, rules: Ruleset, settings: Settings, form: Wanted = "fastest") -> Outcome:
+    """Raises BacktestError where the rules read what was not prepared.
+
+    ``form``: of the kernel (fsm/search/straight); None: without it.
+    """
     markets = prepared.markets(rules)
     with localcontext(MONEY):
         try:
-            return _evaluated(prepared, markets, rules, settings)
+            return _evaluated(prepared, markets, rules, settings, form)
         except Beyond as what:
             return by_engine(prepared, rules, settings, str(what))
 
 
-def _evaluated(prepared: Prepared, markets: tuple[Market, ...], rules: Ruleset, settings: Settings) -> Outcome:
+def _evaluated(
+    prepared: Prepared, markets: tuple[Market, ...], rules: Ruleset, settings: Settings, form: Wanted
+) -> Outcome:
     seats = [_seat(prepared, market, rules, settings) for market in markets]
     closes = prepared.closes(markets)
-    found = Evaluation(settings, seats, Correlated(settings, closes), markets[0].feed.step.ms)
+    found = Evaluation(settings, seats, Correlated(settings, closes), markets[0].feed.step.ms, form)
     ground = replace(prepared.ground, markets=markets)
     found.run(ground.from_ms, ground.to_ms)
 
@@ -46,8 +52,8 @@ def _evaluated(prepared: Prepared, markets: tuple[Market, ...], rules: Ruleset, 
             return Result(
                 **covered(ground, tables, settings.market_data.candles_min),
                 **assumed(settings),
-                trades=cast("tuple[Trade, ...]", tuple(found.trades)),  # with the fields that figures are made of
-                curve=tuple(found.account.curve),
+                trades=cast("tuple[Trade, ...]", outcome.trades),  # with the fields that figures are made of
+                curve=tuple(outcome.curve),
                 wallet_change=found.account.wallet - settings.simulation.balance_usdt,
                 position_ms=found.position_ms,
                 transitions=0,
@@ -62,7 +68,10 @@ def _evaluated(prepared: Prepared, markets: tuple[Market, ...], rules: Ruleset, 
                 fundings_missing=dict(sorted(found.fundings_missing.items())),
             )
 
-    return Outcome(tuple(found.trades), found.account.curve, found.account.wallet, result)
+    outcome = Outcome(
+        found.trades, lambda: found.account.curve, found.account.wallet, result, by_kernel=found.by_kernel
+    )
+    return outcome
 
 
 def _seat(prepared: Prepared, market: Market, rules: Ruleset, settings: Settings) -> Seat:
@@ -80,4 +89,4 @@ def by_engine(prepared: Prepared, rules: Ruleset, settings: Settings, why: str) 
     ground = replace(prepared.ground, markets=prepared.markets(rules))
     result = run_backtest(replace(request, config=config, rules=rules, db=None), ground=ground)
     trades = tuple(map(closed, result.trades))
-    return Outcome(trades, result.curve, result.balance + result.wallet_change, lambda: result, why)
+    return Outcome(lambda: trades, lambda: result.curve, result.balance + result.wallet_change, lambda: result, why)

@@ -23,48 +23,63 @@ from fsm.search.outcome import ClosedTrade
 from fsm.search.portfolio import Correlated, free_margin, room_for
 from fsm.search.seat import Seat
 from fsm.search.sizing import plan, still_good
+from fsm.search.straight.compiled import Wanted
+from fsm.search.straight.passing import Passing
 from fsm.search.terms import ZERO
 
 
 class Evaluation:
     """One variant under way; afterwards ``trades``, ``account.curve`` and the counts say what came of it."""
 
-    def __init__(self, settings: Settings, seats: list[Seat], correlated: Correlated, step_ms: int) -> None:
+    def __init__(
+        self, settings: Settings, seats: list[Seat], correlated: Correlated, step_ms: int, form: Wanted
+    ) -> None:
         self._settings, self.seats = settings, seats
         self.step_ms, self.entry_ms = step_ms, seats[0].terms.entry_ms
         self._correlated = correlated
         self._flattens = settings.limits.action is LimitAction.FLATTEN
         self.account = Account(settings)
         self.active: dict[str, Seat] = {}
-        self._orders = Orders(self.account, self.active)
+        self.orders = Orders(self.account, self.active)
         self._holding = Holding(self)
         self._walked: list[Seat] = []
+        self._form = form
+        self._passing: Passing | None = None
         self.position_ms = self.fundings = 0
         self.fundings_missing: Counter[str] = Counter()
 
-    @property
-    def trades(self) -> list[ClosedTrade]:
+    def trades(self) -> tuple[ClosedTrade, ...]:
         """In the order in which they were booked."""
-        return self._orders.trades
+        found, booked = self.orders.trades, self._passing and self._passing.booked
+        made = iter(booked.trades([each for each in found if isinstance(each, int)]) if booked else ())
+        return tuple(next(made) if isinstance(each, int) else each for each in found)
+
+    @property
+    def by_kernel(self) -> int:
+        """How many of them the kernel lived."""
+        return self._passing.booked.count if self._passing else 0
 
     @property
     def ambiguous(self) -> int:
         """Bars in which a stop or a target was hit and its counterpart could have been."""
-        return self._orders.ambiguous
+        return self.orders.ambiguous
 
     @property
     def undecided(self) -> int:
         """The same without finer candles."""
-        return self._orders.undecided
+        return self.orders.undecided
 
     def run(self, from_ms: int, to_ms: int) -> None:
+        self._passing = Passing.of(self, self.seats, to_ms, self._form)
         now_ms = from_ms + self.step_ms
         while now_ms <= to_ms:
             self._follow(now_ms)
             self._instant(now_ms, last=now_ms == to_ms)
+            if self._passing and not self.active and self.account.is_read and now_ms < to_ms and not self._is_halted:
+                now_ms = self._passing.ahead(now_ms)
             now_ms = self._next(now_ms, to_ms)
         for seat in self._active():
-            self._orders.leave_or_cancel(seat, "END_OF_DATA", to_ms, flagged="END_OF_DATA")
+            self.orders.leave_or_cancel(seat, "END_OF_DATA", to_ms, flagged="END_OF_DATA")
         self._read(to_ms, acts=True)
 
     def _active(self) -> list[Seat]:
@@ -128,13 +143,13 @@ class Evaluation:
                     seat.quote, seat.told_ms = quote, now_ms - 1
         else:
             bars = {seat: bar for seat in walked if (bar := seat.bars.bar(open_ms)) is not None}
-            self._orders.walk(bars, open_ms, now_ms)
+            self.orders.walk(bars, open_ms, now_ms)
             for seat in bars:
                 seat.told_ms = now_ms - 1
         for seat in self._active():
             trade = seat.trade
             if trade is not None and not trade.is_filled and trade.expires_ms <= now_ms:
-                self._orders.drop(seat)
+                self.orders.drop(seat)
 
     def _instant(self, now_ms: int, *, last: bool) -> None:
         active = self._active()
@@ -176,7 +191,7 @@ class Evaluation:
                 seat.quote = quote
             return
         bars = {seat: bar for seat in quotes if (bar := seat.bars.bar(now_ms)) is not None}
-        self._orders.walking.open(quotes, bars, now_ms)
+        self.orders.walking.open(quotes, bars, now_ms)
 
     # --- the account --------------------------------------------------------------------------
     def _read(self, now_ms: int, *, acts: bool) -> None:
@@ -202,9 +217,9 @@ class Evaluation:
             if seat.trade is None:
                 continue
             if self._flattens:
-                self._orders.leave_or_cancel(seat, hit.value, now_ms)
+                self.orders.leave_or_cancel(seat, hit.value, now_ms)
             elif changed and not seat.trade.is_filled:
-                self._orders.drop(seat)
+                self.orders.drop(seat)
 
     def _is_stopped(self, over: HaltCause | None) -> bool:
         return over is not None or any(seat.halt for seat in self.seats)
@@ -234,7 +249,7 @@ class Evaluation:
                 wanted.append((seat, found))
         entries = [seat for seat, found in wanted if not self._managed(seat, found, now_ms)]
         for seat in entries:
-            self._orders.enter(seat, now_ms)
+            self.orders.enter(seat, now_ms)
 
     def _decided(self, seat: Seat, candle_ms: int, now_ms: int) -> OpenTrade | str | None:
         index = seat.market.index_at(candle_ms)
@@ -273,8 +288,8 @@ class Evaluation:
         """What the rules want of an open trade; False for a trade that is to be opened."""
         if isinstance(found, OpenTrade):
             if not still_good(found, seat.terms.told(seat.now)[0]) or not seat.terms.can_set_up:
-                self._orders.drop(seat)
+                self.orders.drop(seat)
                 return True
             return False
-        self._orders.leave(seat, found, now_ms)
+        self.orders.leave(seat, found, now_ms)
         return True

@@ -73,7 +73,7 @@ class Holding:
         step_ms, entry_ms = run.step_ms, run.entry_ms
         wallet, day_ms = int(account.wallet * UNITS), (account.day + 1) * DAY_MS
         high, floor = account.bounds()
-        found: list[tuple[int, int]] = []
+        found: list[int] = []
         judged: int | None = None
         at_ms = now_ms + step_ms
         for equity in _equities(seats, wallet, at_ms, end_ms):
@@ -84,9 +84,9 @@ class Holding:
                     account.rise(equity)
                     high, floor = account.bounds()
                 judged = equity
-            found.append((at_ms, equity))
+            found.append(equity)
             at_ms += step_ms
-        account.keep(found, judged)
+        account.keep(now_ms + step_ms, step_ms, found, judged)
         return at_ms
 
 

@@ -17,11 +17,14 @@ from fsm.search.walking import LIMIT, LIQUIDATION, STOP, Walking, counterparts, 
 
 
 class Orders:
-    """Of one variant: every answer of the exchange comes at once. ``active`` are the seats with a trade."""
+    """Of one variant: every answer of the exchange comes at once. ``active`` are the seats with a trade.
+
+    A number among ``trades`` is one of those that the kernel lived.
+    """
 
     def __init__(self, account: Account, active: dict[str, Seat]) -> None:
         self.account, self.active = account, active
-        self.trades: list[ClosedTrade] = []
+        self.trades: list[ClosedTrade | int] = []
         self.walking = Walking(self._strike)
         self.ambiguous = self.undecided = 0
         self._ambiguous: set[tuple[str, int]] = set()

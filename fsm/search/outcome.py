@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from fsm.backtest.curve import Curve
 from fsm.backtest.result import Result
+from fsm.core.model.money import MONEY
 from fsm.core.model.records import ZERO, Trade
+
+Made = TypeVar("Made")
 
 NOT_OF_A_VARIANT = frozenset(
     {
@@ -63,20 +66,29 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome:
     """``trades`` in the order in which they were booked; ``curve`` (time in ms, equity in USDT) has every reading.
 
-    ``by_engine`` says why it was the engine that ran, if it did.
+    ``by_engine`` says why it was the engine that ran, if it did; ``by_kernel`` how many trades the kernel lived.
     """
 
     def __init__(
         self,
-        trades: tuple[ClosedTrade, ...],
-        curve: Curve,
+        trades: Callable[[], tuple[ClosedTrade, ...]],
+        curve: Callable[[], Curve],
         final_equity: Decimal,
         result: Callable[[], Result],
         by_engine: str = "",
+        by_kernel: int = 0,
     ) -> None:
-        self.trades, self.curve, self.final_equity = trades, curve, final_equity
-        self.by_engine = by_engine
+        self._trades, self._curve, self.final_equity = trades, curve, final_equity
+        self.by_engine, self.by_kernel = by_engine, by_kernel
         self._result = result
+
+    @cached_property
+    def trades(self) -> tuple[ClosedTrade, ...]:
+        return in_money(self._trades)
+
+    @cached_property
+    def curve(self) -> Curve:
+        return in_money(self._curve)
 
     @cached_property
     def result(self) -> Result:
@@ -92,6 +104,12 @@ class Outcome:
     def net_pnl(self) -> Decimal:
         """USDT that all trades made together."""
         return sum((trade.net_pnl or ZERO for trade in self.trades), ZERO)
+
+
+def in_money(make: Callable[[], Made]) -> Made:
+    """What is made when it is asked for is made as if at once."""
+    with localcontext(MONEY):
+        return make()
 
 
 def closed(trade: Trade) -> ClosedTrade:

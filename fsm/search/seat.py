@@ -54,6 +54,12 @@ class Seat:
                 break
         self.told_ms = now_ms
 
+    def tell(self, number: int, *, at_end: bool) -> None:
+        """Prices are those at which a bar begins, or ends."""
+        open_ms = self.bars.start_ms + number * self.bars.step_ms
+        self.quote = self.bars.closing(open_ms) if at_end else self.bars.opening(open_ms)
+        self.told_ms = open_ms + self.bars.step_ms - 1 if at_end else open_ms
+
     def is_quiet(self, open_ms: int) -> bool:
         """Whether nothing of its trade can happen in the bar that opens then."""
         trade, number = self.trade, self.bars.number(open_ms)

@@ -14,12 +14,13 @@ from fsm.search.open_trade import OpenTrade
 from rules.batch import prices, regimes, signals
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
+from rules.language.arrays import FloatArray
 from rules.language.scalar import Facts, known
 from rules.measured import Measured
 from rules.open_trades import OpenTrade as SeenTrade
 from rules.open_trades import first_asked
 from rules.regime_track import RegimeTrack
-from rules.strategy import Management, Strategy
+from rules.strategy import Management, SideRules, Strategy
 
 
 class Signal(NamedTuple):
@@ -33,7 +34,17 @@ class Signal(NamedTuple):
     targets: tuple[tuple[float, float], ...]
 
 
+class Found(NamedTuple):
+    """All signals in order of time: index of the candle, number of the kind, and prices as the rules have them."""
+
+    rows: npt.NDArray[np.intp]
+    kinds: npt.NDArray[np.intp]
+    stops: FloatArray
+    targets: list[FloatArray]
+
+
 _ALMOST = 1 - 1e-9
+NO_LIMIT = 2**31
 
 
 class Signals:
@@ -44,11 +55,11 @@ class Signals:
         self.table = FactTable(rules, market.every_series, candles_min, market.holes, market.others.holes, measured)
         self.table.know(market.moments(rules))
         self.track: RegimeTrack = regimes(self.table)
-        self._found = self._signals()
-        opens_ms = self.table.candle_ms
-        self._rows: list[int] = sorted(self._found)
-        entry_ms = market.series.timeframe.ms
-        self.at_ms: list[int] = [int(opens_ms[row]) + entry_ms for row in self._rows]
+        self.kinds: list[tuple[Strategy, SideRules]] = []
+        self.found = self._signals()
+        self._rows: list[int] = self.found.rows.tolist()
+        times = self.table.candle_ms[self.found.rows] + market.series.timeframe.ms
+        self.at_ms: list[int] = times.tolist()
 
     def next_ms(self, from_ms: int) -> int | None:
         """The first close from then on at which there is a signal."""
@@ -56,38 +67,44 @@ class Signals:
         return self.at_ms[place] if place < len(self.at_ms) else None
 
     def at(self, index: int) -> Signal | None:
-        return self._found.get(index)
+        """The signal after a candle."""
+        place = bisect_left(self._rows, index)
+        if place == len(self._rows) or self._rows[place] != index:
+            return None
+        strategy, side = self.kinds[self.found.kinds.item(place)]
+        levels = zip(self.found.targets, side.targets, strict=False)
+        targets = tuple((prices.item(place), portion) for prices, (_, portion) in levels)
+        return Signal(index, strategy, side.sign, self.regime(index), self.found.stops.item(place), targets)
 
     def regime(self, index: int) -> str:
         """The regime in force after a candle."""
         return self.track.names[int(self.track.codes[index])]
 
-    def _signals(self) -> dict[int, Signal]:
-        """By the index of their candle: of the regime's strategies the first that signals."""
+    def _signals(self) -> Found:
+        """Of the regime's strategies the first that signals."""
         table, track = self.table, self.track
         routes = [self.rules.route(regime).strategies for regime in track.names]
         tracks = {name: signals(table, name) for name in sorted({*chain.from_iterable(routes)})}
         free = ~(table.carried | self._blocked())
-        found: dict[int, Signal] = {}
+        chosen: dict[str, list[npt.NDArray[np.intp]]] = {}
         for code, names in enumerate(routes):
             left = free & (track.codes == code)
             for name in names:
-                sides = np.where(left, tracks[name].sides, 0)
-                for side in self.rules.strategies[name].sides:
-                    rows = np.flatnonzero(sides == side.sign)
-                    self._add(found, self.rules.strategies[name], side.sign, track.names[code], rows)
-                left &= sides == 0
-        return found
+                rows = np.flatnonzero(left & (tracks[name].sides != 0))
+                chosen.setdefault(name, []).append(rows)
+                left[rows] = False
+        parts = [
+            self._of_side(self.rules.strategies[name], side, rows[tracks[name].sides[rows] == side.sign])
+            for name, found in chosen.items()
+            for rows in (np.concatenate(found),)
+            for side in self.rules.strategies[name].sides
+        ]
+        return _in_order(parts)
 
-    def _add(
-        self, found: dict[int, Signal], strategy: Strategy, sign: int, regime: str, rows: npt.NDArray[np.intp]
-    ) -> None:
-        side = strategy.side("LONG" if sign > 0 else "SHORT")
+    def _of_side(self, strategy: Strategy, side: SideRules, rows: npt.NDArray[np.intp]) -> Found:
         stops, targets = prices(self.table, strategy, side, rows)
-        portions = [portion for _, portion in side.targets]
-        levels = zip(*(each.tolist() for each in targets), strict=True) if targets else ((),) * len(rows)
-        for row, stop, level in zip(rows.tolist(), stops.tolist(), levels, strict=True):
-            found[row] = Signal(row, strategy, sign, regime, stop, tuple(zip(level, portions, strict=True)))
+        self.kinds.append((strategy, side))
+        return Found(rows, np.full(len(rows), len(self.kinds) - 1), stops, targets)
 
     def _blocked(self) -> npt.NDArray[np.bool_]:
         """Candles behind a hole, at which nothing may be opened."""
@@ -96,6 +113,18 @@ class Signals:
         for first_ms, until_ms in self.market.blocked_ms:
             blocked |= (candle_ms >= first_ms) & (candle_ms < until_ms)
         return blocked
+
+    def positions_max(self, strategy: Strategy) -> int:
+        """How many positions may be open at most, as far as the strategy has a say."""
+        own = strategy.limits.max_open_positions
+        return NO_LIMIT if own is None else own
+
+    def may_ask(self, strategy: Strategy, side: SideRules) -> bool:
+        """Whether its rules can ever say something of a trade that is open."""
+        upkeep = strategy.upkeep
+        asked = (side.exit_when, side.trail, upkeep.break_even_at_r, upkeep.exit_after_candles)
+        opposite = upkeep.exit_on_opposite and len(strategy.sides) > 1
+        return upkeep.exit_on_regime_end or opposite or any(each is not None for each in asked)
 
     # --- open trades --------------------------------------------------------------------------
     def managed(self, trade: OpenTrade, index: int) -> Management | None:
@@ -148,3 +177,19 @@ class Signals:
             move_min=float(trade.stop) * float(trade.terms.settings.orders.stop_move_pct_min) / 100 * _ALMOST,
         )
         return first_asked(self.table, seen, first, until)
+
+
+def _in_order(parts: list[Found]) -> Found:
+    """Signals of all kinds together; those with fewer targets have NaN in place of more."""
+    rows = np.concatenate([np.empty(0, dtype=np.intp), *(part.rows for part in parts)])
+    order = np.argsort(rows)
+    most = max((len(part.targets) for part in parts), default=0)
+    columns = [
+        np.concatenate(
+            [part.targets[number] if number < len(part.targets) else np.full(len(part.rows), np.nan) for part in parts]
+        )[order]
+        for number in range(most)
+    ]
+    kinds = np.concatenate([np.empty(0, dtype=np.intp), *(part.kinds for part in parts)])
+    stops = np.concatenate([np.empty(0), *(part.stops for part in parts)])
+    return Found(rows[order], kinds[order], stops[order], columns)

@@ -45,14 +45,14 @@ class Terms:
         allowed = [each.notional_cap for each in brackets if each.initial_leverage >= self.leverage]
         self.notional_max = max(allowed) if allowed else ZERO
         self.can_set_up = 1 <= self.leverage <= margin.leverage_max(brackets)
-        self._is_on_grid = _decimals(filters.price_min) <= _decimals(filters.tick_size)
+        self.is_on_grid = _decimals(filters.price_min) <= _decimals(filters.tick_size)
         self._shares: dict[int, Decimal] = {}
         self._market = Market(maker_rate=self.maker, taker_rate=self.taker, slippage=slippage, depth_usdt=None)
 
     def price_taken(self, price: Decimal) -> bool:
         """Whether the exchange takes a price that was rounded to the tick."""
         filters = self.filters
-        if not self._is_on_grid:
+        if not self.is_on_grid:
             return filters.check_price(price) is None
         return price > 0 and price >= filters.price_min and (not filters.price_max or price <= filters.price_max)
 

@@ -16,6 +16,7 @@ from fsm.backtest.result import Result
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.search import Outcome, evaluate, prepare
 from fsm.search.outcome import NOT_OF_A_VARIANT, closed
+from fsm.search.straight.compiled import PLAIN, form
 from indicators.catalog import CATALOG
 from rules.load import parse_rules
 from tests.integration.generated_runs import FIRST_MS, HOUR_MS, case, shipped
@@ -67,6 +68,11 @@ def compared(request: Request) -> tuple[Outcome, Result]:
     return outcome, expected
 
 
+def of_one_symbol(request: Request) -> Request:
+    """The first of its symbols alone, as the kernel takes it."""
+    return changed(request, symbols=tuple(request.symbols or request.config.settings.symbols)[:1])
+
+
 def generated(number: int, folder: Path) -> tuple[Request, Counter[str]]:
     """Of both generators in turn."""
     if number % 2:
@@ -92,6 +98,17 @@ def test_rules_of_every_kind_and_settings_with_every_cap_are_equal_to_their_back
     assert expected.trades
 
 
+@pytest.mark.parametrize("number", [2, 3, 13, 26, 36, 61, 75, 77, 78, 83, 90])
+def test_the_kernel_lives_a_variant_of_one_symbol_as_its_backtest_compiled_or_not(number: int, tmp_path: Path) -> None:
+    request = of_one_symbol(generated(number, tmp_path)[0])
+    prepared, expected = prepare(request), run_backtest(request)
+    outcomes = [evaluate(prepared, request.rules, request.config.settings, each) for each in (None, PLAIN, form())]
+    assert [differing(outcome, expected) for outcome in outcomes] == [[], [], []]
+    assert outcomes[0].by_kernel == 0
+    assert outcomes[1].by_kernel == outcomes[2].by_kernel
+    assert outcomes[1].by_kernel >= len(expected.trades) * 0.5
+
+
 @pytest.mark.slow
 def test_a_thousand_variants_in_which_everything_happens_often_are_equal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -101,7 +118,10 @@ def test_a_thousand_variants_in_which_everything_happens_often_are_equal(
         folder = tmp_path / str(number)
         folder.mkdir()
         request, used = generated(number, folder)
+        if number % 4 == 3:
+            request = of_one_symbol(request)
         outcome, expected = compared(request)
+        total["by the kernel"] += outcome.by_kernel
         total += used + Counter(f"exit {trade.exit_reason}" for trade in expected.trades)
         total[f"by the engine: {outcome.by_engine}" if outcome.by_engine else "by the evaluator"] += 1
         shutil.rmtree(folder)

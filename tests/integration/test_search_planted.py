@@ -15,10 +15,11 @@ from fsm.search.account import Account
 from fsm.search.open_trade import OpenTrade
 from fsm.search.orders import Orders
 from fsm.search.seat import Seat
+from fsm.search.straight.compiled import PLAIN, Form, Wanted, copied
 from fsm.search.terms import Terms
 from tests.integration.generated_runs import case
 from tests.integration.generated_variants import variant
-from tests.integration.test_search import differing
+from tests.integration.test_search import differing, generated, of_one_symbol
 
 CASES, VARIANTS = (2, 21, 32, 35, 39), (7, 12)
 
@@ -33,13 +34,13 @@ def backtests(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Prepared, 
     return [(prepare(request), run_backtest(request)) for request in requests]
 
 
-def told(backtests: list[tuple[Prepared, Result]]) -> list[str]:
+def told(backtests: list[tuple[Prepared, Result]], form: Wanted = None) -> list[str]:
     """Every difference of all of them."""
     return [
         difference
         for prepared, expected in backtests
         for difference in differing(
-            evaluate(prepared, prepared.request.rules, prepared.request.config.settings), expected
+            evaluate(prepared, prepared.request.rules, prepared.request.config.settings, form), expected
         )
     ]
 
@@ -139,3 +140,50 @@ def test_a_planted_mistake_is_noticed(
 ) -> None:
     plant(monkeypatch)
     assert told(backtests)
+
+
+KERNEL_CASES = (13, 36, 45, 77, 78, 83, 90)
+MISTAKES = {
+    "no slippage": ("pricing", "last * t.slip_sell", "last * t.slip_of"),
+    "stops at their trigger": ("pricing", "last += (worst - last) * t.depth", "last += 0"),
+    "free funding": ("kernel", "s[WALLET] -= paid", "s[WALLET] -= 0"),
+    "a millisecond late": ("kernel", "fork_ms + ms,", "fork_ms + ms + 1,"),
+    "one lot more": ("plan", "lots = int(exact)", "lots = int(exact) + 1"),
+    "no limits": ("account", "return bool(equity > s[FLOOR])", "return True"),
+    "no rest": ("kernel", "streak >= t.losses", "streak > t.losses"),
+    "no rest of its own": ("kernel", "s[RESTING] = max(s[RESTING], at_ms + k.rest_ms[kind])", "pass"),
+    "fees rounded down": ("kernel", "-(-price * lots * t.fee // t.fee_of)", "price * lots * t.fee // t.fee_of"),
+    "whole shares": ("kernel", "lots = s[HELD] if share < 0 else min(share, s[HELD])", "lots = s[HELD]"),
+    "targets first": ("kernel", "if sign * (worst - stop) <= 0:", "if not is_target(c, s, sign, best):"),
+    "days unread": ("kernel", "while day_ms < now_ms:", "while day_ms < 0:"),
+    "numbers left out": ("plan", "s[OPENED] += 1", "s[OPENED] += 2"),
+    "prices of long ago": ("kernel", "s[TOLD] = 2 * bar + 1", "s[TOLD] = 1"),
+}
+"""In the text of the kernel: the module, what it says, and what it says by mistake."""
+
+
+def mistaken(name: str) -> Form:
+    """The kernel with this mistake."""
+    place, right, wrong = MISTAKES[name]
+
+    def edit(part: str, text: str) -> str:
+        assert part != place or right in text
+        return text.replace(right, wrong) if part == place else text
+
+    return Form(copied(lambda function: function, edit), PLAIN.column, False)
+
+
+@pytest.fixture(scope="module")
+def of_one_symbol_each(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Prepared, Result]]:
+    folders = ((number, tmp_path_factory.mktemp(f"one{number}")) for number in KERNEL_CASES)
+    requests = [of_one_symbol(generated(number, folder)[0]) for number, folder in folders]
+    return [(prepare(request), run_backtest(request)) for request in requests]
+
+
+def test_without_a_mistake_in_the_kernel_nothing_differs(of_one_symbol_each: list[tuple[Prepared, Result]]) -> None:
+    assert told(of_one_symbol_each, Form(copied(lambda function: function), PLAIN.column, False)) == []
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_the_kernel_is_noticed(name: str, of_one_symbol_each: list[tuple[Prepared, Result]]) -> None:
+    assert told(of_one_symbol_each, mistaken(name))

@@ -63,6 +63,22 @@ class SymbolFeed:
         return self._mark is not None
 
     @property
+    def candles_of_bars(self) -> CandleColumns:
+        """The candles that its bars are, as long as nothing finer was recorded."""
+        return self._candles
+
+    @property
+    def mark_candles(self) -> CandleColumns | None:
+        """The mark as it was recorded."""
+        return self._mark
+
+    def bars_with_finer(self, count: int) -> IntArray:
+        """Numbers of the first so many bars, from the first candle on, in which something finer was recorded."""
+        found = [(columns.open_time_ms - self.start_ms) // self.step.ms for columns in self._intrabar]
+        every = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+        return every[(every >= 0) & (every < count)]
+
+    @property
     def start_ms(self) -> int:
         """Open time of the first candle."""
         return int(self._candles.open_time_ms[0])
