@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from store import statements
 from store.database import Store
@@ -32,6 +32,14 @@ class AlertBox:
         """Messages to deliver now, the longest due first. It is asked every second, mostly for nothing."""
         # A bound LIMIT makes SQLite plan the query anew each time, which takes five times as long as asking.
         return list(select_each(self._store, f"{_DUE} LIMIT {limit:d}", (now_ms,), AlertRow))
+
+    def repeats(self, alert_ids: Collection[int]) -> dict[int, int]:
+        """How often each of them happened again."""
+        if not alert_ids:
+            return {}
+        marks = ", ".join("?" * len(alert_ids))
+        asked = f"SELECT * FROM alerts WHERE id IN ({marks})"  # noqa: S608 - nothing but question marks
+        return {row.id: row.repeats for row in select_each(self._store, asked, tuple(alert_ids), AlertRow)}
 
     def sent(self, alert_id: int, at_ms: int) -> None:
         """It was delivered."""

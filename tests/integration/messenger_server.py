@@ -45,6 +45,11 @@ class MessengerServer:
         return [ask for ask in self.asked if ask["method"] == "sendMessage" and ask["taken"]]
 
     @property
+    def edits(self) -> list[dict[str, Any]]:
+        """Messages that were given another text."""
+        return [ask for ask in self.asked if ask["method"] == "editMessageText" and ask["taken"]]
+
+    @property
     def pictures(self) -> list[dict[str, Any]]:
         """Pictures that arrived in the chat."""
         return [ask for ask in self.asked if ask["method"] == "sendPhoto" and ask["taken"]]
@@ -85,6 +90,7 @@ class MessengerServer:
             return _answer(200, {"ok": True, "result": await self._news(body)})
         ask["taken"] = True
         chat = {"id": int(CHAT), "type": "private"}
+        ask["message_id_given"] = len(self.asked)
         result = {"message_id": len(self.asked), "date": self.now_s, "chat": chat, "text": body.get("text", "")}
         return _answer(200, {"ok": True, "result": result})
 

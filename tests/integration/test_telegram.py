@@ -134,6 +134,53 @@ class TestDelivery:
         assert sent["disable_notification"] == "false"
         assert queries.alerts(store)[0].state == "SENT"
 
+    def test_one_incident_is_one_message_that_is_edited_while_it_goes_on(
+        self, store: Store, server: MessengerServer, clock: ToldClock
+    ) -> None:
+        box, tally = AlertBox(store), Tally()
+
+        async def go() -> None:
+            messenger = telegram(server.url, clock)
+            delivery = Delivery(box, messenger, in_force(), clock, tally)
+
+            async def seconds(count: int) -> None:
+                for _ in range(count):
+                    await clock.sleep(await delivery.round())
+
+            box.add(alert(text="BTCUSDT: its stop is missing"))
+            await seconds(2)
+            (sent,) = server.sent
+            number = str(sent["message_id_given"])
+            for _ in range(3):
+                box.add(alert(text="BTCUSDT: its stop is missing"))
+            await seconds(60)
+            (edit,) = server.edits
+            assert (edit["message_id"], edit["chat_id"]) == (number, CHAT)
+            assert edit["text"].startswith("BTCUSDT: its stop is missing (4 times, last 16:0")
+            box.add(alert(2, text="BTCUSDT: its stop is still missing, and it got worse"))
+            await seconds(2)
+            assert server.texts[1:] == ["BTCUSDT: its stop is still missing, and it got worse"]
+
+            box.add(alert())
+            server.answer_once(
+                "editMessageText", 429, {"ok": False, "error_code": 429, "parameters": {"retry_after": 7}}
+            )
+            await seconds(60)
+            assert [each["text"].partition(",")[0] for each in server.edits][1:] == [
+                "BTCUSDT: its stop is missing (5 times"
+            ]
+            box.add(alert())
+            gone = {"ok": False, "error_code": 400, "description": "Bad Request: message to edit not found"}
+            server.answer_once("editMessageText", 400, gone)
+            await seconds(60)
+            box.add(alert())
+            await seconds(60)
+            assert len(server.edits) == 2, "what was deleted in the chat is not asked for again"
+            assert len(server.sent) == 2
+            await messenger.aclose()
+
+        asyncio.run(go())
+
     def test_what_config_calls_silent_makes_no_sound(
         self, store: Store, server: MessengerServer, clock: ToldClock
     ) -> None:

@@ -334,7 +334,7 @@ class Chat:
     async def _show(self, picture: Picture, *, silent: bool = False) -> None:
         await self._sent(self._messenger.show(picture.png, f"{self._banner}{picture.caption}", silent=silent))
 
-    async def _sent(self, sending: Awaitable[None]) -> None:
+    async def _sent(self, sending: Awaitable[object]) -> None:
         try:
             await sending
         except NotDelivered as error:

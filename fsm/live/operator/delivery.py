@@ -11,6 +11,7 @@ from fsm.config import AlertLevel
 from fsm.live.context.active_settings import ActiveSettings
 from fsm.live.context.clock import Clock
 from fsm.live.operator.messenger import Messenger, NotDelivered, Tally, fitted
+from fsm.live.operator.repeated import Repeated
 from store.alerts import AlertBox
 from store.errors import StoreError
 from store.rows import AlertRow
@@ -50,6 +51,7 @@ class Delivery:
         self._clock = clock
         self._tally = tally
         self._failures_in_row = 0
+        self._repeated = Repeated(box, messenger, clock)
 
     async def run(self) -> None:
         """Deliver what is due, again and again."""
@@ -65,6 +67,11 @@ class Delivery:
             for row in rows:
                 if pause_s := await self._deliver(row):
                     return pause_s
+            await self._repeated.round()
+        except NotDelivered as error:
+            self._tally.failures += 1
+            log.warning("edit_not_delivered", reason="TELEGRAM", error=str(error))
+            return max(error.retry_after_s, POLL_S)
         except StoreError as error:
             log.warning("alerts_unreadable", reason="STORE", error=str(error))
         except Exception:
@@ -77,7 +84,7 @@ class Delivery:
         """One message; gives the seconds to pause because of it."""
         text = _dated(row) if row.attempts else _text(row)
         try:
-            await self._messenger.send(text, silent=self._is_silent(row))
+            self._repeated.sent(row, await self._messenger.send(text, silent=self._is_silent(row)))
         except NotDelivered as error:
             if not error.final:
                 return self._failed(row, error)

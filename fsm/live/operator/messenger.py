@@ -64,8 +64,12 @@ class NotHeard(Exception):
 class Messenger(Protocol):
     """One chat with the operator. Texts are plain: nothing in them is markup."""
 
-    async def send(self, text: str, *, silent: bool) -> None:
-        """Raises NotDelivered, whose text has no secret in it."""
+    async def send(self, text: str, *, silent: bool) -> int | None:
+        """Gives the number under which ``edit`` knows it. Raises NotDelivered, whose text has no secret in it."""
+        ...
+
+    async def edit(self, message_id: int, text: str) -> None:
+        """Another text in its place, without a sound. Raises NotDelivered; final: it cannot be edited any more."""
         ...
 
     async def show(self, png: bytes, caption: str, *, silent: bool) -> None:

@@ -69,16 +69,33 @@ class Telegram:
         if left_s > 0:
             raise NotDelivered("Telegram asked for patience", retry_after_s=math.ceil(left_s))
 
-    async def send(self, text: str, *, silent: bool) -> None:
+    async def send(self, text: str, *, silent: bool) -> int | None:
         """Raises NotDelivered."""
         self._refuse_while_quiet()
         try:
-            await self._bot.send_message(
+            sent = await self._bot.send_message(
                 self._chat.reveal(),
                 fitted(self._secrets.redact(text)),
                 disable_notification=silent,
                 link_preview_options=LinkPreviewOptions(is_disabled=True),
             )
+            return sent.message_id
+        except _MALFORMED as error:
+            raise self._not_delivered(error) from None
+
+    async def edit(self, message_id: int, text: str) -> None:
+        """editMessageText. Raises NotDelivered."""
+        self._refuse_while_quiet()
+        try:
+            await self._bot.edit_message_text(
+                fitted(self._secrets.redact(text)),
+                self._chat.reveal(),
+                message_id,
+                link_preview_options=LinkPreviewOptions(is_disabled=True),
+            )
+        except BadRequest as error:
+            if "not modified" not in str(error).lower():
+                raise NotDelivered(self._told(error), final=True) from None
         except _MALFORMED as error:
             raise self._not_delivered(error) from None
 

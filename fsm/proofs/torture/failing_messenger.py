@@ -33,7 +33,7 @@ class FailingMessenger:
         self._written.append(message)
         self._wakes.set()
 
-    async def send(self, text: str, *, silent: bool) -> None:
+    async def send(self, text: str, *, silent: bool) -> int | None:
         await asyncio.sleep(0)
         match self.trouble:
             case "down":
@@ -50,6 +50,10 @@ class FailingMessenger:
             case "broken":
                 raise AttributeError("'NoneType' object has no attribute 'message_id'")
         self.delivered += 1
+        return self.delivered
+
+    async def edit(self, message_id: int, text: str) -> None:
+        await self.send(text, silent=True)
 
     async def show(self, png: bytes, caption: str, *, silent: bool) -> None:
         await self.send(caption, silent=silent)
