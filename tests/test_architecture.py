@@ -16,7 +16,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("fsm", "rules", "indicators", "exchange", "store", "web")
 
-EXCHANGE_WORDS = ("exchange.types", "exchange.filters", "exchange.origin", "exchange.refusals", "exchange.client_ids")
+EXCHANGE_WORDS = (
+    "exchange.types", "exchange.filters", "exchange.origin", "exchange.refusals", "exchange.client_ids",
+    "exchange.day_volumes",
+)  # fmt: skip
 CORE = ("fsm.core", "rules", "indicators", *EXCHANGE_WORDS)
 LOWER = ("rules", "indicators", "exchange", "store")
 LIVE = ("fsm.live", "fsm.journal", "fsm.core", "fsm.config", "web", *LOWER)

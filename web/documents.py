@@ -247,16 +247,30 @@ def setting(store: Store, section: str, key: str) -> Any:
 
 
 def enabled_symbols(store: Store) -> frozenset[str]:
-    """The symbols that config.yaml enables, empty when that is not known."""
+    """The symbols that may be entered by config.yaml or its list, empty when that is not known."""
     settings = (config(store) or {}).get("config")
     named = settings.get("symbols") if isinstance(settings, dict) else None
     if not isinstance(named, dict):
         return frozenset()
+    found = symbol_list(store)
+    if found is not None:
+        return frozenset(found.listed)
     return frozenset(name for name, given in named.items() if isinstance(given, dict) and given.get("enabled", True))
 
 
 def symbols(store: Store) -> frozenset[str]:
-    """The symbols that config.yaml names, empty when that is not known."""
+    """The symbols that config.yaml names, or those of its list; empty when that is not known."""
     settings = (config(store) or {}).get("config")
     names = settings.get("symbols") if isinstance(settings, dict) else None
-    return frozenset(names) if isinstance(names, dict) else frozenset()
+    if not isinstance(names, dict):
+        return frozenset()
+    found = symbol_list(store)
+    return frozenset(names) if found is None else frozenset(found.listed)
+
+
+def symbol_list(store: Store, *, by_ms: int | None = None) -> queries.ListInForce | None:
+    """The list of symbols, where config.yaml has a rule for one; the newest that was made by then."""
+    settings = (config(store) or {}).get("config")
+    names = settings.get("symbols") if isinstance(settings, dict) else None
+    has_rule = isinstance(names, dict) and "top_by" in names
+    return queries.symbol_list(store, by_ms=by_ms) if has_rule else None

@@ -85,7 +85,13 @@ def read_ground(request: Request, progress: Progress = quiet, further: frozenset
 
 
 def _symbols(request: Request) -> tuple[str, ...]:
-    wanted = request.symbols or tuple(name for name, given in request.config.settings.symbols.items() if given.enabled)
+    settings = request.config.settings
+    wanted = request.symbols or settings.enabled_symbols
+    if not wanted and settings.symbol_list is not None:
+        raise BacktestError(
+            "config.yaml chooses symbols by a rule (top_by), and what it would have chosen in the past is not known: "
+            "name symbols with --symbols, and mind that today's largest were chosen by how they ended"
+        )
     if not wanted:
         raise BacktestError("no symbol is enabled: enable one in config.yaml or name some with --symbols")
     return tuple(sorted(set(wanted)))

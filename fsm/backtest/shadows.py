@@ -149,7 +149,7 @@ class ShadowFolder:
         settings = msgspec.structs.replace(settings, simulation=simulation)
         again = Repeater(live, live, span, folders, folders, scratch)
         fresh = scratch / "fresh.sqlite"
-        symbols = [symbol for symbol in settings.enabled_symbols if symbol in live.symbols]
+        symbols = [symbol for symbol in live.symbols if settings.allows(symbol)]
         again.with_rules(self.rules(shadow.name), settings, symbols, fresh)
         os.replace(fresh, self.database(shadow.name))
 

@@ -12,11 +12,13 @@ import click
 from fsm.cli import output
 from fsm.cli.candle_options import chosen
 from fsm.cli.inputs import Inputs, read_inputs, require_tests
+from fsm.cli.lists import document, in_words, stored_list
 from fsm.cli.options import Options, command, current
 from rules.source.yaml_source import Problem, read_source
 
 if TYPE_CHECKING:
     from fsm.backtest.tried import Trial
+    from store.queries import ListInForce
 
 
 _PLACED = re.compile(r"(.+?):([0-9]+): (.+)", re.DOTALL)
@@ -39,6 +41,7 @@ def check(data: tuple[Path, ...]) -> None:
     inputs = read_inputs(options, needs_keys=True)
     require_tests(options, inputs.rules)
     _refuse_unusable_database(options.db or inputs.config.environment.database_path)
+    listing = stored_list(options.db or inputs.config.environment.database_path, inputs.config.settings)
     trial = _tried(inputs, data)
     warnings = (
         *inputs.warnings,
@@ -55,7 +58,8 @@ def check(data: tuple[Path, ...]) -> None:
                     for found in warnings
                 ],
                 "environment": inputs.config.environment.name,
-                "symbols": inputs.config.settings.enabled_symbols,
+                "symbols": inputs.config.settings.enabled_symbols or (listing.listed if listing is not None else ()),
+                "symbol_list": document(listing),
                 "tried_on": [entered.symbol for entered in trial.symbols],
                 "strategies": list(inputs.rules.strategies),
                 "config_hash": inputs.config.hash,
@@ -65,7 +69,7 @@ def check(data: tuple[Path, ...]) -> None:
         return
     for warning in warnings:
         click.echo(f"{warning} (a warning)", err=True)
-    output.pairs((*_fine(options, inputs), ("candles:", _tried_on(trial))))
+    output.pairs((*_fine(options, inputs, listing), ("candles:", _tried_on(trial))))
 
 
 def _refuse_unusable_database(path: Path) -> None:
@@ -88,7 +92,8 @@ def _tried(inputs: Inputs, data: tuple[Path, ...]) -> Trial:
 
     settings = inputs.config.settings
     folders = CandleFolders(*chosen(data))
-    return try_rules(folders, settings.enabled_symbols, inputs.rules, settings.market_data.candles_min)
+    symbols = settings.enabled_symbols or [name for name in folders.symbols() if settings.allows(name)]
+    return try_rules(folders, symbols, inputs.rules, settings.market_data.candles_min)
 
 
 def _never_entered(options: Options, inputs: Inputs, trial: Trial) -> Iterator[Problem]:
@@ -129,16 +134,17 @@ def _unknown_symbols(options: Options, inputs: Inputs) -> list[Problem]:
     return unknown_symbols(inputs.config.settings, known, read_source(options.config_path))
 
 
-def _fine(options: Options, inputs: Inputs) -> list[tuple[str, object]]:
+def _fine(options: Options, inputs: Inputs, listing: ListInForce | None) -> list[tuple[str, object]]:
     settings, environment = inputs.config.settings, inputs.config.environment
     env_name = str(options.env_path) if options.env_path.exists() else "environment"
     symbols, strategies = settings.enabled_symbols, list(inputs.rules.strategies)
+    chosen = f"{len(symbols)} symbols: {', '.join(symbols)}" if symbols else f"symbols {in_words(listing)}"
     timeframes = ", ".join(sorted((t.value for t in inputs.rules.timeframes), reverse=True))
     return [
         (f"{env_name}:", f"fine; BINANCE_ENV={environment.name}, database {options.db or environment.database_path}"),
         (
             f"{options.config_path}:",
-            f"fine; {len(symbols)} symbols: {', '.join(symbols)}; hash {inputs.config.hash[:12]}",
+            f"fine; {chosen}; hash {inputs.config.hash[:12]}",
         ),
         (
             f"{options.rules_path}:",

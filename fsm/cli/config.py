@@ -9,6 +9,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.inputs import read_inputs
+from fsm.cli.lists import document, stored_list
 from fsm.cli.options import Group, Options, command, current
 
 
@@ -37,6 +38,9 @@ def _show(options: Options) -> None:
         **inputs.config.shown(),
         "rules_hash": inputs.rules.hash,
     }
+    settings = inputs.config.settings
+    if settings.symbol_list is not None:
+        shown["symbol_list"] = document(stored_list(options.database_path(), settings))
     if options.json:
         output.document(shown)
     else:
@@ -49,7 +53,7 @@ def _flat(data: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, object
     for key, value in data.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{path}{key}.")
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             yield f"{path}{key}", ", ".join(map(str, value)) or "-"
         else:
             yield f"{path}{key}", "-" if value is None else value

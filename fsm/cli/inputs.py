@@ -134,13 +134,23 @@ def known_symbols(options: Options, config: Config) -> frozenset[str]:
     return frozenset((*config.settings.symbols, *Rulebook.read(chosen(())[0]).filters, *told_to(database)))
 
 
+def named_symbols(config: Config) -> tuple[str, ...]:
+    """Those that config.yaml names. Raises CommandError where it has a rule instead: whom that chooses is known only
+    while the bot runs."""
+    if config.settings.symbol_list is not None:
+        raise CommandError(
+            "config.yaml chooses symbols by a rule (top_by), which names none here", "name symbols with --symbols"
+        )
+    return config.settings.enabled_symbols
+
+
 def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Problem]:
     from fsm.config.unusual import unusual
     from rules.source.yaml_source import Problem, read_source
 
     source = read_source(options.rules_path)
     for symbol in rules.definition.symbols:
-        if symbol not in config.settings.symbols:
+        if config.settings.symbol_list is None and symbol not in config.settings.symbols:
             message = f"{symbol} has values of its own here and is not among the symbols of {options.config_path}"
             yield source.problem(("symbols", symbol), message, key=True)
     named = config.settings.timeframes

@@ -11,6 +11,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.limits import route_in_words, steps_in_words
+from fsm.cli.lists import document
 from fsm.cli.options import command, current
 from fsm.cli.positions import beside, beside_in_words
 from fsm.cli.times import Age, shown
@@ -60,7 +61,7 @@ def found(path: Path) -> dict[str, Any]:
         positions = queries.positions(store)
         commands, health = Inbox(store).recent(limit=COMMANDS_SHOWN), documents.health(store)
         undelivered, clock = documents.telegram(store).undelivered, health.clock
-        edits = waiting(store)
+        edits, listing = waiting(store), documents.symbol_list(store)
     pid = holder(path)
     return {
         "database": str(path),
@@ -87,7 +88,15 @@ def found(path: Path) -> dict[str, Any]:
         "not_ours": beside(list(states.values())),
         "commands": commands,
         "waiting_edits": edits,
-        "symbols": [_symbol(name, states.get(name), decisions.get(name)) for name in sorted({*states, *decisions})],
+        "symbol_list": document(listing),
+        "symbols": [
+            {
+                **_symbol(name, states.get(name), decisions.get(name)),
+                "listed": None if listing is None else name in listing.listed,
+                "list_until_ms": None if listing is None else listing.until_ms,
+            }
+            for name in sorted({*states, *decisions, *(listing.listed if listing is not None else ())})
+        ],
     }
 
 
@@ -113,10 +122,14 @@ def _print(found: Mapping[str, Any]) -> None:
     output.banner(found["environment"])
     output.pairs(_lines(found))
     output.line()
-    columns = ("symbol", "state", "since UTC", "trade", "blocked by", "regime", "confidence", "decision", "reason")
+    listing = found["symbol_list"]
+    lists = () if listing is None else ("on the list",)
+    rest = ("state", "since UTC", "trade", "blocked by", "regime", "confidence", "decision", "reason")
+    columns = ("symbol", *lists, *rest)
     rows = [
         (
             row["symbol"],
+            *(_listed(row) for _ in lists),
             row["state"],
             shown(row["since_ms"]),
             row["trade_id"],
@@ -152,6 +165,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "small steps", steps_in_words(account["small_steps"])
     yield from _beside(found)
     yield "open positions", found["positions"]
+    if found["symbol_list"] is not None:
+        listing = found["symbol_list"]
+        until, made = shown(listing["until_ms"]), shown(listing["at_ms"])
+        yield "symbol list", f"{len(listing['listed'])} symbols, made {made}, the next is due {until} UTC"
     for each in found["not_ours"]:
         yield "beside them", beside_in_words(each)
     for edit in found["waiting_edits"]:
@@ -183,6 +200,10 @@ def _beside(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "edited files", f"could not be read for {age_s:.0f} s: what was accepted last holds"
     if found["undelivered"]:
         yield "Telegram", f"messages wait: {found['undelivered']}"
+
+
+def _listed(row: Mapping[str, Any]) -> str:
+    return f"until {shown(row['list_until_ms'])}" if row["listed"] else "no"
 
 
 def _blocked(row: Mapping[str, Any]) -> str:

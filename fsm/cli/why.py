@@ -9,6 +9,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.errors import CommandError
+from fsm.cli.lists import standing_in_words
 from fsm.cli.options import command, current
 from fsm.cli.times import Time, shown
 
@@ -51,14 +52,16 @@ def why(symbol: str | None, at_ms: int | None, since_ms: int | None, until_ms: i
 def _explain(store: Store, symbol: str, at_ms: int | None) -> None:
     from fsm.journal.explain import NothingDecided, explain
 
+    standing = standing_in_words(store, symbol, at_ms)
     try:
         explanation = explain(store, symbol, at_ms)
     except NothingDecided as error:
-        raise CommandError(str(error), error.hint, code="NOTHING_DECIDED") from error
+        hint = f"of the list of symbols: {standing}" if standing else error.hint
+        raise CommandError(str(error), hint, code="NOTHING_DECIDED") from error
     if current().json:
-        output.document(explanation.document())
+        output.document({**explanation.document(), **({"symbol_list": standing} if standing else {})})
     else:
-        _print(explanation)
+        _print(explanation, standing)
 
 
 def _rank(store: Store) -> None:
@@ -135,11 +138,11 @@ def _counted(row: ReasonCount, total: int) -> tuple[object, ...]:
     return (row.symbol, row.candles, share, row.outcome, row.reason, shown(row.last_candle_ms))
 
 
-def _print(found: Explanation) -> None:
+def _print(found: Explanation, standing: str) -> None:
     output.line(f"{found.symbol}  {found.outcome}  {found.reason}")
     output.line(found.summary)
     output.line()
-    output.pairs(_where(found))
+    output.pairs((*_where(found), *([("list of symbols", standing)] if standing else [])))
     _print_conditions(found, regimes=False)
     if found.guards:
         output.heading(f"Guards, at the candle of {shown(found.first_ms)}")

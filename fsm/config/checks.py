@@ -18,7 +18,7 @@ def cross_problems(settings: Settings, source: Source) -> list[Problem]:
 
 
 def _symbols(settings: Settings) -> Iterator[Finding]:
-    if not settings.enabled_symbols:
+    if settings.symbol_list is None and not settings.enabled_symbols:
         yield ("symbols",), "no symbol is enabled: set enabled: true for at least one"
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from fsm.config.checks import cross_problems
 from fsm.config.environment import Environment, read_environment
-from fsm.config.settings import Settings
+from fsm.config.settings import Settings, settings_of
 from rules.source.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
 
 
@@ -71,7 +71,7 @@ def read_settings(source: Source) -> Settings:
     problems = validate(source, config_schema())
     if problems:
         raise SourceError(problems)
-    settings = msgspec.convert(source.data, Settings)
+    settings = settings_of(source.data)
     problems = cross_problems(settings, source)
     if problems:
         raise SourceError(problems)
@@ -84,7 +84,7 @@ def stored_settings(text: str, name: str) -> Settings:
     Raises SourceError where it cannot be read.
     """
     try:
-        return msgspec.convert(parse_source(text, name).data, Settings)
+        return settings_of(parse_source(text, name).data)
     except msgspec.ValidationError as error:
         raise SourceError([Problem(name, 1, 1, f"cannot be read ({error})")]) from None
 

@@ -23,13 +23,27 @@ def loosenings(old: Settings, new: Settings, *, was_given: Any, is_given: Any) -
     Values that a symbol takes over from all symbols count as its own.
     """
     before, after = dict(_effective(old)), dict(_effective(new))
-    found = []
+    found = [*_of_lists(old, new)]
     for path, value in after.items():
         was = before.get(path, False if path[-1] == "enabled" else value)
         if _allows_more(direction(path), was, value):
             vanished = _is_given(was_given, path) and not _is_given(is_given, path)
             found.append(Loosening(".".join(path), was, value, vanished=vanished))
     return tuple(found)
+
+
+def _of_lists(old: Settings, new: Settings) -> Iterator[Loosening]:
+    """A rule in place of names chooses symbols that nobody named. What is excluded no longer stood in the file and does
+    not any more, so it waits like everything that vanishes."""
+    before, after = old.list_rule, new.list_rule
+    if after is None:
+        return
+    if before is None:
+        yield Loosening("symbols.top_by", None, after.top_by, vanished=False)
+        return
+    for name in before.exclude:
+        if name not in after.exclude:
+            yield Loosening(f"symbols.exclude.{name}", True, False, vanished=True)
 
 
 def direction(path: Path) -> Any:
@@ -45,7 +59,9 @@ def _effective(settings: Settings) -> Iterator[tuple[Path, Any]]:
     """Each key's value as it holds: nothing stands for a value that is taken from elsewhere."""
     plain = settings.plain()
     plain["market_data"]["candle_age_ms_max"] = settings.candle_age_ms_max
-    for own in plain["symbols"].values():
+    for own in (plain["symbols"][name] for name in settings.symbols):
+        if settings.symbol_list is not None:
+            del own["enabled"]  # it enables nothing there: the rule chooses
         if own["leverage"] is None:
             own["leverage"] = plain["account"]["leverage"]
         if own["risk_per_trade_pct"] is None:

@@ -13,7 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from fsm.core.model.policy import Policy, SymbolSettings
+from fsm.core.model.policy import ListRule, Policy, SymbolSettings
+
+_LIST_KEYS = ("top_by", "n", "exclude")
+"""Beside names of symbols, which are capitals."""
 
 
 class AlertLevel(StrEnum):
@@ -86,9 +89,13 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(Policy, frozen=True, kw_only=True):
-    """The whole of config.yaml: what decisions are taken with, and how the process that takes them runs."""
+    """The whole of config.yaml: what decisions are taken with, and how the process that takes them runs.
+
+    With a ``symbol_list``, ``symbols`` only hold values of their own, and those that are not enabled are excluded.
+    """
 
     version: int
+    symbol_list: ListRule | None = None
     loops: Loops = Loops()
     alerts: Alerts = Alerts()
     escalation: Escalation = Escalation()
@@ -99,24 +106,55 @@ class Settings(Policy, frozen=True, kw_only=True):
 
     @property
     def enabled_symbols(self) -> tuple[str, ...]:
-        """Symbols to trade, in the order in which they are decided."""
+        """Symbols that are named to be traded, in the order in which they are decided; none where a list chooses."""
+        if self.symbol_list is not None:
+            return ()
         return tuple(sorted(symbol for symbol, own in self.symbols.items() if own.enabled))
+
+    def allows(self, symbol: str) -> bool:
+        """Whether it is named to be traded, or may be on the list."""
+        rule = self.list_rule
+        return symbol in self.enabled_symbols if rule is None else symbol not in rule.exclude
 
     def with_symbols(self, symbols: Iterable[str]) -> Settings:
         """The same settings for exactly these symbols, all enabled; those that were listed keep their own values."""
         own = {name: self.symbols.get(name, SymbolSettings()) for name in symbols}
         enabled = {name: msgspec.structs.replace(settings, enabled=True) for name, settings in own.items()}
-        return msgspec.structs.replace(self, symbols=enabled)
+        return msgspec.structs.replace(self, symbols=enabled, symbol_list=None)
+
+    @property
+    def list_rule(self) -> ListRule | None:
+        """The rule with everything that it excludes, each once and in order: equal rules are equal."""
+        if self.symbol_list is None:
+            return None
+        disabled = (name for name, own in self.symbols.items() if not own.enabled)
+        excluded = tuple(sorted({*self.symbol_list.exclude, *disabled}))
+        return msgspec.structs.replace(self.symbol_list, exclude=excluded)
 
     def plain(self) -> dict[str, Any]:
         """Everything in force as plain data, as it could stand in config.yaml; equal settings give equal data."""
         data: dict[str, Any] = _plain(msgspec.to_builtins(self, builtin_types=(Decimal,)))
+        rule = data.pop("symbol_list")
+        if rule is not None:
+            data["symbols"] = {**rule, **data["symbols"]}
         return data
+
+
+def settings_of(data: Any) -> Settings:
+    """What plain data says, as it stands in config.yaml. Raises msgspec.ValidationError."""
+    named = data.get("symbols") if isinstance(data, dict) else None
+    if isinstance(named, dict) and "top_by" in named:
+        rule = {key: named[key] for key in _LIST_KEYS if key in named}
+        own = {name: given for name, given in named.items() if name not in _LIST_KEYS}
+        data = {**data, "symbols": own, "symbol_list": rule}
+    return msgspec.convert(data, Settings)
 
 
 def _plain(node: Any) -> Any:
     if isinstance(node, dict):
         return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_plain(value) for value in node]
     if isinstance(node, Decimal):
         return int(node) if node == node.to_integral_value() else float(node)
     return node

@@ -45,10 +45,18 @@ def unusual(settings: Settings, source: Source) -> list[Problem]:
 def unknown_symbols(settings: Settings, known: Collection[str], source: Source) -> list[Problem]:
     """Symbols that neither the shipped list nor the stored one has."""
     message = "{} is in no list of symbols that is at hand: is it spelled as Binance writes it?"
+    excluded = enumerate(() if settings.symbol_list is None else settings.symbol_list.exclude)
     return [
-        source.problem(("symbols", name), message.format(name), key=True)
-        for name in settings.symbols
-        if name not in known
+        *(
+            source.problem(("symbols", name), message.format(name), key=True)
+            for name in settings.symbols
+            if name not in known
+        ),
+        *(
+            source.problem(("symbols", "exclude", place), message.format(name))
+            for place, name in excluded
+            if name not in known
+        ),
     ]
 
 

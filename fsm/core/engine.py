@@ -94,7 +94,6 @@ class Engine:
         """``setting_of(symbol, rules_hash)`` gives the settings in force, or those under an older rules hash.
         ``correlation`` is that of two symbols' prices by the candles that have closed.
         ``blocked_for(symbol)`` says why nothing may be entered there now, beside what is remembered; empty: it may.
-
         ``fatal`` are errors of the ledger: they mean that nothing can be written, so they are never swallowed.
         """
         self._ledger = ledger
@@ -111,8 +110,11 @@ class Engine:
         self._foreign: dict[str, Commitment] = {}
         self.machines = SymbolMachines(ledger.commit)
         for record in records:
-            self.machines.add(record)
-            self._track(record)
+            self.add(record)
+
+    def add(self, record: SymbolRecord) -> None:
+        self.machines.add(record)
+        self._track(record)
 
     def record(self, symbol: str) -> SymbolRecord:
         return self.machines.record(symbol)

@@ -23,6 +23,8 @@ from fsm.core.model.policy import Policy
 from fsm.core.model.records import SymbolRecord
 from fsm.journal.engine_journal import to_json
 from fsm.journal.recorded_events import in_our_words
+from fsm.journal.symbol_lists import KIND, SymbolList, made_again
+from fsm.journal.symbol_lists import read as read_list
 from rules.load import Ruleset, stored_rules
 from rules.regime import RegimeState
 from store.cuts import pruned
@@ -52,6 +54,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     different: int
     transitions: int
     decisions: int
+    symbol_lists: int = 0
     differences: tuple[Difference, ...]
 
 
@@ -113,8 +116,8 @@ def replay(path: Path, *, words: RecordedWords = UNREAD, progress: Progress = _q
         settings = _Settings(connection, database_id, words)
         found: list[Difference] = []
         counts = {}
-        for table, check in (("transitions", _transitions), ("decisions", _decisions)):
-            ((total,),) = connection.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 (our own names)
+        for table, rows, check in _CHECKED:
+            ((total,),) = connection.execute(f"SELECT count(*) FROM {rows}")  # noqa: S608 (our own names)
             different = 0
             for done, difference in enumerate(check(connection, settings)):
                 if done % PROGRESS_EVERY == 0:
@@ -132,6 +135,7 @@ def replay(path: Path, *, words: RecordedWords = UNREAD, progress: Progress = _q
         different=different,
         transitions=counts["transitions"][0],
         decisions=counts["decisions"][0],
+        symbol_lists=counts["symbol_lists"][0],
         differences=tuple(found),
     )
 
@@ -292,6 +296,27 @@ def _decisions(connection: Any, settings: _Settings) -> Iterator[Difference | No
             "state": to_json(state),
         }
         yield _compare("decisions", number, recorded, decided)
+
+
+def _symbol_lists(connection: Any, settings: _Settings) -> Iterator[Difference | None]:
+    """Each list: made again of the answers that it was made of."""
+    del settings
+    before: SymbolList | None = None
+    for number, facts in connection.execute(f"SELECT id, facts_json FROM {_LISTS} ORDER BY id"):  # noqa: S608
+        found = read_list(facts)
+        again = made_again(found, before)
+        parts = ("listed", "entered", "left")
+        recorded, decided = ({part: to_json(getattr(each, part)) for part in parts} for each in (found, again))
+        before = found
+        yield _compare("system_events", number, recorded, decided)
+
+
+_LISTS = f"system_events WHERE kind = '{KIND}'"
+_CHECKED = (
+    ("transitions", "transitions", _transitions),
+    ("decisions", "decisions", _decisions),
+    ("symbol_lists", _LISTS, _symbol_lists),
+)
 
 
 def _compare(table: str, number: int, recorded: dict[str, str], decided: dict[str, str]) -> Difference | None:

@@ -19,6 +19,9 @@ import yaml
 
 Scalar = None | bool | int | float | str
 
+COUNT = "n"
+"""As a key it is how many, to everybody; as a value it might be meant as no."""
+
 DIGITS_MAX = 15  # a float64 keeps every decimal number of 15 digits
 
 _WORDS: dict[str, Scalar] = {"null": None, "true": True, "false": False}
@@ -90,8 +93,10 @@ def _plain_number(text: str) -> str:
     return number if "." in number or "." not in text else f"{number}.0"
 
 
-def read_plain_scalar(text: str) -> Scalar:
+def read_plain_scalar(text: str, *, is_key: bool = False) -> Scalar:
     """The value of an unquoted word. Raises PlainScalarError where readers of YAML would disagree."""
+    if is_key and text == COUNT:
+        return text
     if text in _WORDS:
         return _WORDS[text]
     whole = _INTEGER.fullmatch(text)

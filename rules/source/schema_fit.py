@@ -127,6 +127,9 @@ _CHECKS: dict[str, Callable[[_Fit, Any, Any, Schema], bool]] = {
     "additionalProperties": _Fit._has_no_others,
     "propertyNames": _Fit._has_names,
     "required": lambda _, data, wanted, __: not isinstance(data, dict) or all(name in data for name in wanted),
+    "dependentRequired": lambda _, data, wanted, __: (
+        not isinstance(data, dict) or all(set(others) <= data.keys() for name, others in wanted.items() if name in data)
+    ),
     "items": _Fit._has_items,
     "anyOf": _Fit._fits_any,
     "allOf": _Fit._fits_all,

@@ -318,7 +318,7 @@ class _Parsing:
         if isinstance(event, yaml.ScalarEvent) and not event.style and event.value == "<<":
             self._complain(event, "merge keys (<<) are not allowed: write the keys out")
             return None
-        key = self._scalar(event)
+        key = self._scalar(event, is_key=True)
         if len(self._problems) > known:
             return None
         if not isinstance(key, str):
@@ -332,13 +332,13 @@ class _Parsing:
             content.append(self._node(event, (*path, len(content))))
         return content
 
-    def _scalar(self, event: Event) -> Scalar:
+    def _scalar(self, event: Event, *, is_key: bool = False) -> Scalar:
         if not isinstance(event, yaml.ScalarEvent):
             return None
         if event.style:
             return str(event.value)
         try:
-            return read_plain_scalar(event.value)
+            return read_plain_scalar(event.value, is_key=is_key)
         except PlainScalarError as error:
             self._complain(event, str(error))
             return None
@@ -381,10 +381,10 @@ class _QuickParsing(_Parsing):
             raise _Doubtful from error
         return Source(self._name, self._text, data, self._values, self._keys)
 
-    def _scalar(self, event: Event) -> Scalar:
+    def _scalar(self, event: Event, *, is_key: bool = False) -> Scalar:
         if isinstance(event, yaml.ScalarEvent) and self._may_differ(event):
             raise _Doubtful
-        return super()._scalar(event)
+        return super()._scalar(event, is_key=is_key)
 
     def _may_differ(self, event: Event) -> bool:
         if not event.style:

@@ -45,6 +45,7 @@ from store.queries.holdings import (
     trades_count,
 )
 from store.queries.money import equity, latest_equity, pnl, worst_fall
+from store.queries.symbol_lists import ListInForce, symbol_list
 from store.queries.tallies import (
     NewestIds,
     alerts_by_state,
@@ -64,6 +65,7 @@ from store.queries.transitions import (
 )
 
 __all__ = [
+    "ListInForce",
     "NewestIds",
     "Page",
     "TransitionFilter",
@@ -105,6 +107,7 @@ __all__ = [
     "rules_text",
     "series_anchor",
     "symbol",
+    "symbol_list",
     "symbols",
     "system_events",
     "trade",

@@ -20,6 +20,7 @@ def system_events(
     kind: str | None = None,
     without: str | None = None,
     since_ms: int = 0,
+    by_ms: int | None = None,
     after_id: int = 0,
     limit: int = 100,
 ) -> list[SystemEventRow]:
@@ -29,6 +30,8 @@ def system_events(
         query = query.where(SystemEvent.kind == kind)
     if without is not None:
         query = query.where(SystemEvent.kind != without)
+    if by_ms is not None:
+        query = query.where(SystemEvent.at_ms <= by_ms)
     return fetch(store, query.order_by(SystemEvent.at_ms.desc(), SystemEvent.id.desc()).limit(limit), SystemEventRow)
 
 

@@ -15,9 +15,13 @@ UNMOVED = "IDLE"
 
 
 class SymbolView(msgspec.Struct, frozen=True, kw_only=True):
-    """A symbol's machine now; ``at_ms`` and ``transition_id`` are None before its first step."""
+    """A symbol's machine now; ``at_ms`` and ``transition_id`` are None before its first step. ``listed``: it is on the
+    list of symbols, of which the next is due at ``list_until_ms``; both are None where config.yaml names its symbols.
+    """
 
     symbol: str
+    listed: bool | None = None
+    list_until_ms: int | None = None
     state: str
     trade_id: str | None
     halt: Flag | None
@@ -49,10 +53,14 @@ def machine(store: Store, query: NoQuery, context: Context) -> MachineView:
         for row in queries.symbols(store)
     ]
     still = documents.symbols(store) - {view.symbol for view in moved}
-    return MachineView(
-        table=documents.machine(store),
-        symbols=sorted([*moved, *map(_unmoved, still)], key=lambda view: view.symbol),
-    )
+    found = [_on_list(view, documents.symbol_list(store)) for view in [*moved, *map(_unmoved, still)]]
+    return MachineView(table=documents.machine(store), symbols=sorted(found, key=lambda view: view.symbol))
+
+
+def _on_list(view: SymbolView, found: queries.ListInForce | None) -> SymbolView:
+    if found is None:
+        return view
+    return msgspec.structs.replace(view, listed=view.symbol in found.listed, list_until_ms=found.until_ms)
 
 
 def _unmoved(symbol: str) -> SymbolView:

@@ -89,12 +89,14 @@ export function marks(symbol) {
   if (symbol.halt) found.push(`halted (${symbol.halt.cause}) since ${when(symbol.halt.since_ms)}`);
   if (symbol.quarantine) found.push(`in quarantine (${symbol.quarantine.cause}) since ${when(symbol.quarantine.since_ms)}`);
   if (symbol.paused) found.push("paused");
+  if (symbol.listed === false) found.push(`not on the list of symbols, of which the next is due ${when(symbol.list_until_ms)}`);
   return found.length ? el("span", { class: "loss" }, `; ${found.join("; ")}`) : null;
 }
 
 function words(symbol, steps) {
   return el("li", { class: "line" }, el("span", {}, el("strong", {}, symbolLink(symbol.symbol)), ` ${symbol.state} `,
-    symbol.at_ms === null ? "(no step yet)" : `since ${when(symbol.at_ms)}`, marks(symbol)),
+    symbol.at_ms === null ? "(no step yet)" : `since ${when(symbol.at_ms)}`,
+    symbol.listed ? `, on the list until ${when(symbol.list_until_ms)}` : "", marks(symbol)),
   timeline(symbol.symbol, steps));
 }
 

@@ -17,7 +17,7 @@ from fsm.backtest.comparing.matching import Key, differing
 from fsm.backtest.comparing.side import ALL, Side, Span
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import Config, read_environment, stored_settings
-from fsm.config.settings import Settings
+from fsm.config.settings import Settings, settings_of
 from indicators.candle import Timeframe
 from rules.load import Ruleset, stored_rules
 from rules.source.yaml_source import SourceError
@@ -90,7 +90,7 @@ class Repeater:
         for each in changed:
             if each.source is Source.SETTING:
                 plain = with_path(plain, theirs, each.path)
-        return msgspec.convert(plain, Settings)
+        return settings_of(plain)
 
     def _rules(self, changed: Sequence[Input]) -> Ruleset:
         paths = [each.path for each in changed if each.source is Source.RULES]

@@ -110,9 +110,9 @@ class _Wish:
 
 
 def _enabled(options: Options) -> Sequence[str]:
-    from fsm.cli.inputs import read_config
+    from fsm.cli.inputs import named_symbols, read_config
 
-    return read_config(options, needs_keys=False).settings.enabled_symbols
+    return named_symbols(read_config(options, needs_keys=False))
 
 
 def _run(options: Options, wish: _Wish, data: Path) -> None:

@@ -130,7 +130,7 @@ def _swept(wanted: Wanted) -> Report:
 
 
 def _killed(kills: int, days: int, from_ms: int, seed: int) -> KillReport:
-    from fsm.cli.inputs import read_inputs
+    from fsm.cli.inputs import named_symbols, read_inputs
     from fsm.proofs.crashsweep.kill_loop import Plan, kill_loop
 
     options = current()
@@ -138,7 +138,7 @@ def _killed(kills: int, days: int, from_ms: int, seed: int) -> KillReport:
     plan = Plan(
         config=options.config_path,
         rules=options.rules_path,
-        symbols=config.settings.enabled_symbols,
+        symbols=named_symbols(config),
         start_ms=from_ms,
         days=days,
         kills=kills,

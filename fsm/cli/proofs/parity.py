@@ -11,7 +11,7 @@ import click
 from fsm.cli import output
 from fsm.cli.candle_options import candle_options
 from fsm.cli.errors import CommandError, Exit, VerificationFailed
-from fsm.cli.inputs import read_inputs
+from fsm.cli.inputs import named_symbols, read_inputs
 from fsm.cli.options import command, current
 from fsm.cli.progress import reporting
 from fsm.cli.times import Time, shown
@@ -83,7 +83,7 @@ def _run(
         config=inputs.config,
         rules=inputs.rules,
         data=data or (shipped_folder(),),
-        symbols=tuple(sorted(symbols or inputs.config.settings.enabled_symbols)),
+        symbols=tuple(sorted(symbols or named_symbols(inputs.config))),
         from_ms=entry.floor(span_ms[0]),
         to_ms=entry.floor(span_ms[1]),
         folder=folder,

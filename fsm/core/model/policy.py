@@ -48,6 +48,14 @@ class SymbolSettings(msgspec.Struct, frozen=True, kw_only=True):
     risk_per_trade_pct: Decimal | None = None
 
 
+class ListRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Symbols by a rule: the ``n`` with the most of ``top_by``, and never one that is excluded."""
+
+    top_by: Literal["quote_volume"] = "quote_volume"
+    n: int
+    exclude: tuple[str, ...] = ()
+
+
 class Timeframes(msgspec.Struct, frozen=True, kw_only=True):
     trend: Timeframe = Timeframe.D1
     setup: Timeframe = Timeframe.H4

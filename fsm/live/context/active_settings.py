@@ -27,9 +27,12 @@ class ActiveSettings:
         brackets: Mapping[str, tuple[Bracket, ...]],
         accepted: Accepted,
         older_rules: Mapping[str, Ruleset] | None = None,
+        listed: tuple[str, ...] | None = None,
     ) -> None:
+        """``listed``: the symbols of the list in force; None where config.yaml names them."""
         self.database_id = database_id
         self.accepted = accepted
+        self.listed = listed
         self.filters = dict(filters)
         self.brackets = dict(brackets)
         self._rules_by_hash = {**(older_rules or {}), rules.hash: rules}
@@ -39,9 +42,14 @@ class ActiveSettings:
         self.config_hash = settings_hash(settings)
 
     @property
+    def chosen(self) -> tuple[str, ...]:
+        """Symbols that may be entered: those that config.yaml names, or those of its list."""
+        return self.settings.enabled_symbols if self.listed is None else self.listed
+
+    @property
     def symbols(self) -> tuple[str, ...]:
         """Symbols that can be decided on, in the order of decisions: enabled, and known to the exchange."""
-        return tuple(name for name in self.settings.enabled_symbols if name in self.filters and name in self.brackets)
+        return tuple(name for name in self.chosen if name in self.filters and name in self.brackets)
 
     def context(self, symbol: str, rules_hash: str | None) -> DecisionContext:
         """What a symbol is decided with: the rules of its trade, or those in force when it has none."""

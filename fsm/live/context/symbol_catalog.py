@@ -166,6 +166,7 @@ class SymbolCatalog:
     def _heard(self, world: World) -> None:
         self._asked_ms.update(dict.fromkeys(world.asked, self._clock.now_ms()))
         self._missing = (self._missing - world.asked) | world.unlisted | world.unbracketed
+        self._missing &= self._active.filters.keys()
 
     async def run(self) -> None:
         """Read again what is a day old, and every hour what could not be read. Nothing is read once this has ended."""
@@ -226,22 +227,45 @@ class SymbolCatalog:
         self._take(world)
         return True
 
+    async def admit(self, symbols: Iterable[str]) -> bool:
+        """Symbols that are new to this run. False when the exchange did not answer; what it does not list stays out."""
+        asked = [name for name in symbols if name not in self._active.filters]
+        known = World(filters=dict(self._active.filters), brackets=dict(self._active.brackets))
+        try:
+            world = await read_world(self._exchange, [*known.filters, *asked], known, asked)
+        except ExchangeError as error:
+            self._on_trouble("", error)
+            return False
+        for name in world.unlisted.intersection(asked):
+            del world.filters[name], world.brackets[name]
+            world.asked.discard(name)
+        self._take(world)
+        return True
+
     def _take(self, world: World) -> None:
         """Written down, then in force: decisions after this row were taken with it (replay)."""
         now_ms, active = self._clock.now_ms(), self._active
         filters, brackets = {**active.filters, **world.filters}, {**active.brackets, **world.brackets}
+        added = [name for name in world.filters if name not in active.filters]
         changed = [
             name
             for name in world.filters
-            if (filters[name], brackets[name]) != (active.filters[name], active.brackets[name])
+            if name not in added and (filters[name], brackets[name]) != (active.filters[name], active.brackets[name])
         ]
-        if changed:
+        if changed or added:
             self._changes += 1
             self._journal.journal.run_id = f"{self._first_run_id}.{self._changes}"
             self._journal.note(
-                now_ms, KIND, "CHANGED", filters=filters, brackets=brackets, changed=changed, edition=EDITION
+                now_ms,
+                KIND,
+                "CHANGED" if changed else "ADDED",
+                filters=filters,
+                brackets=brackets,
+                changed=[*changed, *added],
+                edition=EDITION,
             )
             active.learn(filters, brackets)
+        if changed:
             text = "; ".join(_told(name, filters[name]) for name in changed)
             log.warning("symbol_rules_changed", reason="CHANGED", symbols=changed)
             self._tell(f"The exchange changed its rules. {text}.", f"rules of symbols {now_ms}")
@@ -250,16 +274,29 @@ class SymbolCatalog:
 
     def _remark(self, world: World) -> None:
         """Block entries where something is missing, and say so once."""
-        enabled, rules = set(self._active.settings.enabled_symbols), world.filters
+        rules = world.filters
         unread = {name for name, filters in rules.items() if filters.contract_type == UNKNOWN}
         unbracketed = world.unbracketed - world.unlisted
-        self._block(blocks.SYMBOL_DISABLED, {name: None if name in enabled else "" for name in rules})
+        self.relisted()
         self._block(blocks.SYMBOL_UNKNOWN, {name: "" if name in world.unlisted else None for name in rules})
         self._block(blocks.BRACKETS_UNKNOWN, {name: "" if name in unbracketed else None for name in world.asked})
         self._block(blocks.SYMBOL_NOT_TRADING, {name: _not_trading(filters) for name, filters in rules.items()})
         assets = {name: None if name in unread else filters.margin_asset for name, filters in rules.items()}
         foreign = {name: None if asset == MARGIN_ASSET else asset for name, asset in assets.items()}
         self._block(blocks.MARGIN_ASSET, foreign)
+
+    def relisted(self) -> None:
+        """Nothing is entered in what config.yaml does not name, or its list does not have; the news of a list are told
+        by whoever made it."""
+        chosen, is_list = set(self._active.chosen), self._active.listed is not None
+        for name in self._active.filters if is_list else ():
+            if name in chosen:
+                self._blocks.clear(name, blocks.SYMBOL_NOT_LISTED)
+            else:
+                self._blocks.set(name, blocks.SYMBOL_NOT_LISTED)
+        if not is_list:
+            disabled = {name: None if name in chosen else "" for name in self._active.filters}
+            self._block(blocks.SYMBOL_DISABLED, disabled)
 
     def _block(self, reason: str, details: Mapping[str, str | None]) -> None:
         """Each symbol's detail of this reason, None: it does not hold there."""

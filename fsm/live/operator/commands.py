@@ -120,7 +120,7 @@ class Commands:
             return "TOO_OLD", told
         if command.symbol is None or command.kind.startswith("resume") or command.symbol not in self._workers:
             return None
-        trade, meant = self._workers[command.symbol].record.trade, self._meant[command.symbol]
+        trade, meant = self._workers[command.symbol].record.trade, self._meant.get(command.symbol)
         if meant is not None and (trade is None or trade.id != meant):
             return "TRADE_OVER", f"the trade {meant} that it was meant for is over; send it again if you still mean it"
         return None

@@ -12,6 +12,7 @@ from fsm.core.engine import Engine
 from fsm.core.limits import Budget
 from fsm.core.model.policy import LimitAction
 from fsm.core.model.records import Foreign, SymbolRecord
+from fsm.journal.symbol_lists import SymbolList
 from fsm.live.operator.alerts import foreign_size, held_in_words
 from fsm.live.operator.wording import LIMITS, because, usdt
 from indicators.holes import Hole
@@ -165,6 +166,22 @@ def new_rules_news(new: str, old: str) -> str:
 def new_settings_news(now: str, later: str) -> str:
     """What of an edit of config.yaml is in force, and what waits for a restart; both may be empty."""
     return f"config.yaml is in force: {now or 'nothing new'}." + (f" After a restart: {later}." if later else "")
+
+
+def new_list_news(found: SymbolList, held: Sequence[str]) -> str:
+    """What a new list of symbols changes; ``held`` left it with a trade open."""
+    parts = [f"in: {', '.join(found.entered)}"] if found.entered else []
+    parts += [f"out: {', '.join(found.left)}"] if found.left else []
+    text = f"A new list of {len(found.listed)} symbols is in force ({'; '.join(parts)})."
+    if held:
+        text += f" What is open in {', '.join(held)} is managed to its end; nothing new is entered there."
+    return text
+
+
+def list_failed_news(why: str, before: SymbolList | None) -> str:
+    """No list could be made, and what holds instead."""
+    stands = "the list before stays in force" if before is not None else "nothing is entered until there is one"
+    return f"No new list of symbols could be made ({why}): {stands}. It is tried again every ten minutes."
 
 
 def limit_news(what: str, about: str, settings: Settings, budgets: Sequence[Budget], at_ms: int) -> str:

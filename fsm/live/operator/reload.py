@@ -21,6 +21,7 @@ from fsm.live.operator.waiting_edits import WAITING, Waiting
 from fsm.live.process import documents
 from fsm.live.process.daemon import Daemon
 from fsm.live.process.newness import LOOSER_EDIT, is_wanted, small_steps_news
+from fsm.live.trading.market import Market
 from rules.load import Ruleset, load_rules
 from rules.looseness import Loosening, shown
 from rules.source.yaml_source import Problem, Source, SourceError, contents, read_source
@@ -270,14 +271,11 @@ class Reload:
             told = f"candles of {', '.join(unnamed)} are not among the timeframes of config.yaml until a restart"
             raise SourceError([Problem(rules.name, 1, 1, told)])
         markets, store = self._daemon.markets, live.journal.store
-        wanted = {symbol: rules.for_symbol(symbol) for symbol in markets}
-        others = {
-            symbol: await market.under(wanted[symbol], store)
-            for symbol, market in markets.items()
-            if not market.rules.reads_as(wanted[symbol])
-        }
+        known = list(markets)
+        others = await self._under(rules, known)
         text = new_rules_news(rules.hash, old.hash)
         async with self._daemon.schedule.turn:
+            others |= await self._under(rules, [symbol for symbol in markets if symbol not in known])
             at_ms = live.clock.now_ms()
             self._step_small(at_ms, live.active.accepted.settings, live.active.accepted.text, rules)
             batch = Batch(rule_versions=[RuleVersionRow(at_ms=at_ms, rules_hash=rules.hash, text=rules.text)])
@@ -289,8 +287,17 @@ class Reload:
                 if symbol in others:
                     market.become(others[symbol], store)
                 else:
-                    market.follow(wanted[symbol])
+                    market.follow(rules.for_symbol(symbol))
         self._accepted("RULES", text)
+
+    async def _under(self, rules: Ruleset, symbols: Sequence[str]) -> dict[str, Market]:
+        """Markets that these rules read in another way, built beside the old ones; symbols come and go meanwhile."""
+        found, store = {}, self._daemon.live.journal.store
+        for symbol in symbols:
+            market, own = self._daemon.markets.get(symbol), rules.for_symbol(symbol)
+            if market is not None and not market.rules.reads_as(own):
+                found[symbol] = await market.under(own, store)
+        return found
 
     def _take_settings(self, source: Source, wanted: Settings) -> None:
         """Committed as they will be, then in force; what only a start can build is accepted and waits for one."""

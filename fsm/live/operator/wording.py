@@ -145,6 +145,7 @@ CAUSES: Mapping[str, str] = {
     "UNSUPPORTED_ACCOUNT": "the account is in {}, which is not supported",
     "STOPS_UNPROVED": "stops could not be placed yet",
     "SYMBOL_DISABLED": "config.yaml does not enable it",
+    "SYMBOL_NOT_LISTED": "it is not on the list of symbols",
     "SYMBOL_UNKNOWN": "the exchange does not tell its rules",
     "SYMBOL_NOT_TRADING": "the exchange does not trade it now ({})",
     "BRACKETS_UNKNOWN": "its leverage table cannot be read",

@@ -16,6 +16,8 @@ from exchange.port import Exchange
 from exchange.refusals import RefusalReason
 from exchange.types import AlgoOrder, KeyPermissions, MarginType, Order, Position
 from fsm.config import Settings
+from fsm.core.model.policy import ListRule
+from fsm.core.symbol_list import NoList, candidates, made
 from fsm.live.context.clock import Clock
 from fsm.live.context.symbol_catalog import MARGIN_ASSET
 from fsm.live.preflight.findings import Finding, Verdict, fail, ok, skip, warn
@@ -76,6 +78,7 @@ class ExchangeChecks:
         self._in_use = in_use
         self._filters: Mapping[str, SymbolFilters] = {}
         self._busy: set[str] = set()
+        self._symbols_wanted = settings.enabled_symbols or stored.listed
 
     async def run(self) -> list[Finding]:
         """Every check in its order; what makes no sense after a failure is skipped."""
@@ -185,11 +188,22 @@ class ExchangeChecks:
 
     async def _symbols(self) -> AsyncIterator[Finding]:
         self._filters = await self._exchange.filters()
-        for symbol in self._settings.enabled_symbols:
+        if self._settings.list_rule is not None:
+            yield await self._symbol_list(self._settings.list_rule)
+        for symbol in self._symbols_wanted:
             try:
                 yield await self._symbol(symbol)
             except ExchangeError as error:
                 yield fail(symbol, f"{type(error).__name__}: {error}", "try again; or disable it in config.yaml")
+
+    async def _symbol_list(self, rule: ListRule) -> Finding:
+        """What the rule would choose now. What is in force is examined beyond that, where there is a list in force."""
+        try:
+            listed = made(rule, candidates(await self._exchange.day_volumes(), self._filters))
+        except (ExchangeError, NoList) as error:
+            return warn("symbol list", str(error), "the list before stays in force; a first start waits for one")
+        self._symbols_wanted = self._symbols_wanted or listed
+        return ok("symbol list", f"now it would be {', '.join(listed)}")
 
     async def _symbol(self, symbol: str) -> Finding:
         filters = self._filters.get(symbol)
@@ -203,7 +217,7 @@ class ExchangeChecks:
             return fail(symbol, f"{filters.contract_type} is {filters.status}", "disable it in config.yaml")
         brackets = await self._exchange.brackets(symbol)
         most = max((bracket.initial_leverage for bracket in brackets), default=0)
-        wanted = self._settings.symbols[symbol].leverage or self._settings.account.leverage
+        wanted = self._settings.leverage_of(symbol)
         if most < wanted:
             advice = f"lower its leverage in config.yaml to {most} or less"
             return fail(symbol, f"leverage {wanted} is wanted, the exchange allows {most}", advice)
@@ -220,7 +234,7 @@ class ExchangeChecks:
         self._busy = {position.symbol for position in positions} | {order.symbol for order in orders}
         foreign = self._foreign(positions, orders)
         ours = len(positions) + len(orders) - sum(map(len, foreign.values()))
-        enabled = sorted(set(foreign) & set(self._settings.enabled_symbols))
+        enabled = sorted(set(foreign) & set(self._symbols_wanted))
         told = "; ".join(f"{symbol}: {', '.join(what)}" for symbol, what in sorted(foreign.items()))
         if not foreign:
             yield ok("positions and orders", f"{ours} of ours, none that are not")
@@ -247,7 +261,7 @@ class ExchangeChecks:
         if self._in_use:
             yield skip("protection", "not tried beside a running bot")
             return
-        flat = [name for name in self._settings.enabled_symbols if name in self._filters and name not in self._busy]
+        flat = [name for name in self._symbols_wanted if name in self._filters and name not in self._busy]
         symbol = next((name for name in flat if self._filters[name].tradable), None)
         if symbol is None:
             yield skip("protection", "not tried: no enabled symbol is flat")
@@ -268,7 +282,7 @@ class ExchangeChecks:
         yield fail("protection", f"a far stop on {symbol}: {readiness.value} ({detail})", advice)
 
     async def _fees(self) -> AsyncIterator[Finding]:
-        symbol = next((name for name in self._settings.enabled_symbols if name in self._filters), None)
+        symbol = next((name for name in self._symbols_wanted if name in self._filters), None)
         if symbol is None:
             yield skip("fees", "no enabled symbol is known there")
             return

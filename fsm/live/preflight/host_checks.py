@@ -15,6 +15,7 @@ import msgspec
 from exchange.environment import Network
 from exchange.sim.playback.rulebook import SHIPPED_BRACKETS
 from fsm.config import Secrets
+from fsm.journal.symbol_lists import newest
 from fsm.live.operator.apprised import Unusable, name_of, notifier
 from fsm.live.preflight.findings import Finding, fail, ok, skip, warn
 from fsm.live.trading.recovery import stored_records
@@ -39,6 +40,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     environment: str | None = None
     account: str | None = None
     symbols_held: frozenset[str] = frozenset()
+    listed: tuple[str, ...] = ()
 
 
 def sqlite() -> Finding:
@@ -83,7 +85,7 @@ def database(path: Path, network: Network) -> tuple[Finding, Stored]:
         return ok("database", f"{path} will be made at the first start"), Stored()
     try:
         with open_store(path, mode="read") as store:
-            identity, records = store.identity, stored_records(store)
+            identity, records, listing = store.identity, stored_records(store), newest(store)
     except StoreError as error:
         return fail("database", error.message, error.hint), Stored()
     if identity is None:
@@ -93,6 +95,7 @@ def database(path: Path, network: Network) -> tuple[Finding, Stored]:
         environment=identity.environment,
         account=identity.account,
         symbols_held=frozenset(name for name, record in records.items() if record.trade is not None),
+        listed=() if listing is None else listing.listed,
     )
     seen = f"{path} belongs to {identity.environment} (id {identity.database_id})"
     if identity.environment != network.value:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec.structs import asdict
+
 from exchange.port import Exchange
 from fsm.config import Config
 from fsm.core.engine import Engine
@@ -11,6 +13,7 @@ from fsm.core.model.decision import Step
 from fsm.core.model.decision_context import EDITION
 from fsm.core.model.records import SymbolRecord
 from fsm.journal.engine_journal import to_json
+from fsm.journal.symbol_lists import KIND, SymbolList
 from fsm.journal.writer import JournalWriter
 from fsm.live.context.active_settings import ActiveSettings
 from fsm.live.context.clock import Clock
@@ -36,6 +39,7 @@ from fsm.live.trading.executor import Executor
 from fsm.live.trading.lifeline import Lifeline
 from fsm.live.trading.protection_timer import ProtectionTimes
 from fsm.live.trading.recovery import stored_account, stored_records
+from fsm.live.trading.symbol_lists import list_at_start
 from rules.load import Ruleset, stored_rules
 from store import queries
 from store.batch import Batch
@@ -72,7 +76,9 @@ async def assemble(
     config, rules = settled_at_start(store, config, rules)
     until_ms = queries.newest_ms(store)
     records, held = stored_records(store), symbols_in_trade(store)
-    wanted = sorted({*config.settings.enabled_symbols, *held})
+    first = await list_at_start(config.settings.list_rule, store, exchange, clock, is_held=bool(held))
+    chosen = config.settings.enabled_symbols if first.listed is None else first.listed
+    wanted = sorted({*chosen, *held})
     found = await meet(exchange, clock, wanted, held, last_known(store))
     world = found.world
     identity = store.identity
@@ -85,6 +91,7 @@ async def assemble(
         brackets=world.brackets,
         older_rules=_older_rules(store, records.values(), rules.hash),
         accepted=Accepted(text=config.text, settings=config.settings, rules=rules),
+        listed=first.listed,
     )
     vain = FruitlessSignals(store)
 
@@ -158,7 +165,8 @@ async def assemble(
         engine.begin_small_steps(clock.now_ms(), cause)
         news = alerts.row(clock.now_ms(), "rules_changed", small_steps_news(cause, engine.policy), key="small steps")
         journal.alert(*([news] if news else []))
-    _preamble(live, config, sorted(set(wanted) - set(world.filters)), alerts)
+    named = {*config.settings.enabled_symbols, *held}
+    _preamble(live, config, sorted(named - set(world.filters)), alerts, first.fresh)
     catalog.begin(world)
     words = f"The account is in {found.unsupported}, which is not supported." if found.unsupported else ""
     for reason, detail in ((FILES_UNUSABLE, unusable), (UNSUPPORTED_ACCOUNT, words)):
@@ -191,7 +199,7 @@ def _older_rules(store: Store, records: Iterable[SymbolRecord], present: str) ->
     return found
 
 
-def _preamble(live: LiveContext, config: Config, unknown: list[str], alerts: Alerts) -> None:
+def _preamble(live: LiveContext, config: Config, unknown: list[str], alerts: Alerts, listed: SymbolList | None) -> None:
     """What this run decides with, before it decides anything; and the documents for readers."""
     active, at_ms = live.active, live.clock.now_ms()
     facts = {
@@ -216,7 +224,7 @@ def _preamble(live: LiveContext, config: Config, unknown: list[str], alerts: Ale
         Batch(
             rule_versions=[RuleVersionRow(at_ms=at_ms, rules_hash=active.rules.hash, text=active.rules.text)],
             config_versions=[ConfigVersionRow(at_ms=at_ms, config_hash=active.config_hash, text=config.text)],
-            system_events=[started],
+            system_events=[started, *([live.journal.event(at_ms, KIND, "START", **asdict(listed))] if listed else [])],
             alerts=[told] if told else [],
         )
     )

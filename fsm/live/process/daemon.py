@@ -39,14 +39,14 @@ from fsm.live.trading.income_audit import IncomeAudit
 from fsm.live.trading.market import Market
 from fsm.live.trading.moving_together import MovingTogether
 from fsm.live.trading.older_journal import OlderJournal
-from fsm.live.trading.others_candles import OthersCandles
 from fsm.live.trading.proof_of_stops import ProofOfStops
 from fsm.live.trading.protection_timer import MAY_BE_OPEN
 from fsm.live.trading.reconcile import Reconciler
 from fsm.live.trading.recovery import Recovery
+from fsm.live.trading.roster import Roster
 from fsm.live.trading.route_proof import RouteProof
 from fsm.live.trading.schedule import Schedule
-from fsm.live.trading.symbol_worker import SymbolWorker
+from fsm.live.trading.symbol_lists import SymbolLists
 from indicators.holes import Hole
 from store.errors import JournalError, StoreError
 from store.rows import PositionMark
@@ -97,22 +97,11 @@ class Daemon:
         self._check_files = check_files
         self._journal_until_ms = journal_until_ms
         self.last_word: LastWord = _say_nothing
-        settings = live.active.settings
-        self.workers = {record.symbol: SymbolWorker(record.symbol, live) for record in live.engine.machines.records()}
-        others = OthersCandles(live.clock.now_ms, live.on_trouble)
-        self.markets = {
-            symbol: Market(
-                symbol,
-                live.active.rules.for_symbol(symbol),
-                others=others,
-                candles_min=settings.market_data.candles_min,
-                history_candles=settings.market_data.history_candles,
-            )
-            for symbol in self.workers
-        }
+        self.supervisor = Supervisor(live.journal, alerts, live.clock)
+        self.roster = Roster(live, self.supervisor)
+        self.workers, self.markets = self.roster.workers, self.roster.markets
         self._together = MovingTogether(self.markets)
         live.engine.correlation = self._together.correlation
-        self.supervisor = Supervisor(live.journal, alerts, live.clock)
         self.proof = ProofOfStops(live, self.say)
         self.route = RouteProof(live, self.workers, self.say)
         self.account = AccountMonitor(live, self.workers, self._limit_changed, self.supervisor)
@@ -128,7 +117,9 @@ class Daemon:
             on_hole=self._hole,
             supervisor=self.supervisor,
             data_end_ms=data_end_ms,
+            before_close=self.roster.let_go,
         )
+        self.lists = SymbolLists(live, self.roster, self.schedule, self.supervisor, self.say)
         self.commands = Commands(live, self.workers, alerts, self.supervisor, alive_ms=journal_until_ms)
         self.started = asyncio.Event()
         self._stop = asyncio.Event()
@@ -147,14 +138,9 @@ class Daemon:
                 self.supervisor.open(group)
                 for work in self.beside:
                     self.supervisor.begin(work)
-                tasks = [
-                    group.create_task(worker.run(), name=f"lane {worker.symbol}") for worker in self.workers.values()
-                ]
-                tasks.append(group.create_task(self._watch_files(), name="files"))
-                tasks.append(group.create_task(self._live(), name="main"))
-                await self._ended(tasks[-1])
-                for task in tasks:
-                    task.cancel()
+                self.roster.begin()
+                group.create_task(self._watch_files(), name="files")
+                await self._ended(group.create_task(self._live(), name="main"))
                 raise _OrderlyEnd
         except* _OrderlyEnd:
             self.live.journal.note(self.live.clock.now_ms(), "STOP", "ORDERLY", open=self.live.engine.active())
@@ -233,6 +219,7 @@ class Daemon:
             self.income_audit.run,
             self.commands.run,
             self.audit.hand_out_daily,
+            self.lists.run,
         )
         proofs = (self.proof.run, self.route.run)
         for work in (*deciding, *proofs, self.live.symbols.run, self.live.watch.run):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from exchange.candle_files import CandleFolders
 from exchange.candle_store.manifest import DEFAULT_STORE, is_store
 from exchange.environment import resolve
 from exchange.sim.playback.symbols import shipped_folder
@@ -33,7 +34,7 @@ def start_command(config: Config, rules: Ruleset, db: Path) -> Command:
     command = embedded_command(config, state)
     if state.exists() or resolve(config.environment.addresses).prices is not None:
         return command
-    symbols = config.settings.enabled_symbols
+    symbols = config.settings.enabled_symbols or CandleFolders((shipped_folder(),), _own()).symbols()
     request = Request(config=config, rules=rules, data=(shipped_folder(),), instead=_own(), symbols=symbols)
     start_ms = worth_seeing(request)
     begin = [] if start_ms is None else ["--start", str(start_ms)]

@@ -7,8 +7,9 @@ What cannot be written down is logged; only what acts on what it writes ends a p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from typing import Any
 
 import msgspec
 import structlog
@@ -64,6 +65,11 @@ class Supervisor:
         tended = self.tended.setdefault(name, Tended())
         fatal = (StoreError,) if needs_journal else ()
         return self._group.create_task(self._keep(work, tended, name, fatal), name=name)
+
+    def begin_worker(self, work: Callable[[], Coroutine[Any, Any, None]], symbol: str) -> None:
+        """One that nothing begins again: it ends where the journal cannot be written, and the process with it."""
+        assert self._group is not None, "the daemon opens it"
+        self._group.create_task(work(), name=f"lane {symbol}")
 
     async def _keep(self, work: Background, tended: Tended, name: str, fatal: tuple[type[Exception], ...]) -> None:
         in_row = 0

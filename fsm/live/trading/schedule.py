@@ -78,13 +78,16 @@ class Schedule:
         on_hole: OnHole,
         supervisor: Supervisor,
         data_end_ms: int | None = None,
+        before_close: Callable[[], None] = lambda: None,
     ) -> None:
+        """``before_close`` may take markets away. One may join them at any time, by whoever holds ``turn``."""
         self._live = live
         self._workers = workers
-        self._markets = dict(sorted(markets.items()))
+        self._markets = markets
         self._account = account
         self._on_reading = on_reading
         self._on_hole = on_hole
+        self._before_close = before_close
         self._again_ms: dict[str, int] = {}
         self._funding = FundingRates(live.on_trouble)
         self._supervisor = supervisor
@@ -144,7 +147,9 @@ class Schedule:
 
     async def close(self, close_ms: int, only: Collection[str] | None = None) -> None:
         """Everything that belongs to the candles which closed then, of all symbols or of some."""
-        fetched = await self._collect(close_ms, self._markets if only is None else only)
+        self._before_close()
+        asked_for = sorted(self._markets if only is None else self._markets.keys() & only)
+        fetched = await self._collect(close_ms, asked_for)
         await self._bring_to_rest()
         equity_known = await self._account.try_read()
         asked = [symbol for symbol in fetched if FUNDING in self._markets[symbol].rules.moment_words]
@@ -154,7 +159,7 @@ class Schedule:
         async with self.turn:
             read = await self._precompute(close_ms, await self._take(fetched, broken), prices, broken)
             steps = self._decide(read, broken)
-        missing = sorted(set(self._markets if only is None else only) - set(steps))
+        missing = sorted(set(asked_for) - set(steps))
         self._tell(close_ms, missing)
         for symbol, found in steps.items():
             self._workers[symbol].submit(found)
@@ -187,8 +192,7 @@ class Schedule:
         return RegimeChange(symbol=symbol, before=str(before), after=str(after), confidence=confidence)
 
     # --- collecting ---------------------------------------------------------------------------
-    async def _collect(self, close_ms: int, symbols: Collection[str]) -> dict[str, Fetched]:
-        asked = [name for name in self._markets if name in symbols]
+    async def _collect(self, close_ms: int, asked: Collection[str]) -> dict[str, Fetched]:
         self._again_ms.clear()
         answers = await asyncio.gather(*(self._candles(self._markets[name], close_ms) for name in asked))
         return {symbol: found for symbol, found in zip(asked, answers, strict=True) if found is not None}
@@ -229,7 +233,7 @@ class Schedule:
             self._workers[symbol].request_check()
         try:
             async with asyncio.timeout(REST_WAIT_S):
-                for worker in self._workers.values():
+                for worker in list(self._workers.values()):
                     await worker.quiet.wait()
         except TimeoutError:
             log.warning("close_unsettled", reason="ORDERS_UNDER_WAY")
@@ -323,9 +327,12 @@ class Schedule:
         for reading_of in readings:
             self._on_reading(*reading_of)
         for each in asked:
-            for whose, hole in each.taken.holes:
-                self._on_hole(whose, hole, self._markets[each.symbol].blocked_until_ms)
+            self.tell_holes(each.taken, self._markets[each.symbol])
         return steps
+
+    def tell_holes(self, taken: Taken, market: Market) -> None:
+        for whose, hole in taken.holes:
+            self._on_hole(whose, hole, market.blocked_until_ms)
 
     def _ask(self, asked: _Asked, event: CandleClosed) -> tuple[CandleVerdict, list[Step]]:
         live, market = self._live, self._markets[asked.symbol]

@@ -12,11 +12,11 @@ import jsonschema
 import msgspec
 import pytest
 
-from fsm.config import Settings, changes, config_schema, read_settings, reloaded, settings_hash
+from fsm.config import Settings, changes, config_schema, read_settings, reloaded, settings_hash, stored_settings
 from fsm.config.environment import KEYS
 from fsm.config.looseness import loosenings
 from fsm.config.reloading import RELOADABLE
-from fsm.core.model.policy import LimitAction
+from fsm.core.model.policy import LimitAction, ListRule
 from rules.source.yaml_source import SourceError, parse_source, read_source
 
 ROOT = Path(__file__).parents[4]
@@ -175,8 +175,80 @@ class TestLooseness:
             "symbols.ETHUSDT.enabled false → true",
         ]
 
+    @pytest.mark.parametrize(
+        ("old", "new", "found"),
+        [
+            ("{BTCUSDT: {}}", "{top_by: quote_volume, n: 3}", ["symbols.top_by none → quote_volume"]),
+            ("{top_by: quote_volume, n: 3}", "{BTCUSDT: {}}", ["symbols.BTCUSDT.enabled false → true"]),
+            ("{top_by: quote_volume, n: 3}", "{top_by: quote_volume, n: 4}", ["symbols.n 3 → 4"]),
+            ("{top_by: quote_volume, n: 4}", "{top_by: quote_volume, n: 3, exclude: [BTCUSDT]}", []),
+            (
+                "{top_by: quote_volume, n: 4, exclude: [BTCUSDT, ETHUSDT]}",
+                "{top_by: quote_volume, n: 4, exclude: [ETHUSDT]}",
+                ["symbols.exclude.BTCUSDT true → not in the file: false"],
+            ),
+            (
+                "{top_by: quote_volume, n: 4, BTCUSDT: {enabled: false}}",
+                "{top_by: quote_volume, n: 4, BTCUSDT: {}}",
+                ["symbols.exclude.BTCUSDT true → not in the file: false"],
+            ),
+            ("{top_by: quote_volume, n: 4}", "{top_by: quote_volume, n: 4, BTCUSDT: {leverage: 1}}", []),
+            (
+                "{top_by: quote_volume, n: 4, BTCUSDT: {leverage: 1}}",
+                "{top_by: quote_volume, n: 4, BTCUSDT: {leverage: 3}}",
+                ["symbols.BTCUSDT.leverage 1 → 3"],
+            ),
+        ],
+    )
+    def test_of_a_list_by_rule(self, old: str, new: str, found: list[str]) -> None:
+        before, after = (parse_source(f"version: 1\nsymbols: {text}\n", "config.yaml") for text in (old, new))
+        told = loosenings(read_settings(before), read_settings(after), was_given=before.data, is_given=after.data)
+        assert [str(each) for each in told] == found
+
     def test_a_version_written_as_a_decimal_is_refused_like_any_other_wrong_value(self) -> None:
         assert "whole number" in problems_of("version: 1.0\nsymbols: {BTCUSDT: {}}\n")[0]
+
+
+class TestAListByRule:
+    def test_is_read_and_shown_as_it_could_stand_in_the_file(self) -> None:
+        text = "version: 1\nsymbols: {top_by: quote_volume, n: 30, exclude: [USDCUSDT], BTCUSDT: {leverage: 1}}\n"
+        settings = settings_of(text)
+        assert settings.symbol_list == ListRule(n=30, exclude=("USDCUSDT",))
+        assert settings.enabled_symbols == ()
+        assert settings.leverage_of("BTCUSDT") == 1
+        assert settings.plain()["symbols"] == {
+            "top_by": "quote_volume",
+            "n": 30,
+            "exclude": ["USDCUSDT"],
+            "BTCUSDT": {"enabled": True, "leverage": 1, "risk_per_trade_pct": None},
+        }
+        assert stored_settings(text, "stored") == settings
+
+    def test_a_disabled_symbol_is_excluded_and_order_does_not_matter(self) -> None:
+        one = settings_of(
+            "version: 1\nsymbols: {top_by: quote_volume, n: 3, exclude: [XUSDT, AUSDT], BTCUSDT: {enabled: false}}\n"
+        )
+        assert one.list_rule == ListRule(n=3, exclude=("AUSDT", "BTCUSDT", "XUSDT"))
+
+    def test_named_symbols_take_its_place(self) -> None:
+        settings = settings_of("version: 1\nsymbols: {top_by: quote_volume, n: 3}\n").with_symbols(["ETHUSDT"])
+        assert (settings.symbol_list, settings.enabled_symbols) == (None, ("ETHUSDT",))
+
+    @pytest.mark.parametrize(
+        ("symbols", "told"),
+        [
+            ("{top_by: volume, n: 3}", "2:19: symbols.top_by: must be one of quote_volume"),
+            ("{top_by: quote_volume, n: 0}", "2:36: symbols.n: must be at least 1"),
+            ("{top_by: quote_volume, n: 201}", "2:36: symbols.n: must be at most 200"),
+            ("{top_by: quote_volume}", "2:10: symbols: keys that go together: top_by needs n"),
+            ("{n: 3, BTCUSDT: {}}", "2:10: symbols: keys that go together: n needs top_by"),
+            ("{exclude: [BTCUSDT], ETHUSDT: {}}", "2:10: symbols: keys that go together: exclude needs top_by"),
+            ("{top_by: quote_volume, n: 3, exclude: [btc]}", '2:49: symbols.exclude[0]: the text "btc" is not'),
+            ("{top_by: quote_volume, n: 3, topby: {}}", "2:39: symbols.topby: this key is not allowed"),
+        ],
+    )
+    def test_what_is_wrong_with_one_is_told_with_its_place(self, symbols: str, told: str) -> None:
+        assert problems_of(f"version: 1\nsymbols: {symbols}\n")[0].startswith(f"config.yaml:{told}")
 
 
 class TestReading:

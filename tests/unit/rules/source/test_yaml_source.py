@@ -87,6 +87,10 @@ class TestRefusedForms:
 
     def test_a_trap_word_as_a_key(self) -> None:
         assert only_problem_of("on: 1\n").startswith("f.yaml:1:1: on is a truth value to some")
+        assert only_problem_of("a: n\n").startswith("f.yaml:1:4: n is a truth value to some")
+
+    def test_n_as_a_key_is_a_number_of_things(self) -> None:
+        assert parse_source("{n: 3, m: {n: 4}}\n", "f.yaml").data == {"n": 3, "m": {"n": 4}}
 
 
 class TestLimitsAndFiles:
