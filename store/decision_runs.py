@@ -84,7 +84,7 @@ def advance(
 ) -> tuple[list[DecisionRow], DecisionRunRow | None]:
     """The rows to chain now, and the stretch that is open afterwards (None right after a signal)."""
     if decision.outcome == SIGNAL:
-        own = msgspec.structs.replace(decision, last_ms=_last_ms(decision), run_id=run_id)
+        own = msgspec.structs.replace(decision, last_ms=_last_ms(decision), run_id=decision.run_id or run_id)
         return ([own] if stretch is None else [stretch.closed(), own]), None
     if stretch is None:
         return [], _opened(decision, run_id)
@@ -109,7 +109,7 @@ def _opened(decision: DecisionRow, run_id: str) -> DecisionRunRow:
         guards_json=decision.guards_json,
         rules_hash=decision.rules_hash,
         config_hash=decision.config_hash,
-        run_id=run_id,
+        run_id=decision.run_id or run_id,
         last_at_ms=decision.at_ms,
         last_confidence=_confidence(decision),
         last_facts_json=decision.facts_json,

@@ -68,11 +68,11 @@ class _Memory:
 class _Step:
     """What one transaction writes, of one batch or of many, and the changes that it makes to the memory."""
 
-    __slots__ = ("_memory", "_run_id", "fills", "heads", "stretches", "versions", "writes")
+    __slots__ = ("_memory", "fills", "heads", "run_id", "stretches", "versions", "writes")
 
     def __init__(self, memory: _Memory, run_id: str, writes: Writes) -> None:
         self._memory = memory
-        self._run_id = run_id
+        self.run_id = run_id
         self.writes = writes
         self.heads = dict(memory.heads)
         self.stretches: dict[str, DecisionRunRow | None] = {}
@@ -91,7 +91,7 @@ class _Step:
 
     def append(self, chain: Chain, row: msgspec.Struct) -> None:
         """Chain a row after the newest."""
-        values, head = chain.seal(row, self.heads[chain.model], self._run_id)
+        values, head = chain.seal(row, self.heads[chain.model], self.run_id)
         self.heads[chain.model] = head
         self.writes.append(chain.model, values, head)
 
@@ -107,7 +107,7 @@ class Journal:
 
     def __init__(self, store: Store, run_id: str, *, flush_every: int = 1) -> None:
         self._store = store
-        self.run_id = run_id
+        self._run_id = run_id
         self._flush_every = flush_every
         self._memory = _remembered(store)
         self._is_new = store.is_new and flush_every > 1 and all(head == EMPTY for head in self._memory.heads.values())
@@ -115,6 +115,17 @@ class Journal:
         self._waiting: _Step | None = None
         self._batches_waiting = 0
         self._is_broken = False
+
+    @property
+    def run_id(self) -> str:
+        return self._run_id
+
+    @run_id.setter
+    def run_id(self, run_id: str) -> None:
+        """Of the rows that come now, also where earlier ones still wait."""
+        self._run_id = run_id
+        if self._waiting is not None:
+            self._waiting.run_id = run_id
 
     @property
     def next_transition_id(self) -> int:

@@ -25,6 +25,7 @@ from fsm.backtest.history import History, step_of
 from fsm.backtest.jumps import ASK, COOLING, HALTED, Jumps
 from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
+from fsm.backtest.rules_through import RuleChanges
 from fsm.backtest.step_runner import InstantStepRunner
 from fsm.core.candle_close import CandleVerdict
 from fsm.core.engine import Engine
@@ -59,6 +60,7 @@ class ClockLoop:
         every_candle: bool,
         entry: Timeframe,
         closes: PastCloses,
+        changes: RuleChanges,
     ) -> None:
         self._engine = engine
         self._account = account
@@ -70,6 +72,7 @@ class ClockLoop:
         self._entry = entry
         self._step = step_of(entry)
         self._closes = closes
+        self._changes = changes
         self._walk: PriceWalk | None = None
         self._codes: dict[str, int] = {}
         self._told_ms: dict[str, int] = {}
@@ -91,6 +94,7 @@ class ClockLoop:
                 progress("run", done, total)
                 shown = done + PROGRESS_EVERY
             self._follow(now_ms)
+            self._changes.come(now_ms)
             self._instant(now_ms, last=now_ms == to_ms)
             now_ms = self._pass(now_ms, to_ms)
         self._end(to_ms)
@@ -105,7 +109,7 @@ class ClockLoop:
         next_ms = now_ms + self._step.ms
         if self._every_candle or next_ms >= to_ms:
             return next_ms
-        end_ms = self._jumps.end(now_ms, to_ms, self._codes)
+        end_ms = self._jumps.end(now_ms, self._changes.next_ms(to_ms), self._codes)
         if end_ms <= next_ms:
             return next_ms
         active = self._engine.active()

@@ -29,6 +29,7 @@ def covered(ground: Ground, tables: Mapping[str, FactTable], candles_min: int) -
         "short": {market.symbol: _short(market, tables[market.symbol], to_ms) for market in never},
         "marks_smoothed": tuple(market.symbol for market in markets if not market.feed.has_mark),
         "rules_dated": {market.symbol: ground.book.dated[market.symbol] for market in markets},
+        "ticks": ground.rules.ticks,
         "holes": tuple(
             (market.symbol, hole) for market in markets for hole in _touched(market, from_ms, to_ms, candles_min)
         ),

@@ -12,6 +12,7 @@ from exchange.candle_files import CandleFolders
 from exchange.sim.playback.rulebook import Rulebook
 from fsm.backtest.history import Anchors, Market, data_hash, read_market, read_others
 from fsm.backtest.result import iso
+from fsm.backtest.rules_through import RulesThrough, ToldRules, rules_through
 from fsm.config import Config
 from indicators.candle import Timeframe
 from indicators.series import SeriesError
@@ -32,6 +33,8 @@ class Request:
     ``instead``: folders for symbols that ``data`` has nothing of.
     ``to_ms`` is exclusive. ``db`` None: the journal is written to a temporary file and only its hash is kept.
     ``anchors``: the first candle of a symbol's timeframes, where a daemon's history began; None: all that there is.
+    ``told``: what an exchange said of its symbols, which wins over what files and candles tell.
+    ``are_rules_held``: those that it begins with, as the simulator does.
     """
 
     config: Config
@@ -45,6 +48,8 @@ class Request:
     every_candle: bool = False
     native: bool = False
     anchors: Anchors | None = None
+    told: tuple[ToldRules, ...] = ()
+    are_rules_held: bool = False
 
 
 def quiet(phase: str, done: int, total: int) -> None:
@@ -58,9 +63,14 @@ class Ground:
 
     symbols: tuple[str, ...]
     markets: tuple[Market, ...]
-    book: Rulebook
+    rules: RulesThrough
     from_ms: int
     to_ms: int
+
+    @property
+    def book(self) -> Rulebook:
+        """The rules of the symbols that it begins with."""
+        return self.rules.book
 
     @cached_property
     def digest(self) -> str:
@@ -70,8 +80,8 @@ class Ground:
     def over(self, request: Request) -> Ground:
         """The same markets over another range. Raises BacktestError."""
         from_ms, to_ms = _span(request, self.markets)
-        book = _rulebook(request, self.symbols, from_ms)
-        return replace(self, book=book, from_ms=from_ms, to_ms=to_ms)
+        rules = _rules_through(request, self.markets, from_ms, to_ms)
+        return replace(self, rules=rules, from_ms=from_ms, to_ms=to_ms)
 
 
 def read_ground(request: Request, progress: Progress = quiet, further: frozenset[Timeframe] = frozenset()) -> Ground:
@@ -80,8 +90,8 @@ def read_ground(request: Request, progress: Progress = quiet, further: frozenset
     _rulebook(request, symbols, request.from_ms)
     markets = _load(request, symbols, progress, further)
     from_ms, to_ms = _span(request, markets)
-    book = _rulebook(request, symbols, from_ms)
-    return Ground(symbols=symbols, markets=markets, book=book, from_ms=from_ms, to_ms=to_ms)
+    rules = _rules_through(request, markets, from_ms, to_ms)
+    return Ground(symbols=symbols, markets=markets, rules=rules, from_ms=from_ms, to_ms=to_ms)
 
 
 def _symbols(request: Request) -> tuple[str, ...]:
@@ -103,9 +113,23 @@ def _rulebook(request: Request, symbols: tuple[str, ...], at_ms: int | None) -> 
         book = Rulebook.read((*request.instead, *request.data), at_ms)
     except CandleFileError as error:
         raise BacktestError(str(error)) from error
-    if missing := book.missing(symbols):
+    told = {symbol for each in request.told for symbol in {*each.filters} & {*each.brackets}}
+    if missing := book.missing([symbol for symbol in symbols if symbol not in told]):
         raise BacktestError(missing)
     return book
+
+
+def _rules_through(request: Request, markets: tuple[Market, ...], from_ms: int, to_ms: int) -> RulesThrough:
+    """Raises BacktestError where some rules are not known of a symbol."""
+    symbols = tuple(market.symbol for market in markets)
+    return rules_through(
+        lambda at_ms: _rulebook(request, symbols, at_ms),
+        {market.symbol: market.feed.shown_decimals for market in markets},
+        from_ms,
+        to_ms,
+        told=request.told,
+        are_held=request.are_rules_held,
+    )
 
 
 def _load(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from exchange.sim.playback.past_ticks import TickKnown, TickSpan
 from exchange.sim.playback.rulebook import Dated
 from fsm.backtest.curve import (
     calmar,
@@ -59,6 +60,7 @@ class Result:
     fundings: int = 0
     fundings_missing: dict[str, int] = field(default_factory=dict)
     rules_dated: Mapping[str, Dated] = field(default_factory=dict)
+    ticks: Mapping[str, tuple[TickSpan, ...]] = field(default_factory=dict)
     holes: tuple[tuple[str, Hole], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -98,6 +100,7 @@ class Result:
             "funding_settlements": self.fundings,
             "funding_missing": self.fundings_missing,
             "symbol_rules": {symbol: self._rules(dated) for symbol, dated in self.rules_dated.items()},
+            "ticks": {symbol: ticks_as_json(spans) for symbol, spans in self.ticks.items()},
             "candle_holes": [
                 {"symbol": symbol, "timeframe": hole.timeframe, "from": iso(hole.first_ms), "candles": hole.count}
                 for symbol, hole in self.holes
@@ -147,6 +150,28 @@ class Result:
             "known_then": dated.is_known(first),
             "changed_on": [day for day in dated.changes if first < day < last],
         }
+
+
+def ticks_as_json(spans: Iterable[TickSpan]) -> list[dict[str, str]]:
+    """The price steps of a symbol, each from when on and how it is known."""
+    return [
+        {"from": iso(span.since_ms), "tick": f"{span.tick.normalize():f}", "known_by": span.known.value}
+        for span in spans
+    ]
+
+
+def tick_words(ticks: Mapping[str, Sequence[Mapping[str, str]]]) -> list[str]:
+    """Each symbol's price steps where they changed on the way or are not those of its rules, and how that is known."""
+    told = []
+    for symbol, (first, *later) in ticks.items():
+        if later or first["known_by"] == TickKnown.CANDLES:
+            changes = "".join(f", {_tick(each)} from {each['from'][:16].replace('T', ' ')} on" for each in later)
+            told.append(f"{symbol} {_tick(first)}{changes}")
+    return told
+
+
+def _tick(span: Mapping[str, str]) -> str:
+    return f"{span['tick']} (as its candles show)" if span["known_by"] == TickKnown.CANDLES else span["tick"]
 
 
 def ready_words(result: dict[str, Any]) -> list[str]:

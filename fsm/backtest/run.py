@@ -6,22 +6,23 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import localcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from exchange.sim.account_api import AccountApi
 from exchange.sim.core.venue import Venue
-from exchange.sim.playback.rulebook import Rulebook
 from fsm.backtest.clock_loop import ClockLoop
 from fsm.backtest.coverage import assumed, covered
 from fsm.backtest.ground import BacktestError, Ground, Progress, Request, quiet, read_ground
-from fsm.backtest.history import History, Market, build_history
+from fsm.backtest.history import History, Market, build_history, step_of
 from fsm.backtest.kept_candles import kept
 from fsm.backtest.kept_run import kept_run
 from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.result import Result
+from fsm.backtest.rules_through import RuleChanges, RulesFrom, RulesThrough
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
 from fsm.core.model.decision_context import EDITION, DecisionContext
@@ -69,7 +70,7 @@ def _run(request: Request, progress: Progress, on_step: Callable[[Step], None], 
         identity = _identity(request, symbols, from_ms, to_ms, digest)
         with _new_store(path, identity, from_ms) as store:
             journal = Journal(store, identity, flush_every=FLUSH_EVERY)
-            bench = _Backtest(request, journal, histories, ground.book, identity, on_step)
+            bench = _Backtest(request, journal, histories, ground.rules, identity, on_step)
             bench.preamble(markets, from_ms, keep_candles=request.db is not None)
             bench.hours.run(from_ms, to_ms, progress)
             bench.finish(journal, to_ms)
@@ -127,17 +128,17 @@ class _Backtest:
         request: Request,
         journal: Journal,
         histories: dict[str, History],
-        book: Rulebook,
+        rules: RulesThrough,
         identity: str,
         on_step: Callable[[Step], None],
     ) -> None:
         settings = request.config.settings
         self._request = request
         self._journal = journal
-        self._book = book
-        filters = {symbol: book.filters[symbol] for symbol in histories}
-        brackets = {symbol: book.brackets[symbol] for symbol in histories}
-        self._filters, self._brackets = filters, brackets
+        self._rules = rules.begins
+        self._rules_taken = 0
+        self._identity = identity
+        filters, brackets = rules.begins.filters, rules.begins.brackets
         self._histories = histories
         self._closes = PastCloses({symbol: history.market for symbol, history in histories.items()})
         ledger = StoredEngineJournal(journal, rules_hash=request.rules.hash, config_hash=request.config.hash)
@@ -156,7 +157,7 @@ class _Backtest:
                 stop_depth=fee.stop_depth_share,
             )
         )
-        cells = {
+        self._cells = cells = {
             symbol: DecisionContext(
                 database_id=identity,
                 config_hash=request.config.hash,
@@ -187,14 +188,41 @@ class _Backtest:
             every_candle=request.every_candle,
             rules_hash=request.rules.hash,
             closes=self._closes,
+            changes=RuleChanges(rules.changes, step_of(entry).ms, self._take),
         )
+
+    def _take(self, rules: RulesFrom) -> None:
+        """Other rules of symbols: written down as live, then in force, at the exchange and for decisions."""
+        changed = rules.changed_from(self._rules)
+        self._rules_taken += 1
+        self._journal.run_id = f"{self._identity}.{self._rules_taken}"
+        facts = {
+            "filters": rules.filters,
+            "brackets": rules.brackets,
+            "changed": changed,
+            "edition": EDITION,
+        }
+        row = SystemEventRow(
+            at_ms=rules.at_ms,
+            kind="SYMBOL_RULES",
+            reason="CHANGED",
+            facts_json=to_json(facts),
+            rules_hash=self._request.rules.hash,
+            config_hash=self._request.config.hash,
+        )
+        self._journal.commit(Batch(system_events=[row]))
+        for symbol in changed:
+            filters, brackets = rules.filters[symbol], rules.brackets[symbol]
+            self._cells[symbol] = replace(self._cells[symbol], filters=filters, brackets=brackets)
+            self.account.venue.state.change_rules(symbol, filters, brackets)
+        self._rules = rules
 
     def preamble(self, markets: list[Market], at_ms: int, *, keep_candles: bool) -> None:
         """Write down what the run is decided with: rules, config, filters, holes, and the candles if they are kept."""
         request = self._request
         facts = {
-            "filters": self._filters,
-            "brackets": self._brackets,
+            "filters": self._rules.filters,
+            "brackets": self._rules.brackets,
             "candles_min": request.config.settings.market_data.candles_min,
             "edition": EDITION,
         }

@@ -147,6 +147,8 @@ def _together(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 def _of_the_symbols(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Whether the rules of the symbols are those of the time that was tested."""
+    from fsm.backtest.result import tick_words
+
     rules = result.get("symbol_rules", {})
     later = [symbol for symbol, found in rules.items() if not found["known_then"]]
     if later:
@@ -158,7 +160,9 @@ def _of_the_symbols(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         )
     for symbol, found in rules.items():
         if found["changed_on"]:
-            yield "symbol rules", f"{symbol}: changed on {', '.join(found['changed_on'])}, and were taken as they began"
+            yield "symbol rules", f"{symbol}: those of {', '.join(found['changed_on'])} were taken from then on"
+    if steps := tick_words(result.get("ticks", {})):
+        yield "price steps", "; ".join(steps)
 
 
 def _of_the_run(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

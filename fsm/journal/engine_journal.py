@@ -198,6 +198,7 @@ class StoredEngineJournal:
             guards_json=to_json(verdict.guards),
             rules_hash=rules_hash,
             config_hash=self.config_hash,
+            run_id=self._journal.run_id,
         )
 
 

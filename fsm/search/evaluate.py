@@ -40,6 +40,8 @@ def evaluate(prepared: Prepared, rules: Ruleset, settings: Settings, form: Wante
 def _evaluated(
     prepared: Prepared, markets: tuple[Market, ...], rules: Ruleset, settings: Settings, form: Wanted
 ) -> Outcome:
+    if prepared.ground.rules.changes:
+        raise Beyond("the exchange's rules of a symbol change on the way")
     seats = [_seat(prepared, market, rules, settings) for market in markets]
     closes = prepared.closes(markets)
     found = Evaluation(settings, seats, Correlated(settings, closes), markets[0].feed.step.ms, form)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from peewee import SQL, fn
 
@@ -39,6 +39,13 @@ def first_event(store: Store, kind: str) -> SystemEventRow | None:
     """The oldest event of a kind."""
     query = SystemEvent.select().where(SystemEvent.kind == kind).order_by(SystemEvent.id).limit(1)
     return fetch_one(store, query, SystemEventRow)
+
+
+def events_of(store: Store, kinds: Sequence[str]) -> list[SystemEventRow]:
+    """Every event of these kinds, oldest first."""
+    return fetch(
+        store, SystemEvent.select().where(SystemEvent.kind.in_(kinds)).order_by(SystemEvent.id), SystemEventRow
+    )
 
 
 def errors(store: Store, *, since_ms: int = 0, limit: int = 100) -> list[ErrorRow]:

@@ -64,7 +64,7 @@ class VenueState:
     ) -> None:
         self.settings = settings
         self.filters = {symbol: filters[symbol] for symbol in filters if symbol in brackets}
-        self.brackets = brackets
+        self.brackets = dict(brackets)
         self.ledger = ledger
         self.now_ms = 0
         self.quotes: dict[str, Quote] = {}
@@ -119,6 +119,11 @@ class VenueState:
         if found is None:
             raise Refusal(-1121, "Invalid symbol.")
         return found
+
+    def change_rules(self, symbol: str, filters: SymbolFilters, brackets: tuple[Bracket, ...]) -> None:
+        """From now on; what rests goes on resting as it was taken."""
+        self.filters[symbol], self.brackets[symbol] = filters, brackets
+        self._liquidations.pop(symbol, None)
 
     def quote(self, symbol: str) -> Quote:
         """Prices of now. A symbol that nothing has priced yet is not trading yet."""

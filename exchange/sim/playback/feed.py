@@ -16,6 +16,7 @@ from exchange.day_volumes import DayVolumes
 from exchange.filters import decimal_of
 from exchange.sim.playback.bounds import Bounds
 from exchange.sim.playback.candle_path import Bar, Prices, Quote, Stretch, bar, stretch
+from exchange.sim.playback.past_ticks import ShownDecimals, shown_by
 from indicators.candle import Candle, Timeframe
 
 _HOUR_MS = Timeframe.H1.ms
@@ -46,6 +47,11 @@ class SymbolFeed:
     def bounds(self) -> Bounds:
         """Where prices cannot have been."""
         return Bounds(self._candles, self._mark, self._intrabar, self.step)
+
+    @cached_property
+    def shown_decimals(self) -> tuple[ShownDecimals, ...]:
+        """The finest decimals that its prices had, and since when."""
+        return shown_by(self._candles, self._intrabar)
 
     @classmethod
     def read(cls, folders: CandleFolders, symbol: str, step: Timeframe = Timeframe.H1) -> SymbolFeed:

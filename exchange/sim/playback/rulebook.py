@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from msgspec.structs import replace
+from msgspec import convert
+from msgspec.structs import replace as replaced
 
 from exchange.errors import MalformedReply
 from exchange.filters import SymbolFilters
-from exchange.rule_files import Row, RuleKind, RuleRow, at, rules_in
+from exchange.rule_files import Row, RuleKind, RuleRow, at, date_of, rules_in
+from exchange.sim.playback.past_ticks import ShownDecimals, TickKnown, TickSpan, of_its_time
 from exchange.sim.playback.symbols import (
     brackets_of,
     filters_of,
@@ -39,6 +41,10 @@ class Dated:
         """Whether they are known to have been so on that day."""
         return all(since is not None and since <= date for since in (self.filters, self.brackets))
 
+    def says_tick(self, date: str) -> bool:
+        """Whether the tick of that day was written down. A file without a date is taken at its word for all days."""
+        return self.filters is None or self.filters <= date
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
@@ -57,7 +63,9 @@ class Rulebook:
 
         Raises CandleFileError.
         """
-        every = {kind: rules_in([path for path in folders if path != shipped_folder()], kind) for kind in RuleKind}
+        shipped = shipped_folder().resolve()
+        own_folders = [path for path in folders if path.resolve() != shipped]
+        every = {kind: rules_in(own_folders, kind) for kind in RuleKind}
         own = {kind: _at(rows, at_ms) for kind, rows in every.items()}
         info = shipped_exchange_info()
         rows = {str(row["symbol"]): row for row in symbol_rows(info)}
@@ -67,7 +75,7 @@ class Rulebook:
         for symbol, found in own[RuleKind.FUNDING].items():
             hours = found.row.get("fundingIntervalHours")
             if symbol in filters and isinstance(hours, int) and 0 < hours <= 24:
-                filters[symbol] = replace(filters[symbol], funding_interval_hours=hours)
+                filters[symbol] = replaced(filters[symbol], funding_interval_hours=hours)
         brackets = shipped_brackets() | _brackets(own[RuleKind.BRACKETS], unreadable)
         dated = {
             symbol: Dated(
@@ -76,7 +84,6 @@ class Rulebook:
                 changes=_days(every, symbol),
             )
             for symbol in filters
-            if symbol in brackets
         }
         for symbol in unreadable:
             filters.pop(symbol, None)
@@ -87,6 +94,21 @@ class Rulebook:
             dated=dated,
             unreadable=unreadable,
         )
+
+    def of_candles(
+        self, shown: Mapping[str, Sequence[ShownDecimals]], at_ms: int
+    ) -> tuple[Rulebook, dict[str, TickSpan]]:
+        """With the ticks of a moment where only the candles tell them; and how each of these is known."""
+        filters, ticks = dict(self.filters), {}
+        for symbol in (name for name in shown if name in filters):
+            known = TickKnown.RULES
+            if not self.dated[symbol].says_tick(date_of(at_ms)):
+                filters[symbol], known = of_its_time(filters[symbol], shown[symbol], at_ms)
+            ticks[symbol] = TickSpan(at_ms, filters[symbol].tick_size, known)
+        changed = {name: found for name, found in filters.items() if found != self.filters[name]}
+        rows = [_with_tick(row, changed.get(str(row["symbol"]))) for row in symbol_rows(self.exchange_info)]
+        info = {**self.exchange_info, "symbols": rows} if changed else self.exchange_info
+        return replace(self, filters=filters, exchange_info=info), ticks
 
     def missing(self, symbols: Sequence[str]) -> str:
         """What is not known of these symbols and how it comes to be; empty where everything is."""
@@ -105,6 +127,14 @@ class Rulebook:
                 "/fapi/v1/leverageBracket, which takes a key) beside the candles"
             )
         return "; ".join(told)
+
+
+def _with_tick(row: Row, filters: SymbolFilters | None) -> Row:
+    if filters is None:
+        return row
+    values = {"tickSize": f"{filters.tick_size:f}", "minPrice": f"{filters.price_min:f}"}
+    listed: list[dict[str, object]] = convert(row["filters"], list[dict[str, object]])
+    return {**row, "filters": [rule | values if rule["filterType"] == "PRICE_FILTER" else rule for rule in listed]}
 
 
 def _at(rows: Mapping[str, list[RuleRow]], at_ms: int | None) -> dict[str, RuleRow]:

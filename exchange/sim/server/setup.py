@@ -65,6 +65,8 @@ def build(
     plan = None if setting.faults is None else fault_file.read(setting.faults)
     book = Rulebook.read((*setting.instead, *setting.folders), setting.start_ms)
     feeds = _feeds(setting, book)
+    begins_ms = _start(setting, feeds) if saved is None else saved.hour_ms
+    book, _ = book.of_candles({name: feed.shown_decimals for name, feed in feeds.items()}, begins_ms)
     if saved is None:
         venue = Venue(
             filters=book.filters,
@@ -75,7 +77,7 @@ def build(
             slippage=setting.slippage_pct / 100,
             stop_depth=setting.stop_depth,
         )
-        world = World.begin(venue, feeds, _start(setting, feeds))
+        world = World.begin(venue, feeds, begins_ms)
         seed = setting.seed
     else:
         venue, seed = saved.load_venue(book.filters, book.brackets), saved.seed

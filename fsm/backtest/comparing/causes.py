@@ -17,6 +17,7 @@ from store import queries
 from store.errors import StoreError
 
 TRIED_MAX = 24
+_REPEATED = (Source.SETTING, Source.RULES, Source.SYMBOL_RULES, Source.CANDLES, Source.FUNDING)
 _OPERATOR = ("OPERATOR", "PAUSED")
 
 
@@ -60,7 +61,7 @@ def causes(
 def _confirmed(
     a: Side, found: Sequence[Difference], inputs: Sequence[Input], again: Rerun
 ) -> tuple[dict[tuple[str, int, str], Cause], str]:
-    tried = [each for each in inputs if each.source in (Source.SETTING, Source.RULES, Source.CANDLES, Source.FUNDING)]
+    tried = [each for each in inputs if each.source in _REPEATED]
     try:
         base = again(())
     except CannotRepeat as error:

@@ -48,7 +48,7 @@ _NOT_DECISIVE = ("version", "web", "alerts", "loops", "logging", "drift", "reloa
 
 def differing_inputs(a: Side, b: Side, span: Span) -> list[Input]:
     """Everything that differs, in the order in which it is tried as a cause."""
-    found = [*_settings(a, b), *_rules(a, b), *_symbol_rules(a, b), *_candles(a, b, span)]
+    found = [*_settings(a, b), *_rules(a, b), *_symbol_rules(a, b, span), *_candles(a, b, span)]
     return [*found, *_edits(a, "A", span), *_edits(b, "B", span)]
 
 
@@ -65,19 +65,39 @@ def _rules(a: Side, b: Side) -> Iterator[Input]:
         yield Input(source=Source.RULES, path=path, a=one, b=other)
 
 
-def _symbol_rules(a: Side, b: Side) -> Iterator[Input]:
+def _symbol_rules(a: Side, b: Side, span: Span) -> Iterator[Input]:
+    """What the exchange said of each symbol and was not the same at some time, and from when on anything was not."""
+    ours, theirs = a.symbol_rules(), b.symbol_rules()
+    found: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+    since: dict[tuple[str, str], int] = {}
+    for at_ms in sorted({span.from_ms, *(at_ms for at_ms, _ in (*ours, *theirs) if span.from_ms < at_ms < span.to_ms)}):
+        for key, path, one, other in _unequal_rules(_in_force(ours, at_ms), _in_force(theirs, at_ms)):
+            found.setdefault(key, {}).setdefault(path, (one, other))
+            since.setdefault(key, at_ms)
+    for (part, symbol), paths in sorted(found.items()):
+        told, (one, other) = ", ".join([*paths][:3]), next(iter(paths.values()))
+        at = since[part, symbol]
+        yield Input(
+            source=Source.SYMBOL_RULES,
+            path=f"{symbol} {told}",
+            a=one,
+            b=other,
+            at_ms=None if at == span.from_ms else at,
+        )
+
+
+def _in_force(told: Sequence[tuple[int, dict[str, Any]]], at_ms: int) -> dict[str, Any]:
+    """What was said last, or first where nothing was yet."""
+    return next((rules for said_ms, rules in reversed(told) if said_ms <= at_ms), told[0][1] if told else {})
+
+
+def _unequal_rules(a: dict[str, Any], b: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str, str, str]]:
     for part in ("filters", "brackets"):
-        ours, theirs = a.world.get(part, {}), b.world.get(part, {})
+        ours, theirs = a.get(part, {}), b.get(part, {})
         for symbol in sorted({*ours} & {*theirs}):
-            if ours[symbol] == theirs[symbol]:
-                continue
-            paths = [
-                found for found in unequal({part: ours[symbol]}, {part: theirs[symbol]}) if ABSENT not in found[1:]
-            ]
-            if not paths:  # one of them knows something that was not kept when the other ran
-                continue
-            told = ", ".join(path for path, _, _ in paths[:3])
-            yield Input(source=Source.SYMBOL_RULES, path=f"{symbol} {told}", a=paths[0][1], b=paths[0][2])
+            for path, one, other in unequal({part: ours[symbol]}, {part: theirs[symbol]}):
+                if ABSENT not in (one, other):  # else one of them knows what was not kept when the other ran
+                    yield (part, symbol), path, one, other
 
 
 def _candles(a: Side, b: Side, span: Span) -> Iterator[Input]:

@@ -15,6 +15,7 @@ from exchange.candle_files import CANDLE_HEADER, FUNDING_HEADER, CandleFolders
 from fsm.backtest.comparing.inputs import ABSENT, Input, Source
 from fsm.backtest.comparing.matching import Key, differing
 from fsm.backtest.comparing.side import ALL, Side, Span
+from fsm.backtest.rules_through import ToldRules, told_rules
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import Config, read_environment, stored_settings
 from fsm.config.settings import Settings, settings_of
@@ -49,11 +50,12 @@ class Repeater:
         """The trades of A where these were as in B; ``keep`` is where its database stays. Raises CannotRepeat."""
         settings, rules = self._settings(changed), self._rules(changed)
         candles = self._b if any(each.source is Source.CANDLES for each in changed) else self._a
+        told = told_rules((self._b if any(each.source is Source.SYMBOL_RULES for each in changed) else self._a).store)
         funding = self._b if any(each.source is Source.FUNDING for each in changed) else self._a
         try:
             with TemporaryDirectory(dir=self._scratch) as folder:
                 data = self._data(Path(folder), candles, funding)
-                return self._run(settings, rules, data, keep or Path(folder) / "again.sqlite")
+                return self._run(settings, rules, data, told, keep or Path(folder) / "again.sqlite")
         except (BacktestError, SourceError, OSError) as error:
             raise CannotRepeat(str(error)) from error
 
@@ -62,11 +64,19 @@ class Repeater:
         try:
             with TemporaryDirectory(dir=self._scratch) as folder:
                 data = self._data(Path(folder), self._a, self._a)
-                self._run(settings, rules, data, keep, tuple(symbols))
+                self._run(settings, rules, data, told_rules(self._a.store), keep, tuple(symbols))
         except (BacktestError, SourceError, OSError) as error:
             raise CannotRepeat(str(error)) from error
 
-    def _run(self, settings: Settings, rules: Ruleset, data: Path, db: Path, symbols: tuple[str, ...] = ()) -> Trades:
+    def _run(
+        self,
+        settings: Settings,
+        rules: Ruleset,
+        data: Path,
+        told: tuple[ToldRules, ...],
+        db: Path,
+        symbols: tuple[str, ...] = (),
+    ) -> Trades:
         environment, text = read_environment(None, {"BINANCE_ENV": "sim"}), _as_yaml(settings.plain())
         run_backtest(
             Request(  # decided with the very numbers that the text says, or a replay would spell them otherwise
@@ -79,6 +89,7 @@ class Repeater:
                 db=db,
                 native=self._a.ran is None,
                 anchors=None if self._a.ran is not None else _anchors(self._a),
+                told=told,
             )
         )
         with open_store(db, mode="read") as store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from fsm.backtest.kept_run import NotARun, read_kept_run
+from fsm.backtest.rules_through import RULES_EVENTS
 from fsm.config.loading import stored_settings
 from fsm.config.settings import Settings
 from rules.source.yaml_source import parse_source
@@ -61,7 +62,6 @@ class Side:
     span: Span
     rules: list[Version]
     configs: list[Version]
-    world: dict[str, Any] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -99,6 +99,10 @@ class Side:
         rows = self.store.connection.execute("SELECT DISTINCT timeframe FROM candles WHERE symbol = ?", (symbol,))
         return tuple(str(timeframe) for (timeframe,) in rows)
 
+    def symbol_rules(self) -> list[tuple[int, dict[str, Any]]]:
+        """What its exchange said of its symbols, as it is stored, and from when on; oldest first."""
+        return [(row.at_ms, msgspec.json.decode(row.facts_json)) for row in queries.events_of(self.store, RULES_EVENTS)]
+
     def starts(self) -> list[int]:
         """When it was started, oldest first."""
         rows = self.store.connection.execute("SELECT at_ms FROM system_events WHERE kind = 'START' ORDER BY id")
@@ -112,7 +116,6 @@ def read_side(name: str, store: Store) -> Side:
     span = _span(store)
     if not rules or not configs or span is None:
         raise CannotCompare(f"{name}: nothing was decided in it", "name a run that `runs` lists, or a bot's database")
-    start = queries.first_event(store, "START")
     return Side(
         name=name,
         path=store.path,
@@ -122,7 +125,6 @@ def read_side(name: str, store: Store) -> Side:
         span=span,
         rules=sorted(rules, key=lambda version: version.at_ms),
         configs=sorted(configs, key=lambda version: version.at_ms),
-        world={} if start is None else msgspec.json.decode(start.facts_json),
     )
 
 

@@ -10,7 +10,7 @@ from fsm.backtest.report.html import Part, panel, table, tag, together
 from fsm.backtest.report.periods import correlations, days, results_by_day
 from fsm.backtest.report.run_rows import RunRows
 from fsm.backtest.report.written import NONE, coloured, money, percent, when
-from fsm.backtest.result import ambiguity_words, fall_words, funding_words, together_words
+from fsm.backtest.result import ambiguity_words, fall_words, funding_words, tick_words, together_words
 from fsm.backtest.summary import ZERO
 from store.views import TradeRow
 
@@ -145,6 +145,7 @@ def assumptions(rows: RunRows) -> Part:
         else "The mark price is the recorded one.",
         ambiguity_words(summary),
         fall_words(summary),
+        *(f"Price steps of then: {words}." for words in tick_words(summary.get("ticks", {}))),
     )
     kept = [
         (f"{part}.{name}", str(value)) for part, values in rows.kept.assumed.items() for name, value in values.items()

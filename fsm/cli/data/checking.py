@@ -32,16 +32,46 @@ def check(data: tuple[Path, ...], symbols: tuple[str, ...]) -> None:
 
     folders, _ = chosen(data)
     reports = list(look_through(files_in(folders, symbols)))
+    steps = _price_steps(folders, symbols)
     counts: Counter[str] = Counter()
     for found in reports:
         counts.update(found.counts)
     faults = [fault for found in reports for fault in found.faults]
     if current().json:
-        output.document(_document(reports, faults, counts))
+        output.document({**_document(reports, faults, counts), "ticks": steps})
     else:
+        _print_steps(steps)
         _print(reports, faults, counts)
     if faults:
         raise VerificationFailed
+
+
+def _price_steps(folders: tuple[Path, ...], symbols: tuple[str, ...]) -> dict[str, list[dict[str, str]]]:
+    """The tick of each symbol through its candles, and how it is known; of those that can be read."""
+    from exchange.candle_columns import CandleFileError
+    from exchange.candle_files import CandleFolders
+    from exchange.sim.playback.feed import SymbolFeed
+    from exchange.sim.playback.rulebook import Rulebook
+    from fsm.backtest.result import ticks_as_json
+    from fsm.backtest.rules_through import ticks_through
+
+    candles, found = CandleFolders(folders), {}
+    for symbol in symbols or candles.symbols():
+        try:
+            feed = SymbolFeed.read(candles, symbol)
+            shown = {symbol: feed.shown_decimals}
+            spans = ticks_through(lambda at_ms: Rulebook.read(folders, at_ms), shown, feed.start_ms, feed.end_ms)
+        except CandleFileError:  # told as a fault of its file
+            continue
+        found.update({name: ticks_as_json(each) for name, each in spans.items()})
+    return found
+
+
+def _print_steps(steps: dict[str, list[dict[str, str]]]) -> None:
+    from fsm.backtest.result import tick_words
+
+    for words in tick_words(steps):
+        output.line(f"price step of {words}")
 
 
 def _document(reports: list[Findings], faults: list[Fault], counts: dict[str, int]) -> dict[str, object]:

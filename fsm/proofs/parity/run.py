@@ -95,6 +95,7 @@ def run_parity(request: Request, *, progress: Progress) -> Report:
             to_ms=request.to_ms,
             db=lab,
             anchors=anchors,
+            are_rules_held=True,
         ),
         progress=progress,
     )

@@ -48,6 +48,14 @@ def test_every_way_of_running_it_gives_the_same_journal(fsm) -> None:
     assert plain["journal_hash"] == slow["journal_hash"] == data["journal_hash"]
 
 
+def test_the_tick_of_the_time_is_told(fsm, tmp_path: Path) -> None:
+    span = ("--symbols", "BTCUSDT,SOLUSDT", "--from", "2025-04-01", "--to", "2025-06-15")
+    ended = fsm("backtest", *span, "--report", tmp_path / "report.html")
+    told = "SOLUSDT 0.001 (as its candles show), 0.01 from 2025-05-02 07:00 on"
+    assert f"price steps               {told}" in ended.stdout
+    assert f"Price steps of then: {told}." in (tmp_path / "report.html").read_text("utf-8")
+
+
 def test_one_edited_threshold_changes_the_rules_hash_and_not_the_config_hash(fsm, project) -> None:
     before = fsm("backtest", *SHORT, "--json").document
     path = project / "rules.yaml"

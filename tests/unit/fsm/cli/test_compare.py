@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -126,6 +127,28 @@ def test_other_funding_is_found_and_confirmed(fsm, run, tmp_path: Path) -> None:
     found = compared(fsm, run("a"), run("b", "--data", str(data)), "--data-b", str(data))
     assert {each["source"] for each in found["inputs"]} == {"FUNDING"}
     assert sources(found) == {("FUNDING", True)}
+
+
+def another_tick(tmp_path: Path, name: str, tick: str) -> Path:
+    """The shipped files of BTCUSDT, with rules that say another tick."""
+    folder = folder_with(tmp_path, "1h", lambda lines: lines)
+    info = json.loads((shipped_folder() / "symbols.json").read_text())
+    (row,) = [each for each in info["symbols"] if each["symbol"] == "BTCUSDT"]
+    for rule in row["filters"]:
+        if rule["filterType"] == "PRICE_FILTER":
+            rule.update(tickSize=tick, minPrice=tick)
+    (folder / name).write_text(json.dumps({"symbols": [row]}))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["symbols.json", "symbols-2024-01-01.json", "symbols-2024-08-20.json"])
+def test_another_tick_is_found_and_confirmed(fsm, run, tmp_path: Path, name: str) -> None:
+    """For all times, from before the run on, and on the way."""
+    data = another_tick(tmp_path, name, "5")
+    found = compared(fsm, run("a"), run("b", "--data", str(data)))
+    (rules,) = [each for each in found["inputs"] if each["source"] == "SYMBOL_RULES"]
+    assert "filters.tick_size" in rules["path"]
+    assert sources(found) == {("SYMBOL_RULES", True)}
 
 
 def test_without_running_again_the_journals_still_say_how(fsm, run) -> None:

@@ -34,6 +34,19 @@ def test_the_shipped_candles_are_fine(fsm) -> None:
     assert fsm("data", "check", "--json", "--symbols", "BTCUSDT").document["faults"] == []
 
 
+def test_the_price_steps_of_the_time_are_told(fsm) -> None:
+    ended = fsm("data", "check")
+    assert "price step of SOLUSDT 0.001 (as its candles show), 0.01 from 2025-05-02 07:00 on" in ended.stdout
+    assert "price step of BTCUSDT" not in ended.stdout
+    assert fsm("data", "check", "--json", "--symbols", "BTCUSDT,SOLUSDT").document["ticks"] == {
+        "BTCUSDT": [{"from": "2024-01-01T00:00:00Z", "tick": "0.1", "known_by": "later rules and candles"}],
+        "SOLUSDT": [
+            {"from": "2024-01-01T00:00:00Z", "tick": "0.001", "known_by": "candles"},
+            {"from": "2025-05-02T07:00:00Z", "tick": "0.01", "known_by": "later rules and candles"},
+        ],
+    }
+
+
 def test_faults_are_named_and_end_with_4(fsm, folder: Path) -> None:
     ended = fsm("data", "check", "--data", folder)
     path = folder / "BTCUSDT-1h.csv.gz"
