@@ -54,6 +54,7 @@ class Since(Time):
     """An age such as 2h, 90m or 3d, or a time as other commands take it; gives milliseconds, an age negative."""
 
     name = "time"
+    forms = f"2h, 90m, 3d, {Time.forms}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         found = _AGE.fullmatch(str(value).strip())

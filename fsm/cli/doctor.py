@@ -29,6 +29,7 @@ def doctor() -> None:
     """
     from fsm.bootstrap import Run
     from fsm.live.preflight.preflight import examine
+    from store.lock import holder
 
     options = current()
     inputs = read_inputs(options, needs_keys=False)
@@ -42,7 +43,9 @@ def doctor() -> None:
         output.document({"ready": ready, "environment": environment, "database": str(path), "checks": findings})
     else:
         output.banner(inputs.config.environment.name.value)
-        _print(findings, inputs.config.environment.name.value, ready)
+        name = inputs.config.environment.name.value
+        fine = f"Nothing is wrong with what runs on {name}" if holder(path) is not None else f"Ready to start on {name}"
+        _print(findings, fine if ready else f"NOT READY to start on {name}")
     if not ready:
         raise NotReady
 
@@ -58,7 +61,7 @@ def _of_secrets(options: Options, files: Iterable[Path]) -> Iterator[Finding]:
             yield ok("secrets", f"{path} is yours alone")
 
 
-def _print(findings: list[Finding], environment: str, ready: bool) -> None:
+def _print(findings: list[Finding], conclusion: str) -> None:
     width = max(len(found.check) for found in findings)
     for found in findings:
         mark = click.style(f"{found.verdict.value:<4}", fg=_COLORS[found.verdict.value])
@@ -68,4 +71,4 @@ def _print(findings: list[Finding], environment: str, ready: bool) -> None:
     count = Counter(found.verdict.value for found in findings)
     summary = ", ".join(f"{count[name]} {name}" for name in _COLORS if count[name])
     output.line()
-    output.line(f"{'Ready' if ready else 'NOT READY'} to start on {environment}: {summary}")
+    output.line(f"{conclusion}: {summary}")

@@ -25,6 +25,7 @@ class Time(click.ParamType[int]):
     """
 
     name = "time"
+    forms = "2025-06-30, 2025-06-30T14:00 (UTC) or milliseconds"
 
     def __init__(self, *, end: bool = False) -> None:
         self._end = end
@@ -40,7 +41,7 @@ class Time(click.ParamType[int]):
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            self.fail(f"{text!r} is no time; write 2025-06-30, 2025-06-30T14:00 (UTC) or milliseconds", param, ctx)
+            self.fail(f"{text!r} is no time; write {self.forms}", param, ctx)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         if self._end and _DATE.fullmatch(text):

@@ -310,7 +310,7 @@ class TestTheDatabase:
         path = self.database(bench, environment="sim", account=None)
         with ProcessLock(path):
             code, checks = bench.ask("--db", str(path))
-        assert (code, checks["instance"]["verdict"]) == (3, "fail")
+        assert (code, checks["instance"]["verdict"]) == (0, "ok"), "a bot that runs is no fault"
         assert str(os.getpid()) in checks["instance"]["seen"]
         assert checks["protection"]["verdict"] == "skip"
         assert checks["key"]["verdict"] == "ok", "what only reads is asked all the same"

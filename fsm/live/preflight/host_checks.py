@@ -76,7 +76,7 @@ def instance(path: Path) -> Finding:
     if pid is None:
         return ok("instance", "no other bot is using the database")
     who = f"process {pid}" if pid else "another process"
-    return fail("instance", f"a bot is running with {path} ({who})", "a second one will not start; stop that one first")
+    return ok("instance", f"a bot is running with {path} ({who}): this is about it, and a second one will not start")
 
 
 def database(path: Path, network: Network) -> tuple[Finding, Stored]:

@@ -19,11 +19,12 @@ from fsm.bootstrap import Run, Where, account_of, reach
 from fsm.core.model.money import MONEY
 from fsm.live.preflight import host_checks
 from fsm.live.preflight.exchange_checks import ExchangeChecks
-from fsm.live.preflight.findings import Finding, Verdict, fail, skip
+from fsm.live.preflight.findings import Finding, fail, skip
 from fsm.live.preflight.meeting import StartRefused
 from fsm.live.preflight.ownership import knows_our_orders
 from fsm.live.process.embedded import embedded_command
 from store.database import open_store
+from store.lock import holder
 
 
 def examine(run: Run) -> list[Finding]:
@@ -31,7 +32,7 @@ def examine(run: Run) -> list[Finding]:
     there = resolve(run.config.environment.addresses)
     network = there.network
     mine = [host_checks.sqlite(), host_checks.disk(run.db), host_checks.instance(run.db)]
-    in_use = mine[-1].verdict is Verdict.FAIL
+    in_use = holder(run.db) is not None
     found, stored = host_checks.database(run.db, network)
     mine.append(found)
     if there.prices is not None:
