@@ -10,6 +10,7 @@ from exchange.types import Bracket
 from fsm.config import Settings, settings_hash
 from fsm.core.model.decision_context import DecisionContext
 from fsm.live.operator.accepted import Accepted
+from rules.compiled_rules import CompiledRules
 from rules.load import Ruleset
 
 
@@ -65,6 +66,16 @@ class ActiveSettings:
                 brackets=self.brackets[symbol],
             )
         return self._made[key]
+
+    def hash_of(self, symbol: str, rules_hash: str | None) -> str:
+        """Of the rules of its trade, or of those in force; these also where a trade was opened at closes of another
+        length."""
+        known = self._rules_by_hash.get(rules_hash or "", self.rules)
+        entry, now = (found.for_symbol(symbol).entry_timeframe for found in (known, self.rules))
+        return known.hash if entry is now else self.rules.hash
+
+    def rules_of(self, symbol: str, rules_hash: str | None) -> CompiledRules:
+        return self._rules_by_hash[self.hash_of(symbol, rules_hash)].for_symbol(symbol)
 
     def tick_of(self, symbol: str) -> Decimal:
         """A symbol's price step; 0 where the exchange has never told it."""

@@ -21,6 +21,7 @@ from fsm.live.trading.account_watch import AccountWatch
 from fsm.live.trading.executor import Executor
 from fsm.live.trading.lifeline import Lifeline
 from fsm.live.trading.protection_timer import ProtectionTimes
+from rules.compiled_rules import CompiledRules
 
 Trouble = Callable[[str, Exception], None]
 
@@ -64,6 +65,17 @@ class LiveContext:
     loop_lag: LoopLag = field(default_factory=LoopLag)
     observer: Observer = field(default_factory=NoObserver)
     overdue: Callable[[Iterable[SymbolRecord]], None] = lambda records: None
+
+    def rules_of(self, symbol: str) -> CompiledRules:
+        """What this symbol is decided by, and so what is to be read of its candles: a trade keeps its own."""
+        return self.active.rules_of(symbol, self._traded_by(symbol))
+
+    def rules_hash_of(self, symbol: str) -> str:
+        return self.active.hash_of(symbol, self._traded_by(symbol))
+
+    def _traded_by(self, symbol: str) -> str | None:
+        trade = self.engine.record(symbol).trade
+        return None if trade is None else trade.rules_hash
 
     @property
     def reconcile_s(self) -> float:

@@ -284,10 +284,11 @@ class Reload:
             live.active.accepted = replace(live.active.accepted, rules=rules)
             live.journal.rules_hash = rules.hash
             for symbol, market in markets.items():
-                if symbol in others:
+                wanted = live.rules_of(symbol)  # a trade's own go on being read, until a close finds it ended
+                if symbol in others and others[symbol].rules is wanted:
                     market.become(others[symbol], store)
-                else:
-                    market.follow(rules.for_symbol(symbol))
+                elif market.rules.reads_as(wanted):
+                    market.follow(wanted)
         self._accepted("RULES", text)
 
     async def _under(self, rules: Ruleset, symbols: Sequence[str]) -> dict[str, Market]:
@@ -295,7 +296,8 @@ class Reload:
         found, store = {}, self._daemon.live.journal.store
         for symbol in symbols:
             market, own = self._daemon.markets.get(symbol), rules.for_symbol(symbol)
-            if market is not None and not market.rules.reads_as(own):
+            is_free = market is not None and self._daemon.live.engine.record(symbol).trade is None
+            if market is not None and is_free and not market.rules.reads_as(own):
                 found[symbol] = await market.under(own, store)
         return found
 

@@ -233,7 +233,7 @@ class Daemon:
     async def _restore(self, market: Market) -> None:
         """One symbol's stored candles that cannot be fed must not keep the others from starting (R64)."""
         try:
-            await market.restore(self.live.journal.store, self.live.active.rules.hash)
+            await market.restore(self.live.journal.store, self.live.rules_hash_of(market.symbol))
         except StoreError:
             raise
         except Exception as error:

@@ -110,19 +110,16 @@ class Market:
         last = queries.decision_at(store, self.symbol)
         if last is not None:
             known = msgspec.json.decode(last.facts_json, type=_StoredRegime).regime
-            self.regime = known if self._tells_regimes_as(store, last.rules_hash, rules_hash) else known.restarted()
+            is_same = last.rules_hash == rules_hash or self._tells_regimes_as(store, last.rules_hash)
+            self.regime = known if is_same else known.restarted()
             self._classified_ms = last.last_ms
         await _in_turns(self._feeding(self._stored(store)))
 
-    def _tells_regimes_as(self, store: Store, old_hash: str, new_hash: str) -> bool:
+    def _tells_regimes_as(self, store: Store, old_hash: str) -> bool:
         """Whether the regime's counters go on: the rules before told regimes in the same way."""
-        if old_hash == new_hash:
-            return True
-        text = queries.rules_text(store, old_hash)
+        text = queries.rules_text(store, old_hash) or ""
         try:
-            return text is not None and stored_rules(text, "stored rules").for_symbol(self.symbol).classifies_as(
-                self.rules
-            )
+            return stored_rules(text, "stored rules").for_symbol(self.symbol).classifies_as(self.rules)
         except SourceError:
             return False
 
@@ -308,13 +305,15 @@ class Market:
                 journal.note(at_ms, HOLE, reason(hole), symbol=symbol, **facts(hole))
 
     # --- other rules --------------------------------------------------------------------------
+    async def read_by(self, rules: CompiledRules, store: Store) -> None:
+        """Read what these rules read from now on."""
+        if self.rules.reads_as(rules):
+            self.follow(rules)
+        else:
+            self.become(await self.under(rules, store), store)
+
     async def under(self, rules: CompiledRules, store: Store) -> Market:
         """This market as other rules see it, built beside this one; ``become`` takes its place."""
-        other = self._beside(rules)
-        await _in_turns(other._feeding(other._stored(store)))
-        return other
-
-    def _beside(self, rules: CompiledRules) -> Market:
         other = Market(
             self.symbol,
             rules,
@@ -323,6 +322,7 @@ class Market:
             history_candles=self._history_candles,
         )
         other._classified_ms = _NEVER_AGAIN_MS
+        await _in_turns(other._feeding(other._stored(store)))
         return other
 
     def follow(self, rules: CompiledRules) -> None:

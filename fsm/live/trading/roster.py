@@ -33,7 +33,7 @@ class Roster:
         active = self._live.active
         return Market(
             symbol,
-            active.rules.for_symbol(symbol),
+            self._live.rules_of(symbol),
             others=self._others,
             candles_min=active.settings.market_data.candles_min,
             history_candles=active.settings.market_data.history_candles,

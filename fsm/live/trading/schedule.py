@@ -29,6 +29,7 @@ from fsm.live.trading.funding_rates import FundingRates
 from fsm.live.trading.market import Fetched, Market, Taken
 from fsm.live.trading.symbol_worker import SymbolWorker
 from indicators.holes import Hole
+from rules.compiled_rules import CompiledRules
 from rules.facts import Facts
 from rules.moment_words import FUNDING
 from store import queries
@@ -89,6 +90,7 @@ class Schedule:
         self._on_hole = on_hole
         self._before_close = before_close
         self._again_ms: dict[str, int] = {}
+        self._fetched_by: dict[str, CompiledRules] = {}
         self._funding = FundingRates(live.on_trouble)
         self._supervisor = supervisor
         self._data_end_ms = data_end_ms
@@ -149,14 +151,14 @@ class Schedule:
         """Everything that belongs to the candles which closed then, of all symbols or of some."""
         self._before_close()
         asked_for = sorted(self._markets if only is None else self._markets.keys() & only)
+        self._again_ms.clear()
         fetched = await self._collect(close_ms, asked_for)
         await self._bring_to_rest()
         equity_known = await self._account.try_read()
-        asked = [symbol for symbol in fetched if FUNDING in self._markets[symbol].rules.moment_words]
-        funding = self._funding.read(self._live.exchange, asked, close_ms)
-        prices, _ = await asyncio.gather(self._prices(list(fetched)), funding)
+        prices, _ = await asyncio.gather(self._prices(list(fetched)), self._read_funding(fetched, close_ms))
         broken: dict[str, Exception] = {}
         async with self.turn:
+            await self._keep_up_with_rules(close_ms, fetched, broken)
             read = await self._precompute(close_ms, await self._take(fetched, broken), prices, broken)
             steps = self._decide(read, broken)
         missing = sorted(set(asked_for) - set(steps))
@@ -192,8 +194,36 @@ class Schedule:
         return RegimeChange(symbol=symbol, before=str(before), after=str(after), confidence=confidence)
 
     # --- collecting ---------------------------------------------------------------------------
+    async def _keep_up_with_rules(
+        self, close_ms: int, fetched: dict[str, Fetched], broken: dict[str, Exception]
+    ) -> None:
+        """A decision reads what its own rules read: those of an edit that was taken since the candles were fetched, or
+        since the trade ended that had kept older ones. What they read beside is fetched now."""
+        while changed := [symbol for symbol in fetched if not self._is_read(symbol)]:
+            for symbol in changed:
+                del fetched[symbol]
+                try:
+                    await self._markets[symbol].read_by(self._live.rules_of(symbol), self._live.journal.store)
+                except StoreError:
+                    raise
+                except Exception as error:
+                    broken[symbol] = error
+            again = await self._collect(close_ms, [symbol for symbol in changed if symbol not in broken])
+            await self._read_funding(again, close_ms)
+            fetched |= again
+
+    def _is_read(self, symbol: str) -> bool:
+        """Its candles were fetched and are fed for the rules that it is decided by."""
+        return self._fetched_by.get(symbol) is self._markets[symbol].rules is self._live.rules_of(symbol)
+
+    async def _read_funding(self, symbols: Collection[str], close_ms: int) -> None:
+        asked = [symbol for symbol in symbols if FUNDING in self._markets[symbol].rules.moment_words]
+        await self._funding.read(self._live.exchange, asked, close_ms)
+
     async def _collect(self, close_ms: int, asked: Collection[str]) -> dict[str, Fetched]:
-        self._again_ms.clear()
+        for name in asked:
+            self._again_ms.pop(name, None)
+            self._fetched_by[name] = self._markets[name].rules
         answers = await asyncio.gather(*(self._candles(self._markets[name], close_ms) for name in asked))
         return {symbol: found for symbol, found in zip(asked, answers, strict=True) if found is not None}
 
@@ -282,15 +312,16 @@ class Schedule:
             market, price = self._markets[symbol], prices.get(symbol)
             event = precomputed = None
             try:
-                if market.candle_ms == close_ms - self._step_ms and price is not None:
+                candle_ms = market.candle_ms
+                if candle_ms == close_ms - self._step_ms and price is not None and self._is_read(symbol):
                     event = CandleClosed(
                         symbol=symbol,
                         at_ms=at_ms,
-                        candle_ms=market.candle_ms,
+                        candle_ms=candle_ms,
                         facts=market.facts() | self._of_moment(market, price, close_ms),
                         regime=market.regime,
                         prices=price,
-                        blocked_until_ms=market.blocks(market.candle_ms),
+                        blocked_until_ms=market.blocks(candle_ms),
                         warming=market.warming(),
                     )
                     precomputed = live.engine.precompute(event, equity_age_ms=equity_age_ms)
@@ -316,7 +347,7 @@ class Schedule:
             for each in asked:
                 try:
                     self._markets[each.symbol].keep(each.taken, self._live.journal, self._live.clock.now_ms())
-                    if each.event is not None:
+                    if each.event is not None and self._is_read(each.symbol):
                         verdict, steps[each.symbol] = self._ask(each, each.event)
                         readings.append((each.symbol, verdict, steps[each.symbol]))
                 except StoreError:

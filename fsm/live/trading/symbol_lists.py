@@ -164,7 +164,7 @@ class SymbolLists:
         worker.request_check()
         rules_hash = live.active.rules.hash
         try:
-            await market.restore(live.journal.store, rules_hash)
+            await market.restore(live.journal.store, live.rules_hash_of(name))
             taken = await market.catch_up(live.exchange, live.journal, live.clock.now_ms())
         except StoreError:
             raise
