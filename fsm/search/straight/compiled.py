@@ -57,7 +57,7 @@ def _compiled() -> Form:
     config: Any = numba.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(_place(numba.__version__))
     try:
-        live = copied(numba.njit(cache=True, error_model="numpy"))
+        live = copied(numba.njit(cache=True, error_model="numpy", forceinline=True))
     finally:
         config.CACHE_DIR = before
     return Form(live, np.ascontiguousarray, True)
