@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.language.arrays import TRUE, UNKNOWN, Columns, FloatArray, TruthArray, finite, numbers
-from rules.regime import Ramp, RegimeRule, RegimeState
+from rules.regime import Classifier, Ramp, RegimeRule, RegimeState
 from rules.regime_track import CodeArray, Readings, RegimeTrack, track_of
 from rules.strategy import Reason, SideRules, Strategy
 
@@ -37,7 +37,16 @@ def regimes(table: FactTable, rules: CompiledRules | None = None, start: RegimeS
     ``rules`` may differ from the table's in values, not in what they read.
     """
     classifier = (rules or table.rules).classifier
-    state = start or RegimeState()
+    if start is None:
+        what = ("regimes", repr(classifier.meaning))
+        track = table.finding(what, classifier.fact_keys, lambda: _track(table, classifier, RegimeState()))
+    else:
+        track = _track(table, classifier, start)
+    table.know_regimes(track)
+    return track
+
+
+def _track(table: FactTable, classifier: Classifier, state: RegimeState) -> RegimeTrack:
     entry_ms, step = classifier.entry_timeframe.ms, classifier.timeframe.ms
     closed = np.where(table.carried, -1, (table.candle_ms + entry_ms) // step)  # a carried candle is not classified
     before = np.concatenate(([(state.candle_ms + entry_ms) // step], closed[:-1]))
@@ -52,15 +61,13 @@ def regimes(table: FactTable, rules: CompiledRules | None = None, start: RegimeS
         confidence=[_confidences(rule, columns, len(runs)) for rule in classifier.rules],
         known=known,
     )
-    track = track_of(classifier, readings, state, runs, table.candle_ms)
-    table.know_regimes(track)
-    return track
+    return track_of(classifier, readings, state, runs, table.candle_ms)
 
 
 def signals(table: FactTable, strategy: str, rules: CompiledRules | None = None) -> SignalTrack:
     """What the strategy says at every entry candle, whatever the regime."""
     plan = (rules or table.rules).strategies[strategy]
-    setups = {side.side: _full(side.setup.truths(table.column), table.length) for side in plan.sides}
+    setups = {side.side: _full(side.setup.joined(table.truth), table.length) for side in plan.sides}
     holding = sum((setup == TRUE).astype(np.int8) for setup in setups.values())
     unknown = np.logical_or.reduce([setup == UNKNOWN for setup in setups.values()])
     reasons = np.where(unknown, REASONS.index(Reason.UNKNOWN_FACTS), REASONS.index(Reason.NO_SETUP)).astype(np.int8)

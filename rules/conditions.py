@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
@@ -95,7 +96,11 @@ class Conditions:
 
     def truths(self, columns: Columns) -> TruthArray:
         """As ``truth``, for whole columns."""
-        rows = [reduce(np.maximum, (truths(condition.node, columns) for condition in group)) for group in self.groups]
+        return self.joined(lambda node: truths(node, columns))
+
+    def joined(self, truth_of: Callable[[Node], TruthArray]) -> TruthArray:
+        """The same where the truth of each condition is known."""
+        rows = [reduce(np.maximum, (truth_of(condition.node) for condition in group)) for group in self.groups]
         return reduce(np.minimum, rows) if rows else np.array([TRUE], dtype=np.int8)
 
     def trace(self, facts: Facts) -> tuple[ConditionTrace, ...]:

@@ -10,9 +10,10 @@ The stream and the table give equal values (``==``) at every candle.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,9 @@ from indicators.holes import Hole
 from indicators.series import Series
 from rules.compiled_rules import CompiledRules, feature_name, feature_offset
 from rules.features import CandlesRead, Feature, OtherCandles
-from rules.language.arrays import FloatArray, finite
+from rules.language.arrays import FloatArray, TruthArray, finite, truths
 from rules.language.scalar import known
+from rules.language.syntax import Node, names_in
 from rules.measured import Measured, Stretch
 from rules.regime_track import RegimeTrack
 from rules.regime_words import column_of
@@ -32,6 +34,7 @@ from rules.warmup import CLASSIFIER, Warmup
 from rules.windows import meaning
 
 Facts = dict[str, float | None]
+T = TypeVar("T")
 
 CANDLES_MIN = 200
 
@@ -129,9 +132,26 @@ class FactTable:
         column = self._columns.get(key)
         if column is None:
             read = _Read(key, self.rules, self.warmup)
-            meant = (meaning(read.feature), read.offset, read.candles_needed, self.rules.entry_timeframe)
+            meant = self._meant(read)
             column = self._columns[key] = self._measured.column(meant, lambda: self._computed(read))
         return column
+
+    def _meant(self, read: _Read) -> tuple[object, ...]:
+        return meaning(read.feature), read.offset, read.candles_needed, self.rules.entry_timeframe
+
+    def finding(self, what: Hashable, keys: Iterable[str], find: Callable[[], T]) -> T:
+        """What follows from ``what`` and the columns of these keys; found once for all rules in which they mean the
+        same. Nobody may change it."""
+        names = tuple(keys)
+        if not all(feature_name(key) in self.rules.features for key in names):
+            return find()  # of the moment or the regime: other rules, other columns
+        meant = tuple((key, self._meant(_Read(key, self.rules, self.warmup))) for key in names)
+        return self._measured.finding((what, meant), find)
+
+    def truth(self, node: Node) -> TruthArray:
+        """What a condition says at each entry candle's close; of length 1 where nothing in it changes. Read-only."""
+        keys = sorted(name.key for name in names_in(node))
+        return self.finding(node, keys, lambda: _read_only(truths(node, self.column)))
 
     def facts_at(self, index: int) -> Facts:
         """The facts at one entry candle's close, as the stream would give them there."""
@@ -205,6 +225,11 @@ class FactTable:
                 values = finite(indicator.batch(stretch.workspace))
                 column[readable] = values[place[readable] - read.offset]
         return column
+
+
+def _read_only(truth: TruthArray) -> TruthArray:
+    truth.setflags(write=False)
+    return truth
 
 
 def _carried(series: Series, holes: Sequence[Hole]) -> npt.NDArray[np.bool_]:

@@ -1,8 +1,9 @@
-"""Columns that many rules over the same candles share: what a feature measures is computed once."""
+"""Columns that many rules over the same candles share: what a feature measures and a condition says is found once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 from indicators.holes import Hole
 from indicators.series import Series
@@ -10,8 +11,13 @@ from indicators.workspace import Workspace
 from rules.features import CandlesRead
 from rules.language.arrays import FloatArray
 
+T = TypeVar("T")
+
 COLUMNS_MAX = 512
 """Columns of one symbol that are kept; the oldest goes first. Three years of hours take 210 kB each."""
+
+FINDINGS_MAX = 256
+"""Truths of conditions and courses of regimes that are kept, the oldest going first; a truth takes 26 kB."""
 
 WORKSPACES_FILL = 64
 """After so many new columns what was computed on the way to them is let go."""
@@ -31,6 +37,7 @@ class Measured:
     def __init__(self) -> None:
         self._stretches: dict[CandlesRead, list[Stretch]] = {}
         self._columns: dict[tuple[object, ...], FloatArray] = {}
+        self._findings: dict[Hashable, Any] = {}
         self._new = 0
 
     def stretches(self, candles: CandlesRead, series: Series, holes: Sequence[Hole]) -> list[Stretch]:
@@ -38,6 +45,15 @@ class Measured:
         if found is None:
             found = self._stretches[candles] = stretches_of(series, holes)
         return found
+
+    def finding(self, key: Hashable, find: Callable[[], T]) -> T:
+        """What was found under ``key``, which says everything that it depends on; nobody may change it."""
+        if key not in self._findings:
+            while len(self._findings) >= FINDINGS_MAX:
+                del self._findings[next(iter(self._findings))]
+            self._findings[key] = find()
+        kept: T = self._findings[key]
+        return kept
 
     def column(self, key: tuple[object, ...], compute: Callable[[], FloatArray]) -> FloatArray:
         """The column kept under ``key``, which says everything that it depends on; read-only."""

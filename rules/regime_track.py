@@ -154,7 +154,7 @@ class _Steps:
         self._classifier = classifier
         self._candidates = candidates
         self._confidence = confidence
-        self._others = [np.flatnonzero(wanted != code).tolist() for code, wanted in enumerate(candidates)]
+        self._others = [np.flatnonzero(wanted != code).data for code, wanted in enumerate(candidates)]
 
     def taken(self, names: tuple[str, ...], start: RegimeState, candle_ms: IntArray) -> _Taken:
         found, length = _Taken(len(candle_ms)), len(candle_ms)

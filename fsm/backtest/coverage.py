@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,4 +72,4 @@ def _short(market: Market, table: FactTable, to_ms: int) -> str:
 
 
 def _between(opens_ms: list[int], from_ms: int, to_ms: int) -> int:
-    return sum(1 for open_ms in opens_ms if from_ms <= open_ms < to_ms)
+    return bisect_left(opens_ms, to_ms) - bisect_left(opens_ms, from_ms)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
+from operator import itemgetter
 
 ZERO = Decimal(0)
 DAY_MS = 86_400_000
@@ -21,18 +23,24 @@ Curve = Sequence[tuple[int, Decimal]]
 
 def max_drawdown_pct(curve: Curve) -> float:
     """Largest fall from a high of the curve, in percent of that high."""
-    high, worst = ZERO, ZERO
+    high, low, worst = ZERO, ZERO, ZERO
     for _, equity in curve:
-        high = max(high, equity)
-        if high > 0:
-            worst = max(worst, (high - equity) / high * 100)
-    return round(float(worst), 6)
+        if equity > high:
+            worst = max(worst, _fall_pct(high, low))
+            high = low = equity
+        elif equity < low:
+            low = equity
+    return round(float(max(worst, _fall_pct(high, low))), 6)
+
+
+def _fall_pct(high: Decimal, low: Decimal) -> Decimal:
+    return (high - low) / high * 100 if high > 0 else ZERO
 
 
 def since(curve: Curve, start_ms: int) -> list[tuple[int, Decimal]]:
     """The part of a curve from an instant on; it begins with what equity was then."""
-    before = [equity for at_ms, equity in curve if at_ms <= start_ms]
-    return [(start_ms, equity) for equity in before[-1:]] + [point for point in curve if point[0] > start_ms]
+    first = bisect_right(curve, start_ms, key=itemgetter(0))
+    return [(start_ms, equity) for _, equity in curve[max(0, first - 1) : first]] + [*curve[first:]]
 
 
 def daily_returns(curve: Curve, day_ms: int = 86_400_000) -> list[float]:
@@ -43,11 +51,11 @@ def daily_returns(curve: Curve, day_ms: int = 86_400_000) -> list[float]:
     """
     if not curve:
         return []
-    closes = {(at_ms - 1) // day_ms: float(equity) for at_ms, equity in curve[1:]}
+    closes = {(at_ms - 1) // day_ms: equity for at_ms, equity in curve[1:]}
     returns: list[float] = []
     previous = float(curve[0][1])
     for day in range(curve[0][0] // day_ms, (curve[-1][0] - 1) // day_ms + 1):
-        now = closes.get(day, previous)
+        now = float(closes[day]) if day in closes else previous
         returns.append(now / previous - 1 if previous > 0 else 0.0)
         previous = now
     return returns
@@ -113,7 +121,8 @@ def drawdowns(curve: Curve) -> list[tuple[int, int, bool, float]]:
             if low < high:
                 found.append((high_ms, at_ms, True, float((high - low) / high * 100)))
             high_ms, high, low = at_ms, equity, equity
-        low = min(low, equity)
+        elif equity < low:
+            low = equity
     if low < high:
         found.append((high_ms, curve[-1][0], False, float((high - low) / high * 100)))
     return found

@@ -34,6 +34,8 @@ class PastCloses:
 
     def mean(self, from_ms: int, to_ms: int) -> Decimal | None:
         """Over all pairs of symbols and all returns of a run."""
+        if len(self._markets) < 2:
+            return None
         returns = (to_ms - from_ms) // self._step.ms
         newest_ms = self._step.floor(to_ms) - self._step.ms
         closes = [self._closes(market, newest_ms, returns) for market in self._markets.values()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import repeat
 from math import floor
 
 import numpy as np
@@ -67,7 +68,7 @@ class Account:
     @property
     def curve(self) -> list[tuple[int, Decimal]]:
         """(time in ms, equity in USDT) of every reading."""
-        return [(at_ms, Decimal(units).scaleb(-8)) for at_ms, units in zip(self._read_ms, self._read_as, strict=True)]
+        return [*zip(self._read_ms, map(Decimal.scaleb, map(Decimal, self._read_as), repeat(-8)), strict=False)]
 
     def note(self, now_ms: int, equity: Decimal) -> None:
         self._read_ms.append(now_ms)

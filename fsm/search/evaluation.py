@@ -51,8 +51,8 @@ class Evaluation:
     def trades(self) -> tuple[ClosedTrade, ...]:
         """In the order in which they were booked."""
         found, booked = self.orders.trades, self._passing and self._passing.booked
-        made = iter(booked.trades([each for each in found if isinstance(each, int)]) if booked else ())
-        return tuple(next(made) if isinstance(each, int) else each for each in found)
+        made = booked.trades() if booked else []
+        return tuple(made[each] if isinstance(each, int) else each for each in found)
 
     @property
     def by_kernel(self) -> int:

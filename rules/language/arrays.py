@@ -45,7 +45,9 @@ def truths(node: Node, columns: Columns) -> TruthArray:
 
 def finite(values: FloatArray) -> FloatArray:
     """The values, with everything one cannot count with made UNKNOWN."""
-    return np.where(np.isfinite(values), values, np.nan)
+    if not np.isinf(values).any():
+        return values
+    return np.where(np.isinf(values), np.nan, values)
 
 
 def _numbers(node: Node, columns: Columns) -> FloatArray:
@@ -85,7 +87,11 @@ def _truths(node: Node, columns: Columns) -> TruthArray:
 
 
 def _coded(holds: npt.NDArray[np.bool_], is_known: npt.NDArray[np.bool_]) -> TruthArray:
-    return np.where(is_known, np.where(holds, TRUE, FALSE), UNKNOWN).astype(np.int8)
+    coded = holds.astype(np.int8)
+    coded += coded
+    coded += FALSE  # now TRUE or FALSE
+    coded *= is_known
+    return coded
 
 
 def _lower(first: FloatArray, second: FloatArray) -> FloatArray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise, repeat
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,51 +24,87 @@ class Booked:
         self._seat, self._calls, self._digits, self._rows, self._fills = seat, calls, digits, rows, fills
         self.count = self.fills = 0
 
-    def trades(self, numbers: list[int]) -> list[ClosedTrade]:
-        """Those with these numbers, in ascending order."""
-        rows = self._rows[: self.count].tolist()
-        fills = self._fills[: self.fills]
+    def trades(self) -> list[ClosedTrade]:
+        """All of them, in the order in which they ended."""
+        rows, fills, seat = self._rows[: self.count], self._fills[: self.fills], self._seat
+        made = self._calls_of(rows[:, at.R_CALL])
+        prices = (self._prices(rows[:, place]) for place in (at.R_PLANNED, at.R_ENTRY, at.R_STOP))
+        money = (_scaled(rows[:, place], 8) for place in (at.R_REALIZED, at.R_FEES, at.R_FUNDING))
+        rest = (rows[:, place].tolist() for place in (at.R_NUMBER, at.R_LOTS, at.R_REASON, at.R_CLOSED_MS))
+        exits = [*zip(self._prices(fills[:, 1]), fills[:, 2].tolist(), strict=True)]
         first = np.searchsorted(fills[:, 0], np.arange(self.count + 1)).tolist()
-        exits = fills.tolist()
-        return [self._trade(rows[number], exits[first[number] : first[number + 1]]) for number in numbers]
+        ends = (exits[start:end] for start, end in pairwise(first))
+        return [_trade(seat, *each) for each in zip(*made, *prices, *money, *rest, ends, strict=True)]
 
-    def _trade(self, row: list[int], exits: list[list[int]]) -> ClosedTrade:
-        seat, digits, call = self._seat, self._digits, row[at.R_CALL]
-        terms, signals = seat.terms, seat.signals
-        sign, lot = int(self._calls.sign[call]), terms.filters.market_step_size
-        opened_ms = signals.at_ms[call]
-        planned, entry, stop = (Decimal(row[place]).scaleb(-digits) for place in (at.R_PLANNED, at.R_ENTRY, at.R_STOP))
-        first_stop = Decimal(int(self._calls.stop[call])).scaleb(-digits)
-        realized, fees, funding = (Decimal(row[place]).scaleb(-8) for place in (at.R_REALIZED, at.R_FEES, at.R_FUNDING))
-        quantity, net = lot * row[at.R_LOTS], realized - fees + funding
-        risk = quantity * terms.loss_per_unit(sign, planned, first_stop)
-        price, closed = ZERO, ZERO
-        for _, level, lots in exits:
-            here = lot * lots
-            price = (price * closed + Decimal(level).scaleb(-digits) * here) / (closed + here)
-            closed += here
-        return ClosedTrade(
-            id=f"{seat.symbol}-{row[at.R_NUMBER]}",
-            symbol=seat.symbol,
-            side="LONG" if sign > 0 else "SHORT",
-            strategy=signals.kinds[int(self._calls.kind[call])][0].name,
-            regime=signals.regime(signals.found.rows.item(call)),
-            signal_candle_ms=opened_ms - terms.entry_ms,
-            opened_ms=opened_ms,
-            first_fill_ms=opened_ms,
-            closed_ms=row[at.R_CLOSED_MS],
-            quantity=quantity,
-            entry_price_planned=planned,
-            entry_price=entry,
-            stop_price_initial=first_stop,
-            stop_price=stop,
-            exit_price=price,
-            closed_quantity=closed,
-            risk_usdt=risk,
-            realized_pnl=realized,
-            fees=fees,
-            funding=funding,
-            net_pnl=net,
-            r=net / risk if risk else ZERO,
-            exit_reason=at.REASONS[row[at.R_REASON]],
+    def _calls_of(self, places: IntArray) -> tuple[list[Any], ...]:
+        """(sign, strategy, regime, time, first stop) of the signal of each trade."""
+        signals, calls = self._seat.signals, self._calls
+        names = [strategy.name for strategy, _ in signals.kinds]
+        regimes = signals.track.codes[signals.found.rows[places]].tolist()
+        return (
+            calls.sign[places].tolist(),
+            [names[kind] for kind in calls.kind[places].tolist()],
+            [signals.track.names[code] for code in regimes],
+            calls.at_ms[places].tolist(),
+            self._prices(calls.stop[places]),
         )
+
+    def _prices(self, column: IntArray) -> list[Decimal]:
+        return _scaled(column, self._digits)
+
+
+def _scaled(column: IntArray, digits: int) -> list[Decimal]:
+    return [*map(Decimal.scaleb, map(Decimal, column.tolist()), repeat(-digits))]
+
+
+def _trade(
+    seat: Seat,
+    sign: int,
+    strategy: str,
+    regime: str,
+    opened_ms: int,
+    stop_first: Decimal,
+    planned: Decimal,
+    entry: Decimal,
+    stop: Decimal,
+    realized: Decimal,
+    fees: Decimal,
+    funding: Decimal,
+    number: int,
+    lots: int,
+    reason: int,
+    closed_ms: int,
+    exits: list[tuple[Decimal, int]],
+) -> ClosedTrade:
+    terms, lot = seat.terms, seat.terms.filters.market_step_size
+    quantity, net = lot * lots, realized - fees + funding
+    risk = quantity * terms.loss_per_unit(sign, planned, stop_first)
+    price, closed = ZERO, ZERO
+    for level, here in exits:
+        price = (price * closed + level * (lot * here)) / (closed + lot * here)
+        closed += lot * here
+    return ClosedTrade(
+        id=f"{seat.symbol}-{number}",
+        symbol=seat.symbol,
+        side="LONG" if sign > 0 else "SHORT",
+        strategy=strategy,
+        regime=regime,
+        signal_candle_ms=opened_ms - terms.entry_ms,
+        opened_ms=opened_ms,
+        first_fill_ms=opened_ms,
+        closed_ms=closed_ms,
+        quantity=quantity,
+        entry_price_planned=planned,
+        entry_price=entry,
+        stop_price_initial=stop_first,
+        stop_price=stop,
+        exit_price=price,
+        closed_quantity=closed,
+        risk_usdt=risk,
+        realized_pnl=realized,
+        fees=fees,
+        funding=funding,
+        net_pnl=net,
+        r=net / risk if risk else ZERO,
+        exit_reason=at.REASONS[reason],
+    )
