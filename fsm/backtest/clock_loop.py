@@ -22,6 +22,7 @@ from exchange.types import MarkPrice
 from fsm.backtest.equity_reads import EquityReads, Marks
 from fsm.backtest.ground import Progress
 from fsm.backtest.history import History, step_of
+from fsm.backtest.injecting import Injector
 from fsm.backtest.jumps import ASK, COOLING, HALTED, Jumps
 from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
@@ -61,12 +62,14 @@ class ClockLoop:
         entry: Timeframe,
         closes: PastCloses,
         changes: RuleChanges,
+        injector: Injector,
     ) -> None:
         self._engine = engine
         self._account = account
         self._histories = dict(sorted(histories.items()))
         self._recorder = recorder
-        self._runner = InstantStepRunner(engine, account, recorder.settle, on_step)
+        self._runner = InstantStepRunner(engine, account, recorder.settle, on_step, injector.is_refused)
+        self._injector = injector
         self._rules_hash = rules_hash
         self._every_candle = every_candle
         self._entry = entry
@@ -109,7 +112,8 @@ class ClockLoop:
         next_ms = now_ms + self._step.ms
         if self._every_candle or next_ms >= to_ms:
             return next_ms
-        end_ms = self._jumps.end(now_ms, self._changes.next_ms(to_ms), self._codes)
+        last_ms = self._injector.next_ms(now_ms, self._changes.next_ms(to_ms))
+        end_ms = self._jumps.end(now_ms, last_ms, self._codes)
         if end_ms <= next_ms:
             return next_ms
         active = self._engine.active()
@@ -160,6 +164,10 @@ class ClockLoop:
 
     def _follow(self, until_ms: int) -> None:
         """Let the prices of the bar that ends then move."""
+        for command in self._injector.commands(until_ms):
+            if self._walk is not None:
+                self._answer(self._walk.run(max(command.at_ms, self._account.now_ms)))
+            self._runner.run(self._engine.handle(command))
         if self._walk is None:
             return
         self.position_ms += len(self._engine.active()) * self._step.ms
@@ -192,7 +200,7 @@ class ClockLoop:
             self._read_equity(now_ms, acts=decides)
         if last:
             return
-        if decides:
+        if decides and not self._injector.is_missed(now_ms):
             self._close(active, walk, now_ms)
         self._walk = walk if self._engine.active() else None
 
@@ -211,10 +219,14 @@ class ClockLoop:
         idle = [symbol for symbol in deciding if symbol not in active]
         bars = self._bars(idle, now_ms)
         self._price(idle, now_ms)
-        self._decide(deciding, now_ms)
+        at_once, later = self._injector.late(self._decide(deciding, now_ms), now_ms)
+        self._runner.run(at_once)
         for symbol in self._engine.active():
             if symbol in bars:
                 walk.add(symbol, bars[symbol], OPENED)
+        for at_ms, steps in later:
+            self._answer(walk.run(at_ms))
+            self._runner.run(steps)
 
     def _bars(self, symbols: list[str], open_ms: int) -> dict[str, Bar]:
         found = {symbol: self._histories[symbol].market.feed.bar(open_ms) for symbol in symbols}
@@ -270,8 +282,8 @@ class ClockLoop:
                 found.append(symbol)
         return found
 
-    def _decide(self, deciding: list[str], now_ms: int) -> None:
-        """All decisions of this close first, in symbol order on one account snapshot; their orders afterwards."""
+    def _decide(self, deciding: list[str], now_ms: int) -> list[Step]:
+        """All decisions of this close, in symbol order on one account snapshot; their orders come afterwards."""
         asked = set(deciding)
         steps: list[Step] = []
         for symbol, history in self._histories.items():
@@ -282,7 +294,7 @@ class ClockLoop:
                 steps += self._ask(symbol, history, index, now_ms)
             elif self._jumps.code(symbol, index, now_ms) != self._codes.get(symbol):
                 self._note_quiet(symbol, history, index, now_ms)
-        self._runner.run(steps)
+        return steps
 
     def _ask(self, symbol: str, history: History, index: int, now_ms: int) -> list[Step]:
         event = _closed(symbol, history, index, now_ms, self._account.prices(symbol))

@@ -11,6 +11,7 @@ from exchange.candle_columns import CandleFileError
 from exchange.candle_files import CandleFolders
 from exchange.sim.playback.rulebook import Rulebook
 from fsm.backtest.history import Anchors, Market, data_hash, read_market, read_others
+from fsm.backtest.injecting import NOTHING, Injected
 from fsm.backtest.result import iso
 from fsm.backtest.rules_through import RulesThrough, ToldRules, rules_through
 from fsm.config import Config
@@ -34,7 +35,7 @@ class Request:
     ``to_ms`` is exclusive. ``db`` None: the journal is written to a temporary file and only its hash is kept.
     ``anchors``: the first candle of a symbol's timeframes, where a daemon's history began; None: all that there is.
     ``told``: what an exchange said of its symbols, which wins over what files and candles tell.
-    ``are_rules_held``: those that it begins with, as the simulator does.
+    ``are_rules_held``: those that it begins with, as the simulator does. ``injected``: what a bot lived through.
     """
 
     config: Config
@@ -50,6 +51,7 @@ class Request:
     anchors: Anchors | None = None
     told: tuple[ToldRules, ...] = ()
     are_rules_held: bool = False
+    injected: Injected = NOTHING
 
 
 def quiet(phase: str, done: int, total: int) -> None:

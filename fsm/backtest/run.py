@@ -17,6 +17,7 @@ from fsm.backtest.clock_loop import ClockLoop
 from fsm.backtest.coverage import assumed, covered
 from fsm.backtest.ground import BacktestError, Ground, Progress, Request, quiet, read_ground
 from fsm.backtest.history import History, Market, build_history, step_of
+from fsm.backtest.injecting import Injector
 from fsm.backtest.kept_candles import kept
 from fsm.backtest.kept_run import kept_run
 from fsm.backtest.past_closes import PastCloses
@@ -178,6 +179,8 @@ class _Backtest:
             fatal=(JournalError,),
             correlation=self._closes.correlation,
         )
+        injector = Injector(request.injected, step_of(entry).ms)
+        self.account.venue.state.taken = injector.taken
         self.hours = ClockLoop(
             engine=self.engine,
             account=self.account,
@@ -188,6 +191,7 @@ class _Backtest:
             every_candle=request.every_candle,
             rules_hash=request.rules.hash,
             closes=self._closes,
+            injector=injector,
             changes=RuleChanges(rules.changes, step_of(entry).ms, self._take),
         )
 

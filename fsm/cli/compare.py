@@ -42,7 +42,7 @@ DAY_MS = 86_400_000
     "--live", "of_a_bot", is_flag=True, help="the bot's database against a backtest of its candles, rules and settings"
 )
 @click.option("--days", type=click.IntRange(1), help="with --live: the newest so many days")
-@click.option("--confirm/--no-confirm", default=True, help="run A again with one cause at a time")
+@click.option("--confirm/--no-confirm", default=True, help="run again with one cause at a time")
 def compare(
     a: str | None,
     b: str | None,
@@ -77,7 +77,7 @@ def compare(
             one, other = made.side(a, from_ms, to_ms), made.side(b, from_ms, to_ms)
             span = _asked(one.span.overlap(other.span), from_ms, to_ms)
         kept = (*folders, *instead)
-        found = _compared(one, other, span, kept, theirs, scratch, confirm=confirm and not of_a_bot, of_a_bot=of_a_bot)
+        found = _compared(one, other, span, kept, theirs, scratch, confirm=confirm, of_a_bot=of_a_bot)
     if options.json:
         output.document(found.document())
     else:
@@ -181,16 +181,17 @@ def _compared(
     from fsm.backtest.comparing.rerun import Repeater
 
     inputs, found = differing_inputs(a, b, span), differences(a.trades, b.trades, span)
+    if of_a_bot:
+        from fsm.backtest.comparing.confirming import held_against
+
+        repeated = Repeater(a, a, span, folders, folders, scratch).with_injected if confirm else None
+        return _Comparison(a, b, span, inputs, *held_against(a, b, span, inputs, repeated))
     if theirs != folders:
         inputs += differing_funding(a.symbols, folders, theirs, span)
     again = None
     if confirm and a.ran is not None and found:
         again = Repeater(a, b, span, folders, theirs, scratch).with_inputs
     findings, why = causes(a, b, found, inputs, again)
-    if of_a_bot:
-        from fsm.backtest.comparing.live_checks import checked
-
-        findings = checked(a, inputs, findings)
     return _Comparison(a, b, span, inputs, findings, why)
 
 

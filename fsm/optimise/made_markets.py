@@ -81,7 +81,8 @@ def made_market(prepared: Prepared, real: Recorded, kind: str, seed: int) -> Pre
         read_market(own, market.symbol, each, further=frozenset(market.by_timeframe), others=others)
         for market, each in zip(ground.markets, _rules(prepared), strict=True)
     )
-    return Prepared(prepared.request, replace(ground, markets=markets))
+    rules = replace(ground.rules, changes=())  # what was made keeps the ticks that it was made on
+    return Prepared(prepared.request, replace(ground, markets=markets, rules=rules))
 
 
 def _rules(prepared: Prepared) -> list[CompiledRules]:

@@ -148,6 +148,8 @@ class Matching:
 
     def _taking(self, order: OrderState, last: Decimal | None = None) -> Iterator[tuple[Decimal, Decimal]]:
         state = self._state
+        if (taken := state.taken(order, state.now_ms)) is not None:
+            return iter(taken)
         filters, quote = state.filters[order.symbol], state.quotes[order.symbol]
         worst = filters.market_price_limit(order.side, quote.mark) if order.price is None else order.price
         return pricing.executions(

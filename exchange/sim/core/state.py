@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
@@ -79,6 +79,7 @@ class VenueState:
         self.fills: list[Fill] = []
         self.liquidations = 0
         self.trigger_fault: Callable[[AlgoState], TriggerFault | None] = _no_fault
+        self.taken: Callable[[OrderState, int], Sequence[tuple[Decimal, Decimal]] | None] = _by_the_market
         self.fails_to_fill: Callable[[OrderState], bool] = lambda order: False
         self.witnesses: list[Callable[[VenueEvent], None]] = []
         self._events: list[VenueEvent] = []
@@ -244,6 +245,10 @@ class VenueState:
                 positions=views,
             )
         )
+
+
+def _by_the_market(_: OrderState, __: int) -> None:
+    return None
 
 
 def _no_fault(_: AlgoState) -> TriggerFault | None:

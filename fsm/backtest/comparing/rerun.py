@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,7 @@ from exchange.candle_files import CANDLE_HEADER, FUNDING_HEADER, CandleFolders
 from fsm.backtest.comparing.inputs import ABSENT, Input, Source
 from fsm.backtest.comparing.matching import Key, differing
 from fsm.backtest.comparing.side import ALL, Side, Span
+from fsm.backtest.injecting import NOTHING, Injected
 from fsm.backtest.rules_through import ToldRules, told_rules
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import Config, read_environment, stored_settings
@@ -23,13 +25,15 @@ from indicators.candle import Timeframe
 from rules.load import Ruleset, stored_rules
 from rules.source.yaml_source import SourceError
 from store import queries
-from store.database import open_store
+from store.database import Store, open_store
 from store.views import TradeRow
 
 _STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
 _UP_TO_1H = ("1m", "3m", "5m", "15m", "30m", "1h")
 
 Trades = dict[Key, TradeRow]
+Triggers = dict[Key, frozenset[tuple[str, Decimal]]]
+"""Of each trade, what its conditional orders were for, and at which price each waited."""
 
 
 class CannotRepeat(Exception):
@@ -59,6 +63,19 @@ class Repeater:
         except (BacktestError, SourceError, OSError) as error:
             raise CannotRepeat(str(error)) from error
 
+    def with_injected(self, injected: Injected) -> tuple[Trades, Triggers]:
+        """The trades of A had it lived through this, and where its stops and targets lay. Raises CannotRepeat."""
+        try:
+            with TemporaryDirectory(dir=self._scratch) as folder:
+                data, told = self._data(Path(folder), self._a, self._a), told_rules(self._a.store)
+                settings, rules = self._settings(()), self._rules(())
+                path = Path(folder) / "again.sqlite"
+                trades = self._run(settings, rules, data, told, path, injected=injected)
+                with open_store(path, mode="read") as store:
+                    return trades, triggers_of(store)
+        except (BacktestError, SourceError, OSError) as error:
+            raise CannotRepeat(str(error)) from error
+
     def with_rules(self, rules: Ruleset, settings: Settings, symbols: Sequence[str], keep: Path) -> None:
         """Over what A saw, other rules and settings altogether; the journal stays in ``keep``. Raises CannotRepeat."""
         try:
@@ -76,6 +93,7 @@ class Repeater:
         told: tuple[ToldRules, ...],
         db: Path,
         symbols: tuple[str, ...] = (),
+        injected: Injected = NOTHING,
     ) -> Trades:
         environment, text = read_environment(None, {"BINANCE_ENV": "sim"}), _as_yaml(settings.plain())
         run_backtest(
@@ -90,6 +108,7 @@ class Repeater:
                 native=self._a.ran is None,
                 anchors=None if self._a.ran is not None else _anchors(self._a),
                 told=told,
+                injected=injected,
             )
         )
         with open_store(db, mode="read") as store:
@@ -134,6 +153,18 @@ class Repeater:
                 paid = [(int(at), (repr(float(each)),)) for at, each in zip(rate.time_ms, rate.rate, strict=True)]
                 _write(folder / f"{symbol}-funding.csv.gz", FUNDING_HEADER, paid)
         return folder
+
+
+def triggers_of(store: Store) -> Triggers:
+    found: dict[Key, set[tuple[str, Decimal]]] = {}
+    rows = store.connection.execute(
+        "SELECT t.symbol, t.signal_candle_ms, t.side, o.purpose, o.trigger_price FROM orders o"
+        " JOIN trades t ON t.id = o.trade_id WHERE o.trigger_price IS NOT NULL"
+    )
+    for symbol, candle_ms, side, purpose, price in rows:
+        key = (str(symbol), int(str(candle_ms)), str(side))
+        found.setdefault(key, set()).add((str(purpose), Decimal(str(price))))
+    return {key: frozenset(each) for key, each in found.items()}
 
 
 def _anchors(side: Side) -> dict[str, dict[Timeframe, int]]:

@@ -181,7 +181,7 @@ def test_a_bots_database_is_held_against_a_backtest_of_what_it_saw(fsm, run) -> 
     found = fsm("compare", "--live", "--db", database, "--json")
     assert found.code == 4
     (difference,) = found.document["differences"]
-    assert (difference["cause"]["source"], set(difference["fields"])) == ("FILL", {"exit_price", "net_pnl"})
+    assert (difference["cause"]["source"], set(difference["fields"])) == ("UNEXPLAINED", {"exit_price", "net_pnl"})
 
 
 def test_what_is_no_run_is_said_to_be_none(fsm, project: Path, journal: Path) -> None:

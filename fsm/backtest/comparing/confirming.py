@@ -1,0 +1,129 @@
+"""Confirms why a bot did otherwise than its backtest: with that alone the backtest does as the bot did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+from msgspec.structs import replace
+
+from fsm.backtest.comparing.causes import Cause, Finding, causes
+from fsm.backtest.comparing.inputs import Input, Source
+from fsm.backtest.comparing.live_checks import checked
+from fsm.backtest.comparing.lived import Lived, lived
+from fsm.backtest.comparing.matching import Key, differences, differing
+from fsm.backtest.comparing.rerun import CannotRepeat, Trades, Triggers, triggers_of
+from fsm.backtest.comparing.side import Side, Span
+from fsm.backtest.injecting import Injected
+from fsm.backtest.result import iso
+from fsm.core.exit_reasons import STOP_HIT, TARGET_HIT
+from indicators.candle import Timeframe
+from store.views import TradeRow
+
+Again = Callable[[Injected], tuple[Trades, Triggers]]
+
+_OWN_WORDS = {
+    Source.OUTAGE: "the bot decided nothing at some closes before its end",
+    Source.OPERATOR: "the operator's commands",
+    Source.LATENCY: "its orders reached the exchange later",
+    Source.MISSED_ENTRY: "its entry came to nothing at the exchange",
+    Source.PARTIAL_FILL: "its entry was filled in parts",
+    Source.SLIPPAGE: "its orders were filled at these prices",
+}
+_CONSEQUENCES = (Source.EARLIER, Source.LIMIT)
+"""What follows from other trades that came out otherwise."""
+
+_OTHERWISE = (Source.EDIT, Source.FUNDING, Source.CANDLES, Source.SYMBOL_RULES)
+"""Of these nothing is run again; they are as the journals have them."""
+
+
+def held_against(
+    bot: Side, run: Side, span: Span, inputs: Sequence[Input], again: Again | None
+) -> tuple[list[Finding], str]:
+    """Why a bot did otherwise than its backtest; and why that could not be confirmed, where that is so."""
+    told, why = causes(bot, run, differences(bot.trades, run.trades, span), inputs, None)
+    found = checked(bot, inputs, told)
+    if again is None or not found:
+        return found, why
+    is_open = [
+        after is before and after.cause.source not in _OTHERWISE for before, after in zip(told, found, strict=True)
+    ]
+    return confirmed(bot, found, is_open, lived(bot, span), again)
+
+
+def confirmed(
+    bot: Side, findings: Sequence[Finding], is_open: Sequence[bool], kinds: Sequence[Lived], again: Again
+) -> tuple[list[Finding], str]:
+    """The findings of a bot (A) with what is confirmed, the rest called unexplained; and why nothing could be run.
+
+    ``is_open``: which of them anything that the bot lived through may be the cause of.
+    """
+    open_ = {each.difference.key: each for each, may in zip(findings, is_open, strict=True) if may}
+    found: dict[Key, Cause] = {}
+    waited = triggers_of(bot.store)
+    try:
+        for chain in _chains(kinds):
+            if len(found) == len(open_):
+                break
+            trades, triggers = again(reduce(Injected.beside, (each.injected for each in chain)))
+            for key, finding in open_.items():
+                is_same = came_out_as(finding.difference.a, trades.get(key)) and waited.get(key) == triggers.get(key)
+                if key not in found and is_same:
+                    found[key] = _cause(finding, chain)
+    except CannotRepeat as error:
+        return list(findings), f"the backtest could not be run with what the bot lived through: {error}"
+    return [_concluded(each, open_, found) for each in findings], ""
+
+
+def _chains(kinds: Sequence[Lived]) -> list[tuple[Lived, ...]]:
+    """Each alone, then each beside the first, which is latency where there was any, then more and more together."""
+    pairs = [(kinds[0], each) for each in kinds[1:]]
+    return [(each,) for each in kinds] + pairs + [tuple(kinds[:count]) for count in range(3, len(kinds) + 1)]
+
+
+def _concluded(each: Finding, open_: dict[Key, Finding], found: dict[Key, Cause]) -> Finding:
+    key = each.difference.key
+    if key not in open_:
+        return each
+    told = each.cause.told
+    if key not in found and each.cause.source is not Source.UNEXPLAINED:
+        told = f"{told}; a backtest with what the bot lived through does not come out so"
+    unexplained = Cause(source=Source.UNEXPLAINED, path="", told=told, how=each.cause.how)
+    return Finding(difference=each.difference, cause=found.get(key, unexplained))
+
+
+def _cause(finding: Finding, chain: Sequence[Lived]) -> Cause:
+    last, *others = reversed(chain)
+    difference = finding.difference
+    if finding.cause.source in _CONSEQUENCES:
+        what = tuple(str(each.source) for each in chain)
+        return replace(finding.cause, confirmed=True, together=what)
+    told = f"{_OWN_WORDS[last.source]}: {_first_field(finding)}"
+    return Cause(
+        source=last.source,
+        path=difference.symbol,
+        told=told,
+        confirmed=True,
+        together=tuple(str(other.source) for other in reversed(others)),
+        how=finding.cause.told,
+    )
+
+
+def _first_field(finding: Finding) -> str:
+    fields = finding.difference.fields
+    if not fields:
+        return f"{finding.difference.symbol}, signal of {iso(finding.difference.candle_ms)}"
+    name, (one, other) = next(iter(fields.items()))
+    return f"{name.replace('_', ' ')} {one} as it traded, {other} in the backtest"
+
+
+def came_out_as(live: TradeRow | None, again: TradeRow | None) -> bool:
+    """The same in everything; an order that rested may have been filled at another moment of its hour."""
+    if live is None or again is None:
+        return live is None and again is None
+    apart = differing(live, again)
+    if live.exit_reason in (STOP_HIT, TARGET_HIT) and live.closed_ms is not None and again.closed_ms is not None:
+        hours = (Timeframe.H1.floor(live.closed_ms), Timeframe.H1.floor(again.closed_ms))
+        if hours[0] == hours[1]:
+            apart.pop("closed_ms", None)
+    return not apart

@@ -1,0 +1,152 @@
+"""What a bot lived through and its backtest did not, read from its journal, one kind at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from exchange.types import Side
+from fsm.backtest.comparing.inputs import Source
+from fsm.backtest.comparing.side import Side as Run
+from fsm.backtest.comparing.side import Span
+from fsm.backtest.history import step_of
+from fsm.backtest.injecting import Injected
+from fsm.core.exit_reasons import STOP_HIT, TARGET_HIT
+from fsm.core.model.events import Commanded, SymbolEvent
+from fsm.core.model.records import HaltCause
+from fsm.core.model.transition_table import Trigger
+from indicators.candle import Timeframe
+from rules.load import stored_rules
+from store import queries
+from store.rows import FillRow
+from store.views import TradeRow
+
+FILLS_MAX = 10_000
+AT_A_CLOSE_MS = 300_000
+"""A bot that runs reads its account within so much of a close."""
+
+_read_event = msgspec.json.Decoder[SymbolEvent](SymbolEvent).decode
+
+
+class Lived(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of thing, and everything of it that happened."""
+
+    source: Source
+    injected: Injected
+
+
+def lived(bot: Run, span: Span) -> list[Lived]:
+    """In the order in which it is tried; kinds of which nothing happened are left out."""
+    entry = stored_rules(bot.rules[-1].text, bot.name).for_symbol("").entry_timeframe
+    trades = [row for row in bot.trades if span.from_ms <= row.signal_candle_ms < span.to_ms]
+    fills = {row.id: queries.fills(bot.store, trade_id=row.id, limit=FILLS_MAX)[::-1] for row in trades}
+    kinds = (
+        (Source.LATENCY, Injected(delays=dict(_delays(trades, fills, entry)))),
+        (Source.OUTAGE, Injected(missed=frozenset(_missed(bot, span, entry)))),
+        (Source.OPERATOR, Injected(commands=tuple(_commands(bot, span)))),
+        (Source.MISSED_ENTRY, Injected(refused=frozenset(_refused(bot, span, entry)))),
+        (Source.PARTIAL_FILL, Injected(fills=_taken([row for row in trades if _is_partial(row, fills)], fills, entry))),
+        (Source.SLIPPAGE, Injected(fills=_taken([row for row in trades if not _is_partial(row, fills)], fills, entry))),
+    )
+    return [Lived(source=source, injected=injected) for source, injected in kinds if injected]
+
+
+Fills = dict[str, list[FillRow]]
+
+
+def _delays(trades: Sequence[TradeRow], fills: Fills, entry: Timeframe) -> Iterator[tuple[tuple[str, int], int]]:
+    """How long after a close its orders were filled: entries, and closes by the rules."""
+    for row in trades:
+        close_ms = row.signal_candle_ms + entry.ms
+        if row.first_fill_ms is not None and 0 < row.first_fill_ms - close_ms < step_of(entry).ms:
+            yield (row.symbol, close_ms), row.first_fill_ms - close_ms
+        if row.exit_reason in (None, STOP_HIT, TARGET_HIT) or HaltCause.OPERATOR in (row.exit_reason or ""):
+            continue
+        left = [fill.at_ms for fill in fills[row.id] if fill.side != _side(row)]
+        if left and left[-1] % entry.ms:
+            at_ms = next(at_ms for at_ms in left if at_ms // entry.ms == left[-1] // entry.ms)
+            yield (row.symbol, entry.floor(at_ms)), at_ms % entry.ms
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    signal_candle_ms: int
+    first_fill_ms: int | None = None
+
+
+class _Effect(msgspec.Struct, frozen=True):
+    trade: _Ended | None = None
+
+
+def _refused(bot: Run, span: Span, entry: Timeframe) -> Iterator[tuple[str, int]]:
+    """Signals that led to no position."""
+    rows = bot.store.connection.execute(
+        "SELECT symbol, effect_json FROM transitions WHERE at_ms >= ? AND at_ms < ? AND trigger IN (?, ?) ORDER BY id",
+        (span.from_ms, span.to_ms + entry.ms, Trigger.ABANDON.value, Trigger.DROP.value),
+    )
+    for symbol, text in rows:
+        trade = msgspec.json.decode(str(text), type=_Effect).trade
+        if trade is not None and trade.first_fill_ms is None:
+            yield str(symbol), trade.signal_candle_ms + entry.ms
+
+
+def _is_partial(row: TradeRow, fills: Fills) -> bool:
+    """Whether less was filled than ordered, or in several parts."""
+    entered = [fill.quantity for fill in fills[row.id] if fill.side == _side(row)]
+    return bool(entered) and (len(entered) > 1 or sum(entered, Decimal(0)) < row.quantity)
+
+
+def _taken(
+    trades: Sequence[TradeRow], fills: Fills, entry: Timeframe
+) -> dict[tuple[str, Side, int], tuple[tuple[Decimal, Decimal], ...]]:
+    found: defaultdict[tuple[str, Side, int], list[tuple[Decimal, Decimal]]] = defaultdict(list)
+    for row in trades:
+        for fill in fills[row.id]:
+            found[row.symbol, Side(fill.side), step_of(entry).floor(fill.at_ms)].append((fill.price, fill.quantity))
+    return {key: tuple(prices) for key, prices in found.items()}
+
+
+def _side(row: TradeRow) -> str:
+    return "BUY" if row.side == "LONG" else "SELL"
+
+
+def _commands(bot: Run, span: Span) -> Iterator[Commanded]:
+    """What the operator wanted of each symbol, as it was decided on."""
+    rows = bot.store.connection.execute(
+        "SELECT event_json FROM transitions WHERE at_ms >= ? AND at_ms < ? AND json_extract(event_json, '$.type') = ?"
+        " ORDER BY id",
+        (span.from_ms, span.to_ms, Commanded.__struct_config__.tag),
+    )
+    for (text,) in rows:
+        event = _read_event(str(text))
+        if isinstance(event, Commanded) and event.cause == HaltCause.OPERATOR:
+            yield event
+
+
+def _missed(bot: Run, span: Span, entry: Timeframe) -> Iterator[int]:
+    """Closes at which nothing was decided of any symbol."""
+    whole: set[int] = set()
+    partly: set[int] = set()
+    rows = bot.store.connection.execute(
+        "SELECT candle_ms, last_ms, count FROM decisions"
+        " UNION ALL SELECT candle_ms, last_ms, count FROM decision_stretches"
+    )
+    for first, last, count in rows:
+        candles = range(int(str(first)), int(str(last)) + 1, entry.ms)
+        (whole if len(candles) == int(str(count)) else partly).update(candles)
+    if not whole and not partly:
+        return
+    for candle_ms in range(max(span.from_ms, min(whole | partly)), min(span.to_ms, max(whole | partly)), entry.ms):
+        close_ms = candle_ms + entry.ms
+        if candle_ms not in whole and not (candle_ms in partly and _was_there(bot, close_ms)):
+            yield close_ms
+
+
+def _was_there(bot: Run, close_ms: int) -> bool:
+    """Whether the account was read right after a close."""
+    row = bot.store.connection.execute(
+        "SELECT 1 FROM equity_snapshots WHERE at_ms >= ? AND at_ms < ? LIMIT 1", (close_ms, close_ms + AT_A_CLOSE_MS)
+    ).fetchone()
+    return row is not None

@@ -1,0 +1,101 @@
+"""Lets a backtest live through what a bot lived through: late orders, other fills, closes missed, commands."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from exchange.sim.core.orders import OrderState
+from exchange.types import Side
+from fsm.core.model.decision import Step
+from fsm.core.model.events import Commanded
+
+Fills = tuple[tuple[Decimal, Decimal], ...]
+"""Price and quantity of one execution after the other."""
+
+
+class Injected(msgspec.Struct, frozen=True, kw_only=True):
+    """``delays``: by symbol and close, so many ms later its orders reached the exchange. ``refused``: entries that came
+    to nothing. ``missed``: closes at which nothing was decided. ``fills``: what orders of a symbol and side were filled
+    at within a bar, by its open time."""
+
+    delays: Mapping[tuple[str, int], int] = {}
+    refused: frozenset[tuple[str, int]] = frozenset()
+    missed: frozenset[int] = frozenset()
+    commands: tuple[Commanded, ...] = ()
+    fills: Mapping[tuple[str, Side, int], Fills] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.delays or self.refused or self.missed or self.commands or self.fills)
+
+    def beside(self, other: Injected) -> Injected:
+        """Both."""
+        return Injected(
+            delays={**self.delays, **other.delays},
+            refused=self.refused | other.refused,
+            missed=self.missed | other.missed,
+            commands=tuple(sorted((*self.commands, *other.commands), key=lambda command: command.at_ms)),
+            fills={**self.fills, **other.fills},
+        )
+
+
+class Injector:
+    """What of it is due, for a run in bars of ``step_ms``."""
+
+    def __init__(self, injected: Injected, step_ms: int) -> None:
+        self._injected = injected
+        self._step_ms = step_ms
+        self._commands = deque(injected.commands)
+        self._left = {key: list(fills) for key, fills in injected.fills.items()}
+
+    def next_ms(self, now_ms: int, last_ms: int) -> int:
+        """Up to where nothing of it happens: the bar in which the next command comes, and at most ``last_ms``."""
+        if not self._commands:
+            return last_ms
+        bar_ms = self._commands[0].at_ms // self._step_ms * self._step_ms
+        return min(last_ms, bar_ms if bar_ms > now_ms else now_ms + self._step_ms)
+
+    def commands(self, until_ms: int) -> Iterator[Commanded]:
+        while self._commands and self._commands[0].at_ms < until_ms:
+            yield self._commands.popleft()
+
+    def is_missed(self, close_ms: int) -> bool:
+        return close_ms in self._injected.missed
+
+    def is_refused(self, symbol: str, now_ms: int) -> bool:
+        """Whether an entry comes to nothing, whenever in its bar it is sent."""
+        return (symbol, now_ms // self._step_ms * self._step_ms) in self._injected.refused
+
+    def late(self, steps: Sequence[Step], close_ms: int) -> tuple[list[Step], list[tuple[int, list[Step]]]]:
+        """What is carried out at once, and the rest by when it is."""
+        at_once: list[Step] = []
+        later: defaultdict[int, list[Step]] = defaultdict(list)
+        for step in steps:
+            delay_ms = self._injected.delays.get((step.symbol, close_ms), 0)
+            (later[close_ms + delay_ms] if delay_ms else at_once).append(step)
+        return at_once, sorted(later.items(), key=lambda item: item[0])
+
+    def taken(self, order: OrderState, now_ms: int) -> Fills | None:
+        """What an order is filled at; None: as the market has it. What it closes is closed whole."""
+        key = (order.symbol, order.side, now_ms // self._step_ms * self._step_ms)
+        if key not in self._left:
+            return None
+        listed, wanted, found = self._left[key], order.remaining, []
+        while listed and wanted > 0:
+            price, quantity = listed.pop(0)
+            here = min(quantity, wanted)
+            found.append((price, here))
+            wanted -= here
+            if quantity > here:
+                listed.insert(0, (price, quantity - here))
+        if wanted > 0 and order.reduce_only:
+            if not found:
+                return None
+            found[-1] = (found[-1][0], found[-1][1] + wanted)
+        return tuple(found)
+
+
+NOTHING = Injected()

@@ -1,0 +1,153 @@
+"""Causes of a bot's differences are confirmed by its backtest with each alone; a fault of ours is none of them."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from exchange.sim.core.orders import OrderState
+from exchange.sim.in_process import Fault
+from fsm.backtest.comparing.causes import Finding
+from fsm.backtest.comparing.confirming import held_against
+from fsm.backtest.comparing.inputs import Source, differing_inputs
+from fsm.backtest.comparing.rerun import Repeater
+from fsm.backtest.comparing.side import read_side
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from fsm.proofs.testkit.scripted_market import TO_SIGNAL
+from store.database import open_store
+from tests.integration.scenarios.acting import entry, post
+from tests.integration.test_live_differences import MARKET, PLANTED
+
+Make = Callable[..., InProcessBot]
+Script = Callable[[InProcessBot], Awaitable[None]]
+
+
+def found_in(db: Path, scratch: Path) -> list[Finding]:
+    """As `compare --live` does it."""
+    with open_store(db, mode="read") as store:
+        live = read_side("live", store)
+        path = scratch / "backtest.sqlite"
+        path.unlink(missing_ok=True)
+        Repeater(live, live, live.span, (), (), scratch).with_inputs((), keep=path)
+        with open_store(path, mode="read") as other:
+            run = read_side("backtest", other)
+            inputs = differing_inputs(live, run, live.span)
+            again = Repeater(live, live, live.span, (), (), scratch).with_injected
+            findings, why = held_against(live, run, live.span, inputs, again)
+            assert why == ""
+            return findings
+
+
+def lived(rehearse: Make, script: Script | None = None, *, latency_s: float = 0.0) -> InProcessBot:
+    bot = rehearse(BTCUSDT=MARKET, latency_s=latency_s)
+
+    async def whole(bot: InProcessBot) -> None:
+        await bot.start()
+        if script is None:
+            await bot.hours(TO_SIGNAL + 10)
+        else:
+            await script(bot)
+
+    bot.run(whole)
+    return bot
+
+
+def named(findings: list[Finding]) -> set[tuple[Source, bool]]:
+    return {(found.cause.source, found.cause.confirmed) for found in findings}
+
+
+def test_orders_that_arrive_late_are_latency(rehearse: Make, tmp_path: Path) -> None:
+    bot = lived(rehearse, latency_s=0.3)
+    (found,) = found_in(bot.db, tmp_path)
+    assert (found.cause.source, found.cause.confirmed) == (Source.LATENCY, True)
+    assert {*found.difference.fields} == {"first_fill_ms", "closed_ms"}
+
+
+def filled(bot: InProcessBot, how: Callable[[OrderState], Sequence[tuple[Decimal, Decimal]] | None]) -> None:
+    """The market takes entries otherwise than assumed."""
+    bot.venue.state.taken = lambda order, now_ms: None if order.reduce_only else how(order)
+
+
+def test_a_worse_price_than_assumed_is_slippage(rehearse: Make, tmp_path: Path) -> None:
+    async def script(bot: InProcessBot) -> None:
+        filled(bot, lambda order: [(Decimal("60640.00"), order.quantity)])
+        await bot.hours(TO_SIGNAL + 10)
+
+    (found,) = found_in(lived(rehearse, script).db, tmp_path)
+    assert "entry_price" in found.difference.fields
+    assert (found.cause.source, found.cause.confirmed) == (Source.SLIPPAGE, True)
+    assert found.cause.together == ("LATENCY",)
+
+
+def test_half_an_entry_is_a_partial_fill(rehearse: Make, tmp_path: Path) -> None:
+    async def script(bot: InProcessBot) -> None:
+        filled(bot, lambda order: [(Decimal("60612.20"), order.quantity / 2)])
+        await bot.hours(TO_SIGNAL + 10)
+
+    findings = found_in(lived(rehearse, script).db, tmp_path)
+    assert named(findings) == {(Source.PARTIAL_FILL, True)}
+
+
+def test_an_entry_that_was_refused_is_a_missed_entry(rehearse: Make, tmp_path: Path) -> None:
+    async def script(bot: InProcessBot) -> None:
+        bot.faults = lambda call: Fault(refuse=-2010) if entry(call) else None
+        await bot.hours(TO_SIGNAL + 10)
+
+    findings = found_in(lived(rehearse, script).db, tmp_path)
+    assert named(findings) == {(Source.MISSED_ENTRY, True)}
+
+
+def test_an_operators_close_is_the_operators(rehearse: Make, tmp_path: Path) -> None:
+    async def script(bot: InProcessBot) -> None:
+        await bot.hours(TO_SIGNAL + 1.4)
+        post(bot, "flatten", "BTCUSDT")
+        await bot.hours(8)
+
+    findings = found_in(lived(rehearse, script).db, tmp_path)
+    assert named(findings) == {(Source.OPERATOR, True)}
+
+
+def test_a_signal_that_nobody_saw_is_an_outage(rehearse: Make, tmp_path: Path) -> None:
+    async def script(bot: InProcessBot) -> None:
+        await bot.hours(TO_SIGNAL - 1.5)
+        await bot.kill()
+        await bot.hours(2.7)
+        await bot.start()
+        await bot.hours(8)
+
+    findings = found_in(lived(rehearse, script).db, tmp_path)
+    assert named(findings) == {(Source.OUTAGE, True)}
+
+
+TICK_OFF = {
+    "a stop one tick off": "UPDATE trades SET stop_price_initial = '59939.9'",
+    "a stop that waited one tick off": (
+        "UPDATE orders SET trigger_price = CAST(trigger_price + 0.1 AS TEXT) WHERE client_order_id ="
+        " (SELECT max(client_order_id) FROM orders WHERE purpose = 'PlaceStop')"
+    ),
+    "an entry one tick off its fills": "UPDATE trades SET entry_price = '60612.3'",
+    "an exit one tick off its fills": "UPDATE trades SET exit_price = '60785.2'",
+    "a lot too many": "UPDATE trades SET quantity = '0.065'",
+    "another end": "UPDATE trades SET exit_reason = 'STOP_HIT'",
+    "a fee that nobody asked": "UPDATE trades SET net_pnl = '1.0'",
+    **{name: plant for name, (plant, _) in PLANTED.items()},
+}
+"""What a fault of the bot could leave in its journal beside orders that were late."""
+
+
+@pytest.mark.parametrize("fault", TICK_OFF)
+def test_a_fault_of_ours_is_not_passed_off_as_latency(rehearse: Make, tmp_path: Path, fault: str) -> None:
+    bot = lived(rehearse, latency_s=0.3)
+    copy = Path(shutil.copy(bot.db, tmp_path / "copy.sqlite"))
+    with sqlite3.connect(copy) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.executescript(TICK_OFF[fault])
+    connection.close()
+    (found,) = found_in(copy, tmp_path)
+    assert (found.cause.source, found.cause.confirmed) == (Source.UNEXPLAINED, False)
