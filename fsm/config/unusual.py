@@ -106,6 +106,7 @@ def fall_loss_pct(settings: Settings) -> Decimal:
     """Percent of equity that is lost when the stops of as many positions as may be open are hit in a fast fall."""
     usual, most = settings.risk.risk_per_trade_pct, settings.risk.max_open_positions
     risks = [usual if own.risk_per_trade_pct is None else own.risk_per_trade_pct for own in settings.symbols.values()]
+    risks += [usual] * (0 if settings.symbol_list is None else settings.symbol_list.n)
     together = sum(sorted(risks, reverse=True)[:most], Decimal(0))
     return (min(together, settings.risk.max_open_risk_pct) * FALL_R).normalize()
 

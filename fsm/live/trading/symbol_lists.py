@@ -23,6 +23,7 @@ from fsm.live.process.supervisor import Supervisor
 from fsm.live.trading.proof_of_stops import Say
 from fsm.live.trading.roster import Roster
 from fsm.live.trading.schedule import Schedule
+from store import queries
 from store.database import Store
 from store.errors import StoreError
 
@@ -90,7 +91,7 @@ class SymbolLists:
         self._say = say
         self._before = newest(live.journal.store)
         self._again_s = float("-inf")
-        self._is_failing = False
+        self._is_failing = _was_failing(live.journal.store)
         self._join_s: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -187,3 +188,9 @@ class SymbolLists:
         self._schedule.tell_holes(taken, market)
         log.info("symbol_joined", symbol=name, reason="LISTED")
         return True
+
+
+def _was_failing(store: Store) -> bool:
+    """Whether the last word on a list was that there is none: a start does not tell it again."""
+    made, failed = (queries.system_events(store, kind=kind, limit=1) for kind in (KIND, FAILED))
+    return bool(failed) and (not made or failed[0].id > made[0].id)

@@ -129,6 +129,7 @@ class PortFront:
             checker=checker,
             kill=kill,
             candles=self.candles,
+            seed=plan.seed,
         )
         self._checker = checker
         self._hearer: PortMouth | None = None

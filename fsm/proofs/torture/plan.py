@@ -53,10 +53,12 @@ class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: its world and what is done to it."""
+    """One run: its world and what is done to it. Where so many symbols are ``listed``, they are chosen by a rule, and
+    others every day; 0: config.yaml names them all."""
 
     seed: int
     symbols: tuple[str, ...]
+    listed: int = 0
     start_ms: int
     end_ms: int
     config: dict[str, dict[str, Any]]
@@ -94,6 +96,7 @@ def plan_of(seed: int, symbols: tuple[str, ...], first_ms: int, last_ms: int, da
     return Plan(
         seed=seed,
         symbols=symbols,
+        listed=_listed(seed, symbols) if client == "port" else 0,
         start_ms=start_ms,
         end_ms=end_ms,
         config=config,
@@ -132,6 +135,12 @@ def _shared_caps(seed: int) -> dict[str, float | None]:
         "max_correlated_risk_pct": chance.choice((None, None, 0.6, 0.9)),
         "max_same_direction_risk_pct": chance.choice((None, None, 0.6, 0.9)),
     }
+
+
+def _listed(seed: int, symbols: tuple[str, ...]) -> int:
+    """In every fourth run one symbol is left out, by a rule that chooses another one on another day."""
+    chance = Random(f"lists {seed}")  # noqa: S311 - chance, not secrecy
+    return chance.choice((0, 0, 0, len(symbols) - 1))
 
 
 def _small_steps(seed: int) -> dict[str, Any]:
@@ -292,6 +301,8 @@ def config_of(base: dict[str, Any], plan: Plan, edit: int = 0) -> dict[str, Any]
     """What stands in it."""
     changed: dict[str, Any] = json.loads(json.dumps(base))
     changed["symbols"] = {name: {"enabled": True} for name in plan.symbols}
+    if plan.listed:
+        changed["symbols"] = {"top_by": "quote_volume", "n": plan.listed}
     for section, values in plan.config.items():
         changed[section] = {**changed.get(section, {}), **values}
     if edit:

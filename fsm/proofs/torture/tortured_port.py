@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from random import Random
 from typing import Any, TypeVar
 
 from exchange.client_ids import Leg
+from exchange.day_volumes import DayVolumes
 from exchange.filters import SymbolFilters
 from exchange.sim.in_process import Call, Fault, SimPort, Stage
 from exchange.sim.server.listing import Told
@@ -18,6 +21,7 @@ from fsm.proofs.torture.fault_schedule import FaultSchedule
 from fsm.proofs.torture.naked_time import AGAIN_S
 from indicators.candle import Candle, Timeframe
 
+DAY_MS = Timeframe.D1.ms
 _Answer = TypeVar("_Answer")
 
 
@@ -60,9 +64,11 @@ class TorturedPort(SimPort):
         checker: InvariantChecker,
         kill: KillSwitch,
         candles: CandleLists,
+        seed: int = 0,
     ) -> None:
         super().__init__(stage, sleep=sleep, latency_s=latency_s, faults=self._befallen)
         self._candles = candles
+        self._seed = seed
         self.told_of: dict[str, Told] = {}
         self._faults = faults
         self._checker = checker
@@ -100,6 +106,12 @@ class TorturedPort(SimPort):
     ) -> list[Candle]:
         found = await super().candles(symbol, timeframe, start_ms=start_ms, limit=limit)
         return self._candles.told(symbol, timeframe, found, self.desk.now_ms)
+
+    async def day_volumes(self) -> DayVolumes:
+        """On another day others are traded most."""
+        told = await super().day_volumes()
+        chance = Random(f"volumes {self._seed} {self.desk.now_ms // DAY_MS}")  # noqa: S311 - chance, not secrecy
+        return DayVolumes({name: Decimal(chance.randrange(1_000)) for name in sorted(told.quote)}, told.unread)
 
     async def _write(self, method: str, symbol: str, client_id: str, act: Callable[[], Outcome]) -> Outcome:
         def acting() -> Outcome:

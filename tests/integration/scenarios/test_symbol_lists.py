@@ -276,6 +276,8 @@ class TestAnAnswerOfNoUse:
             assert r.running.live.active.listed == ("BTCUSDT", "ETHUSDT")
             await r.hours(1)
             assert decided(r, "ETHUSDT") == decided(r, "BTCUSDT")
+            await r.restart()
+            await r.seconds(20)
             told.fault = None
             await r.seconds(700)
             assert r.running.live.active.listed == ("BTCUSDT", "SOLUSDT")
@@ -361,6 +363,55 @@ class TestANewStart:
 
         r.run(script)
         check(r)
+
+
+BREAKS_OFF: dict[str, Callable[[Call], bool]] = {
+    "before the exchange has told the day": lambda call: call.method == "day_volumes",
+    "before the rules of what enters are read": lambda call: (call.method, call.symbol) == ("brackets", "SOLUSDT"),
+    "before the candles of what enters are read": lambda call: (call.method, call.symbol) == ("candles", "SOLUSDT"),
+}
+
+
+@pytest.mark.parametrize("where", BREAKS_OFF)
+def test_a_death_on_the_way_to_a_new_list_ends_as_if_there_had_been_none(rehearse: Make, where: str) -> None:
+    """The trade that is open in what leaves is covered throughout."""
+    r, told = market(rehearse, BTCUSDT=FALLING), Told(BTCUSDT=3, ETHUSDT=2, SOLUSDT=1)
+    listing(r, told, n=2)
+    hangs, breaks_off = Fault(delay_s=600.0), BREAKS_OFF[where]
+    met = 0
+
+    def faults(call: Call) -> Fault | None:
+        nonlocal met
+        if breaks_off(call):
+            met += 1
+            return hangs
+        return told(call)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        await r.hours(21.5)
+        stops = resting_stops(r)
+        assert len(stops) == 1
+        told.volumes["BTCUSDT"] = 0
+        r.faults = faults
+        await midnight(r, 8.7)
+        assert met == 1
+        assert "SOLUSDT" not in r.running.markets
+        await r.kill()
+        r.faults = told
+        await r.start()
+        assert resting_stops(r) == stops
+        await r.seconds(120)
+        await r.hours(2)
+        assert sorted(r.running.markets) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"], "BTCUSDT is managed to its end"
+        assert decided(r, "SOLUSDT") == decided(r, "ETHUSDT")
+        assert latest_reason(r)[0] == "IN_TRADE"
+        assert resting_stops(r) == stops
+
+    r.run(script)
+    changed = [(each.entered, each.left) for each in lists(r)[1:] if each.entered or each.left]
+    assert changed == [(("SOLUSDT",), ("BTCUSDT",))]
+    check(r)
 
 
 class TestWhatReadersAreShown:

@@ -16,6 +16,7 @@ from fsm.config import Settings, changes, config_schema, read_settings, reloaded
 from fsm.config.environment import KEYS
 from fsm.config.looseness import loosenings
 from fsm.config.reloading import RELOADABLE
+from fsm.config.unusual import fall_loss_pct
 from fsm.core.model.policy import LimitAction, ListRule
 from rules.source.yaml_source import SourceError, parse_source, read_source
 
@@ -229,6 +230,10 @@ class TestAListByRule:
             "version: 1\nsymbols: {top_by: quote_volume, n: 3, exclude: [XUSDT, AUSDT], BTCUSDT: {enabled: false}}\n"
         )
         assert one.list_rule == ListRule(n=3, exclude=("AUSDT", "BTCUSDT", "XUSDT"))
+
+    def test_as_many_stops_may_be_hit_as_the_list_has_symbols(self) -> None:
+        assert fall_loss_pct(settings_of("version: 1\nsymbols: {top_by: quote_volume, n: 1}\n")) == Decimal("0.9")
+        assert fall_loss_pct(settings_of("version: 1\nsymbols: {top_by: quote_volume, n: 9}\n")) == Decimal("2.7")
 
     def test_named_symbols_take_its_place(self) -> None:
         settings = settings_of("version: 1\nsymbols: {top_by: quote_volume, n: 3}\n").with_symbols(["ETHUSDT"])

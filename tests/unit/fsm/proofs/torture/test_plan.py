@@ -10,10 +10,13 @@ import pytest
 
 from exchange.client_ids import Leg, client_id
 from exchange.sim.in_process import Call, Fault
+from fsm.config import Settings, read_settings
+from fsm.core.model.policy import ListRule
 from fsm.proofs.torture import environment_catalog, wheel_catalog
 from fsm.proofs.torture.fault_catalog import MENU, WRITES, is_read
-from fsm.proofs.torture.plan import DAY_MS, HOUR_MS, Plan, plan_of
+from fsm.proofs.torture.plan import DAY_MS, HOUR_MS, Plan, config_text, plan_of
 from fsm.proofs.torture.wire_fault_catalog import WIRE_MENU
+from rules.source.yaml_source import parse_source
 from store.hand_wishes import read_hand_wish
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -108,3 +111,13 @@ def test_a_row_of_the_menu_befalls_some_call_and_does_something_to_it(name: str)
         assert fault != Fault()
         assert fault.late_s is None or not is_read(call)
         assert fault.error is None or is_read(call)
+
+
+def test_in_some_runs_a_rule_chooses_the_symbols_and_its_files_are_right() -> None:
+    plans = [plan_of(seed, SYMBOLS, 0, 400 * DAY_MS, 30) for seed in range(40)]
+    listed = [plan for plan in plans if plan.listed]
+    assert 4 < len(listed) < 20
+    base = Settings(version=1, symbols={}).plain()
+    found = read_settings(parse_source(config_text(base, listed[0]), "config.yaml"))
+    assert found.list_rule == ListRule(n=1)
+    assert all(not plan_of(plan.seed, SYMBOLS, 0, 400 * DAY_MS, 30, "real").listed for plan in listed)
