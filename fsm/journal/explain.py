@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ from rules.explain import why as explain_rules
 from rules.facts import FactTable, FeedError
 from rules.features import CandlesRead, length_of, symbol_of
 from rules.language.truth import all_of
-from rules.load import stored_rules
+from rules.load import Ruleset, stored_rules
 from rules.nearness import nearness_of
 from rules.regime import RegimeState
 from rules.source.yaml_source import SourceError
@@ -39,6 +40,8 @@ from store import queries
 from store.database import Store
 from store.errors import DatabaseDamaged
 from store.sqlite import reading
+
+TEXTS_KEPT = 8
 
 
 class NothingDecided(LookupError):
@@ -326,12 +329,23 @@ def _nothing_decided(store: Store, symbol: str) -> NothingDecided:
 
 def _rules(store: Store, symbol: str, rules_hash: str) -> CompiledRules:
     text = _stored(queries.rules_text(store, rules_hash), "rules", rules_hash)
-    return stored_rules(text, f"rules {rules_hash[:12]}").for_symbol(symbol)
+    return _read_rules(text, f"rules {rules_hash[:12]}").for_symbol(symbol)
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _read_rules(text: str, name: str) -> Ruleset:
+    """Reading a file of rules takes most of the time that an explanation takes."""
+    return stored_rules(text, name)
 
 
 def _candles_min(store: Store, config_hash: str) -> int:
     text = _stored(queries.config_text(store, config_hash), "config", config_hash)
-    return stored_settings(text, f"config {config_hash[:12]}").market_data.candles_min
+    return _read_candles_min(text, f"config {config_hash[:12]}")
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _read_candles_min(text: str, name: str) -> int:
+    return stored_settings(text, name).market_data.candles_min
 
 
 def _stored(text: str | None, what: str, wanted: str) -> str:
