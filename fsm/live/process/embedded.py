@@ -20,6 +20,11 @@ SPEED_AT_FIRST = Decimal(1)
 """Until the bot takes decisions: a slow start must not cost simulated hours."""
 
 
+FIRST_ON_PAPER = ("BTCUSDT",)
+"""Time on paper goes as far as prices are known. Where a rule chooses symbols, the first have none before they are
+chosen; all others get theirs when they are asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What is run: ``python -m module options``."""
@@ -48,7 +53,7 @@ def embedded_command(config: Config, state: Path) -> Command:
         return Command("exchange.sim", _recorded_options(config, state))
     own = [text for folder in _own() for text in ("--brackets", str(folder))]
     streams = [text for url in prices.ws_urls for text in ("--ws", url)]
-    symbols = ["--symbols", ",".join(config.settings.enabled_symbols)]
+    symbols = ["--symbols", ",".join(config.settings.enabled_symbols or FIRST_ON_PAPER)]
     options = ["--rest", prices.rest_url, *streams, *symbols, "--state", str(state), *own]
     return Command("exchange.paper", [*options, *account_options(config.settings.simulation)])
 

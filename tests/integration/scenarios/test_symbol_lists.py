@@ -23,12 +23,14 @@ from exchange.sim.in_process import Call, Fault
 from exchange.sim.playback.symbols import shipped_filters
 from exchange.types import Side
 from fsm.cli.app import app
+from fsm.config import load_config
 from fsm.core.model.policy import ListRule
 from fsm.core.model.records import State
 from fsm.core.symbol_list import candidates
 from fsm.journal import symbol_lists
 from fsm.journal.replay import replay
 from fsm.journal.symbol_lists import KIND, SymbolList
+from fsm.live.process.embedded import embedded_command
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import jump, quiet
 from store import queries
@@ -540,3 +542,10 @@ def test_replay_names_a_list_that_its_answers_do_not_give(tmp_path: Path, part: 
         )
     (difference,) = replay(tmp_path / "one.sqlite").differences
     assert (difference.table, difference.what) == ("system_events", part)
+
+
+def test_on_paper_time_goes_on_before_a_rule_has_chosen_symbols(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("version: 1\nsymbols: {top_by: quote_volume, n: 2}\n", "utf-8")
+    config = load_config(tmp_path / "config.yaml", None, {"BINANCE_ENV": "paper"})
+    options = embedded_command(config, tmp_path / "state").options
+    assert options[options.index("--symbols") + 1] == "BTCUSDT"
