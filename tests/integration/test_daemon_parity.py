@@ -13,6 +13,7 @@ from exchange.sim.in_process import Fault
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.comparing.inputs import Source
+from fsm.backtest.rules_through import told_rules
 from fsm.backtest.run import Request, run_backtest
 from fsm.config import Config, load_config
 from fsm.proofs.parity.comparison import compare
@@ -102,7 +103,9 @@ def test_what_a_bot_does_as_answers_are_late_is_explained(
     lab = tmp_path / "lab.sqlite"
     request = Request(config=config, rules=rules, data=(shipped_folder(),), symbols=("SOLUSDT",), db=lab)
     anchors = anchors_of(r.db, rules, ("SOLUSDT",))
-    run_backtest(dataclasses.replace(request, from_ms=LATE_FROM_MS, to_ms=until_ms, anchors=anchors))
+    with open_store(r.db, mode="read") as store:
+        stated = told_rules(store)
+    run_backtest(dataclasses.replace(request, from_ms=LATE_FROM_MS, to_ms=until_ms, anchors=anchors, told=stated))
     with open_store(r.db, mode="read") as ours, open_store(lab, mode="read") as theirs:
         _, differences = compare(ours, theirs, before_ms=until_ms)
         trades = explained(ours, theirs, before_ms=until_ms)

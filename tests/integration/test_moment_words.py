@@ -17,6 +17,7 @@ from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_folder
 from exchange.sim.server.launch import launched
 from fsm.backtest.history import build_history, read_market
+from fsm.backtest.rules_through import told_rules
 from fsm.backtest.run import Request, run_backtest
 from fsm.journal.explain import Numbers, explain
 from fsm.journal.replay import replay
@@ -75,7 +76,10 @@ def test_daemon_backtest_replay_and_why_agree(rules: Ruleset, tmp_path: Path) ->
 
     r.run(script)
     request = Request(config=r.config, rules=rules, data=(shipped_folder(),), symbols=SYMBOLS, db=lab)
-    request = dataclasses.replace(request, from_ms=FROM_MS, to_ms=TO_MS, anchors=anchors_of(r.db, rules, SYMBOLS))
+    with open_store(r.db, mode="read") as store:
+        told = told_rules(store)
+    anchors = anchors_of(r.db, rules, SYMBOLS)
+    request = dataclasses.replace(request, from_ms=FROM_MS, to_ms=TO_MS, anchors=anchors, told=told)
     result = run_backtest(request)
     assert same(r.db, lab) > 20
     reasons = [trade.exit_reason for trade in result.trades]
