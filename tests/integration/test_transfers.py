@@ -113,6 +113,44 @@ class TestAWithdrawal:
 
         r.run(script)
 
+    def test_behind_something_small_that_nobody_explains_has_two_minutes_of_its_own(self, rehearse: Make) -> None:
+        r = rehearse(BTCUSDT=OPEN, limits=FLATTEN)
+
+        async def script(r: InProcessBot) -> None:
+            await to_open_trade(r)
+            r.venue.withdraw(Decimal("0.5"), shown_after_ms=DAY_MS)
+            r.venue.drain()
+            await passing(r, 100)
+            r.venue.withdraw(Decimal(1_000), shown_after_ms=55_000)
+            r.venue.drain()
+            await passing(r, 40)
+            assert [reason for _, reason in events(r)].count("WRITTEN_OFF") == 1, "the half is given up on"
+            await passing(r, 90)
+            assert (state(r), account(r).halt, account(r).transfers) == (State.PROTECTED, None, -1_000)
+
+        r.run(script)
+
+    def test_after_hours_in_which_the_ledger_never_showed_a_fee_is_waited_for_as_any(self, rehearse: Make) -> None:
+        """A limit was hit within two seconds: what fills explained had been looked for since long before."""
+        r = rehearse(BTCUSDT=OPEN, limits=FLATTEN)
+
+        def without_fees(call: Call) -> Fault | None:
+            def shown(rows: list[Income]) -> list[Income]:
+                return [row for row in rows if row.income_type != "COMMISSION"]
+
+            return Fault(alter=shown) if call.method == "income" else None
+
+        async def script(r: InProcessBot) -> None:
+            r.faults = without_fees
+            await to_open_trade(r)
+            await r.hours(3)
+            r.venue.withdraw(Decimal(1_000), shown_after_ms=55_000)
+            r.venue.drain()
+            await passing(r, 90)
+            assert (state(r), account(r).halt, account(r).transfers) == (State.PROTECTED, None, -1_000)
+
+        r.run(script)
+
     def test_over_midnight_lowers_the_new_days_start_too(self, rehearse: Make) -> None:
         r = rehearse(BTCUSDT=[*quiet(BTC, 40)], limits=FLATTEN)
 

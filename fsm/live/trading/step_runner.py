@@ -12,7 +12,7 @@ from exchange.refusals import RefusalReason
 from exchange.types import Book, Confirmed, MarkPrice, Outcome, Refused, Unknown
 from fsm.core.model.decision import Step
 from fsm.core.model.events import IntentEnded, Means, SetupEnded, SymbolEvent
-from fsm.core.model.intents import ClosePosition, EnsureSetup, Intent, PlaceEntry, PlaceStop
+from fsm.core.model.intents import ClosePosition, EnsureSetup, Intent, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.model.records import ZERO
 from fsm.core.order_requests import close_id
 from fsm.core.refusals import FORM_REFUSED
@@ -34,6 +34,10 @@ SENT_S = 1.0
 
 Settled = tuple[str, Intent, Outcome]
 """An intent by its name, and what became of it."""
+
+
+class HeldBack(Exception):
+    """It was decided, and did not leave: meanwhile the position was handed over."""
 
 
 class Inbox(Protocol):
@@ -76,6 +80,7 @@ class StepRunner:
         self._stop_sent: tuple[str, float] = ("", float("-inf"))
         self._hurrying: tuple[PlaceStop | None, asyncio.Task[Outcome] | None] = (None, None)
         self._closing: ClosePosition | None = None
+        self._leaving: dict[str, asyncio.Task[Outcome]] = {}
         self.unsent: deque[Named] = deque()
 
     async def run(self, step: Step) -> None:
@@ -103,6 +108,13 @@ class StepRunner:
         self.unsent.extend(self._row)
         self._row.clear()
 
+    def hold_back(self) -> None:
+        """As ``give_up``, and of what is on its way nothing leaves that still waits for its turn, but stops."""
+        self.give_up()
+        for client_id, call in self._leaving.items():
+            if not self._live.exchange.has_left(client_id):
+                call.cancel()
+
     # --- one call -----------------------------------------------------------------------------
     def send(self, name: str, intent: Intent) -> asyncio.Task[Outcome]:
         """Let it leave; what becomes of it is written and judged whoever waits for it. An empty name: no intent of the
@@ -122,6 +134,10 @@ class StepRunner:
         trade = self._live.engine.record(self._symbol).trade
         try:
             outcome = await self._do(intent)
+        except HeldBack:
+            if name:
+                await self._inbox.settle(name, intent, None)
+            return Unknown("held back")
         except Exception:
             if name:
                 await self._inbox.settle(name, intent, Unknown("interrupted"))
@@ -133,6 +149,8 @@ class StepRunner:
         """A stop that is being hurried already gets no second row of calls beside the first."""
         if isinstance(intent, ClosePosition):
             return await self._close(intent)
+        if isinstance(intent, PlaceEntry | PlaceTarget):
+            return await self._place(intent)
         if not isinstance(intent, PlaceStop):
             return await self._live.executor.do(intent)
         hurried, hurrying = self._hurrying
@@ -140,6 +158,21 @@ class StepRunner:
             hurrying = self._errands.start(self._hurry(intent))
             self._hurrying = intent, hurrying
         return await asyncio.shield(hurrying)
+
+    async def _place(self, intent: PlaceEntry | PlaceTarget | ClosePosition) -> Outcome:
+        """Raises HeldBack where it did not leave, and is not going to."""
+        client_id = intent.request.client_id
+        call = self._leaving[client_id] = asyncio.create_task(self._live.executor.do(intent))
+        try:
+            await asyncio.wait({call})
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        finally:
+            del self._leaving[client_id]
+        if call.cancelled():
+            raise HeldBack
+        return call.result()
 
     async def _hurry(self, intent: PlaceStop) -> Outcome:
         clock, client_id = self._live.clock, intent.request.client_id
@@ -160,7 +193,7 @@ class StepRunner:
         another one takes its place."""
         self._closing = intent
         while True:
-            outcome = await self._live.executor.do(intent)
+            outcome = await self._place(intent)
             if not isinstance(outcome, Unknown) or not self._may_close_again(intent):
                 return outcome
             await self._live.clock.sleep(AGAIN_S)

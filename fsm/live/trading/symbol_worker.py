@@ -72,7 +72,10 @@ class SymbolWorker:
             if step.trigger is Trigger.ADOPT or (step.trigger is Trigger.FILL and step.reason == "FIRST_FILL"):
                 seen_s = self._live.clock.monotonic() if evidence_s is None else evidence_s
                 self._timer.filled(self._entry_id(), seen_s)
-            if _closes(step) and step.dest is not State.PROTECTED:
+            if step.trigger is Trigger.RELEASE and step.reason == "RELEASED":
+                self._drop_waiting(closes=True)
+                self._runner.hold_back()
+            elif _closes(step) and step.dest is not State.PROTECTED:
                 self._drop_waiting()
             if step.intents:
                 self._steps.append(step)
@@ -313,11 +316,11 @@ class SymbolWorker:
         self.request_check()
         return True
 
-    def _drop_waiting(self) -> None:
-        """A close takes the place of what waits, except of another close."""
-        kept = deque(step for step in self._steps if _closes(step))
+    def _drop_waiting(self, *, closes: bool = False) -> None:
+        """A close takes the place of what waits, except of another close; a hand-over takes it of ``closes``, too."""
+        kept = deque(step for step in self._steps if _closes(step) and not closes)
         for step in self._steps:
-            if not _closes(step):
+            if step not in kept:
                 self._runner.unsent.extend(step.intents)
         self._steps = kept
 

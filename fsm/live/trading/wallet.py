@@ -47,7 +47,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """The wallet as far as it is explained. ``counted`` are the rows of the last quarter hour, as (time, kind and id).
 
     Rows before ``floor_ms`` were there before we came. ``explained_ms`` is when wallet and ledger last agreed, and
-    ``since_ms`` since when they do not. ``written_off`` has been given up on, and may be explained after all.
+    ``since_ms`` since when they do not. ``doubts`` are what neither rows nor fills explain, as (since when, USDT): each
+    has its own time. ``written_off`` has been given up on, and may be explained after all.
     """
 
     floor_ms: int
@@ -56,8 +57,14 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     wallet: Decimal
     counted: tuple[tuple[int, str], ...] = ()
     since_ms: int | None = None
+    doubts: tuple[tuple[int, Decimal], ...] = ()
     written_off: Decimal = ZERO
     written_off_ms: int = 0
+
+    @property
+    def rows_from_ms(self) -> int:
+        """From here on the ledger is asked."""
+        return max(self.floor_ms, self.at_ms - LOOK_BACK_MS)
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -106,7 +113,7 @@ class Wallet:
         if account.wallet_balance == kept.wallet and kept.since_ms is None and not watches:
             self.kept = replace(kept, explained_ms=now_ms)  # not worth a commit: every written equity says as much
             return Explanation(after=self.kept)
-        rows = await self._exchange.income(start_ms=max(kept.floor_ms, kept.at_ms - LOOK_BACK_MS))
+        rows = await self._exchange.income(start_ms=kept.rows_from_ms)
         known = {key for _, key in kept.counted}
         fresh = sorted((row for row in rows if _key(row) not in known), key=lambda row: (row.time_ms, _key(row)))
         change = account.wallet_balance - kept.wallet
@@ -140,6 +147,7 @@ class Wallet:
             _counting(kept, rows),
             wallet=account.wallet_balance,
             since_ms=None,
+            doubts=(),
             explained_ms=max(account.update_time_ms, kept.explained_ms),
         )
         transfers, oldest_ms = _transferred(rows)
@@ -161,46 +169,54 @@ class Wallet:
         """Something has no row. A fall is looked for among the fills, so that a real loss acts at once."""
         now_ms, now_s = account.update_time_ms, self._monotonic()
         since_ms = now_ms if kept.since_ms is None else kept.since_ms
-        self._noticed_s = now_s if self._noticed_s is None else self._noticed_s
         after = _counting(kept, fresh)
         after = replace(after, wallet=kept.wallet + _sum(fresh), since_ms=since_ms)
         transfers, oldest_ms = _transferred(fresh)
         found = Explanation(after=after, transfers=transfers, transferred_ms=oldest_ms)
         left = account.wallet_balance - after.wallet
         if abs(left) <= TOLERANCE:
-            return replace(found, after=replace(after, wallet=account.wallet_balance, since_ms=None))
+            return replace(found, after=replace(after, wallet=account.wallet_balance, since_ms=None, doubts=()))
         by_fills = ZERO if left > 0 else await self._by_fills(kept, rows, left, now_ms)
-        if abs(left - by_fills) <= TOLERANCE:
-            return found  # its rows will come; nothing is in doubt
-        if now_ms - since_ms < UNEXPLAINED_MS_MAX or now_s - self._noticed_s < UNEXPLAINED_S_MIN:
-            return replace(found, unexplained=left - by_fills)
-        return self._given_up(found, left - by_fills, now_ms)
+        unexplained = left - by_fills
+        if abs(unexplained) <= TOLERANCE:
+            return replace(found, after=replace(after, doubts=()))  # its rows will come; nothing is in doubt
+        doubts = _doubts(kept.doubts, unexplained, now_ms)
+        if self._noticed_s is None or len(doubts) > len(kept.doubts):
+            self._noticed_s = now_s
+        found = replace(found, after=replace(after, doubts=doubts), unexplained=unexplained)
+        is_late = now_s - self._noticed_s >= UNEXPLAINED_S_MIN and now_ms - doubts[0][0] >= UNEXPLAINED_MS_MAX
+        return self._given_up(found, now_ms) if is_late else found
 
-    def _given_up(self, found: Explanation, unexplained: Decimal, now_ms: int) -> Explanation:
+    def _given_up(self, found: Explanation, now_ms: int) -> Explanation:
         """Too long without a word: what is cautious is taken for true. Fills whose rows are missing are waited for."""
         self._noticed_s = None
+        old = [amount for at_ms, amount in found.after.doubts if now_ms - at_ms >= UNEXPLAINED_MS_MAX]
+        doubts, amount = found.after.doubts[len(old) :], sum(old, ZERO)
         after = replace(
             found.after,
-            wallet=found.after.wallet + unexplained,
-            since_ms=None,
-            written_off=unexplained,
+            wallet=found.after.wallet + amount,
+            since_ms=doubts[0][0] if doubts else None,
+            doubts=doubts,
+            written_off=amount,
             written_off_ms=now_ms,
         )
-        deposit = max(unexplained, ZERO)
+        deposit = max(amount, ZERO)
         return replace(
             found,
             after=after,
             transfers=found.transfers + deposit,
             taken_for_deposit=deposit,
-            written_off=min(unexplained, ZERO),
+            unexplained=found.unexplained - amount,
+            written_off=min(amount, ZERO),
         )
 
     async def _by_fills(self, kept: Explained, rows: Sequence[Income], left: Decimal, now_ms: int) -> Decimal:
-        """What fills that the ledger does not show yet have changed, as far as it explains what is left."""
+        """What fills that the ledger does not show yet have changed, as far as it explains what is left. Of one that is
+        older than the ledger was asked for nobody knows whether it is shown."""
         shown = {(row.income_type, row.trade_id) for row in rows}
         fills: list[Fill] = []
         for symbol in self._traded():
-            fills += await self._exchange.fills(symbol, start_ms=kept.explained_ms - 1_000)
+            fills += await self._exchange.fills(symbol, start_ms=max(kept.explained_ms - 1_000, kept.rows_from_ms))
         total = ZERO
         for fill in sorted(fills, key=lambda fill: (fill.time_ms, fill.fill_id)):
             number = str(fill.fill_id)
@@ -211,6 +227,31 @@ class Wallet:
                 break
             total += changed
         return max(total, left)
+
+
+def _doubts(known: tuple[tuple[int, Decimal], ...], amount: Decimal, now_ms: int) -> tuple[tuple[int, Decimal], ...]:
+    """What adds up to ``amount``, the oldest first: more is in doubt since now; of less, what fits it is explained, or
+    the newest."""
+    total = sum((each for _, each in known), ZERO)
+    if total * amount <= 0:
+        return ((now_ms, amount),)
+    more = amount - total
+    if abs(more) <= TOLERANCE:
+        return known
+    if more * amount > 0:
+        return (*known, (now_ms, more))
+    pieces = list(known)
+    fitting = next((piece for piece in reversed(pieces) if abs(piece[1] + more) <= TOLERANCE), None)
+    if fitting is not None:
+        pieces.remove(fitting)
+        return tuple(pieces)
+    while more:
+        at_ms, piece = pieces.pop()
+        if abs(piece) > abs(more):
+            pieces.append((at_ms, piece + more))
+            break
+        more += piece
+    return tuple(pieces)
 
 
 def _key(row: Income) -> str:

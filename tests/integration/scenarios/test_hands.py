@@ -9,6 +9,7 @@ import pytest
 from exchange.client_ids import Leg, parse
 from exchange.sim.in_process import Call, Fault
 from exchange.types import Side
+from fsm.core.model.events import Commanded
 from fsm.core.model.policy import AfterExternalClose
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
@@ -213,6 +214,40 @@ def test_no_target_leaves_for_a_position_that_was_released_while_its_targets_wer
         assert [row for row in triggers(r) if row.startswith("release")] == ["release RELEASED"]
         assert len(asked) == 1
         assert [algo.type for algo in r.venue.open_algos("BTCUSDT")] == ["STOP_MARKET"]
+
+    r.run(script)
+    proved(r)
+
+
+def test_no_close_leaves_for_a_position_that_was_released_before_it_could(rehearse: Make) -> None:
+    """Flatten waits behind what is under way, and the operator thinks better of it in that moment."""
+    r = rehearse(BTCUSDT=CALM)
+    asked: list[str] = []
+
+    def flattened_and_released_at_the_first_target(call: Call) -> Fault | None:
+        parts = parse(call.client_id)
+        if parts is not None and parts.leg is Leg.CLOSE:
+            asked.append(call.client_id)
+        if call.method != "place_algo" or parts is None or parts.leg is not Leg.TARGET:
+            return None
+        for command in ("flatten", "release"):
+            event = Commanded(symbol="BTCUSDT", at_ms=r.clock.now_ms(), command=command, cause="OPERATOR")
+            r.running.workers["BTCUSDT"].handle(event)
+        return None
+
+    async def script(r: InProcessBot) -> None:
+        await to_trade(r, flattened_and_released_at_the_first_target)
+        (before,) = r.venue.positions()
+        assert [row for row in triggers(r) if row.startswith(("flatten", "release"))] == [
+            "flatten OPERATOR",
+            "release RELEASED",
+        ]
+        assert asked == []
+        await r.restart()
+        await r.seconds(60)
+        assert asked == [], "nor by the next process"
+        assert [position.quantity for position in r.venue.positions()] == [before.quantity]
+        assert len(resting_stops(r)) == 1
 
     r.run(script)
     proved(r)
