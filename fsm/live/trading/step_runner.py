@@ -162,7 +162,7 @@ class StepRunner:
     async def _place(self, intent: PlaceEntry | PlaceTarget | ClosePosition) -> Outcome:
         """Raises HeldBack where it did not leave, and is not going to."""
         client_id = intent.request.client_id
-        call = self._leaving[client_id] = asyncio.create_task(self._live.executor.do(intent))
+        call = self._leaving[client_id] = self._errands.part(self._live.executor.do(intent))
         try:
             await asyncio.wait({call})
         except asyncio.CancelledError:
