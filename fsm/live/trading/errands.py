@@ -32,7 +32,7 @@ class Errands:
         return task
 
     def part(self, work: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
-        """A part of an errand that can be cancelled by itself; its failure is that of the errand, which waits for it."""
+        """A part of an errand that can be cancelled by itself; its failure is the errand's, which waits for it."""
         return asyncio.create_task(work)
 
     def let_go(self, reading: asyncio.Task[Any]) -> None:
