@@ -10,6 +10,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
 from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType, Refused, Side
@@ -64,6 +65,10 @@ class SymbolFilters(msgspec.Struct, frozen=True, kw_only=True):
     def round_price(self, price: Decimal, direction: Rounding) -> Decimal:
         """The nearest valid price in that direction: ``(price - price_min)`` is a multiple of the tick."""
         return _to_multiple(price - self.price_min, self.tick_size, direction) + self.price_min
+
+    def with_tick(self, tick: Decimal) -> SymbolFilters:
+        """The same rules with another price step; the lowest price goes up onto it."""
+        return replace(self, tick_size=tick, price_min=_to_multiple(self.price_min, tick, Rounding.UP))
 
     def floor_quantity(self, quantity: Decimal, *, market: bool) -> Decimal:
         """Largest valid quantity that is not above ``quantity``; zero when it is under the minimum lot."""

@@ -92,10 +92,11 @@ def limit_price(side: TradeSide, form: int, mark: Decimal, filters: SymbolFilter
 
 
 def coarser(filters: SymbolFilters, grain: int) -> SymbolFilters:
-    """The same filters with steps and ticks ten times as coarse, so many times over: they have changed."""
-    if grain == 0:
-        return filters
+    """The same filters with steps and ticks ten times as coarse, so many times over: they have changed. Where no lot
+    would be left below the largest one they have been read again since."""
     factor = 10**grain
+    if grain == 0 or 0 < filters.market_quantity_max < filters.market_step_size * factor:
+        return filters
     return replace(
         filters,
         price_min=Decimal(0),  # ticks are counted from it, and it has changed with them

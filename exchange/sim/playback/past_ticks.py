@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
-from msgspec.structs import replace
 
 from exchange.candle_columns import CandleColumns, FloatArray, IntArray
 from exchange.filters import SymbolFilters
@@ -88,9 +87,7 @@ def of_its_time(filters: SymbolFilters, shown: Sequence[ShownDecimals], at_ms: i
         return filters, TickKnown.BOTH
     if found.decimals < 0 or (found.decimals < decimals and not found.is_sure):
         return filters, TickKnown.LATER_RULES
-    tick = Decimal(1).scaleb(-found.decimals)
-    steps = (filters.price_min / tick).to_integral_value(rounding=ROUND_CEILING)
-    return replace(filters, tick_size=tick, price_min=steps * tick), TickKnown.CANDLES
+    return filters.with_tick(Decimal(1).scaleb(-found.decimals)), TickKnown.CANDLES
 
 
 def _stretches(times: IntArray, decimals: IntArray, first: int, end: int) -> Iterator[tuple[int, int]]:

@@ -35,9 +35,6 @@ AGAIN_S = 600.0
 
 JOIN_AGAIN_S, LOOK_WAIT_S = 60.0, 10.0
 START_AGAIN_S = 15.0
-PATIENCE_S = 3.0
-"""So long a start with an open trade waits for a list, which only entries need."""
-
 FAILED = "SYMBOL_LIST_FAILED"
 
 
@@ -52,27 +49,29 @@ async def list_at_start(
     rule: ListRule | None, store: Store, exchange: Exchange, clock: Clock, *, is_held: bool
 ) -> FirstList:
     """The list that was made last, by the rule as it is now; in a new database a first one, for which the exchange is
-    asked until it answers."""
+    asked until it answers. A start with an open trade does not wait for what only entries need."""
     if rule is None:
         return FirstList()
     before = newest(store)
-    if before is not None and before.rule == rule:
-        return FirstList(before.listed)
-    while True:
+    if before is not None:
+        return FirstList(before.listed) if before.rule == rule else _by_another_rule(rule, before)
+    while not is_held:
         try:
-            if before is not None:
-                found = by_another_rule(rule, before)
-            else:
-                async with asyncio.timeout(PATIENCE_S if is_held else None):
-                    found = new_list(rule, await _asked(exchange), clock.now_ms(), None)
+            found = new_list(rule, await _asked(exchange), clock.now_ms(), None)
             return FirstList(found.listed, found)
-        except (ExchangeError, NoList, TimeoutError) as error:
+        except (ExchangeError, NoList) as error:
             log.warning("no_symbol_list", reason=type(error).__name__, error=str(error))
-            if before is not None:  # its answers are of no use for the new rule
-                return FirstList(tuple(name for name in before.listed if name not in rule.exclude))
-            if is_held:
-                return FirstList(())
         await clock.sleep(START_AGAIN_S)
+    return FirstList(())
+
+
+def _by_another_rule(rule: ListRule, before: SymbolList) -> FirstList:
+    try:
+        found = by_another_rule(rule, before)
+    except NoList as error:  # its answers are of no use for the new rule
+        log.warning("no_symbol_list", reason=type(error).__name__, error=str(error))
+        return FirstList(tuple(name for name in before.listed if name not in rule.exclude))
+    return FirstList(found.listed, found)
 
 
 async def _asked(exchange: Exchange) -> tuple[Candidate, ...]:

@@ -213,6 +213,7 @@ SCRIPTS: dict[str, Script] = {
             about="the operator takes the position over just as its stop moves; later the stop is hit",
             markets={OURS: [jump(BTC), *rising(3), (RISEN, RISEN, TOP, RISEN), *quiet(RISEN, 2)]},
             hours=6,
+            settings="loops: {command_age_ms_max: 86400000}",  # whenever the next process starts, he still means it
             act=_release_as_the_stop_moves,
         ),
         Script(

@@ -234,9 +234,10 @@ class InvariantChecker:
         self._check_small(request, live)
 
     def _check_small(self, request: OrderRequest, live: LiveContext) -> None:
-        """By what the exchange asks for at least, with room for a step and for prices that move."""
+        """By what the exchange asks for at least, with room for a step and for prices that move. A signal of the very
+        millisecond in which they begin may be older than they are."""
         steps, trade = live.engine.account.steps, live.engine.record(request.symbol).trade
-        if steps is None or trade is None or not steps.is_smallest or trade.opened_ms < steps.since_ms:
+        if steps is None or trade is None or not steps.is_smallest or trade.opened_ms <= steps.since_ms:
             return
         least = smallest((trade.entry_price_planned, trade.stop_price_initial), (), live.active.filters[request.symbol])
         is_small = request.quantity <= least * SMALL_SLACK and len(trade.targets) <= 1
@@ -275,7 +276,8 @@ class InvariantChecker:
             cancels = {intent.client_id for _, intent in step.intents if isinstance(intent, CancelAlgo)}
             if cancels_stop(record):
                 cancels |= {algo.client_id for algo in self._venue.state.algos.open(step.symbol)}
-            self.taken_over[step.symbol] = frozenset(cancels)
+            earlier = self.taken_over.get(step.symbol, frozenset())  # what he asked for a moment ago is on its way
+            self.taken_over[step.symbol] = earlier | cancels
         elif step.trigger is Trigger.RELEASE and self.quantity(step.symbol) == 0:
             self.taken_over.pop(step.symbol, None)  # what he took over is closed: what comes now is ours again
         elif step.trigger is Trigger.FLAT and step.symbol not in self.touched:

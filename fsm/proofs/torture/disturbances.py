@@ -211,7 +211,8 @@ class Disturbances:
                     self._venue.cancel_order(symbol, order_id=order.order_id)
             held = self._checker.quantity(symbol)
             if held and symbol in self._checker.touched and not self._is_traded(symbol):
-                self._market(symbol, Side.SELL if held > 0 else Side.BUY, abs(held), reduce_only=True)
+                whole = self._venue.state.filters[symbol].covering_quantity(abs(held))  # lots may be coarser by now
+                self._market(symbol, Side.SELL if held > 0 else Side.BUY, whole, reduce_only=True)
         self._front.drain()
 
     def _is_traded(self, symbol: str) -> bool:

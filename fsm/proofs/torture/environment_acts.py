@@ -104,8 +104,7 @@ def changed(filters: SymbolFilters, what: str, held: Decimal) -> SymbolFilters |
         return replace(filters, market_quantity_max=most)
     factor = Decimal(10) if what.endswith("coarser") else Decimal("0.1")
     if what.startswith("tick"):
-        tick = filters.tick_size * factor
-        return replace(filters, tick_size=tick, price_min=-(-filters.price_min // tick) * tick)
+        return filters.with_tick(filters.tick_size * factor)
     lot, market_lot = filters.step_size * factor, filters.market_step_size * factor
     if market_lot > filters.market_quantity_max:
         return None

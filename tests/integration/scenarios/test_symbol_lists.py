@@ -353,12 +353,14 @@ class TestANewStart:
             stops = resting_stops(r)
             await r.kill()
             listing(r, told, n=2)
-            told.fault = GOES_WRONG["no answer"]
+            told.fault = replace(GOES_WRONG["no answer"], delay_s=300.0)
+            began_s = r.clock.monotonic()
             await r.start()
+            assert r.clock.monotonic() - began_s < 1, "nor for an answer that does not come"
             assert resting_stops(r) == stops
             assert sorted(r.running.markets) == ["BTCUSDT"], "the trade does not wait for a list"
             told.fault = None
-            await r.seconds(700)
+            await r.seconds(1_000)
             await r.hours(2)
             assert sorted(r.running.markets) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
             assert latest_reason(r)[0] == "IN_TRADE"

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from exchange.refusals import RefusalReason
 from exchange.sim.core.reasons import refused
 from exchange.types import OrderRequest, OrderType, Side, TimeInForce, Unknown
-from fsm.core.close_forms import FORMS, coarser, failed, limit_price
+from fsm.core.close_forms import FORMS, coarser, failed, limit_price, piece
 from fsm.core.model.intents import ClosePosition, Intent
 from fsm.core.model.records import State, TradeSide
 from fsm.core.refusals import TEMPORARY
@@ -172,6 +172,20 @@ class TestASymbolThatWasMadeCoarser:
         assert (filters.tick_size, filters.step_size) == (Decimal("1.00"), Decimal("0.010"))
         assert limit_price(TradeSide.LONG, 1, Decimal("60000.37"), filters) % 1 == 0
         assert coarser(FILTERS, 0) is FILTERS
+
+    def test_is_not_made_coarser_still_once_its_rules_are_known(self) -> None:
+        """Found by torture: after -4023 the rules were read again and made ten times as coarse on top; each close was
+        then larger than the largest lot, for ever."""
+        trade = replace(held().trade, close_grain=1, close_least=Decimal("0.016"), open_quantity=Decimal("0.008"))
+        known = replace(
+            FILTERS,
+            step_size=Decimal("0.01"),
+            market_step_size=Decimal("0.01"),
+            market_quantity_min=Decimal("0.01"),
+            market_quantity_max=Decimal("0.013"),
+        )
+        order = piece(trade, trade.open_quantity, None, setting_with(filters=known)).request
+        assert order.quantity == Decimal("0.01"), "one lot, which the exchange clamps to the position"
 
 
 class TestASmallestLotThatWasRaised:
