@@ -115,6 +115,7 @@ class Call(msgspec.Struct, frozen=True):
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """What goes wrong with a call: delays before and after it takes effect, a lost half, a refusal.
 
+    ``turn_s``: a write waits so long for its turn before it leaves at all, as behind a budget or a pause.
     ``late_s``: a write is answered as unknown, and takes effect so much later all the same. ``error`` is what a read
     raises instead of its answer. ``alter`` changes the answer that comes back (a lagging or lying read).
     """
@@ -123,6 +124,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     refuse: int | None = None
     late_s: float | None = None
     error: ExchangeError | None = None
+    turn_s: float = 0.0
     delay_s: float = 0.0
     answer_delay_s: float = 0.0
     alter: Callable[[Any], Any] | None = None
@@ -338,10 +340,7 @@ class SimPort:
 
     # --- the way there and back ---------------------------------------------------------------
     async def _write(self, method: str, symbol: str, client_id: str, act: Callable[[], Outcome]) -> Outcome:
-        self._left[client_id] = self._left.get(client_id, 0) + 1
-        if len(self._left) > LEFT_MAX:
-            del self._left[next(iter(self._left))]
-        fault = await self._go(method, symbol, client_id, self.latency_s / 2)
+        fault = await self._go(method, symbol, client_id, self.latency_s / 2, leaves=True)
         if fault.refuse is not None:
             return refused(fault.refuse, "refused by a fault")
         if fault.lost is Lost.CONNECTION:
@@ -378,9 +377,15 @@ class SimPort:
         await self._sleep(fault.answer_delay_s + self.latency_s)
         return fault.alter(answer) if fault.alter is not None else answer
 
-    async def _go(self, method: str, symbol: str, client_id: str, way_s: float) -> Fault:
+    async def _go(self, method: str, symbol: str, client_id: str, way_s: float, *, leaves: bool = False) -> Fault:
         self.calls += 1
         fault = self.faults(Call(self.calls, method, symbol, client_id)) or Fault()
+        if fault.turn_s:
+            await self._sleep(fault.turn_s)
+        if leaves:
+            self._left[client_id] = self._left.get(client_id, 0) + 1
+            if len(self._left) > LEFT_MAX:
+                del self._left[next(iter(self._left))]
         await self._sleep(fault.delay_s + way_s)
         return fault
 

@@ -16,12 +16,10 @@ from fsm.backtest.comparing.causes import Finding
 from fsm.backtest.comparing.confirming import held_against
 from fsm.backtest.comparing.inputs import Source, differing_inputs
 from fsm.backtest.comparing.rerun import Repeater
-from fsm.backtest.comparing.side import read_side
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL
-from store.database import open_store
 from tests.integration.scenarios.acting import entry, post
-from tests.integration.test_live_differences import MARKET, PLANTED
+from tests.integration.test_live_differences import MARKET, PLANTED, beside_its_backtest
 
 Make = Callable[..., InProcessBot]
 Script = Callable[[InProcessBot], Awaitable[None]]
@@ -29,18 +27,12 @@ Script = Callable[[InProcessBot], Awaitable[None]]
 
 def found_in(db: Path, scratch: Path) -> list[Finding]:
     """As `compare --live` does it."""
-    with open_store(db, mode="read") as store:
-        live = read_side("live", store)
-        path = scratch / "backtest.sqlite"
-        path.unlink(missing_ok=True)
-        Repeater(live, live, live.span, (), (), scratch).with_inputs((), keep=path)
-        with open_store(path, mode="read") as other:
-            run = read_side("backtest", other)
-            inputs = differing_inputs(live, run, live.span)
-            again = Repeater(live, live, live.span, (), (), scratch).with_injected
-            findings, why = held_against(live, run, live.span, inputs, again)
-            assert why == ""
-            return findings
+    with beside_its_backtest(db, scratch) as (live, run):
+        inputs = differing_inputs(live, run, live.span)
+        again = Repeater(live, live, live.span, (), (), scratch).with_injected
+        findings, why = held_against(live, run, live.span, inputs, again)
+        assert why == ""
+        return findings
 
 
 def lived(rehearse: Make, script: Script | None = None, *, latency_s: float = 0.0) -> InProcessBot:

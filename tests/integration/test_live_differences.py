@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from fsm.backtest.comparing.inputs import Source, differing_inputs
 from fsm.backtest.comparing.live_checks import checked
 from fsm.backtest.comparing.matching import differences
 from fsm.backtest.comparing.rerun import Repeater
-from fsm.backtest.comparing.side import read_side
+from fsm.backtest.comparing.side import Side, read_side
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet
 from store.database import open_store
@@ -39,17 +40,23 @@ def lived(rehearse: Make) -> Path:
     return bot.db
 
 
-def compared(db: Path, scratch: Path) -> list[Finding]:
+@contextmanager
+def beside_its_backtest(db: Path, scratch: Path) -> Iterator[tuple[Side, Side]]:
+    """What the bot did, and what a backtest of its own candles, rules and account does."""
     with open_store(db, mode="read") as store:
         live = read_side("live", store)
         path = scratch / "backtest.sqlite"
         path.unlink(missing_ok=True)
         Repeater(live, live, live.span, (), (), scratch).with_inputs((), keep=path)
         with open_store(path, mode="read") as other:
-            run = read_side("backtest", other)
-            inputs = differing_inputs(live, run, live.span)
-            found, _ = causes(live, run, differences(live.trades, run.trades, live.span), inputs, None)
-            return checked(live, inputs, found)
+            yield live, read_side("backtest", other)
+
+
+def compared(db: Path, scratch: Path) -> list[Finding]:
+    with beside_its_backtest(db, scratch) as (live, run):
+        inputs = differing_inputs(live, run, live.span)
+        found, _ = causes(live, run, differences(live.trades, run.trades, live.span), inputs, None)
+        return checked(live, inputs, found)
 
 
 def test_a_bot_that_did_as_decided_has_nothing_unexplained(lived: Path, tmp_path: Path) -> None:

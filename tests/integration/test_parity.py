@@ -16,6 +16,7 @@ from rules.load import load_rules, parse_rules
 from store.database import open_store
 from store.queries import TransitionFilter, each_transition
 from store.verify import verify
+from tests.integration.test_moment_words import TEXT
 
 ROOT = Path(__file__).parents[2]
 SYMBOLS = ("ETHUSDT", "SOLUSDT")
@@ -61,24 +62,7 @@ def test_a_year_of_five_symbols(tmp_path: Path, stream: bool) -> None:
     assert report.compared > 500
 
 
-TRAILING = """\
-version: 1
-timeframes: {entry: 1h}
-features:
-  close_1h: {indicator: close, timeframe: 1h}
-  open_1h: {indicator: open, timeframe: 1h}
-  atr_1h: {indicator: atr, timeframe: 1h, period: 14}
-strategies:
-  fade:
-    long:
-      setup:
-        - {id: falls, when: close_1h < open_1h and BTCUSDT.close_1h < BTCUSDT.open_1h}
-        - {id: cheap, when: "funding_rate < 0.02 and mark_premium > -0.05"}
-      stop: close_1h - 2 * atr_1h
-      trail: close_1h - 2 * atr_1h
-      exit_when: [{id: dear, when: funding_rate > 0.0101 or mark_premium > 0.04}]
-    manage: {exit_after_candles: 10}
-"""
+TRAILING = TEXT.replace("      exit_when:", "      trail: close_1h - 2 * atr_1h\n      exit_when:")
 LATE = """\
 rules:
   - {match: {method: POST, path: /fapi/v1/algoOrder}, when: after, effect: {latency_ms: 900}}

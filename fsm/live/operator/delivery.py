@@ -82,9 +82,10 @@ class Delivery:
 
     async def _deliver(self, row: AlertRow) -> float:
         """One message; gives the seconds to pause because of it."""
-        text = _dated(row) if row.attempts else _text(row)
+        begun = _at_its_time(row) if row.attempts else row.text
         try:
-            self._repeated.sent(row, await self._messenger.send(text, silent=self._is_silent(row)))
+            number = await self._messenger.send(_counted(begun, row), silent=self._is_silent(row))
+            self._repeated.sent(row, begun, number)
         except NotDelivered as error:
             if not error.final:
                 return self._failed(row, error)
@@ -138,10 +139,14 @@ class Delivery:
         return getattr(self._active.settings.alerts, row.kind, AlertLevel.ON) is not AlertLevel.ON
 
 
-def _text(row: AlertRow) -> str:
-    return row.text if row.repeats == 0 else f"{row.text} ({row.repeats + 1} times)"
+def _counted(text: str, row: AlertRow) -> str:
+    return text if row.repeats == 0 else f"{text} ({row.repeats + 1} times)"
+
+
+def _at_its_time(row: AlertRow) -> str:
+    """For a message that comes late."""
+    return f"{datetime.fromtimestamp(row.at_ms / 1000, tz=UTC):%m-%d %H:%M} UTC  {row.text}"
 
 
 def _dated(row: AlertRow) -> str:
-    """With its time, for a message that comes late."""
-    return f"{datetime.fromtimestamp(row.at_ms / 1000, tz=UTC):%m-%d %H:%M} UTC  {_text(row)}"
+    return _counted(_at_its_time(row), row)

@@ -19,7 +19,7 @@ KEPT_MAX = 20
 
 @dataclass(slots=True)
 class _Sent:
-    row: AlertRow
+    text: str
     message_id: int
     repeats: int
     edited_s: float
@@ -35,10 +35,11 @@ class Repeated:
         self._clock = clock
         self._sent: dict[int, _Sent] = {}
 
-    def sent(self, row: AlertRow, message_id: int | None) -> None:
+    def sent(self, row: AlertRow, text: str, message_id: int | None) -> None:
+        """``text`` as it was sent, without a count. A message without a number cannot be edited."""
         if message_id is None:
             return
-        self._sent[row.id] = _Sent(row, message_id, row.repeats, self._clock.monotonic())
+        self._sent[row.id] = _Sent(text, message_id, row.repeats, self._clock.monotonic())
         while len(self._sent) > KEPT_MAX:
             del self._sent[next(iter(self._sent))]
 
@@ -47,21 +48,21 @@ class Repeated:
         now_s = self._clock.monotonic()
         repeats = self._box.repeats(self._sent)
         waiting = [
-            each
+            (alert_id, each)
             for alert_id, each in self._sent.items()
             if repeats.get(alert_id, 0) > each.repeats and now_s - each.edited_s >= EDIT_S
         ]
         if not waiting:
             return
-        sent = min(waiting, key=lambda each: each.edited_s)
+        alert_id, sent = min(waiting, key=lambda each: each[1].edited_s)
         sent.edited_s = now_s
-        count = repeats[sent.row.id]
+        count = repeats[alert_id]
         last = datetime.fromtimestamp(self._clock.now_ms() / 1000, tz=UTC)
         try:
-            await self._messenger.edit(sent.message_id, f"{sent.row.text} ({count + 1} times, last {last:%H:%M} UTC)")
+            await self._messenger.edit(sent.message_id, f"{sent.text} ({count + 1} times, last {last:%H:%M} UTC)")
         except NotDelivered as error:
             if not error.final:
                 raise
-            del self._sent[sent.row.id]  # deleted in the chat, or too old
+            del self._sent[alert_id]  # deleted in the chat, or too old
         else:
             sent.repeats = count

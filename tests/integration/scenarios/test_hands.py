@@ -17,6 +17,7 @@ from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
 from store.database import open_store
+from store.outbox import Outbox
 from store.verify import verify
 from tests.integration.scenarios.acting import (
     BTC,
@@ -250,6 +251,44 @@ def test_no_close_leaves_for_a_position_that_was_released_before_it_could(rehear
         assert len(resting_stops(r)) == 1
 
     r.run(script)
+    proved(r)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_close_that_waits_for_its_turn_is_withdrawn_from_a_position_that_is_released(
+    rehearse: Make, dies: bool
+) -> None:
+    """As behind a pause of the exchange. ``dies``: the process is killed before it can write that down."""
+    r = rehearse(BTCUSDT=CALM)
+    asked: list[str] = []
+
+    def waits(call: Call) -> Fault | None:
+        parts = parse(call.client_id)
+        if parts is None or parts.leg is not Leg.CLOSE:
+            return None
+        asked.append(call.client_id)
+        return Fault(turn_s=60.0)
+
+    async def script(r: InProcessBot) -> None:
+        await to_trade(r)
+        (before,) = r.venue.positions()
+        r.faults = waits
+        for command in ("flatten", "release"):
+            await r.clock.sleep(1)
+            event = Commanded(symbol="BTCUSDT", at_ms=r.clock.now_ms(), command=command, cause="OPERATOR")
+            r.running.workers["BTCUSDT"].handle(event)
+        if dies:
+            await r.kill()
+            await r.start()
+        await r.seconds(120)
+        assert len(asked) == 1
+        assert [position.quantity for position in r.venue.positions()] == [before.quantity]
+        assert len(resting_stops(r)) == 1
+        assert [record(r).state, record(r).trade] == [State.HALT, None]
+
+    r.run(script)
+    with open_store(r.db, mode="read") as store:
+        assert list(Outbox(store).pending()) == []
     proved(r)
 
 
