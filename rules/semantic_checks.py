@@ -12,7 +12,7 @@ from rules.compiled_rules import LOCAL_NAMES, entry_feature
 from rules.expression_checks import Span, Weight, check_looking_back, check_weight, circle, sized_by, span_of
 from rules.features import CANDLE_CLOSED, Feature, feature_of, timeframe_of
 from rules.language.syntax import ExpressionError, Name, Node, names_in, parse
-from rules.language.units import ValueUnit, require_condition, require_price, unit_of
+from rules.language.units import ValueUnit, require_condition, require_measure, require_price, unit_of
 from rules.moment_words import MOMENT_WORDS
 from rules.moments import CLOCK, SESSIONS
 from rules.numbers_written import UnknownThreshold, number_slots, thresholds_of, with_numbers
@@ -255,6 +255,8 @@ class _Checking:
                 require_condition(node, kinds)
             elif slot.want is Want.PRICE:
                 require_price(node, kinds)
+            elif slot.want is Want.MEASURE:
+                require_measure(node, kinds)
             kind = unit_of(node, kinds)
             whose = sized_by(node, kinds, self._whose)
             if slot.want is Want.PRICE and whose:

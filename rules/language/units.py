@@ -94,6 +94,11 @@ def require_price(node: Node, names: Mapping[str, ValueUnit]) -> None:
         raise ExpressionError(f"a price is needed here, and this is {kind.noun}", node.column)
 
 
+def require_measure(node: Node, names: Mapping[str, ValueUnit]) -> None:
+    """Raises ExpressionError where ``node`` only holds or fails."""
+    _measure(node, names)
+
+
 def _unit_of_name(node: Name, names: Mapping[str, ValueUnit]) -> ValueUnit:
     kind = names[node.name]
     if node.offset and kind is ValueUnit.NUMBER:

@@ -27,6 +27,7 @@ class Want(StrEnum):
     CONDITION = "condition"
     PRICE = "price"
     MEASURE = "measure"
+    ANYTHING = "anything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,10 @@ class Slot:
 def slots(data: Any) -> Iterator[Slot]:
     """Every expression, in the order of the sections."""
     for name, text in mapping(at(data, "define")).items():
-        yield from _slot(("define", name), text, Want.MEASURE)
+        yield from _slot(("define", name), text, Want.ANYTHING)
     for name, choice in mapping(at(data, "choices")).items():
         for option, text in mapping(at(choice, "options")).items():
-            yield from _slot(("choices", name, "options", option), text, Want.MEASURE, in_choice=True)
+            yield from _slot(("choices", name, "options", option), text, Want.ANYTHING, in_choice=True)
     for regime in regimes_in(data):
         base: KeyPath = ("regimes", regime)
         for part in ("enter", "stay"):

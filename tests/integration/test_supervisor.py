@@ -55,7 +55,7 @@ LASTING = {
 }
 """What goes on for ever. What is done once, such as the verification of the journal, is begun again until it is."""
 
-ONCE = {"announce", "ownaudit.compare_later", "ownaudit.verify_all"}
+ONCE = {"announce", "ownaudit.compare_later", "ownaudit.verify_all", "symbollists"}
 
 
 class RaisesOnce:

@@ -17,6 +17,7 @@ from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.history import step_of
 from fsm.backtest.result import iso
+from fsm.backtest.rules_through import ToldRules, told_rules
 from fsm.backtest.run import Request, run_backtest
 from fsm.config import Config, load_config
 from fsm.journal.replay import replay
@@ -118,6 +119,12 @@ def anchors_of(path: Path, rules: Ruleset, symbols: tuple[str, ...] = SYMBOLS) -
     return {name: {t: at for t, at in each.items() if at is not None} for name, each in found.items()}
 
 
+def told_by(live: Path) -> tuple[ToldRules, ...]:
+    """The rules of symbols that the bot was told, whatever its candles show of ticks."""
+    with open_store(live, mode="read") as store:
+        return told_rules(store)
+
+
 def same(live: Path, lab: Path) -> int:
     with open_store(live, mode="read") as ours, open_store(lab, mode="read") as theirs:
         compared, differences = compare(ours, theirs)
@@ -158,6 +165,7 @@ def test_daemon_and_backtest_and_replay_agree_at_every_entry_timeframe(
             to_ms=to_ms,
             db=lab,
             anchors=anchors_of(live, rules),
+            told=told_by(live),
         )
     )
     assert same(live, lab) > 20
@@ -193,7 +201,9 @@ def test_a_bot_that_starts_on_young_symbols_and_a_backtest_count_the_same_candle
 
     r.run(script)
     request = Request(config=config, rules=rules, data=(minutes,), symbols=SYMBOLS, db=lab)
-    result = run_backtest(dataclasses.replace(request, from_ms=from_ms, to_ms=to_ms, anchors=anchors_of(live, rules)))
+    result = run_backtest(
+        dataclasses.replace(request, from_ms=from_ms, to_ms=to_ms, anchors=anchors_of(live, rules), told=told_by(live))
+    )
     assert stretches(live) == stretches(lab)
     assert {reason for _, _, reason in stretches(lab)} >= {"WARMING_UP 30m: 195 of 200", "WARMING_UP 30m: 199 of 200"}
     assert result.to_json()["could_trade_from"] == dict.fromkeys(SYMBOLS, iso(FIRST_MS + 200 * longer.ms))
@@ -221,7 +231,9 @@ def test_daemon_and_backtest_measure_alike_how_symbols_move_together(tmp_path: P
 
     r.run(script)
     request = Request(config=config, rules=rules, data=(shipped_folder(),), symbols=SYMBOLS, db=lab)
-    run_backtest(dataclasses.replace(request, from_ms=from_ms, to_ms=to_ms, anchors=anchors_of(live, rules)))
+    run_backtest(
+        dataclasses.replace(request, from_ms=from_ms, to_ms=to_ms, anchors=anchors_of(live, rules), told=told_by(live))
+    )
     assert same(live, lab) > 20
     assert refusals(live) == refusals(lab)
     assert {reason for _, _, reason, _ in refusals(lab)} & set(CAPS)
@@ -276,7 +288,9 @@ def month_of_minutes(folder: Path, days: int, closes: int | None = None) -> str:
     r.run(script)
     request = Request(config=config, rules=rules, data=(data,), symbols=tuple(FIVE), db=lab)
     result = run_backtest(
-        dataclasses.replace(request, from_ms=from_ms, to_ms=to_ms, anchors=anchors_of(live, rules, tuple(FIVE)))
+        dataclasses.replace(
+            request, from_ms=from_ms, to_ms=to_ms, anchors=anchors_of(live, rules, tuple(FIVE)), told=told_by(live)
+        )
     )
     compared = same(live, lab)
     assert len(result.trades) > days

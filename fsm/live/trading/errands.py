@@ -31,10 +31,6 @@ class Errands:
         task.add_done_callback(self._ended)
         return task
 
-    def part(self, work: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
-        """A part of an errand that can be cancelled by itself; its failure is the errand's, which waits for it."""
-        return asyncio.create_task(work)
-
     def let_go(self, reading: asyncio.Task[Any]) -> None:
         """An answer that nobody needs any more: cutting its connection would cost the next call a new one."""
         if not reading.done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from exchange.errors import ExchangeError
 from exchange.refusals import RefusalReason
@@ -80,7 +80,8 @@ class StepRunner:
         self._stop_sent: tuple[str, float] = ("", float("-inf"))
         self._hurrying: tuple[PlaceStop | None, asyncio.Task[Outcome] | None] = (None, None)
         self._closing: ClosePosition | None = None
-        self._leaving: dict[str, asyncio.Task[Outcome]] = {}
+        self._leaving: dict[str, asyncio.Task[Any]] = {}
+        self._held_back: set[str] = set()
         self.unsent: deque[Named] = deque()
 
     async def run(self, step: Step) -> None:
@@ -111,9 +112,10 @@ class StepRunner:
     def hold_back(self) -> None:
         """As ``give_up``, and of what is on its way nothing leaves that still waits for its turn, but stops."""
         self.give_up()
-        for client_id, call in self._leaving.items():
+        for client_id, task in self._leaving.items():
             if not self._live.exchange.has_left(client_id):
-                call.cancel()
+                self._held_back.add(client_id)
+                task.cancel()
 
     # --- one call -----------------------------------------------------------------------------
     def send(self, name: str, intent: Intent) -> asyncio.Task[Outcome]:
@@ -161,18 +163,18 @@ class StepRunner:
 
     async def _place(self, intent: PlaceEntry | PlaceTarget | ClosePosition) -> Outcome:
         """Raises HeldBack where it did not leave, and is not going to."""
-        client_id = intent.request.client_id
-        call = self._leaving[client_id] = self._errands.part(self._live.executor.do(intent))
+        client_id, task = intent.request.client_id, asyncio.current_task()
+        assert task is not None
+        self._leaving[client_id] = task
         try:
-            await asyncio.wait({call})
+            return await self._live.executor.do(intent)
         except asyncio.CancelledError:
-            call.cancel()
-            raise
+            if client_id not in self._held_back or task.uncancel():
+                raise
+            raise HeldBack from None
         finally:
             del self._leaving[client_id]
-        if call.cancelled():
-            raise HeldBack
-        return call.result()
+            self._held_back.discard(client_id)
 
     async def _hurry(self, intent: PlaceStop) -> Outcome:
         clock, client_id = self._live.clock, intent.request.client_id

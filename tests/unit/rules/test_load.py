@@ -229,6 +229,12 @@ BROKEN: dict[str, tuple[str, str, str, str]] = {
         "high_1h / atr_1h",
         "a price is needed here, and this is a ratio",
     ),
+    "a confidence that is a condition": (
+        "{value: width_4h, zero_at: 5",
+        "{value: width_4h >= 10, zero_at: 5",
+        "width_4h >= 10, zero",
+        "a number is needed here, and this is a condition",
+    ),
     "a bare number beside a price": (
         "stop: high_1h + 0.5 * atr_1h",
         "stop: max(low_1h, high_1h + 0.5)",
