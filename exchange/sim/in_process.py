@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, TypeVar
 
-import msgspec
-
 from exchange.day_volumes import DayVolumes
-from exchange.errors import ExchangeError, Refusal, Unreachable
+from exchange.errors import Refusal, Unreachable
 from exchange.filters import SymbolFilters
 from exchange.refusals import RefusalReason
 from exchange.sim.account_api import AccountApi
@@ -20,6 +17,7 @@ from exchange.sim.core.reasons import is_not_open, outcome_of, refusal, refused
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.feed import SymbolFeed, day_volumes
 from exchange.sim.playback.price_walk import PriceWalk
+from exchange.sim.port_faults import Call, Fault, Faults, Lost
 from exchange.types import (
     Account,
     AccountModes,
@@ -93,44 +91,6 @@ class Stage:
         bars = {symbol: bar for symbol, feed in self.feeds.items() if (bar := feed.bar(now_ms)) is not None}
         self._walk = PriceWalk(self.venue, bars)
         yield from self._walk.open()
-
-
-class Lost(StrEnum):
-    """Which half of a call does not arrive; CONNECTION: there is none, so that nothing ever left."""
-
-    REQUEST = "REQUEST"
-    ANSWER = "ANSWER"
-    CONNECTION = "CONNECTION"
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One call on the port: its number from 1, the method, and what it is about."""
-
-    number: int
-    method: str
-    symbol: str = ""
-    client_id: str = ""
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes wrong with a call: delays before and after it takes effect, a lost half, a refusal.
-
-    ``turn_s``: a write waits so long for its turn before it leaves at all, as behind a budget or a pause.
-    ``late_s``: a write is answered as unknown, and takes effect so much later all the same. ``error`` is what a read
-    raises instead of its answer. ``alter`` changes the answer that comes back (a lagging or lying read).
-    """
-
-    lost: Lost | None = None
-    refuse: int | None = None
-    late_s: float | None = None
-    error: ExchangeError | None = None
-    turn_s: float = 0.0
-    delay_s: float = 0.0
-    answer_delay_s: float = 0.0
-    alter: Callable[[Any], Any] | None = None
-
-
-Faults = Callable[[Call], Fault | None]
 
 
 class SimPort:

@@ -21,9 +21,10 @@ from exchange.candle_files import CandleFolders
 from exchange.port import Exchange
 from exchange.secrets import Credentials, Secret
 from exchange.sim.core.venue import Venue
-from exchange.sim.in_process import Call, Fault, Lost, SimPort, Stage
+from exchange.sim.in_process import SimPort, Stage
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.sim.server.launch import Launched
 
 HOUR_MS = 3_600_000

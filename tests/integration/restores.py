@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from exchange.client_ids import Leg, parse
-from exchange.sim.in_process import Call, Fault
+from exchange.sim.port_faults import Call, Fault
 from exchange.types import ConditionalType
 from fsm.core.model.records import HaltCause
 from fsm.live.trading.lost_trades import remembered_ids

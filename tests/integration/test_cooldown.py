@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exchange.sim.in_process import Fault
+from exchange.sim.port_faults import Fault
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, jump, quiet, triggers
 from rules.load import parse_rules

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import Side
 from fsm.core.model.records import State
 from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot

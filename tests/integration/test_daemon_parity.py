@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from exchange.candle_files import CandleFolders
-from exchange.sim.in_process import Fault
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_folder
+from exchange.sim.port_faults import Fault
 from fsm.backtest.comparing.inputs import Source
 from fsm.backtest.rules_through import told_rules
 from fsm.backtest.run import Request, run_backtest

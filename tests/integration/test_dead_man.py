@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from fsm.live.operator.courier import Courier
 from fsm.live.process.dead_man import DeadMan, ask, find_room
 from fsm.proofs.crashsweep.real_bot import RealBot

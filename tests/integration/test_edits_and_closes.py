@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from exchange.candle_files import CandleFolders
-from exchange.sim.in_process import Call, Fault
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_folder
+from exchange.sim.port_faults import Call, Fault
 from fsm.backtest.comparing.matching import differing
 from fsm.backtest.history import build_history, read_market
 from fsm.backtest.run import Request, run_backtest

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from fsm.core.model.records import State
 from fsm.core.order_requests import place_entry
 from fsm.proofs.testkit.in_process_bot import InProcessBot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from exchange.errors import RateLimited, Unreachable
-from exchange.sim.in_process import Call, Fault
+from exchange.sim.port_faults import Call, Fault
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from store import queries
 from store.database import open_store

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exchange.sim.core.orders import OrderState
-from exchange.sim.in_process import Fault
+from exchange.sim.port_faults import Fault
 from fsm.backtest.comparing.causes import Finding
 from fsm.backtest.comparing.confirming import held_against
 from fsm.backtest.comparing.inputs import Source, differing_inputs

@@ -12,9 +12,9 @@ import pytest
 from exchange.binance.client import BinanceClient
 from exchange.candle_files import CandleFolders
 from exchange.errors import Unreachable
-from exchange.sim.in_process import Call, Fault
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_folder
+from exchange.sim.port_faults import Call, Fault
 from exchange.sim.server.launch import launched
 from fsm.backtest.history import build_history, read_market
 from fsm.backtest.rules_through import told_rules

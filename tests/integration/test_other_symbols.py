@@ -10,9 +10,9 @@ import pytest
 from exchange.candle_files import CandleFolders
 from exchange.errors import ExchangeError, Unreachable
 from exchange.sim.core.reasons import refusal
-from exchange.sim.in_process import Call, Fault
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_folder
+from exchange.sim.port_faults import Call, Fault
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import Config
 from fsm.journal.explain import Numbers, explain

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from exchange.client_ids import Leg, client_id
-from exchange.sim.in_process import Fault
+from exchange.sim.port_faults import Fault
 from exchange.types import OrderRequest, OrderType, Side
 from fsm.core.model.records import State
 from fsm.proofs.testkit.in_process_bot import DATABASE_ID, HOUR_MS, InProcessBot

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exchange.client_ids import Leg, client_id
-from exchange.sim.in_process import Call, Fault
+from exchange.sim.port_faults import Call, Fault
 from exchange.types import AlgoRequest, ConditionalType, Confirmed, Side, WorkingType
 from fsm.journal.replay import replay
 from fsm.proofs.testkit.in_process_bot import DATABASE_ID, InProcessBot

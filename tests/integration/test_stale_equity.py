@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from fsm.core.model.policy import LimitAction
 from fsm.core.model.records import State
 from fsm.proofs.testkit.in_process_bot import InProcessBot

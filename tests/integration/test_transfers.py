@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.sim.in_process import Call, Fault
+from exchange.sim.port_faults import Call, Fault
 from exchange.types import Income, OrderRequest, OrderType, Side
 from fsm.core.model.policy import LimitAction
 from fsm.core.model.records import State

@@ -13,8 +13,8 @@ from exchange.client_ids import Leg, parse
 from exchange.sim.core.events import AlgoUpdated, VenueEvent
 from exchange.sim.core.orders import OrderState
 from exchange.sim.core.state import VenueState
-from exchange.sim.in_process import Call, Fault
 from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.port_faults import Call, Fault
 from exchange.types import OrderRequest, OrderType, Side, TimeInForce
 from fsm.config import Config, read_environment, read_settings
 from fsm.proofs.crashsweep.points import Reaper

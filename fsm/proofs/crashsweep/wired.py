@@ -11,8 +11,8 @@ from exchange.secrets import Credentials, Secret
 from exchange.sim.account_api import AccountApi
 from exchange.sim.core.reasons import refused
 from exchange.sim.core.venue import Venue
-from exchange.sim.in_process import Call, Faults
 from exchange.sim.playback.symbols import shipped_exchange_info
+from exchange.sim.port_faults import Call, Faults
 from exchange.sim.server.clock import SimClock
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.gateway import Answer, Gateway

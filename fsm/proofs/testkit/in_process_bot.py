@@ -17,9 +17,10 @@ from typing import TypeVar
 from exchange.filters import SymbolFilters
 from exchange.port import Exchange
 from exchange.sim.core.venue import Venue
-from exchange.sim.in_process import Faults, SimPort, Stage
+from exchange.sim.in_process import SimPort, Stage
 from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
+from exchange.sim.port_faults import Faults
 from exchange.types import Bracket, Confirmed
 from fsm.config import Config
 from fsm.core.model.decision import Step

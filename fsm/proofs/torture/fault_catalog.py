@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg, parse
 from exchange.errors import MalformedReply, RateLimited, Unreachable
 from exchange.filters import SymbolFilters
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import AlgoOrder, AlgoStatus, Order, OrderStatus, SymbolSnapshot
 
 WRITES = frozenset(

@@ -16,7 +16,7 @@ from exchange.errors import Unreachable
 from exchange.sim.core.orders import AlgoState, OrderState
 from exchange.sim.core.state import TriggerFault
 from exchange.sim.core.venue import Venue
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import Position, SymbolSnapshot
 from fsm.proofs.torture.fault_catalog import MENU, is_read
 from fsm.proofs.torture.plan import Disturbance

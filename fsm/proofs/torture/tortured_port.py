@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from exchange.client_ids import Leg
 from exchange.day_volumes import DayVolumes
 from exchange.filters import SymbolFilters
-from exchange.sim.in_process import Call, Fault, SimPort, Stage
+from exchange.sim.in_process import SimPort, Stage
+from exchange.sim.port_faults import Call, Fault
 from exchange.sim.server.listing import Told
 from exchange.types import AlgoRequest, Confirmed, OrderRequest, Outcome
 from fsm.proofs.torture.candle_lists import CandleLists

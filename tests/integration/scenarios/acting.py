@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg, parse
-from exchange.sim.in_process import Call, Fault, Faults
+from exchange.sim.port_faults import Call, Fault, Faults
 from exchange.types import ConditionalType, OrderRequest, OrderType, Side, SymbolSnapshot
 from fsm.config import load_config
 from fsm.proofs.testkit.in_process_bot import InProcessBot

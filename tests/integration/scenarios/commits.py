@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 from msgspec import json
 
-from exchange.sim.in_process import Call
+from exchange.sim.port_faults import Call
 from fsm.core.model.records import SymbolRecord
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from store import queries

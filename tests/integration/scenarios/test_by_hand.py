@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from exchange.client_ids import Leg
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.proofs.testkit.in_process_bot import InProcessBot

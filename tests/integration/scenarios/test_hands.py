@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from exchange.client_ids import Leg, parse
-from exchange.sim.in_process import Call, Fault
+from exchange.sim.port_faults import Call, Fault
 from exchange.types import Side
 from fsm.core.model.events import Commanded
 from fsm.core.model.policy import AfterExternalClose

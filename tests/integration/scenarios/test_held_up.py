@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.sim.in_process import Fault, SimPort
+from exchange.sim.in_process import SimPort
+from exchange.sim.port_faults import Fault
 from exchange.types import Pause
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from store import queries

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from exchange.sim.in_process import Call, Fault
+from exchange.sim.port_faults import Call, Fault
 from exchange.types import AccountModes, MarginType, Side
 from fsm.core.model.records import State
 from fsm.journal.replay import replay

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from exchange.client_ids import Leg, client_id, parse
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import Side
 from fsm.core.model.records import State
 from fsm.journal.replay import replay

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import Side
 from fsm.core.model.policy import LimitAction
 from fsm.core.model.records import State

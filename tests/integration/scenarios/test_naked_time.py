@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg
 from exchange.event_queue import EventQueue
 from exchange.events import TradeTold
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import AlgoOrder, SymbolSnapshot
 from fsm.core.model.records import State
 from fsm.live.trading.stream_listener import StreamListener

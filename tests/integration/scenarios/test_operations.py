@@ -11,7 +11,7 @@ import apsw
 import pytest
 from click.testing import CliRunner
 
-from exchange.sim.in_process import Fault
+from exchange.sim.port_faults import Fault
 from exchange.types import OrderRequest, OrderType, Side
 from fsm.cli.app import app
 from fsm.core.model.records import State

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg, client_id
 from exchange.event_queue import EventQueue
 from exchange.events import Resync, StreamAlarm, StreamEvent
-from exchange.sim.in_process import Call, Fault
+from exchange.sim.port_faults import Call, Fault
 from exchange.types import OrderRequest, OrderType, Side, SymbolSnapshot
 from fsm.core.model.records import State
 from fsm.core.observation import look_request

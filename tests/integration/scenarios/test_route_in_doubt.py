@@ -5,7 +5,7 @@ from __future__ import annotations
 from click.testing import CliRunner
 
 from exchange.client_ids import Leg
-from exchange.sim.in_process import Call, Fault
+from exchange.sim.port_faults import Call, Fault
 from fsm.cli.app import app
 from fsm.core.model.records import AccountRecord, HaltCause
 from fsm.proofs.testkit.in_process_bot import InProcessBot

@@ -19,8 +19,8 @@ from msgspec.structs import replace
 
 from exchange.day_volumes import DayVolumes
 from exchange.errors import MalformedReply, RateLimited, Unreachable
-from exchange.sim.in_process import Call, Fault
 from exchange.sim.playback.symbols import shipped_filters
+from exchange.sim.port_faults import Call, Fault
 from exchange.types import Side
 from fsm.cli.app import app
 from fsm.config import load_config

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg, client_id, parse
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import OrderRequest, OrderType, Side, SymbolSnapshot
 from fsm.core.model.records import State, TradeSide
 from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg
 from exchange.sim.core.state import TriggerFault
-from exchange.sim.in_process import Call, Fault, Lost
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import ConditionalType, Side, SymbolSnapshot, WorkingType
 from fsm.config import load_config
 from fsm.core.model.records import State

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exchange.client_ids import Leg, client_id
-from exchange.sim.in_process import Call, Fault
+from exchange.sim.port_faults import Call, Fault
 from fsm.config import Settings, read_settings
 from fsm.core.model.policy import ListRule
 from fsm.proofs.torture import environment_catalog, wheel_catalog
