@@ -35,15 +35,16 @@ FINENESS_LOST_MAX = 8
 def failed(trade: Trade, reason: RefusalReason | None, asked: Decimal, smallest: Decimal = Decimal(0)) -> Trade:
     """The trade after a piece of so much was refused for this reason, or ended (None) without closing anything.
 
-    What is refused as too large at the ``smallest`` lot is not: another form begins with the whole quantity again.
+    Halving what is too large is no failure of its form, and ends by itself at the ``smallest`` lot; what is refused as
+    too large there is not: another form begins with the whole quantity again.
     """
     if reason in TEMPORARY:
         return trade
-    trade = replace(trade, close_failed=trade.close_failed + 1)
-    if reason is RefusalReason.TOO_LARGE and asked <= smallest:
-        return replace(trade, close_form=trade.close_form + 1, close_lot=None)
-    if reason is RefusalReason.TOO_LARGE:
+    if reason is RefusalReason.TOO_LARGE and asked > smallest:
         return replace(trade, close_lot=asked / 2, close_least=None)
+    trade = replace(trade, close_failed=trade.close_failed + 1)
+    if reason is RefusalReason.TOO_LARGE:
+        return replace(trade, close_form=trade.close_form + 1, close_lot=None)
     if reason in TOO_SMALL:
         return replace(trade, close_least=asked * 2, close_lot=None)
     if reason in TOO_FINE:

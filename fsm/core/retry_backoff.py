@@ -63,8 +63,9 @@ def _where(record: SymbolRecord, made: Decision, uncovered_ms: int | None) -> st
     at = f"{record.state} {_open(record).normalize():f}"
     if uncovered_ms is not None:
         at += " without a stop"
-    if trade is not None and 0 < trade.close_failed <= FORMS:
-        at += f" {trade.close_failed}"  # each other form of a close is tried at once, but only once
+    if trade is not None and trade.close_failed <= FORMS:  # each other form and size of a close is tried at once, once
+        at += f" {trade.close_failed}" if trade.close_failed else ""
+        at += f" of {trade.close_lot:f}" if trade.close_lot else ""
     return at
 
 

@@ -152,6 +152,14 @@ class TestALargestLotThatWasLowered:
         stage.command("exit")
         assert len(sent(stage)) >= 4, "each refusal said what was wrong: the next piece needs no look"
 
+    def test_takes_no_turn_of_the_forms_that_nobody_filled_afterwards(self) -> None:
+        """Found by torture: after six halvings each unfilled close had to wait, and a position was naked for 7 s."""
+        stage = self.lowered()
+        stage.exchange.filters = replace(FILTERS, market_quantity_max=Decimal("0.0011"))
+        stage.exchange.expires = lambda request: request.side is Side.SELL
+        stage.command("exit")
+        assert len(sent(stage)) > 6 + FORMS, "each size and each form once, without a pause"
+
 
 class TestASymbolThatWasMadeCoarser:
     @pytest.mark.parametrize("code", [-1111, -4023])
