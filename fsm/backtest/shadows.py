@@ -21,6 +21,8 @@ from fsm.backtest.comparing.side import CannotCompare, Side, Span, net, read_sid
 from fsm.config.loading import stored_settings
 from fsm.config.settings import Settings
 from fsm.journal.shadow_folder import NOTE, shadow_folder, shadow_names
+from indicators.candle import Timeframe
+from rules.features import length_of, symbol_of
 from rules.load import Ruleset, stored_rules
 from rules.testing.file import path_of_tests
 from store import queries
@@ -108,6 +110,7 @@ class ShadowFolder:
             raise ShadowError(f"there is a shadow {name} already: `shadow remove {name}` ends it")
         with open_store(self.db, mode="read") as store:
             began_ms, equity = _now(store)
+            _need_kept(rules, stored_settings(config_text, "config.yaml"), read_side("the bot", store))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.rules_path(name).write_text(rules.text, "utf-8")
         self._config_path(name).write_text(config_text, "utf-8")
@@ -139,7 +142,7 @@ class ShadowFolder:
                 to_ms = live.span.to_ms - 1 + self.rules(name).for_symbol("").entry_timeframe.ms
                 if to_ms > shadow.began_ms:
                     self._run(shadow, live, Span(shadow.began_ms, to_ms), folders, Path(scratch))
-            except (CannotRepeat, CannotCompare) as error:
+            except (CannotRepeat, CannotCompare, ShadowError) as error:
                 return msgspec.structs.replace(self.figures(name), problem=str(error))
         return self.figures(name)
 
@@ -149,8 +152,9 @@ class ShadowFolder:
         settings = msgspec.structs.replace(settings, simulation=simulation)
         again = Repeater(live, live, span, folders, folders, scratch)
         fresh = scratch / "fresh.sqlite"
-        symbols = [symbol for symbol in live.symbols if settings.allows(symbol)]
-        again.with_rules(self.rules(shadow.name), settings, symbols, fresh)
+        rules = self.rules(shadow.name)
+        _need_kept(rules, settings, live)
+        again.with_rules(rules, settings, _symbols(settings, live), fresh)
         os.replace(fresh, self.database(shadow.name))
 
     def figures(self, name: str) -> ShadowFigures:
@@ -186,6 +190,27 @@ class ShadowFolder:
     def all(self) -> Iterator[ShadowFigures]:
         for name in self.names():
             yield self.figures(name)
+
+
+def _symbols(settings: Settings, live: Side) -> list[str]:
+    return [symbol for symbol in live.symbols if settings.allows(symbol)]
+
+
+def _need_kept(rules: Ruleset, settings: Settings, live: Side) -> None:
+    """Raises ShadowError where rules read candles that the bot does not keep: what reads them would never be known."""
+    for symbol in _symbols(settings, live):
+        for read in sorted(rules.for_symbol(symbol).candles, key=str):
+            of, timeframe = symbol_of(read, symbol), length_of(read)
+            if not _is_kept(timeframe, [Timeframe(each) for each in live.timeframes(of)]):
+                raise ShadowError(
+                    f"the bot keeps no candles of {of} at {timeframe}, which these rules read, and a shadow decides on "
+                    "what the bot keeps: let the live rules read them too, or take that out"
+                )
+
+
+def _is_kept(timeframe: Timeframe, kept: list[Timeframe]) -> bool:
+    """A bot's candles of more than an hour are the exchange's own; shorter ones may be made of those shorter still."""
+    return timeframe in kept or (timeframe.ms <= Timeframe.H1.ms and any(each.ms < timeframe.ms for each in kept))
 
 
 def _now(store: Store) -> tuple[int, Decimal]:

@@ -151,6 +151,26 @@ def test_names_that_are_taken_or_none_are_refused_and_what_is_removed_is_gone(ra
         folder.remove("same")
 
 
+@pytest.mark.parametrize(
+    ("read", "named"), [("ETHUSDT.close_1h", "ETHUSDT at 1h"), ("close_4h", "BTCUSDT at 4h"), ("BTCUSDT.close_1h", "")]
+)
+def test_what_reads_candles_that_the_bot_does_not_keep_is_refused_by_name(
+    ran: InProcessBot, read: str, named: str
+) -> None:
+    """It would have decided on UNKNOWN for ever, and nobody would have known."""
+    text = RULES.replace("  open_1h:", "  close_4h: {indicator: close, timeframe: 4h}\n  open_1h:").replace(
+        "close_1h > 1.008 * open_1h", f"close_1h > 1.008 * open_1h and {read} > 0"
+    )
+    folder, rules = ShadowFolder(ran.db), parse_rules(text, "r")
+    if not named:
+        folder.add("reads", Path("r.yaml"), rules, ran.config.text, None)
+        assert folder.refresh("reads", ()).problem == "no candle has closed since it was added"
+        return
+    with pytest.raises(ShadowError, match=f"keeps no candles of {named}"):
+        folder.add("reads", Path("r.yaml"), rules, ran.config.text, None)
+    assert "reads" not in folder.names()
+
+
 @pytest.fixture(scope="module")
 def journal_of_two_months(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("shadows") / "bot.sqlite"
