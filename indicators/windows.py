@@ -39,14 +39,9 @@ def smoothed(values: FloatArray, period: int) -> FloatArray:
     if len(values) < period:
         return result
     items = values.tolist()
-    average = mean(items[:period], period)
-    averages = [average]
-    keep = averages.append
-    rest = period - 1
-    for value in items[period:]:
-        average = (average * rest + value) / period
-        keep(average)
-    result[period - 1 :] = averages
+    average, rest = mean(items[:period], period), period - 1
+    result[period - 1] = average
+    result[period:] = [average := (average * rest + value) / period for value in items[period:]]
     return result
 
 
