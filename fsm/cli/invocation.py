@@ -9,13 +9,21 @@ from pathlib import Path
 
 
 def invocation(*, anywhere: bool = False) -> str:
-    """``python -m fsm`` with the interpreter that runs now, written as short as it works from the working directory,
-    or from any other one."""
+    """The command ``fsm`` if that was typed, else ``python -m fsm`` with the interpreter that runs now; as short as it
+    works from the working directory, or from any other one."""
+    typed = Path(sys.argv[0])
+    if typed.name == "fsm" and typed.is_file():
+        found = shutil.which("fsm")
+        return "fsm" if found is not None and Path(found).samefile(typed) else _from_here(typed.absolute(), anywhere)
     interpreter = Path(sys.executable)
     found = shutil.which("python")
     if found is not None and Path(found) == interpreter:
         return "python -m fsm"
+    return f"{_from_here(interpreter, anywhere)} -m fsm"
+
+
+def _from_here(program: Path, anywhere: bool) -> str:
     here = Path.cwd()
-    if interpreter.is_relative_to(here) and not anywhere:
-        interpreter = interpreter.relative_to(here)
-    return f"{shlex.quote(str(interpreter))} -m fsm"
+    if program.is_relative_to(here) and not anywhere:
+        program = program.relative_to(here)
+    return shlex.quote(str(program))

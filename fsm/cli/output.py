@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from itertools import zip_longest
 from shutil import get_terminal_size
 from textwrap import wrap
@@ -150,6 +151,11 @@ def _plain_table(columns: Sequence[str], rows: list[list[str]], right: Sequence[
 def width() -> int:
     """Columns that a line may have."""
     return get_terminal_size().columns if sys.stdout.isatty() else WIDTH_UNLIMITED
+
+
+def price(value: Decimal | None) -> str:
+    """Averages and marks come with as many digits as a division gives; eight are enough to read."""
+    return "" if value is None else f"{Decimal(f'{value:.8g}').normalize():f}"
 
 
 def counted(number: int, noun: str) -> str:

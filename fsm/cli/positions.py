@@ -10,9 +10,9 @@ from fsm.cli.options import command, current
 from fsm.cli.times import shown
 
 if TYPE_CHECKING:
-    from store.views import SymbolRow
+    from store.views import PositionRow, SymbolRow
 
-_NUMBERS = ("size", "entry", "stop", "mark", "uPnL")
+_NUMBERS = ("size", "entry", "stop", "mark", "uPnL", "at the stop")
 
 
 @command()
@@ -38,10 +38,11 @@ def positions() -> None:
             row.symbol,
             row.side,
             row.size,
-            row.entry,
-            row.stop_price,
-            row.mark,
-            row.upnl,
+            output.price(row.entry),
+            output.price(row.stop_price) or "NO STOP",
+            output.price(row.mark),
+            "" if row.upnl is None else f"{row.upnl:+,.2f}",
+            _at_stop(row),
             row.trade_id,
             shown(row.opened_ms),
             shown(row.protected_ms) or "NOT YET",
@@ -50,6 +51,14 @@ def positions() -> None:
     ]
     columns = ("symbol", "side", *_NUMBERS, "trade", "opened UTC", "protected UTC")
     output.table(columns, cells, right=_NUMBERS)
+
+
+def _at_stop(row: PositionRow) -> str:
+    """What it makes or loses where its stop is hit, in USDT, before fees."""
+    if row.stop_price is None or row.entry is None:
+        return ""
+    change = row.stop_price - row.entry
+    return f"{(change if row.side == 'LONG' else -change) * row.size:+,.2f}"
 
 
 def beside(rows: Sequence[SymbolRow]) -> list[dict[str, Any]]:

@@ -112,8 +112,9 @@ def _positions(rows: list[PositionRow]) -> RenderableType:
     for row in rows:
         far = "" if row.mark is None or row.stop_price is None else f"{_percent(row.stop_price, row.mark):.2f} %"
         made.add_row(
-            row.symbol, row.side, f"{row.size:f}", _number(row.entry), _number(row.mark),
-            "" if row.upnl is None else f"{row.upnl:+,.2f}", _number(row.stop_price) or "[bold red]NO STOP[/]", far,
+            row.symbol, row.side, f"{row.size:f}", output.price(row.entry), output.price(row.mark),
+            "" if row.upnl is None else f"{row.upnl:+,.2f}",
+            output.price(row.stop_price) or "[bold red]NO STOP[/]", far,
             "yes" if row.protected_ms is not None else "[bold red]NOT YET[/]",
         )  # fmt: skip
     return made
@@ -185,10 +186,6 @@ def _nearest(store: Store, symbol: str) -> dict[str, Any] | None:
 
 def _short(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _number(value: Decimal | None) -> str:
-    return "" if value is None else f"{float(value):.8g}"
 
 
 def _percent(one: Decimal, other: Decimal) -> Decimal:

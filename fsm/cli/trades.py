@@ -83,8 +83,8 @@ def _cells(row: TradeRow) -> tuple[object, ...]:
         row.strategy_used,
         row.regime_at_entry,
         row.closed_quantity or row.open_quantity or row.quantity,
-        _price(row.entry_price),
-        _price(row.exit_price),
+        output.price(row.entry_price),
+        output.price(row.exit_price),
         f"{row.fees:.2f}",
         f"{row.funding:.2f}",
         None if row.net_pnl is None else f"{row.net_pnl:+.2f}",
@@ -92,8 +92,3 @@ def _cells(row: TradeRow) -> tuple[object, ...]:
         row.exit_reason,
         row.flagged,
     )
-
-
-def _price(price: Decimal | None) -> str:
-    """Average prices come with as many digits as a division gives; ten are enough to read."""
-    return "" if price is None else f"{float(price):.10g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fsm.proofs.crashsweep.broken_bots import VARIANTS, broken
+from fsm.proofs.crashsweep.full_disk import Full
 from fsm.proofs.crashsweep.invariants import CLAIMS
 from fsm.proofs.crashsweep.points import Death, Fate, Side
 from fsm.proofs.crashsweep.scripts import SCRIPTS
@@ -32,12 +33,36 @@ class TestTheBot:
         assert report.cases >= report.possible
 
 
+class TestAFullDisk:
+    """R19: no byte more can be written from within a commit on, for two, twenty or ninety seconds."""
+
+    def test_at_a_sample_of_the_commits_of_a_day_leaves_every_stop_and_loses_nothing(self) -> None:
+        report = sweep(scripts=("first-start", "day"), full_disk=True, sample=24, seed=30)
+        assert told(report) == []
+        assert report.cases == 26
+
+    @pytest.mark.slow
+    def test_at_every_commit_of_a_day_leaves_every_stop_and_loses_nothing(self) -> None:
+        report = sweep(scripts=("first-start", "day"), full_disk=True)
+        assert told(report) == []
+        assert report.cases == report.possible + 2
+
+    def test_really_takes_nothing_more_and_ends_most_bots(self) -> None:
+        case = Case("day", (Full(223, 20.0),))
+        played = play_case(case, None)
+        assert played.found == ()
+        assert played.deaths == 2, "the disk was full, and the bot has ended by itself"
+        assert Case.parse(str(case)) == case
+
+
 class TestABrokenBot:
     @pytest.mark.parametrize("name", VARIANTS)
     def test_is_caught(self, name: str) -> None:
         variant = VARIANTS[name]
         with broken(variant):
-            report = sweep(scripts=(variant.script,), where=variant.where, violations_max=1)
+            report = sweep(
+                scripts=(variant.script,), where=variant.where, full_disk=variant.full_disk, violations_max=1
+            )
         assert report.violations, f"nothing catches {variant.fault}"
         assert report.violations[0].claim in CLAIMS
         assert play_case(Case.parse(report.violations[0].case), None).found == (), (

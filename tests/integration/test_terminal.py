@@ -37,7 +37,7 @@ def test_no_line_is_longer_than_the_terminal_and_no_word_is_broken(
 
 
 def test_a_newcomer_s_questions_are_answered_at_eighty_columns(folder: Path) -> None:
-    """What it holds, from where, where the stop is, and whether that is confirmed."""
+    """What it holds, from where, where the stop is, what is risked, and whether that is confirmed."""
     shown = captured(folder, 80, "positions")
-    for word in ("side LONG", "size ", "entry ", "stop ", "protected UTC 2024-01-10"):
+    for word in ("side LONG", "size ", "entry ", "stop ", "at the stop -42.77", "protected UTC 2024-01-10"):
         assert word in shown

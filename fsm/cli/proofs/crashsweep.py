@@ -23,6 +23,9 @@ STORIES_SHOWN = 5
 DOUBLES_DEFAULT, SINGLES_FOR_ONE = 200, 5
 """So many deaths are followed by another where every single one is played; of a sample, one for so many."""
 
+A_DAY = ("first-start", "day")
+"""Scripts whose commits find the disk full."""
+
 FROM_MS = int(datetime(2024, 9, 1, 0, 30, tzinfo=UTC).timestamp() * 1000)
 """The shipped candles begin in January 2024; the slowest indicators have warmed up by the end of July."""
 
@@ -38,9 +41,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     case: str | None
     variant: str | None
     client: str
+    full_disk: bool
 
     def doubles_played(self) -> int:
-        """A small sample stays small."""
+        """A small sample stays small, and a full disk is no death."""
+        if self.full_disk:
+            return 0
         if self.doubles is not None:
             return self.doubles
         return DOUBLES_DEFAULT if self.sample is None else min(DOUBLES_DEFAULT, self.sample // SINGLES_FOR_ONE)
@@ -54,6 +60,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     "--doubles", type=click.IntRange(0), help="deaths followed by another (default: 200, of a sample a fifth of it)"
 )
 @click.option("--seed", type=click.IntRange(0), default=1, help="chooses samples, double deaths and kills")
+@click.option("--full-disk", is_flag=True, help="instead of deaths: a full disk at every commit of a whole day")
 @click.option("--case", metavar="CASE", help="play only this case, as a violation names it")
 @click.option("--variant", metavar="NAME", help="sweep this deliberately broken bot instead")
 @click.option(
@@ -103,10 +110,10 @@ def _sweep(report: Report, wanted: Wanted, page: Path | None) -> bool:
 
 def _swept(wanted: Wanted) -> Report:
     from fsm.proofs.crashsweep.broken_bots import VARIANTS, broken
-    from fsm.proofs.crashsweep.scripts import SCRIPTS
+    from fsm.proofs.crashsweep.scripts import ALL, SCRIPTS
     from fsm.proofs.crashsweep.sweep import Case, sweep, sweep_one
 
-    unknown = [name for name in wanted.scripts if name not in SCRIPTS]
+    unknown = [name for name in wanted.scripts if name not in ALL]
     unknown += [wanted.variant] if wanted.variant is not None and wanted.variant not in VARIANTS else []
     if unknown:
         raise CommandError(f"there is no {unknown[0]!r}", "`crashsweep --list` names the scripts and the broken bots")
@@ -119,12 +126,13 @@ def _swept(wanted: Wanted) -> Report:
             return sweep_one(case)
         with reporting(json=current().json) as on_progress:
             return sweep(
-                scripts=wanted.scripts or tuple(SCRIPTS),
+                scripts=wanted.scripts or (A_DAY if wanted.full_disk else tuple(SCRIPTS)),
                 where=wanted.where,
                 sample=wanted.sample,
                 doubles=wanted.doubles_played(),
                 seed=wanted.seed,
                 client=wanted.client,
+                full_disk=wanted.full_disk,
                 on_progress=on_progress,
             )
 
@@ -162,9 +170,9 @@ def _write_page(page: Path, report: Report, wanted: Wanted) -> None:
 
 def _list() -> None:
     from fsm.proofs.crashsweep.broken_bots import VARIANTS
-    from fsm.proofs.crashsweep.scripts import SCRIPTS
+    from fsm.proofs.crashsweep.scripts import ALL
 
-    scripts = {name: script.about for name, script in SCRIPTS.items()}
+    scripts = {name: script.about for name, script in ALL.items()}
     variants = {name: variant.fault for name, variant in VARIANTS.items()}
     if current().json:
         output.document({"scripts": scripts, "variants": variants})

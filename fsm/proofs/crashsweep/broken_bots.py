@@ -20,6 +20,7 @@ from fsm.core.model.intents import Intent, Look, PlaceEntry
 from fsm.core.model.records import State, SymbolRecord
 from fsm.live.operator.delivery import Delivery
 from fsm.live.process import assembly
+from fsm.live.process.daemon import Daemon
 from fsm.live.trading.executor import Executor
 from fsm.live.trading.recovery import Recovery
 from fsm.live.trading.schedule import Schedule
@@ -157,11 +158,19 @@ def _last_close_forgotten() -> list[Replaced]:
     return [(Schedule, "_last_decided", lambda self: None)]
 
 
+def _no_last_stops() -> list[Replaced]:
+    async def instead(self: Daemon) -> None:
+        del self
+
+    return [(Daemon, "_last_stops", instead)]
+
+
 class BrokenBot(BrokenEngine, frozen=True):
     """A variant, and at which calls of which script its fault shows, so that catching it takes seconds."""
 
     script: str = "stopped"
     where: str = ""
+    full_disk: bool = False
 
 
 VARIANTS: dict[str, BrokenBot] = {
@@ -213,6 +222,12 @@ VARIANTS: dict[str, BrokenBot] = {
             parts=_last_close_forgotten,
             where="candles",
         ),
+        BrokenBot(
+            name="no-last-stops",
+            fault="a bot that can write nothing any more ends without a look at its positions",
+            parts=_no_last_stops,
+            full_disk=True,
+        ),
     )
 }
 """Every broken bot by its name."""
@@ -221,5 +236,5 @@ VARIANTS: dict[str, BrokenBot] = {
 def caught_by(variant: BrokenBot) -> str:
     """The first claim that it breaks, and the case; found anew each time."""
     with broken(variant):
-        report = sweep(scripts=(variant.script,), where=variant.where, violations_max=1)
+        report = sweep(scripts=(variant.script,), where=variant.where, full_disk=variant.full_disk, violations_max=1)
     return f"`{report.violations[0].claim}` in `{report.violations[0].case}`" if report.violations else "nothing"

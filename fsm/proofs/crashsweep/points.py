@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from fsm.proofs.crashsweep.full_disk import Full
+
 LATE_S = 3.0
 """When a late request arrives: after a new process has had its first looks, well within the exchange's recvWindow."""
 
@@ -76,8 +78,9 @@ class Death(msgspec.Struct, frozen=True):
 class Reaper:
     """Counts the calls of all processes of one case and ends them as planned. It counts from ``arm`` on."""
 
-    def __init__(self, plan: tuple[Death, ...]) -> None:
-        self._plan = list(plan)
+    def __init__(self, plan: tuple[Death | Full, ...]) -> None:
+        self._plan = [each for each in plan if isinstance(each, Death)]
+        self._full = [each for each in plan if isinstance(each, Full)]
         self._counted = 0
         self._armed = False
         self.points: dict[int, Point] = {}
@@ -89,8 +92,14 @@ class Reaper:
 
     @property
     def is_done(self) -> bool:
-        """True when every planned death has happened."""
-        return not self._plan
+        """True when everything that was planned has happened."""
+        return not self._plan and not self._full
+
+    def full_at(self, point: Point) -> Full | None:
+        """A transaction begins: the full disk that is due in it, if one is."""
+        if not self._full or point.number == 0 or self._full[0].number != point.number:
+            return None
+        return self._full.pop(0)
 
     def next_number(self) -> int:
         """The number of a call that begins; 0 while nothing counts yet."""

@@ -13,7 +13,6 @@ from exchange.client_ids import Leg, parse
 from exchange.sim.core.events import AlgoUpdated, VenueEvent
 from exchange.sim.core.orders import OrderState
 from exchange.sim.core.state import VenueState
-from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.port_faults import Call, Fault
 from exchange.types import OrderRequest, OrderType, Side, TimeInForce
 from fsm.config import Config, read_environment, read_settings
@@ -130,7 +129,26 @@ async def _release_as_the_stop_moves(r: CrashingBot) -> None:
     await r.seconds(QUIET_S)
 
 
+def _day() -> dict[str, list[Hour]]:
+    """Twenty-four hours of two symbols in which every end of a trade comes once, some of them side by side."""
+    ours = [
+        *STOPPED,
+        jump(TOP),
+        (TOP * 1.01, BTC * 1.07, TOP * 1.01, TOP * 1.01),
+        *quiet(TOP * 1.01, 3),
+        jump(TOP * 1.01),
+        (AGAIN, AGAIN, AGAIN * 0.995, AGAIN * 0.996),
+        *quiet(AGAIN * 0.996, 12),
+    ]
+    others = [*quiet(100.0, 8), jump(100.0), *quiet(101.0, 2), (101.0, 101.0, 99.0, 101.0), *quiet(101.0, 14)]
+    return {OURS: ours, "SOLUSDT": others}
+
+
 UNFILLED_CLOSES = 2
+LONGEST = 27
+"""Hours of the symbol that somebody else holds: as many as the longest script takes."""
+
+AGAIN = TOP * 1.01 * 1.01
 MOVES_WITHIN_HOURS = 4
 STOPPED = [jump(BTC), *quiet(TOP, 1), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 2)]
 LIMITS = "orders: {entry_type: LIMIT, limit_offset_pct: 0.1, limit_expiry_candles: 1}"
@@ -243,6 +261,15 @@ SCRIPTS: dict[str, Script] = {
 }
 """Every script by its name."""
 
+DAY = Script(
+    name="day",
+    about="a whole day of two symbols: a stop, two targets, an end by a rule, twice at the same time",
+    markets=_day(),
+    hours=22,
+)
+ALL: dict[str, Script] = {**SCRIPTS, DAY.name: DAY}
+"""With the day, whose commits find the disk full one after the other; dying at all of its calls would take hours."""
+
 
 @cache
 def _rules() -> Ruleset:
@@ -250,15 +277,9 @@ def _rules() -> Ruleset:
 
 
 @cache
-def _feeds(name: str) -> dict[str, SymbolFeed]:
-    markets = SCRIPTS[name].markets.items()
-    return {OTHERS: feed(OTHERS, quiet(ETH, 8)), **{symbol: feed(symbol, hours) for symbol, hours in markets}}
-
-
-@cache
 def config_of(name: str) -> Config:
     """The script's own config.yaml: nothing depends on the file that somebody trades with."""
-    script = SCRIPTS[name]
+    script = ALL[name]
     symbols = ", ".join(f"{name}: {{enabled: true}}" for name in script.markets)
     text = f"version: 1\nsymbols: {{{symbols}}}\n{script.settings}\n"
     settings = read_settings(parse_source(text, f"config of the script {script.name}"))
@@ -272,7 +293,7 @@ def stage(script: Script, db: Path, reaper: Reaper, client: str = "port") -> Cra
         config=config_of(script.name),
         rules=parse_rules(RULES, "rules of the small market"),
         feeds={
-            OTHERS: feed(OTHERS, quiet(ETH, 8)),
+            OTHERS: feed(OTHERS, quiet(ETH, LONGEST)),
             **{name: feed(name, rows) for name, rows in script.markets.items()},
         },
         db=db,

@@ -20,12 +20,14 @@ from fsm.live.operator.delivery import Delivery
 from fsm.live.operator.messenger import Message, Tally
 from fsm.live.process.supervisor import Background
 from fsm.live.process.timekeeping import first_measured
-from fsm.proofs.crashsweep.points import Died, Flight, Kind, Life, Reaper, Side
+from fsm.proofs.crashsweep.full_disk import Disk
+from fsm.proofs.crashsweep.intended import is_intended
+from fsm.proofs.crashsweep.points import Died, Flight, Kind, Life, Point, Reaper, Side
 from fsm.proofs.testkit.in_process_bot import DATABASE_ID, InProcessBot
 from fsm.proofs.torture.machine import Machine
 from store.alerts import AlertBox
 from store.database import Store, open_store
-from store.errors import WriteFailed
+from store.errors import StoreError, WriteFailed
 
 WRITES = frozenset(
     {"place_order", "place_algo", "cancel_order", "cancel_algo", "cancel_all", "ensure_margin_type", "ensure_leverage"}
@@ -35,16 +37,19 @@ SETTLED_S = 12.0
 """Real time after a start in which the market stands still: absences are believed, late requests have arrived."""
 
 STARTS_MAX = 8
-_IS_INTENDED = "SELECT 1 FROM orders WHERE client_order_id = ?"
+STARTED_AGAIN_AFTER_S = 15.0
+"""What a supervisor waits before it starts a bot again that could not write."""
 
 
 class MortalStore(Store):
     """A store whose transactions are calls: before the commit, and after it. It is not flushed to the disk: only a
     power cut could tell, and nothing here is one."""
 
-    def __init__(self, store: Store, life: Life) -> None:
+    def __init__(self, store: Store, life: Life, begins: Callable[[Point], None]) -> None:
+        """``begins`` is called within every transaction, before anything is written in it."""
         super().__init__(store.path, store.mode, store.database, store.seals)
         self._life = life
+        self._begins = begins
         self._depth = 0
         self.connection.pragma("synchronous", "OFF")
 
@@ -59,6 +64,7 @@ class MortalStore(Store):
         self._depth += 1
         try:
             with super().transaction(kind) as connection:
+                self._begins(point)
                 yield connection
                 self._life.at(point, Side.BEFORE)
         finally:
@@ -201,6 +207,8 @@ class CrashingBot(InProcessBot):
         self._reviving: asyncio.Task[None] | None = None
         self._naked: dict[str, Naked] = {}
         self.on_life: Callable[[], None] = lambda: None
+        self.disk = Disk()
+        self.ended_unwritten = 0
 
     # --- one process --------------------------------------------------------------------------
     def _new_life(self) -> Life:
@@ -215,7 +223,7 @@ class CrashingBot(InProcessBot):
         self.lock.acquire()
         life.at(lock, Side.AFTER)
         life.at(base, Side.BEFORE)
-        self.store = store = MortalStore(open_store(self.db, mode="write", at_ms=self.venue.now_ms), life)
+        self.store = store = MortalStore(open_store(self.db, mode="write", at_ms=self.venue.now_ms), life, self._begins)
         life.at(base, Side.AFTER)
         store.bind(environment="sim", account=None, at_ms=self.venue.now_ms, database_id=DATABASE_ID)
         return store
@@ -225,7 +233,13 @@ class CrashingBot(InProcessBot):
         self.machine.set_wall(WALL_HOURS[self.starts % len(WALL_HOURS)], seconds=0)
         self.clock = clock = self.machine.process(self.machine.told)
         await first_measured(clock)
-        await super()._live()
+        try:
+            await super()._live()
+        except (StoreError, ExceptionGroup):
+            if self.disk.fills == 0:
+                raise
+            self._ended_unwritten()
+            raise
 
     def exchange(self) -> Exchange:
         self.on_life()
@@ -238,8 +252,8 @@ class CrashingBot(InProcessBot):
         """The first start; a process that dies in it is followed by the next."""
         try:
             await self.start()
-        except (Died, BaseExceptionGroup) as ended:
-            _not_dead(ended)
+        except (Died, StoreError, OSError, BaseExceptionGroup) as ended:
+            self._not_dead(ended)
         await self.up()
 
     async def up(self) -> None:
@@ -247,7 +261,21 @@ class CrashingBot(InProcessBot):
         if self._reviving is not None:
             await asyncio.wait({self._reviving})
 
+    def _begins(self, point: Point) -> None:
+        full = self.reaper.full_at(point)
+        if full is not None:
+            self.disk.fill(full.seconds)
+
     # --- death, and the next one --------------------------------------------------------------
+    def _ended_unwritten(self) -> None:
+        """The process has ended by itself, since nothing could be written: nobody looks after its positions now."""
+        self.ended_unwritten += 1
+        for symbol in self.config.settings.symbols:
+            if self.daemon is not None and self.venue.state.holding(symbol).quantity and not self._has_stop(symbol):
+                self.failures.append(("LEFT_COVERED", f"{symbol} was left without a stop"))
+        self.life.over()
+        self._died()
+
     def _died(self) -> None:
         self._restarting = True
         if self._reviving is None or self._reviving.done():
@@ -269,10 +297,12 @@ class CrashingBot(InProcessBot):
         first = None
         for _ in range(2 if self.reaper.is_done else 1):
             await self.kill()
+            if self.disk.is_full:
+                await self.clock.sleep(STARTED_AGAIN_AFTER_S)
             try:
                 await self.start()
-            except (Died, BaseExceptionGroup) as ended:
-                return _not_dead(ended)
+            except (Died, StoreError, OSError, BaseExceptionGroup) as ended:
+                return self._not_dead(ended)
             if await self._strays_arrived():  # the next comparison of the whole account finds what came too late
                 await self.clock.sleep(self.config.settings.loops.lists_interval_ms / 1000)
             await self.clock.sleep(SETTLED_S)
@@ -283,6 +313,16 @@ class CrashingBot(InProcessBot):
                 self.failures.append(("RECOVERED_TWICE", _difference(first, found)))
             first = found
         return True
+
+    def _not_dead(self, ended: BaseException) -> bool:
+        """False for a death, and for what a full disk explains; anything else is raised on."""
+        expected = (Died, StoreError, OSError) if self.disk.fills else Died
+        others = ended.split(expected)[1] if isinstance(ended, BaseExceptionGroup) else ended
+        if others is None or isinstance(others, expected):
+            if not isinstance(ended, Died):
+                self._died()
+            return False
+        raise others
 
     async def _strays_arrived(self) -> bool:
         """Whatever outlives a process has arrived; True where something did."""
@@ -314,8 +354,7 @@ class CrashingBot(InProcessBot):
         assert self.store is not None
         if "-P" in client_id:
             return
-        connection = self.store.connection
-        if connection.in_transaction or connection.execute(_IS_INTENDED, (client_id,)).fetchone() is None:
+        if not is_intended(self.store, client_id):
             self.failures.append(("INTENT_FIRST", f"{client_id} left and no committed row wants it"))
 
     def _look_around(self) -> None:
@@ -342,18 +381,6 @@ class CrashingBot(InProcessBot):
             and (algo.side.value == "SELL") == (held > 0)
             for algo in self.venue.state.algos.open(symbol)
         )
-
-
-def _not_dead(ended: BaseException) -> bool:
-    """False for a death; anything else is raised on."""
-    if isinstance(ended, Died):
-        return False
-    if isinstance(ended, BaseExceptionGroup):
-        _, others = ended.split(Died)
-        if others is None:
-            return False
-        raise others
-    raise ended
 
 
 def _difference(first: dict[str, object], then: dict[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import itertools
 import random
 import shutil
 import tempfile
@@ -14,13 +14,14 @@ from decimal import Decimal, localcontext
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from fsm.core.model.money import MONEY
+from fsm.proofs.crashsweep.full_disk import ROOM_AGAIN_S, Full
 from fsm.proofs.crashsweep.invariants import CLAIMS, Ending, ending, violations
-from fsm.proofs.crashsweep.points import Death, Fate, Point, Reaper, Side
-from fsm.proofs.crashsweep.scripts import SCRIPTS, Script, play, stage
+from fsm.proofs.crashsweep.points import Death, Fate, Kind, Point, Reaper, Side
+from fsm.proofs.crashsweep.scripts import ALL, SCRIPTS, Script, play, stage
 from fsm.proofs.crashsweep.stage import CrashingBot
+from fsm.proofs.torture.bot_process import quiet_logs
 from store.database import open_store
 
 AFTER_FIRST_MAX = 60
@@ -39,7 +40,7 @@ class Case(msgspec.Struct, frozen=True):
     """One play: which script, and where the bot dies in it."""
 
     script: str
-    deaths: tuple[Death, ...] = ()
+    deaths: tuple[Death | Full, ...] = ()
     client: str = "port"
 
     def __str__(self) -> str:
@@ -49,9 +50,9 @@ class Case(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> Case:
         """The reverse of ``str``; raises ValueError."""
         name, *deaths = text.split(":")
-        if name not in SCRIPTS:
+        if name not in ALL:
             raise ValueError(f"there is no script {name!r}; there are {', '.join(SCRIPTS)}")
-        return cls(name, tuple(map(Death.parse, deaths)))
+        return cls(name, tuple(Full.parse(text) or Death.parse(text) for text in deaths))
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,9 +96,9 @@ class Played(msgspec.Struct, frozen=True):
 def play_case(case: Case, calm: Ending | None) -> Played:
     """Play one case in a folder of its own that is gone afterwards."""
     reaper = Reaper(case.deaths)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    quiet_logs()  # all of them: where they go to a file, a full disk would be theirs, too
     with _folder() as folder, localcontext(MONEY):
-        script = SCRIPTS[case.script]
+        script = ALL[case.script]
         r = stage(script, folder / "crash.sqlite", reaper, case.client)
         wallet = r.venue.account().wallet_balance
         return _played(case, script, r, calm, wallet)
@@ -111,14 +112,21 @@ def _played(case: Case, script: Script, r: CrashingBot, calm: Ending | None, wal
         await play(script, r)
         lived = r.is_alive
 
-    r.run(run)  # type: ignore[arg-type]  # a script of this stage
+    try:
+        r.run(run)  # type: ignore[arg-type]  # a script of this stage
+    finally:
+        r.disk.mend()
     if not lived:
         r.failures.append(("STARTS_AGAIN", "no bot is alive at the end"))
-    found = violations(r, calm, wallet, len(r.reaper.died_at))
+    found = violations(r, calm, wallet, _ends(r))
     with open_store(r.db, mode="read") as store:
         seen = ending(store)
     story = tuple(_story(r)) if found else ()
-    return Played(case, tuple(found), seen, r.reaper.points, len(r.reaper.died_at), story)
+    return Played(case, tuple(found), seen, r.reaper.points, _ends(r), story)
+
+
+def _ends(r: CrashingBot) -> int:
+    return len(r.reaper.died_at) + r.disk.fills + r.ended_unwritten
 
 
 def _story(r: CrashingBot) -> Iterator[str]:
@@ -155,6 +163,13 @@ def cases_of(script: str, points: Sequence[Point]) -> list[Case]:
     ]
 
 
+def full_disks_of(script: str, points: Sequence[Point]) -> list[Case]:
+    """Every commit of a script finds the disk full, and for how long goes by turns."""
+    commits = [point.number for point in points if point.kind is Kind.COMMIT]
+    lasting = itertools.cycle(ROOM_AGAIN_S)
+    return [Case(script, (Full(number, seconds),)) for number, seconds in zip(commits, lasting, strict=False)]
+
+
 def doubled(case: Case, chance: random.Random) -> Case:
     """The same death and a second one, somewhere in or after the start that follows it."""
     second = Death(chance.randint(1, AFTER_FIRST_MAX), chance.choice(list(Side)), chance.choice(list(Fate)))
@@ -169,18 +184,21 @@ def sweep(
     seed: int = 0,
     where: str = "",
     client: str = "port",
+    full_disk: bool = False,
     on_progress: Progress = lambda phase, done, total: None,
     violations_max: int = VIOLATIONS_MAX,
 ) -> Report:
     """Play every single death of these scripts, or ``sample`` of them by seed, and ``doubles`` double ones.
 
     ``where`` leaves only deaths at calls whose name contains it; ``client`` "real": through the real client.
+    ``full_disk``: the disk is full at every commit instead.
     """
     began = time.monotonic(), time.process_time()
     chance = random.Random(seed)  # noqa: S311 - which cases are tried is no secret
     calm = {name: play_case(Case(name, client=client), None) for name in scripts}
     points = {name: [p for p in calm[name].points.values() if where in p.what] for name in scripts}
-    every = [case for name in scripts for case in cases_of(name, points[name])]
+    cases = full_disks_of if full_disk else cases_of
+    every = [case for name in scripts for case in cases(name, points[name])]
     chosen = every if sample is None or sample >= len(every) else chance.sample(every, sample)
     chosen = [*chosen, *(doubled(chance.choice(every), chance) for _ in range(doubles if every else 0))]
     played = list(calm.values())

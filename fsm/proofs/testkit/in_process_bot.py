@@ -117,11 +117,11 @@ class InProcessBot:
         """A new process: lock, database, recovery; with ``wait`` until it takes decisions."""
         self.starts += 1
         self.store = self.opened()
-        self._task = asyncio.create_task(self._live())
+        self._task = process = asyncio.create_task(self._live())
         if wait:
             while self.daemon is None or not self.daemon.started.is_set():
-                if self._task.done():
-                    self._task.result()
+                if process.done():
+                    process.result()
                 await self.clock.sleep(DECIDE_LOOK_S)
         return self.running
 

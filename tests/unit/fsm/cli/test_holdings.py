@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fsm.cli import output
 from store.batch import Batch
 from store.database import open_store
 from store.journal import Journal
@@ -118,3 +119,16 @@ def test_status_alive_is_refused_unless_a_bot_runs_and_its_pulse_is_fresh(fsm, e
         assert (late.code, "its last pulse 12" in late.stderr) == (3, True)
         pulse(now_ms)
         assert fsm("status", "--alive", "--db", empty).code == 0
+
+
+def test_prices_are_as_long_as_one_reads_them() -> None:
+    """Averages and marks come with as many digits as a division gives."""
+    for given, shown in (
+        ("2309.57000000", "2309.57"),
+        ("2277.20157524", "2277.2016"),
+        ("0.00001234", "0.00001234"),
+        ("62607.88412698412698412698413", "62607.884"),
+        ("100000", "100000"),
+    ):
+        assert output.price(Decimal(given)) == shown
+    assert output.price(None) == ""
