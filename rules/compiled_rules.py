@@ -38,7 +38,6 @@ from rules.strategy import (
     SideRules,
     SignalReading,
     Strategy,
-    Upkeep,
 )
 
 LOCAL_NAMES = ("entry", "stop", "risk", "candles_held")
@@ -300,7 +299,6 @@ class _Compiling:
 
     def _strategy(self, name: str, definition: StrategyDefinition) -> Strategy:
         sides = tuple(self._side(side, written) for side, written in definition.sides().items())
-        manage = definition.manage
         keys = {self._entry_key}.union(*(side.fact_keys() for side in sides)).difference(LOCAL_NAMES)
         words = keys & (self._regime_words | self._moment_words)
         self._words_used |= words
@@ -309,13 +307,7 @@ class _Compiling:
             name=name,
             sides=sides,
             reward_risk_min=definition.reward_risk_min,
-            upkeep=Upkeep(
-                manage.break_even_at_r,
-                manage.break_even_lock_r,
-                manage.exit_after_candles,
-                manage.exit_on_opposite,
-                manage.exit_on_regime_end,
-            ),
+            upkeep=definition.manage,
             risk=definition.risk,
             limits=Limits(definition.limits.max_open_positions, definition.limits.max_open_risk_pct),
             cooldown=Cooldown(definition.cooldown.losses, definition.cooldown.candles) if definition.cooldown else None,

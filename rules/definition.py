@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -90,14 +90,19 @@ class SideDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     exit_when: ConditionList = ()
 
 
+HIGHER_ALLOWS_MORE = msgspec.Meta(extra={"allows_more": "higher"})
+LOWER_ALLOWS_MORE = msgspec.Meta(extra={"allows_more": "lower"})
+"""Of a key: which change of it waits for the operator's word (rules/looseness.py)."""
+
+
 class ManageDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """``break_even_*`` in multiples of the trade's first risk; candles of the entry timeframe. None = not done."""
 
-    break_even_at_r: float | None = None
-    break_even_lock_r: float = 0.0
-    exit_after_candles: int | None = None
-    exit_on_opposite: bool = False
-    exit_on_regime_end: bool = False
+    break_even_at_r: Annotated[float | None, HIGHER_ALLOWS_MORE] = None
+    break_even_lock_r: Annotated[float, LOWER_ALLOWS_MORE] = 0.0
+    exit_after_candles: Annotated[int | None, HIGHER_ALLOWS_MORE] = None
+    exit_on_opposite: Annotated[bool, LOWER_ALLOWS_MORE] = False
+    exit_on_regime_end: Annotated[bool, LOWER_ALLOWS_MORE] = False
 
 
 class LimitsDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -7,10 +7,19 @@ exits, trails and rests that are gone, and the few numbers of which it is plain 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rules.definition import ConditionList, CooldownDefinition, Definition, SideDefinition, StrategyDefinition
+import msgspec
+
+from rules.definition import (
+    ConditionList,
+    CooldownDefinition,
+    Definition,
+    ManageDefinition,
+    SideDefinition,
+    StrategyDefinition,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +106,9 @@ def _strategy(path: str, old: StrategyDefinition, new: StrategyDefinition) -> It
     )
     yield from _higher(f"{path}.limits.max_open_risk_pct", old.limits.max_open_risk_pct, new.limits.max_open_risk_pct)
     yield from _cooldown(f"{path}.cooldown", old.cooldown, new.cooldown)
-    for exit_rule in ("exit_on_opposite", "exit_on_regime_end"):
-        if getattr(old.manage, exit_rule) and not getattr(new.manage, exit_rule):
-            yield Loosening(f"{path}.manage.{exit_rule}", True, False, vanished=False)
     yield from _lower(f"{path}.reward_risk_min", old.reward_risk_min, new.reward_risk_min)
-    manage = f"{path}.manage"
-    yield from _higher(f"{manage}.break_even_at_r", old.manage.break_even_at_r, new.manage.break_even_at_r)
-    yield from _lower(f"{manage}.break_even_lock_r", old.manage.break_even_lock_r, new.manage.break_even_lock_r)
-    yield from _higher(f"{manage}.exit_after_candles", old.manage.exit_after_candles, new.manage.exit_after_candles)
+    for name, judged in _MANAGED.items():
+        yield from judged(f"{path}.manage.{name}", getattr(old.manage, name), getattr(new.manage, name))
     for name, side in new.sides().items():
         if name in old.sides():
             yield from _side(f"{path}.{name}", old.sides()[name], side)
@@ -143,3 +147,13 @@ def _higher(path: str, old: float | None, new: float | None) -> Iterator[Looseni
 def _lower(path: str, old: float, new: float) -> Iterator[Loosening]:
     if new < old:
         yield Loosening(path, old, new, vanished=False)
+
+
+def _managed() -> dict[str, Callable[..., Iterator[Loosening]]]:
+    """How each key of ``manage`` is judged, as its definition says."""
+    by_direction = {"higher": _higher, "lower": _lower}
+    fields = msgspec.inspect.type_info(ManageDefinition).fields  # type: ignore[attr-defined]
+    return {field.name: by_direction[field.type.extra["allows_more"]] for field in fields}
+
+
+_MANAGED = _managed()

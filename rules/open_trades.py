@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rules.definition import ManageDefinition
 from rules.facts import FactTable
 from rules.language.arrays import TRUE, FloatArray, finite, numbers
 from rules.strategy import SideName, SideRules, Strategy
+
+FORESEEN = ("break_even_at_r", "break_even_lock_r", "exit_after_candles", "exit_on_opposite", "exit_on_regime_end")
+"""Keys of ``manage`` of which it is known before at which candles they may matter."""
+
+_UNFORESEEN = [field for field in msgspec.structs.fields(ManageDefinition) if field.name not in FORESEEN]
 
 CHUNKS = (32, 128, 512)
 """Candles that are looked at together: few at first, since most trades are short."""
@@ -37,6 +44,8 @@ def first_asked(table: FactTable, trade: OpenTrade, first: int, until: int) -> i
     It may name one at which there is nothing to do; it never passes over one at which there is.
     """
     plan = table.rules.strategies[trade.strategy]
+    if asks_always(plan):
+        return min(first, until)
     rules, limit = plan.side(trade.side), plan.upkeep.exit_after_candles
     if limit is not None:
         until = max(first, min(until, trade.held_from + limit))
@@ -53,6 +62,11 @@ def first_asked(table: FactTable, trade: OpenTrade, first: int, until: int) -> i
             return at + place
         at = end
     return until
+
+
+def asks_always(plan: Strategy) -> bool:
+    """Whether it manages its trades by a key of which nothing is known here: ``manage`` is asked at every candle."""
+    return any(getattr(plan.upkeep, field.name) != field.default for field in _UNFORESEEN)
 
 
 def _may_break_even(plan: Strategy, rules: SideRules, trade: OpenTrade) -> bool:

@@ -94,6 +94,6 @@ def with_examples(node: Any, place: str = "") -> Any:
 
 
 def _exemplified(key: str, node: dict[str, Any], place: str) -> dict[str, Any]:
-    inside = {name: each for name, each in with_examples(node, key).items() if name != "examples"}
+    inside: dict[str, Any] = with_examples(node, key)
     name = f"{place}.{key}" if f"{place}.{key}" in EXAMPLES else key
     return inside | {"examples": [EXAMPLES[name]]} if name in EXAMPLES else inside

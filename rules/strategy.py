@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from rules.conditions import Conditions, ConditionTrace
+from rules.definition import ManageDefinition
 from rules.language.scalar import Facts, Numeric, known, numeric
 from rules.language.syntax import Node, names_in
 from rules.language.truth import Truth
@@ -124,17 +125,6 @@ class SideRules:
         return start + distance if self.side == "LONG" else start - distance
 
 
-@dataclass(frozen=True, slots=True)
-class Upkeep:
-    """What is done with open trades of a strategy, beside ``trail`` and ``exit_when`` of their side."""
-
-    break_even_at_r: float | None
-    break_even_lock_r: float
-    exit_after_candles: int | None
-    exit_on_opposite: bool = False
-    exit_on_regime_end: bool = False
-
-
 class Cooldown(msgspec.Struct, frozen=True):
     """After ``losses`` losing trades in a row, no entry for ``candles`` candles of the entry timeframe."""
 
@@ -152,12 +142,12 @@ class Limits(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class Strategy:
     """One strategy, compiled. ``entry_key`` is the fact that holds the close of the entry timeframe; ``risk`` the part
-    of what the account risks in a trade."""
+    of what the account risks in a trade; ``upkeep`` what is done with open trades beside trail and ``exit_when``."""
 
     name: str
     sides: tuple[SideRules, ...]
     reward_risk_min: float
-    upkeep: Upkeep
+    upkeep: ManageDefinition
     entry_key: str
     risk: float
     limits: Limits

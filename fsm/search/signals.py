@@ -18,7 +18,7 @@ from rules.language.arrays import FloatArray
 from rules.language.scalar import Facts, known
 from rules.measured import Measured
 from rules.open_trades import OpenTrade as SeenTrade
-from rules.open_trades import first_asked
+from rules.open_trades import asks_always, first_asked
 from rules.regime_track import RegimeTrack
 from rules.strategy import Management, SideRules, Strategy
 
@@ -124,7 +124,8 @@ class Signals:
         upkeep = strategy.upkeep
         asked = (side.exit_when, side.trail, upkeep.break_even_at_r, upkeep.exit_after_candles)
         opposite = upkeep.exit_on_opposite and len(strategy.sides) > 1
-        return upkeep.exit_on_regime_end or opposite or any(each is not None for each in asked)
+        ends = upkeep.exit_on_regime_end or opposite or asks_always(strategy)
+        return ends or any(each is not None for each in asked)
 
     # --- open trades --------------------------------------------------------------------------
     def managed(self, trade: OpenTrade, index: int) -> Management | None:
