@@ -97,9 +97,10 @@ class AccountApi:
     def prices(self, symbol: str) -> MarkPrice:
         return self.venue.mark_price(symbol)
 
-    def book(self, symbol: str) -> Book:
+    def book(self, symbol: str, depth: Decimal | None = None) -> Book:
+        """The assumed book; with a ``depth`` no further than where so much is held."""
         state = self.venue.state
-        return shown(symbol, self.prices(symbol).last_price, state.filters[symbol], state.settings)
+        return shown(symbol, self.prices(symbol).last_price, state.filters[symbol], state.settings, depth)
 
     def past_orders(self, symbol: str, start_ms: int) -> list[Order]:
         """Every order since then, open or ended."""

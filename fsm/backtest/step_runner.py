@@ -130,8 +130,7 @@ class InstantStepRunner:
     def _means(self, symbol: str) -> Means:
         """The assumed book, and no limits of requests: one after the other they never come near any."""
         trade = self._engine.record(symbol).trade
-        book = self._account.book(symbol)
-        return Means(room=Room(), book=book if trade is None else book.down_to(trade.quantity))
+        return Means(room=Room(), book=self._account.book(symbol, None if trade is None else trade.quantity))
 
     def _observe(self, symbol: str) -> SymbolObserved:
         request = look_request(self._engine.record(symbol), self._engine.context(symbol))

@@ -88,15 +88,22 @@ def shown_quantity(price: Decimal, settings: Settings) -> Decimal:
     return (settings.depth_usdt or _SHOWN_USDT) / price
 
 
-def shown(symbol: str, last: Decimal, filters: SymbolFilters, settings: Settings) -> Book:
-    """The book as far as an entry looks into it."""
+def shown(symbol: str, last: Decimal, filters: SymbolFilters, settings: Settings, depth: Decimal | None = None) -> Book:
+    """The book as far as an entry looks into it; with a ``depth`` no further than where so much is held."""
 
-    def side(taker: Side) -> tuple[Level, ...]:
-        prices = (shown_price(taker, number, last, filters, settings) for number in range(1, _SHOWN_LEVELS + 1))
-        found = (Level(price, shown_quantity(price, settings)) for price in prices if price > 0)
-        return tuple(Level(level.price, filters.floor_quantity(level.quantity, market=False)) for level in found)
+    def side(taker: Side) -> Iterator[Level]:
+        held = Decimal(0)
+        for number in range(1, _SHOWN_LEVELS + 1):
+            price = shown_price(taker, number, last, filters, settings)
+            if price <= 0:
+                return
+            quantity = filters.floor_quantity(shown_quantity(price, settings), market=False)
+            yield Level(price, quantity)
+            held += quantity
+            if depth is not None and held >= depth:
+                return
 
-    return Book(symbol=symbol, bids=side(Side.SELL), asks=side(Side.BUY))
+    return Book(symbol=symbol, bids=tuple(side(Side.SELL)), asks=tuple(side(Side.BUY)))
 
 
 def level_quantity(price: Decimal, filters: SymbolFilters, settings: Settings, wanted: Decimal) -> Decimal:

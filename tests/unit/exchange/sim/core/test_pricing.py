@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from exchange.sim.core import pricing
 from exchange.sim.core.state import Settings
 from exchange.sim.playback.symbols import shipped_filters
@@ -54,3 +56,10 @@ def test_a_limit_order_is_given_its_limit_where_a_market_order_gets_nothing() ->
 
     assert executions(clip=True) == [(D("60010"), D("0.02"))]
     assert executions(clip=False) == []
+
+
+@pytest.mark.parametrize("quantity", ["0", "0.001", "16.6", "40", "1667", "1E9"])
+def test_a_book_that_is_asked_for_so_much_is_the_whole_one_without_what_lies_behind(quantity: str) -> None:
+    for found in (settings("0"), settings("0.02"), settings(depth="1000")):
+        whole = pricing.shown("BTCUSDT", D("60000.1"), BTC, found)
+        assert pricing.shown("BTCUSDT", D("60000.1"), BTC, found, D(quantity)) == whole.down_to(D(quantity))
