@@ -19,6 +19,7 @@ from exchange.sim.core.holding import Holding
 from exchange.sim.playback.candle_path import Bar, Mark, Quote
 from exchange.sim.playback.price_walk import PriceWalk
 from exchange.types import MarkPrice
+from fsm.backtest.edits import Edits
 from fsm.backtest.equity_reads import EquityReads, Marks
 from fsm.backtest.ground import Progress
 from fsm.backtest.history import History, step_of
@@ -57,11 +58,11 @@ class ClockLoop:
         histories: dict[str, History],
         recorder: Recorder,
         on_step: Callable[[Step], None],
-        rules_hash: str,
         every_candle: bool,
         entry: Timeframe,
         closes: PastCloses,
         changes: RuleChanges,
+        edits: Edits,
         injector: Injector,
     ) -> None:
         self._engine = engine
@@ -70,12 +71,12 @@ class ClockLoop:
         self._recorder = recorder
         self._runner = InstantStepRunner(engine, account, recorder.settle, on_step, injector.is_refused)
         self._injector = injector
-        self._rules_hash = rules_hash
         self._every_candle = every_candle
         self._entry = entry
         self._step = step_of(entry)
         self._closes = closes
         self._changes = changes
+        self._edits = edits
         self._walk: PriceWalk | None = None
         self._codes: dict[str, int] = {}
         self._told_ms: dict[str, int] = {}
@@ -98,6 +99,7 @@ class ClockLoop:
                 shown = done + PROGRESS_EVERY
             self._follow(now_ms)
             self._changes.come(now_ms)
+            self._edits.come(now_ms)
             self._instant(now_ms, last=now_ms == to_ms)
             now_ms = self._pass(now_ms, to_ms)
         self._end(to_ms)
@@ -215,6 +217,7 @@ class ClockLoop:
 
     def _close(self, active: list[str], walk: PriceWalk, now_ms: int) -> None:
         """Decide on the entry candles that closed now; what comes of it follows the same prices as the others."""
+        self._edits.settle(self._histories)
         deciding = self._deciding(now_ms)
         idle = [symbol for symbol in deciding if symbol not in active]
         bars = self._bars(idle, now_ms)
@@ -339,7 +342,7 @@ class ClockLoop:
             regime_before=lambda: history.regime_state(index - 1),
             portfolio=portfolio,
             record=record,
-            rules_hash=record.trade.rules_hash if record.trade else self._rules_hash,
+            rules_hash=record.trade.rules_hash if record.trade else self._edits.rules_hash,
         )
 
     def _end(self, to_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""Lets a backtest live through what a bot lived through: late orders, other fills, closes missed, commands."""
+"""Lets a backtest live through what a bot did: late orders, other fills, closes missed, commands, edits."""
 
 from __future__ import annotations
 
@@ -17,19 +17,28 @@ Fills = tuple[tuple[Decimal, Decimal], ...]
 """Price and quantity of one execution after the other."""
 
 
+class Edit(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts of rules.yaml and config.yaml that were in force from a moment on."""
+
+    at_ms: int
+    rules: str
+    config: str
+
+
 class Injected(msgspec.Struct, frozen=True, kw_only=True):
     """``delays``: by symbol and close, so many ms later its orders reached the exchange. ``refused``: entries that came
     to nothing. ``missed``: closes at which nothing was decided. ``fills``: what orders of a symbol and side were filled
-    at within a bar, by its open time."""
+    at within a bar, by its open time. ``edits``: files that were taken up on the way."""
 
     delays: Mapping[tuple[str, int], int] = {}
     refused: frozenset[tuple[str, int]] = frozenset()
     missed: frozenset[int] = frozenset()
     commands: tuple[Commanded, ...] = ()
     fills: Mapping[tuple[str, Side, int], Fills] = {}
+    edits: tuple[Edit, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.delays or self.refused or self.missed or self.commands or self.fills)
+        return any(getattr(self, name) for name in self.__struct_fields__)
 
     def beside(self, other: Injected) -> Injected:
         """Both."""
@@ -39,6 +48,7 @@ class Injected(msgspec.Struct, frozen=True, kw_only=True):
             missed=self.missed | other.missed,
             commands=tuple(sorted((*self.commands, *other.commands), key=lambda command: command.at_ms)),
             fills={**self.fills, **other.fills},
+            edits=self.edits or other.edits,
         )
 
 

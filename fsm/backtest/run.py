@@ -15,21 +15,24 @@ from exchange.sim.account_api import AccountApi
 from exchange.sim.core.venue import Venue
 from fsm.backtest.clock_loop import ClockLoop
 from fsm.backtest.coverage import assumed, covered
+from fsm.backtest.edits import Edits
 from fsm.backtest.ground import BacktestError, Ground, Progress, Request, quiet, read_ground
 from fsm.backtest.history import History, Market, build_history, step_of
-from fsm.backtest.injecting import Injector
+from fsm.backtest.injecting import Edit, Injector
 from fsm.backtest.kept_candles import kept
 from fsm.backtest.kept_run import kept_run
 from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.result import Result
 from fsm.backtest.rules_through import RuleChanges, RulesFrom, RulesThrough
+from fsm.config.loading import settings_hash, stored_settings
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
 from fsm.core.model.decision_context import EDITION, DecisionContext
 from fsm.core.model.money import MONEY
 from fsm.core.model.records import AccountRecord, SymbolRecord
 from fsm.journal.engine_journal import StoredEngineJournal, to_json
+from rules.load import stored_rules
 from store.batch import Batch
 from store.building import built_store
 from store.chains import CHAINS
@@ -159,7 +162,7 @@ class _Backtest:
             )
         )
         self._cells = cells = {
-            symbol: DecisionContext(
+            (symbol, request.rules.hash): DecisionContext(
                 database_id=identity,
                 config_hash=request.config.hash,
                 rules_hash=request.rules.hash,
@@ -172,7 +175,7 @@ class _Backtest:
         }
         self.engine = Engine(
             ledger=self.recorder,
-            setting_of=lambda symbol, rules_hash: cells[symbol],
+            setting_of=lambda symbol, rules_hash: cells[symbol, rules_hash or ledger.rules_hash],
             policy=settings,
             records=[SymbolRecord(symbol=symbol) for symbol in histories],
             account=AccountRecord(),
@@ -188,11 +191,11 @@ class _Backtest:
             recorder=self.recorder,
             entry=entry,
             on_step=on_step,
-            every_candle=request.every_candle,
-            rules_hash=request.rules.hash,
+            every_candle=request.every_candle or bool(request.injected.edits),
             closes=self._closes,
             injector=injector,
             changes=RuleChanges(rules.changes, step_of(entry).ms, self._take),
+            edits=Edits(request.injected.edits, request.rules.hash, self._edit, self._is_free),
         )
 
     def _take(self, rules: RulesFrom) -> None:
@@ -217,9 +220,34 @@ class _Backtest:
         self._journal.commit(Batch(system_events=[row]))
         for symbol in changed:
             filters, brackets = rules.filters[symbol], rules.brackets[symbol]
-            self._cells[symbol] = replace(self._cells[symbol], filters=filters, brackets=brackets)
+            for key in [key for key in self._cells if key[0] == symbol]:
+                self._cells[key] = replace(self._cells[key], filters=filters, brackets=brackets)
             self.account.venue.state.change_rules(symbol, filters, brackets)
         self._rules = rules
+
+    def _is_free(self, symbol: str) -> bool:
+        return self.engine.record(symbol).trade is None
+
+    def _edit(self, edit: Edit) -> tuple[str, dict[str, History]]:
+        """Edited files: written down as live, then in force. Raises BacktestError where they cannot be run."""
+        rules, settings = stored_rules(edit.rules, "rules.yaml"), stored_settings(edit.config, "config.yaml")
+        request = replace(self._request, rules=rules, symbols=tuple(self._histories))
+        if rules.for_symbol("").entry_timeframe is not self._request.rules.for_symbol("").entry_timeframe:
+            raise BacktestError("an edit changed the entry timeframe, which a backtest cannot do on the way")
+        histories = _compute(request, [*read_ground(request).markets], quiet)
+        config_hash = settings_hash(settings)
+        self._ledger.rules_hash, self._ledger.config_hash, self.engine.policy = rules.hash, config_hash, settings
+        self._journal.commit(
+            Batch(
+                rule_versions=[RuleVersionRow(at_ms=edit.at_ms, rules_hash=rules.hash, text=rules.text)],
+                config_versions=[ConfigVersionRow(at_ms=edit.at_ms, config_hash=config_hash, text=edit.config)],
+            )
+        )
+        for key, cell in [*self._cells.items()]:
+            self._cells[key] = replace(cell, policy=settings, config_hash=config_hash)
+            own = replace(self._cells[key], rules=rules.for_symbol(key[0]), rules_hash=rules.hash)
+            self._cells[key[0], rules.hash] = own
+        return rules.hash, histories
 
     def preamble(self, markets: list[Market], at_ms: int, *, keep_candles: bool) -> None:
         """Write down what the run is decided with: rules, config, filters, holes, and the candles if they are kept."""

@@ -23,6 +23,7 @@ from store.views import TradeRow
 Again = Callable[[Injected], tuple[Trades, Triggers]]
 
 _OWN_WORDS = {
+    Source.EDIT: "its files were edited while it ran",
     Source.OUTAGE: "the bot decided nothing at some closes before its end",
     Source.OPERATOR: "the operator's commands",
     Source.LATENCY: "its orders reached the exchange later",
@@ -33,8 +34,8 @@ _OWN_WORDS = {
 _CONSEQUENCES = (Source.EARLIER, Source.LIMIT)
 """What follows from other trades that came out otherwise."""
 
-_OTHERWISE = (Source.EDIT, Source.FUNDING, Source.CANDLES, Source.SYMBOL_RULES)
-"""Of these nothing is run again; they are as the journals have them."""
+_OTHERWISE = (Source.FUNDING, Source.CANDLES, Source.SYMBOL_RULES)
+"""Of these nothing is run again, nor of very many edits; they are as the journals have them."""
 
 
 def held_against(
@@ -45,10 +46,12 @@ def held_against(
     found = checked(bot, inputs, told)
     if again is None or not found:
         return found, why
+    kinds = lived(bot, span)
+    otherwise = {*_OTHERWISE, Source.EDIT}.difference(each.source for each in kinds)
     is_open = [
-        after is before and after.cause.source not in _OTHERWISE for before, after in zip(told, found, strict=True)
+        after is before and after.cause.source not in otherwise for before, after in zip(told, found, strict=True)
     ]
-    return confirmed(bot, found, is_open, lived(bot, span), again)
+    return confirmed(bot, found, is_open, kinds, again)
 
 
 def confirmed(
@@ -76,7 +79,7 @@ def confirmed(
 
 
 def _chains(kinds: Sequence[Lived]) -> list[tuple[Lived, ...]]:
-    """Each alone, then each beside the first, which is latency where there was any, then more and more together."""
+    """Each alone, then each beside the first, which is an edit or latency where there was one, then more and more."""
     pairs = [(kinds[0], each) for each in kinds[1:]]
     return [(each,) for each in kinds] + pairs + [tuple(kinds[:count]) for count in range(3, len(kinds) + 1)]
 
@@ -95,8 +98,8 @@ def _concluded(each: Finding, open_: dict[Key, Finding], found: dict[Key, Cause]
 def _cause(finding: Finding, chain: Sequence[Lived]) -> Cause:
     last, *others = reversed(chain)
     difference = finding.difference
-    if finding.cause.source in _CONSEQUENCES:
-        what = tuple(str(each.source) for each in chain)
+    what = tuple(str(each.source) for each in chain)
+    if finding.cause.source in _CONSEQUENCES or (finding.cause.source is Source.EDIT and str(Source.EDIT) in what):
         return replace(finding.cause, confirmed=True, together=what)
     told = f"{_OWN_WORDS[last.source]}: {_first_field(finding)}"
     return Cause(

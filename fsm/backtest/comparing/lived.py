@@ -11,9 +11,9 @@ import msgspec
 from exchange.types import Side
 from fsm.backtest.comparing.inputs import Source
 from fsm.backtest.comparing.side import Side as Run
-from fsm.backtest.comparing.side import Span
+from fsm.backtest.comparing.side import Span, Version
 from fsm.backtest.history import step_of
-from fsm.backtest.injecting import Injected
+from fsm.backtest.injecting import Edit, Injected
 from fsm.core.exit_reasons import STOP_HIT, TARGET_HIT
 from fsm.core.model.events import Commanded, SymbolEvent
 from fsm.core.model.records import HaltCause
@@ -44,6 +44,7 @@ def lived(bot: Run, span: Span) -> list[Lived]:
     trades = [row for row in bot.trades if span.from_ms <= row.signal_candle_ms < span.to_ms]
     fills = {row.id: queries.fills(bot.store, trade_id=row.id, limit=FILLS_MAX)[::-1] for row in trades}
     kinds = (
+        (Source.EDIT, Injected(edits=tuple(_edits(bot, span)))),
         (Source.LATENCY, Injected(delays=dict(_delays(trades, fills, entry)))),
         (Source.OUTAGE, Injected(missed=frozenset(_missed(bot, span, entry)))),
         (Source.OPERATOR, Injected(commands=tuple(_commands(bot, span)))),
@@ -52,6 +53,26 @@ def lived(bot: Run, span: Span) -> list[Lived]:
         (Source.SLIPPAGE, Injected(fills=_taken([row for row in trades if not _is_partial(row, fills)], fills, entry))),
     )
     return [Lived(source=source, injected=injected) for source, injected in kinds if injected]
+
+
+EDITS_MAX = 50
+"""Candles are read again for each; where there were more, they are named as the journal has them."""
+
+
+def _edits(bot: Run, span: Span) -> list[Edit]:
+    """The files as they were in force after each edit."""
+    moments = sorted({each.at_ms for each in (*bot.rules[1:], *bot.configs[1:]) if each.at_ms <= span.to_ms})
+    before, edits = (bot.rules[0].hash, bot.configs[0].hash), []
+    for at_ms in moments:
+        rules, config = _in_force(bot.rules, at_ms), _in_force(bot.configs, at_ms)
+        if (rules.hash, config.hash) != before:
+            edits.append(Edit(at_ms=at_ms, rules=rules.text, config=config.text))
+        before = (rules.hash, config.hash)
+    return edits if len(edits) <= EDITS_MAX else []
+
+
+def _in_force(versions: Sequence[Version], at_ms: int) -> Version:
+    return next(each for each in reversed(versions) if each.at_ms <= at_ms or each is versions[0])
 
 
 Fills = dict[str, list[FillRow]]
