@@ -6,6 +6,7 @@ Endpoints as checked 2026-11: GET /fapi/v3/account, /fapi/v3/positionRisk, /fapi
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import msgspec
@@ -20,6 +21,7 @@ LEGS = {Side.BUY: "LONG", Side.SELL: "SHORT"}
 """The leg that an entry of this side opens in hedge mode."""
 
 _ZERO = Decimal(0)
+_LISTEN_KEY = re.compile(r"[A-Za-z0-9._~-]{1,256}", re.ASCII)  # what an address carries as it is
 _MARGIN_TYPES = {
     # ISOLATED/CROSSED in symbolConfig and MARGIN_CALL, isolated/cross in v2 and ACCOUNT_UPDATE (checked 2026-11)
     "ISOLATED": MarginType.ISOLATED,
@@ -157,7 +159,7 @@ def listen_key(payload: object) -> str:
     """The key of POST /fapi/v1/listenKey."""
     what = "POST /fapi/v1/listenKey"
     value = fields.row(payload, what).get("listenKey")
-    if not isinstance(value, str) or not value.isascii() or not value.isalnum():
+    if not isinstance(value, str) or not _LISTEN_KEY.fullmatch(value):
         raise MalformedReply(f"{what}: no usable key in the answer")
     return value
 
@@ -177,7 +179,7 @@ def _position(source: Row, what: str) -> PositionRow:
         unrealized_pnl=unrealized,
         liquidation_price=fields.positive_or_none(source, "liquidationPrice"),
         isolated_wallet=fields.number_or(source, "isolatedWallet", margin - unrealized if margin else _ZERO),
-        update_time_ms=fields.whole_or(source, "updateTime", 0),
+        update_time_ms=fields.moment_or(source, "updateTime", 0),
     )
     return PositionRow(position, fields.text_or(source, "positionSide", "BOTH"))
 
@@ -188,7 +190,7 @@ def _income(source: Row, what: str) -> Income:
         income_type=fields.text(source, "incomeType", what),
         income=fields.number(source, "income", what),
         asset=fields.text_or(source, "asset", ""),
-        time_ms=fields.whole(source, "time", what),
+        time_ms=fields.moment(source, "time", what),
         transaction_id=fields.whole(source, "tranId", what),
         trade_id=_text_or_number(source.get("tradeId")),
     )
@@ -206,7 +208,7 @@ def _fill(source: Row, what: str) -> Fill:
         commission=fields.number_or(source, "commission", _ZERO),
         commission_asset=fields.text_or(source, "commissionAsset", ""),
         maker=fields.flag_or(source, "maker", False),
-        time_ms=fields.whole(source, "time", what),
+        time_ms=fields.moment(source, "time", what),
     )
 
 

@@ -80,7 +80,7 @@ def _closed_candle(source: Row) -> CandleClosed | None:
     timeframe = fields.text(k, "i", what)
     if not fields.flag(k, "x", what) or timeframe not in Timeframe._value2member_map_:
         return None
-    opened = fields.whole(k, "t", what)
+    opened = fields.moment(k, "t", what)
     known = Timeframe(timeframe)
     if opened < 0 or known.floor(opened) != opened:
         raise MalformedReply(f"{what}: open time {opened} is not a {timeframe} boundary")
@@ -220,7 +220,7 @@ def _rows_or_none(value: object, what: str) -> list[Row]:
 
 
 def _time(source: Row) -> int:
-    return fields.whole_or(source, "T", fields.whole_or(source, "E", 0))
+    return fields.moment_or(source, "T", fields.moment_or(source, "E", 0))
 
 
 _USER_READERS: dict[str, Callable[[Row], UserEvent]] = {

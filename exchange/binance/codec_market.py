@@ -62,7 +62,7 @@ class PriceAt(msgspec.Struct, frozen=True):
 def server_time(payload: object) -> int:
     """GET /fapi/v1/time; never exchangeInfo.serverTime, which is days old on demo (checked 2026-09)."""
     what = "GET /fapi/v1/time"
-    value = fields.whole(fields.row(payload, what), "serverTime", what)
+    value = fields.moment(fields.row(payload, what), "serverTime", what)
     if not 0 < value < 10**14:
         raise MalformedReply(f"{what}: serverTime {value} is no time in milliseconds")
     return value
@@ -171,7 +171,7 @@ def funding_rates(payload: object) -> list[tuple[int, float]]:
     found: list[tuple[int, float]] = []
     for source in fields.rows(payload, what):
         at_ms, rate = (
-            fields.whole(source, "fundingTime", what),
+            fields.moment(source, "fundingTime", what),
             fields.finite_float(source.get("fundingRate"), "fundingRate", what),
         )
         if not 0 < at_ms < 10**14 or not -1 < rate < 1:
@@ -197,14 +197,14 @@ def mark_price(payload: object) -> PriceAt:
     """GET /fapi/v1/premiumIndex with a symbol."""
     what = "GET /fapi/v1/premiumIndex"
     source = fields.row(payload, what)
-    return PriceAt(fields.price(source, "markPrice", what), fields.whole_or(source, "time", 0))
+    return PriceAt(fields.price(source, "markPrice", what), fields.moment_or(source, "time", 0))
 
 
 def last_price(payload: object) -> PriceAt:
     """GET /fapi/v2/ticker/price with a symbol (v1 is deprecated, checked 2026-11)."""
     what = "GET /fapi/v2/ticker/price"
     source = fields.row(payload, what)
-    return PriceAt(fields.price(source, "price", what), fields.whole_or(source, "time", 0))
+    return PriceAt(fields.price(source, "price", what), fields.moment_or(source, "time", 0))
 
 
 def mark_prices(payload: object, symbols: Collection[str]) -> dict[str, PriceAt]:
@@ -296,7 +296,7 @@ def _step(source: Row, name: str, what: str) -> Decimal:
 
 def _candle_row(item: list[object], what: str) -> CandleRow:
     times: Row = {"open": item[0], "close": item[6]}
-    opened, closed = fields.whole(times, "open", what), fields.whole(times, "close", what)
+    opened, closed = fields.moment(times, "open", what), fields.moment(times, "close", what)
     if not 0 <= opened < closed:
         raise MalformedReply(f"{what}: open time {opened} is not before close time {closed}")
     try:

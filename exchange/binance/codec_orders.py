@@ -120,7 +120,7 @@ def order(payload: object, what: str = "GET /fapi/v1/order") -> Order:
         executed_quantity=_executed(source, what),
         average_price=fields.positive_or_none(source, "avgPrice"),
         reduce_only=fields.flag_or(source, "reduceOnly", False),
-        update_time_ms=fields.whole_or(source, "updateTime", fields.whole_or(source, "time", 0)),
+        update_time_ms=fields.moment_or(source, "updateTime", fields.moment_or(source, "time", 0)),
         time_in_force=fields.text_or(source, "timeInForce", "GTC"),
         origin=stated_origin(fields.text(source, "clientOrderId", what)),
     )
@@ -162,7 +162,7 @@ def algo_order(payload: object, what: str = "GET /fapi/v1/algoOrder") -> AlgoOrd
         quantity=None if close_position else fields.positive_or_none(source, "quantity"),
         close_position=close_position,
         reduce_only=fields.flag_or(source, "reduceOnly", False),
-        update_time_ms=fields.whole_or(source, "updateTime", fields.whole_or(source, "createTime", 0)),
+        update_time_ms=fields.moment_or(source, "updateTime", fields.moment_or(source, "createTime", 0)),
         actual_order_id=actual_order_id(source, "actualOrderId"),
         executed_quantity=fields.number_or(source, "actualQty", _ZERO),
     )

@@ -50,10 +50,10 @@ def price_event(payload: object, timeframe: Timeframe) -> Forming | MarkTold | N
     if kind == "markPriceUpdate":
         return MarkTold(
             symbol=fields.text(source, "s", kind),
-            at_ms=fields.whole_or(source, "E", 0),
+            at_ms=fields.moment_or(source, "E", 0),
             price=fields.price(source, "p", kind),
             rate=fields.number_or(source, "r", Decimal(0)),
-            funding_ms=fields.whole_or(source, "T", 0),
+            funding_ms=fields.moment_or(source, "T", 0),
         )
     k = source.get("k")
     if kind != "kline" or not isinstance(k, dict) or k.get("i") != timeframe.value:
@@ -81,10 +81,10 @@ def premium(source: Row) -> MarkTold:
     what = "GET /fapi/v1/premiumIndex"
     return MarkTold(
         symbol=fields.text(source, "symbol", what),
-        at_ms=fields.whole_or(source, "time", 0),
+        at_ms=fields.moment_or(source, "time", 0),
         price=fields.price(source, "markPrice", what),
         rate=fields.number_or(source, "lastFundingRate", Decimal(0)),
-        funding_ms=fields.whole_or(source, "nextFundingTime", 0),
+        funding_ms=fields.moment_or(source, "nextFundingTime", 0),
     )
 
 
@@ -93,7 +93,7 @@ def forming(symbol: str, opened: object, prices: tuple[object, object, object, o
     row: Row = {"t": opened, **dict(zip("ohlc", prices, strict=True))}
     found = Forming(
         symbol=symbol,
-        open_ms=fields.whole(row, "t", what),
+        open_ms=fields.moment(row, "t", what),
         open=fields.price(row, "o", what),
         high=fields.price(row, "h", what),
         low=fields.price(row, "l", what),

@@ -27,6 +27,7 @@ _WHOLE = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 _EXPONENT_MAX = 30  # far beyond any price or balance; keeps later arithmetic cheap whatever arrives
 _TEXT_MAX = 300  # no symbol, id or reason is nearly that long
 _SHOWN_MAX = 40
+_MOMENT_END_MS = 10**14
 
 
 def decode(body: bytes, what: str) -> object:
@@ -127,6 +128,20 @@ def whole_or(source: Row, name: str, default: int) -> int:
     return default if value is None else value
 
 
+def moment(source: Row, name: str, what: str) -> int:
+    """An essential time in milliseconds; a fraction of one is let go: clocks that count in floats tell it so."""
+    value = _moment(source.get(name))
+    if value is None:
+        raise _unusable(source.get(name), name, what)
+    return value
+
+
+def moment_or(source: Row, name: str, default: int) -> int:
+    """A time in milliseconds, or the default when it is absent, empty or none."""
+    value = _moment(source.get(name))
+    return default if value is None else value
+
+
 def flag_or(source: Row, name: str, default: bool) -> bool:
     """A boolean, sent as JSON or as the texts "true" and "false"."""
     value = source.get(name)
@@ -180,6 +195,14 @@ def _int(value: object) -> int | None:
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     return None
+
+
+def _moment(value: object) -> int | None:
+    exact = _int(value)
+    if exact is not None:
+        return exact
+    told = _decimal(value)
+    return None if told is None or abs(told) >= _MOMENT_END_MS else int(told)
 
 
 def _unusable(value: object, name: str, what: str) -> MalformedReply:

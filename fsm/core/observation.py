@@ -20,6 +20,7 @@ from exchange.types import (
 )
 from fsm.core.accounting import new_fills
 from fsm.core.model.decision_context import DecisionContext
+from fsm.core.model.events import SymbolObserved
 from fsm.core.model.records import ZERO, State, StopLeg, SymbolRecord, TargetLeg, Trade, TradeSide
 from fsm.core.order_requests import bridge_id, close_id, entry_id
 
@@ -159,6 +160,16 @@ def covering_stops(snapshot: SymbolSnapshot, side: TradeSide, quantity: Decimal)
 def own_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:
     """Client ids of our open orders, both families."""
     return tuple(cid for cid, origin in _open_orders(snapshot, database_id) if origin is Origin.OURS)
+
+
+def spent(event: SymbolObserved) -> frozenset[str]:
+    """Conditional orders that are shown as triggered although nothing is open, for so long that it is no lag: what they
+    became is over, they cannot be cancelled, and nothing waits for an end that the exchange never tells."""
+    snapshot = event.snapshot
+    if not event.persisted or (snapshot.position is not None and snapshot.position.quantity != 0):
+        return frozenset()
+    triggered = (AlgoStatus.TRIGGERING, AlgoStatus.TRIGGERED)
+    return frozenset(algo.client_id for algo in snapshot.algo_orders if algo.status in triggered)
 
 
 def foreign_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from fsm.core.close_forms import FORMS
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
-from fsm.core.model.records import ZERO, SymbolRecord, Tried
+from fsm.core.model.records import ZERO, State, SymbolRecord, Tried
 from fsm.core.model.transition_table import Trigger
 
 RETRIES = (Trigger.REPROTECT, Trigger.SWEEP)
@@ -46,8 +46,10 @@ def backed_off(
     tried, at = record.tried, _where(record, made, uncovered_ms)
     elapsed = FORGET_MS if tried is None or tried.at != at else real_ms - tried.real_ms
     tries = tried.count if tried is not None and elapsed < FORGET_MS else 0
-    naked = uncovered_ms is not None and context.edition >= 2
+    naked = uncovered_ms is not None and context.edition >= 2 and not _is_clearing_up(record, made)
     longest = _longest_ms(record, closes_naked=closes_naked and context.edition >= 2)
+    if _is_clearing_up(record, made) and context.edition >= 2:
+        longest = PAUSE_FLAT_MS_MAX
     if 0 <= elapsed < _pause_ms(tries, longest, naked=naked):
         return _noted(record, uncovered_ms)
     return replace(made, record=replace(made.record, tried=Tried(at, real_ms, tries + 1)))
@@ -55,6 +57,11 @@ def backed_off(
 
 def _is_retry(record: SymbolRecord, made: Decision) -> bool:
     return made.trigger in RETRIES and bool(made.intents) and not _is_news(record, made)
+
+
+def _is_clearing_up(record: SymbolRecord, made: Decision) -> bool:
+    """On the way out orders are swept only once nothing is open any more, whatever the books still say."""
+    return made.trigger is Trigger.SWEEP and record.state in (State.EXITING, State.FLATTEN)
 
 
 def _where(record: SymbolRecord, made: Decision, uncovered_ms: int | None) -> str:

@@ -19,7 +19,7 @@ from fsm.core.model.events import IntentEnded, SymbolObserved
 from fsm.core.model.intents import CancelAlgo, CancelEntry, ClosePosition, Intent, Look
 from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
-from fsm.core.observation import TradeView, has_ended
+from fsm.core.observation import TradeView, has_ended, spent
 from fsm.core.order_requests import close_id
 from fsm.core.refusals import FORM_REFUSED, refused_for_good
 
@@ -161,7 +161,7 @@ def _wind_up(
     complete = trade.closed_quantity + view.exit_filled >= trade.entry.filled
     if not complete and not is_gone(trade, event, view, context):
         return note_unseen(record, event, context)
-    swept = _sweep_left(record, trade, view, context)
+    swept = _sweep_left(record, trade, event, view, context)
     if swept is not None:
         return swept
     if not event.persisted and _more_may_come(trade, event, context, complete=complete):
@@ -184,9 +184,11 @@ def _with_doubts(record: SymbolRecord, trade: Trade, event: SymbolObserved, view
     return record
 
 
-def _sweep_left(record: SymbolRecord, trade: Trade, view: TradeView, context: DecisionContext) -> Decision | None:
+def _sweep_left(
+    record: SymbolRecord, trade: Trade, event: SymbolObserved, view: TradeView, context: DecisionContext
+) -> Decision | None:
     """What still rests is cancelled; once also what no list shows."""
-    kept = _covers_the_rest(trade, view, context)
+    kept = _covers_the_rest(trade, view, context) | (spent(event) if context.edition >= 2 else frozenset())
     left = sweep_of(trade, view, context, kept=kept)
     if not (set(view.own_open) - kept or (left and not trade.swept)):
         return None

@@ -13,7 +13,7 @@ from fsm.core.model.events import SymbolObserved
 from fsm.core.model.intents import CancelEntry, Intent, Look, SweepOrders
 from fsm.core.model.records import ZERO, EntryLeg, State, StopLeg, SymbolRecord, Trade, TradeSide
 from fsm.core.model.transition_table import Trigger
-from fsm.core.observation import has_ended, own_open_orders
+from fsm.core.observation import has_ended, own_open_orders, spent
 from fsm.core.order_requests import entry_id, place_stop, stop_leg
 from fsm.core.releasing import cancels_stop
 from fsm.core.signals import drop, signal_age_ms
@@ -32,7 +32,11 @@ def look_resting(record: SymbolRecord, event: SymbolObserved, context: DecisionC
         return _position_found(record, event, open_position, context)
     if record.foreign is not None or record.released is not None:
         return _foreign_gone(record, event)
-    return _sweep(record, own_open_orders(event.snapshot, context.database_id))
+    own, over = (
+        own_open_orders(event.snapshot, context.database_id),
+        spent(event) if context.edition >= 2 else frozenset(),
+    )
+    return _sweep(record, tuple(client_id for client_id in own if client_id not in over))
 
 
 def _foreign_gone(record: SymbolRecord, event: SymbolObserved) -> Decision | None:

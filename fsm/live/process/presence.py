@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg, client_id, parse
 from exchange.errors import ExchangeError
-from exchange.types import ConditionalType, Confirmed, Side
+from exchange.types import ConditionalType, Refused, Side
 from fsm.core.model.records import Flag, HaltCause
 from fsm.live.context.live_context import LiveContext
 from fsm.live.trading.reconcile import Reconciler
@@ -135,7 +135,7 @@ class Presence:
             on_trial(mark)
             outcome = await exchange.place_algo(request)
             log.info("mark", symbol=symbol, reason=type(outcome).__name__, client_id=mark)
-            if isinstance(outcome, Confirmed):
+            if not isinstance(outcome, Refused):  # also one whose answer could not be read
                 await exchange.cancel_algo(symbol, mark)
 
     def _symbol(self) -> tuple[str, Side] | None:

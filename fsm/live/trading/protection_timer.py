@@ -11,7 +11,7 @@ import msgspec
 
 from exchange.types import SymbolSnapshot
 from fsm.core.model.decision_context import DecisionContext
-from fsm.core.model.records import ZERO, State, SymbolRecord, TradeSide
+from fsm.core.model.records import ZERO, State, SymbolRecord, Trade, TradeSide
 from fsm.core.observation import TradeView, look_request
 
 LOOKS_MIN = 2
@@ -59,6 +59,11 @@ def _at(ordered: list[float], share: float) -> float | None:
     if not ordered:
         return None
     return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 3)
+
+
+def _is_closed(trade: Trade, view: TradeView) -> bool:
+    """Fills account for the whole of it, and no more can come."""
+    return trade.entry.finished and trade.closed_quantity + view.exit_filled >= trade.entry.filled > 0
 
 
 class StopSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +152,7 @@ class ProtectionTimer:
         if view.position > 0 and not covered:
             self.found_naked(now_s)
             return None
-        if not covered and record.state in UNPROTECTED_STATES:
+        if not covered and record.state in UNPROTECTED_STATES and not _is_closed(trade, view):
             return None  # a zero may be stale: what was owed is owed until it is explained
         since_s, self._naked_since_s = self._naked_since_s, None
         if since_s is None or not covered or not self._is_first_stop:

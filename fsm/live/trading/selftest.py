@@ -13,7 +13,7 @@ from exchange.errors import ExchangeError
 from exchange.filters import Rounding, SymbolFilters
 from exchange.port import Exchange
 from exchange.refusals import RefusalReason
-from exchange.types import AlgoRequest, ConditionalType, Outcome, Refused, Side, Unknown, WorkingType
+from exchange.types import AlgoOrder, AlgoRequest, ConditionalType, Outcome, Refused, Side, Unknown, WorkingType
 from fsm.core.refusals import PERMISSION
 from fsm.live.context.clock import Clock
 from fsm.live.context.live_context import LiveContext
@@ -23,11 +23,20 @@ log = structlog.get_logger("fsm.selftest")
 FAR_PCT = 20
 """How far below the mark the test stop lies: it must not trigger in the seconds that it rests."""
 
+NEARER_PCT = (FAR_PCT, 8, 3)
+"""Where the exchange takes none so far away (-4210, -4211 and the like), it is tried nearer."""
+
 ROUTE_WORKS = frozenset({RefusalReason.NO_POSITION, RefusalReason.NOTHING_TO_REDUCE})
 """Refused only because there is no position to reduce: the route itself works."""
 
+MAY_BE_TOO_FAR = frozenset({RefusalReason.OTHER, RefusalReason.PRICE_TOO_LOW, RefusalReason.PRICE_TOO_FAR})
+
 ATTEMPTS = 3
 PAUSE_S = 1.0
+
+LAG_S_MAX = 5.0
+LAG_PAUSE_S = 0.5
+"""How long and how often a trial stop that was accepted is looked for: an exchange may show it seconds later."""
 
 
 class Readiness(StrEnum):
@@ -60,39 +69,53 @@ class Probe:
     async def run(self) -> tuple[Readiness, str, RefusalReason | None]:
         """How ready the exchange is, what it said, and why it refused. A few attempts where nobody knows."""
         readiness, detail, reason = Readiness.UNKNOWN, "", None
+        nearer = 0
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                readiness, detail, reason = await self._once(attempt)
+                readiness, detail, reason = await self._once(attempt, NEARER_PCT[nearer])
             except ExchangeError as error:
                 readiness, detail, reason = Readiness.UNKNOWN, str(error), None
-            if readiness is not Readiness.UNKNOWN:
+            if readiness is Readiness.NOT_NOW and reason in MAY_BE_TOO_FAR:
+                nearer = min(nearer + 1, len(NEARER_PCT) - 1)
+            elif readiness is not Readiness.UNKNOWN:
                 break
             await self.clock.sleep(PAUSE_S)
         return readiness, detail, reason
 
-    async def _once(self, attempt: int) -> tuple[Readiness, str, RefusalReason | None]:
+    async def _once(self, attempt: int, away_pct: int) -> tuple[Readiness, str, RefusalReason | None]:
         exchange, symbol = self.exchange, self.filters.symbol
-        request = await self._far_stop(attempt)
+        request = await self._far_stop(attempt, away_pct)
         self.before_sending(request.client_id)
         outcome = await exchange.place_algo(request)
         if isinstance(outcome, Refused):
             return _meaning(outcome.reason), f"{outcome.code}: {outcome.message}", outcome.reason
-        found = await exchange.algo(symbol, request.client_id)
+        found = await self._shown(request.client_id)
         cancelled: Outcome = await exchange.cancel_algo(symbol, request.client_id)
-        if isinstance(outcome, Unknown) or found is None or isinstance(cancelled, Unknown):
+        if found is None or isinstance(cancelled, Unknown):  # one that is found was placed, whatever was answered
             return Readiness.UNKNOWN, f"placed: {outcome}, found: {found is not None}, cancelled: {cancelled}", None
-        after = await exchange.algo(symbol, request.client_id)
+        after = await self._shown(request.client_id, open_still=False)
         if after is not None and after.status.is_open:
             return Readiness.NOT_NOW, f"{request.client_id} is still open after it was cancelled", None
         return Readiness.PROVED, request.client_id, None
 
-    async def _far_stop(self, attempt: int) -> AlgoRequest:
+    async def _shown(self, client_id: str, *, open_still: bool = True) -> AlgoOrder | None:
+        """The order as the exchange shows it, which may lag some seconds behind what it has answered."""
+        until_s = self.clock.monotonic() + LAG_S_MAX
+        while True:
+            shown = await self.exchange.algo(self.filters.symbol, client_id)
+            is_told = shown is not None if open_still else shown is None or not shown.status.is_open
+            if is_told or self.clock.monotonic() >= until_s:
+                return shown
+            await self.clock.sleep(LAG_PAUSE_S)
+
+    async def _far_stop(self, attempt: int, away_pct: int) -> AlgoRequest:
         symbol, started_s = self.filters.symbol, self.clock.now_ms() // 1000
         return await far_stop(
             self.exchange,
             self.filters,
             working_type=self.working_type,
             client_id=client_id(self.database_id, symbol, 0, Leg.PROBE, started_s, attempt),
+            away_pct=away_pct,
         )
 
 
@@ -103,10 +126,11 @@ async def far_stop(
     working_type: WorkingType,
     client_id: str,
     side: Side = Side.SELL,
+    away_pct: int = FAR_PCT,
 ) -> AlgoRequest:
     """A reduce-only stop of the least size, too far from the mark to be hit."""
     mark = (await exchange.mark_price(filters.symbol)).mark_price
-    away, rounding = (-FAR_PCT, Rounding.DOWN) if side is Side.SELL else (FAR_PCT, Rounding.UP)
+    away, rounding = (-away_pct, Rounding.DOWN) if side is Side.SELL else (away_pct, Rounding.UP)
     trigger = filters.round_price(mark * (100 + away) / 100, rounding)
     least = max(filters.market_quantity_min, filters.notional_min / trigger + filters.market_quantity_min)
     return AlgoRequest(

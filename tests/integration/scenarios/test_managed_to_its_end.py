@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from exchange.sim.port_faults import Call, Fault
+from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import AccountModes, MarginType, Side
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
@@ -379,6 +379,60 @@ class TestARefusalThatPasses:
         r.run(script)
         assert refused.met > 6
         assert sum("A stop could not be placed on trial" in text for text in alerts(r)) == 1
+        check(r)
+
+    @pytest.mark.parametrize("code", [-4210, -4211, -4013])
+    def test_r61_a_trial_stop_that_is_too_far_away_is_placed_nearer(self, rehearse: Make, code: int) -> None:
+        """An exchange may bound how far from the mark a trigger lies; stops of trades are nearer than the trial."""
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: InProcessBot) -> None:
+            r.faults = Once(lambda call: call.method == "place_algo", Fault(refuse=code), times=2)
+            await r.start()
+            mark = r.venue.state.quotes[BTCUSDT].mark
+            trial = next(iter(r.venue.state.algos)).as_algo()
+            assert mark * Decimal("0.96") < trial.trigger_price < mark
+            await r.hours(TO_SIGNAL + 0.5)
+            assert record(r).state is State.PROTECTED
+
+        r.run(script)
+        assert not any("on trial" in text for text in alerts(r))
+        check(r)
+
+    def test_r61_a_trial_stop_whose_answer_says_nothing_is_proved_by_what_is_found(self, rehearse: Make) -> None:
+        """Seen: answers to placing that hold the ids alone; nothing was ever entered, although every stop rested."""
+        r = rehearse(BTCUSDT=CALM)
+
+        async def script(r: InProcessBot) -> None:
+            r.faults = lambda call: Fault(lost=Lost.ANSWER) if call.method == "place_algo" else None
+            await r.start()
+            await r.hours(TO_SIGNAL + 0.5)
+            assert record(r).state is State.PROTECTED
+
+        r.run(script)
+        assert not any("on trial" in text for text in alerts(r))
+        check(r)
+
+    def test_r61_a_trial_stop_that_is_shown_seconds_late_is_waited_for(self, rehearse: Make) -> None:
+        """Seen: each new order was found 2.5 s late; the trial gave up at once, each time, and nothing was entered."""
+        r = rehearse(BTCUSDT=CALM)
+        asked: dict[str, int] = {}
+
+        def late(call: Call) -> Fault | None:
+            if call.method != "algo":
+                return None
+            asked[call.client_id] = asked.get(call.client_id, 0) + 1
+            return Fault(alter=lambda found: None) if asked[call.client_id] <= 4 else None
+
+        async def script(r: InProcessBot) -> None:
+            r.faults = late
+            await r.start()
+            await r.hours(TO_SIGNAL + 0.5)
+            assert record(r).state is State.PROTECTED
+
+        r.run(script)
+        assert max(asked.values()) > 4
+        assert not any("on trial" in text for text in alerts(r))
         check(r)
 
     @pytest.mark.parametrize("code", [-4120, -1102, -1022, -1002, -2014, -2015, 451])

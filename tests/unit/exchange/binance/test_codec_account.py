@@ -145,6 +145,12 @@ def test_income_keeps_types_that_are_new_and_ids_that_are_text() -> None:
     assert (second.income, second.asset, second.trade_id) == (Decimal(5), "", "")
 
 
+def test_a_listen_key_may_have_every_letter_that_an_address_carries_as_it_is() -> None:
+    """Seen: a key with hyphens was thrown away, and the bot never heard of its fills (R31)."""
+    for key in ("pqia91ma19a5s61cv6a81va65sdf19v8a65a1a5s61cv6a81va65sdf19v8a65a1", "0b9c-4e51_a.b~c", "x" * 128):
+        assert codec_account.listen_key({"listenKey": key}) == key
+
+
 @pytest.mark.parametrize(
     "payload", [{}, {"listenKey": ""}, {"listenKey": 5}, {"listenKey": "a b"}, {"listenKey": "a&b=c"}]
 )

@@ -145,7 +145,19 @@ def test_a_whole_number_may_come_as_an_exact_float_below_2_to_the_53() -> None:
     assert codec_market.server_time({"serverTime": 1.764e12}) == 1_764_000_000_000
 
 
-@pytest.mark.parametrize("payload", [{}, [], {"serverTime": 1.5}, {"serverTime": 0}, {"serverTime": 10**15}])
+@pytest.mark.parametrize("told", [1764000000000.437, "1764000000000.437", "1764000000000"])
+def test_a_fraction_of_a_millisecond_is_let_go(told: object) -> None:
+    """Seen: an exchange whose clock counts in floats was never traded on, as if it had no clock at all (R64)."""
+    row = [told, *ROW[1:6], told if isinstance(told, str) else told + 899_999, *ROW[7:]]
+    assert codec_market.server_time({"serverTime": told}) == 1_764_000_000_000
+    assert codec_market.mark_price({"markPrice": "1", "time": told}).time_ms == 1_764_000_000_000
+    if not isinstance(told, str):
+        assert codec_market.candle_rows([row])[0].close_time_ms == 1764000899999
+
+
+@pytest.mark.parametrize(
+    "payload", [{}, [], {"serverTime": 0.5}, {"serverTime": 1e30}, {"serverTime": 0}, {"serverTime": 10**15}]
+)
 def test_a_server_time_that_is_no_time_is_malformed(payload: object) -> None:
     with pytest.raises(MalformedReply):
         codec_market.server_time(payload)

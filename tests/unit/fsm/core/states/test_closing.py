@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from exchange.client_ids import Leg
 from exchange.sim.core.reasons import refused
-from exchange.types import OrderStatus, OrderType, Side, TimeInForce
-from fsm.core.model.intents import CancelAlgo, ClosePosition, Intent, PlaceEntry, SweepOrders
+from exchange.types import AlgoStatus, OrderStatus, OrderType, Side, SymbolSnapshot, TimeInForce
+from fsm.core.model.intents import CancelAlgo, ClosePosition, Intent, PlaceEntry, PlaceStop, SweepOrders
 from fsm.core.model.records import State
 from fsm.core.order_requests import close_piece
 from tests.unit.fsm.core.parts import FILTERS, T0, candle, setting_with
@@ -429,3 +429,55 @@ class TestTheSweep:
         named = {cid for intent in stage.sent if isinstance(intent, SweepOrders) for cid in intent.client_ids}
         assert "web-1" not in named
         assert stage.exchange.open_ids() == {"web-1"}
+
+
+def always_triggered(snapshot: SymbolSnapshot) -> SymbolSnapshot:
+    """An exchange on which TRIGGERED is the last word: it never says FINISHED, and lists such orders as open."""
+    shown = tuple(
+        replace(algo, status=AlgoStatus.TRIGGERED) if algo.status is AlgoStatus.FINISHED else algo
+        for algo in snapshot.algo_orders
+    )
+    return replace(snapshot, algo_orders=shown)
+
+
+class TestAnExchangeThatNeverSaysFinished:
+    def test_ends_the_trade_all_the_same(self) -> None:
+        """R32: the stop closed everything, its fills say so, and no cancel can reach it any more."""
+        stage = held()
+        stage.view = always_triggered
+        stage.price("59390").exchange.trigger("f0123abcd-19aa16-1-S1.1")
+        stage.settle()
+        assert (stage.state, [trade.exit_reason for trade in stage.booked]) == (State.IDLE, ["STOP_HIT"])
+
+    def test_is_not_asked_for_ever_to_cancel_what_is_over(self) -> None:
+        """R45: seen on an exchange of somebody else's: a sweep every half second, until the budget was used up."""
+        stage = held()
+        stage.view = always_triggered
+        stage.price("59390").exchange.trigger("f0123abcd-19aa16-1-S1.1")
+        stage.settle()
+        stage.view = lambda snapshot: replace(
+            snapshot,
+            algo_orders=tuple(replace(a, status=AlgoStatus.TRIGGERED) for a in stage.exchange.algos.values()),
+        )
+        before = len(stage.sent)
+        for _ in range(20):
+            stage.wait(1_000).look(persisted=True)
+        assert stage.sent[before:] == []
+
+    def test_a_sweep_that_gets_nothing_done_slows_down_also_after_a_time_without_a_stop(self) -> None:
+        stage = held()
+        stop = stage.exchange.end_algo("f0123abcd-19aa16-1-S1.1", AlgoStatus.CANCELED)
+        stage.exchange.algos["stuck"] = replace(
+            stop, client_id="f0123abcd-19aa16-1-T0.9", status=AlgoStatus.NEW, close_position=False
+        )
+        stage.real_ms = 0
+        codes = {PlaceStop: "-2021", SweepOrders: "-2011"}
+        stage.fate = lambda intent: codes.get(type(intent), "ok")
+        stage.look(persisted=True)
+        assert (stage.state, stage.exchange.position) == (State.FLATTEN, 0)
+        before = len(stage.sent)
+        for _ in range(120):
+            stage.real_ms += 500
+            stage.wait(500).look()
+        sweeps = [intent for intent in stage.sent[before:] if isinstance(intent, SweepOrders)]
+        assert 3 <= len(sweeps) <= 8
