@@ -46,17 +46,22 @@ def backed_off(
     tried, at = record.tried, _where(record, made, uncovered_ms)
     elapsed = FORGET_MS if tried is None or tried.at != at else real_ms - tried.real_ms
     tries = tried.count if tried is not None and elapsed < FORGET_MS else 0
-    naked = uncovered_ms is not None and context.edition >= 2 and not _is_clearing_up(record, made)
-    longest = _longest_ms(record, closes_naked=closes_naked and context.edition >= 2)
-    if _is_clearing_up(record, made) and context.edition >= 2:
-        longest = PAUSE_FLAT_MS_MAX
-    if 0 <= elapsed < _pause_ms(tries, longest, naked=naked):
+    if 0 <= elapsed < _pause_of(record, made, tries, context, closes_naked=closes_naked):
         return _noted(record, uncovered_ms)
     return replace(made, record=replace(made.record, tried=Tried(at, real_ms, tries + 1)))
 
 
 def _is_retry(record: SymbolRecord, made: Decision) -> bool:
     return made.trigger in RETRIES and bool(made.intents) and not _is_news(record, made)
+
+
+def _pause_of(record: SymbolRecord, made: Decision, tries: int, context: DecisionContext, *, closes_naked: bool) -> int:
+    uncovered = made.record.trade is not None and made.record.trade.uncovered_ms is not None
+    if context.edition < 2:
+        return _pause_ms(tries, _longest_ms(record, closes_naked=False), naked=False)
+    if _is_clearing_up(record, made):
+        return _pause_ms(tries, PAUSE_FLAT_MS_MAX, naked=False)
+    return _pause_ms(tries, _longest_ms(record, closes_naked=closes_naked), naked=uncovered)
 
 
 def _is_clearing_up(record: SymbolRecord, made: Decision) -> bool:
