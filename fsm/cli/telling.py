@@ -15,6 +15,7 @@ import msgspec
 from fsm.cli import output
 from fsm.core.model.intents import ClosePosition, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.model.transition_table import Trigger
+from fsm.live.operator.alerts import RESULT_FOLLOWS
 from fsm.live.operator.wording import because
 
 if TYPE_CHECKING:
@@ -55,9 +56,12 @@ class Teller:
         self._date = ""
         self._status = ""
         self._seen: deque[str] = deque(maxlen=_KEYS_REMEMBERED)
+        self._signals: dict[str, str] = {}
+        self._result_follows: News | None = None
+        self._stood = ""
 
     def started(self, environment: str, address: str, database: str) -> None:
-        output.line(f"Trading on {environment} ({address}); the journal is {database}.")
+        output.paragraph(f"Trading on {environment} ({address}); the journal is {database}.")
         output.line("Ctrl-C ends the bot; positions keep their stops at the exchange.")
 
     def dashboard(self, address: str) -> None:
@@ -69,7 +73,9 @@ class Teller:
     def step(self, step: Step) -> None:
         """What no message tells: orders that leave, and stops that move."""
         self._latest_ms = step.at_ms
-        for told in _of_step(step):
+        if step.trigger is Trigger.SIGNAL:
+            self._signals[step.symbol] = step.reason
+        for told in dict.fromkeys(_of_step(step, self._signals.get(step.symbol))):
             self._line(step.at_ms, step.symbol, told)
 
     def told(self, news: News) -> None:
@@ -78,6 +84,18 @@ class Teller:
             return
         self._seen.append(news.key)
         self._latest_ms = news.at_ms
+        if self._is_live and news.text.endswith(RESULT_FOLLOWS):
+            self._say_what_is_awaited()
+            self._result_follows, self._stood = news, self._status
+            self._stand_with(f"{_time(news.at_ms):%H:%M:%S}  {news.text}")
+            return
+        awaited = self._result_follows
+        if awaited is not None and (news.kind, news.symbol) == ("trade_closed", awaited.symbol):
+            self._result_follows = None  # its line says all of it
+            self._stand_with(self._stood)
+        self._tell(news)
+
+    def _tell(self, news: News) -> None:
         text = news.text.removeprefix(f"{news.symbol}: ").removeprefix(f"{news.symbol} ")
         self._line(news.at_ms, news.symbol or "", text, fg=_color(news))
 
@@ -97,11 +115,19 @@ class Teller:
 
     def ended(self) -> None:
         """Nothing more is told: what stands there stays."""
+        self._say_what_is_awaited()
         if self._status:
             output.line()
             self._status = ""
 
     # --- writing ------------------------------------------------------------------------------
+    def _say_what_is_awaited(self) -> None:
+        """That a position was closed is a line of its own where its result does not come at once."""
+        awaited, self._result_follows = self._result_follows, None
+        if awaited is not None:
+            self._stand_with(self._stood)
+            self._tell(awaited)
+
     def _stand(self, close: Close) -> None:
         """How things stand after a close: on a terminal in the place of what stood there, elsewhere not at all."""
         if not self._is_live:
@@ -115,23 +141,28 @@ class Teller:
         parts = [f"{len(close.verdicts)} symbols"]
         parts += [f"in a trade: {', '.join(held)}"] if held else []
         parts += [f"{reason}: {count}" for reason, count in idle.most_common()]
-        text = f"{_time(close.at_ms):%Y-%m-%d %H:%M} UTC  {' · '.join(parts)}"
+        self._stand_with(f"{_time(close.at_ms):%Y-%m-%d %H:%M} UTC  {' · '.join(parts)}")
+
+    def _stand_with(self, text: str) -> None:
         self._status = text if len(text) < self._width else f"{text[: self._width - 2]}…"
         output.raw(f"{_CLEAR}{self._mark}{click.style(self._status, dim=True)}")
 
     def _line(self, at_ms: int, symbol: str, text: str, fg: str | None = None) -> None:
+        self._say_what_is_awaited()
         when = _time(at_ms)
         if (date := f"{when:%Y-%m-%d}") != self._date:
             self._date = date
             self._above(click.style(f"{date} (UTC)", bold=True))
         first = f"{when:%H:%M:%S}  {symbol.ljust(_SYMBOL_WIDTH)}  "
         wrapped = textwrap.wrap(
-            text, self._width, initial_indent=first, subsequent_indent=_INDENT, break_on_hyphens=False
-        ) or [first.rstrip()]
+            text, self._width, initial_indent=first, subsequent_indent=_INDENT, break_on_hyphens=False,
+            break_long_words=False,
+        ) or [first.rstrip()]  # fmt: skip
         head, *rest = wrapped
         self._above(f"{self._mark}{head[: len(first)]}{click.style(head[len(first) :], fg=fg)}")
         for line in rest:
-            self._above(f"{self._mark}{_INDENT}{click.style(line[len(_INDENT) :], fg=fg)}")
+            indent = "" if len(line) > self._width else _INDENT  # a hash stays whole, to be copied
+            self._above(f"{self._mark}{indent}{click.style(line[len(_INDENT) :], fg=fg)}")
 
     def _above(self, text: str) -> None:
         """A line above the one that says how things stand."""
@@ -228,15 +259,16 @@ def _say(event: str, **fields: Any) -> None:
     output.line(msgspec.json.encode({"event": event, **fields}).decode())
 
 
-def _of_step(step: Step) -> Iterator[str]:
-    """What a transition does that is no message."""
+def _of_step(step: Step, signal: str | None) -> Iterator[str]:
+    """What a transition does that is no message; ``signal`` names the strategy and side whose conditions hold."""
     match step.trigger:
         case Trigger.ENTER:
             for _, intent in step.intents:
                 if isinstance(intent, PlaceEntry):
                     asked = intent.request
                     at = f"limit {_plain(asked.price)}" if asked.price is not None else "at the market"
-                    yield f"sends {asked.side.value} {_plain(asked.quantity)} {at}"
+                    why = f": all conditions of {signal} hold (`why {step.symbol}` lists them)" if signal else ""
+                    yield f"sends {asked.side.value} {_plain(asked.quantity)} {at}{why}"
         case Trigger.DROP | Trigger.ABANDON:
             yield f"no position came of it: {because(step.reason)}"
         case Trigger.RESTOP:

@@ -200,12 +200,12 @@ async def _run(plan: Plan, kills: dict[int, list[float]], progress: Callable[[in
     with _folder() as folder, launched(*options) as exchange:
         bot = RealBot(exchange, folder, config=plan.config, rules=plan.rules)
         try:
-            return await _Run(plan, bot, kills).play(progress)
+            return await Hours(plan, bot, kills).play(progress)
         finally:
             await bot.close()
 
 
-class _Run:
+class Hours:
     """One run: hours pass, and the bot answers each."""
 
     def __init__(self, plan: Plan, bot: RealBot, kills: dict[int, list[float]]) -> None:

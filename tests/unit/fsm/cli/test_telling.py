@@ -7,13 +7,14 @@ from decimal import Decimal
 
 import pytest
 
-from exchange.types import OrderRequest, OrderType, Side
+from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType, Side, WorkingType
 from fsm.cli.telling import JsonTeller, Teller
 from fsm.core.candle_close import CandleVerdict
 from fsm.core.model.decision import Step
-from fsm.core.model.intents import PlaceEntry
+from fsm.core.model.intents import PlaceEntry, PlaceStop
 from fsm.core.model.transition_table import State, Trigger
 from fsm.live.context.observer import Close, News, RegimeChange
+from fsm.live.operator.alerts import RESULT_FOLLOWS
 
 AT_MS = 1_724_137_200_000  # 2024-08-20 07:00
 
@@ -74,7 +75,8 @@ def test_no_state_of_the_machine_is_shown_but_what_leaves_and_what_came_of_it(
     ):
         teller.step(told)
     assert lines(capsys)[1:] == [
-        "07:00:12  XRPUSDT     sends BUY 1718.8 at the market",
+        "07:00:12  XRPUSDT     sends BUY 1718.8 at the market: all conditions of trend_pullback LONG hold",
+        "                      (`why XRPUSDT` lists them)",
         "07:00:12  XRPUSDT     no position came of it: the entry ended unfilled",
     ]
 
@@ -127,6 +129,61 @@ def test_on_a_terminal_one_line_is_written_over_and_stays_below_what_is_told(
     assert shown.count("4 symbols · in a trade: XRPUSDT · no setup holds: 2 · as many positions are open") == 5
     assert [line.rpartition("\r")[2] for line in shown.split("\n")][1].startswith("07:00:00  XRPUSDT")
     assert shown.endswith("\n")
+
+
+HIT = f"XRPUSDT: the stop at 0.5808 was hit and closed LONG 1718.8. {RESULT_FOLLOWS}"
+CLOSED = "XRPUSDT: LONG 1718.8 is closed, 0.6086 to 0.5808, because the stop was hit: -49.89 USDT net (-1.00 R)."
+
+
+def test_an_exit_is_one_line_on_a_terminal_and_two_only_where_its_result_is_late(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsm.cli.output.is_terminal", lambda: True)
+    for between, wanted in (
+        ([], ["CLOSED"]),
+        ([Close(at_ms=AT_MS, verdicts={}, missing=["BTCUSDT"])], ["HIT", "CLOSED"]),
+    ):
+        teller = Teller(width=150)
+        teller.told(news(HIT, kind="stop_hit"))
+        shown_at_once = capsys.readouterr().out
+        assert "the stop at 0.5808 was hit" in shown_at_once
+        assert "\n" not in shown_at_once.rpartition("UTC")[2], "it can still be written over"
+        for close in between:
+            teller.closed(close)
+        teller.told(news(CLOSED, kind="trade_closed"))
+        teller.ended()
+        kept = [line.rpartition("\x1b[K")[2] for line in capsys.readouterr().out.split("\n")]
+        assert ["HIT"] * any("was hit and closed" in line for line in kept) + ["CLOSED"] * any(
+            "is closed, " in line for line in kept
+        ) == wanted
+
+
+def test_an_exit_whose_result_never_comes_is_told_in_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsm.cli.output.is_terminal", lambda: True)
+    teller = Teller(width=150)
+    teller.told(news(HIT, kind="stop_hit"))
+    teller.ended()
+    assert any("was hit and closed" in line.rpartition("\x1b[K")[2] for line in lines(capsys)[1:])
+
+
+def test_a_hash_stays_whole_in_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    found = "2368afd6" * 8
+    Teller(width=80).told(news(f"The journal's head is {found}. Keep it.", symbol=None, kind="journal_head"))
+    shown = lines(capsys)
+    assert f"{found}." in shown
+    assert max(map(len, shown)) <= 80
+
+
+def test_a_stop_that_moves_over_a_bridge_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = AlgoRequest(
+        symbol="XRPUSDT", side=Side.SELL, type=ConditionalType.STOP_MARKET, trigger_price=Decimal("0.6"),
+        close_position=True, working_type=WorkingType.MARK_PRICE, client_id="f1-B",
+    )  # fmt: skip
+    moved = PlaceStop(symbol="XRPUSDT", request=asked)
+    Teller(width=80).step(step(trigger=Trigger.RESTOP, intents=(("1.0", moved), ("1.1", moved))))
+    assert lines(capsys)[1:] == ["07:00:12  XRPUSDT     its stop moves to 0.6"]
 
 
 def test_where_money_is_real_every_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
