@@ -159,7 +159,7 @@ class CurrentDecision(msgspec.Struct, frozen=True, kw_only=True):
     """Why a symbol did or did not trade: alike from ``candle_ms`` to ``last_ms`` (``count`` decisions).
 
     While the stretch is ``open``, facts, traces and guards are those of its newest candle; afterwards those
-    of its first, which is what the journal keeps.
+    of its first, which is what the journal keeps. ``first_facts_json`` are those of its first in either case.
     """
 
     symbol: str
@@ -173,6 +173,7 @@ class CurrentDecision(msgspec.Struct, frozen=True, kw_only=True):
     regime: str | None
     confidence: float | None
     facts_json: str
+    first_facts_json: str
     traces_json: str
     guards_json: str
     rules_hash: str

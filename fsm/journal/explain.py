@@ -6,7 +6,7 @@ last). The numbers of a candle between are calculated again, from the candles, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,19 +20,16 @@ from fsm.core.model.decision import Guard, failed
 from fsm.core.model.decision_context import Portfolio
 from fsm.core.model.records import State, SymbolRecord
 from fsm.journal.candle_holes import stored_holes
-from indicators.candle import Candle, Timeframe
-from indicators.holes import Hole, flat
-from indicators.series import Series, SeriesError
 from rules.compiled_rules import CompiledRules
 from rules.condition_tree import Candidate, ConditionScope, candidates, scopes, tree
 from rules.conditions import ConditionTrace
 from rules.explain import Why
 from rules.explain import why as explain_rules
-from rules.facts import FactTable, FeedError
-from rules.features import CandlesRead, length_of, symbol_of
+from rules.facts import FactTable
 from rules.language.truth import all_of
 from rules.load import Ruleset, stored_rules
 from rules.nearness import nearness_of
+from rules.past_facts import Row, agrees, past_table, seen_at, symbols_read
 from rules.regime import RegimeState
 from rules.source.yaml_source import SourceError
 from rules.warmup import in_words
@@ -249,44 +246,26 @@ def _seen(store: Store, symbol: str, stretch: Stretch, rules: CompiledRules, can
     table = _fact_table(store, symbol, stretch, rules, candle_ms)
     if table is None:
         return stretch.first, Numbers.FIRST
-    regime, facts = stretch.first.regime, stretch.first.facts
-    for index in range(_index(table, stretch.candle_ms) + 1, table.length):
-        open_ms = int(table.candle_ms[index])
-        if table.carried[index]:
-            continue
-        if open_ms == candle_ms or rules.classifier.is_due(regime, open_ms):
-            facts = table.facts_at(index)
-            regime = rules.classify(facts, regime, open_ms)
-    facts = rules.with_regime(facts, regime) | dict.fromkeys(rules.moment_words)  # of which nothing is kept
-    record = _record(store, symbol, candle_ms + rules.entry_timeframe.ms) or stretch.first.record
+    first = stretch.first
+    facts, regime = seen_at(table, first.facts, first.regime, stretch.candle_ms, candle_ms)
+    record = _record(store, symbol, candle_ms + rules.entry_timeframe.ms) or first.record
     return Seen(facts=facts, regime=regime, record=record), Numbers.RECOMPUTED
 
 
 def _fact_table(store: Store, symbol: str, stretch: Stretch, rules: CompiledRules, candle_ms: int) -> FactTable | None:
     """The facts up to a candle, from the stored candles; None unless they give what the first candle recorded."""
     closed_ms = candle_ms + rules.entry_timeframe.ms
-    symbols = {symbol_of(read, symbol) for read in rules.candles}
-    holes = {each: stored_holes(store, each) for each in symbols}
+    holes = {each: stored_holes(store, each) for each in symbols_read(rules, symbol)}
 
-    def stored(read: CandlesRead) -> Series:
-        whose, timeframe = symbol_of(read, symbol), length_of(read)
-        return Series.from_candles(whose, timeframe, _candles(store, whose, timeframe, closed_ms, holes[whose]))
+    def read(whose: str, timeframe: str, last_ms: int, whole: bool) -> Iterator[Row]:
+        since_ms = 0 if whole else queries.series_anchor(store, whose, timeframe) or 0
+        rows = store.connection.execute(_CANDLES, (whose, timeframe, since_ms, last_ms))
+        return ((int(at_ms), *map(float, numbers)) for at_ms, *numbers in rows)  # type: ignore[misc]
 
-    try:
-        series = {read: stored(read) for read in rules.candles}
-        table = FactTable(rules, series, _candles_min(store, stretch.config_hash), holes[symbol], holes)
-    except (SeriesError, FeedError):
+    table = past_table(rules, symbol, read, holes, closed_ms, _candles_min(store, stretch.config_hash))
+    if table is None or not table.length or int(table.candle_ms[-1]) != candle_ms:
         return None
-    if not table.length or int(table.candle_ms[-1]) != candle_ms or int(table.candle_ms[0]) > stretch.candle_ms:
-        return None
-    first = rules.with_regime(table.facts_at(_index(table, stretch.candle_ms)), stretch.first.regime)
-    seen = {key: value for key, value in stretch.first.facts.items() if key not in rules.moment_words}
-    return table if first == seen else None
-
-
-def _index(table: FactTable, open_ms: int) -> int:
-    """The row of an entry candle that is not before the first."""
-    return (open_ms - int(table.candle_ms[0])) // table.rules.entry_timeframe.ms
+    return table if agrees(table, stretch.first.facts, stretch.first.regime, stretch.candle_ms) else None
 
 
 # --- reading ------------------------------------------------------------------------------------------
@@ -353,21 +332,6 @@ def _stored(text: str | None, what: str, wanted: str) -> str:
         message = f"the {what} with hash {wanted[:12]} are not in the database"
         raise NothingDecided(message, "the decision cannot be explained; run `audit verify`")
     return text
-
-
-def _candles(store: Store, symbol: str, timeframe: Timeframe, closed_ms: int, holes: Sequence[Hole]) -> list[Candle]:
-    """Stored candles that had closed at an instant, from the first that the indicators were fed, and flat ones where a
-    hole was too long to be carried: the indicators begin anew behind those."""
-    long = [hole for hole in holes if hole.timeframe is timeframe and hole.restarts]
-    since_ms = 0 if long else queries.series_anchor(store, symbol, timeframe.value) or 0
-    rows = store.connection.execute(_CANDLES, (symbol, timeframe.value, since_ms, closed_ms - timeframe.ms))
-    found = {int(at_ms): Candle(int(at_ms), *map(float, numbers)) for at_ms, *numbers in rows}  # type: ignore[arg-type]
-    for hole in long:
-        before = found.get(hole.first_ms - timeframe.ms)
-        if before is not None:
-            for open_ms in range(hole.first_ms, min(hole.end_ms, closed_ms), timeframe.ms):
-                found.setdefault(open_ms, flat(open_ms, before.close))
-    return [found[open_ms] for open_ms in sorted(found)]
 
 
 def _record(store: Store, symbol: str, at_ms: int) -> SymbolRecord | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from web.endpoint import Endpoint
-from web.routes import account, holdings, journal, machine, quality, reasons, trade
+from web.routes import account, holdings, journal, machine, panes, quality, reasons, trade
 
 READS: tuple[Endpoint, ...] = (
     *account.READS,
@@ -13,4 +13,5 @@ READS: tuple[Endpoint, ...] = (
     *journal.READS,
     *machine.READS,
     *reasons.READS,
+    *panes.READS,
 )

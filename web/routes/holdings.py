@@ -14,6 +14,7 @@ from web import documents
 from web.documents import Bucket
 from web.endpoint import Context, Endpoint, Limit, Name, NoQuery, Offset, When, milliseconds
 from web.routes.account import protection_deadline_ms
+from web.routes.timeframes import Timeframe
 from web.views import (
     Candles,
     CandleView,
@@ -52,7 +53,7 @@ class CandlesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Candles as they were used; the newest ``limit`` of those that open before ``until``."""
 
     symbol: Name
-    timeframe: Literal["1h", "4h", "1d"] = "1h"
+    timeframe: Timeframe = "1h"
     since: When | None = None
     until: When | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 500

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,7 +10,6 @@ from rules.condition_tree import Candidate, ConditionScope, candidates, scopes
 from rules.conditions import ConditionTrace
 from rules.explain import Why
 from rules.explain import why as explain_rules
-from rules.load import Ruleset, SourceError, stored_rules
 from rules.nearness import NearnessOf, nearness_of
 from rules.regime import RegimeState
 from rules.warmup import in_words
@@ -24,10 +22,9 @@ from web import documents
 from web.endpoint import Context, Endpoint, Name, NoQuery, When, milliseconds
 from web.errors import not_found
 from web.explaining import GuardView, guards_of
+from web.stored_facts import RULESETS, Seen, seen_by, seen_in
 
 REGIME_CHANGES_SHOWN = 60
-RULESETS_KEPT = 4
-"""Rules that are kept compiled: those in force, and those that open trades still keep."""
 
 
 class RegimeChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +78,14 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     trace: ConditionTrace
 
 
+Numbers = Literal["recorded", "recomputed", "first"]
+
+
 class WhyView(msgspec.Struct, frozen=True, kw_only=True):
     """Why a symbol did, or did not, trade: alike from ``candle_ms`` to ``last_ms`` (``count`` candles).
+
+    Numbers are those of ``at_candle_ms``: ``recorded`` with the decision, ``recomputed`` from the stored candles, or
+    those of the ``first`` candle, where the stored candles do not give them again.
 
     ``conditions`` and ``trees`` are empty and ``hysteresis`` blank when the rules that were in force cannot be read.
     ``trees`` has the same conditions as they are written: alternatives below "any of", with distances as traders
@@ -92,6 +95,8 @@ class WhyView(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     candle_ms: int
     last_ms: int
+    at_candle_ms: int
+    numbers: Numbers
     count: int
     outcome: str
     reason: str
@@ -158,39 +163,6 @@ class RulesView(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any] | None
 
 
-class _Seen(msgspec.Struct, frozen=True):
-    facts: dict[str, float | None] = {}
-    regime: RegimeState = RegimeState()
-
-
-class _Rulesets:
-    """Compiled rules by hash, for several threads."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Ruleset | None] = {}
-        self._turn = threading.Lock()
-
-    def of(self, store: Store, rules_hash: str) -> Ruleset | None:
-        """The rules that a hash stands for, None when they are not stored or can no longer be read."""
-        with self._turn:
-            if rules_hash not in self._known:
-                text = queries.rules_text(store, rules_hash)
-                while len(self._known) >= RULESETS_KEPT:
-                    del self._known[next(iter(self._known))]
-                self._known[rules_hash] = None if text is None else _parsed(text, rules_hash)
-            return self._known[rules_hash]
-
-
-_RULESETS = _Rulesets()
-
-
-def _parsed(text: str, rules_hash: str) -> Ruleset | None:
-    try:
-        return stored_rules(text, f"rules {rules_hash[:12]}")
-    except SourceError:
-        return None
-
-
 def regimes(store: Store, query: NoQuery, context: Context) -> Regimes:
     stable = {row.symbol: row for row in queries.latest_regimes(store)}
     decided = {row.symbol: row for row in queries.latest_decisions(store)}
@@ -200,10 +172,10 @@ def regimes(store: Store, query: NoQuery, context: Context) -> Regimes:
 
 
 def _regime(store: Store, symbol: str, decided: CurrentDecision | None, stable: RegimeRow | None) -> RegimeView:
-    seen = _seen(decided) if decided else _Seen()
+    seen = seen_in(decided.facts_json) if decided else Seen()
     rules_hash = decided.rules_hash if decided else stable.rules_hash if stable else ""
     state = seen.regime if decided or stable is None else msgspec.json.decode(stable.counters_json, type=RegimeState)
-    ruleset = _RULESETS.of(store, rules_hash)
+    ruleset = RULESETS.of(store, rules_hash)
     rules = ruleset.for_symbol(symbol) if ruleset else None
     features = stable_features(seen, rules.regime_fact_keys if rules else ())
     return RegimeView(
@@ -229,7 +201,7 @@ def _regime(store: Store, symbol: str, decided: CurrentDecision | None, stable: 
     )
 
 
-def stable_features(seen: _Seen, keys: tuple[str, ...]) -> dict[str, float | None]:
+def stable_features(seen: Seen, keys: tuple[str, ...]) -> dict[str, float | None]:
     """The facts that the classifier reads."""
     return {key: seen.facts.get(key) for key in keys}
 
@@ -237,8 +209,9 @@ def stable_features(seen: _Seen, keys: tuple[str, ...]) -> dict[str, float | Non
 def board(store: Store, query: NoQuery, context: Context) -> WhyBoard:
     rows = []
     for decided in queries.latest_decisions(store):
-        reasons = _reasons(store, decided)
-        near = candidates(reasons, _nearness(store, decided)) if reasons else ()
+        seen = seen_in(decided.facts_json)
+        reasons = _reasons(store, decided, seen)
+        near = candidates(reasons, _nearness(store, decided, seen)) if reasons else ()
         rows.append(
             WhyRow(
                 symbol=decided.symbol,
@@ -263,15 +236,19 @@ def counts(store: Store, query: ReasonsQuery, context: Context) -> ReasonCounts:
 
 
 def why(store: Store, query: WhyQuery, context: Context) -> WhyView:
-    decided = queries.decision_at(store, query.symbol, milliseconds(query.at, "at"))
+    at_ms = milliseconds(query.at, "at")
+    decided = queries.decision_at(store, query.symbol, at_ms)
     if decided is None:
         known = ", ".join(row.symbol for row in queries.latest_decisions(store)) or "no symbol yet"
         raise not_found(f"nothing was decided about {query.symbol} by then", f"there are decisions about {known}")
-    reasons = _reasons(store, decided)
+    candle_ms, seen, numbers = _at_candle(store, decided, at_ms)
+    reasons = _reasons(store, decided, seen)
     return WhyView(
         symbol=decided.symbol,
         candle_ms=decided.candle_ms,
         last_ms=decided.last_ms,
+        at_candle_ms=candle_ms,
+        numbers=numbers,
         count=decided.count,
         outcome=decided.outcome,
         reason=decided.reason,
@@ -281,28 +258,38 @@ def why(store: Store, query: WhyQuery, context: Context) -> WhyView:
         hysteresis=reasons.hysteresis if reasons else "",
         guards=guards_of(decided.guards_json),
         conditions=_conditions(reasons) if reasons else [],
-        trees=list(scopes(reasons, _nearness(store, decided))) if reasons else [],
-        facts=_seen(decided).facts,
+        trees=list(scopes(reasons, _nearness(store, decided, seen))) if reasons else [],
+        facts=seen.facts,
         rules_hash=decided.rules_hash,
     )
 
 
-def _seen(decided: CurrentDecision) -> _Seen:
-    return msgspec.json.decode(decided.facts_json, type=_Seen)
+def _at_candle(store: Store, decided: CurrentDecision, at_ms: int | None) -> tuple[int, Seen, Numbers]:
+    """The candle of a stretch that is asked about, and what was read at it."""
+    ruleset = RULESETS.of(store, decided.rules_hash)
+    if at_ms is None or ruleset is None:
+        newest = decided.last_ms if decided.open else decided.candle_ms
+        return newest, seen_in(decided.facts_json), "recorded"
+    rules = ruleset.for_symbol(decided.symbol)
+    candle_ms = min(rules.entry_timeframe.floor(at_ms), decided.last_ms)
+    recorded = candle_ms == decided.candle_ms or (decided.open and candle_ms == decided.last_ms)
+    found = seen_by(store, decided, rules, candle_ms)
+    if found is None:
+        return candle_ms, seen_in(decided.first_facts_json), "first"
+    return candle_ms, found, "recorded" if recorded else "recomputed"
 
 
-def _reasons(store: Store, decided: CurrentDecision) -> Why | None:
-    ruleset = _RULESETS.of(store, decided.rules_hash)
+def _reasons(store: Store, decided: CurrentDecision, seen: Seen) -> Why | None:
+    ruleset = RULESETS.of(store, decided.rules_hash)
     if ruleset is None:
         return None
-    seen = _seen(decided)
     return explain_rules(ruleset.for_symbol(decided.symbol), seen.facts, seen.regime)
 
 
-def _nearness(store: Store, decided: CurrentDecision) -> NearnessOf:
-    ruleset = _RULESETS.of(store, decided.rules_hash)
+def _nearness(store: Store, decided: CurrentDecision, seen: Seen) -> NearnessOf:
+    ruleset = RULESETS.of(store, decided.rules_hash)
     assert ruleset is not None, "it was explained by them"
-    return nearness_of(ruleset.for_symbol(decided.symbol), _seen(decided).facts)
+    return nearness_of(ruleset.for_symbol(decided.symbol), seen.facts)
 
 
 def _summary(decided: CurrentDecision, reasons: Why | None) -> str:

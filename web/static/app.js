@@ -2,7 +2,8 @@
 
 import { drawLost, drawProtection, drawSummary } from "./account.js";
 import { get, health, logIn, logOut, readSession, session } from "./api.js";
-import { drawCandles, drawEquity, repaint } from "./charts.js";
+import { drawCandles } from "./candles.js";
+import { drawEquity, repaint } from "./charts.js";
 import { prepareControls, showControls } from "./controls.js";
 import { announce, byId, el } from "./dom.js";
 import { addTransition, drawAlerts, drawCommands, drawLog, drawOrders, drawTrades, drawTransitions, moreTransitions, turnTrades } from "./lists.js";
@@ -12,7 +13,7 @@ import { drawPositions, tick } from "./positions.js";
 import { drawBoard, drawRegimes, drawWhy } from "./reasons.js";
 import { drawRules, drawRuns, drawSettings, drawShadows } from "./records.js";
 import { drawExecution, drawStatistics } from "./statistics.js";
-import { drawSymbol } from "./symbol.js";
+import { drawSymbol, drawSymbolPanes, isCandleChosen, prepareSymbol } from "./symbol.js";
 import { drawTrade, drawTradeChart } from "./trade.js";
 
 const SOON_MS = 800; // events that come together are shown together
@@ -20,6 +21,7 @@ const ALIVE_MS = 2000; // whether anybody is there: within five seconds the page
 const QUICK_MS = 5000; // figures that change without an event: marks, ages, budgets
 const SLOW_MS = 30000; // reasons, regimes and charts
 const STEPS_ASKED = 300;
+const CANDLES = 400;
 let stream = null;
 let asOfMs = 0;
 
@@ -39,7 +41,7 @@ const panels = {
   regimes: async () => {
     const found = onThisPage(await get("/api/regimes"), "regimes");
     drawRegimes(found, asOfMs);
-    if (ofSymbol && found.regimes.length) await drawWhy(ofSymbol);
+    if (ofSymbol && found.regimes.length && !isCandleChosen()) await drawWhy(ofSymbol);
   },
   why: async () => drawBoard(await get("/api/why")),
   trades: drawTrades,
@@ -110,12 +112,15 @@ async function drawChart() {
   if (!symbol) return;
   const timeframe = byId("timeframe").value;
   const until = asOfMs ? asOfMs + 1 : "";
-  const [candles, trades, positions] = await Promise.all([
-    get(`/api/candles/${encodeURIComponent(symbol)}`, { timeframe, until, limit: 400 }),
+  const [candles, trades, positions, orders] = await Promise.all([
+    get(`/api/candles/${encodeURIComponent(symbol)}`, { timeframe, until, limit: CANDLES }),
     get("/api/trades", { symbol, limit: 100 }),
     get("/api/positions"),
+    get("/api/orders", { symbol, limit: 400 }),
   ]);
-  drawCandles(symbol, timeframe, candles.candles, trades.trades, positions.positions.find((position) => position.symbol === symbol));
+  drawCandles(symbol, timeframe, candles.candles, trades.trades, positions.positions.find((position) => position.symbol === symbol),
+    { stops: orders.orders.filter((order) => order.purpose === "PlaceStop") });
+  if (ofSymbol) await drawSymbolPanes(timeframe, until, candles.candles);
 }
 
 function offerSymbols({ table, symbols }) {
@@ -236,6 +241,7 @@ function prepare() {
   setInterval(() => soon(...QUICK), QUICK_MS);
   setInterval(() => soon(...SLOW), SLOW_MS);
   setInterval(tick, 1000);
+  prepareSymbol();
   watch();
 }
 

@@ -1,12 +1,11 @@
-// Draws equity and candles with Lightweight Charts (vendor/README.txt); says the same in words below each chart.
+// Makes charts with Lightweight Charts (vendor/README.txt), and draws equity; says the same in words below it.
 
-import { byId, money, price, signed, when } from "./dom.js";
+import { byId, money, when } from "./dom.js";
 
 const library = () => window.LightweightCharts;
-const seconds = (ms) => Math.floor(ms / 1000);
+export const seconds = (ms) => Math.floor(ms / 1000);
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const charts = [];
-const PLANS_SHOWN = 20;
+const charts = new Set();
 
 function looks() {
   return {
@@ -15,12 +14,14 @@ function looks() {
   };
 }
 
-function chart(id) {
-  const made = library().createChart(byId(id), {
+export function chartIn(node) {
+  const made = library().createChart(node, {
     autoSize: true, ...looks(), rightPriceScale: { borderVisible: false },
     timeScale: { timeVisible: true, borderVisible: false },
   });
-  charts.push(made);
+  charts.add(made);
+  const remove = made.remove.bind(made);
+  made.remove = () => { charts.delete(made); remove(); };
   return made;
 }
 
@@ -44,7 +45,7 @@ function withFloors(original) {
 }
 
 function equityParts() {
-  equityChart = chart("equity-chart");
+  equityChart = chartIn(byId("equity-chart"));
   equityChart.priceScale("right").applyOptions({ scaleMargins: { top: 0.06, bottom: 0.26 } });
   equityLine = equityChart.addAreaSeries({
     lineColor: "#3b74e8", topColor: "rgba(59,116,232,.28)", bottomColor: "rgba(59,116,232,.02)", lineWidth: 2,
@@ -78,86 +79,4 @@ function equityWords({ points, floors, max_drawdown_pct: worst }) {
   const limits = Object.entries(floors).map(([cause, floor]) => `${cause.replace("LIMIT_", "").toLowerCase()} at ${money(floor)}`).join(", ");
   return `Equity (blue) from ${money(first.equity)} USDT (${when(first.at_ms)}) to ${money(last.equity)} USDT (${when(last.at_ms)}); `
     + `below it the drawdown (red), ${worst.toFixed(2)} % at most. ${limits ? `Limits (dashed) act at: ${limits}.` : "No limits have been told."}`;
-}
-
-let candleChart, candleBars, tradeLines = [], plans = [], shownFor = null;
-
-// With ``whole`` all candles are in view at first, otherwise the newest.
-export function drawCandles(symbol, timeframe, candles, trades, position, whole = false) {
-  if (!candleChart) {
-    candleChart = chart("candle-chart");
-    candleBars = candleChart.addCandlestickSeries({
-      upColor: "#1f9d63", downColor: "#d64550", wickUpColor: "#1f9d63", wickDownColor: "#d64550", borderVisible: false,
-    });
-  }
-  candleBars.setData(candles.map(({ time_ms, open, high, low, close }) => ({ time: seconds(time_ms), open, high, low, close })));
-  const top = candles.reduce((most, candle) => Math.max(most, candle.high), 0);
-  const decimals = top >= 1000 ? 1 : top >= 10 ? 3 : 5;
-  candleBars.applyOptions({ priceLineVisible: !whole, lastValueVisible: !whole, priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
-  candleBars.setMarkers(markers(candles, trades));
-  drawPlans(candles, trades);
-  for (const line of tradeLines) candleBars.removePriceLine(line);
-  tradeLines = levels(position).map(([title, level, shade]) =>
-    candleBars.createPriceLine({ price: Number(level), color: shade, lineStyle: 2, lineWidth: 2, title }));
-  if (shownFor !== `${symbol} ${timeframe}` && whole) candleChart.timeScale().fitContent();
-  else if (shownFor !== `${symbol} ${timeframe}`) candleChart.timeScale().setVisibleLogicalRange({ from: candles.length - 150, to: candles.length + 6 });
-  shownFor = `${symbol} ${timeframe}`;
-  byId("candle-words").replaceChildren(...candleWords(symbol, candles, trades, position));
-}
-
-// The stop with which each trade began, from its entry to its end.
-function drawPlans(candles, trades) {
-  for (const line of plans) candleChart.removeSeries(line);
-  const opens = candles.map((candle) => candle.time_ms);
-  plans = trades.filter((trade) => trade.first_fill_ms >= opens[0]).slice(0, PLANS_SHOWN).map((trade) => {
-    const line = candleChart.addLineSeries({
-      color: "#d64550", lineWidth: 1, lineStyle: 2, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
-      autoscaleInfoProvider: () => null,
-    });
-    const endMs = trade.closed_ms ?? opens.at(-1);
-    const covered = opens.filter((open, index) => (opens[index + 1] ?? Infinity) > trade.first_fill_ms && open <= endMs);
-    line.setData(covered.map((open) => ({ time: seconds(open), value: Number(trade.stop_price_initial) })));
-    return line;
-  });
-}
-
-function levels(position) {
-  if (!position) return [];
-  const found = [["entry", position.entry, "#3b74e8"], ["stop", position.stop_price, "#d64550"], ["last stop", position.last_stop ?? null, "#c2621b"], ["exit", position.exit_price ?? null, "#8a63d2"]];
-  position.targets.forEach((target, index) => {
-    if (!target.done) found.push([`target ${index + 1}`, target.trigger_price, "#1f9d63"]);
-  });
-  return found.filter(([, level]) => level !== null);
-}
-
-// Entries and exits at the candle in which they happened, as far back as the candles go.
-function markers(candles, trades) {
-  if (candles.length === 0) return [];
-  const opens = candles.map((candle) => candle.time_ms);
-  const at = (ms) => seconds(opens.findLast((open) => open <= ms) ?? opens[0]);
-  const found = [];
-  for (const trade of trades) {
-    const long = trade.side === "LONG";
-    if (trade.first_fill_ms >= opens[0]) {
-      found.push({ time: at(trade.first_fill_ms), position: long ? "belowBar" : "aboveBar", color: "#3b74e8",
-        shape: long ? "arrowUp" : "arrowDown", text: `${trade.side} ${price(trade.entry_price)}` });
-    }
-    if (trade.closed_ms >= opens[0] && trade.exit_price !== null) {
-      const won = Number(trade.net_pnl) > 0;
-      found.push({ time: at(trade.closed_ms), position: long ? "aboveBar" : "belowBar",
-        color: won ? "#1f9d63" : "#d64550", shape: "circle", text: `${Number(trade.r ?? 0).toFixed(2)} R` });
-    }
-  }
-  return found.sort((a, b) => a.time - b.time);
-}
-
-function candleWords(symbol, candles, trades, position) {
-  if (candles.length === 0) return [`No candles of ${symbol} are stored for this timeframe.`];
-  const last = candles.at(-1);
-  const shown = trades.filter((trade) => trade.first_fill_ms >= candles[0].time_ms).length;
-  const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${shown} ${shown === 1 ? "trade" : "trades"} in these candles: arrows are entries, circles ends, dashed red their first stops. `];
-  if (position) {
-    words.push(`${position.side} from ${price(position.entry)}, stop ${price(position.stop_price)}, `, signed(position.r, 2, " R"), ".");
-  }
-  return words;
 }

@@ -66,31 +66,48 @@ function nearest(near) {
   return `${near.strategy} ${near.side.toLowerCase()} ${lacks}`;
 }
 
-// A condition with what stands below it: alternatives, and the comparisons inside.
-const branch = (node, scope, depth) => [{ ...node, scope, depth }, ...node.children.flatMap((child) => branch(child, scope, depth + 1))];
-
 async function choose(symbol) {
   await drawWhy(symbol);
   byId("why-detail").querySelector("h3")?.focus();
 }
 
-// Every condition of one symbol's present decision, with its numbers.
-export async function drawWhy(symbol) {
+const NUMBERS = {
+  recorded: "", recomputed: " Numbers are calculated again from the stored candles.",
+  first: " Numbers are those of the first of these candles: the stored candles do not give them again.",
+};
+let asked = 0;
+
+// Every condition of one symbol's decision, the present one or the one at a candle, with its numbers.
+export async function drawWhy(symbol, at = null) {
   const target = byId("why-detail");
+  const turn = asked += 1;
   target.hidden = false;
   try {
-    const found = await get(`/api/why/${encodeURIComponent(symbol)}`);
-    const rows = found.trees.flatMap(({ scope, nodes }) => nodes.flatMap((node) => branch(node, scope, 0)));
-    const columns = [
-      ["Of", (row) => row.scope], ["Condition", (row) => el("span", { class: `depth-${Math.min(row.depth, 3)}` }, row.id || "·")], ["Asks", (row) => row.text],
-      ["Holds", (row) => row.result.toLowerCase()], ["Numbers", (row) => row.numbers, "num"], ["Distance", (row) => row.distance?.words ?? "", "num"],
-    ];
-    const guards = found.guards.map((guard) => ({ ...guard }));
+    const found = await get(`/api/why/${encodeURIComponent(symbol)}`, { at });
+    if (turn !== asked) return;
     const guardColumns = [["Guard", (row) => row.name], ["Passed", (row) => (row.passed ? "yes" : "NO")], ["Found", (row) => row.value], ["Needed", (row) => row.limit]];
-    fill(target, el("h3", { tabindex: "-1" }, `${symbol}: candles ${when(found.candle_ms)} to ${when(found.last_ms)}`), el("p", {}, found.summary),
-      el("p", { class: "quiet" }, found.hysteresis), guards.length ? table("Guards", guardColumns, guards, "") : null,
-      table("Conditions, with their numbers", columns, rows, "The rules of this decision cannot be read."));
+    const stretch = found.last_ms > found.candle_ms ? `, alike from ${when(found.candle_ms)} to ${when(found.last_ms)}` : "";
+    fill(target, el("h3", { tabindex: "-1" }, `${symbol}: candle of ${when(found.at_candle_ms)}${stretch}`), el("p", {}, el("strong", {}, found.summary)),
+      el("p", { class: "quiet" }, `${found.hysteresis}${NUMBERS[found.numbers]}`), found.guards.length ? table("Guards", guardColumns, found.guards, "") : null,
+      found.trees.length ? conditionTree(found.trees) : el("p", { class: "quiet" }, "The rules of this decision cannot be read."));
   } catch (error) {
-    fill(target, el("p", { class: "problem", role: "alert" }, error.message));
+    if (turn === asked) fill(target, el("p", { class: "problem", role: "alert" }, error.message));
   }
 }
+
+const SIGNS = { TRUE: ["✔", "holds"], FALSE: ["✖", "does not hold"], UNKNOWN: ["?", "cannot be told"] };
+
+// What must hold, alternatives of which one is enough, and the comparisons inside, each with both numbers.
+export function conditionTree(trees) {
+  return el("div", { class: "trees" }, trees.map(({ scope, result, nodes }) => el("section", { class: "tree", "data-scope": scope, "aria-label": scope },
+    el("h4", {}, sign(result), ` ${scope}`), branches(nodes))));
+}
+
+function sign(result) {
+  const [mark, words] = SIGNS[result] ?? ["?", String(result)];
+  return el("span", { class: "sign", "data-result": result, role: "img", "aria-label": words }, mark);
+}
+
+const branches = (nodes) => el("ul", {}, nodes.map((node) => el("li", {}, sign(node.result), " ", node.id ? el("strong", {}, node.id) : null, node.id ? " " : null,
+  el("code", {}, node.text), node.numbers ? el("span", { class: "numbers" }, ` ${node.numbers}`) : null,
+  node.distance ? el("span", { class: "quiet" }, ` (${node.distance.words})`) : null, node.children.length ? branches(node.children) : null)));

@@ -1,7 +1,7 @@
 // A trade's page: the plan against what happened, costs, orders and fills, its candles, and its steps with their hashes.
 
 import { get } from "./api.js";
-import { drawCandles } from "./charts.js";
+import { drawCandles } from "./candles.js";
 import { byId, el, fill, lasting, money, price, signed, table, when, words } from "./dom.js";
 import { nothingHere, page, symbolLink } from "./pages.js";
 
@@ -93,5 +93,5 @@ export async function drawTradeChart(asOfMs) {
     .map((order) => ({ trigger_price: order.trigger_price, done: Number(order.executed_quantity) > 0 }));
   const stop = orders.findLast((order) => order.purpose === "PlaceStop" && order.trigger_price !== null)?.trigger_price;
   const levels = { side: trade.side, entry: trade.entry_price, stop_price: trade.stop_price_initial, exit_price: trade.exit_price, last_stop: stop === trade.stop_price_initial ? null : stop, r: trade.r, targets };
-  drawCandles(trade.symbol, timeframe, found.candles, [trade], levels, true);
+  drawCandles(trade.symbol, timeframe, found.candles, [trade], levels, { stops: orders.filter((order) => order.purpose === "PlaceStop"), whole: true });
 }

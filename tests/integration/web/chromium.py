@@ -162,6 +162,11 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
+    def click(self, x: float, y: float) -> None:
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            button = "none" if kind == "mouseMoved" else "left"
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=1)
+
     def close(self) -> None:
         self._session = None
         self._call("Target.disposeBrowserContext", browserContextId=self._context)

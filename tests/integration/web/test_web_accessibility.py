@@ -44,7 +44,7 @@ def test_there_is_no_barrier_of_level_a_or_aa(page: Page, url: str, width: int, 
     page.log_in()
     page.run("document.querySelector('#why tbody button').click()")
     page.run("document.querySelector('#transitions tbody button').click()")
-    page.wait_for("document.querySelector('#why-detail table') && document.querySelector('#transition-detail details')")
+    page.wait_for("document.querySelector('#why-detail .tree') && document.querySelector('#transition-detail details')")
     page.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     assert barriers(page) == [], "with everything shown"
     page.run(f"document.getElementById('control-symbol').value = '{HELD}'")

@@ -27,8 +27,8 @@ from web.server import WebServer
 pytestmark = needs_chromium
 
 READY = {
-    f"/symbols/{HELD}": "document.querySelector('#why-detail table') && document.querySelector('#candle-chart canvas')"
-    " && document.querySelector('#trades tbody tr')",
+    f"/symbols/{HELD}": "document.querySelector('#why-detail .tree') && document.querySelector('#panes canvas')"
+    " && document.querySelector('#candle-chart canvas') && document.querySelector('#trades tbody tr')",
     "/trades/ETHUSDT-1": "document.querySelector('#trade-steps tbody tr')"
     " && document.querySelector('#candle-chart canvas')",
     "/statistics": "document.querySelector('#by-hour tbody tr')",

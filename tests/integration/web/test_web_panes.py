@@ -1,0 +1,87 @@
+"""A symbol's page shows exactly what its rules read, and why it did or did not trade at any candle."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from fsm.journal.explain import explain
+from rules.compiled_rules import feature_name
+from rules.load import Ruleset, stored_rules
+from store import queries
+from tests.integration.web.chromium import Page, needs_chromium
+from tests.integration.web.show import HELD, Show
+from tests.integration.web.test_web_pages import READY, come_in
+
+pytestmark = needs_chromium
+
+HOUR_MS = 3_600_000
+PATH = f"/symbols/{HELD}"
+
+
+def rules_of(show: Show) -> Ruleset:
+    return stored_rules(queries.rule_versions(show.store)[0].text, "rules")
+
+
+def test_the_panes_show_exactly_what_the_rules_read_by_unit(page: Page, url: str, show: Show) -> None:
+    rules = rules_of(show).for_symbol(HELD)
+    read = {feature_name(key) for key in rules.fact_keys}
+    come_in(page, url, PATH)
+    page.wait_for(READY[PATH])
+    names = page.run("[...document.querySelectorAll('#panes-legend [data-line]')].map((node) => node.dataset.line)")
+    assert sorted(names) == sorted(read)
+    page.run("(() => { const of = document.getElementById('lines-of'); of.value = 'all';"
+             " of.dispatchEvent(new Event('change')); })()")  # fmt: skip
+    shown = set(page.run("[...document.querySelectorAll('#panes [data-pane]')].map((node) => node.dataset.pane)"))
+    units = {rules.features[name].unit.value for name in read}
+    assert shown == (units - {"price"}) | {"price differences"}, "prices stand on the candles, ranges below them"
+    page.assert_quiet(url)
+
+
+def test_values_are_those_that_the_decision_read(page: Page, url: str, show: Show) -> None:
+    decided = queries.decision_at(show.store, HELD)
+    assert decided is not None
+    facts = msgspec.json.decode(decided.first_facts_json)["facts"]
+    come_in(page, url, PATH)
+    page.wait_for(READY[PATH])
+    until = decided.candle_ms + HOUR_MS
+    lines = page.run(
+        f"fetch('/api/panes/{HELD}?until={until}&limit=5').then((answer) => answer.json()).then(({{lines}}) =>"
+        " Object.fromEntries(lines.map((line) => [line.name, line.values.at(-1)])))"
+    )
+    present = {key: value for key, value in facts.items() if "[" not in key}
+    assert {key: lines[key] for key in present} == present
+    assert len(present) > 40
+
+
+@pytest.mark.parametrize("hours", [1, 7, 20])
+def test_a_chosen_candle_tells_its_own_numbers(page: Page, url: str, show: Show, hours: int) -> None:
+    """The numbers of a candle in the midst of a stretch are calculated again, and equal what `why --at` says."""
+    decided = queries.decision_at(show.store, "DOGEUSDT")
+    assert decided is not None
+    candle_ms = decided.candle_ms + hours * HOUR_MS
+    told = explain(show.store, "DOGEUSDT", candle_ms + HOUR_MS)
+    come_in(page, url, "/symbols/DOGEUSDT")
+    page.wait_for("document.querySelector('#why-detail .tree') && document.querySelector('#panes canvas')")
+    found = page.run(f"fetch('/api/why/DOGEUSDT?at={candle_ms}').then((answer) => answer.json())")
+    assert (found["at_candle_ms"], found["numbers"]) == (candle_ms, told.numbers.value)
+    ours = [each for each in told.conditions if each.scope != "exit"]
+    assert found["trees"] == msgspec.json.decode(msgspec.json.encode(ours))
+
+
+def test_a_candle_that_is_tapped_says_why_with_both_numbers(page: Page, url: str, show: Show) -> None:
+    come_in(page, url, PATH)
+    page.wait_for(READY[PATH])
+    before = page.run("document.querySelector('#why-detail h3').textContent")
+    x, y = page.run(
+        "(() => { const box = document.getElementById('candle-chart').getBoundingClientRect();"
+        " return [box.left + box.width / 2, box.top + box.height / 2]; })()"
+    )
+    page.click(x, y)
+    page.wait_for(f"document.querySelector('#why-detail h3').textContent !== {before!r}")
+    page.wait_for("!document.getElementById('why-newest').hidden")
+    numbers = page.run("[...document.querySelectorAll('#why-detail .numbers')].map((node) => node.textContent)")
+    assert any(" against " in text for text in numbers)
+    page.run("document.getElementById('why-newest').click()")
+    page.wait_for(f"document.querySelector('#why-detail h3').textContent === {before!r}")
+    page.assert_quiet(url)
