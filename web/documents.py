@@ -274,3 +274,66 @@ def symbol_list(store: Store, *, by_ms: int | None = None) -> queries.ListInForc
     names = settings.get("symbols") if isinstance(settings, dict) else None
     has_rule = isinstance(names, dict) and "top_by" in names
     return queries.symbol_list(store, by_ms=by_ms) if has_rule else None
+
+
+class StrategyDrift(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a strategy still does what its backtest promised; ``words`` say it to a person."""
+
+    strategy: str
+    standing: str
+    words: str = ""
+    live_trades: int = 0
+    live_mean_r: float | None = None
+    promised_trades: int = 0
+    promised_mean_r: float | None = None
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One trade that is not as in a backtest of what the bot saw, and the cause that was found."""
+
+    symbol: str
+    signal_candle_ms: int
+    kind: str
+    source: str
+    told: str
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """Signals of [from_ms, to_ms) were compared with a backtest; those that differ."""
+
+    from_ms: int
+    to_ms: int
+    differences: list[Difference] = []
+
+
+class LiveVerdicts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running bot found when it last held its trades against what was planned; null where it has not yet."""
+
+    at_ms: int | None = None
+    drift: list[StrategyDrift] | None = None
+    compared: Compared | None = None
+
+
+class TradeVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the comparison with a backtest said of one trade."""
+
+    at_ms: int | None
+    same: bool
+    source: str | None
+    words: str
+
+
+def live_verdicts(store: Store) -> LiveVerdicts:
+    return _read(store, "live_verdicts", LiveVerdicts) or LiveVerdicts()
+
+
+def live_verdict(store: Store, symbol: str, candle_ms: int) -> TradeVerdict | None:
+    """Of the trade whose signal came at a candle; None where no comparison has looked at it."""
+    told = live_verdicts(store)
+    if told.compared is None or not told.compared.from_ms <= candle_ms < told.compared.to_ms:
+        return None
+    for each in told.compared.differences:
+        if (each.symbol, each.signal_candle_ms) == (symbol, candle_ms):
+            return TradeVerdict(at_ms=told.at_ms, same=False, source=each.source, words=each.told)
+    words = "as in a backtest of the bot's own candles, rules and settings"
+    return TradeVerdict(at_ms=told.at_ms, same=True, source=None, words=words)

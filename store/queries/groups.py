@@ -5,9 +5,11 @@ from __future__ import annotations
 import calendar
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
 
 import msgspec
+from peewee import ModelSelect
 
 from store.database import Store
 from store.models import Trade
@@ -82,17 +84,54 @@ _OF: dict[str, Callable[[ClosedTrade], str]] = {
 """Hour and weekday are those of the entry, the month is that of the end; all in UTC."""
 
 
-def trade_groups(
-    store: Store, *, since_ms: int | None = None, until_ms: int | None = None
-) -> dict[str, list[TradeGroup]]:
-    """Trades closed in [since_ms, until_ms), by each of the names of ``_OF``; groups in order of their key."""
+class RBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """Closed trades whose R lies in [from_r, to_r); None: no end on that side."""
+
+    from_r: Decimal | None
+    to_r: Decimal | None
+    trades: int
+
+
+R_STEP = Decimal("0.5")
+R_LOW, R_HIGH = Decimal(-3), Decimal(6)
+"""What lies beyond goes into one bucket each."""
+
+
+def r_distribution(store: Store, *, since_ms: int | None = None, until_ms: int | None = None) -> list[RBucket]:
+    """How often each R came out, from the lowest bucket that has a trade to the highest."""
+    counts: dict[int, int] = {}
+    for trade in fetch_each(store, _closed(since_ms, until_ms), ClosedTrade):
+        if trade.r is not None:
+            place = int((max(min(trade.r, R_HIGH), R_LOW - R_STEP) / R_STEP).to_integral_value(ROUND_FLOOR))
+            counts[place] = counts.get(place, 0) + 1
+    if not counts:
+        return []
+    lowest, highest = int(R_LOW / R_STEP) - 1, int(R_HIGH / R_STEP)
+    return [
+        RBucket(
+            from_r=None if place == lowest else place * R_STEP,
+            to_r=None if place == highest else (place + 1) * R_STEP,
+            trades=counts.get(place, 0),
+        )
+        for place in range(min(counts), max(counts) + 1)
+    ]
+
+
+def _closed(since_ms: int | None, until_ms: int | None) -> ModelSelect[Any]:
     closed = Trade.select().where((Trade.status == "CLOSED") & Trade.closed_ms.is_null(False))
     if since_ms is not None:
         closed = closed.where(Trade.closed_ms >= since_ms)
     if until_ms is not None:
         closed = closed.where(Trade.closed_ms < until_ms)
+    return closed.order_by(Trade.closed_ms, Trade.id)
+
+
+def trade_groups(
+    store: Store, *, since_ms: int | None = None, until_ms: int | None = None
+) -> dict[str, list[TradeGroup]]:
+    """Trades closed in [since_ms, until_ms), by each of the names of ``_OF``; groups in order of their key."""
     found: dict[str, dict[str, TradeGroup]] = {name: {} for name in _OF}
-    for trade in fetch_each(store, closed.order_by(Trade.closed_ms, Trade.id), ClosedTrade):
+    for trade in fetch_each(store, _closed(since_ms, until_ms), ClosedTrade):
         for name, of in _OF.items():
             key = of(trade)
             groups = found[name]

@@ -34,7 +34,17 @@ def shadows(store: Store, query: NoQuery, context: Context) -> documents.Shadows
     return documents.shadows(store)
 
 
+def live_verdicts(store: Store, query: NoQuery, context: Context) -> documents.LiveVerdicts:
+    return documents.live_verdicts(store)
+
+
 READS = (
+    Endpoint(
+        path="/api/live-verdicts",
+        summary="What the bot's daily look said: drift of each strategy, and trades that are not as in a backtest",
+        answer=documents.LiveVerdicts,
+        read=live_verdicts,
+    ),
     Endpoint(
         path="/api/shadows",
         summary="Rules files that run beside the live one without orders, and how they did",

@@ -8,13 +8,15 @@ import msgspec
 
 from store import queries
 from store.database import Store
-from store.queries.groups import TradeGroup, trade_groups
+from store.queries.groups import RBucket, TradeGroup, r_distribution, trade_groups
 from store.rows import FillRow
 from store.views import OrderRow, TradeRow
 from web import documents
+from web.documents import TradeVerdict
 from web.endpoint import Context, Endpoint, Name, When, milliseconds
 from web.errors import not_found
 from web.routes.journal import TransitionView
+from web.trade_course import CoursePoint, course_of
 
 ROWS_MAX = 1_000
 """Orders, fills and steps of one trade that are shown; a trade has a handful."""
@@ -43,6 +45,8 @@ class TradeDetail(msgspec.Struct, frozen=True, kw_only=True):
     """One trade with everything that was done for it; orders, fills and steps oldest first.
 
     ``entry_slippage`` is what the entry's price did against the planned one; it is part of the result before fees.
+    ``course`` is the result before fees as it stood over time, ``worst_r`` and ``best_r`` also within candles.
+    ``timeframe`` is that of the course. ``compared``: what the daily comparison with a backtest said of it, if it has.
     """
 
     trade: TradeRow
@@ -51,6 +55,11 @@ class TradeDetail(msgspec.Struct, frozen=True, kw_only=True):
     funding: Effect
     net: Effect | None
     entry_slippage: Effect | None
+    timeframe: str
+    course: list[CoursePoint]
+    worst_r: float | None
+    best_r: float | None
+    compared: TradeVerdict | None
     orders: list[OrderRow]
     fills: list[FillRow]
     steps: list[TradeStep]
@@ -78,6 +87,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     hour: list[TradeGroup]
     weekday: list[TradeGroup]
     month: list[TradeGroup]
+    r_distribution: list[RBucket]
 
 
 def trade(store: Store, query: TradeQuery, context: Context) -> TradeDetail:
@@ -85,6 +95,7 @@ def trade(store: Store, query: TradeQuery, context: Context) -> TradeDetail:
     if found is None:
         raise not_found(f"there is no trade {query.id}", "GET /api/trades lists them")
     machine = documents.machine(store)
+    course = course_of(store, found)
     steps = queries.transitions(store, queries.TransitionFilter(trade_id=found.id), limit=ROWS_MAX).rows
     return TradeDetail(
         trade=found,
@@ -93,6 +104,11 @@ def trade(store: Store, query: TradeQuery, context: Context) -> TradeDetail:
         funding=_effect(found.funding, found),
         net=None if found.net_pnl is None else _effect(found.net_pnl, found),
         entry_slippage=_entry_slippage(found),
+        timeframe=course.timeframe,
+        course=course.points,
+        worst_r=course.worst_r,
+        best_r=course.best_r,
+        compared=documents.live_verdict(store, found.symbol, found.signal_candle_ms),
         orders=queries.orders(store, trade_id=found.id, limit=ROWS_MAX)[::-1],
         fills=queries.fills(store, trade_id=found.id, limit=ROWS_MAX)[::-1],
         steps=[
@@ -117,7 +133,8 @@ def _entry_slippage(trade: TradeRow) -> Effect | None:
 
 def statistics(store: Store, query: StatisticsQuery, context: Context) -> Statistics:
     since_ms, until_ms = milliseconds(query.since, "since"), milliseconds(query.until, "until")
-    return Statistics(**trade_groups(store, since_ms=since_ms, until_ms=until_ms))
+    groups = trade_groups(store, since_ms=since_ms, until_ms=until_ms)
+    return Statistics(**groups, r_distribution=r_distribution(store, since_ms=since_ms, until_ms=until_ms))
 
 
 READS = (

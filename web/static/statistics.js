@@ -1,7 +1,7 @@
 // Closed trades by everything that they can be told apart by, and how well they were carried out.
 
 import { get } from "./api.js";
-import { byId, el, fill, lasting, money, signed, table, when, words } from "./dom.js";
+import { byId, el, fill, lasting, money, part, signed, table, when, words } from "./dom.js";
 import { symbolLink } from "./pages.js";
 
 const GROUPS = [
@@ -10,12 +10,78 @@ const GROUPS = [
 ];
 
 export async function drawStatistics() {
-  const found = await get("/api/statistics");
+  const [found, pnl, verdicts] = await Promise.all([get("/api/statistics"), get("/api/pnl", { range: "all" }), get("/api/live-verdicts")]);
   const [all] = found.total;
   byId("statistics-words").textContent = all
     ? `${all.trades} closed trades, ${all.wins} won and ${all.losses} lost; net ${money(all.net_pnl)} USDT after ${money(all.fees)} USDT of fees, ${money(all.r)} R in all. Days and hours are UTC.`
     : "No trade has been closed yet: figures come with the first.";
   fill(byId("statistics"), all ? GROUPS.map(([name, title, shown]) => el("div", { id: `by-${name}` }, table(title, columns(shown), found[name], ""))) : null);
+  fill(byId("calendar"), calendar(pnl.days));
+  fill(byId("r-distribution"), distribution(found.r_distribution));
+  fill(byId("drift"), drift(verdicts));
+}
+
+const DAY_MS = 86_400_000;
+
+// A month a block, a week a row, Monday first; the colour says gain or loss, the figure says how much.
+function calendar(days) {
+  if (days.length === 0) return el("p", { class: "quiet" }, "Every day on which a trade was closed will stand here with its result.");
+  const most = Math.max(...days.map((day) => Math.abs(Number(day.net_pnl))), 1e-9);
+  const byMonth = new Map();
+  for (const day of days) {
+    const month = new Date(day.day_ms).toISOString().slice(0, 7);
+    byMonth.set(month, [...(byMonth.get(month) ?? []), day]);
+  }
+  return [...byMonth].reverse().slice(0, MONTHS_SHOWN).map(([month, own]) => monthOf(month, own, most));
+}
+
+const MONTHS_SHOWN = 24;
+const WEEKDAYS = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"];
+
+function monthOf(month, own, most) {
+  const first = Date.parse(`${month}-01T00:00:00Z`);
+  const next = new Date(first);
+  next.setUTCMonth(next.getUTCMonth() + 1);
+  const count = Math.round((next.getTime() - first) / DAY_MS);
+  const byDay = new Map(own.map((day) => [day.day_ms, day]));
+  const blanks = Array.from({ length: (new Date(first).getUTCDay() + 6) % 7 }, () => el("span", { class: "day none", "aria-hidden": "true" }));
+  const cells = Array.from({ length: count }, (_, index) => dayOf(index + 1, byDay.get(first + index * DAY_MS), most));
+  const total = own.reduce((sum, day) => sum + Number(day.net_pnl), 0);
+  const words = own.map((day) => `${new Date(day.day_ms).toISOString().slice(0, 10)} ${money(day.net_pnl)}`).join(", ");
+  return el("figure", { class: "month" }, el("figcaption", {}, month, " ", signed(total)), el("div", { class: "days", role: "img", "aria-label": `Net of each day of ${month}: ${words}` },
+    WEEKDAYS.map((name) => el("span", { class: "weekday" }, name)), blanks, cells));
+}
+
+function dayOf(number, day, most) {
+  const node = el("span", { class: day ? `day ${Number(day.net_pnl) >= 0 ? "won" : "lost"}` : "day" }, el("b", {}, String(number)), day ? el("em", {}, money(day.net_pnl)) : null);
+  if (day) {
+    node.style.setProperty("--share", String(Math.round(15 + (45 * Math.abs(Number(day.net_pnl))) / most)));
+    node.title = `${new Date(day.day_ms).toISOString().slice(0, 10)}: ${money(day.net_pnl)} USDT`;
+  }
+  return node;
+}
+
+function distribution(buckets) {
+  if (buckets.length === 0) return el("p", { class: "quiet" }, "With the first closed trades: how many lost their whole risk, and how many won several times of it.");
+  const most = Math.max(...buckets.map((bucket) => bucket.trades), 1);
+  const name = ({ from_r: from, to_r: to }) => (from === null ? `under ${Number(to).toFixed(1)} R` : to === null ? `${Number(from).toFixed(1)} R and more` : `${Number(from).toFixed(1)} to ${Number(to).toFixed(1)} R`);
+  return el("div", { class: "bars" }, buckets.flatMap((bucket) => [el("span", {}, name(bucket)),
+    part(bucket.trades / most, `${name(bucket)}: ${bucket.trades}`, bucket.to_r !== null && Number(bucket.to_r) <= 0 ? "lost" : "won"), el("span", { class: "num" }, String(bucket.trades))]));
+}
+
+const STANDINGS = { HOLDS: "does what it promised", DRIFTED: "DRIFTED", TOO_FEW_LIVE: "too few live trades yet", TOO_FEW_PROMISED: "too few trades in the backtest", NOT_PROMISED: "not in the backtest" };
+
+function drift({ at_ms: at, drift: strategies, compared }) {
+  if (!strategies) {
+    return el("p", { class: "quiet" }, "A running bot asks once a day whether each strategy still does what its kept backtest promised (",
+      el("code", {}, "fsm backtest --name NAME"), " keeps one); ", el("code", {}, "fsm drift"), " asks at any time.");
+  }
+  const mean = (value) => (value === null ? "–" : signed(value, 2, " R"));
+  const rows = [["Strategy", (row) => row.strategy], ["Standing", (row) => el("span", { class: row.standing === "DRIFTED" ? "loss" : "" }, STANDINGS[row.standing] ?? words(row.standing))],
+    ["Live trades", (row) => String(row.live_trades), "num"], ["Mean live", (row) => mean(row.live_mean_r), "num"], ["Mean promised", (row) => mean(row.promised_mean_r), "num"], ["In words", (row) => row.words, "words"]];
+  return [table(`As of ${when(at)} UTC`, rows, strategies, "No strategy has traded."),
+    compared ? el("p", {}, compared.differences.length === 0 ? `Every trade since ${when(compared.from_ms)} UTC is as in a backtest of the bot's own candles, rules and settings.`
+      : `${compared.differences.length} ${compared.differences.length === 1 ? "trade" : "trades"} since ${when(compared.from_ms)} UTC not as in a backtest: ${compared.differences.slice(-3).map((each) => `${each.symbol} ${when(each.signal_candle_ms)} (${each.told})`).join("; ")}.`) : null];
 }
 
 function columns(shown = (key) => key) {

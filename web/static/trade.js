@@ -2,8 +2,10 @@
 
 import { get } from "./api.js";
 import { drawCandles } from "./candles.js";
+import { chartIn, seconds } from "./charts.js";
 import { byId, el, fill, lasting, money, price, signed, table, when, words } from "./dom.js";
 import { nothingHere, page, symbolLink } from "./pages.js";
+import { conditionTree } from "./reasons.js";
 
 const HOUR_MS = 3_600_000;
 const TIMEFRAMES_MS = { "1h": HOUR_MS, "4h": 4 * HOUR_MS, "1d": 24 * HOUR_MS };
@@ -25,6 +27,9 @@ export async function drawTrade() {
   fill(byId("costs"), table("What made the result: below zero it cost", COLUMNS.costs, costs(shown), ""));
   fill(byId("trade-orders"), table("Orders, oldest first", COLUMNS.orders, shown.orders, "No order has been placed."));
   fill(byId("trade-fills"), table("Fills, oldest first", COLUMNS.fills, shown.fills, "Nothing has been filled."));
+  fill(byId("trade-verdict"), verdict(shown));
+  drawCourse(shown);
+  drawEntryReasons(trade);
   fill(byId("trade-steps"), table("Steps of the machine, oldest first", COLUMNS.steps, shown.steps, "No step is stored."));
 }
 
@@ -73,6 +78,47 @@ function plan({ trade, orders, entry_slippage: slippage }) {
     ["Stop confirmed after the fill", "–", lasting(waited)],
     ...of("PlaceTarget").map((order, index) => [`Target ${index + 1}`, price(order.trigger_price), Number(order.executed_quantity) > 0 ? `${price(order.executed_quantity)} filled` : words(order.status)]),
   ];
+}
+
+// What the bot's own daily comparison with a backtest of its candles, rules and settings said of this trade.
+function verdict({ compared, trade }) {
+  if (compared) return el("p", {}, el("strong", {}, "Compared with a backtest: "), compared.words, compared.same ? "" : el("span", { class: "quiet" }, ` (${words(compared.source)})`));
+  const later = trade.status === "CLOSED" ? "This trade has not been compared with a backtest yet" : "A trade is compared with a backtest once it has ended";
+  return el("p", { class: "quiet" }, `${later}: a running bot does it once a day, and `, el("code", {}, "fsm compare --live"), " at any time.");
+}
+
+let courseChart = null, courseLine = null;
+
+function drawCourse({ course, worst_r: worst, best_r: best, timeframe }) {
+  const said = byId("course-words");
+  byId("course-chart").hidden = course.length === 0;
+  if (course.length === 0) { said.textContent = "Nothing has been filled: there is no result to follow."; return; }
+  if (!courseChart) {
+    courseChart = chartIn(byId("course-chart"));
+    courseLine = courseChart.addBaselineSeries({
+      baseValue: { type: "price", price: 0 }, lineWidth: 2, priceLineVisible: false, topLineColor: "#1f9d63", bottomLineColor: "#d64550",
+      topFillColor1: "rgba(31,157,99,.35)", topFillColor2: "rgba(31,157,99,.05)", bottomFillColor1: "rgba(214,69,80,.05)", bottomFillColor2: "rgba(214,69,80,.35)",
+      priceFormat: { type: "custom", formatter: (value) => `${value.toFixed(2)} R` },
+    });
+    courseLine.createPriceLine({ price: -1, color: "#d64550", lineStyle: 2, lineWidth: 1, title: "first risk" });
+  }
+  const bySecond = new Map(course.map((point) => [seconds(point.at_ms), point.r]));
+  courseLine.setData([...bySecond].sort(([a], [b]) => a - b).map(([time, value]) => ({ time, value })));
+  courseChart.timeScale().fitContent();
+  fill(said, "Before fees, at each close of ", timeframe, `: at worst ${worst.toFixed(2)} R, at best ${best.toFixed(2)} R (also within candles), `, "at last ", signed(course.at(-1).r, 2, " R"), ".");
+}
+
+async function drawEntryReasons(trade) {
+  try {
+    const found = await get(`/api/why/${encodeURIComponent(trade.symbol)}`, { at: trade.signal_candle_ms });
+    const told = found.at_candle_ms === trade.signal_candle_ms && found.trees.length > 0;
+    const own = found.trees.filter(({ scope }) => scope.startsWith(trade.side) || scope === `${trade.regime_at_entry} enter` || scope === `${trade.regime_at_entry} stay`);
+    fill(byId("entry-reasons"), told
+      ? [el("p", {}, `Candle of ${when(found.at_candle_ms)} UTC: ${found.summary}`), conditionTree(own.length ? own : found.trees)]
+      : el("p", { class: "quiet" }, "The decision behind this entry is not stored, or its rules cannot be read."));
+  } catch (error) {
+    fill(byId("entry-reasons"), el("p", { class: "quiet" }, error.message));
+  }
 }
 
 function costs(found) {

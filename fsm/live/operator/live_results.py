@@ -32,6 +32,10 @@ APART_S = 3_600.0
 
 CURSOR = "live_results"
 KIND = "live_results"
+VERDICTS = "live_verdicts"
+"""The document in which the newest answers lie for the dashboard."""
+
+DIFFERENCES_KEPT = 500
 COMPARED_DAYS = 7
 """A trade may have begun days before it ends."""
 
@@ -95,6 +99,7 @@ class DailyLook:
         now_ms = self._live.clock.now_ms()
         self._asked_s = self._live.clock.monotonic()
         found: dict[str, str] = {}
+        answers: dict[str, Any] = {}
         asked = (
             (("execution",), _slipped),
             (("drift", "--kept-only"), self._drifted),
@@ -102,10 +107,12 @@ class DailyLook:
         )
         for args, read in asked:
             try:
-                found |= read(await self._ask(args))
+                answers[args[0]] = await self._ask(args)
+                found |= read(answers[args[0]])
             except NoAnswer as error:
                 log.info("no_answer", reason="NO_ANSWER", about=args[0], error=str(error))
         self._tell(now_ms, found)
+        self._live.journal.document(VERDICTS, now_ms, _verdicts(now_ms, answers))
 
     def _drifted(self, document: Mapping[str, Any]) -> dict[str, str]:
         settings, at_ms = self._live.active.settings.drift, self._live.clock.now_ms()
@@ -131,6 +138,25 @@ class DailyLook:
         self._cursor = _Cursor(day_ms, (*before.told, *news)[-TOLD_MAX:])
         self._live.journal.document(CURSOR, now_ms, self._cursor)
         log.info("live_results", reason=reason, day=day, found=len(found), news=len(news))
+
+
+def _verdicts(now_ms: int, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Of drift each strategy, of the comparison each trade that is not as in the backtest."""
+    drift, compared = answers.get("drift"), answers.get("compare")
+    told: dict[str, Any] = {"at_ms": now_ms, "drift": None if drift is None else drift["strategies"]}
+    if compared is not None:
+        differences = [
+            {
+                "symbol": each["symbol"],
+                "signal_candle_ms": each["signal_candle_ms"],
+                "kind": each["kind"],
+                "source": each["cause"]["source"],
+                "told": each["cause"]["told"],
+            }
+            for each in compared["differences"][-DIFFERENCES_KEPT:]
+        ]
+        told["compared"] = {"from_ms": compared["from_ms"], "to_ms": compared["to_ms"], "differences": differences}
+    return told
 
 
 def _slipped(document: Mapping[str, Any]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from store import queries
 from store.queries.execution_figures import execution_report
 from tests.integration.web.chromium import ROOT, TOKEN, Page, needs_chromium
 from tests.integration.web.conftest import copied
-from tests.integration.web.show import HELD, Show
+from tests.integration.web.show import HELD, TO_MS, Show
 from tests.integration.web.test_web_accessibility import barriers
 from web.app import create_app
 from web.server import WebServer
@@ -30,8 +31,8 @@ READY = {
     f"/symbols/{HELD}": "document.querySelector('#why-detail .tree') && document.querySelector('#panes canvas')"
     " && document.querySelector('#candle-chart canvas') && document.querySelector('#trades tbody tr')",
     "/trades/ETHUSDT-1": "document.querySelector('#trade-steps tbody tr')"
-    " && document.querySelector('#candle-chart canvas')",
-    "/statistics": "document.querySelector('#by-hour tbody tr')",
+    " && document.querySelector('#candle-chart canvas') && document.querySelector('#entry-reasons .tree')",
+    "/statistics": "document.querySelector('#by-hour tbody tr') && document.querySelector('#drift').textContent",
     "/rules": "document.querySelector('#rules-versions tbody tr')",
     "/runs": "document.querySelector('#runs dd')",
     "/settings": "document.querySelector('#settings tbody tr')",
@@ -139,6 +140,61 @@ def test_the_statistics_are_those_of_the_database(page: Page, url: str, show: Sh
                 assert int(trades) == len(mine)
                 exact = sum((row.net_pnl or Decimal(0) for row in mine), Decimal(0))
                 assert abs(figure(net) - exact) <= Decimal("0.005")
+
+
+def test_the_calendar_and_the_rs_are_those_of_the_database(page: Page, url: str, show: Show) -> None:
+    closed = queries.trades(show.store, status="CLOSED", limit=1_000)
+    come_in(page, url, "/statistics")
+    page.wait_for("document.querySelector('#r-distribution .bars') && document.querySelector('#calendar .month')")
+    days: dict[str, Decimal] = {}
+    for row in closed:
+        day = datetime.fromtimestamp((row.closed_ms or 0) / 1000, tz=UTC).strftime("%Y-%m-%d")
+        days[day] = days.get(day, Decimal(0)) + (row.net_pnl or Decimal(0))
+    shown = page.run(
+        "Object.fromEntries([...document.querySelectorAll('#calendar .day[title]')].map((node) =>"
+        " [node.title.slice(0, 10), node.querySelector('em').textContent]))"
+    )
+    assert shown.keys() == days.keys()
+    assert all(abs(figure(shown[day]) - net) <= Decimal("0.005") for day, net in days.items())
+    counts = page.run("[...document.querySelectorAll('#r-distribution .num')].map((node) => Number(node.textContent))")
+    assert sum(counts) == len(closed)
+    lost = page.run(
+        "[...document.querySelectorAll('#r-distribution .part.lost')].map((node) =>"
+        " Number(node.nextElementSibling.textContent)).reduce((a, b) => a + b, 0)"
+    )
+    assert lost == sum((row.r or Decimal(0)) < 0 for row in closed)
+
+
+def test_what_the_daily_look_found_is_shown(page: Page, url: str, show: Show) -> None:
+    row = queries.trade(show.store, "ETHUSDT-1")
+    assert row is not None
+    difference = {"symbol": row.symbol, "signal_candle_ms": row.signal_candle_ms, "kind": "DIFFERS"}
+    cause = {"source": "LATE_ENTRY", "told": "the entry came 4 s <b>late</b>"}
+    span = {"from_ms": row.signal_candle_ms, "to_ms": row.signal_candle_ms + 1}
+    verdict = {"strategy": "trend_pullback", "standing": "DRIFTED", "words": "less than promised", "live_trades": 41}
+    body = {"at_ms": TO_MS, "drift": [verdict], "compared": {**span, "differences": [{**difference, **cause}]}}
+    show.document("live_verdicts", body)
+    come_in(page, url, "/trades/ETHUSDT-1")
+    page.wait_for("document.getElementById('trade-verdict').textContent.includes('<b>late</b> (late entry)')")
+    come_in(page, url, "/statistics")
+    page.wait_for("document.getElementById('drift').textContent.includes('DRIFTED')")
+    assert "1 trades since" not in page.run("document.getElementById('drift').textContent")
+    page.assert_quiet(url)
+
+
+def test_a_trades_course_ends_with_its_result_and_its_entry_is_explained(page: Page, url: str, show: Show) -> None:
+    row = queries.trade(show.store, "ETHUSDT-1")
+    assert row is not None
+    come_in(page, url, "/trades/ETHUSDT-1")
+    page.wait_for("document.querySelector('#entry-reasons .tree') && document.querySelector('#course-chart canvas')")
+    course = page.run("fetch('/api/trades/ETHUSDT-1').then((answer) => answer.json())")
+    assert course["course"][0]["at_ms"] == row.first_fill_ms
+    assert course["course"][-1]["at_ms"] == row.closed_ms
+    assert abs(course["course"][-1]["r"] - float(row.pnl / row.risk_usdt)) < 0.0001
+    assert course["worst_r"] <= min(point["r"] for point in course["course"])
+    held = page.run("document.querySelector('#entry-reasons .tree .sign').getAttribute('aria-label')")
+    assert held == "holds", "an entry is made where the setup holds"
+    page.assert_quiet(url)
 
 
 def test_the_executions_are_those_of_the_journal(page: Page, url: str, show: Show) -> None:
