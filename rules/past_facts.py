@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from indicators.candle import Candle, Timeframe
 from indicators.holes import Hole, flat
@@ -12,6 +13,7 @@ from indicators.series import Series, SeriesError
 from rules.compiled_rules import CompiledRules
 from rules.facts import CANDLES_MIN, Facts, FactTable, FeedError
 from rules.features import CandlesRead, length_of, symbol_of
+from rules.language.scalar import known
 from rules.regime import RegimeState
 
 Row = tuple[int, float, float, float, float, float]
@@ -71,6 +73,19 @@ def seen_at(
             found = table.facts_at(index)
             regime = rules.classify(found, regime, open_ms)
     return rules.with_regime(found, regime) | dict.fromkeys(rules.moment_words), regime
+
+
+def values_at(table: FactTable, name: str, ends_ms: Sequence[int]) -> list[float | None]:
+    """What a feature was at each of these times, ascending: at the entry candle that had closed last, if that is no
+    longer ago than one such candle lasts."""
+    column, entry_ms = table.column(name), table.rules.entry_timeframe.ms
+    closes_ms = table.candle_ms + entry_ms
+    rows = np.searchsorted(closes_ms, np.array(ends_ms, dtype=np.int64), side="right") - 1
+    fresh = (
+        end_ms - int(closes_ms[row]) < entry_ms if row >= 0 else False
+        for end_ms, row in zip(ends_ms, rows, strict=True)
+    )
+    return [known(column.item(row)) if is_fresh else None for row, is_fresh in zip(rows, fresh, strict=True)]
 
 
 def agrees(table: FactTable, facts: Mapping[str, float | None], regime: RegimeState, candle_ms: int) -> bool:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
-import numpy as np
 
 from rules.compiled_rules import CompiledRules, feature_name
 from rules.facts import FactTable
 from rules.features import Feature
 from rules.language.syntax import Comparison, Name, Node, Number, walk
 from rules.language.units import ValueUnit as Unit
+from rules.past_facts import values_at
 from store import queries
 from store.database import Store
 from store.rows import CandleRow
@@ -85,16 +85,16 @@ def panes(store: Store, query: PanesQuery, context: Context) -> Panes:
     times_ms = [row.open_time_ms for row in candles]
     closed_ms = times_ms[-1] + step_ms if times_ms else 0
     table = table_until(store, decided, rules, closed_ms)
-    rows = None if table is None else _rows(table, times_ms, step_ms)
+    ends_ms = [time_ms + step_ms for time_ms in times_ms]
     return Panes(
         symbol=query.symbol,
         timeframe=query.timeframe,
         entry_timeframe=rules.entry_timeframe.value,
         rules_hash=decided.rules_hash,
         times_ms=times_ms,
-        regimes=_regimes(store, query.symbol, [time_ms + step_ms for time_ms in times_ms]),
+        regimes=_regimes(store, query.symbol, ends_ms),
         now=_now(store, rules, decided),
-        lines=[_line(rules, feature, table, rows, candles) for feature in _features(rules)],
+        lines=[_line(rules, feature, table, ends_ms, candles) for feature in _features(rules)],
     )
 
 
@@ -121,29 +121,16 @@ def _now(store: Store, rules: CompiledRules, decided: CurrentDecision) -> list[s
     return list(rules.route(decided.regime or "").strategies) or [REGIMES]
 
 
-def _rows(table: FactTable, times_ms: list[int], step_ms: int) -> list[int | None]:
-    """The entry candle that had closed last when each candle closed; None where none was fresh."""
-    entry_ms = table.rules.entry_timeframe.ms
-    closes_ms = table.candle_ms + entry_ms
-    ends_ms = np.array(times_ms, dtype=np.int64) + step_ms
-    last = np.searchsorted(closes_ms, ends_ms, side="right") - 1
-    return [
-        int(row) if row >= 0 and ends_ms[place] - closes_ms[row] < entry_ms else None for place, row in enumerate(last)
-    ]
-
-
 def _line(
     rules: CompiledRules,
     feature: Feature,
     table: FactTable | None,
-    rows: list[int | None] | None,
+    ends_ms: list[int],
     candles: list[CandleRow],
 ) -> Line:
     values: list[float | None] = [None] * len(candles)
-    if table is not None and rows is not None:
-        column = table.column(feature.name)
-        found = [None if row is None else float(column[row]) for row in rows]
-        values = [None if value is None or np.isnan(value) else value for value in found]
+    if table is not None:
+        values = values_at(table, feature.name, ends_ms)
     measured = feature.indicator.name if feature.indicator else ""
     return Line(
         name=feature.name,
