@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
@@ -127,12 +127,13 @@ def _closed(since_ms: int | None, until_ms: int | None) -> ModelSelect[Any]:
 
 
 def trade_groups(
-    store: Store, *, since_ms: int | None = None, until_ms: int | None = None
+    store: Store, *, since_ms: int | None = None, until_ms: int | None = None, names: Iterable[str] = tuple(_OF)
 ) -> dict[str, list[TradeGroup]]:
-    """Trades closed in [since_ms, until_ms), by each of the names of ``_OF``; groups in order of their key."""
-    found: dict[str, dict[str, TradeGroup]] = {name: {} for name in _OF}
+    """Trades closed in [since_ms, until_ms), by each of the names; groups in order of their key."""
+    wanted = {name: _OF[name] for name in names}
+    found: dict[str, dict[str, TradeGroup]] = {name: {} for name in wanted}
     for trade in fetch_each(store, _closed(since_ms, until_ms), ClosedTrade):
-        for name, of in _OF.items():
+        for name, of in wanted.items():
             key = of(trade)
             groups = found[name]
             groups[key] = groups.get(key, TradeGroup(key=key)).and_also(trade)

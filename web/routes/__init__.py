@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from web.endpoint import Endpoint
-from web.routes import account, holdings, journal, machine, panes, quality, reasons, trade
+from web.routes import account, holdings, journal, machine, panes, quality, reasons, symbols, trade
 
 READS: tuple[Endpoint, ...] = (
     *account.READS,
@@ -14,4 +14,5 @@ READS: tuple[Endpoint, ...] = (
     *machine.READS,
     *reasons.READS,
     *panes.READS,
+    *symbols.READS,
 )

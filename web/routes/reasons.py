@@ -210,8 +210,8 @@ def board(store: Store, query: NoQuery, context: Context) -> WhyBoard:
     rows = []
     for decided in queries.latest_decisions(store):
         seen = seen_in(decided.facts_json)
-        reasons = _reasons(store, decided, seen)
-        near = candidates(reasons, _nearness(store, decided, seen)) if reasons else ()
+        reasons = reasons_of(store, decided, seen)
+        near = candidates(reasons, nearness(store, decided, seen)) if reasons else ()
         rows.append(
             WhyRow(
                 symbol=decided.symbol,
@@ -222,7 +222,7 @@ def board(store: Store, query: NoQuery, context: Context) -> WhyBoard:
                 reason=decided.reason,
                 regime=decided.regime,
                 confidence=decided.confidence,
-                summary=_summary(decided, reasons),
+                summary=summary_of(decided, reasons),
                 nearest=next(iter(near), None),
             )
         )
@@ -242,7 +242,7 @@ def why(store: Store, query: WhyQuery, context: Context) -> WhyView:
         known = ", ".join(row.symbol for row in queries.latest_decisions(store)) or "no symbol yet"
         raise not_found(f"nothing was decided about {query.symbol} by then", f"there are decisions about {known}")
     candle_ms, seen, numbers = _at_candle(store, decided, at_ms)
-    reasons = _reasons(store, decided, seen)
+    reasons = reasons_of(store, decided, seen)
     return WhyView(
         symbol=decided.symbol,
         candle_ms=decided.candle_ms,
@@ -254,11 +254,11 @@ def why(store: Store, query: WhyQuery, context: Context) -> WhyView:
         reason=decided.reason,
         regime=decided.regime,
         confidence=decided.confidence,
-        summary=_summary(decided, reasons),
+        summary=summary_of(decided, reasons),
         hysteresis=reasons.hysteresis if reasons else "",
         guards=guards_of(decided.guards_json),
         conditions=_conditions(reasons) if reasons else [],
-        trees=list(scopes(reasons, _nearness(store, decided, seen))) if reasons else [],
+        trees=list(scopes(reasons, nearness(store, decided, seen))) if reasons else [],
         facts=seen.facts,
         rules_hash=decided.rules_hash,
     )
@@ -279,20 +279,20 @@ def _at_candle(store: Store, decided: CurrentDecision, at_ms: int | None) -> tup
     return candle_ms, found, "recorded" if recorded else "recomputed"
 
 
-def _reasons(store: Store, decided: CurrentDecision, seen: Seen) -> Why | None:
+def reasons_of(store: Store, decided: CurrentDecision, seen: Seen) -> Why | None:
     ruleset = RULESETS.of(store, decided.rules_hash)
     if ruleset is None:
         return None
     return explain_rules(ruleset.for_symbol(decided.symbol), seen.facts, seen.regime)
 
 
-def _nearness(store: Store, decided: CurrentDecision, seen: Seen) -> NearnessOf:
+def nearness(store: Store, decided: CurrentDecision, seen: Seen) -> NearnessOf:
     ruleset = RULESETS.of(store, decided.rules_hash)
     assert ruleset is not None, "it was explained by them"
     return nearness_of(ruleset.for_symbol(decided.symbol), seen.facts)
 
 
-def _summary(decided: CurrentDecision, reasons: Why | None) -> str:
+def summary_of(decided: CurrentDecision, reasons: Why | None) -> str:
     """One sentence; where a guard or the state decided and not the rules, that comes first."""
     refused = next((guard for guard in guards_of(decided.guards_json) if not guard.passed), None)
     warming = in_words(decided.reason, decided.at_ms)
@@ -303,7 +303,7 @@ def _summary(decided: CurrentDecision, reasons: Why | None) -> str:
         return f"refused by {refused.name} (found {refused.value or '?'}, needed {refused.limit or '?'}): {said}"
     if decided.outcome in ("NO_SIGNAL", "SIGNAL"):
         return said
-    return f"{decided.outcome.lower().replace('_', ' ')}: {decided.reason}"
+    return f"{decided.outcome}: {decided.reason}".lower().replace("_", " ")
 
 
 def _conditions(reasons: Why) -> list[Condition]:

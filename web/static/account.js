@@ -44,7 +44,7 @@ export function drawSummary(summary) {
   small.hidden = byId("full-size").hidden = !summary.small_steps;
   small.textContent = summary.small_steps ? smallSteps(summary.small_steps) : "";
   fill(byId("figures"), figures(summary).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-  byId("kill-switch").textContent = killSwitch(summary);
+  byId("kill-switch").textContent = `Kill switch: ${killSwitch(summary)}`;
   fill(byId("budgets"), summary.budgets.map(budget));
 }
 

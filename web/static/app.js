@@ -8,6 +8,7 @@ import { prepareControls, showControls } from "./controls.js";
 import { announce, byId, el } from "./dom.js";
 import { addTransition, drawAlerts, drawCommands, drawLog, drawOrders, drawTrades, drawTransitions, moreTransitions, turnTrades } from "./lists.js";
 import { drawMachine } from "./machine.js";
+import { drawNews, prepareNews } from "./news.js";
 import { ofSymbol, page, showPage } from "./pages.js";
 import { drawPositions, tick } from "./positions.js";
 import { drawBoard, drawRegimes, drawWhy } from "./reasons.js";
@@ -43,7 +44,8 @@ const panels = {
     drawRegimes(found, asOfMs);
     if (ofSymbol && found.regimes.length && !isCandleChosen()) await drawWhy(ofSymbol);
   },
-  why: async () => drawBoard(await get("/api/why")),
+  why: async () => drawBoard(await get("/api/symbols"), asOfMs),
+  news: async () => drawNews(asOfMs),
   trades: drawTrades,
   orders: async () => drawOrders(await get("/api/orders", { open: "true", symbol: ofSymbol })),
   alerts: async () => drawAlerts(await get("/api/alerts", { limit: 30 })),
@@ -59,20 +61,20 @@ const panels = {
   shadows: drawShadows,
 };
 const ON_PAGE = {
-  overview: ["summary", "positions", "machine", "equity", "candles", "regimes", "why", "trades", "orders", "alerts", "commands", "protection", "log", "transitions"],
+  overview: ["summary", "equity", "positions", "candles", "alerts", "why", "news", "commands", "machine", "trades", "orders"],
   symbol: ["summary", "symbol", "positions", "candles", "regimes", "trades", "orders", "transitions"],
   trade: ["summary", "trade", "candles"],
   statistics: ["summary", "statistics", "execution", "protection"],
   rules: ["summary", "rules"],
   runs: ["summary", "runs", "shadows"],
-  audit: ["summary", "names", "transitions"],
+  audit: ["summary", "names", "machine", "transitions"],
   log: ["summary", "names", "alerts", "commands", "log"],
   settings: ["summary", "settings"],
 };
 const SHOWN = new Set(ON_PAGE[page.name]);
 const QUICK = ["summary", "positions"];
-const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders", "log", "machine", "symbol", "trade", "shadows"];
-const BY_TRANSITION = ["summary", "positions", "machine", "symbol", "trade", "orders", "trades", "equity", "candles", "statistics", "execution"];
+const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders", "log", "machine", "symbol", "trade", "shadows", "news"];
+const BY_TRANSITION = ["summary", "positions", "machine", "symbol", "trade", "orders", "trades", "equity", "candles", "statistics", "execution", "why", "news"];
 
 const dirty = new Set();
 let timer = null;
@@ -242,6 +244,7 @@ function prepare() {
   setInterval(() => soon(...SLOW), SLOW_MS);
   setInterval(tick, 1000);
   prepareSymbol();
+  prepareNews();
   watch();
 }
 

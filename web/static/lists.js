@@ -1,7 +1,7 @@
 // Lists: trades page by page, open orders, alerts, commands, and transitions with everything behind each.
 
 import { get } from "./api.js";
-import { byId, el, fill, money, price, signed, table, when } from "./dom.js";
+import { byId, el, fill, money, price, signed, table, when, words } from "./dom.js";
 import { ofSymbol, page, symbolLink, tradeLink } from "./pages.js";
 
 const TRADES_SHOWN = 15;
@@ -12,26 +12,16 @@ let offset = 0;
 export async function drawTrades() {
   const found = await get("/api/trades", { symbol: ofSymbol, limit: TRADES_SHOWN, offset });
   const columns = [
-    ["Trade", (row) => tradeLink(row.id, page.name === "overview" ? "open" : row.id)],
-    ...(page.name === "overview" ? [["Steps of", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Steps of trade ${row.id}`, onclick: () => showTrade(row.id) }, row.id)]] : []),
-    ["Side", (row) => row.side], ["Status", (row) => row.status], ["Strategy in regime", (row) => `${row.strategy_used} in ${row.regime_at_entry}`],
+    ["Trade", (row) => tradeLink(row.id)],
+    ["Side", (row) => row.side], ["Status", (row) => words(row.status)], ["Strategy in regime", (row) => `${row.strategy_used} in ${row.regime_at_entry}`],
     ["Opened", (row) => when(row.opened_ms)], ["Closed", (row) => when(row.closed_ms)],
     ["Entry", (row) => price(row.entry_price), "num"], ["Exit", (row) => price(row.exit_price), "num"], ["Net", (row) => signed(row.net_pnl), "num"],
-    ["R", (row) => signed(row.r), "num"], ["Fees", (row) => money(row.fees), "num"], ["Ended by", (row) => row.exit_reason],
+    ["R", (row) => signed(row.r), "num"], ["Fees", (row) => money(row.fees), "num"], ["Ended by", (row) => words(row.exit_reason)],
   ];
   fill(byId("trades"), table("Trades, newest first; amounts in USDT", columns, found.trades, "No trade yet."));
   byId("trades-newer").disabled = offset === 0;
   byId("trades-older").disabled = offset + TRADES_SHOWN >= found.total;
   byId("trades-place").textContent = found.total ? `${offset + 1} to ${Math.min(offset + TRADES_SHOWN, found.total)} of ${found.total}` : "";
-}
-
-function showTrade(id) {
-  byId("filter-symbol").value = "";
-  byId("filter-state").value = "";
-  byId("filter-trade").value = id;
-  drawTransitions();
-  byId("transitions-title").scrollIntoView();
-  byId("filter-trade").focus({ preventScroll: true });
 }
 
 export function turnTrades(step) {
@@ -41,9 +31,9 @@ export function turnTrades(step) {
 
 export function drawOrders({ orders }) {
   const columns = [
-    ["Symbol", (row) => symbolLink(row.symbol)], ["Trade", (row) => tradeLink(row.trade_id)], ["Purpose", (row) => row.purpose], ["Type", (row) => row.type], ["Side", (row) => row.side],
+    ["Symbol", (row) => symbolLink(row.symbol)], ["Trade", (row) => tradeLink(row.trade_id)], ["Purpose", (row) => row.purpose.replace(/^Place/, "").toLowerCase()], ["Type", (row) => words(row.type)], ["Side", (row) => row.side],
     ["Quantity", (row) => (row.close_position ? "whole position" : price(row.quantity)), "num"], ["Price", (row) => price(row.trigger_price ?? row.price), "num"],
-    ["Status", (row) => row.status], ["Filled", (row) => price(row.executed_quantity), "num"], ["Client id", (row) => row.client_order_id], ["Placed", (row) => when(row.created_ms)],
+    ["Status", (row) => words(row.status)], ["Filled", (row) => price(row.executed_quantity), "num"], ["Client id", (row) => row.client_order_id], ["Placed", (row) => when(row.created_ms)],
   ];
   fill(byId("orders"), table("Orders that may still rest on the exchange", columns, orders, "No open order."));
 }
@@ -51,7 +41,7 @@ export function drawOrders({ orders }) {
 export function drawAlerts({ alerts }) {
   const columns = [
     ["Time", (row) => when(row.at_ms)], ["Severity", (row) => el("span", { class: `severity-${row.severity.toLowerCase()}` }, row.severity)],
-    ["Alert", (row) => `${row.text}${row.repeats ? ` (and ${row.repeats} times again)` : ""}`, "words"], ["About", (row) => symbolLink(row.symbol)], ["Delivery", (row) => row.state],
+    ["Alert", (row) => `${row.text}${row.repeats ? ` (and ${row.repeats} times again)` : ""}`, "words"], ["About", (row) => symbolLink(row.symbol)], ["Delivery", (row) => words(row.state)],
   ];
   fill(byId("alerts"), table("Alerts, newest first", columns, alerts, "No alert."));
 }
@@ -69,8 +59,8 @@ export async function drawLog() {
   const found = kind === "errors" ? await get("/api/errors", { limit: 40 }) : await get("/api/system-events", { kind, quiet: "true", limit: 40 });
   const rows = found.errors ?? found.events;
   const columns = [
-    ["Time", (row) => when(row.at_ms)], ["Kind", (row) => row.kind ?? row.component], ["Symbol", (row) => symbolLink(row.symbol)],
-    ["What", (row) => row.reason ?? row.error, "words"], ["Facts", (row) => facts(row.facts ?? row.details), "words"],
+    ["Time", (row) => when(row.at_ms)], ["Kind", (row) => words(row.kind ?? row.component)], ["Symbol", (row) => symbolLink(row.symbol)],
+    ["What", (row) => (row.reason === undefined ? row.error : words(row.reason)), "words"], ["Facts", (row) => facts(row.facts ?? row.details), "words"],
   ];
   fill(byId("log"), table("Newest first", columns, rows, "Nothing of this kind has happened."));
 }

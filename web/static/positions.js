@@ -1,16 +1,57 @@
 // Open positions: what is held, where stop and targets lie from here, and how long ago the stop was last seen.
 
+import { get } from "./api.js";
 import { byId, el, fill, lasting, money, price, signed, when } from "./dom.js";
 import { symbolLink, tradeLink } from "./pages.js";
 
 const STALE_MS = 60_000; // as docs/alert-rules.yml, StopNotVerified
 
+const PICTURE_CANDLES = 72;
+const PICTURE_MS = 30_000;
+const [WIDTH, HEIGHT] = [320, 96];
+const SVG = "http://www.w3.org/2000/svg";
+
 let verified = [];
+const closes = new Map(); // by symbol: { atMs, prices }
 
 export function drawPositions({ positions }) {
   verified = [];
   fill(byId("positions"), positions.length ? positions.map(card) : el("p", { class: "quiet" }, "No open position."));
   tick();
+  for (const position of positions) picture(position);
+}
+
+// Its last days as a line, with entry, stop, targets and mark; what lies far away is told in words alone.
+async function picture(position) {
+  const kept = closes.get(position.symbol);
+  if (!kept || performance.now() - kept.atMs > PICTURE_MS) {
+    const until = position.updated_ms ?? "";
+    const found = await get(`/api/candles/${encodeURIComponent(position.symbol)}`, { limit: PICTURE_CANDLES, until }).catch(() => ({ candles: [] }));
+    closes.set(position.symbol, { atMs: performance.now(), prices: found.candles.map((candle) => candle.close) });
+  }
+  const node = [...document.querySelectorAll("[data-picture]")].find((each) => each.dataset.picture === position.symbol);
+  const { prices } = closes.get(position.symbol);
+  if (node && prices.length > 1) fill(node, drawn(position, position.mark === null ? prices : [...prices, Number(position.mark)]));
+}
+
+function drawn(position, prices) {
+  const levels = [["stop", position.stop_price], ["entry", position.entry], ...position.targets.map((target) => ["target", target.done ? null : target.trigger_price])]
+    .filter(([, level]) => level !== null).map(([kind, level]) => [kind, Number(level)]);
+  const near = [...prices, ...levels.map(([, level]) => level)];
+  const [low, high] = [Math.min(...near), Math.max(...near)];
+  const liquidation = position.liquidation_price === null ? null : Number(position.liquidation_price);
+  if (liquidation !== null && liquidation >= low - (high - low) / 2 && liquidation <= high + (high - low) / 2) levels.push(["liquidation", liquidation]);
+  const all = [...prices, ...levels.map(([, level]) => level)];
+  const [bottom, top] = [Math.min(...all), Math.max(...all)];
+  const y = (value) => (HEIGHT - 6) - ((value - bottom) / (top - bottom || 1)) * (HEIGHT - 12);
+  const x = (index) => (index / (prices.length - 1)) * (WIDTH - 8);
+  const shape = (tag, attributes) => { const node = document.createElementNS(SVG, tag); for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value); return node; };
+  const lines = levels.map(([kind, level]) => shape("line", { class: `level ${kind}`, x1: 0, x2: WIDTH, y1: y(level), y2: y(level) }));
+  const way = shape("polyline", { class: "way", points: prices.map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(" ") });
+  const words = `${position.symbol}, last ${prices.length} hours to ${price(prices.at(-1))}; ${levels.map(([kind, level]) => `${kind} ${price(level)}`).join(", ")}`;
+  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words, preserveAspectRatio: "none" });
+  svg.append(...lines, way);
+  return svg;
 }
 
 function card(position) {
@@ -21,14 +62,19 @@ function card(position) {
   const lines = [
     ["Size", price(position.size)], ["Entry", price(position.entry)], ["Mark", price(position.mark)],
     ["Stop", price(position.stop_price)], ["Targets", targets || "–"], ["Unrealised", signed(position.upnl)],
-    ["Risk", money(position.risk_usdt)], ["Liquidation", price(position.liquidation_price)],
+    ["Risk", money(position.risk_usdt)], ["Liquidation", away(position)],
     ["Strategy", `${position.strategy ?? "–"} in ${position.regime ?? "–"}`], ["Since", when(position.opened_ms)],
   ];
   return el("article", { class: safe ? "card" : "card bare", "aria-label": `${position.symbol} ${position.side}` },
     el("h3", {}, symbolLink(position.symbol), el("span", { class: position.side === "LONG" ? "gain" : "loss" }, position.side),
       el("span", { class: "badge" }, position.state), tradeLink(position.trade_id)),
-    el("p", { class: "proof" }, stopWords, signed(position.r, 2, " R")), ladder(position),
+    el("p", { class: "proof" }, stopWords, el("span", { class: "big" }, signed(position.r, 2, " R"))), el("div", { class: "picture", "data-picture": position.symbol }), ladder(position),
     el("dl", {}, lines.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat()));
+}
+
+function away({ liquidation_price: liquidation, mark }) {
+  if (liquidation === null) return "–";
+  return mark ? `${price(liquidation)} (${Math.abs((100 * (Number(mark) - Number(liquidation))) / Number(mark)).toFixed(1)} % away)` : price(liquidation);
 }
 
 // Stop, entry, mark and targets on one line, the losing side left.

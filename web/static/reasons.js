@@ -1,7 +1,8 @@
 // Panels about reasons: regimes with their hysteresis, and why each symbol does or does not trade.
 
 import { get } from "./api.js";
-import { byId, el, fill, lasting, part, table, when } from "./dom.js";
+import { byId, el, fill, lasting, part, signed, table, when } from "./dom.js";
+import { marks } from "./machine.js";
 import { symbolLink } from "./pages.js";
 
 export function drawRegimes({ regimes }, untilMs) {
@@ -44,26 +45,26 @@ function strip(regime, untilMs) {
   return el("div", { class: "strip", role: "img", "aria-label": words }, parts);
 }
 
-export function drawBoard({ symbols, closest }) {
-  const place = new Map(closest.map((symbol, index) => [symbol, index]));
-  const ordered = [...symbols].sort((a, b) => (place.get(a.symbol) ?? Infinity) - (place.get(b.symbol) ?? Infinity) || 0);
+export function drawBoard({ symbols }, asOfMs) {
   const columns = [
-    ["Symbol", (row) => symbolLink(row.symbol)],
-    ["Regime", (row) => el("span", { class: "badge", "data-regime": row.regime ?? "NO_TRADE" }, row.regime ?? "–")],
-    ["Outcome", (row) => `${row.outcome}: ${row.reason}`],
-    ["Nearest", (row) => nearest(row.nearest), "words"],
-    ["Why", (row) => row.summary, "words"],
-    ["Since", (row) => when(row.candle_ms)],
-    ["Candles", (row) => String(row.count), "num"],
-    ["Conditions", (row) => el("button", { type: "button", class: "linklike", "aria-label": `Conditions of ${row.symbol}`, onclick: () => choose(row.symbol) }, "show")],
+    ["Symbol", ({ machine }) => symbolLink(machine.symbol)],
+    ["State", ({ machine }) => el("span", {}, machine.state, marks(machine))],
+    ["Regime", (row) => el("span", {}, el("span", { class: "badge", "data-regime": row.regime ?? "NO_TRADE" }, row.regime ?? "–"),
+      row.regime_since_ms ? el("span", { class: "quiet" }, ` ${lasting(Math.max(0, asOfMs - row.regime_since_ms))}`) : null)],
+    ["Distance to the next trade", nearest, "distance"],
+    ["Last decision", (row) => (row.summary === null ? "–" : el("span", {}, row.summary, el("span", { class: "quiet" }, ` (alike since ${when(row.since_ms)})`))), "words"],
+    ["Open", (row) => (row.upnl === null ? "–" : el("span", {}, signed(row.upnl), row.position_r === null ? "" : " ", row.position_r === null ? "" : signed(row.position_r, 2, " R"))), "num"],
+    ["Net", (row) => (row.trades ? el("span", {}, signed(row.net_pnl), el("span", { class: "quiet" }, ` in ${row.trades}`)) : "–"), "num"],
+    ["Conditions", ({ machine }) => el("button", { type: "button", class: "linklike", "aria-label": `Conditions of ${machine.symbol}`, onclick: () => choose(machine.symbol) }, "show")],
   ];
-  fill(byId("why"), table("The present reason of each symbol; choose its conditions for every number", columns, ordered, "Nothing has been decided yet."));
+  fill(byId("why"), table("Open trades first, then the nearest to one; amounts in USDT", columns, symbols, "Symbols come with the first start of the bot."));
 }
 
-function nearest(near) {
+function nearest({ nearest: near, machine }) {
+  if (machine.trade_id) return "in a trade";
   if (!near) return "–";
-  const lacks = near.lacking ? `lacks ${near.lacking} of ${near.groups}: ${near.first}` : "holds";
-  return `${near.strategy} ${near.side.toLowerCase()} ${lacks}`;
+  const words = near.lacking ? `${near.strategy} ${near.side.toLowerCase()} lacks ${near.lacking} of ${near.groups}: ${near.first}` : `${near.strategy} ${near.side.toLowerCase()} holds`;
+  return el("span", {}, part((near.groups - near.lacking) / (near.groups || 1), `${near.groups - near.lacking} of ${near.groups} hold`, near.lacking ? "" : "full"), words);
 }
 
 async function choose(symbol) {

@@ -141,8 +141,8 @@ class Page:
             f" document.getElementById('token').value = '{TOKEN}';"
             " document.getElementById('login-form').requestSubmit(); })()"
         )
-        self.wait_for("document.querySelector('#transitions table') && document.querySelector('#candle-chart canvas')")
-        self.wait_for("document.querySelector('#protection .bars')")
+        self.wait_for("document.querySelector('#why table') && document.querySelector('#candle-chart canvas')")
+        self.wait_for("document.querySelector('#machine svg') && document.querySelector('#trades tbody tr')")
 
     def picture(self, name: str) -> bytes:
         found = self._call("Page.captureScreenshot", format="png")

@@ -14,6 +14,7 @@ from store import queries
 from store.inbox import Inbox
 from tests.integration.web.chromium import Page, needs_chromium
 from tests.integration.web.show import HELD, TO_MS, Show
+from tests.integration.web.test_web_pages import come_in
 
 pytestmark = needs_chromium
 
@@ -25,8 +26,11 @@ def test_the_page_draws_everything_without_a_complaint_or_a_foreign_request(page
     assert page.run("document.querySelectorAll('#budgets li').length") == 4
     assert "stop verified" in page.run("document.getElementById('positions').innerText")
     assert page.run("document.querySelectorAll('#machine .state').length") == 7
-    assert page.run("document.querySelectorAll('#regimes .strip i').length") > 3
-    assert page.run("document.querySelectorAll('#why tbody tr').length") == 3
+    assert page.run("document.querySelectorAll('#why tbody tr').length") == 5
+    assert page.run("document.querySelector('#why tbody a').textContent") == HELD, "what is open stands first"
+    page.wait_for("document.querySelector('#positions .picture .way')")
+    assert page.run("document.querySelectorAll('#positions .picture .level').length") >= 3
+    page.wait_for("document.getElementById('news-words').textContent")
     assert page.run("[...document.querySelectorAll('#equity-chart canvas')].some((c) => c.width > 300)")
     assert "Limits (dashed) act at: day" in page.run("document.getElementById('equity-words').textContent")
     assert "no real money" in page.run("document.getElementById('banner').innerText")
@@ -34,9 +38,6 @@ def test_the_page_draws_everything_without_a_complaint_or_a_foreign_request(page
     assert page.run("document.querySelectorAll('#budgets progress').length") == 4
     assert page.run("document.querySelectorAll('#positions .ladder .stop, #positions .ladder .target').length") >= 2
     assert page.run("document.querySelectorAll('#machine-words .steps i').length") > 10
-    assert page.run("document.querySelectorAll('#regimes .margins .part').length") == 9
-    assert page.run("document.querySelectorAll('#protection .part').length") == 8
-    page.wait_for("document.querySelector('#log tbody tr')")
     page.picture("desktop")
     for section in ("equity", "machine", "why"):
         page.run(f"document.getElementById('{section}-title').scrollIntoView()")
@@ -55,8 +56,8 @@ def test_it_works_on_a_phone_and_in_the_dark(page: Page, url: str, name: str, wi
 
 
 def test_a_step_of_the_machine_appears_without_reloading(page: Page, url: str, show: Show) -> None:
-    page.open(url)
-    page.log_in()
+    come_in(page, url, "/audit")
+    page.wait_for("document.querySelector('#transitions tbody tr') && document.querySelector('#machine svg')")
     page.wait_for("document.getElementById('link').dataset.state === 'live'")
     before = page.run("document.querySelectorAll('#transitions tbody tr').length")
     newest = queries.newest_ids(show.store).transition
@@ -67,15 +68,24 @@ def test_a_step_of_the_machine_appears_without_reloading(page: Page, url: str, s
     page.assert_quiet(url)
 
 
-def test_a_trade_leads_to_its_steps(page: Page, url: str) -> None:
+def test_what_happened_since_the_last_look_is_told(page: Page, url: str, show: Show) -> None:
+    (newest, *_) = queries.trades(show.store, status="CLOSED", limit=1)
     page.open(url)
     page.log_in()
-    trade = page.run("document.querySelector('#trades tbody button').textContent")
-    page.run("document.querySelector('#trades tbody button').click()")
-    page.wait_for(f"document.getElementById('filter-trade').value === '{trade}'")
-    page.wait_for("document.querySelectorAll('#transitions tbody tr').length < 30")
-    steps = page.run("[...document.querySelectorAll('#transitions td[data-title=Trigger]')].map((c) => c.textContent)")
-    assert steps[-1] == "signal"
+    page.wait_for("document.getElementById('news-words').textContent.includes('for the first time')")
+    database = page.run("fetch('/api/summary').then((answer) => answer.json()).then((found) => found.database_id)")
+    looked = f"{{at_ms: {(newest.closed_ms or 0) - 1}, equity: '9000.00'}}"
+    page.run("window.addEventListener('pagehide', (event) => event.stopImmediatePropagation(), true)")
+    page.open(url + "/statistics")
+    page.wait_for("document.body?.dataset.page === 'statistics'")
+    page.run(f"localStorage.setItem('looked {database}', JSON.stringify({looked}))")
+    page.open(url)
+    page.wait_for("document.querySelector('#news-words li')")
+    said = page.run("document.getElementById('news-words').textContent")
+    assert "closed for" in said
+    assert newest.id in said
+    page.run("document.querySelector('#news-words button').click()")
+    page.wait_for("document.getElementById('news-words').textContent.includes('0 closed')")
     page.assert_quiet(url)
 
 

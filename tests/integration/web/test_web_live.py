@@ -55,7 +55,7 @@ def test_a_trade_is_watched_live_and_flattened_from_the_page(bot: RunningBot, pa
 
     page.wait_for("document.querySelector('#positions .card')", within_s=ENTRY_S)
     page.wait_for("document.querySelector('#positions .proof').innerText.includes('stop verified')")
-    page.wait_for("document.querySelector('#transitions').innerText.includes('ENTERING → PROTECTED')")
+    page.wait_for("document.querySelector('#machine-words').innerText.includes('PROTECTED')")
     symbol = page.run("document.querySelector('#positions .card h3').firstChild.textContent")
     page.run(f"document.getElementById('symbol').value = '{symbol}'")
     page.run("document.getElementById('symbol').dispatchEvent(new Event('change'))")

@@ -28,6 +28,8 @@ from web.server import WebServer
 pytestmark = needs_chromium
 
 READY = {
+    "/": "document.querySelector('#why tbody tr') && document.querySelector('#equity-chart canvas')"
+    " && document.querySelector('#positions .picture .way') && document.querySelector('#trades tbody tr')",
     f"/symbols/{HELD}": "document.querySelector('#why-detail .tree') && document.querySelector('#panes canvas')"
     " && document.querySelector('#candle-chart canvas') && document.querySelector('#trades tbody tr')",
     "/trades/ETHUSDT-1": "document.querySelector('#trade-steps tbody tr')"
@@ -89,7 +91,7 @@ def test_a_page_shows_all_it_has_at_every_size_without_a_complaint_or_a_barrier(
             if width in (1_400, 375):
                 assert barriers(page) == [], width
             if not dark and width in (1_400, 375):
-                page.picture(f"page-{path.split('/')[1]}-{width}")
+                page.picture(f"page-{path.split('/')[1] or 'overview'}-{width}")
     assert page.run("[...document.querySelectorAll('main > section')].some((part) => !part.hidden)")
     page.assert_quiet(url)
 

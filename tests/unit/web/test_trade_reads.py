@@ -51,6 +51,7 @@ def test_a_trade_that_is_not_there_is_404(browser: Any) -> None:
 def test_each_way_of_grouping_counts_every_closed_trade_once(browser: Any, daemon: Any) -> None:
     closed = queries.trades(daemon.store, status="CLOSED", limit=1_000)
     found = browser.get("/api/statistics").json()
+    assert sum(bucket["trades"] for bucket in found.pop("r_distribution")) == sum(row.r is not None for row in closed)
     assert len(found) == 9
     for groups in found.values():
         assert sum(group["trades"] for group in groups) == len(closed)
@@ -93,3 +94,17 @@ def test_every_address_of_a_page_is_the_same_shell(browser: Any) -> None:
         assert answer.status_code == 200
         assert answer.content == FILES["/"].body
         assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_symbols_at_a_glance_are_those_of_the_machine_the_nearest_first(browser: Any, daemon: Any) -> None:
+    rows = browser.get("/api/symbols").json()["symbols"]
+    assert {row["machine"]["symbol"] for row in rows} == {
+        row["symbol"] for row in browser.get("/api/machine").json()["symbols"]
+    }
+    closest = browser.get("/api/why").json()["closest"]
+    flat = [row["machine"]["symbol"] for row in rows if row["nearest"] and row["machine"]["trade_id"] is None]
+    assert flat == [symbol for symbol in closest if symbol in flat]
+    closed = queries.trades(daemon.store, status="CLOSED", limit=1_000)
+    for row in rows:
+        mine = [trade.net_pnl or 0 for trade in closed if trade.symbol == row["machine"]["symbol"]]
+        assert (row["trades"], Decimal(row["net_pnl"])) == (len(mine), sum(mine))
