@@ -12,6 +12,7 @@ from store.errors import WriteFailed
 from store.models import Command
 from store.queries.fetching import fetch, fetch_one
 from store.rows import CommandAck
+from store.rules_edits import named
 from store.views import CommandRow
 
 _POST = "INSERT INTO commands (kind, symbol, source, state, posted_ms) VALUES (?, ?, ?, 'posted', ?)"
@@ -83,15 +84,22 @@ class Inbox:
 
     def get(self, command_id: int) -> CommandRow | None:
         """One command and what became of it."""
-        return fetch_one(self._store, Command.select().where(Command.id == command_id), CommandRow)
+        found = fetch_one(self._store, Command.select().where(Command.id == command_id), CommandRow)
+        return None if found is None else _shown(found)
 
     def waiting(self) -> list[CommandRow]:
         """Commands that nobody has taken yet, oldest first."""
-        return self._in_state("posted")
+        return [_shown(row) for row in self._in_state("posted")]
 
     def recent(self, *, limit: int = 100) -> list[CommandRow]:
         """Commands, newest first."""
-        return fetch(self._store, Command.select().order_by(Command.id.desc()).limit(limit), CommandRow)
+        found = fetch(self._store, Command.select().order_by(Command.id.desc()).limit(limit), CommandRow)
+        return [_shown(row) for row in found]
 
     def _in_state(self, state: str) -> list[CommandRow]:
         return fetch(self._store, Command.select().where(Command.state == state).order_by(Command.id), CommandRow)
+
+
+def _shown(row: CommandRow) -> CommandRow:
+    """For whoever asks: the text of an edited rules file is for the daemon alone."""
+    return replace(row, kind=named(row.kind))

@@ -20,10 +20,24 @@ from starlette.types import ASGIApp
 
 from store.database import Store
 from store.errors import StoreError
+from store.rules_edits import named
 from web import commanding
 from web.access import COOKIE, SESSION_S, Access, Gate, address_of
 from web.bot_database import BotDatabase
-from web.commanding import ACCOUNT_KINDS, BODY_MAX, KINDS, TRADE_WISHES, AccountWish, Kind, Login, TradeWish, Wish
+from web.commanding import (
+    ACCOUNT_KINDS,
+    BODY_MAX,
+    KINDS,
+    RULES_BODY_MAX,
+    TRADE_WISHES,
+    AccountWish,
+    Kind,
+    Login,
+    RulesEdit,
+    RulesText,
+    TradeWish,
+    Wish,
+)
 from web.crowd import Crowd
 from web.endpoint import Context, Endpoint, parameters
 from web.errors import ApiError, ErrorAnswer, Problem, of_store
@@ -32,6 +46,7 @@ from web.metrics import Metrics
 from web.openapi import document
 from web.page import FILES, PAGES, PageFile
 from web.routes import READS
+from web.routes.rules import check
 from web.security_headers import SecurityHeaders
 from web.tokens import TokenFile
 from web.views import Accepted, SessionView
@@ -93,6 +108,10 @@ class _Dashboard:
         routes += [
             self._route(f"/api/bot/{kind}", Access.ADMIN, self._commanding_trade(kind, shape), "POST")
             for kind, shape in TRADE_WISHES.items()
+        ]
+        routes += [
+            self._route("/api/rules/check", Access.ADMIN, self._check_rules, "POST"),
+            self._route("/api/bot/edit-rules", Access.ADMIN, self._edit_rules, "POST"),
         ]
         routes += [self._route(path, Access.OPEN, _serving(file)) for path, file in FILES.items()]
         # A name with a slash in it is nobody's; the page says so, as of every other.
@@ -205,6 +224,15 @@ class _Dashboard:
 
         return command
 
+    async def _check_rules(self, request: Request) -> Response:
+        body = await _body(request, RULES_BODY_MAX)
+        return _json(await self._database.run(lambda: _encode(check(commanding.parsed(body, RulesText).text))))
+
+    async def _edit_rules(self, request: Request) -> Response:
+        wish: RulesEdit = commanding.parsed(await _body(request, RULES_BODY_MAX), RulesEdit)
+        line = await self._database.run(wish.line)
+        return await self._left(request, line, None, lambda store: commanding.check_rules_edit(store, wish.based_on))
+
     async def _left(self, request: Request, line: str, symbol: str | None, check: Callable[[Store], None]) -> Response:
         """Leave a command for the bot, unless the stored state already shows that it would be refused."""
 
@@ -214,7 +242,7 @@ class _Dashboard:
 
         row_id = await self._database.act(leave)
         running = self._database.daemon_running()
-        _note(_log.info, "command", id=row_id, kind=line, symbol=symbol, address=address_of(request))
+        _note(_log.info, "command", id=row_id, kind=named(line), symbol=symbol, address=address_of(request))
         url = f"/api/commands/{row_id}"
         note = commanding.note(line, symbol, running)
         accepted = Accepted(id=row_id, url=url, daemon_running=running, note=note)
@@ -231,11 +259,11 @@ def _serving(file: PageFile) -> Handler:
     return serve
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int = BODY_MAX) -> bytes:
     """The request's body. Raises ApiError with 408 when it is slow in coming, 413 when it is too large."""
     try:
         async with asyncio.timeout(BODY_S):
-            return await _whole(request)
+            return await _whole(request, most)
     except TimeoutError as error:
         message = f"the body did not arrive within {BODY_S:g} s"
         raise ApiError(408, "SLOW_BODY", message, "send it at once", headers={"Connection": "close"}) from error
@@ -243,12 +271,12 @@ async def _body(request: Request) -> bytes:
         raise ApiError(400, "GONE", "the caller left before the body had come", "send it whole") from error
 
 
-async def _whole(request: Request) -> bytes:
+async def _whole(request: Request, most: int) -> bytes:
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > BODY_MAX:
-            hint = f"a body has at most {BODY_MAX} bytes"
+        if len(body) > most:
+            hint = f"a body has at most {most} bytes"
             raise ApiError(413, "TOO_LARGE", "the body is too large", hint, headers={"Connection": "close"})
     return body
 

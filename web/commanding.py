@@ -10,6 +10,7 @@ import msgspec
 from store import queries
 from store.database import Store
 from store.hand_wishes import WHY_MAX, hand_wish
+from store.rules_edits import KIND, TEXT_MAX, line_of, named
 from web import documents
 from web.endpoint import Name
 from web.errors import ApiError, not_found, unprocessable
@@ -107,6 +108,27 @@ def _line(kind: str, words: str, *, number: int | None = None, looser: bool = Fa
         raise unprocessable(str(error), "prices and quantities are decimal text") from error
 
 
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX)]
+RULES_BODY_MAX = 8 * TEXT_MAX
+"""Bytes of a body with rules in it, each letter written as JSON may write it."""
+
+
+class RulesText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a check: rules that nobody has taken."""
+
+    text: Text
+
+
+class RulesEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of an edit: the whole text, and the hash of the rules that it was made from."""
+
+    based_on: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8,64}$")]
+    text: Text
+
+    def line(self) -> str:
+        return line_of(self.based_on, self.text)
+
+
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a login."""
 
@@ -166,6 +188,16 @@ def check_trade(store: Store, kind: str, symbol: str) -> None:
     raise _refused("STATE", f"{symbol} is in {row.state}: this needs a protected position")
 
 
+def check_rules_edit(store: Store, based_on: str) -> None:
+    """409 where editing is off, or where other rules are in force than those that the edit was made from."""
+    if documents.setting(store, "reload", "edit_in_browser") is not True:
+        raise _refused("EDITING_OFF", "config.yaml does not allow to edit here: reload.edit_in_browser is false")
+    in_force = documents.rules_in_force(store)
+    if in_force is not None and in_force != based_on:
+        told = f"the rules have changed meanwhile: {in_force[:12]} are in force, this edit is of {based_on[:12]}"
+        raise _refused("CHANGED", told)
+
+
 def _check_known(store: Store, symbol: str) -> None:
     known = documents.symbols(store) | {row.symbol for row in queries.symbols(store)}
     known |= {row.symbol for row in queries.latest_decisions(store)}
@@ -180,7 +212,8 @@ def _refused(guard: str, message: str) -> ApiError:
 
 def note(kind: str, symbol: str | None, daemon_running: bool) -> str:
     """What will happen, for a person."""
-    what = kind if kind in ACCOUNT_KINDS else f"{kind} for {symbol or 'all symbols'}"
+    kind = named(kind)
+    what = kind if kind in ACCOUNT_KINDS or kind.startswith(KIND) else f"{kind} for {symbol or 'all symbols'}"
     if daemon_running:
         return f"{what} was handed to the bot; ask what became of it"
     return f"no bot is running: {what} is kept and will be applied when it starts"

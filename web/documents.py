@@ -337,3 +337,30 @@ def live_verdict(store: Store, symbol: str, candle_ms: int) -> TradeVerdict | No
             return TradeVerdict(at_ms=told.at_ms, same=False, source=each.source, words=each.told)
     words = "as in a backtest of the bot's own candles, rules and settings"
     return TradeVerdict(at_ms=told.at_ms, same=True, source=None, words=words)
+
+
+def rules_in_force(store: Store) -> str | None:
+    """The hash of the rules of the newest event of the system: a version that comes back is not stored twice."""
+    named = next((event.rules_hash for event in queries.system_events(store) if event.rules_hash), None)
+    if named is not None:
+        return named
+    versions = queries.rule_versions(store)
+    return versions[0].rules_hash if versions else None
+
+
+class WaitingEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """An edit of a file that waits for the operator's word, and in what it differs."""
+
+    file: str
+    digest: str
+    changes: list[str] = []
+    since_ms: int = 0
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    edits: list[WaitingEdit] = []
+
+
+def waiting_edits(store: Store) -> list[WaitingEdit]:
+    found = _read(store, "waiting", _Waiting)
+    return found.edits if found else []

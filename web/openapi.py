@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from web.access import Access
-from web.commanding import ACCOUNT_KINDS, KINDS, TRADE_WISHES, AccountWish, Login, Wish
+from web.commanding import ACCOUNT_KINDS, KINDS, TRADE_WISHES, AccountWish, Login, RulesEdit, RulesText, Wish
 from web.endpoint import Endpoint
 from web.errors import ErrorAnswer
 from web.routes import READS
+from web.routes.rules import RulesCheck
 from web.views import Accepted, SessionView
 
 REFERENCE = "#/components/schemas/{name}"
@@ -40,6 +41,7 @@ _COMMANDS = {
     "reduce": "Close a part of the position at the market, once",
     "move-stop": "Move the stop towards safety, or away from it with a reason, within every cap",
     "move-target": "Move a target",
+    "edit-rules": "Edit the rules, from the version that the edit was made from; only where config.yaml allows it",
 }
 
 
@@ -48,7 +50,20 @@ def document() -> dict[str, Any]:
     shapes: list[Any] = [read.answer for read in READS]
     queries = [read.query for read in READS]
     _, components = msgspec.json.schema_components(
-        [*shapes, *queries, Accepted, SessionView, Wish, AccountWish, *TRADE_WISHES.values(), Login, ErrorAnswer],
+        [
+            *shapes,
+            *queries,
+            Accepted,
+            SessionView,
+            Wish,
+            AccountWish,
+            *TRADE_WISHES.values(),
+            RulesEdit,
+            RulesText,
+            RulesCheck,
+            Login,
+            ErrorAnswer,
+        ],
         ref_template=REFERENCE,
     )
     paths: dict[str, Any] = {read.path: {"get": _read(read, components)} for read in READS}
@@ -65,10 +80,12 @@ def document() -> dict[str, Any]:
     wishes: dict[str, type[msgspec.Struct]] = {
         **dict.fromkeys(KINDS, Wish),
         **dict.fromkeys(ACCOUNT_KINDS, AccountWish),
+        "edit-rules": RulesEdit,
     }
     for kind, wish in {**wishes, **TRADE_WISHES}.items():
         codes = ("401", "403", "404", "408", "409", "413", "422", "429", "503")
         paths[f"/api/bot/{kind}"] = {"post": _operation(_COMMANDS[kind], kind, "202", Accepted, codes, _SECURITY, wish)}
+    paths["/api/rules/check"] = {"post": _check_of_rules()}
     used = _used(paths, components)
     return {
         "openapi": "3.1.0",
@@ -90,6 +107,12 @@ def document() -> dict[str, Any]:
 
 
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}, {"session": []}]
+
+
+def _check_of_rules() -> dict[str, Any]:
+    codes = ("401", "403", "408", "413", "422", "429", "503")
+    says = "Every check of a text of rules, which nobody takes"
+    return _operation(says, "check", "200", RulesCheck, codes, _SECURITY, RulesText)
 
 
 def _read(read: Endpoint, components: dict[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True):
     confirm_looser: Literal["mainnet", "always", "never"] = "mainnet"
+    edit_in_browser: bool = False
 
 
 class Web(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from web.endpoint import Endpoint
-from web.routes import account, holdings, journal, machine, panes, quality, reasons, symbols, trade
+from web.routes import account, holdings, journal, machine, panes, quality, reasons, rules, symbols, trade
 
 READS: tuple[Endpoint, ...] = (
     *account.READS,
@@ -14,5 +14,6 @@ READS: tuple[Endpoint, ...] = (
     *machine.READS,
     *reasons.READS,
     *panes.READS,
+    *rules.READS,
     *symbols.READS,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -16,9 +16,8 @@ from rules.warmup import in_words
 from store import queries
 from store.database import Store
 from store.queries.reasons import ReasonCount, reason_counts
-from store.rows import RegimeRow, RuleVersionRow
+from store.rows import RegimeRow
 from store.views import CurrentDecision
-from web import documents
 from web.endpoint import Context, Endpoint, Name, NoQuery, When, milliseconds
 from web.errors import not_found
 from web.explaining import GuardView, guards_of
@@ -145,22 +144,6 @@ class ReasonCounts(msgspec.Struct, frozen=True):
     """By symbol, the most frequent first."""
 
     reasons: list[ReasonCount]
-
-
-class Version(msgspec.Struct, frozen=True, kw_only=True):
-    hash: str
-    at_ms: int
-
-
-class RulesView(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules in force, those before, and the settings in force (never a secret: those stand only in .env)."""
-
-    rules_hash: str
-    at_ms: int
-    text: str
-    versions: list[Version]
-    config_versions: list[Version]
-    config: dict[str, Any] | None
 
 
 def regimes(store: Store, query: NoQuery, context: Context) -> Regimes:
@@ -317,27 +300,6 @@ def _conditions(reasons: Why) -> list[Condition]:
     return found
 
 
-def rules(store: Store, query: NoQuery, context: Context) -> RulesView:
-    versions = queries.rule_versions(store)
-    if not versions:
-        raise not_found("no rules are stored", "start the bot once")
-    newest = _in_force(store, versions)
-    return RulesView(
-        rules_hash=newest.rules_hash,
-        at_ms=newest.at_ms,
-        text=newest.text,
-        versions=[Version(hash=row.rules_hash, at_ms=row.at_ms) for row in versions],
-        config_versions=[Version(hash=row.config_hash, at_ms=row.at_ms) for row in queries.config_versions(store)],
-        config=documents.config(store),
-    )
-
-
-def _in_force(store: Store, versions: list[RuleVersionRow]) -> RuleVersionRow:
-    """The rules of the newest event of the system: a version that comes back is not stored a second time."""
-    named = next((event.rules_hash for event in queries.system_events(store) if event.rules_hash), None)
-    return next((version for version in versions if version.rules_hash == named), versions[0])
-
-
 READS = (
     Endpoint(
         path="/api/regimes",
@@ -365,12 +327,5 @@ READS = (
         query=ReasonsQuery,
         answer=ReasonCounts,
         read=counts,
-    ),
-    Endpoint(
-        path="/api/rules",
-        summary="Rules and settings in force",
-        answer=RulesView,
-        read=rules,
-        may_miss=True,
     ),
 )

@@ -12,7 +12,8 @@ import { drawNews, prepareNews } from "./news.js";
 import { ofSymbol, page, showPage } from "./pages.js";
 import { drawPositions, tick } from "./positions.js";
 import { drawBoard, drawRegimes, drawWhy } from "./reasons.js";
-import { drawRules, drawRuns, drawSettings, drawShadows } from "./records.js";
+import { drawRuns, drawSettings, drawShadows } from "./records.js";
+import { drawRules, prepareRules } from "./rules.js";
 import { drawExecution, drawStatistics } from "./statistics.js";
 import { drawSymbol, drawSymbolPanes, isCandleChosen, prepareSymbol } from "./symbol.js";
 import { drawTrade, drawTradeChart } from "./trade.js";
@@ -65,7 +66,7 @@ const ON_PAGE = {
   symbol: ["summary", "symbol", "positions", "candles", "regimes", "trades", "orders", "transitions"],
   trade: ["summary", "trade", "candles"],
   statistics: ["summary", "statistics", "execution", "protection"],
-  rules: ["summary", "rules"],
+  rules: ["summary", "rules", "shadows"],
   runs: ["summary", "runs", "shadows"],
   audit: ["summary", "names", "machine", "transitions"],
   log: ["summary", "names", "alerts", "commands", "log"],
@@ -157,7 +158,7 @@ function connect() {
     if (row.source !== row.dest) announce(row.explanation);
     soon(...BY_TRANSITION);
   });
-  stream.addEventListener("alert", (event) => { announce(JSON.parse(event.data).text); soon("alerts", "summary", "log"); });
+  stream.addEventListener("alert", (event) => { announce(JSON.parse(event.data).text); soon("alerts", "summary", "log", "rules"); });
   stream.addEventListener("command", () => soon("commands", "summary", "machine"));
   stream.addEventListener("reset", () => soon(...Object.keys(panels)));
 }
@@ -245,6 +246,7 @@ function prepare() {
   setInterval(tick, 1000);
   prepareSymbol();
   prepareNews();
+  prepareRules();
   watch();
 }
 

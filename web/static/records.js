@@ -5,7 +5,7 @@ import { byId, el, fill, money, signed, table, when } from "./dom.js";
 
 const VERSIONS = [["Since", (row) => `${when(row.at_ms)} UTC`], ["Hash", (row) => el("code", {}, row.hash), "hash"]];
 
-async function inForce(target) {
+export async function inForce(target) {
   try {
     return await get("/api/rules");
   } catch (error) {
@@ -13,14 +13,6 @@ async function inForce(target) {
     target.textContent = "Nothing is stored yet: rules and settings come with the first start of the bot.";
     return null;
   }
-}
-
-export async function drawRules() {
-  const found = await inForce(byId("rules-words"));
-  if (!found) return;
-  fill(byId("rules-words"), `In force since ${when(found.at_ms)} UTC, hash `, el("code", {}, found.rules_hash), ". Edit rules.yaml beside the bot: it takes an edit by itself.");
-  byId("rules-text").textContent = found.text;
-  fill(byId("rules-versions"), el("h3", {}, "Versions"), table("Every text that was in force, newest first", VERSIONS, found.versions, ""));
 }
 
 export async function drawSettings() {

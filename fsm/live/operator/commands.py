@@ -22,6 +22,7 @@ from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.command_age import age_ms
 from fsm.live.process.supervisor import Background, Supervisor
 from fsm.live.trading.symbol_worker import SymbolWorker
+from store import rules_edits
 from store.batch import Batch
 from store.errors import StoreError
 from store.hand_wishes import HAND_KINDS, is_by_hand
@@ -39,8 +40,8 @@ KEPT_KINDS = ("pause", "halt", "ack")
 STRATEGY_KINDS = ("strategy pause", "strategy resume")
 """Followed by the name of the strategy that rests from now on, or does not any more."""
 
-EDIT_KINDS = ("reload confirm", "reload reject")
-"""Followed by the digests of the edits that are meant, so that no other edit is taken."""
+EDIT_KINDS = ("reload confirm", "reload reject", rules_edits.KIND)
+"""Followed by the digests of the edits that are meant, so that no other edit is taken; or by an edit of the rules."""
 OnEdit = Callable[[str, Sequence[str]], Awaitable[str]]
 POLL_S = 0.25
 FLAT_WAIT_S = 25.0
@@ -97,7 +98,13 @@ class Commands:
         """What was left while no bot ran. Pause and halt are kept for ever; what acts is refused when it is old, or
         when the trade that it was meant for is over (R82)."""
         for command in commands:
-            log.info("command_waited", reason="START", command=command.kind, symbol=command.symbol, id=command.id)
+            log.info(
+                "command_waited",
+                reason="START",
+                command=rules_edits.named(command.kind),
+                symbol=command.symbol,
+                id=command.id,
+            )
         if commands:
             told = ", ".join(f"{_named(command)} ({command.id})" for command in commands)
             self._live.journal.note(self._live.clock.now_ms(), "COMMANDS_WAITED", "START", commands=told)
@@ -363,7 +370,13 @@ class Commands:
             asked=command.source == "telegram",
         )
         self._live.journal.journal.commit(Batch(acks=[ack], alerts=[told] if told else []))
-        log.info("command", reason=guard or "DONE", command=command.kind, symbol=command.symbol, detail=detail)
+        log.info(
+            "command",
+            reason=guard or "DONE",
+            command=rules_edits.named(command.kind),
+            symbol=command.symbol,
+            detail=detail,
+        )
 
 
 def _named(command: CommandRow) -> str:

@@ -224,3 +224,11 @@ def _bounds(period: str, at_ms: int) -> tuple[str, str]:
         begin = day.replace(day=1)
         end = (begin + timedelta(days=32)).replace(day=1)
     return moment(int(begin.timestamp() * 1000)), moment(int(end.timestamp() * 1000))
+
+
+CHANGES_TOLD = 12
+
+
+def listed(parts: Sequence[str]) -> str:
+    more = len(parts) - CHANGES_TOLD
+    return ", ".join(parts[:CHANGES_TOLD]) + (f" and {more} more" if more > 0 else "")

@@ -16,14 +16,15 @@ from fsm.config import Config, Settings, changes, read_settings, reloaded, setti
 from fsm.core.model.decision import Rejected
 from fsm.live.context.entry_blocks import ALL, FILES_UNUSABLE
 from fsm.live.operator.accepted import digest_of, loosened, waits_in_rules, waits_in_settings
-from fsm.live.operator.news import new_rules_news, new_settings_news, refused_file_news
+from fsm.live.operator.news import listed, new_rules_news, new_settings_news, refused_file_news
+from fsm.live.operator.proposals import FROM_THE_BROWSER, PROPOSED, checked, is_proposed, write_whole
 from fsm.live.operator.waiting_edits import WAITING, Waiting
 from fsm.live.process import documents
 from fsm.live.process.daemon import Daemon
 from fsm.live.process.newness import LOOSER_EDIT, is_wanted, small_steps_news
 from fsm.live.trading.market import Market
 from rules.load import Ruleset, load_rules
-from rules.looseness import Loosening, shown
+from rules.looseness import shown
 from rules.source.yaml_source import Problem, Source, SourceError, contents, read_source
 from rules.testing.beside import Stamp, problems_beside, stamp_beside
 from rules.testing.file import path_of_tests
@@ -39,8 +40,8 @@ LOOKS_TO_JUDGE = 2
 PROBLEMS_TOLD = 5
 TESTS_S_MAX = 20.0
 """For all tests of a rules file together; other tasks go on meanwhile."""
-CHANGES_TOLD = 12
 CONFIG, RULES = "config", "rules"
+EDIT = "edit"
 
 
 @dataclass(slots=True)
@@ -162,7 +163,9 @@ class Reload:
         if rules.hash == active.accepted.rules.hash:
             return
         await self._ask_tests(file, rules)
-        waits = waits_in_rules(active.accepted, rules, is_real_money=self._is_real_money)
+        waits: list[object] = [*waits_in_rules(active.accepted, rules, is_real_money=self._is_real_money)]
+        if self._is_real_money and is_proposed(self._daemon.live.journal.store, text):
+            waits.append(FROM_THE_BROWSER)
         if waits:
             self._wait(file, text, waits)
         else:
@@ -201,7 +204,7 @@ class Reload:
         return self._config.environment.is_real_money
 
     # --- what waits ---------------------------------------------------------------------------
-    def _wait(self, file: _Watched, text: str, waits: Sequence[Loosening]) -> None:
+    def _wait(self, file: _Watched, text: str, waits: Sequence[object]) -> None:
         live = self._daemon.live
         at_ms = live.clock.now_ms()
         file.waiting = waiting = Waiting(
@@ -214,6 +217,8 @@ class Reload:
     async def decide(self, verb: str, digests: Sequence[str]) -> str:
         """The operator's word on the edits of these digests. Raises Rejected when one does not wait any more."""
         await self._until_judged()
+        if verb == EDIT:
+            return await self._edited(*digests)
         waiting = {each.waiting.digest: name for name, each in self._watched.items() if each.waiting is not None}
         gone = [digest for digest in digests if digest not in waiting]
         if gone or not digests:
@@ -221,6 +226,24 @@ class Reload:
         told = [await self._decided(verb, waiting[digest]) for digest in digests]
         self._leave_document()
         return "; ".join(told)
+
+    async def _edited(self, based_on: str, packed: str) -> str:
+        """An edit of the dashboard: written over what it was made from, then judged like any other, or put back."""
+        live, file = self._daemon.live, self._watched.get(RULES)
+        if file is None or self._read(file) != file.settled or file.waiting is not None:
+            raise Rejected("FILE_CHANGED", "the file itself is being edited, or an edit of it waits")
+        text, rules = checked(packed, based_on, live.active.accepted.rules, is_allowed=live.active.settings.reload)
+        before, digest = file.settled or "", digest_of(text)
+        live.journal.note(live.clock.now_ms(), PROPOSED, digest, based_on=based_on, rules=rules.hash)
+        write_whole(file.path, text)
+        await self._judge(RULES, file, text)
+        if live.active.accepted.rules.hash == rules.hash:
+            return f"{file.path.name} {rules.hash[:12]} is in force"
+        if digest in {each.digest for each in self.waiting}:
+            return f"{file.path.name} waits: `reload confirm` at the terminal takes it ({digest})"
+        write_whole(file.path, before)
+        file.settled, file.candidate = before, None
+        raise Rejected("REFUSED", f"{file.path.name} was not taken and stands as before; the alert has the reason")
 
     async def _until_judged(self) -> None:
         """Just after a start no file has been. It is waited for and not hurried: a file that is being written is the
@@ -309,7 +332,7 @@ class Reload:
         hashes = dict.fromkeys((settings_hash(partly), settings_hash(wanted)))
         now = [f"{each.path} {shown(each.old)} → {shown(each.new)}" for each in found if each.reloadable]
         later = [f"{each.path} {shown(each.old)} → {shown(each.new)}" for each in found if not each.reloadable]
-        text = new_settings_news(_listed(now), _listed(later))
+        text = new_settings_news(listed(now), listed(later))
         at_ms = live.clock.now_ms()
         self._step_small(at_ms, wanted, source.text, live.active.accepted.rules)
         versions = [ConfigVersionRow(at_ms=at_ms, config_hash=each, text=source.text) for each in hashes]
@@ -362,11 +385,6 @@ class Reload:
             refused_file_news(path.name, told),
             key=f"refused {at_ms} {path.name}",
         )
-
-
-def _listed(parts: Sequence[str]) -> str:
-    more = len(parts) - CHANGES_TOLD
-    return ", ".join(parts[:CHANGES_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def _tests_edited(file: _Watched) -> bool:

@@ -14,7 +14,7 @@ from web.routes import READS
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = openapi.document()
-EXAMPLES = {"symbol": "BTCUSDT", "id": "3"}
+EXAMPLES = {"old": "0" * 64, "new": "1" * 64, "symbol": "BTCUSDT", "id": "3"}
 
 
 def check(path: str, method: str, answer: Any) -> None:

@@ -1,0 +1,125 @@
+// The rules: what is in force, every version and what it changed, what became of edits, and an edit of one's own.
+
+import { get, post, session } from "./api.js";
+import { announce, byId, el, fill, table, when } from "./dom.js";
+import { inForce } from "./records.js";
+
+const ASK_MS = 700;
+const ASK_TIMES = 60;
+let current = null; // what was read last
+let based = null; // what the edit under way was made from
+
+export async function drawRules() {
+  const [found, { alerts }] = await Promise.all([inForce(byId("rules-words")), get("/api/alerts", { limit: 200 })]);
+  if (!found) return;
+  current = found;
+  fill(byId("rules-words"), `In force since ${when(found.at_ms)} UTC, hash `, el("code", {}, found.rules_hash), ".");
+  fill(byId("rules-text"), numbered(found.text));
+  fill(byId("rules-waiting"), found.waiting.map((edit) => el("p", { class: "warning" }, `An edit of ${edit.file} waits since ${when(edit.since_ms)} UTC (${edit.digest}): ${edit.changes.join("; ")}. `,
+    "At the terminal, ", el("code", {}, "fsm reload confirm"), " takes it and ", el("code", {}, "fsm reload reject"), " does not.")));
+  const before = (hash) => found.versions[found.versions.findIndex((version) => version.hash === hash) + 1]?.hash;
+  fill(byId("rules-versions"), table("Every text that was in force, newest first", [
+    ["Since", (row) => `${when(row.at_ms)} UTC`], ["Hash", (row) => el("code", {}, row.hash), "hash"],
+    ["Changed", (row) => (before(row.hash) ? el("button", { type: "button", class: "linklike", "aria-label": `What ${row.hash.slice(0, 12)} changed`, onclick: () => showDiff(before(row.hash), row.hash) }, "show") : "the first")],
+  ], found.versions, ""));
+  fill(byId("rules-news"), table("What became of edits, newest first", [["Time", (row) => `${when(row.at_ms)} UTC`], ["What", (row) => row.text, "words"]],
+    alerts.filter((alert) => alert.kind === "rules_changed").slice(0, 20), "No edit has been made yet. A saved file is checked, its tests are run, and what came of it will stand here."));
+  showEditor();
+}
+
+// A line a row, so that a problem's place is found.
+const numbered = (text) => text.split("\n").map((line, index) => el("span", { class: "code-line", "data-line": String(index + 1) }, `${line}\n`));
+
+async function showDiff(old, now) {
+  const target = byId("rules-diff");
+  target.hidden = false;
+  try {
+    const found = await get(`/api/rules/diff/${old}/${now}`);
+    fill(target, el("h3", { tabindex: "-1" }, `What ${now.slice(0, 12)} changed`), el("p", { class: "quiet" }, `against ${old.slice(0, 12)} of ${when(found.old.at_ms)} UTC`),
+      found.lines.length ? el("pre", { class: "whole diff", tabindex: "0", role: "region", "aria-label": "Lines that differ" }, found.lines.map((line) =>
+        el("span", { class: `code-line ${{ "+": "added", "-": "gone" }[line.sign] ?? ""}`, "data-line": String(line.new_line ?? line.old_line ?? "") }, `${line.sign} ${line.text}\n`))) : el("p", {}, "Both have the same text."));
+  } catch (error) {
+    fill(target, el("p", { class: "problem", role: "alert" }, error.message));
+  }
+  target.querySelector("h3")?.focus();
+}
+
+function showEditor() {
+  const may = current.may_edit && session.may_act;
+  byId("rules-edit").hidden = !may || based !== null;
+  byId("rules-edit-note").textContent = !current.may_edit ? "Editing here is off (reload.edit_in_browser in config.yaml): edit rules.yaml beside the bot, which takes a change by itself."
+    : session.may_act ? "" : session.token_set ? "Log in to edit." : "Without a DASHBOARD_TOKEN nothing can be changed here.";
+}
+
+function begin() {
+  based = current.rules_hash;
+  byId("editor").hidden = false;
+  byId("rules-edit").hidden = true;
+  byId("editor-text").value = current.text;
+  byId("editor-said").textContent = "";
+  byId("editor-text").focus();
+}
+
+function end() {
+  based = null;
+  byId("editor").hidden = true;
+  showEditor();
+  byId("rules-edit").focus();
+}
+
+function say(...parts) {
+  fill(byId("editor-said"), ...parts);
+  announce(byId("editor-said").textContent);
+}
+
+async function checkText() {
+  const found = await post("/api/rules/check", { text: byId("editor-text").value });
+  const told = [...found.problems, ...found.warnings];
+  byId("editor-problems").replaceChildren(...told.map((problem) => el("li", {}, el("button", { type: "button", class: "linklike", onclick: () => goTo(problem) }, `line ${problem.line}`), ` ${problem.message}`)));
+  say(found.problems.length ? `${found.problems.length} ${found.problems.length === 1 ? "problem" : "problems"}: this cannot be used.` : `Can be used${found.warnings.length ? `, with ${found.warnings.length} worth a look` : ""}; hash ${found.hash.slice(0, 12)}.`);
+  return found.problems.length === 0;
+}
+
+function goTo({ line, column }) {
+  const text = byId("editor-text");
+  const start = text.value.split("\n").slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0) + column - 1;
+  text.focus();
+  text.setSelectionRange(start, start + 1);
+  text.scrollTop = Math.max(0, (line - 6) * Number.parseFloat(getComputedStyle(text).lineHeight));
+}
+
+async function load() {
+  try {
+    if (!(await checkText())) return;
+    const accepted = await post("/api/bot/edit-rules", { based_on: based, text: byId("editor-text").value });
+    say(accepted.note);
+    if (accepted.daemon_running) await follow(accepted.url);
+  } catch (error) {
+    say(error.guard ? `Refused by ${error.guard}: ${error.message}` : error.message);
+  }
+}
+
+async function follow(url) {
+  for (let asked = 0; asked < ASK_TIMES; asked += 1) {
+    const command = await get(url);
+    if (command.state === "refused") { say(`Refused by ${command.guard}: ${command.detail}`); return; }
+    if (command.state === "done") {
+      end();
+      byId("rules-edit-note").textContent = `Done: ${command.detail}`;
+      announce(byId("rules-edit-note").textContent);
+      const note = byId("rules-edit-note").textContent;
+      await drawRules();
+      byId("rules-edit-note").textContent = note;
+      return;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, ASK_MS); });
+  }
+  say("The bot has not taken the edit yet: is it working?");
+}
+
+export function prepareRules() {
+  byId("rules-edit").addEventListener("click", begin);
+  byId("editor-cancel").addEventListener("click", end);
+  byId("editor-check").addEventListener("click", () => { checkText().catch((error) => say(error.message)); });
+  byId("editor-load").addEventListener("click", load);
+}
