@@ -19,7 +19,7 @@ from web.errors import not_found
 CONTEXT = 3
 """Lines that are shown before and after each change."""
 
-Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8,64}$")]
+Hash = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,12 @@ from web.page import FILES, STATIC
 from web.routes import READS
 
 TOKEN = "a-token-that-nobody-guesses-7Q"
-EVERYTHING = [*(read.path.format(symbol="BTCUSDT", id="3") for read in READS), *FILES, "/metrics", "/api/openapi.json"]
+EVERYTHING = [
+    *(read.path.format(symbol="BTCUSDT", id="3", old="0" * 64, new="1" * 64) for read in READS),
+    *FILES,
+    "/metrics",
+    "/api/openapi.json",
+]
 
 
 def test_every_answer_has_the_headers_that_keep_others_out(browser: Any) -> None:
