@@ -229,10 +229,16 @@ def module_of(path: str, source: str) -> Module:
     return path, ast.parse(source)
 
 
+@cache
+def nodes_of(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All parts of a module, sought once: fifteen rules look at each."""
+    return tuple(ast.walk(tree))
+
+
 def imports_of(module: Module) -> Iterator[tuple[int, str]]:
     """Every imported name with its line, in full: ``from a.b import c`` is ``a.b.c``."""
     path, tree = module
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -271,7 +277,7 @@ def uses_of_one_exchange(module: Module) -> Iterator[str]:
 def port_classes() -> frozenset[str]:
     """Classes behind a port: they place orders and look, waiting for answers, or they are an event stream."""
     marks = ({"place_order", "place_algo", "look"}, {"run", "is_open", "expect"})
-    found = (node for _, tree in modules_under(*ROOMS) for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    found = (node for _, tree in modules_under(*ROOMS) for node in nodes_of(tree) if isinstance(node, ast.ClassDef))
     return frozenset(
         node.name
         for node in found
@@ -286,7 +292,7 @@ def ports_built_elsewhere(module: Module) -> Iterator[str]:
     path, tree = module
     if is_within(path, ("exchange", "fsm/bootstrap.py", "fsm/proofs")):
         return
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in port_classes():
@@ -345,7 +351,7 @@ def impurities(module: Module) -> Iterator[str]:
             yield f"{path}:{line}: the core is pure and may not import {library}"
         elif library not in (*ROOMS, *sys.stdlib_module_names, *CORE_LIBRARIES):
             yield f"{path}:{line}: the core may not import {library}"
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)):
             yield f"{path}:{node.lineno}: the core never waits"
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
@@ -361,7 +367,7 @@ def numbers_of_an_exchange(module: Module) -> Iterator[str]:
     path, tree = module
     if not is_within(path, ("fsm/core",)):
         return
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
             value = node.operand.value
             if isinstance(value, int) and value >= 1000:
@@ -374,7 +380,7 @@ def hasty_words(module: Module) -> Iterator[str]:
     path, tree = module
     if is_within(path, WRITERS):
         return
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in WRITING_CALLS:
@@ -387,7 +393,7 @@ def loose_beginnings(module: Module) -> Iterator[str]:
     path, tree = module
     if is_within(path, BEGINNERS):
         return
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in BEGINNINGS:
@@ -398,7 +404,7 @@ def mode_decisions(module: Module) -> Iterator[str]:
     path, tree = module
     if path.startswith(MODE_DECIDERS):
         return
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         tests: list[ast.expr] = []
         if isinstance(node, (ast.If, ast.IfExp, ast.While, ast.Assert)):
             tests = [node.test]
@@ -445,7 +451,7 @@ def vague_names(module: Module) -> Iterator[str]:
     for part in path.removesuffix(".py").split("/"):
         if VAGUE_NAMES.search(part):
             yield f"{path}: {part} says nothing: name it after what it holds"
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.ClassDef):
             words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node.name).lower()
             if VAGUE_NAMES.search(words):
@@ -460,7 +466,7 @@ def too_long(path: str, source: str) -> Iterator[str]:
 
 def function_lines(module: Module) -> Iterator[tuple[int, str]]:
     path, tree = module
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
             yield node.end_lineno - node.lineno + 1, f"{path}:{node.lineno} {node.name}"
 
@@ -494,7 +500,7 @@ def tangled_functions(module: Module) -> Iterator[str]:
     path, tree = module
     if not is_within(path, ("fsm/core",)):
         return
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.FunctionDef) and (ways := complexity(node)) > CORE_WAYS_MAX:
             yield f"{path}:{node.lineno}: {ways} ways through {node.name}, {CORE_WAYS_MAX} are allowed"
 
@@ -506,7 +512,7 @@ def unreal_tests(module: Module) -> Iterator[str]:
             yield f"{path}:{line}: tests use real parts, not {name}"
         if name == "time.sleep":
             yield f"{path}:{line}: tests never sleep"
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.arg) and node.arg == "mocker":
             yield f"{path}:{node.lineno}: tests use real parts, not mocker"
         if isinstance(node, ast.Attribute) and node.attr == "sleep" and ast.unparse(node.value) == "time":
