@@ -7,7 +7,7 @@ once: of them only what it takes to read them is asked, so that a stricter check
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from indicators.candle import Timeframe
@@ -18,7 +18,7 @@ from rules.features import length_of
 from rules.lint import lint, warnings
 from rules.semantic_checks import check_semantics
 from rules.source.schema import SCHEMA
-from rules.source.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
+from rules.source.yaml_source import Problem, Source, SourceError, parse_source, read_text, validate
 
 __all__ = ["CompiledRules", "Ruleset", "SourceError", "load_rules", "parse_rules", "stored_rules"]
 
@@ -71,12 +71,12 @@ class Ruleset:
 
 def load_rules(path: str | Path) -> Ruleset:
     """The rules in a file. Raises SourceError with every problem found, each with its place."""
-    return _offered(read_source(path))
+    return Ruleset(*_offered(read_text(path), str(path)))
 
 
 def parse_rules(text: str, name: str) -> Ruleset:
     """The rules in a text that is offered; ``name`` stands for the file in problems. Raises SourceError."""
-    return _offered(parse_source(text, name))
+    return Ruleset(*_offered(text, name))
 
 
 def stored_rules(text: str, name: str) -> Ruleset:
@@ -85,12 +85,15 @@ def stored_rules(text: str, name: str) -> Ruleset:
     return Ruleset(source, _read(source))
 
 
-def _offered(source: Source) -> Ruleset:
+@lru_cache(maxsize=4)  # a bot reads its file again and again; shadows and comparisons have another or two beside it
+def _offered(text: str, name: str) -> tuple[Source, Definition, tuple[Problem, ...]]:
+    """What passed every check, with what would be wrong with parts that are switched off."""
+    source = parse_source(text, name)
     definition = _read(source)
     problems, idle = lint(source, definition)
     if problems:
         raise SourceError(_sorted(problems))
-    return Ruleset(source, definition, idle)
+    return source, definition, tuple(idle)
 
 
 def _read(source: Source) -> Definition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib
 import sys
@@ -55,12 +56,30 @@ def _compiled() -> Form:
     import numba
 
     config: Any = numba.config
-    before, config.CACHE_DIR = config.CACHE_DIR, str(_place(numba.__version__))
+    place = _place(numba.__version__)
+    before, config.CACHE_DIR = config.CACHE_DIR, str(place)
     try:
         live = copied(numba.njit(cache=True, error_model="numpy", forceinline=True))
     finally:
         config.CACHE_DIR = before
-    return Form(live, np.ascontiguousarray, True)
+    return Form(one_at_a_time(live, place / "lock"), np.ascontiguousarray, True)
+
+
+def one_at_a_time(live: Callable[..., int], lock: Path) -> Callable[..., int]:
+    """Its first call compiles for many seconds: of processes that begin together one does, and the others read that."""
+    is_compiled = False
+
+    def called(*arguments: Any) -> int:
+        nonlocal is_compiled
+        if is_compiled:
+            return live(*arguments)
+        with lock.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            found = live(*arguments)
+        is_compiled = True
+        return found
+
+    return called
 
 
 def _place(version: str) -> Path:
