@@ -141,6 +141,38 @@ def test_market_lot_size_holds_for_market_and_conditional_orders(quantity: str, 
     assert code_of_algo(stop(quantity=quantity)) == code
 
 
+@pytest.mark.parametrize(("step", "market_step"), [("0.001", "0.01"), ("0.01", "0.001"), ("0.005", "0.002")])
+def test_a_limit_order_goes_by_its_own_step_and_whatever_executes_at_the_market_by_the_other(
+    step: str, market_step: str
+) -> None:
+    """Binance has symbols where they differ; with equal ones the wrong one is never seen."""
+    uneven = replace(BTC, step_size=D(step), market_step_size=D(market_step), quantity_min=D(step))
+    quantity = D("0.0379")
+    at_a_limit = quantity - quantity % D(step)
+    at_the_market = quantity - quantity % D(market_step)
+    assert at_a_limit != at_the_market
+    assert uneven.floor_quantity(quantity, market=False) == at_a_limit
+    assert uneven.floor_quantity(quantity, market=True) == at_the_market
+    assert uneven.covering_quantity(quantity) == at_the_market + D(market_step)
+    for found, limits, markets in (
+        (at_a_limit, True, not at_a_limit % D(market_step)),
+        (at_the_market, not at_the_market % D(step), True),
+    ):
+        assert (code_of_order(limit("60000", str(found)), uneven) is None) is limits
+        assert (code_of_order(market(str(found)), uneven) is None) is markets
+        assert (code_of_algo(stop(quantity=str(found)), uneven) is None) is markets
+
+
+def test_each_kind_of_order_has_its_own_least_and_largest_quantity() -> None:
+    uneven = replace(BTC, quantity_min=D("0.004"), market_quantity_min=D("0.002"), quantity_max=D("100"))
+    assert uneven.floor_quantity(D("0.0039"), market=False) == 0
+    assert uneven.floor_quantity(D("0.0039"), market=True) == D("0.003")
+    assert uneven.floor_quantity(D("0.0019"), market=True) == 0
+    assert uneven.covering_quantity(D("0.0005")) == D("0.002")
+    assert code_of_order(limit("60000", "110"), uneven) == -4005
+    assert code_of_order(market("110"), uneven) is None
+
+
 def test_a_quantity_with_few_decimals_off_the_step_is_4023() -> None:
     coarse = replace(BTC, step_size=D("0.005"))
     assert code_of_order(limit("60000", "0.012"), coarse) == -4023
@@ -229,9 +261,16 @@ def test_a_rounded_price_passes_and_lies_on_its_side(price: D, direction: Roundi
     assert abs(rounded - price) < BTC.tick_size
 
 
-@given(quantity=st.decimals("0", "119", places=8), market=st.booleans())
-def test_a_floored_quantity_passes_or_is_zero_and_never_grows(quantity: D, market: bool) -> None:
+STEPS = st.sampled_from([D("0.001"), D("0.002"), D("0.005"), D("0.01"), D("1")])
+
+
+@given(quantity=st.decimals("0", "119", places=8), market=st.booleans(), step=STEPS, market_step=STEPS)
+def test_a_floored_quantity_passes_or_is_zero_and_never_grows(
+    quantity: D, market: bool, step: D, market_step: D
+) -> None:
     """R42."""
-    floored = BTC.floor_quantity(quantity, market=market)
+    filters = replace(BTC, step_size=step, market_step_size=market_step)
+    floored = filters.floor_quantity(quantity, market=market)
     assert floored <= quantity
-    assert floored == 0 or BTC.check_quantity(floored, market=market) is None
+    assert floored == 0 or filters.check_quantity(floored, market=market) is None
+    assert floored or quantity < max(step, market_step, filters.market_quantity_min)

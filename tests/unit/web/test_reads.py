@@ -16,6 +16,7 @@ from store.rows import DocumentRow, ErrorRow, SystemEventRow
 
 ROOT = Path(__file__).parents[3]
 TO_MS = 1_733_011_200_000
+HOUR_MS = 3_600_000
 CLOCK = {"clock_offset_ms": -40, "clock_measured_ms": TO_MS}
 
 BESIDE = {
@@ -117,6 +118,25 @@ def test_results_of_a_range_are_those_of_its_trades(browser: Any, daemon: Any, s
     ]
     assert found["trades"] == len(closed)
     assert sum(Decimal(day["net_pnl"]) for day in found["days"]) == Decimal(found["net_pnl"])
+
+
+RANGES_MS = {"1d": 86_400_000, "7d": 7 * 86_400_000, "30d": 30 * 86_400_000}
+
+
+@pytest.mark.parametrize(("span", "length_ms"), RANGES_MS.items())
+def test_a_range_is_as_long_as_it_says_and_ends_with_the_newest_time(
+    browser: Any, daemon: Any, span: str, length_ms: int
+) -> None:
+    """A month that was 31 days long gave a sum that fitted its trades all the same."""
+    found = browser.get("/api/pnl", params={"range": span}).json()
+    assert (found["until_ms"], found["since_ms"]) == (TO_MS + 1, TO_MS + 1 - length_ms)
+    points = browser.get("/api/equity", params={"range": span, "points": 2_000}).json()["points"]
+    assert TO_MS - length_ms <= points[0]["at_ms"] < TO_MS - length_ms + HOUR_MS
+    assert points[-1]["at_ms"] == TO_MS
+
+
+def test_everything_begins_with_the_journal(browser: Any) -> None:
+    assert browser.get("/api/pnl", params={"range": "all"}).json()["since_ms"] == 0
 
 
 def test_equity_is_ascending_with_its_drawdown(browser: Any) -> None:
