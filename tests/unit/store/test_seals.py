@@ -41,8 +41,16 @@ def names(report: Report, table: str) -> bool:
 
 
 @pytest.fixture
-def written(path: Path, story: Any) -> Path:
+def written(path: Path, image: bytes) -> Path:
     """A closed database with two rows or more in each table that can have them."""
+    path.write_bytes(image)
+    return path
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory, story: Any) -> bytes:
+    """It is written once, and each test has a copy of its own."""
+    path = tmp_path_factory.mktemp("written") / "bot.sqlite"
     with open_store(path, mode="write") as store:
         store.bind(environment="testnet", account="main", at_ms=story.start)
         journal = Journal(store, "run-1")
@@ -74,7 +82,8 @@ def written(path: Path, story: Any) -> Path:
         inbox.take(story.start)
         inbox.finish(1, "done", at_ms=story.start)
     assert verify(path).problems == ()
-    return path
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    return path.read_bytes()
 
 
 class Attacker:

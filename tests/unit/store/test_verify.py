@@ -55,15 +55,24 @@ def tamperer(path: Path) -> Any:
 
 
 @pytest.fixture
-def written(path: Path, story: Any) -> Path:
+def written(path: Path, image: bytes) -> Path:
     """A closed database with rows in every table."""
+    path.write_bytes(image)
+    return path
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory, story: Any) -> bytes:
+    """It is written once, and each test has a copy of its own."""
+    path = tmp_path_factory.mktemp("written") / "bot.sqlite"
     with open_store(path, mode="write") as store:
         store.bind(environment="testnet", account="main", at_ms=story.start)
         with Journal(store, "run-1", flush_every=20) as journal:
             for batch in story.day(symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT"), trades=3):
                 journal.commit(batch)
         Inbox(store).post("pause", None, "cli", story.start)
-    return path
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    return path.read_bytes()
 
 
 def named(report: Report) -> set[tuple[str, str]]:

@@ -103,9 +103,19 @@ def test_what_is_unusual_is_warned_of_at_its_place_and_taken(fsm, project, old, 
     place = edited(project, old, new)
     ended = fsm("check")
     assert ended.code == 0
-    assert [line for line in ended.stderr.splitlines() if line.startswith(place) and message in line], ended.stderr
-    (warning,) = fsm("check", "--json").document["warnings"]
-    assert message in warning["message"]
+    (warning,) = ended.stderr.splitlines()
+    assert warning.startswith(place)
+    assert message in warning
+
+
+def test_the_document_has_the_warnings_that_are_told(fsm, project) -> None:
+    for name in ("leverage over 20", "a fee of 0", "a command that is a week old"):
+        edited(project, *UNUSUAL[name][:2])
+    told = fsm("check").stderr.splitlines()
+    warnings = fsm("check", "--json").document["warnings"]
+    assert len(warnings) == 3
+    places = [f"{each['file']}:{each['line']}:{each['column']}" for each in warnings]
+    assert [f"{at}: {each['message']} (a warning)" for at, each in zip(places, warnings, strict=True)] == told
 
 
 @pytest.mark.parametrize(("old", "new", "message"), REFUSED.values(), ids=REFUSED)

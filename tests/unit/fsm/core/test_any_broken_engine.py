@@ -16,7 +16,14 @@ UNSHRUNK = settings(
 )
 
 
-@pytest.mark.parametrize("name", BROKEN_BY_ANY_EXCHANGE)
+WELL_HIDDEN = {"refused-stop-is-placed", "one-piece-only", "refused-close-pending", "quarantine-drops-protection"}
+"""They show in one of some hundred lives: make soak waits for that."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in WELL_HIDDEN else name for name in BROKEN_BY_ANY_EXCHANGE],
+)
 def test_a_broken_engine_does_not_get_through(name: str) -> None:
     with broken(VARIANTS[name]), pytest.raises(AssertionError):
         run_state_machine_as_test(NobodyInterferes, settings=UNSHRUNK)
