@@ -18,7 +18,7 @@ from rules.features import length_of
 from rules.lint import lint, warnings
 from rules.semantic_checks import check_semantics
 from rules.source.schema import SCHEMA
-from rules.source.yaml_source import Problem, Source, SourceError, parse_source, read_text, validate
+from rules.source.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
 
 __all__ = ["CompiledRules", "Ruleset", "SourceError", "load_rules", "parse_rules", "stored_rules"]
 
@@ -71,7 +71,8 @@ class Ruleset:
 
 def load_rules(path: str | Path) -> Ruleset:
     """The rules in a file. Raises SourceError with every problem found, each with its place."""
-    return Ruleset(*_offered(read_text(path), str(path)))
+    source = read_source(path)
+    return Ruleset(*_offered(source.text, source.name))
 
 
 def parse_rules(text: str, name: str) -> Ruleset:

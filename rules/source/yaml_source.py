@@ -137,11 +137,6 @@ def _skip_space(text: str, index: int) -> int:
 
 def read_source(path: str | Path) -> Source:
     """Reads and parses a file. Raises SourceError, also when the file cannot be read."""
-    return parse_source(read_text(path), str(path))
-
-
-def read_text(path: str | Path) -> str:
-    """What is written in a file. Raises SourceError when it cannot be read."""
     name = str(path)
     try:
         content = contents(Path(path))
@@ -162,7 +157,7 @@ def read_text(path: str | Path) -> str:
         place = _place_of(before, len(before))
         message = f"not UTF-8 (byte 0x{content[error.start]:02x}): save the file as UTF-8"
         raise SourceError([Problem(name, *place, message)]) from None
-    return text
+    return parse_source(text, name)
 
 
 def contents(path: Path) -> bytes:
