@@ -211,7 +211,9 @@ Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int
 def only_tables(*tables: str) -> Authorizer:
     """An authorizer under which a connection reads everything and writes to these tables alone."""
     writes = (apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE)
-    harmless = (apsw.SQLITE_READ, apsw.SQLITE_SELECT, apsw.SQLITE_TRANSACTION, apsw.SQLITE_FUNCTION)
+    harmless = (
+        apsw.SQLITE_READ, apsw.SQLITE_SELECT, apsw.SQLITE_RECURSIVE, apsw.SQLITE_TRANSACTION, apsw.SQLITE_FUNCTION
+    )  # fmt: skip
 
     def authorize(operation: int, first: str | None, second: str | None, schema: str | None, source: str | None) -> int:
         if operation in harmless or (operation in writes and first in (*tables, "sqlite_sequence")):

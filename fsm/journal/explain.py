@@ -302,7 +302,7 @@ def _nothing_decided(store: Store, symbol: str) -> NothingDecided:
     first = store.connection.execute(_FIRST_DECISION, (symbol,)).get
     if first is not None:
         return NothingDecided(f"{symbol} was not decided on by then", f"its first decision is of {_utc(first)}")
-    known = ", ".join(name for (name,) in store.connection.execute(_DECIDED_SYMBOLS))
+    known = ", ".join(queries.decided_symbols(store))
     return NothingDecided(f"nothing was decided about {symbol}", f"there are decisions about {known or 'no symbol'}")
 
 
@@ -354,7 +354,6 @@ _OPEN_STRETCH = """
         last_facts_json
     FROM decision_stretches WHERE symbol = ? AND candle_ms < ?"""
 _FIRST_DECISION = "SELECT min(at_ms) FROM decisions WHERE symbol = ?"
-_DECIDED_SYMBOLS = "SELECT symbol FROM decisions UNION SELECT symbol FROM decision_stretches ORDER BY symbol"
 _CANDLES = """
     SELECT open_time_ms, open, high, low, close, volume FROM candles
     WHERE symbol = ? AND timeframe = ? AND open_time_ms >= ? AND open_time_ms <= ? ORDER BY open_time_ms"""

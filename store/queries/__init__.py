@@ -5,6 +5,7 @@ from __future__ import annotations
 from store.queries.decisions import (
     config_text,
     config_versions,
+    decided_symbols,
     decision_at,
     decisions,
     each_decision,
@@ -80,6 +81,7 @@ __all__ = [
     "config_text",
     "config_versions",
     "counts",
+    "decided_symbols",
     "decision_at",
     "decisions",
     "document",

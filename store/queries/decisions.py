@@ -14,14 +14,25 @@ from store.queries.fetching import fetch, fetch_each, fetch_one
 from store.rows import ConfigVersionRow, DecisionRow, RegimeRow, RuleVersionRow
 from store.views import CurrentDecision
 
+_DECIDED = """
+    WITH RECURSIVE next(symbol) AS (
+        SELECT min(symbol) FROM decisions
+        UNION ALL SELECT (SELECT min(symbol) FROM decisions WHERE symbol > next.symbol) FROM next WHERE symbol NOT NULL
+    )
+    SELECT symbol FROM next WHERE symbol NOT NULL UNION SELECT symbol FROM decision_stretches ORDER BY symbol
+"""
+"""From one symbol to the next along the index, however many decisions each has."""
+
+
+def decided_symbols(store: Store) -> list[str]:
+    """Symbols that something was decided of, in order."""
+    return [str(symbol) for (symbol,) in store.connection.execute(_DECIDED)]
+
 
 def latest_decisions(store: Store) -> list[CurrentDecision]:
     """The newest decision of every symbol that has one, in symbol order: one row each (R55)."""
-    found = {row.symbol: _of_stretch(row) for row in fetch(store, DecisionStretch.select(), DecisionRunRow)}
-    newest = Decision.select(fn.MAX(Decision.id)).group_by(Decision.symbol)
-    for row in fetch(store, Decision.select().where(Decision.id.in_(newest)), DecisionRow):
-        found.setdefault(row.symbol, _of_row(row))
-    return [found[symbol] for symbol in sorted(found)]
+    found = (decision_at(store, symbol) for symbol in decided_symbols(store))
+    return [each for each in found if each is not None]
 
 
 def decision_at(store: Store, symbol: str, candle_ms: int | None = None) -> CurrentDecision | None:

@@ -7,14 +7,19 @@ from typing import Any
 import msgspec
 
 from store.database import Store
+from store.queries.decisions import decided_symbols
 from store.sqlite import reading
 
 _COLUMNS = "symbol, outcome, reason, candle_ms, last_ms, count"
+_BEGINS = "SELECT max(candle_ms) FROM decisions WHERE symbol = :symbol AND candle_ms <= :since"
+_INSIDE = "symbol = :symbol AND candle_ms < :until AND last_ms >= :since"
 _STRETCHES = (
-    f"SELECT {_COLUMNS} FROM decisions INDEXED BY decisions_symbol WHERE symbol = ? AND candle_ms < ? AND last_ms >= ?"  # noqa: S608
-    f" UNION ALL SELECT {_COLUMNS} FROM decision_stretches WHERE symbol = ? AND candle_ms < ? AND last_ms >= ?"
+    f"SELECT {_COLUMNS} FROM decisions INDEXED BY decisions_symbol WHERE {_INSIDE}"  # noqa: S608
+    f" AND candle_ms >= coalesce(({_BEGINS}), 0)"
+    f" UNION ALL SELECT {_COLUMNS} FROM decision_stretches WHERE {_INSIDE}"
 )
-_SYMBOLS = "SELECT symbol FROM decisions UNION SELECT symbol FROM decision_stretches ORDER BY symbol"
+"""Stretches of a symbol follow one another: the first one in a period is the last that began before it."""
+
 _FOREVER = 2**62
 
 
@@ -34,11 +39,11 @@ def reason_counts(
     """Of candles that opened in [since_ms, until_ms); by symbol, the most frequent first."""
     until_ms = _FOREVER if until_ms is None else until_ms
     with reading(store.path):
-        names: list[Any] = [symbol] if symbol else [row[0] for row in store.connection.execute(_SYMBOLS)]
+        names = [symbol] if symbol else decided_symbols(store)
         found: dict[tuple[str, str, str], tuple[int, int]] = {}
         for name in names:
-            asked = (name, until_ms, since_ms)
-            for own, outcome, reason, first_ms, last_ms, count in store.connection.execute(_STRETCHES, asked * 2):
+            asked: dict[str, Any] = {"symbol": name, "until": until_ms, "since": since_ms}
+            for own, outcome, reason, first_ms, last_ms, count in store.connection.execute(_STRETCHES, asked):
                 candles, newest_ms = _inside(first_ms, last_ms or first_ms, count, since_ms, until_ms)
                 before, latest_ms = found.get((own, outcome, reason), (0, 0))
                 found[own, outcome, reason] = before + candles, max(latest_ms, newest_ms)
