@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from exchange.binance import codec_account, endpoints
+from exchange.binance import codec_account, endpoints, fields
 from exchange.binance.endpoints import Endpoint
 from exchange.binance.http import Http
 from exchange.binance.orders import outcome_of
@@ -13,6 +13,9 @@ from exchange.types import AccountModes, Confirmed, KeyPermissions, MarginType, 
 
 _ALREADY_SO = frozenset({-4046, -4059})
 """marginType and positionSide/dual answer these when there is nothing to change (checked 2026-11)."""
+
+_NOT_SERVED = frozenset({404, -1016, -1099})
+"""There is no such call here: told by HTTP alone, or by a code of the error catalogue (checked 2026-11)."""
 
 _PORTFOLIO_MARGIN = "portfolio margin"
 
@@ -33,13 +36,30 @@ class AccountSetup:
         No code is documented for portfolio margin (checked 2026-11): refusals that name it are taken by their words.
         """
         try:
-            config = await self._http.call(endpoints.ACCOUNT_CONFIG)
+            config = await self._config()
             credits = codec_account.counts_in_credits(await self._http.call(endpoints.ACCOUNT))
         except Refusal as refusal:
             if _PORTFOLIO_MARGIN in refusal.message.lower():
                 return AccountModes(portfolio_margin=True)
             raise
         return codec_account.account_modes(config, credits=credits)
+
+    async def _config(self) -> object:
+        """Both modes from one answer; where that is not served, from the two that tell one each."""
+        try:
+            return await self._http.call(endpoints.ACCOUNT_CONFIG)
+        except Refusal as refusal:
+            if refusal.code not in _NOT_SERVED:
+                raise
+        mode = fields.row(await self._http.call(endpoints.POSITION_MODE_READ), endpoints.POSITION_MODE_READ.name)
+        assets: fields.Row = {}
+        try:
+            told = await self._http.call(endpoints.MULTI_ASSETS_READ)
+            assets = fields.row(told, endpoints.MULTI_ASSETS_READ.name)
+        except Refusal as refusal:
+            if refusal.code not in _NOT_SERVED:
+                raise
+        return {**mode, **assets}
 
     async def key_permissions(self) -> KeyPermissions | None:
         """GET /sapi/v1/account/apiRestrictions; None where nobody can be asked, as on the demo exchange."""
@@ -67,7 +87,7 @@ class AccountSetup:
         """POST /fapi/v1/positionSide/dual; -4067 or -4068 while orders or positions are open, in COIN-M too."""
 
         async def holds() -> bool:
-            return not codec_account.account_modes(await self._http.call(endpoints.ACCOUNT_CONFIG)).hedge
+            return not codec_account.account_modes(await self._config()).hedge
 
         return await self._ensure(holds, endpoints.POSITION_MODE, {"dualSidePosition": "false"})
 

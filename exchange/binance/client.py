@@ -387,7 +387,7 @@ class BinanceClient:
     async def _income_wanted(self, symbol: str, request: LookRequest) -> list[Income]:
         if request.income_start_ms is None:
             return []
-        return await self.income(start_ms=request.income_start_ms, symbol=symbol)
+        return await self._ledger.income_if_served(start_ms=request.income_start_ms, symbol=symbol)
 
     async def _account_wanted(self, request: LookRequest) -> Account | None:
         return await self.account() if request.with_account else None

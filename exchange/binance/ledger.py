@@ -6,13 +6,15 @@ GET /fapi/v1/income: 1000 rows, 3 months; tranId is unique only within an income
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from exchange.binance import codec_account, codec_orders, endpoints
 from exchange.binance.http import Http
-from exchange.errors import MalformedReply, Unreachable
+from exchange.errors import MalformedReply, Refusal, Unreachable
 from exchange.priority import Priority
+from exchange.refusals import RefusalReason
 from exchange.types import Fill, Income, Order
 
 PAGE_MAX = 1_000
@@ -22,6 +24,8 @@ HISTORY_MS = 89 * 86_400_000
 
 REQUESTS_MAX = 300
 """Far more than three months of a busy account take; reaching it means that the paging does not converge."""
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T", Fill, Income, Order)
 
@@ -58,7 +62,18 @@ class Ledger:
             return codec_account.income(await self._http.call(endpoints.INCOME, params))
 
         found = await _everything(page, start_ms, now_ms if end_ms is None else end_ms, now_ms)
-        return sorted(set(found), key=lambda row: (row.time_ms, row.transaction_id, row.income_type))
+        wanted = {row for row in found if symbol is None or row.symbol in ("", symbol)}
+        return sorted(wanted, key=lambda row: (row.time_ms, row.transaction_id, row.income_type))
+
+    async def income_if_served(self, *, start_ms: int, symbol: str) -> list[Income]:
+        """The same, or nothing where the exchange serves no ledger: no trade waits for rows that never come."""
+        try:
+            return await self.income(start_ms=start_ms, end_ms=None, symbol=symbol)
+        except Refusal as refusal:
+            if refusal.reason is not RefusalReason.OTHER:
+                raise
+            log.warning("the ledger of %s was not told: %s", symbol, refusal)
+            return []
 
     async def past_orders(self, symbol: str, *, start_ms: int) -> list[Order]:
         """GET /fapi/v1/allOrders: every order that was made in the span, in the order of their ids. One that ended
@@ -79,7 +94,8 @@ class Ledger:
         for _ in range(REQUESTS_MAX):
             page = await self._fill_page(symbol, {"fromId": str(last_id + 1)}, priority)
             fresh = sorted((fill for fill in page if fill.fill_id > last_id), key=lambda fill: fill.fill_id)
-            if page and not fresh:
+            shown = {fill.fill_id for fill in page}
+            if page and not fresh and (last_id not in shown or len(page) >= PAGE_MAX):
                 raise MalformedReply(
                     f"userTrades {symbol}: fills at or before id {last_id} although later were asked for"
                 )
@@ -92,7 +108,7 @@ class Ledger:
     async def _fill_page(self, symbol: str, params: dict[str, str], priority: Priority | None) -> list[Fill]:
         asked = {"symbol": symbol, "limit": str(PAGE_MAX), **params}
         payload = await self._http.call(endpoints.USER_TRADES, asked, priority=priority)
-        return codec_account.fills(payload)
+        return [fill for fill in codec_account.fills(payload) if fill.symbol == symbol]
 
 
 async def _everything(

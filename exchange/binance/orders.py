@@ -42,6 +42,7 @@ _NOTHING_IN_THAT_MODE = _OTHER_MODE | {-2022, _NO_POSITION_YET}
 """The other mode has no such position either: what was refused first says more."""
 
 _NOT_THERE = frozenset({_CANCEL_REJECTED, _NO_SUCH_ORDER})
+_NOT_SHOWN = _NOT_THERE | {404}  # a 404 without a code of its own says no more than that, and no less
 
 _ENDED = (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED)
 
@@ -165,7 +166,7 @@ class Orders:
         try:
             payload = await self._http.call(endpoints.ORDER_QUERY, {"symbol": symbol, "origClientOrderId": client_id})
         except Refusal as refusal:
-            if refusal.code in _NOT_THERE:
+            if refusal.code in _NOT_SHOWN:
                 return None
             raise
         return codec_orders.order(payload)
@@ -175,7 +176,7 @@ class Orders:
         try:
             payload = await self._http.call(endpoints.ORDER_QUERY, {"symbol": symbol, "orderId": str(order_id)})
         except Refusal as refusal:
-            if refusal.code in _NOT_THERE:
+            if refusal.code in _NOT_SHOWN:
                 return None
             raise
         return codec_orders.order(payload)
@@ -185,7 +186,7 @@ class Orders:
         try:
             payload = await self._http.call(endpoints.ALGO_QUERY, {"clientAlgoId": client_id}, symbol=symbol)
         except Refusal as refusal:
-            if refusal.code in _NOT_THERE:
+            if refusal.code in _NOT_SHOWN:
                 return None
             raise
         found = codec_orders.algo_order(payload)
@@ -193,11 +194,13 @@ class Orders:
 
     async def open_orders(self, symbol: str | None = None) -> list[Order]:
         """GET /fapi/v1/openOrders; weight 40 without a symbol."""
-        return codec_orders.orders(await self._list(endpoints.OPEN_ORDERS, symbol), self._told(symbol))
+        found = codec_orders.orders(await self._list(endpoints.OPEN_ORDERS, symbol), self._told(symbol))
+        return [order for order in found if symbol in (None, order.symbol)]
 
     async def open_algos(self, symbol: str | None = None) -> list[AlgoOrder]:
         """GET /fapi/v1/openAlgoOrders; weight 40 without a symbol."""
-        return codec_orders.algo_orders(await self._list(endpoints.OPEN_ALGO_ORDERS, symbol), self._told(symbol))
+        found = codec_orders.algo_orders(await self._list(endpoints.OPEN_ALGO_ORDERS, symbol), self._told(symbol))
+        return [algo for algo in found if symbol in (None, algo.symbol)]
 
     def _told(self, symbol: str | None) -> OnUnreadable | None:
         """Of one symbol everything must be legible: what is left out there would be taken for absent."""

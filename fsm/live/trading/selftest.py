@@ -89,24 +89,36 @@ class Probe:
         outcome = await exchange.place_algo(request)
         if isinstance(outcome, Refused):
             return _meaning(outcome.reason), f"{outcome.code}: {outcome.message}", outcome.reason
-        found = await self._shown(request.client_id)
+        found, why = await self._found(request.client_id)
         cancelled: Outcome = await exchange.cancel_algo(symbol, request.client_id)
         if found is None or isinstance(cancelled, Unknown):  # one that is found was placed, whatever was answered
-            return Readiness.UNKNOWN, f"placed: {outcome}, found: {found is not None}, cancelled: {cancelled}", None
+            seen = why or str(found is not None)
+            return Readiness.UNKNOWN, f"placed: {outcome}, found: {seen}, cancelled: {cancelled}", None
         after = await self._shown(request.client_id, open_still=False)
         if after is not None and after.status.is_open:
             return Readiness.NOT_NOW, f"{request.client_id} is still open after it was cancelled", None
         return Readiness.PROVED, request.client_id, None
 
+    async def _found(self, client_id: str) -> tuple[AlgoOrder | None, str]:
+        """The trial stop, or why it could not be asked for: it is cancelled all the same."""
+        try:
+            return await self._shown(client_id), ""
+        except ExchangeError as error:
+            return None, str(error)
+
     async def _shown(self, client_id: str, *, open_still: bool = True) -> AlgoOrder | None:
         """The order as the exchange shows it, which may lag some seconds behind what it has answered."""
         until_s = self.clock.monotonic() + LAG_S_MAX
         while True:
-            shown = await self.exchange.algo(self.filters.symbol, client_id)
+            shown = await self.exchange.algo(self.filters.symbol, client_id) or await self._listed(client_id)
             is_told = shown is not None if open_still else shown is None or not shown.status.is_open
             if is_told or self.clock.monotonic() >= until_s:
                 return shown
             await self.clock.sleep(LAG_PAUSE_S)
+
+    async def _listed(self, client_id: str) -> AlgoOrder | None:
+        open_algos = await self.exchange.open_algos(self.filters.symbol)
+        return next((algo for algo in open_algos if algo.client_id == client_id), None)
 
     async def _far_stop(self, attempt: int, away_pct: int) -> AlgoRequest:
         symbol, started_s = self.filters.symbol, self.clock.now_ms() // 1000

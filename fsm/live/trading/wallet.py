@@ -12,7 +12,9 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
+from exchange.errors import Refusal
 from exchange.port import Exchange
+from exchange.refusals import RefusalReason
 from exchange.types import Account, Fill, Income, IncomeKind
 from fsm.core.model.records import ZERO
 from store import queries
@@ -113,7 +115,7 @@ class Wallet:
         if account.wallet_balance == kept.wallet and kept.since_ms is None and not watches:
             self.kept = replace(kept, explained_ms=now_ms)  # not worth a commit: every written equity says as much
             return Explanation(after=self.kept)
-        rows = await self._exchange.income(start_ms=kept.rows_from_ms)
+        rows = await self._rows(kept.rows_from_ms)
         known = {key for _, key in kept.counted}
         fresh = sorted((row for row in rows if _key(row) not in known), key=lambda row: (row.time_ms, _key(row)))
         change = account.wallet_balance - kept.wallet
@@ -125,12 +127,21 @@ class Wallet:
             return self._settled(kept, account, fresh[:whole])
         return await self._doubted(kept, account, rows, [row for row in fresh if row.time_ms <= now_ms])
 
+    async def _rows(self, start_ms: int) -> list[Income]:
+        """The ledger since then. Where none is served, fills must explain what they can."""
+        try:
+            return await self._exchange.income(start_ms=start_ms)
+        except Refusal as refusal:
+            if refusal.reason is not RefusalReason.OTHER:
+                raise
+            return []
+
     # --- how it may come out ------------------------------------------------------------------
     async def _first(self, account: Account, older: _Cursor | None) -> Explanation:
         """What was there before we came is no profit of ours; after 0.1.0 its own cursor says what was counted."""
         now_ms = account.update_time_ms
         floor_ms = now_ms if older is None else older.at_ms
-        rows = await self._exchange.income(start_ms=floor_ms)
+        rows = await self._rows(floor_ms)
         if older is None:
             old = [row for row in rows if row.time_ms <= floor_ms]
             fresh: list[Income] = []

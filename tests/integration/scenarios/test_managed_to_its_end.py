@@ -12,6 +12,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from exchange.errors import Refusal
+from exchange.refusals import RefusalReason
 from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import AccountModes, MarginType, Side
 from fsm.core.model.records import State
@@ -419,6 +421,8 @@ class TestARefusalThatPasses:
         asked: dict[str, int] = {}
 
         def late(call: Call) -> Fault | None:
+            if call.method == "open_algos":
+                return Fault(alter=lambda listed: [])
             if call.method != "algo":
                 return None
             asked[call.client_id] = asked.get(call.client_id, 0) + 1
@@ -427,6 +431,7 @@ class TestARefusalThatPasses:
         async def script(r: InProcessBot) -> None:
             r.faults = late
             await r.start()
+            r.faults = lambda call: None
             await r.hours(TO_SIGNAL + 0.5)
             assert record(r).state is State.PROTECTED
 
@@ -434,6 +439,36 @@ class TestARefusalThatPasses:
         assert max(asked.values()) > 4
         assert not any("on trial" in text for text in alerts(r))
         check(r)
+
+    def test_r61_a_trial_stop_that_cannot_be_asked_for_is_cancelled_and_proved_by_the_list(
+        self, rehearse: Make
+    ) -> None:
+        """Seen: nine trial stops were left resting where single conditional orders cannot be asked for."""
+        r = rehearse(BTCUSDT=CALM)
+        refused = Refusal(404, "GET /fapi/v1/algoOrder", RefusalReason.OTHER)
+
+        async def script(r: InProcessBot) -> None:
+            r.faults = lambda call: Fault(error=refused) if call.method == "algo" else None
+            await r.start()
+            assert not [algo for algo in r.venue.state.algos if algo.as_algo().status.is_open]
+
+        r.run(script)
+
+    def test_r64_an_exchange_without_a_ledger_does_not_make_equity_stale(self, rehearse: Make) -> None:
+        """The wallet changes with the first fee; fills explain it, where no row ever does."""
+        r = rehearse(BTCUSDT=CALM)
+        missing = Refusal(404, "GET /fapi/v1/income", RefusalReason.OTHER)
+
+        async def script(r: InProcessBot) -> None:
+            r.faults = lambda call: Fault(error=missing) if call.method == "income" else None
+            await r.start()
+            await r.hours(TO_SIGNAL + 0.5)
+            assert record(r).state is State.PROTECTED
+            await r.seconds(200)
+            await r.hours(1)
+
+        r.run(script)
+        assert not [text for text in alerts(r) if "equity" in text.lower()]
 
     @pytest.mark.parametrize("code", [-4120, -1102, -1022, -1002, -2014, -2015, 451])
     def test_r61_only_what_is_lasting_by_its_nature_halts(self, rehearse: Make, code: int) -> None:

@@ -111,3 +111,18 @@ async def test_modes_that_are_not_supported_have_their_names(exchange: Any, clie
     assert (await client.account_modes()).unsupported == ("multi-assets mode", "credits trading mode (BNFCR)")
     exchange.on(ACCOUNT, answer({"code": -2015, "msg": "Not allowed for Portfolio Margin accounts."}, status=400))
     assert (await client.account_modes()).unsupported == ("portfolio margin",)
+
+
+@pytest.mark.parametrize("missing", [(b"<html>404</html>", 404), ({"code": -1099, "msg": "Not found"}, 404)])
+async def test_where_account_config_is_not_served_the_modes_are_asked_one_by_one(
+    exchange: Any, client: BinanceClient, answer: Any, missing: tuple[Any, int]
+) -> None:
+    """Seen: an exchange without that call was never started on; each mode has a call of its own (R67)."""
+    exchange.on(ACCOUNT, answer(missing[0], status=missing[1]))
+    exchange.on(BALANCES, {"assets": []})
+    exchange.on("GET /fapi/v1/positionSide/dual", {"dualSidePosition": False})
+    exchange.on("GET /fapi/v1/multiAssetsMargin", {"multiAssetsMargin": True})
+    assert (await client.account_modes()).unsupported == ("multi-assets mode",)
+    exchange.on("GET /fapi/v1/positionSide/dual", {"dualSidePosition": True})
+    exchange.on("GET /fapi/v1/multiAssetsMargin", answer(missing[0], status=missing[1]))
+    assert (await client.account_modes()).unsupported == ("hedge mode",)

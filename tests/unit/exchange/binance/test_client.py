@@ -272,3 +272,35 @@ async def test_a_day_of_all_symbols_is_one_read_that_weighs_forty(exchange: Any,
     used = next(w.used for w in client.http.budget.windows.all if w.kind == "REQUEST_WEIGHT")
     assert used == 40
     assert TICKER_DAY.priority is Priority.READ, "never of the part that is kept for what protects"
+
+
+@pytest.mark.parametrize("missing", [(b"", 404), ({"code": -1099, "msg": "Not found"}, 404)])
+async def test_a_ledger_that_is_not_served_does_not_blind_the_look(
+    quiet: Any, client: BinanceClient, answer: Any, missing: tuple[Any, int]
+) -> None:
+    """R64: a trade whose stop was hit was never booked where only the ledger was missing."""
+    quiet.on(INCOME, answer(missing[0], status=missing[1]))
+    seen = await client.look("BTCUSDT", LookRequest(income_start_ms=1))
+    assert seen.income == ()
+    quiet.on(INCOME, answer({"code": -1003, "msg": "Too many requests."}, status=429))
+    with pytest.raises(RateLimited):
+        await client.look("BTCUSDT", LookRequest(income_start_ms=1))
+
+
+async def test_an_order_that_is_answered_with_a_bare_404_is_not_shown(
+    quiet: Any, client: BinanceClient, answer: Any
+) -> None:
+    """R26: no more than -2013 says, and no less: the rest of the look is seen."""
+    quiet.on(QUERY, answer(b"", status=404))
+    quiet.on(ALGO_QUERY, answer(b"<html>404 Not Found</html>", status=404))
+    seen = await client.look("BTCUSDT", LookRequest(tracked=(ENTRY_ID, STOP_ID)))
+    assert (seen.orders, seen.algo_orders) == ((), ())
+
+
+async def test_a_look_leaves_out_orders_of_other_symbols(quiet: Any, client: BinanceClient) -> None:
+    """R54: an exchange that does not filter its lists must not have other symbols' stops swept as orphans."""
+    quiet.on(OPEN, [{**ORDER, "symbol": "ETHUSDT", "status": "NEW"}])
+    quiet.on(OPEN_ALGOS, [ALGO, {**ALGO, "symbol": "ETHUSDT", "clientAlgoId": TARGET_ID}])
+    seen = await client.look("BTCUSDT", LookRequest())
+    assert (seen.orders, [algo.client_id for algo in seen.algo_orders]) == ((), [STOP_ID])
+    assert len(await client.open_algos()) == 2

@@ -127,3 +127,19 @@ async def test_an_empty_span_asks_nothing(exchange: Any, client: BinanceClient, 
     exchange.on(INCOME, _serve(answer, []))
     assert await client.income(start_ms=NOW, end_ms=NOW - 1) == []
     assert exchange.calls(INCOME) == []
+
+
+async def test_an_exchange_that_does_not_know_from_id_shows_nothing_new(exchange: Any, client: BinanceClient) -> None:
+    """It lists what is known with what is new; a list without the last one that we saw is another exchange's (R75)."""
+    exchange.on(TRADES, [_trade(5, NOW), _trade(6, NOW)])
+    assert await client.fills("BTCUSDT", after_fill_id=6) == []
+    exchange.on(TRADES, [_trade(5, NOW), _trade(6, NOW), _trade(7, NOW)])
+    assert [fill.fill_id for fill in await client.fills("BTCUSDT", after_fill_id=6)] == [7]
+    exchange.on(TRADES, [_trade(5, NOW)])
+    with pytest.raises(MalformedReply):
+        await client.fills("BTCUSDT", after_fill_id=6)
+
+
+async def test_rows_of_other_symbols_are_left_out(exchange: Any, client: BinanceClient) -> None:
+    exchange.on(TRADES, [_trade(5, NOW), {**_trade(6, NOW), "symbol": "ETHUSDT"}])
+    assert [fill.fill_id for fill in await client.fills("BTCUSDT", after_fill_id=4)] == [5]
