@@ -293,8 +293,9 @@ def test_a_trade_is_managed_while_files_change_under_it(rehearse: Make, files: d
 
 # --- every prefix, and mutations ------------------------------------------------------------------
 def prefixes(text: str, step: int) -> Iterator[str]:
-    """The text cut off after every so many bytes, and at each end of a line and around it."""
-    ends = {index + offset for index, char in enumerate(text) if char == "\n" for offset in (0, 1)}
+    """The text cut off after every so many bytes, and at each end of a line, before and after it in turn."""
+    breaks = [index for index, char in enumerate(text) if char == "\n"]
+    ends = {index + number % 2 for number, index in enumerate(breaks)}
     yield from (text[:end] for end in sorted(ends | set(range(0, len(text), step))))
 
 

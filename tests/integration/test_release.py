@@ -66,6 +66,43 @@ def test_a_strangers_first_commands_run_from_the_wheel_alone(made: tuple[Path, P
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def unpacked(made: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    zipfile.ZipFile(made[1]).extractall(folder)
+    return folder
+
+
+def test_init_works_from_the_wheel(unpacked: Path, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "fsm", "init", "bot"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(unpacked)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    for name in ("config.yaml", "rules.yaml", ".env.example"):
+        written = (tmp_path / "bot" / name).read_text("utf-8").splitlines()
+        assert written[1:] == (ROOT / name).read_text("utf-8").splitlines()[1:]
+        if name != ".env.example":
+            assert str(unpacked) in written[0]
+
+
+def test_what_the_program_reads_is_in_the_wheel(unpacked: Path) -> None:
+    for folder in ("fsm", "rules"):
+        for file in (ROOT / folder).rglob("*"):
+            if file.is_file() and file.suffix not in (".py", ".pyc"):
+                assert (unpacked / file.relative_to(ROOT)).is_file(), file
+
+
+def test_the_wheel_brings_the_command(unpacked: Path) -> None:
+    (entry_points,) = unpacked.glob("*.dist-info/entry_points.txt")
+    assert "fsm = fsm.__main__:main" in entry_points.read_text("utf-8")
+
+
 def test_the_page_of_licences_is_as_the_packages_say() -> None:
     assert materials.PAGE.read_text("utf-8") == materials.page(), "write it anew: python -m tests.materials"
 

@@ -25,6 +25,12 @@ def trades_of(path: Path) -> dict[tuple[str, int, str], tuple[object, ...]]:
     return {(symbol, at_ms, side): tuple(rest) for symbol, at_ms, side, *rest in rows}
 
 
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first of the tests leaves the run of the shipped rules, which is the same for each."""
+    return tmp_path_factory.mktemp("before") / "a.sqlite"
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -33,13 +39,15 @@ def trades_of(path: Path) -> dict[tuple[str, int, str], tuple[object, ...]]:
         ("day_high_1h - 2.5 * atr_4h", "day_high_1h - 1.5 * atr_4h"),
     ],
 )
-def test_its_trades_are_the_difference_of_two_backtests(fsm, project, edit) -> None:
+def test_its_trades_are_the_difference_of_two_backtests(fsm, project, before, edit) -> None:
     new = edited(project, edit)
-    runs = []
-    for name, rules in (("a", "rules.yaml"), ("b", new)):
-        assert fsm("backtest", "--rules", rules, *SPAN, "--db", f"{name}.sqlite").code == 0
-        runs.append(trades_of(project / f"{name}.sqlite"))
-    old_trades, new_trades = runs
+
+    def run(rules: str, db: Path) -> Path:
+        assert fsm("backtest", "--rules", rules, *SPAN, "--db", db).code == 0
+        return db
+
+    old_trades = trades_of(before if before.exists() else run("rules.yaml", before))
+    new_trades = trades_of(run(new, project / "b.sqlite"))
     ended = fsm("rules", "diff", "rules.yaml", new, *SPAN, "--json")
     assert ended.code == 0
     told = ended.document
