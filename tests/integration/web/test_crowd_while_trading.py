@@ -50,10 +50,10 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-async def lags_ms(bot: RealBot) -> list[float]:
+async def lags_ms(bot: RealBot, samples: int = SAMPLES) -> list[float]:
     """The longest lags of the trading loop within so many spans of five seconds, as it publishes them itself."""
     found: dict[int, float] = {}
-    while len(found) <= SAMPLES:
+    while len(found) <= samples:
         row = queries.document(bot.store, "health")
         assert row is not None
         found[row.at_ms] = msgspec.json.decode(row.body_json)["loop_lag_ms"]
