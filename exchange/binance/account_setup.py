@@ -27,8 +27,14 @@ class AccountSetup:
         self._http = http
 
     async def symbol_config(self, symbol: str) -> SymbolConfig:
-        """GET /fapi/v1/symbolConfig."""
-        return codec_account.symbol_config(await self._http.call(endpoints.SYMBOL_CONFIG, {"symbol": symbol}), symbol)
+        """GET /fapi/v1/symbolConfig; where that is not served, GET /fapi/v2/positionRisk has both values too."""
+        try:
+            told = await self._http.call(endpoints.SYMBOL_CONFIG, {"symbol": symbol})
+        except Refusal as refusal:
+            if refusal.code not in _NOT_SERVED:
+                raise
+            told = await self._http.call(endpoints.POSITION_RISK_OLD, {"symbol": symbol})
+        return codec_account.symbol_config(told, symbol)
 
     async def account_modes(self) -> AccountModes:
         """GET /fapi/v1/accountConfig and, for the unit that it counts in, GET /fapi/v3/account.

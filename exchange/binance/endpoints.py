@@ -109,6 +109,7 @@ ALGO_QUERY = _read("/fapi/v1/algoOrder", 1, priority=Priority.LOOK)
 
 ACCOUNT = _read("/fapi/v3/account", 5, priority=Priority.TRADE)
 SYMBOL_CONFIG = _read("/fapi/v1/symbolConfig", 5, priority=Priority.TRADE)
+POSITION_RISK_OLD = _read("/fapi/v2/positionRisk", 5, priority=Priority.TRADE)
 ACCOUNT_CONFIG = _read("/fapi/v1/accountConfig", 5, priority=Priority.TRADE)
 POSITION_MODE_READ = _read("/fapi/v1/positionSide/dual", 30, priority=Priority.TRADE)
 MULTI_ASSETS_READ = _read("/fapi/v1/multiAssetsMargin", 30, priority=Priority.TRADE)

@@ -126,3 +126,16 @@ async def test_where_account_config_is_not_served_the_modes_are_asked_one_by_one
     exchange.on("GET /fapi/v1/positionSide/dual", {"dualSidePosition": True})
     exchange.on("GET /fapi/v1/multiAssetsMargin", answer(missing[0], status=missing[1]))
     assert (await client.account_modes()).unsupported == ("hedge mode",)
+
+
+async def test_where_symbol_config_is_not_served_the_older_position_risk_tells_the_same(
+    exchange: Any, client: BinanceClient, answer: Any
+) -> None:
+    """Seen: every entry was given up before it left, because one of two calls that tell the leverage was missing."""
+    exchange.on(CONFIG, answer(b"<html>404</html>", status=404))
+    row = {"symbol": "BTCUSDT", "positionAmt": "0", "leverage": "2", "marginType": "isolated"}
+    exchange.on("GET /fapi/v2/positionRisk", [row])
+    assert await client.ensure_leverage("BTCUSDT", 2) == Confirmed()
+    assert await client.ensure_margin_type("BTCUSDT", MarginType.ISOLATED) == Confirmed()
+    exchange.on(CONFIG, answer({"code": -2015, "msg": "no"}, status=401))
+    assert isinstance(await client.ensure_leverage("BTCUSDT", 2), Refused)
