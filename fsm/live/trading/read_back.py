@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from exchange.client_ids import Leg, parse
+from exchange.errors import ExchangeError
 from exchange.port import Exchange
 from exchange.types import AlgoOrder, Fill, LookRequest, Order, SymbolSnapshot
 from fsm.live.trading.executor import REGULAR_LEGS
+
+log = structlog.get_logger("fsm.lane")
 
 
 async def read_back(
@@ -43,9 +48,14 @@ async def read_back(
 
 
 async def _fills(exchange: Exchange, symbol: str, request: LookRequest) -> list[Fill]:
+    """Those that can be read: a stop that rests is seen also where fills are not told for a while."""
     if request.fills_after_id is None and request.fills_start_ms is None:
         return []
-    return await exchange.fills(symbol, after_fill_id=request.fills_after_id, start_ms=request.fills_start_ms)
+    try:
+        return await exchange.fills(symbol, after_fill_id=request.fills_after_id, start_ms=request.fills_start_ms)
+    except ExchangeError as error:
+        log.info("fills_unread", symbol=symbol, reason=type(error).__name__, error=str(error))
+        return []
 
 
 def _is_regular(client_id: str) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from exchange.errors import Refusal
+from exchange.errors import Refusal, Unreachable
 from exchange.refusals import RefusalReason
 from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import AccountModes, MarginType, Side
@@ -453,6 +453,21 @@ class TestARefusalThatPasses:
             assert not [algo for algo in r.venue.state.algos if algo.as_algo().status.is_open]
 
         r.run(script)
+
+    def test_r64_a_stop_is_seen_also_where_fills_are_not_told(self, rehearse: Make) -> None:
+        """Seen: positions were closed at the deadline, with their stops resting, because userTrades failed."""
+        r = rehearse(BTCUSDT=CALM)
+        silent = Unreachable("GET /fapi/v1/userTrades: HTTP 502")
+
+        async def script(r: InProcessBot) -> None:
+            await r.start()
+            r.faults = lambda call: Fault(error=silent) if call.method == "fills" else None
+            await r.hours(TO_SIGNAL + 0.5)
+            await r.seconds(30)
+            assert record(r).state is State.PROTECTED
+
+        r.run(script)
+        check(r)
 
     def test_r64_an_exchange_without_a_ledger_does_not_make_equity_stale(self, rehearse: Make) -> None:
         """The wallet changes with the first fee; fills explain it, where no row ever does."""
