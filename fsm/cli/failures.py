@@ -13,6 +13,7 @@ import click
 from fsm.cli import output
 from fsm.cli.errors import CommandError, Exit
 from fsm.cli.excerpt import excerpt
+from fsm.cli.invocation import invocation
 
 _STORE_ERRORS = (
     ("DatabaseMissing", Exit.USAGE),
@@ -29,6 +30,9 @@ _LAB_ERRORS = (
     ("fsm.optimise.parameters", "SearchError", Exit.USAGE),
     ("rules.rewriting", "NoSuchSetting", Exit.USAGE),
 )
+
+
+NO_SUCH_FILE = "there is no such file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,10 @@ def _judged(error: BaseException) -> Failure:
         hint = f"{error.ctx.command_path} --help says more" if isinstance(error, click.UsageError) and error.ctx else ""
         return Failure(Exit.USAGE, "USAGE", _said(error), hint)
     if _is(error, "rules.source.yaml_source", "SourceError"):
-        return Failure(Exit.USAGE, "PROBLEMS", problems=getattr(error, "problems", ()))
+        problems = getattr(error, "problems", ())
+        missing = any(problem.message == NO_SUCH_FILE for problem in problems)
+        hint = f"`{invocation()} init` writes config.yaml and rules.yaml to begin with" if missing else ""
+        return Failure(Exit.USAGE, "PROBLEMS", hint=hint, problems=problems)
     for name, exit_code in _STORE_ERRORS:
         if _is(error, "store.errors", name):
             return Failure(exit_code, name, getattr(error, "message", ""), getattr(error, "hint", ""))
