@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -32,7 +33,7 @@ _LAB_ERRORS = (
 )
 
 
-NO_SUCH_FILE = "there is no such file"
+NO_SUCH_FILE, OURS = "there is no such file", ("config.yaml", "rules.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _judged(error: BaseException) -> Failure:
         return Failure(Exit.USAGE, "USAGE", _said(error), hint)
     if _is(error, "rules.source.yaml_source", "SourceError"):
         problems = getattr(error, "problems", ())
-        missing = any(problem.message == NO_SUCH_FILE for problem in problems)
+        missing = any(problem.message == NO_SUCH_FILE and Path(problem.file).name in OURS for problem in problems)
         hint = f"`{invocation()} init` writes config.yaml and rules.yaml to begin with" if missing else ""
         return Failure(Exit.USAGE, "PROBLEMS", hint=hint, problems=problems)
     for name, exit_code in _STORE_ERRORS:

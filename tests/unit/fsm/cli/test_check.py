@@ -177,7 +177,15 @@ def test_files_that_are_missing_are_problems_too(fsm, project) -> None:
     (project / "config.yaml").unlink()
     ended = fsm("check", "--rules", "other.yaml", "--env-file", "other.env")
     assert ended.code == 2
-    assert {line.split(":")[0] for line in told(ended.stderr)} == {"config.yaml", "other.yaml", "other.env"}
+    *problems, hint = told(ended.stderr)
+    assert {line.split(":")[0] for line in problems} == {"config.yaml", "other.yaml", "other.env"}
+    assert hint.startswith("hint: ")
+    assert "init` writes config.yaml and rules.yaml" in hint
+
+
+def test_a_misspelt_path_is_no_reason_to_begin_anew(fsm) -> None:
+    ended = fsm("check", "--rules", "other.yaml")
+    assert told(ended.stderr) == ["other.yaml:1:1: there is no such file"]
 
 
 def test_with_json_the_problems_are_one_document_on_stdout(fsm_process, project) -> None:
