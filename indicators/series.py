@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ from indicators.candle import Candle, Timeframe
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 _BoolArray = npt.NDArray[np.bool_]
-_ArrayT = TypeVar("_ArrayT", IntArray, FloatArray)
 
 _PRICES = ("open", "high", "low", "close")
 _COLUMNS = (*_PRICES, "volume")
@@ -45,9 +44,9 @@ class Series:
         times = np.asarray(self.open_time_ms)
         if times.size and not np.issubdtype(times.dtype, np.integer):
             raise SeriesError(f"{self.symbol} {self.timeframe}: open times must be whole milliseconds")
-        object.__setattr__(self, "open_time_ms", _frozen(np.array(times, dtype=np.int64)))
+        object.__setattr__(self, "open_time_ms", _held(times, np.dtype(np.int64)))
         for name in _COLUMNS:
-            object.__setattr__(self, name, _frozen(np.array(getattr(self, name), dtype=np.float64)))
+            object.__setattr__(self, name, _held(np.asarray(getattr(self, name)), np.dtype(np.float64)))
         _check_shapes(self)
         _check_times(self)
         _check_numbers(self)
@@ -202,9 +201,15 @@ def _ratio(source: Timeframe, target: Timeframe) -> int:
     return ratio
 
 
-def _frozen(array: _ArrayT) -> _ArrayT:
-    array.setflags(write=False)
-    return array
+def _held(given: npt.NDArray[Any], kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The numbers as an array that nobody can change: the same where it is one already, else a copy."""
+    owner = given if given.base is None else given.base
+    is_fixed = isinstance(owner, np.ndarray) and not owner.flags.writeable and not given.flags.writeable
+    if is_fixed and given.dtype == kind:
+        return given
+    copy = np.array(given, dtype=kind)
+    copy.setflags(write=False)
+    return copy
 
 
 def _check_shapes(series: Series) -> None:

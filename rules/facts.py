@@ -178,6 +178,10 @@ class FactTable:
             self._shortages[who] = self.warmup.shortage(who, self._seen)
         return self._shortages[who]
 
+    def let_go(self) -> None:
+        """Forget what was computed on the way to the columns, and is needed no more."""
+        self._measured.let_go()
+
     @cached_property
     def ready_from(self) -> int | None:
         """The first entry candle at which a strategy can be asked; None: these candles never suffice."""

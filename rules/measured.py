@@ -66,8 +66,12 @@ class Measured:
             self._columns[key] = column
             self._new += 1
             if self._new % WORKSPACES_FILL == 0:
-                self._stretches.clear()
+                self.let_go()
         return column
+
+    def let_go(self) -> None:
+        """Of what was computed on the way to the columns; another column begins it anew."""
+        self._stretches.clear()
 
 
 def stretches_of(series: Series, holes: Sequence[Hole]) -> list[Stretch]:

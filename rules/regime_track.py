@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ _NONE = -1
 
 CodeArray = npt.NDArray[np.int8]
 IntArray = npt.NDArray[np.int64]
+CountArray = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,9 +37,9 @@ class Runs:
     regime: CodeArray
     confidence: FloatArray
     since_ms: IntArray
-    candles: IntArray
+    candles: CountArray
     pending: CodeArray
-    pending_count: IntArray
+    pending_count: CountArray
     candidate: CodeArray
     candidate_confidence: FloatArray
 
@@ -64,13 +65,13 @@ class RegimeTrack:
 
     names: tuple[str, ...]
     codes: CodeArray
-    runs: tuple[int, ...]
+    runs: npt.NDArray[np.intp]
     start: RegimeState
     after: Runs
 
     def state_at(self, index: int) -> RegimeState:
         """The state after an entry candle."""
-        run = bisect_right(self.runs, index)
+        run = int(np.searchsorted(self.runs, index, side="right"))
         return self.after.state(run - 1, self.names) if run else self.start
 
     @property
@@ -93,7 +94,7 @@ def track_of(
     after = _after_runs(classifier, readings, names, start, candle_ms[runs])
     since = np.searchsorted(runs, np.arange(len(candle_ms)), side="right")
     codes = np.concatenate(([began], after.regime)).astype(np.int8)[since]
-    return RegimeTrack(names, codes, tuple(runs.tolist()), start, after)
+    return RegimeTrack(names, codes, runs, start, after)
 
 
 def _after_runs(
@@ -142,8 +143,8 @@ class _Taken:
     def __init__(self, length: int) -> None:
         self.regime = np.empty(length, np.int8)
         self.pending = np.full(length, _NONE, np.int8)
-        self.candles = np.empty(length, np.int64)
-        self.pending_count = np.zeros(length, np.int64)
+        self.candles = np.empty(length, np.int32)
+        self.pending_count = np.zeros(length, np.int32)
         self.since_ms = np.empty(length, np.int64)
 
 

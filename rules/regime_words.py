@@ -33,7 +33,7 @@ def column_of(word: str, track: RegimeTrack) -> FloatArray:
         code = track.names.index(word) if word in track.names else -1
         held: FloatArray = (track.codes == code).astype(np.float64)
         return held
-    run = np.searchsorted(np.array(track.runs, dtype=np.int64), np.arange(len(track.codes)), side="right")
+    run = np.searchsorted(track.runs, np.arange(len(track.codes)), side="right")
     after = track.after.candles if word == "regime_candles" else track.after.confidence
     found: FloatArray = np.concatenate(([value_of(word, track.start)], after.astype(np.float64)))[run]
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsm.backtest.ground import Ground
@@ -71,5 +71,5 @@ def _short(market: Market, table: FactTable, to_ms: int) -> str:
     return next(iter(found.values()), "no candles")
 
 
-def _between(opens_ms: list[int], from_ms: int, to_ms: int) -> int:
+def _between(opens_ms: Sequence[int], from_ms: int, to_ms: int) -> int:
     return bisect_left(opens_ms, to_ms) - bisect_left(opens_ms, from_ms)

@@ -85,9 +85,10 @@ class Market:
     others: Others = field(default_factory=Others)
 
     @cached_property
-    def opens_ms(self) -> list[int]:
-        times: list[int] = self.series.open_time_ms.tolist()
-        return times
+    def opens_ms(self) -> range:
+        """Open times of the entry candles, of which none is missing."""
+        first_ms = self.series.open_time_ms.item(0) if self.series.length else 0
+        return range(first_ms, first_ms + self.series.length * self._entry_ms, self._entry_ms)
 
     @cached_property
     def _entry_ms(self) -> int:
@@ -241,6 +242,17 @@ def _carried_over(columns: CandleColumns) -> Series:
     step = columns.timeframe.ms
     places = (columns.open_time_ms - columns.open_time_ms[:1]) // step
     count = int(places[-1]) + 1 if columns.length else 0
+    if count == columns.length:
+        return Series(
+            symbol=columns.symbol,
+            timeframe=columns.timeframe,
+            open_time_ms=columns.open_time_ms,
+            open=columns.open,
+            high=columns.high,
+            low=columns.low,
+            close=columns.close,
+            volume=columns.volume,
+        )
     there = np.zeros(count, dtype=np.bool_)
     there[places] = True
     last = np.cumsum(there) - 1
@@ -285,7 +297,7 @@ class History:
     rules: CompiledRules
     table: FactTable
     regimes: RegimeTrack
-    codes: list[int]
+    codes: npt.NDArray[np.int64]
     signals: dict[str, SignalTrack]
 
     @cached_property
@@ -296,10 +308,10 @@ class History:
         """
         carried = self.table.carried
         always = carried | np.concatenate(([False], carried[:-1]))
-        regimes_, codes = self.regimes.codes, np.array(self.codes)
-        by_regime = np.flatnonzero(np.diff(regimes_, prepend=regimes_[:1]) != 0)
+        regimes_, codes = self.regimes.codes, self.codes
+        by_regime = np.flatnonzero((np.diff(regimes_, prepend=regimes_[:1]) != 0) | always)
         by_code = np.flatnonzero((np.diff(codes, prepend=codes[:1]) != 0) | (codes == SIGNAL) | always)
-        return by_code.tolist(), np.union1d(by_regime, np.flatnonzero(always)).tolist()
+        return by_code.tolist(), by_regime.tolist()
 
     def codes_change_after(self, index: int) -> int:
         """The first later candle with another code, or that asks for the engine; the number of candles if none has."""
@@ -359,7 +371,8 @@ def build_history(market: Market, ruleset: Ruleset, candles_min: int) -> History
     for number, (first_ms, until_ms) in enumerate(market.blocked_ms):
         blocked = (table.candle_ms >= first_ms) & (table.candle_ms < until_ms)
         codes[blocked] = BLOCKED - number * len(track.names) - track.codes[blocked].astype(np.int64)
-    return History(market, rules, table, track, codes.tolist(), by_strategy)
+    table.let_go()
+    return History(market, rules, table, track, codes, by_strategy)
 
 
 def _asked(

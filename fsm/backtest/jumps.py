@@ -75,7 +75,7 @@ class Jumps:
             return ASK
         if now_ms < record.cooldown_until_ms:
             return COOLING + int(history.regimes.codes[index])
-        return history.codes[index]
+        return history.codes.item(index)
 
     def end(self, now_ms: int, last_ms: int, codes: dict[str, int]) -> int:
         """The first instant after this one, and at most ``last_ms``, that must be lived through.

@@ -156,7 +156,7 @@ def _closes(market: Market) -> Iterator[tuple[int, list[tuple[CandlesRead, Candl
 
 def _decisions(history: History, most: int) -> Sequence[int]:
     """Candles at which something was decided, spread over the range, and as many at which nothing was."""
-    codes = np.array(history.codes)
+    codes = history.codes
     decided = np.union1d(np.flatnonzero(codes == SIGNAL), np.flatnonzero(np.diff(history.regimes.codes) != 0) + 1)
     ready = history.table.ready_from
     if ready is None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from exchange.candle_columns import CandleFileError
 from exchange.candle_files import CandleFolders
 from fsm.backtest.history import SIGNAL, History, build_history, read_market, step_of
@@ -102,7 +100,7 @@ def _routed(history: History) -> Iterator[str]:
 
 
 def _signalled(history: History) -> Iterable[str]:
-    codes = np.array(history.codes)
+    codes = history.codes
     for index, regime in enumerate(history.regimes.names):
         here = (history.regimes.codes == index) & (codes == SIGNAL)
         for strategy in history.rules.route(regime).strategies:

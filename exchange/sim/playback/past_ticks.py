@@ -71,7 +71,7 @@ def shown_by(candles: CandleColumns, finer: Sequence[CandleColumns] = ()) -> tup
     for first, end in _stretches(times, decimals, 0, len(times)):
         most = int(decimals[first:end].max())
         closes = candles.close[first:end][decimals[first:end] >= 0]
-        is_sure = _is_long(times, first, end) and len(np.unique(closes)) >= PRICES_MIN
+        is_sure = _is_long(times, first, end) and len(set(closes.tolist())) >= PRICES_MIN
         since_ms = int(times[first]) if first == 0 or decimals[first] == most else _end_of(candles, first - 1)
         found.append(ShownDecimals(since_ms, most, is_sure))
     return tuple(found)

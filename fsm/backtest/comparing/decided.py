@@ -101,7 +101,7 @@ def _regimes(history: History, span: Span) -> dict[int, str]:
 
 def _signals(history: History, span: Span) -> Iterator[tuple[int, Signal]]:
     opens_ms = history.market.opens_ms
-    for place in np.flatnonzero(np.array(history.codes) == SIGNAL):
+    for place in np.flatnonzero(history.codes == SIGNAL):
         index = int(place)
         if not span.from_ms <= opens_ms[index] < span.to_ms:
             continue

@@ -54,6 +54,22 @@ def test_until_keeps_the_first_candles() -> None:
         series.until(-1)
 
 
+def test_numbers_that_nobody_can_change_are_shared_and_others_copied() -> None:
+    fixed, times = np.full(3, 11.0), np.arange(3) * HOUR
+    for array in (fixed, times):
+        array.setflags(write=False)
+    behind = np.full(3, 11.0)
+    window = behind[:]
+    window.setflags(write=False)
+    columns = {"open": fixed, "high": window, "low": fixed, "close": fixed, "volume": np.full(3, 5.0)}
+    series = Series(symbol="BTCUSDT", timeframe=Timeframe.H1, open_time_ms=times, **columns)
+    assert series.close is fixed
+    assert series.open_time_ms is times
+    assert series.until(2).close.base is fixed
+    behind[0] = 99.0
+    assert series.high.tolist() == [11.0] * 3
+
+
 def test_a_series_cannot_be_changed_through_its_arrays_or_through_those_it_was_made_of() -> None:
     closes = np.full(3, 11.0)
     series = Series(

@@ -154,7 +154,7 @@ def test_a_history_continues_where_it_was_cut(quick: FactTable, days: Series, ta
 def test_a_history_without_candles_is_empty(small: Ruleset, days: Series, table_of: TableOf) -> None:
     table = table_of(small.for_symbol("ETHUSDT"), days.until(0))
     track = regimes(table)
-    assert (track.codes.tolist(), track.runs, track.states) == ([], (), ())
+    assert (track.codes.tolist(), track.runs.tolist(), track.states) == ([], [], ())
     assert signals(table, "follow").sides.tolist() == []
 
 

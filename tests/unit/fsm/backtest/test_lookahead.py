@@ -128,8 +128,8 @@ def test_trades_that_are_left_out_as_they_would_lose(request_: Request, monkeypa
         close = history.market.series.close
         falls = np.zeros(len(close), dtype=np.bool_)
         falls[:-24] = close[24:] < close[:-24]
-        codes = np.where((np.array(history.codes) == SIGNAL) & falls, UNROUTED, np.array(history.codes))
-        return replace(history, codes=codes.tolist())
+        codes = np.where((history.codes == SIGNAL) & falls, UNROUTED, history.codes)
+        return replace(history, codes=codes)
 
     monkeypatch.setattr(fsm.backtest.run, "build_history", peeking)
     found = looked(request_, cuts=0, runs=8)
