@@ -165,11 +165,11 @@ def insert_series(connection: apsw.Connection, series: CandleColumns) -> None:
 
 def _insert_block(connection: apsw.Connection, symbol: str, timeframe: str, columns: tuple[list[Any], ...]) -> None:
     """Candles of one block in which there is none yet between the first and the last of them."""
-    rows = list(zip(repeat(symbol), repeat(timeframe), *columns, strict=False))
-    connection.executemany(_INSERT_CANDLE, rows)
+    connection.executemany(_INSERT_CANDLE, zip(repeat(symbol), repeat(timeframe), *columns, strict=False))
     name = _block_name(symbol, timeframe, columns[0][0] // BLOCK_MS)
-    total = sum([_number("|".join(map(str, row)).encode()) for row in rows])
-    _shift(connection, name, Sum(len(rows), total))
+    texts = map("|".join, zip(repeat(symbol), repeat(timeframe), map(str, columns[0]), *columns[1:], strict=False))
+    total = sum([_number(text.encode()) for text in texts])
+    _shift(connection, name, Sum(len(columns[0]), total))
 
 
 def unseal(connection: apsw.Connection, name: str, hashes: Sequence[int]) -> None:

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from exchange.candle_columns import CandleColumns, FundingColumns
 from exchange.candle_files import CandleFolders
 from exchange.sim.playback.feed import SymbolFeed, aggregated, read_step
+from fsm.backtest.whole_series import carried_over, holes_in
 from fsm.core.candle_close import candle_hole
 from indicators.candle import Timeframe
-from indicators.holes import Hole, holes
+from indicators.holes import Hole
 from indicators.series import FloatArray, Series
 from rules.batch import REASONS, SignalTrack, regimes, signals
 from rules.compiled_rules import CompiledRules
@@ -228,45 +229,13 @@ def _read(
     """One symbol's candles of each timeframe, carried over the holes, and these."""
     wanted = sorted(timeframes, key=lambda timeframe: timeframe.ms)
     columns = {timeframe: _columns(folders, candles, timeframe, native=native) for timeframe in wanted}
-    missing = (hole for timeframe in wanted for hole in holes(columns[timeframe].open_time_ms.tolist(), timeframe))
-    return {timeframe: _carried_over(found) for timeframe, found in columns.items()}, tuple(missing)
+    missing = chain.from_iterable(holes_in(columns[timeframe]) for timeframe in wanted)
+    return {timeframe: carried_over(found) for timeframe, found in columns.items()}, tuple(missing)
 
 
 def step_of(entry: Timeframe) -> Timeframe:
     """The bars in which prices move between decisions: an hour, or the entry timeframe where that is shorter."""
     return min(entry, Timeframe.H1, key=lambda timeframe: timeframe.ms)
-
-
-def _carried_over(columns: CandleColumns) -> Series:
-    """The candles without holes: where one is missing, the last close stands for it, with a volume of 0."""
-    step = columns.timeframe.ms
-    places = (columns.open_time_ms - columns.open_time_ms[:1]) // step
-    count = int(places[-1]) + 1 if columns.length else 0
-    if count == columns.length:
-        return Series(
-            symbol=columns.symbol,
-            timeframe=columns.timeframe,
-            open_time_ms=columns.open_time_ms,
-            open=columns.open,
-            high=columns.high,
-            low=columns.low,
-            close=columns.close,
-            volume=columns.volume,
-        )
-    there = np.zeros(count, dtype=np.bool_)
-    there[places] = True
-    last = np.cumsum(there) - 1
-    close = columns.close[last]
-    return Series(
-        symbol=columns.symbol,
-        timeframe=columns.timeframe,
-        open_time_ms=np.arange(count, dtype=np.int64) * step + columns.open_time_ms[:1].sum(),
-        open=np.where(there, columns.open[last], close),
-        high=np.where(there, columns.high[last], close),
-        low=np.where(there, columns.low[last], close),
-        close=close,
-        volume=np.where(there, columns.volume[last], 0.0),
-    )
 
 
 def _columns(folders: CandleFolders, candles: CandleColumns, timeframe: Timeframe, *, native: bool) -> CandleColumns:
