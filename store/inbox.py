@@ -12,7 +12,7 @@ from store.errors import WriteFailed
 from store.models import Command
 from store.queries.fetching import fetch, fetch_one
 from store.rows import CommandAck
-from store.rules_edits import named
+from store.rules_edits import JOBS, named
 from store.views import CommandRow
 
 _POST = "INSERT INTO commands (kind, symbol, source, state, posted_ms) VALUES (?, ?, ?, 'posted', ?)"
@@ -56,14 +56,25 @@ class Inbox:
         """Commands posted since the last time, oldest first, now marked as taken. Cheap when there is none."""
         if self._store.connection.execute(_IS_POSTED).fetchone() is None:
             return []
-        posted = self._in_state("posted")
+        return self._taken([row for row in self._in_state("posted") if not row.kind.startswith(JOBS)], at_ms)
+
+    def take_job(self, at_ms: int) -> CommandRow | None:
+        """The oldest job that nobody has taken, for a worker; also one that a worker took and did not finish."""
+        jobs = [row for state in ("taken", "posted") for row in self._in_state(state) if row.kind.startswith(JOBS)]
+        if not jobs:
+            return None
+        return jobs[0] if jobs[0].state == "taken" else self._taken(jobs[:1], at_ms)[0]
+
+    def _taken(self, posted: list[CommandRow], at_ms: int) -> list[CommandRow]:
+        if not posted:
+            return []
         with self._store.transaction() as connection:
             connection.executemany(_TAKE, [(at_ms, command.id) for command in posted])
         return [replace(command, state="taken", taken_ms=at_ms) for command in posted]
 
     def unfinished(self) -> list[CommandRow]:
         """Commands that were taken and never finished, oldest first: what a start has to look at."""
-        return self._in_state("taken")
+        return [row for row in self._in_state("taken") if not row.kind.startswith(JOBS)]
 
     def finish(
         self,

@@ -1,4 +1,4 @@
-"""Edits of the rules as the inbox keeps them: one line with the hash that an edit was made from, and its text."""
+"""Rules as the inbox carries them: an edit with the hash that it was made from, and a question what they would do."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ import binascii
 import zlib
 
 KIND = "rules edit"
+WHAT_IF = "job what-if"
+"""Followed by the hash of the rules that are asked about, and their text. A worker takes jobs, no bot ever does."""
+
+JOBS = "job "
 TEXT_MAX = 200_000
 """Characters of a rules file that is edited in this way; the shipped one has 30,000."""
 
 
 def line_of(based_on: str, text: str) -> str:
-    """The line that the inbox keeps."""
-    return f"{KIND} {based_on} {base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()}"
+    """An edit as the inbox keeps it."""
+    return f"{KIND} {based_on} {_packed(text)}"
+
+
+def job_of(rules_hash: str, text: str) -> str:
+    """The question what rules would have done, as the inbox keeps it."""
+    return f"{WHAT_IF} {rules_hash} {_packed(text)}"
+
+
+def _packed(text: str) -> str:
+    return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def text_in(packed: str) -> str:
@@ -29,5 +42,5 @@ def text_in(packed: str) -> str:
 
 
 def named(kind: str) -> str:
-    """A command's kind as it is shown: an edit without its text."""
-    return " ".join(kind.split(" ")[:3]) if kind.startswith(f"{KIND} ") else kind
+    """A command's kind as it is shown: without the text of rules."""
+    return " ".join(kind.split(" ")[:3]) if kind.startswith((f"{KIND} ", f"{WHAT_IF} ")) else kind

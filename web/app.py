@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from store.database import Store
 from store.errors import StoreError
-from store.rules_edits import named
+from store.rules_edits import job_of, named
 from web import commanding
 from web.access import COOKIE, SESSION_S, Access, Gate, address_of
 from web.bot_database import BotDatabase
@@ -40,7 +40,7 @@ from web.commanding import (
 )
 from web.crowd import Crowd
 from web.endpoint import Context, Endpoint, parameters
-from web.errors import ApiError, ErrorAnswer, Problem, of_store
+from web.errors import ApiError, ErrorAnswer, Problem, of_store, unprocessable
 from web.events import EventStream, Watch
 from web.metrics import Metrics
 from web.openapi import document
@@ -111,6 +111,7 @@ class _Dashboard:
         ]
         routes += [
             self._route("/api/rules/check", Access.ADMIN, self._check_rules, "POST"),
+            self._route("/api/jobs/what-if", Access.ADMIN, self._ask_what_if, "POST"),
             self._route("/api/bot/edit-rules", Access.ADMIN, self._edit_rules, "POST"),
         ]
         routes += [self._route(path, Access.OPEN, _serving(file)) for path, file in FILES.items()]
@@ -227,6 +228,15 @@ class _Dashboard:
     async def _check_rules(self, request: Request) -> Response:
         body = await _body(request, RULES_BODY_MAX)
         return _json(await self._database.run(lambda: _encode(check(commanding.parsed(body, RulesText).text))))
+
+    async def _ask_what_if(self, request: Request) -> Response:
+        """Only rules that can be used are asked about."""
+        wish: RulesText = commanding.parsed(await _body(request, RULES_BODY_MAX), RulesText)
+        found = await self._database.run(lambda: check(wish.text))
+        if found.hash is None:
+            problem = found.problems[0]
+            raise unprocessable(f"line {problem.line}: {problem.message}", "POST /api/rules/check tells all problems")
+        return await self._left(request, job_of(found.hash, wish.text), None, commanding.check_jobs)
 
     async def _edit_rules(self, request: Request) -> Response:
         wish: RulesEdit = commanding.parsed(await _body(request, RULES_BODY_MAX), RulesEdit)

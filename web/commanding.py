@@ -10,7 +10,7 @@ import msgspec
 from store import queries
 from store.database import Store
 from store.hand_wishes import WHY_MAX, hand_wish
-from store.rules_edits import KIND, TEXT_MAX, line_of, named
+from store.rules_edits import JOBS, KIND, TEXT_MAX, WHAT_IF, line_of, named
 from web import documents
 from web.endpoint import Name
 from web.errors import ApiError, not_found, unprocessable
@@ -198,6 +198,12 @@ def check_rules_edit(store: Store, based_on: str) -> None:
         raise _refused("CHANGED", told)
 
 
+def check_jobs(store: Store) -> None:
+    """409 where jobs are off."""
+    if documents.setting(store, "web", "jobs") is not True:
+        raise _refused("JOBS_OFF", "config.yaml does not allow to start jobs here: web.jobs is false")
+
+
 def _check_known(store: Store, symbol: str) -> None:
     known = documents.symbols(store) | {row.symbol for row in queries.symbols(store)}
     known |= {row.symbol for row in queries.latest_decisions(store)}
@@ -214,6 +220,8 @@ def note(kind: str, symbol: str | None, daemon_running: bool) -> str:
     """What will happen, for a person."""
     kind = named(kind)
     what = kind if kind in ACCOUNT_KINDS or kind.startswith(KIND) else f"{kind} for {symbol or 'all symbols'}"
+    if kind.startswith(JOBS):
+        return f"{kind[: len(WHAT_IF) + 13]} waits for `fsm worker`, which does it in a process of its own"
     if daemon_running:
         return f"{what} was handed to the bot; ask what became of it"
     return f"no bot is running: {what} is kept and will be applied when it starts"

@@ -83,9 +83,12 @@ def document() -> dict[str, Any]:
         "edit-rules": RulesEdit,
     }
     for kind, wish in {**wishes, **TRADE_WISHES}.items():
-        codes = ("401", "403", "404", "408", "409", "413", "422", "429", "503")
-        paths[f"/api/bot/{kind}"] = {"post": _operation(_COMMANDS[kind], kind, "202", Accepted, codes, _SECURITY, wish)}
+        paths[f"/api/bot/{kind}"] = {
+            "post": _operation(_COMMANDS[kind], kind, "202", Accepted, _CODES, _SECURITY, wish)
+        }
     paths["/api/rules/check"] = {"post": _check_of_rules()}
+    says = "What would these rules have done in the last 90 days? Left for `fsm worker`, where config.yaml allows jobs"
+    paths["/api/jobs/what-if"] = {"post": _operation(says, "what_if", "202", Accepted, _CODES, _SECURITY, RulesText)}
     used = _used(paths, components)
     return {
         "openapi": "3.1.0",
@@ -106,6 +109,7 @@ def document() -> dict[str, Any]:
     }
 
 
+_CODES = ("401", "403", "404", "408", "409", "413", "422", "429", "503")
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}, {"session": []}]
 
 

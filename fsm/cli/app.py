@@ -59,6 +59,7 @@ COMMANDS: dict[str, str] = {
     "lookahead": "fsm.cli.lookahead:lookahead",
     "drift": "fsm.cli.drift:drift",
     "shadow": "fsm.cli.shadow:shadow",
+    "worker": "fsm.cli.worker:worker",
     "data": "fsm.cli.data:data",
     "parity": "fsm.cli.proofs.parity:parity",
     "graph": "fsm.cli.graph:graph",

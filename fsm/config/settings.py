@@ -77,6 +77,7 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
 class Web(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
+    jobs: bool = False
 
 
 class Simulation(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 class RulesView(msgspec.Struct, frozen=True, kw_only=True):
     """The rules in force, those before, and the settings in force (never a secret: those stand only in .env).
 
-    ``may_edit``: whether config.yaml allows to edit them here. ``waiting``: edits of the files that wait for a word.
+    ``may_edit``: whether config.yaml allows to edit them here, ``may_ask`` to start jobs. ``waiting``: edits of the
+    files that wait for a word.
     """
 
     rules_hash: str
@@ -40,6 +41,7 @@ class RulesView(msgspec.Struct, frozen=True, kw_only=True):
     config_versions: list[Version]
     config: dict[str, Any] | None
     may_edit: bool
+    may_ask: bool
     waiting: list[documents.WaitingEdit]
 
 
@@ -93,6 +95,7 @@ def rules(store: Store, query: NoQuery, context: Context) -> RulesView:
         config_versions=[Version(hash=row.config_hash, at_ms=row.at_ms) for row in queries.config_versions(store)],
         config=documents.config(store),
         may_edit=documents.setting(store, "reload", "edit_in_browser") is True,
+        may_ask=documents.setting(store, "web", "jobs") is True,
         waiting=documents.waiting_edits(store),
     )
 

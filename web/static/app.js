@@ -15,7 +15,7 @@ import { drawBoard, drawRegimes, drawWhy } from "./reasons.js";
 import { drawRuns, drawSettings, drawShadows } from "./records.js";
 import { drawRules, prepareRules } from "./rules.js";
 import { drawExecution, drawStatistics } from "./statistics.js";
-import { drawSymbol, drawSymbolPanes, isCandleChosen, prepareSymbol } from "./symbol.js";
+import { drawChosen, drawSymbol, drawSymbolPanes, isCandleChosen, prepareSymbol } from "./symbol.js";
 import { drawTrade, drawTradeChart } from "./trade.js";
 
 const SOON_MS = 800; // events that come together are shown together
@@ -43,7 +43,7 @@ const panels = {
   regimes: async () => {
     const found = onThisPage(await get("/api/regimes"), "regimes");
     drawRegimes(found, asOfMs);
-    if (ofSymbol && found.regimes.length && !isCandleChosen()) await drawWhy(ofSymbol);
+    if (ofSymbol && found.regimes.length) await (isCandleChosen() ? drawChosen() : drawWhy(ofSymbol));
   },
   why: async () => drawBoard(await get("/api/symbols"), asOfMs),
   news: async () => drawNews(asOfMs),

@@ -109,6 +109,9 @@ function sign(result) {
   return el("span", { class: "sign", "data-result": result, role: "img", "aria-label": words }, mark);
 }
 
-const branches = (nodes) => el("ul", {}, nodes.map((node) => el("li", {}, sign(node.result), " ", node.id ? el("strong", {}, node.id) : null, node.id ? " " : null,
+// A condition leads to the line of the rules in which it stands.
+const named = ({ id }) => (id === "any of" ? id : el("a", { href: `/rules?find=${encodeURIComponent(id)}` }, id));
+
+const branches = (nodes) => el("ul", {}, nodes.map((node) => el("li", {}, sign(node.result), " ", node.id ? el("strong", {}, named(node)) : null, node.id ? " " : null,
   el("code", {}, node.text), node.numbers ? el("span", { class: "numbers" }, ` ${node.numbers}`) : null,
   node.distance ? el("span", { class: "quiet" }, ` (${node.distance.words})`) : null, node.children.length ? branches(node.children) : null)));

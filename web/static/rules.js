@@ -1,7 +1,7 @@
 // The rules: what is in force, every version and what it changed, what became of edits, and an edit of one's own.
 
 import { get, post, session } from "./api.js";
-import { announce, byId, el, fill, table, when } from "./dom.js";
+import { announce, byId, el, fill, signed, table, when } from "./dom.js";
 import { inForce } from "./records.js";
 
 const ASK_MS = 700;
@@ -14,7 +14,11 @@ export async function drawRules() {
   if (!found) return;
   current = found;
   fill(byId("rules-words"), `In force since ${when(found.at_ms)} UTC, hash `, el("code", {}, found.rules_hash), ".");
-  fill(byId("rules-text"), numbered(found.text));
+  if (byId("rules-text").dataset.hash !== found.rules_hash) {
+    fill(byId("rules-text"), numbered(found.text));
+    byId("rules-text").dataset.hash = found.rules_hash;
+    showMeant();
+  }
   fill(byId("rules-waiting"), found.waiting.map((edit) => el("p", { class: "warning" }, `An edit of ${edit.file} waits since ${when(edit.since_ms)} UTC (${edit.digest}): ${edit.changes.join("; ")}. `,
     "At the terminal, ", el("code", {}, "fsm reload confirm"), " takes it and ", el("code", {}, "fsm reload reject"), " does not.")));
   const before = (hash) => found.versions[found.versions.findIndex((version) => version.hash === hash) + 1]?.hash;
@@ -29,6 +33,18 @@ export async function drawRules() {
 
 // A line a row, so that a problem's place is found.
 const numbered = (text) => text.split("\n").map((line, index) => el("span", { class: "code-line", "data-line": String(index + 1) }, `${line}\n`));
+
+// The line that somebody came for: /rules?find=NAME, where a condition of that name stands.
+function showMeant() {
+  const name = new URLSearchParams(window.location.search).get("find");
+  if (!name) return;
+  const lines = [...byId("rules-text").children];
+  const meant = lines.find((line) => new RegExp(`(^|[\\s{,])id:\\s*["']?${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}["']?(?![\\w])`).test(line.textContent))
+    ?? lines.find((line) => line.textContent.includes(name));
+  if (!meant) return;
+  meant.classList.add("meant");
+  meant.scrollIntoView({ block: "center" });
+}
 
 async function showDiff(old, now) {
   const target = byId("rules-diff");
@@ -47,6 +63,7 @@ async function showDiff(old, now) {
 function showEditor() {
   const may = current.may_edit && session.may_act;
   byId("rules-edit").hidden = !may || based !== null;
+  byId("rules-ask").hidden = byId("editor-ask").hidden = !(current.may_ask && session.may_act);
   byId("rules-edit-note").textContent = !current.may_edit ? "Editing here is off (reload.edit_in_browser in config.yaml): edit rules.yaml beside the bot, which takes a change by itself."
     : session.may_act ? "" : session.token_set ? "Log in to edit." : "Without a DASHBOARD_TOKEN nothing can be changed here.";
 }
@@ -88,6 +105,37 @@ function goTo({ line, column }) {
   text.scrollTop = Math.max(0, (line - 6) * Number.parseFloat(getComputedStyle(text).lineHeight));
 }
 
+const days = (from, to) => Math.round((to - from) / 86_400_000);
+
+// What a worker found: the rules asked about beside those in force, over the same candles.
+function whatIf(found) {
+  const rows = [["These rules", found.offered], ["Those in force", found.in_force]];
+  return [el("p", {}, `Signals of ${when(found.from_ms)} to ${when(found.to_ms)} UTC (${days(found.from_ms, found.to_ms)} days), over the bot's own candles and with its settings. The bot itself made ${found.live_trades} trades for `, signed(found.live_net_pnl_usdt, 2, " USDT"), "."),
+    table("What they would have done", [["", (row) => row[0]], ["Trades", (row) => String(row[1].trades), "num"], ["Won", (row) => (row[1].trades ? `${Math.round((100 * row[1].wins) / row[1].trades)} %` : "–"), "num"],
+      ["Net", (row) => signed(row[1].net_pnl_usdt), "num"], ["R", (row) => signed(row[1].r), "num"], ["Deepest fall", (row) => `${row[1].worst_fall_pct.toFixed(2)} %`, "num"]], rows, "")];
+}
+
+async function askWhatIf(text, said) {
+  try {
+    const accepted = await post("/api/jobs/what-if", { text });
+    fill(said, accepted.note);
+    const command = await ended(accepted.url);
+    fill(said, command === null ? "Nobody has done it yet: is `fsm worker` running? It will be done when one is." : command.state === "done" ? whatIf(JSON.parse(command.detail)) : `Refused: ${command.detail}`);
+  } catch (error) {
+    fill(said, error.guard ? `Refused by ${error.guard}: ${error.message}` : error.message);
+  }
+  announce(said.textContent);
+}
+
+async function ended(url) {
+  for (let asked = 0; asked < 3 * ASK_TIMES; asked += 1) {
+    const command = await get(url);
+    if (command.state === "done" || command.state === "refused") return command;
+    await new Promise((resolve) => { setTimeout(resolve, ASK_MS); });
+  }
+  return null;
+}
+
 async function load() {
   try {
     if (!(await checkText())) return;
@@ -100,26 +148,21 @@ async function load() {
 }
 
 async function follow(url) {
-  for (let asked = 0; asked < ASK_TIMES; asked += 1) {
-    const command = await get(url);
-    if (command.state === "refused") { say(`Refused by ${command.guard}: ${command.detail}`); return; }
-    if (command.state === "done") {
-      end();
-      byId("rules-edit-note").textContent = `Done: ${command.detail}`;
-      announce(byId("rules-edit-note").textContent);
-      const note = byId("rules-edit-note").textContent;
-      await drawRules();
-      byId("rules-edit-note").textContent = note;
-      return;
-    }
-    await new Promise((resolve) => { setTimeout(resolve, ASK_MS); });
-  }
-  say("The bot has not taken the edit yet: is it working?");
+  const command = await ended(url);
+  if (command === null) { say("The bot has not taken the edit yet: is it working?"); return; }
+  if (command.state === "refused") { say(`Refused by ${command.guard}: ${command.detail}`); return; }
+  end();
+  const note = `Done: ${command.detail}`;
+  await drawRules();
+  byId("rules-edit-note").textContent = note;
+  announce(note);
 }
 
 export function prepareRules() {
   byId("rules-edit").addEventListener("click", begin);
   byId("editor-cancel").addEventListener("click", end);
   byId("editor-check").addEventListener("click", () => { checkText().catch((error) => say(error.message)); });
+  byId("editor-ask").addEventListener("click", () => askWhatIf(byId("editor-text").value, byId("editor-said")));
+  byId("rules-ask").addEventListener("click", () => askWhatIf(current.text, byId("what-if")));
   byId("editor-load").addEventListener("click", load);
 }

@@ -51,17 +51,27 @@ const whyAt = (ms) => drawWhy(ofSymbol, ms + lengthOf(byId("timeframe").value) -
 
 export function prepareSymbol() {
   if (!ofSymbol) return;
+  const at = Number(new URLSearchParams(window.location.search).get("at"));
+  if (at > 0) {
+    chosenMs = at;
+    byId("why-newest").hidden = false;
+  }
   byId("lines-of").addEventListener("change", () => chooseLines(byId("lines-of").value));
   byId("why-newest").addEventListener("click", () => { chosenMs = null; byId("why-newest").hidden = true; drawWhy(ofSymbol); });
   watchCandles((ms) => {
     clearTimeout(timer);
-    chosenMs = ms;
+    chosenMs = ms + lengthOf(byId("timeframe").value) - 1;
     byId("why-newest").hidden = false;
-    whyAt(ms);
+    drawChosen();
   }, (ms) => {
     clearTimeout(timer);
     if (ms !== null && chosenMs === null) timer = setTimeout(() => whyAt(ms), POINTED_MS);
   });
+}
+
+// The candle that the address names, once there is something to show.
+export async function drawChosen() {
+  if (chosenMs !== null) await drawWhy(ofSymbol, chosenMs);
 }
 
 // Whether the reasons below are those of a candle that somebody has chosen.

@@ -38,7 +38,8 @@ function head(trade) {
   return el("p", {}, symbolLink(trade.symbol), " ", el("span", { class: `badge ${trade.side === "LONG" ? "gain" : "loss"}` }, trade.side), " ",
     el("strong", {}, signed(trade.net_pnl, 2, " USDT"), " ", signed(trade.r, 2, " R")),
     ` · ${trade.strategy_used} in ${trade.regime_at_entry} · opened ${when(trade.opened_ms)} UTC, ${ended}. `,
-    el("a", { href: `/audit?trade=${encodeURIComponent(trade.id)}` }, "Its steps in the audit"));
+    el("a", { class: "to-candle", href: `/symbols/${encodeURIComponent(trade.symbol)}?at=${trade.signal_candle_ms}` }, "Its signal's candle"), " · ",
+    el("a", { href: `/audit?trade=${encodeURIComponent(trade.id)}` }, "its steps in the audit"));
 }
 
 const moved = (effect) => (effect ? [signed(effect.usdt), " USDT, ", signed(effect.r, 2, " R")] : null);
