@@ -53,7 +53,8 @@ def machine(store: Store, query: NoQuery, context: Context) -> MachineView:
         for row in queries.symbols(store)
     ]
     still = documents.symbols(store) - {view.symbol for view in moved}
-    found = [_on_list(view, documents.symbol_list(store)) for view in [*moved, *map(_unmoved, still)]]
+    in_force = documents.symbol_list(store)
+    found = [_on_list(view, in_force) for view in [*moved, *map(_unmoved, still)]]
     return MachineView(table=documents.machine(store), symbols=sorted(found, key=lambda view: view.symbol))
 
 

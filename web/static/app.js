@@ -35,8 +35,8 @@ const panels = {
   trade: drawTrade,
   machine: async () => {
     const [found, steps] = await Promise.all([get("/api/machine"), get("/api/transitions", { limit: STEPS_ASKED })]);
-    offerSymbols(found);
-    drawMachine(found, steps.transitions);
+    const isFirst = offerSymbols(found);
+    await Promise.all([isFirst && SHOWN.has("candles") ? drawChart() : null, drawMachine(found, steps.transitions)]);
   },
   equity: async () => drawEquity(await get("/api/equity", { range: byId("equity-range").value }), byId("equity-limits").value),
   candles: async () => (page.name === "trade" ? drawTradeChart(asOfMs) : drawChart()),
@@ -86,23 +86,29 @@ function soon(...names) {
   timer ??= setTimeout(draw, SOON_MS);
 }
 
+// Others need to know what time it is, and which symbol or trade this page is about.
+const FIRST = new Set(["summary", "symbol", "trade"]);
+
 async function draw() {
   timer = null;
   if (drawing || byId("main").hidden) return;
   drawing = true;
   const names = Object.keys(panels).filter((name) => dirty.has(name));
   dirty.clear();
-  for (const name of names) {
-    try {
-      await panels[name]();
-    } catch (error) {
-      if (error.status === 401) break;
-      announce(`${name} could not be shown: ${error.message}`);
-      byId("link").textContent = `${name}: ${error.message}`;
-    }
-  }
+  for (const name of names.filter((each) => FIRST.has(each))) await drawOne(name);
+  await Promise.all(names.filter((name) => !FIRST.has(name)).map(drawOne));
   drawing = false;
   if (dirty.size) soon();
+}
+
+async function drawOne(name) {
+  try {
+    await panels[name]();
+  } catch (error) {
+    if (error.status === 401) return;
+    announce(`${name} could not be shown: ${error.message}`);
+    byId("link").textContent = `${name}: ${error.message}`;
+  }
 }
 
 // What an answer about all symbols has for this page.
@@ -131,11 +137,11 @@ function offerSymbols({ table, symbols }) {
   offer(byId("symbol"), symbols.map((symbol) => symbol.symbol));
   if (first && symbols.length) {
     byId("symbol").value = (symbols.find((symbol) => symbol.trade_id) ?? symbols[0]).symbol;
-    soon("candles");
   }
   offer(byId("control-symbol"), symbols.map((symbol) => symbol.symbol));
   offer(byId("filter-symbol"), symbols.map((symbol) => symbol.symbol));
   offer(byId("filter-state"), table?.states ?? [...new Set(symbols.map((symbol) => symbol.state))]);
+  return first && symbols.length > 0;
 }
 
 function offer(select, names) {
@@ -195,7 +201,9 @@ function show() {
   byId("log-out").hidden = !session.csrf;
   showControls();
   if (session.may_read) {
-    soon(...Object.keys(panels));
+    for (const name of SHOWN) dirty.add(name);
+    clearTimeout(timer);
+    draw(); // at once: nothing has been shown yet
     connect();
   } else {
     stream?.close();
