@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from web.endpoint import Endpoint
-from web.routes import account, holdings, journal, machine, panes, quality, reasons, rules, symbols, trade
+from web.routes import account, holdings, journal, kept, machine, panes, quality, reasons, rules, symbols, trade
 
 READS: tuple[Endpoint, ...] = (
     *account.READS,
@@ -15,5 +15,6 @@ READS: tuple[Endpoint, ...] = (
     *reasons.READS,
     *panes.READS,
     *rules.READS,
+    *kept.READS,
     *symbols.READS,
 )

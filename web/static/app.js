@@ -12,7 +12,7 @@ import { drawNews, prepareNews } from "./news.js";
 import { ofSymbol, page, showPage } from "./pages.js";
 import { drawPositions, tick } from "./positions.js";
 import { drawBoard, drawRegimes, drawWhy } from "./reasons.js";
-import { drawRuns, drawSettings, drawShadows } from "./records.js";
+import { drawKept, drawRuns, drawSettings, drawShadows } from "./records.js";
 import { drawRules, prepareRules } from "./rules.js";
 import { drawExecution, drawStatistics } from "./statistics.js";
 import { drawChosen, drawSymbol, drawSymbolPanes, isCandleChosen, prepareSymbol } from "./symbol.js";
@@ -59,6 +59,7 @@ const panels = {
   rules: drawRules,
   settings: drawSettings,
   runs: drawRuns,
+  kept: drawKept,
   shadows: drawShadows,
 };
 const ON_PAGE = {
@@ -67,7 +68,7 @@ const ON_PAGE = {
   trade: ["summary", "trade", "candles"],
   statistics: ["summary", "statistics", "execution", "protection"],
   rules: ["summary", "rules", "shadows"],
-  runs: ["summary", "runs", "shadows"],
+  runs: ["summary", "runs", "kept", "shadows"],
   audit: ["summary", "names", "machine", "transitions"],
   log: ["summary", "names", "alerts", "commands", "log"],
   settings: ["summary", "settings"],

@@ -52,6 +52,18 @@ export async function drawRuns() {
       el("code", {}, "fsm show NAME"), " opens one in a dashboard like this one, and ", el("code", {}, "fsm compare A B"), " says why two of them differ."));
 }
 
+// What is kept beside the database: backtests under names, and studies.
+export async function drawKept() {
+  const { runs, studies } = await get("/api/kept");
+  const made = ["Made", (row) => `${when(row.made_ms)} UTC`];
+  const percent = (value) => (value === null ? "–" : `${value.toFixed(2)} %`);
+  fill(byId("kept-runs"), table("Backtests that are kept, newest first", [["Run", (row) => row.name], made, ["From", (row) => (row.from ?? "–").slice(0, 10)], ["To", (row) => (row.to ?? "–").slice(0, 10)],
+    ["Symbols", (row) => String(row.symbols ?? "–"), "num"], ["Trades", (row) => String(row.trades ?? "–"), "num"], ["Net", (row) => signed(row.net_pnl_usdt), "num"], ["Return", (row) => percent(row.return_pct), "num"],
+    ["Drawdown", (row) => percent(row.max_drawdown_pct), "num"], ["Rules", (row) => (row.rules_hash ?? "–").slice(0, 12)], ["", (row) => row.problem, "words"]], runs, "None is kept yet: fsm backtest --name NAME keeps one, and it will stand here."));
+  fill(byId("kept-studies"), table("Studies, newest first", [["Study", (row) => row.name], made, ["Trials", (row) => String(row.trials), "num"], ["Could not be used", (row) => String(row.refused), "num"], ["", (row) => row.problem, "words"]],
+    studies, "No study yet: fsm optimise begins one, and it will stand here."));
+}
+
 // Rules files that run beside the live one without orders, as they did after the newest close.
 export async function drawShadows() {
   const { shadows } = await get("/api/shadows");

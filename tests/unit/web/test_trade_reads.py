@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from store import queries
+from store.studies import TrialRow, study_store
 from web.page import FILES, PAGES
 
 
@@ -108,3 +111,27 @@ def test_symbols_at_a_glance_are_those_of_the_machine_the_nearest_first(browser:
     for row in rows:
         mine = [trade.net_pnl or 0 for trade in closed if trade.symbol == row["machine"]["symbol"]]
         assert (row["trades"], Decimal(row["net_pnl"])) == (len(mine), sum(mine))
+
+
+def test_kept_backtests_and_studies_beside_the_database_are_listed(visit: Any, daemon: Any, tmp_path: Path) -> None:
+    for name, target in (("runs", "one"), ("runs", "no run"), ("studies", "first")):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / f"{target}.sqlite").write_bytes(b"nonsense")
+    daemon.store.connection.execute("VACUUM INTO ?", (str(tmp_path / "sim.sqlite"),))
+    run = tmp_path / "runs" / "one.sqlite"
+    run.unlink()
+    daemon.store.connection.execute("VACUUM INTO ?", (str(run),))
+    with study_store(tmp_path / "studies" / "second.sqlite", new=True) as study:
+        study.add([TrialRow(1, 0, {"a": 1}), TrialRow(2, 0, {"a": 2}, "no")])
+    with visit(token=None, db=tmp_path / "sim.sqlite") as browser:
+        found = browser.get("/api/kept").json()
+    runs = {row["name"]: row for row in found["runs"]}
+    row = queries.document(daemon.store, "backtest")
+    assert row is not None
+    told = json.loads(row.body_json)["summary"]
+    assert (runs["one"]["trades"], runs["one"]["symbols"]) == (told["trades"], len(told["symbols"]))
+    assert runs["one"]["net_pnl_usdt"] == pytest.approx(float(told["net_pnl_usdt"]))
+    assert runs["no run"]["problem"]
+    studies = {row["name"]: row for row in found["studies"]}
+    assert (studies["second"]["trials"], studies["second"]["refused"]) == (2, 1)
+    assert studies["first"]["problem"]
