@@ -10,12 +10,41 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from exchange.event_queue import EventQueue
-from exchange.events import AlgoChanged, Resync, StreamAlarm, StreamEvent, filled_client_id, nudged_symbols
+from exchange.events import (
+    AlgoChanged,
+    Resync,
+    StreamAlarm,
+    StreamEvent,
+    filled_client_id,
+    nudged_symbols,
+    told_client_id,
+)
 from exchange.types import AlgoOrder, AlgoStatus
 from fsm.live.context.live_context import LiveContext
 from fsm.live.trading.symbol_worker import SymbolWorker
 
 log = structlog.get_logger("fsm.stream")
+
+
+CHATTER_MAX = 10
+CHATTER_REFILL_S = 1.0
+"""So much news at once that names no order, and then one a second, makes a look at its symbol sooner: a stream that
+chatters, or that cannot be read, must not use up the requests that protect (R45). The look that is due anyway comes."""
+
+
+class Patience:
+    """How much news that names no order may still hurry a look, by symbol."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def lets(self, symbol: str, now_s: float) -> bool:
+        """Whether this piece of news may; it is counted."""
+        left, since_s = self._left.get(symbol, (CHATTER_MAX, now_s))
+        left = min(left + max(now_s - since_s, 0.0) / CHATTER_REFILL_S, CHATTER_MAX)
+        may = left >= 1
+        self._left[symbol] = (left - 1 if may else left, now_s)
+        return may
 
 
 class StreamListener:
@@ -24,6 +53,7 @@ class StreamListener:
     def __init__(self, queue: EventQueue, live: LiveContext) -> None:
         self._queue = queue
         self._live = live
+        self._patience = Patience()
         self.workers: Mapping[str, SymbolWorker] = {}
         self.on_placed: Callable[[str], None] = lambda client_id: None
         """Told the client id of each conditional order that came to rest."""
@@ -46,9 +76,10 @@ class StreamListener:
                 symbols = nudged_symbols(event)
             case _:
                 symbols = nudged_symbols(event)
+        is_about_an_order = told_client_id(event) is not None
         for symbol in symbols:
             worker = self.workers.get(symbol)
-            if worker is not None:
+            if worker is not None and (is_about_an_order or self._patience.lets(symbol, self._live.clock.monotonic())):
                 if (client_id := filled_client_id(event)) is not None:
                     worker.heard_fill(client_id)
                 worker.request_check()

@@ -13,12 +13,15 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.errors import Refusal, Unreachable
+from exchange.event_queue import EventQueue
+from exchange.events import AccountChanged, PositionChange, Resync
 from exchange.refusals import RefusalReason
 from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import AccountModes, MarginType, Side
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.live.preflight.meeting import StartRefused
+from fsm.live.trading.stream_listener import StreamListener
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
@@ -465,6 +468,41 @@ class TestARefusalThatPasses:
             await r.hours(TO_SIGNAL + 0.5)
             await r.seconds(30)
             assert record(r).state is State.PROTECTED
+
+        r.run(script)
+        check(r)
+
+    def test_r45_a_stream_that_chatters_does_not_use_up_the_requests(self, rehearse: Make) -> None:
+        """Seen: news of the account at every price, fifty a second, and as many looks as could be made."""
+        r = rehearse(BTCUSDT=CALM)
+        looks: list[Call] = []
+
+        def counted(call: Call) -> None:
+            looks.extend([call] if call.method == "look" else [])
+
+        async def script(r: InProcessBot) -> None:
+            await r.start()
+            await r.hours(TO_SIGNAL + 0.5)
+            assert record(r).state is State.PROTECTED
+            assert r.daemon is not None
+            listener = StreamListener(EventQueue(), r.daemon.live)
+            listener.workers = r.daemon.workers
+            r.faults = counted
+            news = AccountChanged(
+                reason="ORDER",
+                balances=(),
+                positions=(
+                    PositionChange(symbol=BTCUSDT, position_side="BOTH", quantity=Decimal(1), entry_price=Decimal(1)),
+                ),
+                symbol="",
+                time_ms=0,
+            )
+            for event in (news, Resync(stream="user", reason="not JSON")):
+                looks.clear()
+                for _ in range(500):
+                    listener.hear(event)
+                    await r.seconds(0.02)
+                assert 10 <= len(looks) <= 30
 
         r.run(script)
         check(r)
