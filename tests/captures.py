@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -44,8 +45,8 @@ HEAD = """\
 # The terminal
 
 What commands show on a terminal of 80 and of 140 columns: taken from real ones by `python -m tests.captures`, and
-compared by a test, which also asks that no line is longer than the terminal is wide and no number is broken. The
-database is that of a short run with an open trade; no bot is running any more.
+compared by a test (with tmux as well), which also asks that no line is longer than the terminal is wide and no number is
+broken. The database is that of a short run with an open trade; no bot is running any more.
 """
 
 
@@ -87,7 +88,29 @@ def captured(folder: Path, columns: int, *words: str) -> str:
         shown += part
     os.close(ours)
     assert process.wait(60) == 0, shown.decode()
-    text = STYLE.sub("", shown.decode()).replace("\r\n", "\n")
+    return _settled(STYLE.sub("", shown.decode()).replace("\r\n", "\n"))
+
+
+def in_tmux(folder: Path, columns: int, *words: str) -> str:
+    """The same, as tmux has it on its screen."""
+    command = shlex.join([sys.executable, "-m", "fsm", *words, "--db", DATABASE])
+    tmux = ["tmux", "-L", f"fsm-{os.getpid()}", "-f", os.devnull]
+    environment = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES", "BINANCE_ENV")}
+    environment |= {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
+    keep = f"{command}; tmux -L fsm-{os.getpid()} wait-for -S shown; exec sleep 600"
+    size = ("-x", str(columns), "-y", str(ROWS))
+    subprocess.run([*tmux, "new-session", "-d", *size, keep], cwd=folder, env=environment, check=True)
+    try:
+        subprocess.run([*tmux, "wait-for", "shown"], env=environment, check=True, timeout=120)
+        done = subprocess.run(
+            [*tmux, "capture-pane", "-p", "-S", "-"], env=environment, check=True, capture_output=True, text=True
+        )
+    finally:
+        subprocess.run([*tmux, "kill-server"], env=environment, check=False, capture_output=True)
+    return _settled(done.stdout)
+
+
+def _settled(text: str) -> str:
     for pattern, instead in DIFFERS:
         text = pattern.sub(instead, text)
     return "\n".join(line.rstrip() for line in text.strip("\n").split("\n"))

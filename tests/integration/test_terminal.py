@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.captures import COMMANDS, PAGE, captured, page, recorded_run
+from tests.captures import COMMANDS, PAGE, WIDTHS, captured, in_tmux, page, recorded_run
 
 WHOLE = ("BTCUSDT-1", "BTCUSDT-2", "PROTECTED", "STOP_HIT", "60612.2", "59940", "0.064", "2024-01-10 15:00:02", "USDT")
 """Words and numbers that stand in the wide captures and must stand in every narrower one."""
@@ -34,6 +35,13 @@ def test_no_line_is_longer_than_the_terminal_and_no_word_is_broken(
             assert word in shown, word
     numbers = re.compile(r"(?<![\w.])[+-]?\d[\d,]*\.\d+(?![\w.])")
     assert set(numbers.findall(wide)) <= set(numbers.findall(shown))
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux here; .ci/run brings it")
+@pytest.mark.parametrize("columns", WIDTHS)
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=lambda words: words[0])
+def test_tmux_shows_the_same(folder: Path, words: tuple[str, ...], columns: int) -> None:
+    assert in_tmux(folder, columns, *words) == captured(folder, columns, *words)
 
 
 def test_a_newcomer_s_questions_are_answered_at_eighty_columns(folder: Path) -> None:
