@@ -45,8 +45,8 @@ HEAD = """\
 # The terminal
 
 What commands show on a terminal of 80 and of 140 columns: taken from real ones by `python -m tests.captures`, and
-compared by a test (with tmux as well), which also asks that no line is longer than the terminal is wide and no number is
-broken. The database is that of a short run with an open trade; no bot is running any more.
+compared by a test (with tmux as well), which also asks that no line is longer than the terminal is wide and no number
+is broken. The database is that of a short run with an open trade; no bot is running any more.
 """
 
 
