@@ -40,7 +40,7 @@ from web.commanding import (
 )
 from web.crowd import Crowd
 from web.endpoint import Context, Endpoint, parameters
-from web.errors import ApiError, ErrorAnswer, Problem, of_store, unprocessable
+from web.errors import ApiError, ErrorAnswer, Problem, of_store
 from web.events import EventStream, Watch
 from web.metrics import Metrics
 from web.openapi import document
@@ -235,7 +235,8 @@ class _Dashboard:
         found = await self._database.run(lambda: check(wish.text))
         if found.hash is None:
             problem = found.problems[0]
-            raise unprocessable(f"line {problem.line}: {problem.message}", "POST /api/rules/check tells all problems")
+            told = f"these rules cannot be used: line {problem.line}: {problem.message}"
+            raise ApiError(409, "REFUSED", told, "POST /api/rules/check tells all problems", guard="INVALID")
         return await self._left(request, job_of(found.hash, wish.text), None, commanding.check_jobs)
 
     async def _edit_rules(self, request: Request) -> Response:
