@@ -68,7 +68,9 @@ def account(payload: object, *, at_ms: int) -> Account:
 
 
 def positions(payload: object, on_unreadable: OnUnreadable | None = None) -> list[PositionRow]:
-    """GET /fapi/v3/positionRisk, and v2's older spelling: as many rows out as came in, or told of (R27)."""
+    """GET /fapi/v3/positionRisk, and v2's older spelling: as many rows out as came in, or told of (R27). Asked for one
+    symbol it may be told as an object."""
+    payload = [payload] if isinstance(payload, dict) else payload
     return fields.readable(payload, "GET /fapi/v3/positionRisk", _position, on_unreadable)
 
 

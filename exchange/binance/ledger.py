@@ -39,9 +39,10 @@ class Ledger:
     async def fills(
         self, symbol: str, *, after_fill_id: int | None, start_ms: int | None, priority: Priority | None = None
     ) -> list[Fill]:
-        """Executions after a fill id, or from a time on, or of the last 7 days; oldest first."""
+        """Executions after a fill id, or from a time on, or of the last 7 days; oldest first. A row of quantity 0 is
+        none, whatever its id: the next question would begin behind it."""
         if after_fill_id is not None:
-            return await self._fills_after(symbol, after_fill_id, priority)
+            return [fill for fill in await self._fills_after(symbol, after_fill_id, priority) if fill.quantity]
         now_ms = await self._http.server_time_ms(priority)
 
         async def page(first_ms: int, last_ms: int) -> list[Fill]:
@@ -49,7 +50,7 @@ class Ledger:
             return await self._fill_page(symbol, times, priority)
 
         found = await _everything(page, now_ms - WINDOW_MS if start_ms is None else start_ms, now_ms, now_ms)
-        return sorted(set(found), key=lambda fill: fill.fill_id)
+        return sorted({fill for fill in found if fill.quantity}, key=lambda fill: fill.fill_id)
 
     async def income(self, *, start_ms: int, end_ms: int | None, symbol: str | None) -> list[Income]:
         """Every row of the ledger in the span, oldest first."""

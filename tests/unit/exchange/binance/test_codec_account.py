@@ -61,6 +61,13 @@ def test_how_much_is_held_is_essential_and_its_prices_are_not() -> None:
         codec_account.positions([{**POSITION, "positionAmt": ""}])
 
 
+def test_one_position_may_come_as_an_object() -> None:
+    """Every stop had been closed at its deadline, since no look could be read."""
+    assert codec_account.positions(POSITION) == codec_account.positions([POSITION])
+    with pytest.raises(MalformedReply):
+        codec_account.positions({"rows": [POSITION]})
+
+
 def test_as_many_positions_come_out_as_went_in() -> None:
     assert codec_account.positions([]) == []
     with pytest.raises(MalformedReply):

@@ -58,6 +58,16 @@ async def test_fills_after_an_id_are_read_by_id_to_the_end(exchange: Any, client
     assert await client.fills("BTCUSDT", after_fill_id=10**9) == []
 
 
+@pytest.mark.parametrize("after", [{"after_fill_id": 0}, {"start_ms": NOW - 2 * DAY}])
+async def test_a_fill_of_nothing_is_none_whatever_its_id(
+    exchange: Any, client: BinanceClient, answer: Any, after: dict[str, int]
+) -> None:
+    """The next fills were asked for behind its id, and a trade never found those that closed it."""
+    rows = [_trade(1, NOW - DAY), {**_trade(10**9, NOW - DAY), "qty": "0"}]
+    exchange.on(TRADES, _serve(answer, rows))
+    assert [fill.fill_id for fill in await client.fills("BTCUSDT", **after)] == [1]
+
+
 async def test_without_a_cursor_the_last_seven_days_are_read(exchange: Any, client: BinanceClient, answer: Any) -> None:
     exchange.on(TRADES, _serve(answer, [_trade(1, NOW - 8 * DAY), _trade(2, NOW - 6 * DAY)]))
     assert [fill.fill_id for fill in await client.fills("BTCUSDT")] == [2]
