@@ -44,7 +44,10 @@ STALE = frozenset(
 )
 """Refusals that say: the rules of this symbol are not as you think."""
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+TRIES_MAX = 6
+"""So many tries in vain lie less than an hour apart each."""
+
 STALE_MS = DAY_MS + HOUR_MS
 """Rules that could not be read again for so long are no base for an entry."""
 
@@ -153,7 +156,7 @@ class SymbolCatalog:
         self._first_run_id = journal.journal.run_id
         self._changes = 0
         self._asked_ms: dict[str, int] = {}
-        self._missing: set[str] = set()
+        self._missing: dict[str, int] = {}
         self._renewed_s = float("-inf")
         self._reading: asyncio.Task[bool] | None = None
 
@@ -165,11 +168,14 @@ class SymbolCatalog:
 
     def _heard(self, world: World) -> None:
         self._asked_ms.update(dict.fromkeys(world.asked, self._clock.now_ms()))
-        self._missing = (self._missing - world.asked) | world.unlisted | world.unbracketed
-        self._missing &= self._active.filters.keys()
+        missing = world.unlisted | world.unbracketed
+        for name in (world.asked | missing) & self._active.filters.keys():
+            tries = self._missing.pop(name, None)
+            if name in missing:
+                self._missing[name] = 0 if tries is None else min(tries + (name in world.asked), TRIES_MAX)
 
     async def run(self) -> None:
-        """Read again what is a day old, and every hour what could not be read. Nothing is read once this has ended."""
+        """Read again what is a day old, and sooner what could not be read. Nothing is read once this has ended."""
         try:
             await self._keep_fresh()
         finally:
@@ -187,9 +193,10 @@ class SymbolCatalog:
             self._block(blocks.RULES_STALE, {name: "" if name in stale else None for name in self._active.filters})
 
     def _is_due(self, name: str, now_ms: int) -> bool:
-        """A day old; an hour where something was missing."""
+        """A day old; where something was missing a minute, twice as long after each try in vain, at most an hour."""
         age_ms = now_ms - self._asked_ms.get(name, now_ms - DAY_MS)
-        return age_ms >= (HOUR_MS if name in self._missing else DAY_MS)
+        tries = self._missing.get(name)
+        return age_ms >= (DAY_MS if tries is None else min(MINUTE_MS << tries, HOUR_MS))
 
     async def before_entry(self, symbol: str) -> str:
         """Rules that are older than an hour are read again. What forbids the entry that was planned; empty: nothing."""
@@ -322,13 +329,13 @@ SENTENCES: Mapping[str, str] = {
     blocks.SYMBOL_DISABLED: "not among the enabled symbols of config.yaml: nothing is entered. The trade that is open "
     "there is managed to its end.",
     blocks.SYMBOL_UNKNOWN: "the exchange does not list its rules, or illegibly: nothing is entered until it does, "
-    "which is asked every hour. What is open there is managed with those known last.",
+    "which is asked again, at least every hour. What is open there is managed with those known last.",
     blocks.SYMBOL_NOT_TRADING: "the exchange does not trade it now ({detail}): nothing is entered until it does. "
     "What is open there is managed.",
     blocks.MARGIN_ASSET: "its margin is {detail} and not USDT, in which this bot counts: nothing is entered. "
     "Disable it in config.yaml.",
     blocks.BRACKETS_UNKNOWN: "its leverage table cannot be read: nothing is entered until it can, which is tried "
-    "every hour. What is open there is managed.",
+    "again, at least every hour. What is open there is managed.",
     blocks.RULES_STALE: "its rules could not be read for a day: nothing is entered until they can. "
     "What is open is managed.",
 }

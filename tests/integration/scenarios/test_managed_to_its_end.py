@@ -132,6 +132,30 @@ class TestASymbolWithATrade:
         r.run(script)
         check(r)
 
+    def test_r63_one_failed_reading_costs_minutes_and_not_an_hour(self, rehearse: Make) -> None:
+        """A network that failed once at the start had kept a symbol from trading for an hour."""
+        r = rehearse(BTCUSDT=CALM)
+        answers = [None, None, Fault(refuse=-1000)]
+        asked: list[int] = []
+
+        def once(call: Any) -> Fault | None:
+            if not _is_brackets(call):
+                return None
+            asked.append(r.venue.now_ms)
+            return answers.pop() if answers else None
+
+        async def script(r: InProcessBot) -> None:
+            r.faults = once
+            await r.start()
+            assert r.running.live.blocks.of(BTCUSDT) == "BRACKETS_UNKNOWN"
+            for _ in range(4):
+                await r.hours(0.01)
+                await r.seconds(36)
+            assert r.running.live.blocks.of(BTCUSDT) == ""
+            assert len(asked) == 2
+
+        r.run(script)
+
     def test_r63_that_no_run_ever_knew_rules_of_is_closed_by_its_own_size(self, rehearse: Make) -> None:
         """A database that lost its rows, an exchange that tells nothing: a close needs no filter."""
         r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)

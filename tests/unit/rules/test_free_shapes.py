@@ -96,7 +96,7 @@ def test_over_a_history_each_candle_reads_as_the_rules_read_it_one_by_one() -> N
     rules, kinds = ruleset.for_symbol("BTCUSDT"), set()
     for index in range(2_000):
         reading = rules.seek(rules.route(history.regime(index)), history.table.facts_at(index))
-        signals = history.codes[index] == SIGNAL
+        signals = bool(history.codes[index] == SIGNAL)
         assert signals is (reading is not None and reading.side is not None)
         if not signals:
             said = history.quiet_verdict(index)[1]
