@@ -170,6 +170,8 @@ class ShadowFolder:
         if not self.database(name).exists():
             return msgspec.structs.replace(found, problem="no candle has closed since it was added")
         with open_store(self.database(name), mode="read") as store:
+            if not queries.decided_symbols(store):
+                return msgspec.structs.replace(found, problem="nothing was decided since it was added")
             own = read_side(name, store)
         closed = [row for row in own.trades if row.flagged != FLAGGED_OPEN]
         assert own.ran is not None, "its journal is that of a backtest"

@@ -151,6 +151,23 @@ def test_names_that_are_taken_or_none_are_refused_and_what_is_removed_is_gone(ra
         folder.remove("same")
 
 
+def test_a_first_candle_that_decides_nothing_yet_is_no_error(rehearse: Make) -> None:
+    bot = rehearse(BTCUSDT=ROUND)
+    told: list[str] = []
+
+    async def script(bot: InProcessBot) -> None:
+        await bot.start()
+        await bot.hours(TO_SIGNAL + 0.5)
+        folder = ShadowFolder(bot.db)
+        folder.add("same", bot.db.parent / "same.yaml", parse_rules(RULES, "same"), bot.config.text, Decimal(10_000))
+        for _ in range(3):
+            await bot.hours(1)
+            told.append(folder.refresh("same", ()).problem)
+
+    bot.run(script)
+    assert told == ["nothing was decided since it was added", "", ""]
+
+
 @pytest.mark.parametrize(
     ("read", "named"), [("ETHUSDT.close_1h", "ETHUSDT at 1h"), ("close_4h", "BTCUSDT at 4h"), ("BTCUSDT.close_1h", "")]
 )
