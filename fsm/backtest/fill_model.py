@@ -12,7 +12,6 @@ from decimal import Decimal
 
 import numpy as np
 
-from exchange.candle_columns import CandleColumns
 from exchange.candle_files import CandleFolders
 from exchange.filters import Rounding, SymbolFilters, decimal_of
 from exchange.sim.core.pricing import depth_share
@@ -22,9 +21,9 @@ from exchange.sim.playback.feed import SymbolFeed
 from exchange.sim.playback.price_walk import PriceWalk
 from exchange.sim.playback.symbols import shipped_brackets, shipped_filters
 from exchange.types import AlgoRequest, ConditionalType, OrderRequest, OrderType, Side, WorkingType
+from fsm.backtest.whole_series import as_told
 from indicators.candle import Timeframe
 from indicators.catalog import resolve
-from indicators.series import Series
 
 ATRS = 2
 SHARE = Decimal("0.25")
@@ -59,7 +58,7 @@ def measured(folders: CandleFolders, sides: Sequence[Side] = (Side.BUY,), share:
 
 def _of_symbol(folders: CandleFolders, symbol: str, side: Side, share: Decimal) -> Iterator[Stop]:
     filters, hours = shipped_filters()[symbol], folders.candles(symbol)
-    atr = resolve("atr", {"period": 14}).batch(_series(hours))
+    atr = resolve("atr", {"period": 14}).batch(as_told(hours))
     rough, fine = SymbolFeed(candles=hours), SymbolFeed(candles=hours, intrabar=folders.intrabar(symbol))
     for index in range(1, hours.length):
         hour_ms = int(hours.open_time_ms[index])
@@ -127,19 +126,6 @@ def _filled(bar: Bar, side: Side, stop: Decimal, filters: SymbolFilters, share: 
 def _played(batches: Iterator[object]) -> None:
     for _ in batches:
         pass
-
-
-def _series(columns: CandleColumns) -> Series:
-    return Series(
-        symbol=columns.symbol,
-        timeframe=columns.timeframe,
-        open_time_ms=columns.open_time_ms,
-        open=columns.open,
-        high=columns.high,
-        low=columns.low,
-        close=columns.close,
-        volume=columns.volume,
-    )
 
 
 def page(stops: Sequence[Stop]) -> list[str]:

@@ -11,22 +11,27 @@ from indicators.holes import Hole, holes
 from indicators.series import Series
 
 
+def as_told(columns: CandleColumns) -> Series:
+    """The candles as they are, holes included."""
+    return Series(
+        symbol=columns.symbol,
+        timeframe=columns.timeframe,
+        open_time_ms=columns.open_time_ms,
+        open=columns.open,
+        high=columns.high,
+        low=columns.low,
+        close=columns.close,
+        volume=columns.volume,
+    )
+
+
 def carried_over(columns: CandleColumns) -> Series:
     """The candles without holes: where one is missing, the last close stands for it, with a volume of 0."""
     step = columns.timeframe.ms
     places = (columns.open_time_ms - columns.open_time_ms[:1]) // step
     count = int(places[-1]) + 1 if columns.length else 0
     if count == columns.length:
-        return Series(
-            symbol=columns.symbol,
-            timeframe=columns.timeframe,
-            open_time_ms=columns.open_time_ms,
-            open=columns.open,
-            high=columns.high,
-            low=columns.low,
-            close=columns.close,
-            volume=columns.volume,
-        )
+        return as_told(columns)
     there = np.zeros(count, dtype=np.bool_)
     there[places] = True
     last = np.cumsum(there) - 1

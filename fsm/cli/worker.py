@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -69,10 +69,14 @@ def _do(inbox: Inbox, job: CommandRow, db: Path, folders: tuple[Path, ...]) -> N
             raise WhatIfError(f"no worker of this release does {job.kind[:40]!r}")
         rules = parse_rules(text_in(job.kind.split(" ")[3]), "the rules")
         with TemporaryDirectory() as scratch:
-            result, guard, detail = "done", None, to_json(what_if(db, rules, folders, Path(scratch)))
+            found = to_json(what_if(db, rules, folders, Path(scratch)))
     except (WhatIfError, SourceError, ValueError, IndexError) as error:
-        result, guard, detail = "refused", "JOB", str(error)[:WHY_MAX]
-    inbox.finish(
-        job.id, "done" if result == "done" else "refused", guard=guard, detail=detail, at_ms=time.time_ns() // 1_000_000
-    )
-    output.line(f"job {job.id}: {result}")
+        _finish(inbox, job, "refused", str(error)[:WHY_MAX])
+    else:
+        _finish(inbox, job, "done", found)
+
+
+def _finish(inbox: Inbox, job: CommandRow, state: Literal["done", "refused"], detail: str) -> None:
+    guard = "JOB" if state == "refused" else None
+    inbox.finish(job.id, state, guard=guard, detail=detail, at_ms=time.time_ns() // 1_000_000)
+    output.line(f"job {job.id}: {state}")

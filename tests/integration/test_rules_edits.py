@@ -120,17 +120,20 @@ def test_a_file_that_somebody_is_editing_is_not_written_over(rehearse: Make, fil
     assert files["rules"].read_text("utf-8") == RULES + "# half a th"
 
 
-def test_an_edit_whose_tests_fail_leaves_the_file_as_it_was(rehearse: Make, files: dict[str, Path]) -> None:
+def test_an_edit_whose_tests_fail_never_reaches_the_file(rehearse: Make, files: dict[str, Path]) -> None:
+    """It was written and then put back: a bot that died in between found rules that it refuses at its start."""
     files["rules"].with_name("rules.tests.yaml").write_text("tests: [")
+    was = files["rules"].stat()
     r = rehearse(BTCUSDT=MARKET)
 
     async def script(r: InProcessBot) -> None:
         await watching(r, files)
-        assert "refused REFUSED" in await edited(r, DEAF)
+        assert "refused INVALID" in await edited(r, DEAF)
         assert in_force(r) == NOW
 
     r.run(script)
     assert files["rules"].read_text("utf-8") == RULES
+    assert (files["rules"].stat().st_ino, files["rules"].stat().st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
 
 
 def test_with_real_money_an_edit_is_proposed_and_a_terminal_takes_it(rehearse: Make, files: dict[str, Path]) -> None:

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from exchange.sim.playback.symbols import shipped_folder
-from fsm.backtest.run import Request, run_backtest
-from fsm.config import load_config
-from rules.load import load_rules, parse_rules
+from rules.load import parse_rules
 from store import queries
 from store.database import open_store
 from store.inbox import Inbox
 from store.rules_edits import job_of
+from tests.recorded import recorded
 
 ROOT = Path(__file__).parents[2]
 FROM_MS, TO_MS = 1_725_148_800_000, 1_730_419_200_000  # 2024-09-01 to 2024-11-01
@@ -27,19 +26,7 @@ IDLE = RULES.replace("adx_trend: 25", "adx_trend: 99")
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("worker") / "bot.sqlite"
-    run_backtest(
-        Request(
-            config=load_config(ROOT / "config.yaml", None, {}),
-            rules=load_rules(ROOT / "rules.yaml"),
-            data=(shipped_folder(),),
-            symbols=("BTCUSDT",),
-            from_ms=FROM_MS,
-            to_ms=TO_MS,
-            db=path,
-        )
-    )
-    return path
+    return recorded(tmp_path_factory.mktemp("worker") / "bot.sqlite", from_ms=FROM_MS, to_ms=TO_MS)
 
 
 def left(db: Path, kind: str) -> int:

@@ -233,6 +233,10 @@ class Reload:
         if file is None or self._read(file) != file.settled or file.waiting is not None:
             raise Rejected("FILE_CHANGED", "the file itself is being edited, or an edit of it waits")
         text, rules = checked(packed, based_on, live.active.accepted.rules, is_allowed=live.active.settings.reload)
+        try:  # before it is written: a bot that dies in between must not find a file that it refuses
+            await self._ask_tests(file, rules)
+        except SourceError as error:
+            raise Rejected("INVALID", str(error)) from error
         before, digest = file.settled or "", digest_of(text)
         live.journal.note(live.clock.now_ms(), PROPOSED, digest, based_on=based_on, rules=rules.hash)
         write_whole(file.path, text)

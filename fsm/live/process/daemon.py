@@ -102,10 +102,10 @@ class Daemon:
         self.workers, self.markets = self.roster.workers, self.roster.markets
         self._together = MovingTogether(self.markets)
         live.engine.correlation = self._together.correlation
-        self.proof = ProofOfStops(live, self.say)
-        self.route = RouteProof(live, self.workers, self.say)
         self.account = AccountMonitor(live, self.workers, self._limit_changed, self.supervisor)
         self.reconciler = Reconciler(live, self.workers, self._anomaly)
+        self.proof = ProofOfStops(live, self.reconciler, self.say)
+        self.route = RouteProof(live, self.workers, self.reconciler, self.say)
         self.income_audit = IncomeAudit(live, self._books_differ)
         self.audit = OwnAudit(live, self.say, self.supervisor, verify)
         self.schedule = Schedule(

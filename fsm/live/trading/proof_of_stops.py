@@ -11,7 +11,8 @@ import structlog
 from fsm.core.model.records import Flag, HaltCause
 from fsm.live.context.entry_blocks import ALL, STOPS_UNPROVED
 from fsm.live.context.live_context import LiveContext
-from fsm.live.trading.selftest import Readiness, self_test
+from fsm.live.trading.reconcile import Reconciler
+from fsm.live.trading.selftest import Readiness, is_flat, self_test
 
 log = structlog.get_logger("fsm.selftest")
 
@@ -28,8 +29,9 @@ class Say(Protocol):
 class ProofOfStops:
     """Entries are blocked until it stands. Only a refusal that is lasting by its nature halts the account (R61)."""
 
-    def __init__(self, live: LiveContext, say: Say) -> None:
+    def __init__(self, live: LiveContext, reconciler: Reconciler, say: Say) -> None:
         self._live = live
+        self._reconciler = reconciler
         self._say = say
         self._symbols: tuple[str, ...] = ()
         self._attempts = 0
@@ -45,7 +47,7 @@ class ProofOfStops:
         """Try again, with pauses, for as long as it is owed."""
         while True:
             await self._wanted.wait()
-            await self._live.clock.sleep(AGAIN_S[min(self._attempts, len(AGAIN_S)) - 1])
+            await self._live.clock.sleep(AGAIN_S[max(0, min(self._attempts, len(AGAIN_S)) - 1)])
             if self._live.engine.active():  # it has a stop, or is closed for want of one
                 self._proved("a position of ours has its stop")
             else:
@@ -54,6 +56,7 @@ class ProofOfStops:
     async def _try(self) -> None:
         symbol = self._next_symbol()
         if symbol is None:
+            self._wanted.set()  # as soon as one is flat
             return
         readiness, detail = await self_test(self._live, symbol)
         self._attempts += 1
@@ -65,9 +68,13 @@ class ProofOfStops:
             self._owe(detail)
 
     def _next_symbol(self) -> str | None:
-        """One after the other, of those that may be traded: a refusal may be about the symbol alone."""
+        """One after the other, of those that are flat and may be traded: a refusal may be about the symbol alone."""
         filters, blocked = self._live.active.filters, self._live.blocks
-        usable = [name for name in self._symbols if filters[name].tradable and not blocked.of_symbol(name)]
+        usable = [
+            name
+            for name in self._symbols
+            if filters[name].tradable and not blocked.of_symbol(name) and is_flat(self._live, self._reconciler, name)
+        ]
         return usable[self._attempts % len(usable)] if usable else None
 
     def _proved(self, detail: str) -> None:

@@ -46,6 +46,8 @@ class Reconciler:
         self._on_anomaly = on_anomaly
         self._known_foreign: frozenset[str] = frozenset()
         self._newer_copy: str | None = None
+        self.held: frozenset[str] = frozenset()
+        """Symbols in which the last round showed a position, whoever it belongs to."""
 
     async def run(self) -> None:
         """A round every ``lists_interval_ms``."""
@@ -83,6 +85,7 @@ class Reconciler:
         """Each position and order is either remembered, or looked at closely, or of a symbol that is not ours."""
         remembered = looked_at = not_ours = 0
         held = {position.symbol: position for position in positions}
+        self.held = frozenset(held)
         strange: set[str] = set()
         for symbol in [*(p.symbol for p in positions), *(o.symbol for o in orders), *(a.symbol for a in algos)]:
             worker = self._workers.get(symbol)

@@ -12,7 +12,8 @@ from fsm.core.model.records import HaltCause, RouteDoubt
 from fsm.live.context.live_context import LiveContext
 from fsm.live.operator.wording import because
 from fsm.live.trading.proof_of_stops import AGAIN_S, Say
-from fsm.live.trading.selftest import Readiness, self_test
+from fsm.live.trading.reconcile import Reconciler
+from fsm.live.trading.selftest import Readiness, is_flat, self_test
 from fsm.live.trading.symbol_worker import SymbolWorker
 
 log = structlog.get_logger("fsm.selftest")
@@ -23,8 +24,11 @@ POLL_S = 1.0
 class RouteProof:
     """The doubt itself is the account's, journalled by the engine; here it is tested while flat, and told."""
 
-    def __init__(self, live: LiveContext, workers: Mapping[str, SymbolWorker], say: Say) -> None:
+    def __init__(
+        self, live: LiveContext, workers: Mapping[str, SymbolWorker], reconciler: Reconciler, say: Say
+    ) -> None:
         self._live = live
+        self._reconciler = reconciler
         self._workers = workers
         self._say = say
         self._known: RouteDoubt | None = None
@@ -92,10 +96,10 @@ class RouteProof:
 
     def _flat_symbol(self) -> str | None:
         """One after the other, of those where nothing is open; none while a position waits for its stop or close."""
-        engine, filters = self._live.engine, self._live.active.filters
+        live, engine, filters = self._live, self._live.engine, self._live.active.filters
         if any((trade := engine.record(name).trade) and trade.protected_ms is None for name in engine.active()):
             return None
-        flat = [name for name in self._workers if engine.record(name).trade is None and filters[name].tradable]
+        flat = [name for name in self._workers if filters[name].tradable and is_flat(live, self._reconciler, name)]
         return flat[self._attempts % len(flat)] if flat else None
 
 

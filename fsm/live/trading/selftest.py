@@ -17,6 +17,7 @@ from exchange.types import AlgoOrder, AlgoRequest, ConditionalType, Outcome, Ref
 from fsm.core.refusals import PERMISSION
 from fsm.live.context.clock import Clock
 from fsm.live.context.live_context import LiveContext
+from fsm.live.trading.reconcile import Reconciler
 
 log = structlog.get_logger("fsm.selftest")
 
@@ -162,6 +163,11 @@ def _meaning(reason: RefusalReason) -> Readiness:
     if reason in ROUTE_WORKS:
         return Readiness.ROUTE_WORKS
     return Readiness.NOT_READY if reason in PERMISSION else Readiness.NOT_NOW
+
+
+def is_flat(live: LiveContext, reconciler: Reconciler, symbol: str) -> bool:
+    """Nothing is open there, whoever it belongs to: a trial stop that fired would take something of it."""
+    return live.engine.record(symbol).trade is None and symbol not in reconciler.held
 
 
 async def self_test(live: LiveContext, symbol: str) -> tuple[Readiness, str]:

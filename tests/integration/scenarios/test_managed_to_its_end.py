@@ -428,6 +428,29 @@ class TestARefusalThatPasses:
         assert not any("on trial" in text for text in alerts(r))
         check(r)
 
+    def test_r61_a_trial_stop_never_lies_beside_a_position(self, rehearse: Make) -> None:
+        """Seen by torture: one stayed open after it was cancelled, beside a position of the operator's. Had it fired it
+        would have taken a part of that."""
+        r = rehearse(BTCUSDT=CALM, ETHUSDT=ETH)
+        tried: list[str] = []
+
+        def note(call: Call) -> None:
+            if call.method == "place_algo":
+                tried.append(call.symbol)
+
+        async def script(r: InProcessBot) -> None:
+            for symbol in ("BTCUSDT", "ETHUSDT"):
+                by_hand(r, Side.BUY, Decimal("0.05"), symbol)
+            r.faults = note
+            await r.start()
+            await r.seconds(60)
+            assert tried == [], "nothing is flat"
+            by_hand(r, Side.SELL, Decimal("0.05"), "ETHUSDT", "by-hand-2")
+            await r.seconds(130)
+            assert set(tried) == {"ETHUSDT"}
+
+        r.run(script)
+
     def test_r61_a_trial_stop_whose_answer_says_nothing_is_proved_by_what_is_found(self, rehearse: Make) -> None:
         """Seen: answers to placing that hold the ids alone; nothing was ever entered, although every stop rested."""
         r = rehearse(BTCUSDT=CALM)
