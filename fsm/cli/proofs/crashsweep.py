@@ -125,7 +125,7 @@ def _swept(wanted: Wanted) -> Report:
                 raise CommandError(str(error), "copy the case from a violation") from error
             return sweep_one(case)
         with reporting(json=current().json) as on_progress:
-            return sweep(
+            report = sweep(
                 scripts=wanted.scripts or (A_DAY if wanted.full_disk else tuple(SCRIPTS)),
                 where=wanted.where,
                 sample=wanted.sample,
@@ -135,6 +135,12 @@ def _swept(wanted: Wanted) -> Report:
                 full_disk=wanted.full_disk,
                 on_progress=on_progress,
             )
+    if not report.possible:
+        raise CommandError(
+            f"nothing was proved: no call has {wanted.where!r} in its name",
+            "leave --where out, or give a part of a method's name, as place_algo",
+        )
+    return report
 
 
 def _killed(kills: int, days: int, from_ms: int, seed: int) -> KillReport:

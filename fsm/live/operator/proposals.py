@@ -6,6 +6,7 @@ Off unless config.yaml allows it. On mainnet an edit is only proposed: `reload c
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable
 from pathlib import Path
 
 from fsm.config.settings import Reload
@@ -45,6 +46,14 @@ def checked(packed: str, based_on: str, accepted: Ruleset, *, is_allowed: Reload
     if rules.hash == accepted.hash:
         raise Rejected("SAME", "the edit means the same as what is in force")
     return text, rules
+
+
+async def valid(asked: Awaitable[None]) -> None:
+    """Raises Rejected where what is asked finds something wrong."""
+    try:
+        await asked
+    except SourceError as error:
+        raise Rejected("INVALID", str(error)) from error
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -17,7 +17,7 @@ from fsm.core.model.decision import Rejected
 from fsm.live.context.entry_blocks import ALL, FILES_UNUSABLE
 from fsm.live.operator.accepted import digest_of, loosened, waits_in_rules, waits_in_settings
 from fsm.live.operator.news import listed, new_rules_news, new_settings_news, refused_file_news
-from fsm.live.operator.proposals import FROM_THE_BROWSER, PROPOSED, checked, is_proposed, write_whole
+from fsm.live.operator.proposals import FROM_THE_BROWSER, PROPOSED, checked, is_proposed, valid, write_whole
 from fsm.live.operator.waiting_edits import WAITING, Waiting
 from fsm.live.process import documents
 from fsm.live.process.daemon import Daemon
@@ -233,10 +233,7 @@ class Reload:
         if file is None or self._read(file) != file.settled or file.waiting is not None:
             raise Rejected("FILE_CHANGED", "the file itself is being edited, or an edit of it waits")
         text, rules = checked(packed, based_on, live.active.accepted.rules, is_allowed=live.active.settings.reload)
-        try:  # before it is written: a bot that dies in between must not find a file that it refuses
-            await self._ask_tests(file, rules)
-        except SourceError as error:
-            raise Rejected("INVALID", str(error)) from error
+        await valid(self._ask_tests(file, rules))  # before it is written, or a bot that died would find what it refuses
         before, digest = file.settled or "", digest_of(text)
         live.journal.note(live.clock.now_ms(), PROPOSED, digest, based_on=based_on, rules=rules.hash)
         write_whole(file.path, text)

@@ -33,3 +33,11 @@ def test_what_a_case_costs_is_told() -> None:
     result = run("--script", "first-start", "--sample", "1")
     assert result.exit_code == 0, result.output
     assert "processor time of a case" in result.output
+
+
+@pytest.mark.parametrize("more", [(), ("--full-disk",)])
+def test_a_sweep_that_met_nothing_has_proved_nothing(more: tuple[str, ...]) -> None:
+    """It ended with 0 violations and exit code 0."""
+    result = run("--where", "no_such_call", *more)
+    assert result.exit_code == 2
+    assert "nothing was proved: no call has 'no_such_call' in its name" in result.output
