@@ -23,7 +23,7 @@ help:
 	@echo 'make run        starts the bot and its dashboard on the embedded exchange (FRESH=1: from the beginning)'
 	@echo 'make test       runs every test that needs nothing else (COVERAGE=1: with branch coverage)'
 	@echo 'make quick      the quick part of them; for another Python: make quick PYTHON=python3.13 VENV=.venv/python3.13'
-	@echo 'make check      format, lint, types, architecture'
+	@echo 'make check      format, lint, types, architecture, prose'
 	@echo 'make bench      measures'
 	@echo 'make soak       the tests that take minutes'
 	@echo 'make mutants    changes fsm/core in thousands of places and looks which tests notice (SAMPLE=300: so many; ROOM=exchange/sim)'
@@ -53,7 +53,7 @@ check: $(VENV)/installed-check
 	@$(IN_VENV) -m ruff format --check .
 	@$(IN_VENV) -m ruff check .
 	@$(IN_VENV) -m mypy
-	@$(IN_VENV) -m pytest -n 0 tests/test_architecture.py
+	@$(IN_VENV) -m pytest -n 0 tests/test_architecture.py tests/test_prose.py
 
 bench: $(VENV)/installed-test
 	@set -e; for script in $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py))); do \

@@ -132,7 +132,7 @@ ENTRIES = (
     ),
     entry(
         "trix",
-        "How far an EMA of an EMA of an EMA of the close moved since the candle before, in percent.",
+        "How far the close moved since the candle before, smoothed by an EMA three times over, in percent.",
         Unit.PERCENT,
         (candles("period", 18, "period of each of the three averages", minimum=2),),
         _trix,

@@ -209,7 +209,7 @@ ENTRIES = (
     ),
     entry(
         "stc",
-        "Schaff trend cycle: the stochastic of the stochastic of the MACD line, each in a mean: 100 in a rise, 0 in a "
+        "Schaff trend cycle: the stochastic of the MACD line, taken twice, each in a mean: 100 in a rise, 0 in a "
         "fall; where a scale has no width it stays where it was.",
         Unit.INDEX,
         (
@@ -248,7 +248,7 @@ ENTRIES = (
     entry(
         "chop",
         "Choppiness index: how much way the price made within the range of the last `period` candles: near 0 in a "
-        "straight trend, 100 where it went to and fro all the time or had no range (never above, even where a jump "
+        "straight trend, 100 where it went back and forth all the time or had no range (never above, even where a jump "
         "into the range counts as way).",
         Unit.INDEX,
         (candles("period", 14, "candles that are looked at", minimum=2),),

@@ -185,7 +185,7 @@ ENTRIES = (
     ),
     entry(
         "kama",
-        "Kaufman's adaptive average: quick where the close goes straight, slow where it goes to and fro.",
+        "Kaufman's adaptive average: quick where the close goes straight, slow where it goes back and forth.",
         Unit.PRICE,
         (
             candles("period", 10, "candles over which it is seen how straight the close goes"),

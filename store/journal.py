@@ -261,7 +261,7 @@ class Journal:
 
 
 def _refused(why: str) -> JournalError:
-    return JournalError(f"nothing was written: {why}", "this is a bug: please report it with the row")
+    return JournalError(f"nothing was written: {why}", "this is a bug: report it with the row")
 
 
 def _put(writes: Writes, batch: Batch) -> None:

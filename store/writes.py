@@ -138,7 +138,7 @@ class Writes:
 
 
 def _missing(what: str) -> JournalError:
-    return JournalError(f"nothing was written: {what}", "this is a bug: please report it")
+    return JournalError(f"nothing was written: {what}", "this is a bug: report it")
 
 
 def _insert(connection: apsw.Connection, table: Table, rows: list[Values]) -> None:

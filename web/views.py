@@ -144,7 +144,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
-    """A take-profit of a position."""
+    """A target of a position."""
 
     trigger_price: Decimal
     portion: Decimal

@@ -90,7 +90,7 @@ class SymbolMachines:
         if decision.record.state not in destinations(model.record.state, decision.trigger):
             raise Impossible(
                 f"{symbol}: {decision.trigger} ({decision.reason}) cannot happen in {model.record.state}, nor lead to "
-                f"{decision.record.state}; this is a mistake in the engine, please report it with the journal"
+                f"{decision.record.state}; this is a mistake in the engine, report it with the journal"
             )
         if not self._machine.events[decision.trigger.value].trigger(model, decision=decision, cause=event):
             raise GuardRefused(failed(decision.guards) or Guard("FLAT_HOME", False))

@@ -244,7 +244,7 @@ def slippage_warning(found: SlippageAssumption) -> str:
     against = "at the signal" if found.at == "entry" else "at their trigger"
     return (
         f"{noun} {found.mean_bp:.1f} bp worse than {against} (mean of {found.fills}, at least {found.at_least_bp:.1f}"
-        f" with 99 % certainty); sizing assumes {found.assumed_bp:.1f} bp. Trades that lose lose more than they were"
+        f" with 99 % certainty); sizing assumes {found.assumed_bp:.1f} bp. Losing trades lose more than they were"
         f" sized for: set risk.slippage_pct to {found.mean_bp / 100:.3f} or more in config.yaml."
     )
 

@@ -30,7 +30,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 class RulesView(msgspec.Struct, frozen=True, kw_only=True):
     """The rules in force, those before, and the settings in force (never a secret: those stand only in .env).
 
-    ``may_edit``: whether config.yaml allows to edit them here, ``may_ask`` to start jobs. ``waiting``: edits of the
+    ``may_edit``: whether config.yaml lets them be edited here, ``may_ask`` to start jobs. ``waiting``: edits of the
     files that wait for a word.
     """
 

@@ -183,7 +183,7 @@ def unexplained_news(difference: Mapping[str, Any]) -> str:
     return (
         f"{difference['symbol']} {difference['side']} of {at} UTC is not as in a backtest of the bot's own candles, "
         f"rules and settings, and nothing explains it: {difference['cause']['told']}. `compare --live` shows it; "
-        "please report it with `bundle`."
+        "report it with `bundle`."
     )
 
 
