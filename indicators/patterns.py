@@ -81,7 +81,12 @@ def _engulfing(workspace: Workspace, *, bullish: bool) -> FloatArray:
 
 _STRONG = (
     Parameter(
-        "location", float, 0.5, 1.0, 0.7, "how far towards its end of the candle the close must be; 1.0 is the end itself"
+        "location",
+        float,
+        0.5,
+        1.0,
+        0.7,
+        "how far towards its end of the candle the close must be; 1.0 is the end itself",
     ),
     Parameter("body", float, 0.0, 1.0, 0.5, "how much of the candle's range the body must cover"),
 )
