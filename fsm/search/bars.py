@@ -9,7 +9,7 @@ from exchange.filters import SymbolFilters
 from exchange.sim.playback.candle_path import Bar, Quote
 from exchange.sim.playback.feed import SymbolFeed
 from fsm.search.straight.columns import Bars as WholeBars
-from fsm.search.straight.columns import bars_of
+from fsm.search.straight.columns import bars_of, decimals
 
 UNITS = 10**8
 """Of a price: marks are counted in hundred-millionths."""
@@ -33,16 +33,17 @@ class Bars:
         self.low_last, self.high_last = bounds.low_last.data, bounds.high_last.data
         self.low_mark, self.high_mark = bounds.low_mark.data, bounds.high_mark.data
         self.marks = _counted(feed, self.count).data
-        self._whole: list[WholeBars | None] = []
+        self._whole: dict[int, WholeBars | None] = {}
         self._opening: dict[int, Quote | None] = {}
         self._closing: dict[int, Quote | None] = {}
         self._bars: dict[int, Bar | None] = {}
 
     def whole(self, filters: SymbolFilters) -> WholeBars | None:
-        """All of them as whole numbers; None where they cannot be counted."""
-        if not self._whole:
-            self._whole.append(bars_of(self.feed, filters))
-        return self._whole[0]
+        """All of them as whole numbers that prices by these rules are, too; None where they cannot be counted."""
+        digits = max(decimals(filters.tick_size), decimals(filters.price_min))
+        if digits not in self._whole:
+            self._whole[digits] = bars_of(self.feed, digits)
+        return self._whole[digits]
 
     def number(self, open_ms: int) -> int | None:
         """Of the bar that opens then; None where there can be none."""

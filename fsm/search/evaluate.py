@@ -9,11 +9,12 @@ from typing import cast
 from fsm.backtest.coverage import assumed, covered
 from fsm.backtest.history import Market
 from fsm.backtest.result import Result
+from fsm.backtest.rules_through import RulesFrom
 from fsm.backtest.run import run_backtest
 from fsm.config import Settings
 from fsm.core.model.money import MONEY
 from fsm.core.model.records import Trade
-from fsm.search.evaluation import Evaluation
+from fsm.search.evaluation import Change, Evaluation
 from fsm.search.outcome import Outcome, closed
 from fsm.search.portfolio import Correlated
 from fsm.search.prepared import Prepared
@@ -40,11 +41,10 @@ def evaluate(prepared: Prepared, rules: Ruleset, settings: Settings, form: Wante
 def _evaluated(
     prepared: Prepared, markets: tuple[Market, ...], rules: Ruleset, settings: Settings, form: Wanted
 ) -> Outcome:
-    if prepared.ground.rules.changes:
-        raise Beyond("the exchange's rules of a symbol change on the way")
     seats = [_seat(prepared, market, rules, settings) for market in markets]
-    closes = prepared.closes(markets)
-    found = Evaluation(settings, seats, Correlated(settings, closes), markets[0].feed.step.ms, form)
+    closes, step_ms = prepared.closes(markets), markets[0].feed.step.ms
+    changes = _changes(prepared, settings, seats, step_ms)
+    found = Evaluation(settings, seats, changes, Correlated(settings, closes), step_ms, form)
     ground = replace(prepared.ground, markets=markets)
     found.run(ground.from_ms, ground.to_ms)
 
@@ -77,11 +77,25 @@ def _evaluated(
 
 
 def _seat(prepared: Prepared, market: Market, rules: Ruleset, settings: Settings) -> Seat:
-    symbol, book = market.symbol, prepared.ground.book
-    own = rules.for_symbol(symbol)
-    terms = Terms(symbol, settings, book.filters[symbol], book.brackets[symbol], own.entry_timeframe.ms)
+    symbol, own = market.symbol, rules.for_symbol(market.symbol)
+    terms = _terms(prepared.ground.rules.begins, symbol, settings, own.entry_timeframe.ms)
     signals = Signals(market, own, settings.market_data.candles_min, prepared.measured(symbol))
     return Seat(terms, signals, prepared.bars(market))
+
+
+def _changes(prepared: Prepared, settings: Settings, seats: list[Seat], step_ms: int) -> list[Change]:
+    """Each at the first instant that is not before it."""
+    before, found, entry_ms = prepared.ground.rules.begins, [], prepared.entry.ms
+    for rules in prepared.ground.rules.changes:
+        changed = {*rules.changed_from(before)} & {seat.symbol for seat in seats}
+        terms = {symbol: _terms(rules, symbol, settings, entry_ms) for symbol in sorted(changed)}
+        found.append(Change(-(-rules.at_ms // step_ms) * step_ms, terms))
+        before = rules
+    return found
+
+
+def _terms(rules: RulesFrom, symbol: str, settings: Settings, entry_ms: int) -> Terms:
+    return Terms(symbol, settings, rules.filters[symbol], rules.brackets[symbol], entry_ms)
 
 
 def by_engine(prepared: Prepared, rules: Ruleset, settings: Settings, why: str) -> Outcome:

@@ -8,6 +8,9 @@ they cannot.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from itertools import chain
+from typing import NamedTuple
 
 from fsm.backtest.clock_loop import FUNDING_MS
 from fsm.config import Settings
@@ -25,15 +28,29 @@ from fsm.search.seat import Seat
 from fsm.search.sizing import plan, still_good
 from fsm.search.straight.compiled import Wanted
 from fsm.search.straight.passing import Passing
-from fsm.search.terms import ZERO
+from fsm.search.terms import ZERO, Terms
+
+
+class Change(NamedTuple):
+    """Other rules of the exchange for some symbols, from an instant on."""
+
+    at_ms: int
+    terms: Mapping[str, Terms]
 
 
 class Evaluation:
     """One variant under way; afterwards ``trades``, ``account.curve`` and the counts say what came of it."""
 
     def __init__(
-        self, settings: Settings, seats: list[Seat], correlated: Correlated, step_ms: int, form: Wanted
+        self,
+        settings: Settings,
+        seats: list[Seat],
+        changes: list[Change],
+        correlated: Correlated,
+        step_ms: int,
+        form: Wanted,
     ) -> None:
+        """``changes`` in order of time. ``form``: of the kernel; None: without it."""
         self._settings, self.seats = settings, seats
         self.step_ms, self.entry_ms = step_ms, seats[0].terms.entry_ms
         self._correlated = correlated
@@ -44,20 +61,21 @@ class Evaluation:
         self._holding = Holding(self)
         self._walked: list[Seat] = []
         self._form = form
+        self._changes = changes[::-1]
+        self._passed: list[Passing] = []
         self._passing: Passing | None = None
         self.position_ms = self.fundings = 0
         self.fundings_missing: Counter[str] = Counter()
 
     def trades(self) -> tuple[ClosedTrade, ...]:
         """In the order in which they were booked."""
-        found, booked = self.orders.trades, self._passing and self._passing.booked
-        made = booked.trades() if booked else []
+        found, made = self.orders.trades, [*chain.from_iterable(each.booked.trades() for each in self._passed)]
         return tuple(made[each] if isinstance(each, int) else each for each in found)
 
     @property
     def by_kernel(self) -> int:
         """How many of them the kernel lived."""
-        return self._passing.booked.count if self._passing else 0
+        return sum(each.booked.count for each in self._passed)
 
     @property
     def ambiguous(self) -> int:
@@ -70,17 +88,29 @@ class Evaluation:
         return self.orders.undecided
 
     def run(self, from_ms: int, to_ms: int) -> None:
-        self._passing = Passing.of(self, self.seats, to_ms, self._form)
-        now_ms = from_ms + self.step_ms
+        now_ms, until_ms = from_ms + self.step_ms, from_ms
         while now_ms <= to_ms:
             self._follow(now_ms)
+            if now_ms >= until_ms:
+                until_ms = self._rules_until(now_ms, to_ms)
             self._instant(now_ms, last=now_ms == to_ms)
             if self._passing and not self.active and self.account.is_read and now_ms < to_ms and not self._is_halted:
                 now_ms = self._passing.ahead(now_ms)
-            now_ms = self._next(now_ms, to_ms)
+            now_ms = self._next(now_ms, until_ms)
         for seat in self._active():
             self.orders.leave_or_cancel(seat, "END_OF_DATA", to_ms, flagged="END_OF_DATA")
         self._read(to_ms, acts=True)
+
+    def _rules_until(self, now_ms: int, to_ms: int) -> int:
+        """Take up the exchange's rules of now; when they change next."""
+        while self._changes and self._changes[-1].at_ms <= now_ms:
+            for symbol, terms in self._changes.pop().terms.items():
+                next(seat for seat in self.seats if seat.symbol == symbol).take(terms)
+        until_ms = min(self._changes[-1].at_ms, to_ms) if self._changes else to_ms
+        self._passing = Passing.of(self, self.seats, until_ms, self._form)
+        if self._passing:
+            self._passed.append(self._passing)
+        return until_ms
 
     def _active(self) -> list[Seat]:
         return [self.active[symbol] for symbol in sorted(self.active)]

@@ -9,7 +9,7 @@ from fsm.search.bars import Bars
 from fsm.search.open_trade import OpenTrade
 from fsm.search.outcome import ClosedTrade
 from fsm.search.signals import Signals
-from fsm.search.terms import Terms
+from fsm.search.terms import Beyond, Terms
 
 HAIR = 1e-9
 """Marks may be computed, so their levels are taken for reached a little too soon."""
@@ -31,6 +31,19 @@ class Seat:
         self.losses = 0
         self.resting_until_ms = 0
         self.refusal: tuple[int, int] | None = None
+
+    def take(self, terms: Terms) -> None:
+        """Other rules of the exchange are in force. Raises Beyond where an open trade is not simply gone on with."""
+        if terms.can_set_up != self.terms.can_set_up:
+            raise Beyond(f"the leverage that brackets of {self.symbol} allow changes on the way")
+        trade = self.trade
+        if trade is not None:
+            if not trade.held or not terms.differs_in_prices_alone(self.terms):
+                raise Beyond(
+                    f"rules of {self.symbol} change while an order rests there, or its lots while it is traded"
+                )
+            trade.terms = terms
+        self.terms = terms
 
     @property
     def now(self) -> Quote:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from exchange.filters import SymbolFilters
 from exchange.sim.core import margin
 from exchange.sim.core.pricing import adverse, depth_share, is_beyond, nearest, shown_price, shown_quantity
@@ -48,6 +50,20 @@ class Terms:
         self.is_on_grid = _decimals(filters.price_min) <= _decimals(filters.tick_size)
         self._shares: dict[int, Decimal] = {}
         self._market = Market(maker_rate=self.maker, taker_rate=self.taker, slippage=slippage, depth_usdt=None)
+
+    def differs_in_prices_alone(self, before: Terms) -> bool:
+        """Whether no more has changed than which prices the exchange takes; lots, brackets and costs are the same."""
+        mine, theirs = self.filters, before.filters
+        priced = replace(
+            theirs,
+            tick_size=mine.tick_size,
+            price_min=mine.price_min,
+            price_max=mine.price_max,
+            multiplier_up=mine.multiplier_up,
+            multiplier_down=mine.multiplier_down,
+            market_take_bound=mine.market_take_bound,
+        )
+        return priced == mine and self.brackets == before.brackets
 
     def price_taken(self, price: Decimal) -> bool:
         """Whether the exchange takes a price that was rounded to the tick."""

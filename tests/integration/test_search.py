@@ -8,21 +8,28 @@ from collections import Counter
 from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
 
+from fsm.backtest.ground import read_ground
 from fsm.backtest.result import Result
 from fsm.backtest.run import BacktestError, Request, run_backtest
+from fsm.config import load_config
 from fsm.search import Outcome, evaluate, prepare
 from fsm.search.outcome import NOT_OF_A_VARIANT, closed
+from fsm.search.prepared import Prepared
 from fsm.search.straight.compiled import PLAIN, form
 from indicators.catalog import CATALOG
-from rules.load import parse_rules
+from rules.load import load_rules, parse_rules
 from tests.integration.generated_runs import FIRST_MS, HOUR_MS, case, shipped
 from tests.integration.generated_variants import FUNCTIONS, variant
 from tests.integration.test_jumps import SHIPPED_EVERY
 
+ROOT = Path(__file__).parents[2]
+TICKS = [Decimal("0.1"), Decimal(1), Decimal(2), Decimal(5), Decimal(10)]
+SOL_TICK_MS = 1_746_144_000_000
 MANY, LEAST = 1_000, 100
 OFTEN = (
     *(f"indicator {name}" for name in CATALOG),
@@ -107,6 +114,52 @@ def test_the_kernel_lives_a_variant_of_one_symbol_as_its_backtest_compiled_or_no
     assert outcomes[0].by_kernel == 0
     assert outcomes[1].by_kernel == outcomes[2].by_kernel
     assert outcomes[1].by_kernel >= len(expected.trades) * 0.5
+
+
+def with_changes(request: Request, number: int) -> Prepared:
+    """What was read, with other rules of the exchange that come at moments by chance, between bars too: ticks that are
+    finer or coarser, and sometimes other lots."""
+    chance, ground = Random(number), read_ground(request)
+    rules, changes = ground.rules.begins, []
+    for at_ms in sorted(chance.sample(range(ground.from_ms, ground.to_ms, 60_000), 6)):
+        symbol = chance.choice([*rules.filters])
+        filters = rules.filters[symbol].with_tick(chance.choice(TICKS) * ground.rules.begins.filters[symbol].tick_size)
+        if chance.random() < 0.2:
+            filters = msgspec.structs.replace(filters, market_step_size=filters.market_step_size * 2)
+        rules = replace(rules, at_ms=at_ms, filters={**rules.filters, symbol: filters})
+        changes.append(rules)
+    return Prepared(request, replace(ground, rules=replace(ground.rules, changes=tuple(changes))))
+
+
+@pytest.mark.parametrize("number", [2, 12, 21, 39, 42, 54])
+def test_rules_of_the_exchange_that_change_on_the_way_are_taken_up_as_in_a_backtest(
+    number: int, tmp_path: Path
+) -> None:
+    make = shipped if number % SHIPPED_EVERY == SHIPPED_EVERY - 1 else case
+    request = make(number, tmp_path).request
+    for each in (request, of_one_symbol(request)):
+        prepared = with_changes(each, number)
+        expected = run_backtest(each, ground=prepared.ground)
+        outcome = evaluate(prepared, each.rules, each.config.settings)
+        assert differing(outcome, expected) == []
+        assert outcome.by_engine == ""
+
+
+def test_candles_of_a_coin_whose_tick_became_finer_are_searched_without_the_engine() -> None:
+    """SOL has had two decimals since 2025-05-02, after years of three."""
+    request = Request(
+        config=load_config(ROOT / "config.yaml", None, {}),
+        rules=load_rules(ROOT / "rules.yaml"),
+        data=(ROOT / "exchange" / "sim" / "data",),
+        symbols=("SOLUSDT",),
+        from_ms=1_743_465_600_000,
+        to_ms=1_748_736_000_000,
+    )
+    outcome, expected = compared(request)
+    assert len(read_ground(request).rules.changes) == 1
+    assert outcome.by_engine == ""
+    assert outcome.by_kernel
+    assert {trade.opened_ms > SOL_TICK_MS for trade in expected.trades} == {True, False}
 
 
 @pytest.mark.slow

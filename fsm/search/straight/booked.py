@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fsm.search.outcome import ClosedTrade
 from fsm.search.seat import Seat
 from fsm.search.straight import numbers as at
-from fsm.search.terms import ZERO
+from fsm.search.terms import ZERO, Terms
 
 IntArray = npt.NDArray[np.int64]
 
@@ -22,11 +22,12 @@ class Booked:
 
     def __init__(self, seat: Seat, calls: at.Calls, digits: int, rows: IntArray, fills: IntArray) -> None:
         self._seat, self._calls, self._digits, self._rows, self._fills = seat, calls, digits, rows, fills
+        self._terms = seat.terms
         self.count = self.fills = 0
 
     def trades(self) -> list[ClosedTrade]:
         """All of them, in the order in which they ended."""
-        rows, fills, seat = self._rows[: self.count], self._fills[: self.fills], self._seat
+        rows, fills = self._rows[: self.count], self._fills[: self.fills]
         made = self._calls_of(rows[:, at.R_CALL])
         prices = (self._prices(rows[:, place]) for place in (at.R_PLANNED, at.R_ENTRY, at.R_STOP))
         money = (_scaled(rows[:, place], 8) for place in (at.R_REALIZED, at.R_FEES, at.R_FUNDING))
@@ -34,7 +35,7 @@ class Booked:
         exits = [*zip(self._prices(fills[:, 1]), fills[:, 2].tolist(), strict=True)]
         first = np.searchsorted(fills[:, 0], np.arange(self.count + 1)).tolist()
         ends = (exits[start:end] for start, end in pairwise(first))
-        return [_trade(seat, *each) for each in zip(*made, *prices, *money, *rest, ends, strict=True)]
+        return [_trade(self._terms, *each) for each in zip(*made, *prices, *money, *rest, ends, strict=True)]
 
     def _calls_of(self, places: IntArray) -> tuple[list[Any], ...]:
         """(sign, strategy, regime, time, first stop) of the signal of each trade."""
@@ -58,7 +59,7 @@ def _scaled(column: IntArray, digits: int) -> list[Decimal]:
 
 
 def _trade(
-    seat: Seat,
+    terms: Terms,
     sign: int,
     strategy: str,
     regime: str,
@@ -76,7 +77,7 @@ def _trade(
     closed_ms: int,
     exits: list[tuple[Decimal, int]],
 ) -> ClosedTrade:
-    terms, lot = seat.terms, seat.terms.filters.market_step_size
+    lot = terms.filters.market_step_size
     quantity, net = lot * lots, realized - fees + funding
     risk = quantity * terms.loss_per_unit(sign, planned, stop_first)
     price, closed = ZERO, ZERO
@@ -84,8 +85,8 @@ def _trade(
         price = (price * closed + level * (lot * here)) / (closed + lot * here)
         closed += lot * here
     return ClosedTrade(
-        id=f"{seat.symbol}-{number}",
-        symbol=seat.symbol,
+        id=f"{terms.symbol}-{number}",
+        symbol=terms.symbol,
         side="LONG" if sign > 0 else "SHORT",
         strategy=strategy,
         regime=regime,

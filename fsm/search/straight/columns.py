@@ -35,17 +35,16 @@ class Bars(NamedTuple):
     price_max: int
 
 
-def bars_of(feed: SymbolFeed, filters: SymbolFilters) -> Bars | None:
-    """None: they cannot be counted, or the mark has candles of another length."""
+def bars_of(feed: SymbolFeed, least: int) -> Bars | None:
+    """With so many digits at least. None: they cannot be counted, or the mark has candles of another length."""
     candles, mark = feed.candles_of_bars, feed.mark_candles
     if mark is not None and mark.timeframe is not feed.step:
         return None
     digits = max(map(_decimals_of, _columns(candles)))
     marks = 0 if mark is None else max(map(_decimals_of, _columns(mark)))
-    rules = max(decimals(filters.tick_size), decimals(filters.price_min))
-    if digits > DECIMALS_MAX or marks > DECIMALS_MAX or rules > DECIMALS_MAX:
+    if max(digits, marks, least) > DECIMALS_MAX:
         return None
-    whole = max(digits + WICK_DECIMALS, marks, rules)
+    whole = max(digits + WICK_DECIMALS, marks, least)
     highest = max(float(np.max(column)) for columns in (candles, mark) if columns for column in _columns(columns))
     if highest * 10.0**whole >= EXACT_MAX:
         return None

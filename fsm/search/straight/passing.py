@@ -34,14 +34,18 @@ class Run(Protocol):
 
     @property
     def orders(self) -> Orders: ...
+    @property
+    def by_kernel(self) -> int: ...
     def missed_funding(self, symbol: str, times: int) -> None: ...
 
 
 class Passing:
-    """Of one variant of one symbol. ``ahead`` is asked whenever nothing is open and nothing is halted."""
+    """Of one variant of one symbol, while the exchange's rules stay as they are. ``ahead`` is asked whenever nothing is
+    open and nothing is halted."""
 
     def __init__(self, run: Run, seat: Seat, variant: Variant, bars: Bars, form: Form) -> None:
         self._run, self._seat, self._bars, self._form = run, seat, bars, form
+        self._first = run.by_kernel
         self._left_ms = -1
         terms, kinds, calls, brackets = variant
         view = form.column
@@ -166,7 +170,7 @@ class Passing:
             seat.refusal = None
         if (told := int(state[at.TOLD])) >= 0:
             seat.tell(told // 2, at_end=told % 2 > 0)
-        run.orders.trades += rows
+        run.orders.trades += range(self._first + rows.start, self._first + rows.stop)
         run.orders.ambiguous += int(state[at.AMBIGUOUS])
         run.orders.undecided += int(state[at.AMBIGUOUS])
         run.position_ms += int(state[at.POSITION_MS])
