@@ -51,6 +51,7 @@ from fsm.live.process.outside import Spoken, outside
 from fsm.live.process.own_audit import block_entries, database_verifier
 from fsm.live.process.own_commands import OwnCommands
 from fsm.live.process.presence import Presence
+from fsm.live.process.starting import Starting
 from fsm.live.process.supervisor import Background
 from fsm.live.process.timekeeping import Timekeeper, first_measured
 from fsm.live.trading.lifeline import watched_by_a_thread
@@ -208,13 +209,15 @@ def account_of(credentials: Credentials) -> str:
 
 # --- the daemon -------------------------------------------------------------------------------
 async def _trade(run: Run, where: Where, lock: ProcessLock) -> bool:
+    starting = Starting(lock)
+    starting.go_on()
     async with reach(where, where.credentials) as reached:
         if isinstance(reached.clock, ExchangeClock):
             await first_measured(reached.clock)
         async with open_bound(run, where, reached.clock, reached.client) as store:
             if store.identity is not None:  # a copy of this database, with the same ids of orders, has another file
                 lock.claim(f"{where.rest_url} {account_of(where.credentials)} {store.identity.database_id}")
-            return await _live(run, where, store, reached, OpenFiles(run.db, lock))
+            return await _live(run, where, store, reached, OpenFiles(run.db, lock), starting)
 
 
 @asynccontextmanager
@@ -236,8 +239,9 @@ async def open_bound(run: Run, where: Where, clock: Clock, exchange: Exchange) -
         yield store
 
 
-async def _live(run: Run, where: Where, store: Store, reached: Reached, files: OpenFiles) -> bool:
+async def _live(run: Run, where: Where, store: Store, reached: Reached, files: OpenFiles, starting: Starting) -> bool:
     made = await make_daemon(run, where, store, reached.client, reached.clock, check_files=files.check)
+    starting.is_over = made.daemon.started.is_set
     lifeline = made.daemon.live.lifeline
 
     def is_allowed() -> bool:

@@ -116,6 +116,10 @@ class ProcessLock:
             raise
         self._held[place] = fd
 
+    def touch(self) -> None:
+        """Leave a sign of life on it, which ``touched_ms`` reads."""
+        os.utime(self._held[self.path])
+
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
         for place, fd in reversed(self._held.items()):
@@ -141,6 +145,14 @@ def holder(database: Path | str) -> int | None:
         if found is not None:
             return found
     return None
+
+
+def touched_ms(database: Path | str) -> int | None:
+    """When a writer of this database last took its lock or touched it, by this machine's clock; None: never."""
+    try:
+        return lock_path(database).stat().st_mtime_ns // 1_000_000
+    except OSError:
+        return None
 
 
 def _holder_of(place: Path) -> int | None:

@@ -26,6 +26,7 @@ from fsm.cli.errors import CommandError
 from store.batch import Batch
 from store.database import open_store
 from store.journal import Journal
+from store.lock import lock_path
 from store.rows import DocumentRow
 from tests.programs import needs_promtool, needs_systemd
 from tests.unit.store.conftest import START, Story
@@ -67,6 +68,19 @@ class TestUnits:
         command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(OPERATING / "fsm.service")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
+
+    def test_a_bot_that_its_health_check_ends_is_started_again(self) -> None:
+        """A bot that still hears SIGTERM ends in order, with 0: what begins again after faults alone would leave it."""
+        text = (OPERATING / "fsm.service").read_text("utf-8")
+        assert "Restart=always" in text
+        assert "StartLimitIntervalSec=0" in text
+
+    def test_every_folder_that_a_unit_needs_is_made_by_the_page_or_by_systemd(self) -> None:
+        page = (ROOT / "docs" / "operating.md").read_text("utf-8")
+        for unit in UNITS:
+            for place in re.findall(r"(?m)^ReadWritePaths=(.+)$", unit.read_text("utf-8")):
+                for folder in set(place.split()) - {"/var/lib/fsm"}:  # StateDirectory of fsm.service
+                    assert re.search(rf"(?m)^install -d .*{folder}\b", page), folder
 
     def test_what_only_a_person_can_mend_is_not_started_again_and_no_secret_is_in_a_unit(self) -> None:
         text = (OPERATING / "fsm.service").read_text("utf-8")
@@ -145,8 +159,8 @@ with ProcessLock(Path(sys.argv[1])):
 
 
 @contextmanager
-def holder(path: Path, kind: str = "hears") -> Iterator[subprocess.Popen[str]]:
-    """A process that has the database's lock, as a bot that hangs has it."""
+def holder(path: Path, kind: str = "hears", *, since_s: float = 0) -> Iterator[subprocess.Popen[str]]:
+    """A process that has had the database's lock for so long, as a bot that hangs has it."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDING, str(path), kind],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -155,6 +169,8 @@ def holder(path: Path, kind: str = "hears") -> Iterator[subprocess.Popen[str]]:
     )
     assert process.stdout is not None
     process.stdout.readline()
+    began_s = time.time() - since_s
+    os.utime(lock_path(path), (began_s, began_s))
     try:
         yield process
     finally:
@@ -174,13 +190,14 @@ class TestHealth:
                 journal.commit(Batch(transitions=[row]))
         return path
 
-    def left(self, path: Path, *, pulse_s: float = 1, stop_s: float = 1) -> None:
-        """A pulse so old, in which the stop was seen so long before."""
+    def left(self, path: Path, *, pulse_s: float = 1, stop_s: float | None = 1, answer_s: float = 5) -> None:
+        """A pulse so old, in which the stop was seen so long before, and the exchange had told the account's equity."""
         now_ms = time.time_ns() // 1_000_000
-        stops = {"BTCUSDT": {"verified_wall_ms": now_ms - round(stop_s * 1000)}}
-        body = json.dumps({"wall_ms": now_ms - round(pulse_s * 1000), "stops": stops})
+        stops = {} if stop_s is None else {"BTCUSDT": {"verified_wall_ms": now_ms - round(stop_s * 1000)}}
+        pulse = {"wall_ms": now_ms - round(pulse_s * 1000), "stops": stops, "equity_age_ms": round(answer_s * 1000)}
+        row = DocumentRow(name="health", at_ms=START, body_json=json.dumps(pulse))
         with open_store(path, mode="write") as store:
-            Journal(store, "run-2").commit(Batch(documents=[DocumentRow(name="health", at_ms=START, body_json=body)]))
+            Journal(store, "run-2").commit(Batch(documents=[row]))
 
     def judged(self, path: Path) -> str | None:
         found = health.fault(path, now_ms=time.time_ns() // 1_000_000)
@@ -188,16 +205,18 @@ class TestHealth:
 
     def test_a_bot_that_sees_its_stops_is_healthy(self, path: Path) -> None:
         self.left(path)
-        with holder(path):
+        with holder(path, since_s=60):
             assert self.judged(path) is None
         assert self.judged(path) == "NOT_RUNNING"
 
     def test_a_pulse_alone_is_not_enough(self, path: Path) -> None:
-        with holder(path):
+        with holder(path, since_s=61):
             assert self.judged(path) == "NO_PULSE"
             self.left(path, pulse_s=61)
             assert self.judged(path) == "NO_PULSE"
             self.left(path, stop_s=121)
+            assert self.judged(path) == "STOP_NOT_SEEN"
+            self.left(path, stop_s=None)
             assert self.judged(path) == "STOP_NOT_SEEN"
 
     def test_a_position_without_a_stop_is_not_protected(self, path: Path) -> None:
@@ -206,23 +225,51 @@ class TestHealth:
             for row in story.round_trip("ETHUSDT", 1, START)[:3]:
                 journal.commit(Batch(transitions=[row]))
         self.left(path)
-        with holder(path):
+        with holder(path, since_s=60):
             assert self.judged(path) == "NO_STOP"
 
     def test_a_bot_that_hangs_is_ended_and_a_young_fault_ends_nothing(self, path: Path) -> None:
-        with holder(path) as process:
+        with holder(path, since_s=300) as process:
             self.left(path, pulse_s=100)
-            with pytest.raises(CommandError, match="left its last pulse"):
-                health.require_protecting(path, end_after_s=180)
-            assert process.poll() is None
+            self.spared(path, process, "its last pulse")
             self.left(path, pulse_s=200)
+            with pytest.raises(CommandError, match=f"process {process.pid} was ended"):
+                health.require_protecting(path, end_after_s=180)
+            assert process.wait(PATIENCE_S) == -signal.SIGTERM
+
+    def spared(self, path: Path, process: subprocess.Popen[str], why: str) -> None:
+        """It is not healthy, and not ended."""
+        with pytest.raises(CommandError, match=why):
+            health.require_protecting(path, end_after_s=180)
+        assert process.poll() is None
+
+    def test_a_start_is_not_ended_for_the_pulse_of_the_bot_before(self, path: Path) -> None:
+        """A machine that was off for an hour, or a bot that a person had stopped."""
+        self.left(path, pulse_s=3_600, stop_s=3_600)
+        with holder(path, since_s=20) as process:
+            self.spared(path, process, "is starting")
+
+    def test_a_start_that_waits_for_its_exchange_is_not_ended_and_one_that_hangs_is(self, path: Path) -> None:
+        self.left(path, pulse_s=3_600, stop_s=3_600)
+        with holder(path, since_s=50) as process:
+            self.spared(path, process, "is starting")
+        with holder(path, since_s=200) as process:
+            with pytest.raises(CommandError, match=f"process {process.pid} was ended"):
+                health.require_protecting(path, end_after_s=180)
+            assert process.wait(PATIENCE_S) == -signal.SIGTERM
+
+    def test_a_bot_whose_exchange_does_not_answer_is_not_ended_and_one_that_does_not_look_is(self, path: Path) -> None:
+        with holder(path, since_s=1_800) as process:
+            self.left(path, stop_s=300, answer_s=300)
+            self.spared(path, process, "was last read back")
+            self.left(path, stop_s=300, answer_s=10)
             with pytest.raises(CommandError, match=f"process {process.pid} was ended"):
                 health.require_protecting(path, end_after_s=180)
             assert process.wait(PATIENCE_S) == -signal.SIGTERM
 
     def test_one_that_does_not_hear_is_killed(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(health, "GRACE_S", 0.5)
-        with holder(path, "deaf") as process:
+        with holder(path, "deaf", since_s=300) as process:
             self.left(path, pulse_s=200)
             with pytest.raises(CommandError, match="did not end and was killed"):
                 health.require_protecting(path, end_after_s=180)

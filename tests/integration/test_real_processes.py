@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from fsm.cli import health
+from fsm.cli.errors import CommandError
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.proofs.crashsweep.kill_loop import KillReport, Outcome, Plan, Traded, compared, kill_loop, planned
 from fsm.proofs.crashsweep.real_bot import RealBot
 from fsm.proofs.testkit.scripted_market import jump, quiet
 from store import queries
+from store.batch import Batch
+from store.database import open_store
+from store.journal import Journal
+from store.lock import touched_ms
+from store.rows import DocumentRow
 from store.verify import verify
 from tests.integration.stories import BTC, HOUR_MS, LOW, NOON_MS, SYMBOL, TOP, tell, to_protected, until_state
 
@@ -69,6 +78,38 @@ def test_a_start_covers_what_is_open_before_it_reads_any_history(tmp_path: Path)
         print(f"\nprotected again before any history: {line}")
 
     tell(tmp_path, [jump(BTC), *quiet(TOP, 5)], story)
+
+
+def test_a_start_that_waits_for_its_exchange_is_not_healthy_and_not_ended(tmp_path: Path) -> None:
+    """R24: the bot before it has been gone for an hour, so its pulse is as old; health checks come in the meantime."""
+
+    async def story(bot: RealBot) -> None:
+        await to_protected(bot)
+        await bot.until(lambda: health_of(bot) is None, "be healthy")
+        bot.kill()
+        hour_ago_ms = time.time_ns() // 1_000_000 - HOUR_MS
+        gone = json.dumps({"wall_ms": hour_ago_ms, "stops": {SYMBOL: {"verified_wall_ms": hour_ago_ms}}})
+        with open_store(bot.db, mode="write") as store:
+            row = DocumentRow(name="health", at_ms=NOON_MS, body_json=gone)
+            Journal(store, "aged").commit(Batch(documents=[row]))
+        bot.forget()
+        await bot.simulation.fault(match={"path": "/fapi/v1/exchangeInfo"}, effect="internal_503", times=15)
+        bot.spawn()
+        await bot.until(lambda: health_of(bot) == "STARTING", "take the lock")
+        first_ms = touched_ms(bot.db) or 0
+        await bot.until(lambda: (touched_ms(bot.db) or 0) > first_ms + 4_000, "say again that it starts")
+        with pytest.raises(CommandError, match="is starting"):
+            health.require_protecting(bot.db, end_after_s=180)
+        assert bot.is_running
+        assert not bot.is_ready()
+        await bot.until(lambda: health_of(bot) is None, "be healthy again")
+
+    tell(tmp_path, [jump(BTC), *quiet(TOP, 5)], story)
+
+
+def health_of(bot: RealBot) -> str | None:
+    found = health.fault(bot.db, now_ms=time.time_ns() // 1_000_000)
+    return found and found.code
 
 
 class TestKilled:
