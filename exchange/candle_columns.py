@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,11 @@ class FundingColumns:
     rate: FloatArray
     interval_hours: IntArray | None = None
     """Hours from the settlement before to each; 0 where that was not recorded, None where it never was."""
+
+
+def clock_of(at_ms: float) -> str:
+    """A moment as messages name it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_ms / 1_000))
 
 
 def contradiction_of(rows: FloatArray) -> npt.NDArray[np.str_]:

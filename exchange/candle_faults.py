@@ -7,7 +7,6 @@ Here everything is listed, also what can be true and hardly is, such as a price 
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from exchange.candle_columns import TIME_MAX_MS, CandleFileError, FloatArray, IntArray, contradiction_of
+from exchange.candle_columns import TIME_MAX_MS, CandleFileError, FloatArray, IntArray, clock_of, contradiction_of
 from exchange.candle_files import CANDLE_HEADER, FUNDING_HEADER, lines_after_header, numbers_of, wrong_in
 from exchange.candle_store.manifest import is_store
 from exchange.candle_store.reading import CandleStore, advice
@@ -221,7 +220,7 @@ class _Rows:
             elif not timed[index]:
                 self.add(FaultKind.TIME, line, 0, f"{row[0]:.0f} is no time in milliseconds UTC")
             elif not aligned[index]:
-                late = f"{_clock(row[0])} (+{row[0] % step:.0f} ms)"
+                late = f"{clock_of(row[0])} (+{row[0] % step:.0f} ms)"
                 self.add(FaultKind.TIME, line, open_ms, f"no candle of {self._timeframe} begins at {late}")
             else:
                 self.add(FaultKind.CONTRADICTION, line, open_ms, str(wrong[index]))
@@ -249,12 +248,12 @@ class _Rows:
                 known, row = self._rows[first[open_ms]], self._rows[index]
                 there = int(self._lines[first[open_ms]])
                 if np.array_equal(known, row, equal_nan=True):
-                    self.add(FaultKind.DUPLICATE, line, open_ms, f"{_clock(open_ms)} is in line {there}, too")
+                    self.add(FaultKind.DUPLICATE, line, open_ms, f"{clock_of(open_ms)} is in line {there}, too")
                 else:
-                    message = f"{_clock(open_ms)} is in line {there}, too, with other values"
+                    message = f"{clock_of(open_ms)} is in line {there}, too, with other values"
                     self.add(FaultKind.CONTRADICTION, line, open_ms, message)
             else:
-                message = f"{_clock(open_ms)} comes after {_clock(latest_ms)} in line {latest_line}"
+                message = f"{clock_of(open_ms)} comes after {clock_of(latest_ms)} in line {latest_line}"
                 self.add(FaultKind.ORDER, line, open_ms, message)
             first.setdefault(open_ms, index)
         order = np.flatnonzero(kept)[np.argsort(self._rows[kept, 0], kind="stable")]
@@ -266,7 +265,7 @@ class _Rows:
             since_ms = times[index - 1] + timeframe.ms
             count = int((times[index] - since_ms) // timeframe.ms)
             missing = "1 candle is missing" if count == 1 else f"{count:,} candles are missing"
-            message = f"{missing} before this one, from {_clock(since_ms)} on"
+            message = f"{missing} before this one, from {clock_of(since_ms)} on"
             self.add(FaultKind.GAP, int(self._lines[index]), since_ms, message)
 
     def _check_neighbours(self, timeframe: Timeframe) -> None:
@@ -324,7 +323,3 @@ def _times_as_much(times: float) -> str:
 
 def _short(times: float) -> str:
     return f"{times:,.0f}" if times >= TIMES_USUAL else f"{times:.1f}"
-
-
-def _clock(at_ms: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_ms / 1_000))

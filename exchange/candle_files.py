@@ -23,6 +23,7 @@ from exchange.candle_columns import (
     FloatArray,
     FundingColumns,
     IntArray,
+    clock_of,
     contradiction_of,
 )
 from exchange.candle_store.manifest import is_store
@@ -298,7 +299,7 @@ def _join(parts: Sequence[tuple[Path, FloatArray]]) -> FloatArray:
     for index in repeated[(rows[repeated] != rows[repeated - 1]).any(axis=1)].tolist():
         one, other = parts[int(sources[index - 1])][0], parts[int(sources[index])][0]
         raise CandleFileError(
-            f"{other}: differs from {one} at {int(rows[index, 0])} ms; give only one of the two folders"
+            f"{other}: differs from {one} at {clock_of(rows[index, 0])}; give only one of the two folders"
         )
     joined: FloatArray = np.delete(rows, repeated, axis=0)
     return joined

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -24,6 +25,16 @@ to a hundred times its size was made to fill memory. Small files are not asked."
 LINE_BYTES_MAX = 1_000
 _BLOCK_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+_NO_TEXT = {
+    _GZIP: "is gzip'ed, whatever its name says; name it .csv.gz",
+    b"PK\x03\x04": "is a zip archive, whatever its name says; name it .zip",
+    b"PAR1": "is Parquet, whatever its name says; name it .parquet",
+    b"ARROW1": "is Feather, whatever its name says; name it .feather",
+    b"\xff\xfe": "is written in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "is written in UTF-16; save it as UTF-8",
+}
+"""What a file is that is no text, by its first bytes."""
 
 
 class UnpackingError(ValueError):
@@ -46,6 +57,9 @@ def members_of(path: Path) -> tuple[str, ...]:
     names = sorted(found.filename for found in listed if found.filename.lower().endswith(".csv"))
     own = tuple(name for name in names if not name.startswith("__MACOSX"))
     if not own:
+        archive = next((found.filename for found in listed if found.filename.lower().endswith(".zip")), None)
+        if archive is not None:
+            raise UnpackingError(f"holds another archive, {archive}; unpack it and import what is inside")
         inside = ", ".join(found.filename for found in listed[:3]) or "nothing"
         raise UnpackingError(f"holds no .csv file but {inside}; an archive of candles has one inside")
     return own
@@ -86,10 +100,41 @@ def _blocks(path: Path, member: str) -> Iterator[bytes]:
                     if packed >= total:
                         raise UnpackingError(f"is larger than {most:,} bytes; split it by months")
                     raise UnpackingError(f"its {packed:,} bytes unpack to more than {most:,}, so these are no candles")
+                if first:
+                    _must_be_text(block, gzipped=path.suffix == ".gz")
                 yield block.removeprefix(_BOM) if first else block
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        if path.suffix == ".gz" and _begins_as_text(path):
+            raise UnpackingError(
+                "is not gzip'ed, whatever its name says; pack it with gzip, or take .gz off it"
+            ) from None
         packing = "zip'ed" if member else "gzip'ed" if path.suffix == ".gz" else "plain"
         raise UnpackingError(f"cannot be read as {packing} ASCII text ({error}); fetch the file again") from None
+
+
+def _must_be_text(beginning: bytes, *, gzipped: bool) -> None:
+    found = next((what for bytes_, what in _NO_TEXT.items() if beginning.startswith(bytes_)), None)
+    if gzipped and beginning.startswith(_GZIP):
+        found = "is gzip'ed once more inside; unpack it (gunzip) and name it .csv.gz again"
+    if found is not None:
+        raise UnpackingError(found)
+    if b"\n" not in beginning and beginning.count(b"\r") > 1:
+        raise UnpackingError(
+            "its lines end with a carriage return alone; save it with the line ends of Unix or Windows"
+        )
+
+
+def _begins_as_text(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return re.match(rb"[ -~]", file.read(1)) is not None
+    except OSError:
+        return False
+
+
+def content_of(path: Path) -> bytes:
+    """A whole file, unpacked within the same bounds. Raises UnpackingError."""
+    return b"".join(_blocks(path, ""))
 
 
 @contextmanager

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from exchange.candle_columns import CandleFileError, FloatArray, IntArray
+from exchange.candle_columns import CandleFileError, FloatArray, IntArray, clock_of
 from exchange.candle_store.frames import is_frame, read_frame
 from exchange.candle_store.manifest import Rejected
 from exchange.candle_store.recognising import SUFFIXES, Named, named_by
 from exchange.candle_store.series import Kind, Series
-from exchange.candle_store.tables import Table, kind_of, read_table, series_of
+from exchange.candle_store.tables import Table, kind_of, series_of
+from exchange.candle_store.text_tables import read_table
 from exchange.unpacking import UnpackingError, blocks_of_lines, members_of
 
 FILES_MAX = 100_000
@@ -105,7 +106,7 @@ def tables_of(path: Path, said: Named) -> Iterator[tuple[Series, Table]]:
         raise CandleFileError(f"{path}:{error.line}: {error.message}") from None
     for member in members:
         place = f"{path}!{member}" if member else str(path)
-        own = named_by(path if len(members) == 1 else path.parent / Path(member).name)
+        own = _named_together(path, member, said, alone=len(members) == 1)
         symbol, kind = said.symbol or own.symbol, said.kind or own.kind
         timeframe = said.timeframe or own.timeframe
         if symbol is None:
@@ -147,8 +148,23 @@ def _disagree(
     one, other = tables[int(sources[index - 1])], tables[int(sources[index])]
     return CandleFileError(
         f"{other.place}:{int(lines[index])}: differs from {one.place}:{int(lines[index - 1])} at "
-        f"{int(rows[index, 0])} ms; leave one of the two out, or add --replace and name the right one last"
+        f"{clock_of(rows[index, 0])}; leave one of the two out, or add --replace and name the right one last"
     )
+
+
+def _named_together(path: Path, member: str, said: Named, *, alone: bool) -> Named:
+    """What an archive's name and that of the file in it say. Raises CandleFileError where the only file is another."""
+    outer = named_by(path)
+    if not member:
+        return outer
+    inner = named_by(path.parent / Path(member).name)
+    for option in ("symbol", "timeframe"):
+        one, other = getattr(outer, option), getattr(inner, option)
+        if alone and getattr(said, option) is None and None not in (one, other) and one != other:
+            what = f"the archive is called {one} and the file in it {other}; say which it is with --{option}"
+            raise CandleFileError(f"{path}!{member}:1: {what}")
+    kind = outer.kind if alone or inner.kind is None else inner.kind
+    return Named(symbol=inner.symbol or outer.symbol, kind=kind, timeframe=inner.timeframe or outer.timeframe)
 
 
 def _check_sum(path: Path) -> None:

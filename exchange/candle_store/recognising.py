@@ -23,7 +23,11 @@ _FUNDING = re.compile(rf"([^\W_]+(?:_\d{{6}})?)-(?:fundingRate|funding){_DATES}"
 _FREQTRADE = re.compile(
     rf"([^\W_]+)_([^\W_]+)(?:_[^\W_]+)?-{_LENGTH}(?:-(futures|mark|funding_rate|spot|index|premiumIndex))?"
 )
-_PLAIN = re.compile(rf"([^\W_]+)(?:[-_ ](?:perp|futures|spot|binance))?(?:[-_ ]{_LENGTH})?(?:[-_ ].*)?", re.IGNORECASE)
+_QUOTES = "USDT|USDC|BUSD|FDUSD|USD1|BTC"
+_PLAIN = re.compile(rf"(?:binance[-_ ])?([^\W_]+?)[-_]?({_QUOTES})(_\d{{6}})?((?:[-_ .].*)?)", re.IGNORECASE)
+"""Whatever else a name says, it begins with a pair: AVAXUSDT, AVAX-USDT, Binance_AVAXUSDT."""
+
+_LENGTH_WITHIN = re.compile(rf"(?:^|[-_ .]){_LENGTH}(?=$|[-_ .])")
 _OTHERS = {
     "indexPriceKlines": "the index",
     "premiumIndexKlines": "the premium",
@@ -59,9 +63,13 @@ def named_by(path: Path) -> Named:
     if found := _OURS.fullmatch(stem):
         kind = Kind.MARK if mark or found[2] else Kind.LAST if "klines" in folders else None
         return Named(symbol=found[1].upper(), kind=kind, timeframe=Timeframe(found[3]))
-    if (found := _PLAIN.fullmatch(stem)) and found[1].upper() == found[1] and not found[1].isdigit():
-        length = None if found[2] is None else Timeframe(found[2].lower())
-        return Named(symbol=found[1], kind=Kind.MARK if mark else None, timeframe=length)
+    if found := _PLAIN.fullmatch(stem):
+        length = _LENGTH_WITHIN.search(found[4])
+        return Named(
+            symbol=f"{found[1]}{found[2]}{found[3] or ''}".upper(),
+            kind=Kind.MARK if mark else None,
+            timeframe=None if length is None else Timeframe(length[1]),
+        )
     return Named()
 
 

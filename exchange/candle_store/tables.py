@@ -5,46 +5,28 @@ A table is refused at its first row that is none. A row that cannot be true coun
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
-from exchange.candle_columns import TIME_MAX_MS, CandleFileError, FloatArray, IntArray, contradiction_of
+from exchange.candle_columns import TIME_MAX_MS, CandleFileError, FloatArray, IntArray, clock_of, contradiction_of
+from exchange.candle_store.cells import PRICES
 from exchange.candle_store.manifest import Rejected
 from exchange.candle_store.series import Kind, Series
-from exchange.unpacking import UnpackingError
 from indicators.candle import Timeframe
 
 Flags = npt.NDArray[np.bool_]
-Blocks = Iterator[list[str]]
 
-_PRICES = ("open", "high", "low", "close", "volume")
-_ALIASES = {
-    "time": ("opentime", "opentimems", "timestamp", "time", "date", "datetime", "unix", "ts", "calctime", "fundingtime",
-             "fundingtimems", "opentimeutc"),
-    "open": ("open", "o"), "high": ("high", "h"), "low": ("low", "l"), "close": ("close", "c"),
-    "volume": ("volume", "vol", "v", "volumebase"),
-    "end": ("closetime", "closetimems"),
-    "rate": ("fundingrate", "lastfundingrate", "rate"),
-    "hours": ("fundingintervalhours", "intervalhours"),
-}  # fmt: skip
-_BY_WIDTH = {
-    6: ("time", *_PRICES),
-    12: ("time", *_PRICES, "end"),
-}
-"""Candles without a header: ours, and Binance's own twelve columns (GET /fapi/v1/klines, checked 2026-11)."""
-
-_FUNDING_BY_WIDTH = {2: ("time", "rate"), 3: ("time", "hours", "rate")}
 _UNITS = ((10**11, 1_000.0), (10**14, 1.0), (10**17, 1e-3), (float("inf"), 1e-6))  # seconds, ms, µs, ns
 HOUR_MS = 3_600_000
 """Settlements are stamped up to some milliseconds late, never early, and belong to the full hour."""
 
+_ROUNDED_MS = 1_000_000
+"""A spreadsheet writes no more of a large number than the six or seven digits that it shows: times become multiples of it."""
+
 _SINCE_MS = 1_230_768_000_000  # 2009: before the first coin nothing was traded
-_UTC = re.compile(r"(Z|\+00:?00| ?UTC)$")
 
 
 @dataclass(slots=True)
@@ -70,15 +52,6 @@ class TableError(CandleFileError):
         self.place, self.line, self.message = place, line, message
 
 
-def read_table(place: str, blocks: Blocks, *, funding: bool, named: Timeframe | None) -> Table:
-    """Read it. ``named`` is the timeframe that its name says. Raises TableError."""
-    try:
-        raw, lines, columns = _read(place, blocks, funding=funding)
-    except UnpackingError as error:
-        raise TableError(place, error.line, error.message) from None
-    return finished(place, raw, lines, columns, funding=funding, named=named)
-
-
 def finished(
     place: str, raw: FloatArray, lines: IntArray, columns: Sequence[str], *, funding: bool, named: Timeframe | None
 ) -> Table:
@@ -88,11 +61,12 @@ def finished(
     check.ascend()
     if funding:
         hours = check.raw[:, columns.index("hours")] if "hours" in columns else np.zeros(len(check.raw))
+        hours = np.nan_to_num(hours)
         whole = check.raw[:, 0] - check.raw[:, 0] % HOUR_MS
         rows = np.column_stack([whole, check.raw[:, columns.index("rate")], hours])
         return check.table(rows, None, _rate_wrong(rows))
     timeframe = _timeframe(check, named)
-    rows = np.column_stack([check.raw[:, columns.index(name)] for name in ("time", *_PRICES)])
+    rows = np.column_stack([check.raw[:, columns.index(name)] for name in ("time", *PRICES)])
     wrong = contradiction_of(rows)
     if "end" in columns:
         short = np.floor(_in_ms(check.raw[:, columns.index("end")])) != rows[:, 0] + timeframe.ms - 1
@@ -113,6 +87,7 @@ class _Checked:
 
     def to_milliseconds(self) -> None:
         times = _in_ms(self.raw[:, 0])
+        self.require(~np.isnan(times), lambda i: "no time; fetch the file again")
         good = np.isfinite(times) & (times >= _SINCE_MS) & (times < TIME_MAX_MS)
         self.require(
             np.asarray(good),
@@ -182,10 +157,14 @@ def _timeframe(check: _Checked, named: Timeframe | None) -> Timeframe:
             )
     step = named.ms
     good = times % step == 0
+    if not good.all() and (times % _ROUNDED_MS == 0).all():
+        check.require(
+            good, lambda i: f"{times[i]:.6g} has lost digits, as times do in a spreadsheet; fetch the file again"
+        )
     check.require(
         np.asarray(good),
         lambda i: (
-            f"no candle of {named} begins at {times[i]:.0f} ms; is it one of another timeframe? then say --timeframe"
+            f"no candle of {named} begins at {clock_of(times[i])}; is it one of another timeframe? then say --timeframe"
         ),
     )
     if len(steps) and steps.min() % step == 0 and (steps > step).all() and len(steps) > 2:
@@ -209,136 +188,6 @@ def _in_ms(times: FloatArray) -> FloatArray:
     sizes = np.abs(times)
     factors = np.select([sizes < most for most, _ in _UNITS], [factor for _, factor in _UNITS], default=1.0)
     return np.asarray(times * factors)
-
-
-# --- text to numbers --------------------------------------------------------------------------
-def _read(place: str, blocks: Blocks, *, funding: bool) -> tuple[FloatArray, IntArray, tuple[str, ...]]:
-    """Numbers of the columns that are used, their lines, and what they are."""
-    layout: _Layout | None = None
-    found: list[FloatArray] = []
-    numbers: list[IntArray] = []
-    number = 1
-    for block in blocks:
-        lines = block
-        if layout is None:
-            layout = _layout(place, lines[0] if lines else "", funding=funding)
-            if layout.has_header:
-                lines, number = lines[1:], 2
-        while lines and not lines[-1].strip():
-            lines = lines[:-1]
-        if lines:
-            found.append(layout.numbers(place, lines, number))
-            numbers.append(np.arange(number, number + len(lines), dtype=np.int64))
-        number += len(block) - (1 if number == 2 else 0)
-    if layout is None:
-        raise TableError(place, 1, "the file is empty; fetch it again")
-    if not found:
-        raise TableError(place, number, "no rows after the header; fetch the file again")
-    return np.concatenate(found), np.concatenate(numbers), layout.columns
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where the columns that are used stand, of how many there are."""
-
-    columns: tuple[str, ...]
-    places: tuple[int, ...]
-    width: int
-    has_header: bool
-
-    def numbers(self, place: str, lines: list[str], number: int) -> FloatArray:
-        """The used columns of each line, as numbers."""
-        if all(line.count(",") == self.width - 1 for line in lines):
-            try:
-                return np.loadtxt(lines, dtype=np.float64, delimiter=",", ndmin=2, comments=None, usecols=self.places)
-            except ValueError:
-                pass
-        return np.array([self._row(place, line, number + index) for index, line in enumerate(lines)])
-
-    def _row(self, place: str, line: str, number: int) -> list[float]:
-        cells = line.split(",")
-        if len(cells) != self.width:
-            shown = line[:80] if line.strip() else "an empty line"
-            raise TableError(
-                place,
-                number,
-                f"{len(cells) if line.strip() else 0} values, expected {self.width}: {shown!r}; fetch the file again",
-            )
-        return [
-            _cell(place, number, cells[column], is_time=self.columns[index] == "time")
-            for index, column in enumerate(self.places)
-        ]
-
-
-def _cell(place: str, number: int, text: str, *, is_time: bool) -> float:
-    written = text.strip().strip('"')
-    try:
-        if "_" in written:
-            raise ValueError
-        return float(written)
-    except ValueError:
-        pass
-    if is_time:
-        try:
-            moment = datetime.fromisoformat(_UTC.sub("", written))
-            return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
-        except ValueError:
-            what = f"{written[:40]!r} is no time in UTC; write milliseconds, or 2024-01-31 15:00:00"
-            raise TableError(place, number, what) from None
-    raise TableError(
-        place, number, f"{written[:40]!r} is not a number; fetch the file again, or write numbers with a point"
-    )
-
-
-def _layout(place: str, first: str, *, funding: bool) -> _Layout:
-    cells = [cell.strip().strip('"') for cell in first.split(",")]
-    if len(cells) == 1:
-        raise TableError(place, 1, _no_table(first))
-    known = _FUNDING_BY_WIDTH if funding else _BY_WIDTH
-    if _is_number(cells[0]) or _is_number(cells[1]):
-        columns = known.get(len(cells))
-        if columns is None:
-            widths = " or ".join(map(str, known))
-            raise TableError(
-                place,
-                1,
-                f"{len(cells)} values and no header, expected {widths} values; add a line that names the columns",
-            )
-        return _Layout(columns, tuple(range(len(columns))), len(cells), False)
-    spelt = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in cells]
-    wanted = ("time", "rate") if funding else ("time", *_PRICES)
-    further = ("hours",) if funding else ("end",)
-    places = {
-        name: next((spelt.index(alias) for alias in _ALIASES[name] if alias in spelt), None)
-        for name in (*wanted, *further)
-    }
-    missing = [name for name in wanted if places[name] is None]
-    if missing:
-        raise TableError(
-            place,
-            1,
-            f"no column is called {missing[0]} in the header {first[:80]!r}; name the columns {', '.join(wanted)}",
-        )
-    columns = tuple(name for name, found in places.items() if found is not None)
-    return _Layout(columns, tuple(found for found in places.values() if found is not None), len(cells), True)
-
-
-def _no_table(first: str) -> str:
-    if not first.strip():
-        return "the first line is empty; fetch the file again"
-    if first.lstrip().startswith("<"):
-        return "this is a web page, not a table: the download was answered with an error; fetch the file again"
-    if ";" in first or "\t" in first:
-        return "values are separated by something else than commas; write them with commas"
-    return f"{first[:80]!r} is no row of a table; fetch the file again"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def is_all_still(table: Table) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from exchange.candle_columns import CandleFileError, FloatArray
+from exchange.candle_columns import CandleFileError, FloatArray, clock_of
 from exchange.candle_store.manifest import (
     Entry,
     Rejected,
@@ -45,7 +45,7 @@ class Contradiction(CandleFileError):
     """The store has a candle of that time, and another one."""
 
     def __init__(self, series: Series, open_ms: int, row: int) -> None:
-        super().__init__(f"{series.name} has another candle of {open_ms} ms already, in row {row}")
+        super().__init__(f"{series.name} has another candle of {clock_of(open_ms)} already, in row {row}")
         self.open_ms, self.row = open_ms, row
 
 

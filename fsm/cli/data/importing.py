@@ -113,7 +113,7 @@ def _taken(writer: StoreWriter, read: Read, *, replace: bool) -> list[dict[str, 
                         "line": row.line,
                         "kind": row.kind,
                         "open_time_ms": row.open_time_ms,
-                        "message": f"{row.message}; it counts as missing",
+                        "message": f"{row.message}; it counts as missing until a file has it right",
                     }
                     for row in found.rejected
                 ],

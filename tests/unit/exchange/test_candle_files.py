@@ -88,7 +88,9 @@ def test_folders_are_joined_in_order_of_time(tmp_path: Path) -> None:
 def test_folders_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a" / "BTCUSDT-1h.csv.gz", hours(0, 3))
     write(tmp_path / "b" / "BTCUSDT-1h.csv.gz", hours(2, 5, price=101.0))
-    with pytest.raises(CandleFileError, match=rf"b/BTCUSDT-1h.* differs from .*a/BTCUSDT-1h.* at {T0 + 2 * HOUR} ms"):
+    with pytest.raises(
+        CandleFileError, match=r"b/BTCUSDT-1h.* differs from .*a/BTCUSDT-1h.* at 2024-01-01 02:00:00 UTC"
+    ):
         CandleFolders([tmp_path / "a", tmp_path / "b"]).candles("BTCUSDT")
 
 
@@ -123,7 +125,7 @@ def test_a_file_that_is_no_gzip_or_has_another_header_is_named(tmp_path: Path) -
     (tmp_path / "B-1h.csv.gz").write_bytes(gzip.compress(hours(0, 50).encode())[:-20])
     write(tmp_path / "C-1h.csv.gz", "time,o,h,l,c,v\n1,1,1,1,1,1\n")
     folders = CandleFolders([tmp_path])
-    for symbol, what in (("A", "cannot be read"), ("B", "cannot be read"), ("C", "the header is")):
+    for symbol, what in (("A", "is not gzip'ed"), ("B", "cannot be read"), ("C", "the header is")):
         with pytest.raises(CandleFileError, match=rf"{symbol}-1h\.csv\.gz:1: .*{what}"):
             folders.candles(symbol)
 

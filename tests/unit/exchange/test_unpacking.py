@@ -80,10 +80,13 @@ def test_what_unpacks_to_a_hundred_times_its_size_is_refused(tmp_path: Path, blo
 def test_a_file_that_is_cut_off_or_changed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     whole = gzip.compress(HEADER + ROW * 50)
-    for text in (whole[:-3], whole[:-8] + bytes(8), b"no gzip", whole[:20] + b"\xff\xff" + whole[22:]):
+    for text in (whole[:-3], whole[:-8] + bytes(8), b"\0\0\0", whole[:20] + b"\xff\xff" + whole[22:]):
         path.write_bytes(text)
         with pytest.raises(UnpackingError, match="cannot be read as gzip'ed ASCII text"):
             lines_of(path)
+    path.write_bytes(HEADER + ROW)
+    with pytest.raises(UnpackingError, match="is not gzip'ed, whatever its name says"):
+        lines_of(path)
 
 
 COMMANDS = {
