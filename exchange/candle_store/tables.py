@@ -24,7 +24,7 @@ HOUR_MS = 3_600_000
 """Settlements are stamped up to some milliseconds late, never early, and belong to the full hour."""
 
 _ROUNDED_MS = 1_000_000
-"""A spreadsheet writes no more of a large number than the six or seven digits that it shows: times become multiples of it."""
+"""A spreadsheet writes no more of a large number than the six or seven digits that it shows."""
 
 _SINCE_MS = 1_230_768_000_000  # 2009: before the first coin nothing was traded
 
