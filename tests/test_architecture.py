@@ -400,6 +400,15 @@ def loose_beginnings(module: Module) -> Iterator[str]:
                 yield f"{path}:{node.lineno}: {called}: what runs beside trading is begun by the supervisor alone"
 
 
+def lost_endings(module: Module) -> Iterator[str]:
+    """On Python 3.11 ``wait_for`` forgets that it was cancelled where an answer comes at the same moment, and the task
+    goes on for ever; ``asyncio.timeout`` does not."""
+    path, tree = module
+    for node in nodes_of(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "wait_for" and ast.unparse(node.value) == "asyncio":
+            yield f"{path}:{node.lineno}: asyncio.timeout, not wait_for, which can lose the word that the bot ends"
+
+
 def mode_decisions(module: Module) -> Iterator[str]:
     path, tree = module
     if path.startswith(MODE_DECIDERS):
@@ -567,6 +576,7 @@ class TestThisRepository:
             tangled_functions,
             hasty_words,
             loose_beginnings,
+            lost_endings,
             mode_decisions,
             missing_opening,
             vague_names,
@@ -761,6 +771,11 @@ class TestTheRulesThemselves:
     def test_a_task_that_nobody_looks_after(self, source: str) -> None:
         assert list(loose_beginnings(module_of("fsm/live/x.py", source)))
         assert list(loose_beginnings(module_of("fsm/live/process/supervisor.py", source))) == []
+
+    def test_a_wait_that_can_lose_its_end(self) -> None:
+        (problem,) = lost_endings(module_of("fsm/live/x.py", "import asyncio\nasyncio.wait_for(f(), 1)"))
+        assert problem.startswith("fsm/live/x.py:2: ")
+        assert list(lost_endings(module_of("fsm/live/x.py", "import asyncio\nasyncio.timeout(1)"))) == []
 
     @pytest.mark.parametrize(
         "source",

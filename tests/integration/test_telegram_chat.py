@@ -20,6 +20,8 @@ from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.answers import HELP, Answers
 from fsm.live.operator.chat import AGE_MS_MAX, CODE_S, OFFSET_MS_MAX, STRANGERS_S, Chat
 from fsm.live.operator.messenger import Tally
+from fsm.proofs.testkit.virtual_time import run_virtually
+from fsm.proofs.torture.failing_messenger import FailingMessenger
 from store import queries
 from store.batch import Batch
 from store.database import Store, open_store
@@ -111,6 +113,23 @@ class Phone:
 def phone(tmp_path: Path, traded: Path) -> Iterator[Phone]:
     with messenger_server() as server, open_store(tmp_path / "x.sqlite", mode="write", at_ms=0) as store:
         yield Phone(server, store, traded)
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_a_bot_that_is_told_to_end_ends_whatever_it_is_about_to_answer(phone: Phone, turns: int) -> None:
+    """The word comes at every step between a message and its answer."""
+
+    async def ended() -> bool:
+        phone.chat._messenger = messenger = FailingMessenger("", phone.clock.now_ms)
+        task = asyncio.create_task(phone.chat.run())
+        messenger.write("/pause")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=60)
+        return task in done
+
+    assert run_virtually(ended())
 
 
 class TestByHand:

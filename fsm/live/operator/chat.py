@@ -235,7 +235,8 @@ class Chat:
             if command == "chart":
                 await self._show(await self._drawn(self._answers.chart, tuple(words[1:])))
                 return
-            answer = await asyncio.wait_for(self._answer(command, tuple(words[1:])), ANSWER_S_MAX)
+            async with asyncio.timeout(ANSWER_S_MAX):
+                answer = await self._answer(command, tuple(words[1:]))
         except Unanswerable as error:
             answer = str(error)
         except (StoreError, TimeoutError) as error:
@@ -245,7 +246,8 @@ class Chat:
             await self._say(answer)
 
     async def _drawn(self, draw: Callable[..., Picture], *given: object) -> Picture:
-        return await asyncio.wait_for(asyncio.to_thread(draw, *given), ANSWER_S_MAX)
+        async with asyncio.timeout(ANSWER_S_MAX):
+            return await asyncio.to_thread(draw, *given)
 
     async def _tell_day(self) -> None:
         """The exchange's day is over: a picture of how it went, if config wants one. It is not worth keeping."""
