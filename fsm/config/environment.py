@@ -42,6 +42,8 @@ OF_ONE = {
 }
 """Addresses that mean something under one exchange alone."""
 
+KEYS_OF_AN_ACCOUNT = ("BINANCE_API_KEY", "BINANCE_API_SECRET")
+
 KEYLESS = frozenset({Network.SIM, Network.PAPER})
 """The exchange is started by the bot itself and hands out its own keys."""
 
@@ -170,6 +172,7 @@ def read_environment(
         raise SourceError(problems)
     own = OF_ONE.get(name, ())
     others = [key for keys in OF_ONE.values() for key in keys if key not in own]
+    others += [key for key in KEYS_OF_AN_ACCOUNT if name is Network.PAPER]
     address = {key: _text(given, key) for key in own}
     return Environment(
         name=name,
@@ -307,7 +310,7 @@ def _missing(
     emulator = name is Network.SIM and "SIM_REST_URL" in given
     reason = "a running emulator (SIM_REST_URL)" if emulator else name.value
     if needs_keys and (name not in KEYLESS or emulator):
-        for key in ("BINANCE_API_KEY", "BINANCE_API_SECRET"):
+        for key in KEYS_OF_AN_ACCOUNT:
             if key not in given:
                 yield places[key].problem(f"{key} is missing: {reason} needs it")
     for key, other in (("TG_BOT_TOKEN", "TG_CHAT_ID"), ("TG_CHAT_ID", "TG_BOT_TOKEN")):

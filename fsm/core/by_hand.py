@@ -10,23 +10,37 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from exchange.filters import Rounding
-from exchange.types import MarkPrice, Refused
+from exchange.types import Bracket, MarkPrice, Refused
 from fsm.core.close_forms import next_piece
+from fsm.core.limits import holding_limit
 from fsm.core.model.decision import Decision, Guard, Rejected, at_most, decision, failed
 from fsm.core.model.decision_context import DecisionContext, Portfolio, commitment
-from fsm.core.model.events import Commanded
+from fsm.core.model.events import Commanded, EquityRead
 from fsm.core.model.intents import CancelAlgo, Look
-from fsm.core.model.records import ZERO, HaltCause, Part, State, StopLeg, SymbolRecord, TargetLeg, Trade, TradeSide
+from fsm.core.model.policy import Policy
+from fsm.core.model.records import (
+    ZERO,
+    AccountRecord,
+    HaltCause,
+    Part,
+    State,
+    StopLeg,
+    SymbolRecord,
+    TargetLeg,
+    Trade,
+    TradeSide,
+)
 from fsm.core.model.transition_table import Trigger
 from fsm.core.order_requests import place_stop, place_target, stop_leg
 from fsm.core.sizing import open_risk_pct_max, shared_caps, stop_inside_liquidation
+from fsm.core.stop_route import UNPROVED
 from fsm.core.stops import exchange_stop
 from fsm.core.targets import next_target
 
 HAND_COMMANDS = ("reduce", "move-stop", "move-target")
 
 STOPS_NO_LOOSENING = frozenset({"PAUSED", HaltCause.OPERATOR})
-"""Why the account enters nothing, where that says nothing of its losses."""
+"""Why the account enters nothing, where that says nothing of its losses. PAUSED stands in rows of before."""
 
 WAYS = "`flatten {}` closes it, `positions` shows how things stand"
 
@@ -172,6 +186,28 @@ def _guards_of_loosening(
 def _risk(record: SymbolRecord, context: DecisionContext) -> Decimal:
     held = commitment(record, context.policy)
     return ZERO if held is None else held.risk
+
+
+def holds_back(
+    event: Commanded, account: AccountRecord, equity: EquityRead | None, brackets: tuple[Bracket, ...], policy: Policy
+) -> str:
+    """What of the account is against a command: a loss limit that is exceeded at this moment, and for a stop whatever
+    makes loosening it unsafe. Whether anything may be entered is another question: a pause or an operator's halt hides
+    no loss, and where a symbol is traded no more its trade is managed all the same.
+    """
+    held = "" if equity is None else holding_limit(account, equity.settled, policy)
+    if event.command != "move-stop" or held:
+        return held
+    if equity is None:
+        return "EQUITY_UNKNOWN"
+    for flag in (account.breach, account.halt):
+        if flag is not None and flag.cause not in STOPS_NO_LOOSENING:
+            return flag.cause
+    if account.route is not None:
+        return UNPROVED
+    if equity.is_doubtful:
+        return "EQUITY_UNEXPLAINED"
+    return "" if brackets else "BRACKETS_UNKNOWN"
 
 
 # --- a target moves ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fsm.core import small_steps, stop_route
+from fsm.core.by_hand import holds_back
 from fsm.core.candle_close import CandleVerdict, decide_candle
 from fsm.core.decide import decide
 from fsm.core.decision_facts import with_portfolio, with_what_it_knew
@@ -232,15 +233,12 @@ class Engine:
         return steps
 
     def _portfolio_for(self, event: SymbolEvent, equity_age_ms: int) -> Portfolio:
-        """What else is open, for the events that are judged by it."""
-        if reads_portfolio(event):
-            return self.portfolio(event.symbol, equity_age_ms=equity_age_ms)
-        return self._command_portfolio() if isinstance(event, Commanded) else NO_PORTFOLIO
-
-    def _command_portfolio(self) -> Portfolio:
-        """A resume is held back by a loss limit that is exceeded at this moment."""
-        held = holding_limit(self.account, self.equity.settled, self.policy) if self.equity else ""
-        return replace(NO_PORTFOLIO, blocked=held)
+        """What else is open, for what is judged by it, and what of the account holds a command back."""
+        found = self.portfolio(event.symbol, equity_age_ms=equity_age_ms) if reads_portfolio(event) else NO_PORTFOLIO
+        if not isinstance(event, Commanded):
+            return found
+        brackets = self.context(event.symbol).brackets
+        return replace(found, blocked=holds_back(event, self.account, self.equity, brackets, self.policy))
 
     def _fire(self, symbol: str, made: Decision, event: SymbolEvent) -> list[Step]:
         if (

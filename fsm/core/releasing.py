@@ -12,13 +12,13 @@ from fsm.core.model.records import ZERO, Flag, Foreign, State, SymbolRecord, Tra
 from fsm.core.model.transition_table import Trigger
 from fsm.core.order_requests import bridge_id
 
-FOREIGN_BARE = "FOREIGN_POSITION CANCEL_STOP"
-"""What was handed over is no trade of ours, and whatever rests of ours beside it goes at the next look."""
+BARE = " CANCEL_STOP"
+"""Behind the name of what was handed over: whatever rests of ours beside it goes, at the next look if not at once."""
 
 
 def cancels_stop(record: SymbolRecord) -> bool:
     """Whether no order of ours may rest beside what was handed over here."""
-    return record.released is not None and record.released.cause == FOREIGN_BARE
+    return record.released is not None and record.released.cause.endswith(BARE)
 
 
 def release(record: SymbolRecord, event: Commanded, context: DecisionContext) -> Decision:
@@ -33,9 +33,9 @@ def release(record: SymbolRecord, event: Commanded, context: DecisionContext) ->
         raise Rejected("STATE", f"{record.symbol} is in {record.state}: nothing is open yet; `flatten` drops the entry")
     if trade is None and record.foreign is None:
         raise Rejected("NOTHING_OPEN", f"nothing is open in {record.symbol} that could be released")
+    bare = BARE if event.cancel_stop else ""
     if trade is None:
-        cause = FOREIGN_BARE if event.cancel_stop else "FOREIGN_POSITION"
-        mine = replace(record, released=Flag(cause, event.at_ms), quarantine=None)
+        mine = replace(record, released=Flag(f"FOREIGN_POSITION{bare}", event.at_ms), quarantine=None)
         return decision(Trigger.RELEASE, "FOREIGN_POSITION", mine, intents=(Look(symbol=record.symbol),))
     net = trade.realized_pnl - trade.fees
     booked = replace(
@@ -55,7 +55,7 @@ def release(record: SymbolRecord, event: Commanded, context: DecisionContext) ->
         tried=None,
         abandoned=None,
         quarantine=None,
-        released=Flag(trade.id, event.at_ms),
+        released=Flag(f"{trade.id}{bare}", event.at_ms),
         foreign=Foreign(quantity=trade.side.sign * trade.open_quantity, price=price),
         last_fill_id=trade.last_fill_id if trade.last_fill_id is not None else record.last_fill_id,
     )

@@ -74,7 +74,14 @@ INVARIANTS = (
         "Leverage, margin type, open positions, open risk and exposure stay within config.yaml, counting what is in "
         "flight, also where the operator moves a stop; whatever is not an entry can only reduce.",
         {
-            MODEL: ("REDUCE_ONLY", "NO_ENTRY_WHILE_BLOCKED", "NEVER_LOOSER", "MEANS_TO_LEAVE", "SMALL_STEPS"),
+            MODEL: (
+                "REDUCE_ONLY",
+                "NO_ENTRY_WHILE_BLOCKED",
+                "NEVER_LOOSER",
+                "MEANS_TO_LEAVE",
+                "SMALL_STEPS",
+                "LIST_TOUCHES_NOTHING",
+            ),
             TORTURE: ("LIMITS", "REDUCE_ONLY", "SMALL_STEPS"),
             ANY: ("no_entry_risks_more_than_allowed",),
             TESTS: ("tests/unit/fsm/core/test_sizing.py", "tests/unit/fsm/core/test_means.py"),
@@ -104,6 +111,7 @@ INVARIANTS = (
     Invariant(
         "Starting twice is starting once, and a start touches no position and no order that is not ours.",
         {
+            MODEL: ("HANDS_OFF",),
             SWEEP: ("STARTS_AGAIN", "RECOVERED_TWICE", "HANDS_OFF"),
             TORTURE: ("RECOVERY_IDEMPOTENT", "OURS_ONLY"),
         },

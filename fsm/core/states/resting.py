@@ -30,19 +30,25 @@ def look_resting(record: SymbolRecord, event: SymbolObserved, context: DecisionC
         return _look_signalled(record, event, open_position, context)
     if open_position is not None:
         return _position_found(record, event, open_position, context)
+    own = own_open_orders(event.snapshot, context.database_id)
     if record.foreign is not None or record.released is not None:
-        return _foreign_gone(record, event)
-    own, over = (
-        own_open_orders(event.snapshot, context.database_id),
-        spent(event) if context.edition >= 2 else frozenset(),
-    )
+        return _foreign_gone(record, event, own, context)
+    over = spent(event) if context.edition >= 2 else frozenset()
     return _sweep(record, tuple(client_id for client_id in own if client_id not in over))
 
 
-def _foreign_gone(record: SymbolRecord, event: SymbolObserved) -> Decision | None:
-    """What was not ours is closed: it counts no more. Seen once it may be a lag."""
+def _foreign_gone(
+    record: SymbolRecord, event: SymbolObserved, own: tuple[str, ...], context: DecisionContext
+) -> Decision | None:
+    """What was not ours is closed: it counts no more. Seen once it may be a lag. An entry of ours that still rests
+    would open it again, so that goes first."""
     if not event.persisted:
         return None
+    if context.edition >= HANDS_EDITION:
+        over = spent(event)
+        entries = tuple(client_id for client_id in _no_protection(own, event, context) if client_id not in over)
+        if entries:
+            return _sweep(record, entries)
     return decision(Trigger.RELEASE, "FOREIGN_GONE", replace(record, foreign=None, released=None))
 
 
@@ -91,9 +97,10 @@ def _position_found(
 
 
 def _no_protection(own: tuple[str, ...], event: SymbolObserved, context: DecisionContext) -> tuple[str, ...]:
-    """What protects nobody: entries, and a probe that is still there, which would close a little of it one day."""
-    probes = event.persisted and context.edition >= HANDS_EDITION
-    legs = (Leg.ENTRY, Leg.PROBE) if probes else (Leg.ENTRY,)
+    """What protects nobody: entries, and what is still there of targets, parts and probes, which would close some of it
+    one day."""
+    lasts = event.persisted and context.edition >= HANDS_EDITION
+    legs = (Leg.ENTRY, Leg.PROBE, Leg.TARGET, Leg.CLOSE) if lasts else (Leg.ENTRY,)
     return tuple(cid for cid in own if (parts := parse(cid)) is not None and parts.leg in legs)
 
 

@@ -26,7 +26,7 @@ from fsm.live.trading.recovery import Recovery
 from fsm.live.trading.schedule import Schedule
 from fsm.live.trading.symbol_worker import SymbolWorker
 from fsm.proofs.crashsweep.sweep import sweep
-from fsm.proofs.testkit.broken_engines import BrokenEngine, Replaced, broken
+from fsm.proofs.testkit.breaking import BrokenEngine, Replaced, broken
 from store.batch import Batch
 from store.database import Store
 from store.journal import Journal

@@ -28,10 +28,16 @@ CLAIMS: dict[str, str] = {
     "SAME_ID_WHILE_UNKNOWN": "while the outcome of an order is unknown, nothing takes its place under a new id",
     "NEVER_LOOSER": "a stop moves away from safety only where the operator said so, and why",
     "REDUCE_ONLY": "every order but the entry can only reduce, and a close asks for no more than the entry brought",
-    "NO_ENTRY_WHILE_BLOCKED": "no entry is decided while halted, paused, quarantined or over a loss limit",
+    "NO_ENTRY_WHILE_BLOCKED": "no entry is decided while halted, paused, quarantined, off the list of symbols or "
+    "over a loss limit",
     "MEANS_TO_LEAVE": "an entry is decided only while its stop, its close and its looks may leave, nothing that "
     "protects waits, and the book takes it both ways, in full at the market or up to a limit",
     "SMALL_STEPS": "a trade in small steps is the smallest that the filters allow, with one target at most",
+    "LIST_TOUCHES_NOTHING": "what is decided of an open trade is the same whether the list by rule has its symbol or "
+    "not",
+    "HANDS_OFF": "of what was handed over nothing is closed, added to, covered anew or taken back",
+    "REFUSED_IN_WORDS": "what the operator cannot have now is refused with a guard and in words, and nothing is "
+    "written",
     "HALT_BY_ITS_RULE": "a halt ends by the operator or with its own limit's period, never while a limit is exceeded",
     "COMMIT_FIRST": "the state in memory changes after the row is written, never before, and every change has its row",
     "NO_EXCEPTION": "no decision raises, and no cell of the table that is impossible is reached",
@@ -83,6 +89,10 @@ class CheckedJournal:
         _check_stop(before, decision, event)
         _check_means(decision, event)
         _check_small(decision)
+        _check_released(decision)
+        return self._written(before, decision, event)
+
+    def _written(self, before: SymbolRecord, decision: Decision, event: SymbolEvent) -> Step:
         self.rows.append(decision)
         self.kinds.add((before.state, decision.trigger, decision.reason))
         number = len(self.rows)
@@ -107,6 +117,13 @@ class CheckedJournal:
         invariant("COMMIT_FIRST", before == written, f"a row starts from a {before.state} that no row before it wrote")
 
 
+class UncheckedJournal(CheckedJournal):
+    """Rows of what would have been decided elsewhere; nobody acts on them."""
+
+    def commit(self, before: SymbolRecord, decision: Decision, event: SymbolEvent) -> Step:
+        return self._written(before, decision, event)
+
+
 def _check_json(decision: Decision) -> None:
     text = _encode(decision.record)
     invariant(
@@ -128,7 +145,7 @@ def _check_halt(before: SymbolRecord, decision: Decision, event: SymbolEvent, wo
     if before.state is not State.HALT and after.state is State.HALT:
         invariant("HALT_BY_ITS_RULE", after.halt is not None, "HALT without a cause")
     if decision.trigger in (Trigger.SIGNAL, Trigger.ENTER):
-        blocked = after.halt or after.quarantine or after.paused or world.exceeded
+        blocked = after.halt or after.quarantine or after.paused or world.exceeded or world.unlisted
         invariant("NO_ENTRY_WHILE_BLOCKED", not blocked, f"{decision.trigger} {decision.reason}")
 
 
@@ -184,6 +201,16 @@ def _check_small(decision: Decision) -> None:
     worth = trade.quantity * trade.entry_price_planned
     is_small = worth <= SMALL_USDT and len(trade.targets) <= 1
     invariant("SMALL_STEPS", is_small, f"{worth} USDT with {len(trade.targets)} targets")
+
+
+def _check_released(decision: Decision) -> None:
+    if decision.record.released is None:
+        return
+    orders = [
+        each for each in decision.intents if isinstance(each, PlaceEntry | ClosePosition | PlaceStop | PlaceTarget)
+    ]
+    taken = orders or decision.record.trade is not None
+    invariant("HANDS_OFF", not taken, f"{decision.trigger} {decision.reason} {orders}")
 
 
 def check_sending(world: ModelState, intent: Intent) -> None:

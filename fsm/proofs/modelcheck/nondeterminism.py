@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -32,6 +33,8 @@ Choice = tuple[str, Callable[[], None]]
 """Its name in a story, and the act itself in the shell that has entered the world."""
 
 HALF_PCT = Decimal(50)
+
+LEAVES, ENTERS = "its symbol leaves the list", "its symbol enters the list again"
 
 TRADES_MAX = 2
 """More round trips than this bring nothing new."""
@@ -138,6 +141,7 @@ class Nondeterminism:
         found = self._next_intent(world) if world.rows else [*self._looks(world), *self._candles(world)]
         found += self._at_the_exchange(world)
         found += self._commands(world)
+        found.append((ENTERS if world.unlisted else LEAVES, self._shell.relist))
         found.append(("the bot is started again", self._shell.restart))
         if world.owed_ms is not None:
             found.append(deadline)
@@ -232,6 +236,8 @@ class Nondeterminism:
         if record.halt or record.quarantine or record.paused:
             found.append(("the operator resumes", partial(command, "resume", operator)))
         found += self._by_hand(world)
+        found += self._releases(world)
+        found.append(("the operator asks for what cannot be", partial(self._shell.ask_for, _impossible(world))))
         if not world.exceeded:
             found.append(("the daily loss limit is exceeded", partial(command, "flatten", limit, exceeded=True)))
         else:
@@ -241,7 +247,7 @@ class Nondeterminism:
     def _by_hand(self, world: ModelState) -> list[Choice]:
         """What the operator changes of an open trade: each once in a trade, and while nothing else is being done."""
         trade, by_hand = world.record.trade, self._shell.by_hand
-        if world.rows or world.record.state is not State.PROTECTED or trade is None or trade.stop is None:
+        if world.record.state is not State.PROTECTED or trade is None or trade.stop is None:
             return []
         found: list[Choice] = []
         if trade.part_number is None:
@@ -260,6 +266,29 @@ class Nondeterminism:
                 move = partial(by_hand, "move-target", price=price, number=number)
                 found.append((f"the operator moves target {number}", move))
         return found
+
+    def _releases(self, world: ModelState) -> list[Choice]:
+        trade, record = world.record.trade, world.record
+        if (trade is None or trade.first_fill_ms is None) and (record.foreign is None or record.released is not None):
+            return []
+        release = self._shell.release
+        return [
+            ("the operator releases it", partial(release, cancel_stop=False)),
+            ("the operator releases it without its stop", partial(release, cancel_stop=True)),
+        ]
+
+
+def _impossible(world: ModelState) -> list[tuple[str, dict[str, Any]]]:
+    """Every wish by hand that this state must refuse."""
+    record, trade = world.record, world.record.trade
+    found: list[tuple[str, dict[str, Any]]] = []
+    if (trade is None and record.foreign is None) or (trade is not None and trade.first_fill_ms is None):
+        found.append(("release", {}))
+    if record.state is not State.PROTECTED:
+        price = market.PRICE - market.TIGHT
+        found += [("reduce", {"pct": HALF_PCT}), ("move-stop", {"price": price})]
+        found.append(("move-target", {"price": price, "number": 1}))
+    return found
 
 
 FAIR_EVENTS = ("the entry fills", "the resting entry expires", "the triggered stop fills at last")

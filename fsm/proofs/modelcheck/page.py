@@ -6,7 +6,8 @@ from pathlib import Path
 
 from fsm.proofs.modelcheck.invariants import CLAIMS
 from fsm.proofs.modelcheck.search import DEPTH_DEFAULT, ROOTS, Report, check_variant
-from fsm.proofs.testkit.broken_engines import VARIANTS, BrokenEngine
+from fsm.proofs.testkit.breaking import BrokenEngine
+from fsm.proofs.testkit.broken_engines import VARIANTS
 
 BEGIN, END = "<!-- modelcheck: generated -->", "<!-- modelcheck: end -->"
 EMPTY = f"# Proofs\n\n{BEGIN}\n{END}\n"

@@ -14,10 +14,10 @@ import msgspec
 from exchange.types import OrderType
 from fsm.core.model.records import State
 from fsm.proofs.modelcheck.invariants import CLAIMS, Violation
-from fsm.proofs.modelcheck.nondeterminism import Choice, Nondeterminism
+from fsm.proofs.modelcheck.nondeterminism import LEAVES, Choice, Nondeterminism
 from fsm.proofs.modelcheck.shell import Shell
 from fsm.proofs.modelcheck.world import ModelState
-from fsm.proofs.testkit.broken_engines import BrokenEngine, broken
+from fsm.proofs.testkit.breaking import BrokenEngine, broken
 
 FAIR_STEPS_MAX = 80
 """A symbol that has not come to rest after so many steps with a fair exchange is stuck."""
@@ -61,6 +61,8 @@ ROOTS = (
     Root("a part about to be closed by hand", OrderType.MARKET, (*_TO_PROTECTED, "the operator closes half"), less=1),
     Root("a stop about to be loosened", OrderType.MARKET, (*_TO_PROTECTED, "the operator loosens the stop"), less=1),
     Root("a target about to be moved", OrderType.MARKET, (*_TO_PROTECTED, "the operator moves target 2"), less=1),
+    Root("a trade whose symbol left the list", OrderType.MARKET, (*_TO_PROTECTED, LEAVES), less=1),
+    Root("a trade about to be released", OrderType.MARKET, (*_TO_PROTECTED, "the operator releases it"), less=1),
     Root("a trade about to be closed", OrderType.MARKET, (*_TO_PROTECTED, "the operator flattens")),
 )
 """Each exploration begins at all of these."""
@@ -206,7 +208,7 @@ def is_at_rest(world: ModelState) -> bool:
         return False
     record, venue = world.record, world.venue
     if record.state in (State.IDLE, State.HALT):
-        covering = {algo.client_id for algo in venue.live_stops()} if venue.position else set()
+        covering = {algo.client_id for algo in venue.live_stops()} if venue.position and not venue.bare else set()
         return record.trade is None and venue.ours == 0 and not set(venue.open_ids()) - covering
     trade = record.trade
     remembered = trade is not None and trade.uncovered_ms is None and trade.open_quantity == abs(venue.position)

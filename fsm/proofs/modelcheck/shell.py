@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from exchange.sim.core.reasons import refused
 from exchange.types import Confirmed, OrderType, Outcome, Refused, SymbolSnapshot, Unknown
 from fsm.core.engine import Engine
-from fsm.core.machine import SymbolMachines
 from fsm.core.model.decision import Decision, Rejected, Step
 from fsm.core.model.events import (
     Commanded,
@@ -46,7 +45,8 @@ from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import look_request, observe
 from fsm.core.order_requests import place_entry
 from fsm.proofs.modelcheck import setup as market
-from fsm.proofs.modelcheck.invariants import CheckedJournal, Violation, check_sending, invariant
+from fsm.proofs.modelcheck.invariants import CheckedJournal, UncheckedJournal, check_sending, invariant
+from fsm.proofs.modelcheck.model_engine import ModelEngine
 from fsm.proofs.modelcheck.setup import DEADLINE_MS, HOUR_MS, SYMBOL
 from fsm.proofs.modelcheck.venue import FULL, parts_of
 from fsm.proofs.modelcheck.world import ModelState
@@ -80,41 +80,14 @@ class Fate(NamedTuple):
     means: Means = market.PLENTY
 
 
-class _Machines(SymbolMachines):
-    def go_to(self, record: SymbolRecord) -> None:
-        symbol = self._symbols[record.symbol]
-        symbol.record, symbol.state = record, record.state.value
-
-
-class ModelEngine(Engine):
-    """The engine as it is; only that it can be put into any state without being built again."""
-
-    def __init__(self, journal: CheckedJournal, entry_type: OrderType) -> None:
-        context = market.model_context(entry_type)
-        super().__init__(
-            ledger=journal,
-            setting_of=lambda symbol, rules_hash: context,
-            policy=context.policy,
-            records=(),
-            account=market.account(exceeded=False),
-            fatal=(Violation,),
-        )
-        self._reversible = self.machines = _Machines(journal.commit)
-        self.machines.add(SymbolRecord(symbol=SYMBOL))
-
-    def go_to(self, record: SymbolRecord, *, exceeded: bool) -> None:
-        self._reversible.go_to(record)
-        self._track(record)
-        self.account, self.equity = market.account(exceeded=exceeded), market.equity(exceeded=exceeded)
-        self.failures.clear()
-
-
 class Shell:
     """Takes one world a step further. ``resend_entries`` is what a careless recovery would do."""
 
     def __init__(self, entry_type: OrderType, *, resend_entries: bool = False) -> None:
         self.journal = CheckedJournal()
         self.engine = ModelEngine(self.journal, entry_type)
+        self._other_rows = UncheckedJournal()
+        self._other = ModelEngine(self._other_rows, entry_type)
         self.context = market.model_context(entry_type)
         self._resend_entries = resend_entries
         self.world = ModelState()
@@ -134,9 +107,11 @@ class Shell:
     # --- the engine -------------------------------------------------------------------------------
     def tell(self, event: SymbolEvent) -> None:
         """The engine judges an event; what follows waits in the inbox."""
+        found, first = self._were_it_listed(lambda engine: engine.handle(event)), len(self.moves)
         with suppress(Rejected):
             self._submit(self.engine.handle(event))
         self._after_engine()
+        self._check_list(found, first)
 
     def close_candle(self, *, rsi: float, atr: float = market.ATR, small: bool = False) -> None:
         """The next candle closes; ``small``: something is new, so the trade is a small step."""
@@ -144,9 +119,12 @@ class Shell:
         if small:
             self.engine.begin_small_steps(world.now_ms, "UPGRADE")
         world.now_ms += HOUR_MS - (world.now_ms - market.START_MS) % HOUR_MS
-        _, _, steps = self.engine.close_candle(market.candle(world.now_ms, rsi=rsi, atr=atr))
+        event = market.candle(world.now_ms, rsi=rsi, atr=atr)
+        found, first = self._were_it_listed(lambda engine: engine.close_candle(event)), len(self.moves)
+        _, _, steps = self.engine.close_candle(event)
         self._submit(steps)
         self._after_engine()
+        self._check_list(found, first)
 
     def command(self, command: str, cause: HaltCause, *, exceeded: bool | None = None) -> None:
         """A wish arrives; with ``exceeded`` the account's loss limit is exceeded, or over, from now on."""
@@ -163,6 +141,50 @@ class Shell:
         wish = Commanded(symbol=SYMBOL, at_ms=now_ms, command=command, cause=HaltCause.OPERATOR.value, prices=prices)
         self.tell(replace(wish, command_id=number, **wished))
 
+    def release(self, *, cancel_stop: bool) -> None:
+        """The operator takes over what is open."""
+        world, before = self.world, len(self.moves)
+        wish = Commanded(symbol=SYMBOL, at_ms=world.now_ms, command="release", cause=HaltCause.OPERATOR.value)
+        self.tell(replace(wish, cancel_stop=cancel_stop))
+        if len(self.moves) > before:
+            world.venue.hand_over(bare=cancel_stop)
+            world.owed_ms = world.search = None
+
+    def ask_for(self, wishes: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """What cannot be done now: each is refused in words, and nothing comes of it."""
+        prices = market.prices(self.world.now_ms)
+        for command, wished in wishes:
+            wish = Commanded(symbol=SYMBOL, at_ms=self.world.now_ms, command=command, cause="OPERATOR", prices=prices)
+            told = ""
+            try:
+                self.engine.handle(replace(wish, command_id=self.world.record.trades_opened, **wished))
+            except Rejected as refusal:
+                told = refusal.guard and str(refusal)
+            invariant("REFUSED_IN_WORDS", bool(told) and not self.moves, f"{command} in {self.world.record.state}")
+        self._after_engine()
+
+    def relist(self) -> None:
+        """The list of the day: the symbol leaves it, or enters it again."""
+        self.world.unlisted = not self.world.unlisted
+
+    def _were_it_listed(self, act: Callable[[Engine], object]) -> list[object] | None:
+        """What would be decided of an open trade if its symbol were on the list; None where there is nothing to ask."""
+        world, trade = self.world, self.world.record.trade
+        if not world.unlisted or trade is None or trade.first_fill_ms is None:
+            return None
+        self._other_rows.rows = []
+        self._other.go_to(world.record, exceeded=world.exceeded)
+        with suppress(Rejected):
+            act(self._other)
+        return _decided(self._other_rows.rows)
+
+    def _check_list(self, found: list[object] | None, first: int) -> None:
+        """Whether the same was decided."""
+        moves = self.moves[first:]
+        told = ", ".join(f"{made.trigger} {made.reason}" for made in moves) or "nothing"
+        same = found is None or found == _decided(moves)
+        invariant("LIST_TOUCHES_NOTHING", same, f"{told} is decided because the symbol left the list")
+
     def _after_engine(self) -> None:
         found = "; ".join(f"{failure.event}: {failure.error}" for failure in self.engine.failures)
         invariant("NO_EXCEPTION", not found, found)
@@ -170,6 +192,8 @@ class Shell:
         written = self.moves[-1].record if self.moves else self.world.record
         invariant("COMMIT_FIRST", record == written, f"{record.state} is in memory, {written.state} in the journal")
         self.world.record = record
+        if self.world.venue.released and record.released is None:
+            self.world.venue.let_go()
         if record.trade is not None and record.trade.number == self.world.astray:
             self.world.astray = 0
 
@@ -347,6 +371,10 @@ class Shell:
             world.search = 0
             if self._resend_entries:
                 world.rows = ((place_entry(trade),),)
+
+
+def _decided(rows: Iterable[Decision]) -> list[object]:
+    return [(made.trigger, made.reason, made.record, made.intents) for made in rows]
 
 
 def _appearance(record: SymbolRecord, snapshot: SymbolSnapshot, missing: tuple[str, ...]) -> tuple[object, ...]:

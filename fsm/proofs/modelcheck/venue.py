@@ -34,13 +34,14 @@ FULL, PART, NONE = "full", "part", "none"
 
 class AbstractVenue:
     """One symbol in one-way mode at one price. ``theirs`` is what others bought and sold of it, in sum; ``stranger`` is
-    an order of theirs that rests.
+    an order of theirs that rests. ``released``: the operator has taken over what is open, until it is flat; ``bare``:
+    and wants no stop of ours there.
 
     It obeys the exchange's rules (reduce-only is clamped, one closePosition order of a kind, orders of that kind end
     with their position) and leaves everything else to the choices of whoever drives it.
     """
 
-    __slots__ = ("algos", "fills", "income", "number", "orders", "position", "stranger", "theirs")
+    __slots__ = ("algos", "bare", "fills", "income", "number", "orders", "position", "released", "stranger", "theirs")
 
     def __init__(self) -> None:
         self.position = ZERO
@@ -51,18 +52,22 @@ class AbstractVenue:
         self.fills: tuple[Fill, ...] = ()
         self.income: tuple[Income, ...] = ()
         self.number = 0
+        self.released = self.bare = False
 
     def copy(self) -> AbstractVenue:
         other = AbstractVenue.__new__(AbstractVenue)
         other.position, other.theirs, other.number = self.position, self.theirs, self.number
         other.orders, other.algos = dict(self.orders), dict(self.algos)
         other.fills, other.income, other.stranger = self.fills, self.income, self.stranger
+        other.released, other.bare = self.released, self.bare
         return other
 
     # --- what is true -----------------------------------------------------------------------------
     @property
     def ours(self) -> Decimal:
         """The part of the position that our orders account for; what others closed may have been theirs or ours."""
+        if self.released:
+            return ZERO
         sign = 1 if self.position > 0 else -1
         return max(ZERO, min(abs(self.position), sign * (self.position - self.theirs)))
 
@@ -195,6 +200,14 @@ class AbstractVenue:
         self.theirs += side.sign * quantity
         self._execute(side, quantity, 0, now_ms)
         self._expire_with_position(now_ms)
+
+    def hand_over(self, *, bare: bool) -> None:
+        """What is open, and what our orders still bring, belongs to the operator from now on."""
+        self.released, self.bare = True, bare
+
+    def let_go(self) -> None:
+        """What was handed over is closed, as far as anybody here knows."""
+        self.released, self.bare, self.theirs = False, False, self.position
 
     def order_by_hand(self, side: Side, now_ms: int) -> None:
         """Somebody else leaves an order here."""

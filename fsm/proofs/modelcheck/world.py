@@ -14,6 +14,7 @@ from fsm.core.model.intents import CancelAlgo, CancelEntry, Intent, Look, SweepO
 from fsm.core.model.records import ZERO, SymbolRecord, Trade
 from fsm.core.observation import STUCK_TRIGGER_MS
 from fsm.core.reducing import ARRIVES_MS_MAX
+from fsm.core.releasing import cancels_stop
 from fsm.proofs.modelcheck.setup import START_MS, SYMBOL
 from fsm.proofs.modelcheck.venue import AbstractVenue
 
@@ -28,14 +29,15 @@ class ModelState:
 
     ``rows`` are committed steps whose intents wait, the first under way; ``broken``: its rest is dropped up to its
     look. ``search`` counts looks for an entry of unknown outcome; ``seen`` is what the latest look showed;
-    ``owed_ms`` since when a stop is owed. ``late`` is an order that is still on its way. The model's own memory:
+    ``owed_ms`` since when a stop is owed. ``late`` is an order that is still on its way. ``unlisted``: the list by rule
+    does not have the symbol (the list is journalled, so it survives too). The model's own memory:
     ``entry_sent`` and ``stop_sent`` number the newest trade with one, ``unsure`` are orders whose outcome is unknown,
     ``astray`` is the trade whose entry arrived late and was not taken over yet.
     """
 
     __slots__ = (
         "astray", "broken", "entry_sent", "exceeded", "late", "now_ms", "owed_ms", "record", "rows", "search", "seen",
-        "stop_sent", "unsure", "venue",
+        "stop_sent", "unlisted", "unsure", "venue",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -49,6 +51,7 @@ class ModelState:
         self.owed_ms: int | None = None
         self.late: OrderRequest | None = None
         self.exceeded = False
+        self.unlisted = False
         self.astray = 0
         self.entry_sent = 0
         self.stop_sent = 0
@@ -96,6 +99,7 @@ class ModelState:
             None if self.owed_ms is None else self.now_ms - self.owed_ms,
             None if late is None else (_name(late.client_id), late.side.sign * sign),
             self.exceeded,
+            self.unlisted,
             self.entry_sent - self.record.trades_opened,
             self.stop_sent - self.record.trades_opened,
             self.astray and self.astray - self.record.trades_opened,
@@ -111,6 +115,9 @@ class ModelState:
             record.halt and record.halt.cause,
             record.quarantine and record.quarantine.cause,
             record.paused,
+            cancels_stop(record),
+            record.released is not None,
+            record.foreign and record.foreign.quantity * self.sign,
             record.refusal and (record.refusal.code, record.refusal.count),
             self.now_ms < record.cooldown_until_ms,
             record.close_unheard_ms is None or min(self.now_ms - record.close_unheard_ms, CLOSE_LATE_MS),
@@ -127,7 +134,8 @@ class ModelState:
         fills = tuple(_fill_key(fill, venue, sign) for fill in venue.fills if fill.fill_id > (cursor or 0))
         algos = frozenset(self._algo_key(algo) for algo in venue.algos.values())
         orders = frozenset(_order_key(order) for order in venue.orders.values())
-        return venue.position * sign, venue.theirs * sign, orders, algos, fills, venue.stranger is None
+        theirs = venue.theirs * sign, venue.stranger is None, venue.released, venue.bare
+        return venue.position * sign, theirs, orders, algos, fills
 
     def _algo_key(self, algo: AlgoOrder) -> object:
         stuck = algo.status is AlgoStatus.TRIGGERED and self.now_ms - algo.update_time_ms > STUCK_TRIGGER_MS

@@ -20,7 +20,7 @@ from fsm.live.trading.executor import Executor
 from fsm.live.trading.lifeline import Lifeline
 from fsm.live.trading.protection_timer import is_unsettled
 from fsm.live.trading.stream_listener import StreamListener
-from fsm.proofs.testkit.broken_engines import BrokenEngine, Replaced
+from fsm.proofs.testkit.breaking import BrokenEngine, Replaced
 from fsm.proofs.testkit.virtual_time import VirtualLoop
 
 FOR_EVER_S = 300.0

@@ -18,7 +18,7 @@ from fsm.proofs.naked.broken_bots import VARIANTS
 from fsm.proofs.naked.fault_catalog import ROWS
 from fsm.proofs.naked.scene import Scene
 from fsm.proofs.naked.tally import ENTERED_UNPROVED_MAX, SAME_FORM_MAX, STOPS_REFUSED_MAX, STUCK_S_MAX, Sample, Tally
-from fsm.proofs.testkit.broken_engines import BrokenEngine, broken
+from fsm.proofs.testkit.breaking import BrokenEngine, broken
 from fsm.proofs.testkit.virtual_time import run_virtually
 from fsm.proofs.torture.bot_process import quiet_logs
 

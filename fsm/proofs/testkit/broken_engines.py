@@ -6,11 +6,8 @@ trades never imports this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
@@ -20,7 +17,6 @@ from fsm.core import (
     close_forms,
     commands,
     decide,
-    engine,
     filling,
     leaving,
     machine,
@@ -39,46 +35,8 @@ from fsm.core.observation import TradeView, observe
 from fsm.core.order_requests import place_entry
 from fsm.core.refusals import TEMPORARY
 from fsm.core.states import closing, entering, protected
-
-Replaced = tuple[object, str, Any]
-"""A module or class, the name in it, and what stands there instead."""
-
-
-class BrokenEngine(msgspec.Struct, frozen=True):
-    """One broken engine: what is wrong with it in a sentence, and how it is made."""
-
-    name: str
-    fault: str
-    parts: Callable[[], list[Replaced]]
-    resends_entries: bool = False
-
-
-@contextmanager
-def broken(variant: BrokenEngine | None) -> Iterator[None]:
-    """The core with this fault, and whole again afterwards. None breaks nothing."""
-    parts = variant.parts() if variant is not None else []
-    whole = [(place, name, getattr(place, name)) for place, name, _ in parts]
-    try:
-        for place, name, instead in parts:
-            setattr(place, name, instead)
-        yield
-    finally:
-        for place, name, original in whole:
-            setattr(place, name, original)
-
-
-def _judged(
-    change: Callable[[Any, SymbolRecord, SymbolEvent, Portfolio, DecisionContext], Decision | None],
-) -> list[Replaced]:
-    """The engine asks ``change`` instead of the judge; it is given the real one first."""
-    real = decide.decide
-
-    def instead(
-        record: SymbolRecord, event: SymbolEvent, portfolio: Portfolio, context: DecisionContext
-    ) -> Decision | None:
-        return change(real, record, event, portfolio, context)
-
-    return [(engine, "decide", instead)]
+from fsm.proofs.testkit.breaking import BrokenEngine, Replaced, judged
+from fsm.proofs.testkit.broken_hands import BROKEN_HANDS
 
 
 def _stop_after_targets() -> list[Replaced]:
@@ -90,7 +48,7 @@ def _stop_after_targets() -> list[Replaced]:
         others = tuple(intent for intent in made.intents if not isinstance(intent, PlaceStop))
         return replace(made, intents=(*others[:-1], *stops, *others[-1:]))
 
-    return _judged(change)
+    return judged(change)
 
 
 def _new_id_while_unknown() -> list[Replaced]:
@@ -114,7 +72,7 @@ def _not_found_is_cancelled() -> list[Replaced]:
         made: Decision | None = real(record, event, *rest)
         return made
 
-    return _judged(change)
+    return judged(change)
 
 
 def _state_before_commit() -> list[Replaced]:
@@ -131,7 +89,7 @@ def _deadline_ignored() -> list[Replaced]:
     def change(real: Any, record: SymbolRecord, event: SymbolEvent, *rest: Any) -> Decision | None:
         return None if isinstance(event, DeadlinePassed) else real(record, event, *rest)
 
-    return _judged(change)
+    return judged(change)
 
 
 def _deadline_not_armed() -> list[Replaced]:
@@ -196,7 +154,7 @@ def _refused_close_pending() -> list[Replaced]:
         made: Decision | None = real(record, event, *rest)
         return made
 
-    return _judged(change)
+    return judged(change)
 
 
 def _close_can_open() -> list[Replaced]:
@@ -231,7 +189,7 @@ def _unknown_entry_is_refused() -> list[Replaced]:
         made: Decision | None = real(record, event, *rest)
         return made
 
-    return _judged(change)
+    return judged(change)
 
 
 def _resume_ignores_cause() -> list[Replaced]:
@@ -250,7 +208,7 @@ def _halt_forgotten_when_flat() -> list[Replaced]:
             return made
         return replace(made, record=replace(made.record, halt=None, state=State.IDLE))
 
-    return _judged(change)
+    return judged(change)
 
 
 def _halt_does_not_block() -> list[Replaced]:
@@ -269,7 +227,7 @@ def _quarantine_drops_protection() -> list[Replaced]:
             None if record.quarantine is not None and isinstance(event, SymbolObserved) else real(record, event, *rest)
         )
 
-    return _judged(change)
+    return judged(change)
 
 
 def _refused_stop_is_placed() -> list[Replaced]:
@@ -310,7 +268,7 @@ def _orphan_position_ignored() -> list[Replaced]:
         made: Decision | None = real(record, event, *rest)
         return None if made is not None and made.trigger is Trigger.ADOPT else made
 
-    return _judged(change)
+    return judged(change)
 
 
 def _looser_without_a_word() -> list[Replaced]:
@@ -342,7 +300,7 @@ def _impossible_cell() -> list[Replaced]:
         made: Decision | None = real(record, event, *rest)
         return made
 
-    return _judged(change)
+    return judged(change)
 
 
 VARIANTS: dict[str, BrokenEngine] = {
@@ -393,6 +351,7 @@ VARIANTS: dict[str, BrokenEngine] = {
         BrokenEngine("part-given-up", "a part that one look does not show to be closed is forgotten", _part_given_up),
         BrokenEngine("enters-anyway", "an entry needs no means to leave again", _enters_anyway),
         BrokenEngine("steps-of-full-size", "small steps are as large as any", _steps_of_full_size),
+        *BROKEN_HANDS,
         BrokenEngine("impossible-cell", "a fill is told to a flat symbol", _impossible_cell),
     )
 }

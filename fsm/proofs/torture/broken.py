@@ -11,7 +11,8 @@ from fsm.core.model.records import ZERO
 from fsm.live.context import clock
 from fsm.live.trading import wallet
 from fsm.live.trading.wallet import Explanation
-from fsm.proofs.testkit.broken_engines import VARIANTS, BrokenEngine, Replaced
+from fsm.proofs.testkit.breaking import BrokenEngine, Replaced
+from fsm.proofs.testkit.broken_engines import VARIANTS
 
 
 def _wall_clock_decides() -> list[Replaced]:

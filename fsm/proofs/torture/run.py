@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from fsm.core.model.money import MONEY
-from fsm.proofs.testkit.broken_engines import BrokenEngine, broken
+from fsm.proofs.testkit.breaking import BrokenEngine, broken
 from fsm.proofs.testkit.virtual_time import run_virtually
 from fsm.proofs.torture.bot_process import quiet_logs
 from fsm.proofs.torture.checkers import Violation

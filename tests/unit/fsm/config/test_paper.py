@@ -32,6 +32,14 @@ def test_addresses_of_another_environment_are_ignored_and_said() -> None:
     assert paper.shown()["prices_from"] == "http://127.0.0.1:1"
 
 
+def test_keys_of_an_account_mean_nothing_on_paper_and_that_is_said() -> None:
+    """Whoever has mainnet's keys there believes, perhaps, that they are used."""
+    keys = {"BINANCE_API_KEY": "k" * 64, "BINANCE_API_SECRET": "s" * 64}
+    assert read_environment(None, {"BINANCE_ENV": "paper", **keys}).ignored == ("BINANCE_API_KEY", "BINANCE_API_SECRET")
+    assert read_environment(None, {"BINANCE_ENV": "sim", **keys}).ignored == (), "the next line of .env may want them"
+    assert read_environment(None, {"BINANCE_ENV": "mainnet", **keys}).ignored == ()
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [

@@ -8,7 +8,8 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from fsm.proofs.overview import BROKEN_BY_ANY_EXCHANGE
-from fsm.proofs.testkit.broken_engines import VARIANTS, broken
+from fsm.proofs.testkit.breaking import broken
+from fsm.proofs.testkit.broken_engines import VARIANTS
 from tests.unit.fsm.core.test_any_exchange import NobodyInterferes
 
 UNSHRUNK = settings(

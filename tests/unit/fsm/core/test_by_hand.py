@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
@@ -13,9 +14,9 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg
 from exchange.types import AlgoStatus, OrderType, Side, SymbolSnapshot
 from fsm.core.model.decision import Rejected
-from fsm.core.model.events import Commanded
+from fsm.core.model.events import Commanded, EquityRead
 from fsm.core.model.intents import ClosePosition, PlaceStop
-from fsm.core.model.records import State
+from fsm.core.model.records import Flag, State
 from fsm.core.reducing import ARRIVES_MS_MAX
 from tests.unit.fsm.core.parts import FILTERS, HOUR_MS, SYMBOL, candle, setting_with
 from tests.unit.fsm.core.stage import Killed, Stage, without
@@ -193,6 +194,57 @@ class TestAStopThatIsMoved:
         assert refused(stage, "move-stop", price=Decimal(59_300), looser=True, why="room")[0] == "ACCOUNT_OPEN"
         asked(stage, "move-stop")
         assert stops(stage) == [NEXT_STOP]
+
+    @pytest.mark.parametrize("order", ["first", "after"])
+    @pytest.mark.parametrize("wish", ["pause", "halt"])
+    def test_is_not_loosened_while_a_pause_or_a_halt_of_the_operator_hides_the_limit(
+        self, wish: str, order: str
+    ) -> None:
+        """Whichever came first: the limit is exceeded all the same."""
+        stage = held()
+        if order == "after":
+            stage.read_equity(wallet="9600")
+        halt = Flag("OPERATOR", stage.now_ms) if wish == "halt" else stage.engine.account.halt
+        stage.engine.set_account(stage.now_ms, wish.upper(), paused=wish == "pause", halt=halt)
+        if order == "first":
+            stage.read_equity(wallet="9600")
+        guard, told = refused(stage, "move-stop", price=Decimal(59_300), looser=True, why="room")
+        assert (guard, "LIMIT_DAY" in told) == ("ACCOUNT_OPEN", True)
+        asked(stage, "move-stop")
+        assert stops(stage) == [NEXT_STOP]
+
+    @pytest.mark.parametrize("wish", ["pause", "halt"])
+    def test_is_loosened_while_paused_or_halted_by_the_operator_where_nothing_is_lost(self, wish: str) -> None:
+        stage = held()
+        halt = Flag("OPERATOR", stage.now_ms) if wish == "halt" else None
+        stage.engine.set_account(stage.now_ms, wish.upper(), paused=wish == "pause", halt=halt)
+        asked(stage, "move-stop", price=Decimal(59_300), looser=True, why="room")
+        assert stage.reasons.count("restop STOP_LOOSENED_BY_HAND") == 1
+
+    @pytest.mark.parametrize("why", ["SYMBOL_NOT_LISTED", "SYMBOL_DISABLED", "FILES_UNUSABLE", "SYMBOL_RULES_STALE"])
+    def test_is_moved_either_way_where_its_symbol_enters_nothing_any_more(self, why: str) -> None:
+        """What only an entry needs is asked of no command for a trade that is open."""
+        stage = held()
+        stage.engine._blocked_for = lambda symbol: why
+        asked(stage, "move-stop", price=Decimal(59_300), looser=True, why="room")
+        asked(stage, "move-target")
+        assert stops(stage) == [NEXT_STOP]
+        assert stage.exchange.algos[NEXT_STOP].trigger_price == Decimal("59300.0")
+
+    def test_is_not_loosened_where_nobody_knows_where_it_would_be_liquidated(self) -> None:
+        stage = held()
+        stage.context = dataclasses.replace(stage.context, brackets=())
+        guard, told = refused(stage, "move-stop", price=Decimal(59_300), looser=True, why="room")
+        assert (guard, "BRACKETS_UNKNOWN" in told) == ("ACCOUNT_OPEN", True)
+
+    def test_is_not_loosened_while_a_fall_of_equity_is_not_explained(self) -> None:
+        stage = held()
+        stage.engine.set_account(stage.now_ms, "PAUSED", paused=True, halt=None)
+        account = stage.exchange.account("9980")
+        read = EquityRead(at_ms=stage.now_ms, account=account, transfers=Decimal(0), unexplained=Decimal(-20))
+        stage.engine.read_equity(read)
+        guard, told = refused(stage, "move-stop", price=Decimal(59_300), looser=True, why="room")
+        assert (guard, "EQUITY_UNEXPLAINED" in told) == ("ACCOUNT_OPEN", True)
 
     def test_is_not_loosened_by_an_equity_that_is_old(self) -> None:
         stage = held()

@@ -26,6 +26,37 @@ a patient look
 """
 
 STORIES = {
+    "R80 a target whose cancel was lost does not stay beside what was released": PROTECTED
+    + """
+the operator releases it
+the cancel of -T0.1 never arrives, and nobody hears
+the cancel of -T1.1 is carried out
+a look
+""",
+    "R80 nor one whose cancel a death kept from being sent, while the stop was moved": PROTECTED
+    + """
+a candle closes: the stop follows
+the operator releases it
+the bridge is carried out, and the bot dies
+""",
+    "R80 nor the stop, where it was to go too": PROTECTED
+    + """
+the operator releases it without its stop
+the cancel of -T0.1 is carried out
+the cancel of -T1.1 is carried out
+the cancel of -S1.1 never arrives, and nobody hears
+""",
+    "R80 an entry that may still fill goes before what was released counts as closed": """
+a candle closes: go long
+the setup is done
+the entry is filled in part
+somebody closes the position
+the operator releases it
+the bot is started again
+a patient look
+a patient look
+the sweep is carried out
+""",
     "R20 an entry that was given up is still taken over when a later signal came to nothing": GIVEN_UP
     + """
 a candle closes: go long

@@ -10,7 +10,8 @@ from fsm.core import decide, engine
 from fsm.core.states import closing
 from fsm.proofs.modelcheck.invariants import CLAIMS, Violation
 from fsm.proofs.modelcheck.search import ROOTS, Report, check_model, check_variant, replay_story
-from fsm.proofs.testkit.broken_engines import VARIANTS, broken
+from fsm.proofs.testkit.breaking import broken
+from fsm.proofs.testkit.broken_engines import VARIANTS
 
 
 @pytest.fixture(scope="module")
