@@ -2,6 +2,7 @@
 
 import { get, post, session } from "./api.js";
 import { announce, byId } from "./dom.js";
+import { bodyOf, isWish, lineOf, MEANING_OF_WISHES, showFields } from "./wishes.js";
 
 const MEANING = {
   pause: "No new entries. Open positions stay managed and protected.",
@@ -9,6 +10,7 @@ const MEANING = {
   halt: "No new entries until somebody resumes. Open positions stay managed; the symbol is in HALT when flat.",
   ack: "Acknowledges every critical message so far: nobody else is woken for them.",
   "full-size": "Ends small steps: the next trades are of their full size.",
+  ...MEANING_OF_WISHES,
   flatten: "Halts, then closes the open position at market, whatever the price.",
 };
 const OF_THE_ACCOUNT = ["ack", "full-size"];
@@ -18,7 +20,7 @@ let wanted = null;
 
 export function prepareControls(refresh) {
   for (const button of document.querySelectorAll("[data-command]")) button.addEventListener("click", () => open(button.dataset.command));
-  byId("confirm-text").addEventListener("input", () => { byId("confirm-go").disabled = byId("confirm-text").value.trim() !== wanted.text; });
+  byId("confirm-text").addEventListener("input", judge);
   byId("confirm-cancel").addEventListener("click", () => byId("confirm").close());
   byId("confirm-form").addEventListener("submit", (event) => { event.preventDefault(); send(refresh); });
 }
@@ -32,21 +34,39 @@ export function showControls() {
 function open(kind) {
   const ofAll = OF_THE_ACCOUNT.includes(kind);
   const symbol = ofAll ? "" : byId("control-symbol").value;
+  if (isWish(kind) && !symbol) {
+    byId("controls-note").textContent = `Choose first for which symbol: ${kind} is about one open position.`;
+    announce(byId("controls-note").textContent);
+    byId("control-symbol").focus();
+    return;
+  }
   wanted = { kind, symbol, text: ofAll ? kind : `${kind} ${symbol || "all"}` };
+  showFields(kind, state);
   byId("confirm-title").textContent = ofAll ? kind : `${kind} ${symbol || "all symbols"}`;
   byId("confirm-meaning").textContent = `${byId("environment").textContent}: ${MEANING[kind]}`;
-  byId("confirm-wanted").textContent = wanted.text;
   byId("confirm-text").value = "";
   byId("confirm-problem").textContent = "";
-  byId("confirm-go").disabled = true;
+  state();
   byId("confirm").showModal();
-  byId("confirm-text").focus();
+  (byId("confirm-fields").querySelector("input") ?? byId("confirm-text")).focus();
+}
+
+// What is to be typed follows the fields.
+function state() {
+  if (wanted && isWish(wanted.kind)) wanted.text = lineOf(wanted.kind, wanted.symbol);
+  byId("confirm-wanted").textContent = wanted.text;
+  judge();
+}
+
+function judge() {
+  byId("confirm-go").disabled = byId("confirm-text").value.trim() !== wanted.text;
 }
 
 async function send(refresh) {
   if (byId("confirm-text").value.trim() !== wanted.text) return;
+  const body = isWish(wanted.kind) ? bodyOf(wanted.kind, wanted.symbol) : wanted.symbol ? { symbol: wanted.symbol } : {};
   try {
-    const accepted = await post(`/api/bot/${wanted.kind}`, wanted.symbol ? { symbol: wanted.symbol } : {});
+    const accepted = await post(`/api/bot/${wanted.kind}`, body);
     byId("confirm").close();
     byId("controls-note").textContent = accepted.note;
     announce(accepted.note);

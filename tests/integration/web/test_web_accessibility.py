@@ -50,6 +50,10 @@ def test_there_is_no_barrier_of_level_a_or_aa(page: Page, url: str, width: int, 
     page.run("document.querySelector('[data-command=flatten]').click()")
     page.wait_for("document.getElementById('confirm').open")
     assert barriers(page) == [], "in the confirmation"
+    page.run("document.getElementById('confirm').close()")
+    page.run("document.querySelector('[data-command=move-stop]').click()")
+    page.wait_for("document.getElementById('wish-price')")
+    assert barriers(page) == [], "in a wish about a position"
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -115,6 +115,52 @@ def test_flatten_is_typed_confirmed_and_its_end_is_shown(page: Page, url: str, s
     page.assert_quiet(url)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "typed", "posted"),
+    [
+        ("reduce", {"amount": "25%"}, f"reduce {HELD} 25%", "reduce 25%"),
+        ("move-stop", {"price": "0.31"}, f"move-stop {HELD} 0.31", "move-stop 0.31"),
+        (
+            "move-stop",
+            {"price": "0.3", "looser": True, "reason": "a wick"},
+            f"move-stop {HELD} 0.3 looser",
+            "move-stop 0.3 looser: a wick",
+        ),
+        ("move-target", {"price": "0.5", "target": "2"}, f"move-target {HELD} 0.5 2", "move-target 0.5 2"),
+        ("release", {}, f"release {HELD}", "release"),
+        ("release", {"cancel_stop": True}, f"release {HELD} cancel-stop", "release cancel-stop"),
+    ],
+)
+def test_an_open_position_is_changed_from_the_page(
+    page: Page, url: str, show: Show, kind: str, fields: dict[str, str | bool], typed: str, posted: str
+) -> None:
+    """What is typed to confirm says everything but the reason, which is sent along."""
+    page.open(url)
+    page.log_in()
+    page.wait_for("document.getElementById('control-symbol').options.length > 1")
+    page.run(f"document.querySelector('[data-command={kind}]').click()")
+    assert not page.run("document.getElementById('confirm').open"), "it is about one symbol"
+    assert "Choose first" in page.run("document.getElementById('controls-note').textContent")
+    page.run(f"document.getElementById('control-symbol').value = '{HELD}'")
+    page.run(f"document.querySelector('[data-command={kind}]').click()")
+    for name, value in fields.items():
+        given = f"checked = {str(value).lower()}" if isinstance(value, bool) else f"value = '{value}'"
+        page.run(f"document.getElementById('wish-{name}').{given}")
+        page.run(f"document.getElementById('wish-{name}').dispatchEvent(new Event('input'))")
+    assert page.run("document.getElementById('confirm-wanted').textContent") == typed
+    assert page.run("document.getElementById('confirm-go').disabled")
+    page.run(f"document.getElementById('confirm-text').value = '{typed}'")
+    page.run("document.getElementById('confirm-text').dispatchEvent(new Event('input'))")
+    page.run("document.getElementById('confirm-go').click()")
+    page.wait_for("!document.getElementById('confirm').open")
+    inbox = Inbox(show.store)
+    (command,) = inbox.take(TO_MS)
+    assert (command.kind, command.symbol, command.source) == (posted, HELD, "web")
+    inbox.finish(command.id, "refused", guard="LOOSER", detail="the stop stays", at_ms=TO_MS + 2_000)
+    page.wait_for("document.getElementById('controls-note').textContent.includes('by LOOSER. the stop stays')")
+    page.assert_quiet(url)
+
+
 def test_what_is_about_the_account_names_no_symbol(page: Page, url: str, show: Show) -> None:
     page.open(url)
     page.log_in()
