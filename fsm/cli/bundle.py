@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,6 @@ LOG_BYTES_MAX = 20_000_000
 TEXT_BYTES_MAX = 1_000_000
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _AGE = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
-
-Mask = Callable[[str], str]
 
 ABOUT = """\
 What happened around a trading bot, for somebody who is to find out why.
@@ -94,7 +92,7 @@ def bundle(since: int, logs: tuple[Path, ...], out: Path | None, with_doctor: bo
         target = out or Path(f"fsm-bundle-{environment}-{shown(newest)[:16].replace(' ', '-').replace(':', '')}.zip")
         about = _about(path, environment, since_ms, newest)
         parts = _parts(options, store, since_ms, logs, about, with_doctor=with_doctor)
-        written = _write(target, ((name, _masked(lines, mask)) for name, lines in parts))
+        written = _write(target, ((mask(name), mask.lines(lines)) for name, lines in parts))
     if options.json:
         output.document({"bundle": str(target), "since_ms": since_ms, "until_ms": newest, "files": written})
         return
@@ -189,10 +187,6 @@ def _tail(path: Path, most: int) -> Iterator[str]:
                 yield line.decode("utf-8", errors="replace")
     except OSError as error:
         yield f"[cannot be read: {error.strerror}]\n"
-
-
-def _masked(lines: Iterable[str], mask: Mask) -> Iterator[str]:
-    return (mask(line) for line in lines)
 
 
 def _json(data: object) -> str:

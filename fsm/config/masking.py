@@ -7,9 +7,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from html.entities import codepoint2name
 from io import StringIO
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dotenv.parser import parse_stream
 
@@ -21,6 +23,16 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _LENGTH_MIN = 5
+_PART_MIN = 8
+"""Shorter parts of an address are words like any other."""
+
+_BLOCK_LINES, _SHARED_LINES = 1_000, 40
+"""So many lines are looked at together, and so many of them again with the next: a secret that was wrapped stands in
+several."""
+
+_CUT = r"(?:(?:\\*(?:\r|\n|\\[rn]))+[ \t]*)?"
+"""Where a line was wrapped, also within a text that is JSON itself."""
+
 _FILE_BYTES_MAX = 64 * 1024
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     # A Telegram bot's token, also in an address.
@@ -43,7 +55,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^/\s:@\"']+:[^/\s@\"']+@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)(?:[^/\s:@\"']+:[^/\s@\"']+|[^/\s:@\"']{8,})@"), rf"\1{HIDDEN}@"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), HIDDEN),
 )
 
@@ -62,6 +74,18 @@ class Mask:
         for shape, instead in _SHAPES:
             text = shape.sub(instead, text)
         return text
+
+    def lines(self, lines: Iterable[str]) -> Iterator[str]:
+        """The same over the lines of a file, of which a secret may fill several. What was in several is one."""
+        block: list[str] = []
+        for line in lines:
+            block.append(line)
+            if len(block) >= _BLOCK_LINES:
+                whole = self("".join(block)).splitlines(keepends=True)
+                kept = max(len(whole) - _SHARED_LINES, 1)
+                yield from whole[:kept]
+                block = whole[kept:]
+        yield from self("".join(block)).splitlines(keepends=True)
 
 
 def secrets_known(env_path: Path, environ: Mapping[str, str] = os.environ) -> Iterator[str]:
@@ -92,14 +116,30 @@ def _in_file(path: str) -> Iterator[str]:
 
 
 def _each(value: str) -> Iterator[str]:
-    """All of it, and each of several addresses."""
+    """All of it; of addresses each, and each part that may be what is secret in it."""
     yield value
     if "://" in value:
-        yield from value.split()
+        for address in value.split():
+            yield address
+            with suppress(ValueError):
+                yield from _parts(address)
+
+
+def _parts(address: str) -> Iterator[str]:
+    """Name and password, a host that is no host (ntfy's topic), what is long in its path and its query."""
+    parts = urlsplit(address)
+    user, _, host = parts.netloc.rpartition("@")
+    for part in (*user.split(":", 1), *(() if "." in host or ":" in host else (host,))):
+        yield from {part, unquote(part)}
+    found = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))]
+    for part in found:
+        if len(part) >= _PART_MIN:
+            yield from {part, unquote(part)}
 
 
 def _pattern(secret: str) -> str:
     """The secret as it stands, as an address, JSON, HTML or Python spell it, however often over; in base64, in hex.
+    Each may be cut into lines.
 
     Digits stand alone: the number of a chat is not to be found within a price or a time.
     """
@@ -107,20 +147,31 @@ def _pattern(secret: str) -> str:
     if secret.lstrip("-").isdigit():
         spelt = rf"(?<![0-9.])-?{secret.lstrip('-')}(?![0-9])"
     else:
-        spelt = "".join(_spelt(character) for character in secret)
-    encoded = (base64.b64encode(raw), base64.urlsafe_b64encode(raw), raw.hex().encode())
-    return "|".join((spelt, *(re.escape(text.decode().rstrip("=")) for text in encoded)))
+        spelt = _CUT.join(_spelt(character) for character in secret)
+    hexadecimal = (_CUT + "[ :]?").join(f"(?i:{byte:02x})" for byte in raw)
+    return "|".join((spelt, hexadecimal, *(_CUT.join(map(re.escape, text)) for text in _in_base64(raw))))
 
 
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """As it stands alone, and as it stands within something longer: then its first and last letter depend on that."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(raw).decode().rstrip("=")
+        for before in (0, 1, 2) if len(raw) >= _PART_MIN else ():
+            first = -(-before * 8 // 6)
+            yield encode(b"." * before + raw).decode()[first : (before + len(raw)) * 8 // 6]
+
+
+@lru_cache(maxsize=256)
 def _spelt(character: str) -> str:
     """One character in every spelling: itself, with backslashes before it, %XX, \\uXXXX, an entity."""
+    percent = "".join(f"%(?:25)*{byte:02x}" for byte in character.encode("utf-8", errors="surrogateescape"))
+    escaped = rf"\\+(?:u(?i:{ord(character):04x})|x(?i:{ord(character):02x}))"
     if character.isascii() and character.isalnum():
-        return character
-    percent = "".join(f"%{byte:02x}" for byte in character.encode("utf-8", errors="surrogateescape"))
+        return f"(?:{character}|(?i:{percent})|{escaped})"
     ways = [
         r"\\*" + re.escape(character),
         f"(?i:{percent})",
-        rf"\\+(?:u(?i:{ord(character):04x})|x(?i:{ord(character):02x}))",
+        escaped,
         rf"&(?:amp;)*(?:#{ord(character)}|(?i:#x{ord(character):x})|{codepoint2name.get(ord(character), '#')});",
     ]
     if character == " ":

@@ -129,9 +129,12 @@ def test_what_leaves_enters_nothing_more_and_its_trade_goes_to_its_end(store: St
     assert max(entries(store)[LEAVES]) < left_ms
     trades = [trade for trade in queries.trades(store) if trade.symbol == LEAVES]
     (open_then,) = [each for each in trades if each.opened_ms < left_ms <= (each.closed_ms or left_ms)]
-    assert open_then.exit_reason is not None
-    assert open_then.exit_reason.startswith("EXIT_RULE"), open_then.exit_reason
+    assert open_then.exit_reason == "STOP_HIT", "its trail had followed"
     assert (open_then.closed_ms or 0) > left_ms + 5 * MINUTE_MS
+    moves = store.connection.execute(
+        "SELECT count(*) FROM transitions WHERE symbol = ? AND trigger = 'restop' AND at_ms > ?", (LEAVES, left_ms)
+    )
+    assert moves.fetchone()[0] > 0, "closes go on, and with them what the rules want of an open trade"
     after = store.connection.execute(
         "SELECT DISTINCT reason FROM transitions WHERE symbol = ? AND at_ms >= ?", (LEAVES, left_ms)
     )

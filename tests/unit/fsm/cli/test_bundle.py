@@ -126,6 +126,79 @@ def test_no_file_is_overwritten_and_no_half_of_one_stays(fsm, project, journal) 
     assert [path.name for path in project.iterdir() if ".part" in path.name] == []
 
 
+LONG = KEY[:64]
+PARTS = {
+    "ALERT_URLS": "mailtos://sender:mail-Planted-1@mail.example.com ntfys://tk_plantedplanted2@ntfy.example/planted-topic-3",
+    "ESCALATION_URLS": "ntfys://planted-topic-4",
+    "PING_URL": "https://watch.example/ping/5b0e-planted-5?key=planted-key-6&period=60",
+}
+PIECES = (
+    "mail-Planted-1",
+    "tk_plantedplanted2",
+    "planted-topic-3",
+    "planted-topic-4",
+    "5b0e-planted-5",
+    "planted-key-6",
+)
+"""Of an address anybody may write a part alone: a library that is refused, a server's log."""
+
+
+def wrapped(text: str, width: int, glue: str) -> str:
+    return glue.join(text[first : first + width] for first in range(0, len(text), width))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a line that was wrapped", wrapped(LONG, 40, "\n")),
+        ("wrapped, with an indent", wrapped(LONG, 24, "\r\n    ")),
+        ("wrapped within JSON", json.dumps(json.dumps(wrapped(LONG, 20, "\n")))[3:-3]),
+        ("base64 in lines of a letter", base64.encodebytes(f"user:{LONG}:end".encode()).decode()),
+        ("base64 of more", base64.b64encode(f"api:{LONG}".encode()).decode()),
+        ("base64 of still more", base64.b64encode(f"keys={LONG}&x=1".encode()).decode()),
+        ("base64 for addresses", base64.urlsafe_b64encode(f"?{LONG}?".encode()).decode()),
+        ("hex in capitals", LONG.encode().hex().upper()),
+        ("hex with spaces", LONG.encode().hex(" ")),
+        ("an address within an address", quote(quote(SECRETS["DASHBOARD_TOKEN"], safe=""), safe="")),
+        ("every letter escaped", "".join(f"%{byte:02X}" for byte in LONG.encode())),
+        ("every letter as JSON may", "".join(f"\\u{ord(letter):04x}" for letter in LONG)),
+    ],
+    ids=lambda given: given if given.isascii() and len(given) < 30 and " " in given else "text",
+)
+def test_a_known_secret_is_found_however_it_was_cut_and_packed(name: str, text: str) -> None:
+    """What is left tells nothing: no eight characters of it in a row."""
+    mask = Mask((LONG, SECRETS["DASHBOARD_TOKEN"]))
+    masked = "".join(mask.lines(f"before {text} after\nthe next line\n".splitlines(keepends=True)))
+    assert masked.startswith("before ")
+    assert masked.endswith("after\nthe next line\n")
+    bare = "".join(masked.split())
+    plain = "".join(text.split())
+    assert not [plain[at : at + 8] for at in range(len(plain) - 8) if plain[at : at + 8] in bare], masked
+
+
+def test_each_part_of_an_address_that_may_be_a_secret_is_one(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("\n".join(f"{name}={value}" for name, value in PARTS.items()))
+    mask = Mask(secrets_known(tmp_path / ".env", {}))
+    for piece in PIECES:
+        assert piece not in mask(f"refused: ({piece}) by the server"), piece
+    told = "mail.example.com answered 550 to a ping of the period 60"
+    assert mask(told) == told
+
+
+def test_an_address_that_carries_a_token_as_its_user_is_masked_though_nobody_knows_it() -> None:
+    assert "abcdefghijkl" not in Mask(())("GET https://abcdefghijkl@ntfy.example/topic")
+
+
+def test_names_of_files_are_masked_too(fsm, project, journal) -> None:
+    (project / ".env").write_text("BINANCE_ENV=sim\nDASHBOARD_TOKEN=planted-token-in-a-name\n")
+    (project / "bot-planted-token-in-a-name.log").write_text("nothing\n")
+    ended = fsm("bundle", "--log", "bot-planted-token-in-a-name.log", "--out", "b.zip", "--db", journal)
+    assert ended.code == 0, ended.stderr
+    with zipfile.ZipFile(project / "b.zip") as archive:
+        assert "logs/1-bot-***.log" in archive.namelist()
+        assert "planted-token" not in "".join(archive.namelist()) + archive.read("manifest.json").decode()
+
+
 def test_numbers_and_hashes_of_the_journal_are_not_taken_for_secrets() -> None:
     mask = Mask(("12345678", "short"))
     line = '{"hash":"' + "0a" * 32 + '","at_ms":1712345678901,"price":"0.12345678","reason":"TOO_SHORT_HISTORY"}'
