@@ -262,7 +262,8 @@ class _Dashboard:
 
 def _serving(file: PageFile) -> Handler:
     async def serve(request: Request) -> Response:
-        headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
+        lasts = "private, max-age=31536000, immutable" if file.is_lasting else "no-cache"
+        headers = {"ETag": file.etag, "Cache-Control": lasts}
         if request.headers.get("if-none-match") == file.etag:
             return Response(status_code=304, headers=headers)
         return Response(file.body, media_type=file.media_type, headers=headers)

@@ -23,6 +23,8 @@ EVERYTHING = [
     "/api/openapi.json",
 ]
 
+LASTING = "private, max-age=31536000, immutable"
+
 
 def test_every_answer_has_the_headers_that_keep_others_out(browser: Any) -> None:
     for path in [*EVERYTHING, "/nothing/here"]:
@@ -35,7 +37,8 @@ def test_every_answer_has_the_headers_that_keep_others_out(browser: Any) -> None
         assert headers["x-frame-options"] == "DENY"
         assert headers["referrer-policy"] == "no-referrer"
         assert "access-control-allow-origin" not in headers
-        expected = "no-cache" if path in FILES else "no-store"
+        lasting = path in FILES and FILES[path].is_lasting
+        expected = LASTING if lasting else "no-cache" if path in FILES else "no-store"
         assert headers["cache-control"] == expected
 
 
@@ -80,6 +83,19 @@ def test_files_are_sent_once_and_then_only_confirmed(browser: Any) -> None:
     first = browser.get("/static/app.js")
     again = browser.get("/static/app.js", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_what_the_page_asks_for_is_kept_by_browsers_and_has_another_address_when_it_changes(browser: Any) -> None:
+    page = browser.get("/")
+    assert page.headers["cache-control"] == "no-cache"
+    asked = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+    assert len(asked) > 20
+    (version,) = {address.split("/")[2] for address in asked}
+    for address in asked:
+        answer = browser.get(address)
+        assert answer.headers["cache-control"] == LASTING, address
+        assert answer.content == browser.get(address.replace(f"/{version}", "")).content
+    assert browser.get(f"/static/{version[::-1]}/app.js").status_code == 404
 
 
 def test_the_charting_library_is_the_file_its_note_says(browser: Any) -> None:
