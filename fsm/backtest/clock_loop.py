@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 
 from exchange.sim.account_api import AccountApi
@@ -32,7 +33,7 @@ from fsm.backtest.step_runner import InstantStepRunner
 from fsm.core.candle_close import CandleVerdict
 from fsm.core.engine import Engine
 from fsm.core.limits import AccountStep
-from fsm.core.model.decision import Step
+from fsm.core.model.decision import Rejected, Step
 from fsm.core.model.decision_context import Portfolio
 from fsm.core.model.events import CandleClosed, Commanded
 from fsm.core.model.policy import LimitAction
@@ -100,6 +101,9 @@ class ClockLoop:
             self._follow(now_ms)
             self._changes.come(now_ms)
             self._edits.come(now_ms)
+            for wish in self._injector.moments(now_ms):
+                with suppress(Rejected):
+                    wish.put(self._engine, now_ms)
             self._instant(now_ms, last=now_ms == to_ms)
             now_ms = self._pass(now_ms, to_ms)
         self._end(to_ms)
@@ -169,7 +173,8 @@ class ClockLoop:
         for command in self._injector.commands(until_ms):
             if self._walk is not None:
                 self._answer(self._walk.run(max(command.at_ms, self._account.now_ms)))
-            self._runner.run(self._engine.handle(command))
+            with suppress(Rejected):  # what it is about is not there in this run, and it is refused as live
+                self._runner.run(self._engine.handle(command))
         if self._walk is None:
             return
         self.position_ms += len(self._engine.active()) * self._step.ms

@@ -1,4 +1,4 @@
-"""Lets a backtest live through what a bot did: late orders, other fills, closes missed, commands, edits."""
+"""Lets a backtest live through what a bot did: late orders, other fills, closes missed, commands, edits, small steps."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.sim.core.orders import OrderState
 from exchange.types import Side
+from fsm.core import small_steps
+from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
 from fsm.core.model.events import Commanded
+from fsm.core.model.records import Flag, SmallSteps
 
 Fills = tuple[tuple[Decimal, Decimal], ...]
 """Price and quantity of one execution after the other."""
@@ -25,10 +29,35 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     config: str
 
 
+class AccountWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator wanted of the whole account: ``kind`` as the journal calls it."""
+
+    at_ms: int
+    kind: str
+    paused: bool
+    halt: Flag | None
+
+    def put(self, engine: Engine, now_ms: int) -> None:
+        """Raises Rejected where it is refused in this run."""
+        engine.set_account(now_ms, self.kind, paused=self.paused, halt=self.halt)
+
+
+class StepsFrom(msgspec.Struct, frozen=True, kw_only=True):
+    """Small steps as they were from a moment on; None: trades of full size."""
+
+    at_ms: int
+    steps: SmallSteps | None
+
+    def put(self, engine: Engine, now_ms: int) -> None:
+        kind = small_steps.ENDED if self.steps is None else small_steps.BEGUN
+        engine.change_account(now_ms, (kind,), replace(engine.account, steps=self.steps))
+
+
 class Injected(msgspec.Struct, frozen=True, kw_only=True):
     """``delays``: by symbol and close, so many ms later its orders reached the exchange. ``refused``: entries that came
     to nothing. ``missed``: closes at which nothing was decided. ``fills``: what orders of a symbol and side were filled
-    at within a bar, by its open time. ``edits``: files that were taken up on the way."""
+    at within a bar, by its open time. ``edits``: files that were taken up on the way. ``account``: wishes about the whole
+    of it."""
 
     delays: Mapping[tuple[str, int], int] = {}
     refused: frozenset[tuple[str, int]] = frozenset()
@@ -36,6 +65,13 @@ class Injected(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[Commanded, ...] = ()
     fills: Mapping[tuple[str, Side, int], Fills] = {}
     edits: tuple[Edit, ...] = ()
+    account: tuple[AccountWish, ...] = ()
+    steps: tuple[StepsFrom, ...] = ()
+
+    @property
+    def any_moment(self) -> bool:
+        """Whether something comes at moments of its own, which a run must not jump over."""
+        return bool(self.edits or self.account or self.steps)
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__struct_fields__)
@@ -49,6 +85,8 @@ class Injected(msgspec.Struct, frozen=True, kw_only=True):
             commands=tuple(sorted((*self.commands, *other.commands), key=lambda command: command.at_ms)),
             fills={**self.fills, **other.fills},
             edits=self.edits or other.edits,
+            account=self.account or other.account,
+            steps=self.steps or other.steps,
         )
 
 
@@ -59,6 +97,7 @@ class Injector:
         self._injected = injected
         self._step_ms = step_ms
         self._commands = deque(injected.commands)
+        self._moments = deque(sorted((*injected.account, *injected.steps), key=lambda each: each.at_ms))
         self._left = {key: list(fills) for key, fills in injected.fills.items()}
 
     def next_ms(self, now_ms: int, last_ms: int) -> int:
@@ -71,6 +110,11 @@ class Injector:
     def commands(self, until_ms: int) -> Iterator[Commanded]:
         while self._commands and self._commands[0].at_ms < until_ms:
             yield self._commands.popleft()
+
+    def moments(self, now_ms: int) -> Iterator[AccountWish | StepsFrom]:
+        """What has come by now."""
+        while self._moments and self._moments[0].at_ms <= now_ms:
+            yield self._moments.popleft()
 
     def is_missed(self, close_ms: int) -> bool:
         return close_ms in self._injected.missed

@@ -191,7 +191,7 @@ class _Backtest:
             recorder=self.recorder,
             entry=entry,
             on_step=on_step,
-            every_candle=request.every_candle or bool(request.injected.edits),
+            every_candle=request.every_candle or request.injected.any_moment,
             closes=self._closes,
             injector=injector,
             changes=RuleChanges(rules.changes, step_of(entry).ms, self._take),

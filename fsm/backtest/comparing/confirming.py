@@ -24,6 +24,7 @@ Again = Callable[[Injected], tuple[Trades, Triggers]]
 
 _OWN_WORDS = {
     Source.EDIT: "its files were edited while it ran",
+    Source.SMALL_STEPS: "its first trades after something new were small (small steps)",
     Source.OUTAGE: "the bot decided nothing at some closes before its end",
     Source.OPERATOR: "the operator's commands",
     Source.LATENCY: "its orders reached the exchange later",

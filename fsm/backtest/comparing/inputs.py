@@ -26,6 +26,7 @@ class Source(StrEnum):
     LIMIT = "LIMIT"
     FILL = "FILL"
     OPERATOR = "OPERATOR"
+    SMALL_STEPS = "SMALL_STEPS"
     OUTAGE = "OUTAGE"
     LATENCY = "LATENCY"
     SLIPPAGE = "SLIPPAGE"

@@ -13,10 +13,11 @@ from fsm.backtest.comparing.inputs import Source
 from fsm.backtest.comparing.side import Side as Run
 from fsm.backtest.comparing.side import Span, Version
 from fsm.backtest.history import step_of
-from fsm.backtest.injecting import Edit, Injected
+from fsm.backtest.injecting import AccountWish, Edit, Injected, StepsFrom
+from fsm.core import small_steps
 from fsm.core.exit_reasons import STOP_HIT, TARGET_HIT
 from fsm.core.model.events import Commanded, SymbolEvent
-from fsm.core.model.records import HaltCause
+from fsm.core.model.records import AccountRecord, HaltCause
 from fsm.core.model.transition_table import Trigger
 from indicators.candle import Timeframe
 from rules.load import stored_rules
@@ -45,9 +46,10 @@ def lived(bot: Run, span: Span) -> list[Lived]:
     fills = {row.id: queries.fills(bot.store, trade_id=row.id, limit=FILLS_MAX)[::-1] for row in trades}
     kinds = (
         (Source.EDIT, Injected(edits=tuple(_edits(bot, span)))),
+        (Source.SMALL_STEPS, Injected(steps=tuple(_steps(bot, span)))),
         (Source.LATENCY, Injected(delays=dict(_delays(trades, fills, entry)))),
         (Source.OUTAGE, Injected(missed=frozenset(_missed(bot, span, entry)))),
-        (Source.OPERATOR, Injected(commands=tuple(_commands(bot, span)))),
+        (Source.OPERATOR, Injected(commands=tuple(_commands(bot, span)), account=tuple(_wishes(bot, span)))),
         (Source.MISSED_ENTRY, Injected(refused=frozenset(_refused(bot, span, entry)))),
         (Source.PARTIAL_FILL, Injected(fills=_taken([row for row in trades if _is_partial(row, fills)], fills, entry))),
         (Source.SLIPPAGE, Injected(fills=_taken([row for row in trades if not _is_partial(row, fills)], fills, entry))),
@@ -144,6 +146,41 @@ def _commands(bot: Run, span: Span) -> Iterator[Commanded]:
         event = _read_event(str(text))
         if isinstance(event, Commanded) and event.cause == HaltCause.OPERATOR:
             yield event
+
+
+class _AccountFacts(msgspec.Struct, frozen=True):
+    account: AccountRecord
+
+
+def _accounts(bot: Run, span: Span, kinds: Sequence[str]) -> Iterator[tuple[int, str, AccountRecord]]:
+    """The account's record as the comparison begins, and after each event of these kinds in it."""
+    rows = bot.store.connection.execute(
+        "SELECT * FROM (SELECT at_ms, '' AS kind, facts_json, id FROM system_events"
+        " WHERE at_ms <= ? AND json_type(facts_json, '$.account') = 'object' ORDER BY id DESC LIMIT 1)"
+        f" UNION ALL SELECT at_ms, kind, facts_json, id FROM system_events"
+        f" WHERE at_ms > ? AND at_ms < ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY id",
+        (span.from_ms, span.from_ms, span.to_ms, *kinds),
+    )
+    for at_ms, kind, text, _ in rows:
+        yield int(str(at_ms)), str(kind), msgspec.json.decode(str(text), type=_AccountFacts).account
+
+
+def _steps(bot: Run, span: Span) -> Iterator[StepsFrom]:
+    """Where small steps began, or the operator ended them; a last trade that ends them does so in a backtest, too."""
+    for at_ms, kind, account in _accounts(bot, span, (small_steps.BEGUN, small_steps.ENDED)):
+        if kind or account.steps is not None:
+            yield StepsFrom(at_ms=at_ms, steps=account.steps)
+
+
+WISHES = ("PAUSE", "RESUME", "HALT", "FLATTEN")
+"""Events of the operator's wishes about the whole account."""
+
+
+def _wishes(bot: Run, span: Span) -> Iterator[AccountWish]:
+    for at_ms, kind, account in _accounts(bot, span, WISHES):
+        halt = account.halt if account.halt is not None and account.halt.cause == HaltCause.OPERATOR else None
+        if kind or account.paused or halt is not None:
+            yield AccountWish(at_ms=at_ms, kind=kind or "PAUSE", paused=account.paused, halt=halt)
 
 
 def _missed(bot: Run, span: Span, entry: Timeframe) -> Iterator[int]:
