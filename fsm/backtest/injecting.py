@@ -1,4 +1,4 @@
-"""Lets a backtest live through what a bot did: late orders, other fills, closes missed, commands, edits, small steps."""
+"""Lets a backtest live through what a bot did: late orders, other fills, missed closes, wishes, edits, small steps."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class StepsFrom(msgspec.Struct, frozen=True, kw_only=True):
 class Injected(msgspec.Struct, frozen=True, kw_only=True):
     """``delays``: by symbol and close, so many ms later its orders reached the exchange. ``refused``: entries that came
     to nothing. ``missed``: closes at which nothing was decided. ``fills``: what orders of a symbol and side were filled
-    at within a bar, by its open time. ``edits``: files that were taken up on the way. ``account``: wishes about the whole
-    of it."""
+    at within a bar, by its open time. ``edits``: files that were taken up on the way. ``commands`` are about a symbol,
+    ``account`` about all of them."""
 
     delays: Mapping[tuple[str, int], int] = {}
     refused: frozenset[tuple[str, int]] = frozenset()
@@ -97,7 +97,8 @@ class Injector:
         self._injected = injected
         self._step_ms = step_ms
         self._commands = deque(injected.commands)
-        self._moments = deque(sorted((*injected.account, *injected.steps), key=lambda each: each.at_ms))
+        moments: list[AccountWish | StepsFrom] = [*injected.account, *injected.steps]
+        self._moments = deque(sorted(moments, key=lambda each: each.at_ms))
         self._left = {key: list(fills) for key, fills in injected.fills.items()}
 
     def next_ms(self, now_ms: int, last_ms: int) -> int:

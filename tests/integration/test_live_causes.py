@@ -15,12 +15,15 @@ from exchange.sim.port_faults import Fault
 from fsm.backtest.comparing.causes import Finding
 from fsm.backtest.comparing.confirming import held_against
 from fsm.backtest.comparing.inputs import Source, differing_inputs
+from fsm.backtest.comparing.lived import lived as lived_through
 from fsm.backtest.comparing.rerun import Repeater
+from fsm.backtest.injecting import Injected
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL
 from tests.integration.scenarios.acting import entry, post
 from tests.integration.test_live_differences import MARKET, PLANTED, beside_its_backtest
 
+HOUR_MS = 3_600_000
 Make = Callable[..., InProcessBot]
 Script = Callable[[InProcessBot], Awaitable[None]]
 
@@ -102,6 +105,45 @@ def test_an_operators_close_is_the_operators(rehearse: Make, tmp_path: Path) -> 
 
     findings = found_in(lived(rehearse, script).db, tmp_path)
     assert named(findings) == {(Source.OPERATOR, True)}
+
+
+def test_trades_that_small_steps_made_small_are_explained_by_them(rehearse: Make, tmp_path: Path) -> None:
+    async def script(bot: InProcessBot) -> None:
+        bot.running.live.engine.begin_small_steps(bot.venue.now_ms, "UPGRADE")
+        await bot.hours(TO_SIGNAL + 10)
+
+    findings = found_in(lived(rehearse, script).db, tmp_path)
+    assert named(findings) == {(Source.SMALL_STEPS, True)}
+    assert "quantity 0.002 as it traded, 0.064 in the backtest" in findings[0].cause.told
+
+
+@pytest.mark.parametrize("kind", ["pause", "halt"])
+def test_a_pause_of_the_whole_account_is_the_operators(rehearse: Make, tmp_path: Path, kind: str) -> None:
+    async def script(bot: InProcessBot) -> None:
+        await bot.hours(TO_SIGNAL - 1.5)
+        post(bot, kind)
+        await bot.hours(11.5)
+
+    findings = found_in(lived(rehearse, script).db, tmp_path)
+    assert named(findings) == {(Source.OPERATOR, True)}
+
+
+def test_a_command_about_a_trade_that_the_repetition_has_not_is_refused_there(rehearse: Make, tmp_path: Path) -> None:
+    """The stop was moved by hand in a trade that another cause took away."""
+
+    async def script(bot: InProcessBot) -> None:
+        await bot.hours(TO_SIGNAL + 1.4)
+        post(bot, "move-stop 60100", "BTCUSDT")
+        await bot.hours(8)
+
+    db = lived(rehearse, script).db
+    with beside_its_backtest(db, tmp_path) as (live, _):
+        kinds = {each.source: each.injected for each in lived_through(live, live.span)}
+        signal = live.trades[0].signal_candle_ms + HOUR_MS
+        nothing = kinds[Source.OPERATOR].beside(Injected(refused=frozenset({("BTCUSDT", signal)})))
+        trades, _ = Repeater(live, live, live.span, (), (), tmp_path).with_injected(nothing)
+    assert kinds[Source.OPERATOR].commands
+    assert trades == {}
 
 
 def test_a_signal_that_nobody_saw_is_an_outage(rehearse: Make, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from fsm.backtest.comparing.causes import Cause, Finding, causes
 from fsm.backtest.comparing.inputs import Input, Source
 from fsm.backtest.comparing.live_checks import checked
 from fsm.backtest.comparing.lived import Lived, lived
-from fsm.backtest.comparing.matching import Key, differences, differing
+from fsm.backtest.comparing.matching import Difference, Key, differences, differing
 from fsm.backtest.comparing.rerun import CannotRepeat, Trades, Triggers, triggers_of
 from fsm.backtest.comparing.side import Side, Span
 from fsm.backtest.injecting import Injected
@@ -100,7 +100,10 @@ def _cause(finding: Finding, chain: Sequence[Lived]) -> Cause:
     last, *others = reversed(chain)
     difference = finding.difference
     what = tuple(str(each.source) for each in chain)
-    if finding.cause.source in _CONSEQUENCES or (finding.cause.source is Source.EDIT and str(Source.EDIT) in what):
+    small = next((each for each in chain if each.source is Source.SMALL_STEPS), None)
+    if small is not None and _is_smaller(difference):
+        last, others = small, [each for each in reversed(chain) if each is not small]
+    elif finding.cause.source in _CONSEQUENCES or (finding.cause.source is Source.EDIT and str(Source.EDIT) in what):
         return replace(finding.cause, confirmed=True, together=what)
     told = f"{_OWN_WORDS[last.source]}: {_first_field(finding)}"
     return Cause(
@@ -111,6 +114,12 @@ def _cause(finding: Finding, chain: Sequence[Lived]) -> Cause:
         together=tuple(str(other.source) for other in reversed(others)),
         how=finding.cause.told,
     )
+
+
+def _is_smaller(difference: Difference) -> bool:
+    """The bot traded less than its backtest."""
+    live, again = difference.a, difference.b
+    return live is not None and again is not None and live.quantity < again.quantity
 
 
 def _first_field(finding: Finding) -> str:

@@ -152,17 +152,20 @@ class _AccountFacts(msgspec.Struct, frozen=True):
     account: AccountRecord
 
 
-def _accounts(bot: Run, span: Span, kinds: Sequence[str]) -> Iterator[tuple[int, str, AccountRecord]]:
-    """The account's record as the comparison begins, and after each event of these kinds in it."""
+_read_account = msgspec.json.Decoder[_AccountFacts](_AccountFacts).decode
+
+
+def _accounts(bot: Run, span: Span, kinds: Sequence[str]) -> list[tuple[int, str, AccountRecord]]:
+    """The account's record as the comparison begins (its kind is empty), and after each event of these kinds in it."""
     rows = bot.store.connection.execute(
-        "SELECT * FROM (SELECT at_ms, '' AS kind, facts_json, id FROM system_events"
-        " WHERE at_ms <= ? AND json_type(facts_json, '$.account') = 'object' ORDER BY id DESC LIMIT 1)"
-        f" UNION ALL SELECT at_ms, kind, facts_json, id FROM system_events"
-        f" WHERE at_ms > ? AND at_ms < ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY id",
-        (span.from_ms, span.from_ms, span.to_ms, *kinds),
+        "SELECT at_ms, kind, facts_json FROM system_events"
+        " WHERE at_ms < ? AND json_type(facts_json, '$.account') = 'object' ORDER BY id",
+        (span.to_ms,),
     )
-    for at_ms, kind, text, _ in rows:
-        yield int(str(at_ms)), str(kind), msgspec.json.decode(str(text), type=_AccountFacts).account
+    told = [(int(str(at_ms)), str(kind), str(text)) for at_ms, kind, text in rows]
+    before = [(at_ms, "", text) for at_ms, _, text in told if at_ms <= span.from_ms][-1:]
+    after = [(at_ms, kind, text) for at_ms, kind, text in told if at_ms > span.from_ms and kind in kinds]
+    return [(at_ms, kind, _read_account(text).account) for at_ms, kind, text in before + after]
 
 
 def _steps(bot: Run, span: Span) -> Iterator[StepsFrom]:

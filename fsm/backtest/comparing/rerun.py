@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +22,9 @@ from fsm.backtest.rules_through import ToldRules, told_rules
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import Config, read_environment, stored_settings
 from fsm.config.settings import Settings, settings_of
+from fsm.journal.candle_holes import stored_holes
 from indicators.candle import Timeframe
+from indicators.holes import RESTART_ABOVE, Hole
 from rules.load import Ruleset, stored_rules
 from rules.source.yaml_source import SourceError
 from store import queries
@@ -141,8 +144,10 @@ class Repeater:
         marks = CandleFolders(self._folders[id(candles)])
         rates = CandleFolders(self._folders[id(funding)])
         for symbol in self._a.symbols_read:
+            holes = stored_holes(candles.store, symbol)
             for timeframe in (each for each in candles.timeframes(symbol) if self._is_read(each)):
-                rows = sorted(candles.candles(symbol, timeframe).items())
+                carried = {at_ms for hole in holes if hole.timeframe.value == timeframe for at_ms in _opens_of(hole)}
+                rows = [row for row in sorted(candles.candles(symbol, timeframe).items()) if row[0] not in carried]
                 _write(folder / f"{symbol}-{timeframe}.csv.gz", CANDLE_HEADER, rows)
             if (mark := marks.mark(symbol)) is not None:
                 columns = zip(mark.open, mark.high, mark.low, mark.close, mark.volume, strict=True)
@@ -153,6 +158,11 @@ class Repeater:
                 paid = [(int(at), (repr(float(each)),)) for at, each in zip(rate.time_ms, rate.rate, strict=True)]
                 _write(folder / f"{symbol}-funding.csv.gz", FUNDING_HEADER, paid)
         return folder
+
+
+def _opens_of(hole: Hole) -> range:
+    """Of candles that no exchange ever delivered: what is stored there was carried on by the bot, and is again."""
+    return range(hole.first_ms, hole.end_ms, hole.timeframe.ms)
 
 
 def triggers_of(store: Store) -> Triggers:
@@ -168,10 +178,14 @@ def triggers_of(store: Store) -> Triggers:
 
 
 def _anchors(side: Side) -> dict[str, dict[Timeframe, int]]:
-    """Where the indicators of a bot began, which does not change while it runs."""
+    """Where the indicators of a bot began. A hole that restarted them moved that on; a backtest restarts there, too."""
     found: dict[str, dict[Timeframe, int]] = {}
     for row in queries.anchors(side.store):
-        found.setdefault(row.symbol, {})[Timeframe(row.timeframe)] = row.first_ms
+        timeframe = Timeframe(row.timeframe)
+        opens_ms = sorted(side.candles(row.symbol, row.timeframe))
+        place = bisect_left(opens_ms, row.first_ms)
+        is_behind_hole = place > 0 and (row.first_ms - opens_ms[place - 1]) // timeframe.ms - 1 > RESTART_ABOVE
+        found.setdefault(row.symbol, {})[timeframe] = opens_ms[0] if is_behind_hole else row.first_ms
     return found
 
 
