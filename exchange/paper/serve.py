@@ -13,7 +13,7 @@ from exchange.binance.http import Http
 from exchange.binance.public_prices import PublicPrices
 from exchange.binance.stream import Connect
 from exchange.clock import Clock
-from exchange.errors import ExchangeError
+from exchange.errors import ExchangeError, Refusal
 from exchange.filters import SymbolFilters
 from exchange.paper.clock import PaperClock
 from exchange.paper.feed import Feed, open_symbols
@@ -21,6 +21,7 @@ from exchange.paper.gateway import PaperGateway
 from exchange.paper.mirror import Mirror
 from exchange.paper.world import LiveWorld
 from exchange.priority import Priority
+from exchange.refusals import RefusalReason
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.rulebook import Rulebook
 from exchange.sim.playback.symbols import Row, filters_of
@@ -91,6 +92,8 @@ async def _patiently(
         try:
             return await begin(setup, prices, mirror, clock, saved)
         except ExchangeError as error:
+            if isinstance(error, Refusal) and error.reason is RefusalReason.NOT_SERVED:
+                raise NoPrices(f"{setup.rest_url} does not serve this place, and will not: {error}") from error
             if clock.monotonic() - began_s > PATIENCE_S:
                 raise NoPrices(f"{setup.rest_url} does not answer: {error}") from error
             log.warning("%s does not answer, and is asked again: %s", setup.rest_url, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import resource
 import signal
@@ -220,6 +221,25 @@ class TestAsking:
             ask(f"{outside.url}/x")
             outside.status = 500
             with pytest.raises(OSError, match="500"):
+                ask(f"{outside.url}/x")
+
+    def test_name_and_password_of_the_address_are_sent_as_such(self) -> None:
+        with watcher() as outside:
+            ask(outside.url.replace("http://", "http://me:p%40ss@") + "/x")
+            assert outside.paths == ["/x"]
+            assert outside.names == [f"Basic {base64.b64encode(b'me:p@ss').decode()}"]
+
+    def test_a_redirection_is_followed_without_the_password(self) -> None:
+        with watcher() as elsewhere, watcher() as outside:
+            outside.status, outside.location = 302, f"{elsewhere.url}/y"
+            ask(outside.url.replace("http://", "http://me:secret@") + "/x")
+            assert (len(outside.paths), elsewhere.paths) == (1, ["/y"])
+            assert elsewhere.names == [None]
+
+    def test_a_page_that_wants_a_name_is_no_answer(self) -> None:
+        with watcher() as outside:
+            outside.status = 401
+            with pytest.raises(OSError, match="401"):
                 ask(f"{outside.url}/x")
 
     def test_a_call_that_hangs_costs_the_others_and_nothing_else(self) -> None:

@@ -24,6 +24,7 @@ import pytest
 from exchange.paper.mirror import MIRRORED
 from exchange.sim.playback.symbols import shipped_folder
 from exchange.sim.server.launch import Launched, launched
+from tests.integration.watcher_server import watcher
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90.0
@@ -198,6 +199,21 @@ def _time_at(address: str) -> int | None:
         return int(httpx.get(f"{address}/fapi/v1/time").json()["serverTime"])
     except httpx.TransportError:
         return None
+
+
+def test_an_exchange_that_does_not_serve_this_place_is_said_at_once_and_never_called_ready(tmp_path: Path) -> None:
+    with mainnet() as there, watcher() as refusing:
+        bot, refusing.status = Bot(tmp_path, there), 451
+        env = f"BINANCE_ENV=paper\nPAPER_REST_URL={refusing.url}\nPAPER_WS_URL={refusing.url.replace('http', 'ws')}\n"
+        (tmp_path / ".env").write_text(env)
+        doctor, run = bot.fsm("doctor"), bot.fsm("run", "--no-web")
+    assert doctor.returncode == run.returncode == 3
+    assert "Ready" not in doctor.stdout
+    (told,) = (line for line in doctor.stdout.splitlines() if line.startswith("fail"))
+    assert f"{refusing.url} does not serve this place, and will not: 451" in told
+    assert "does not serve this place" in run.stderr
+    assert set(refusing.paths) == {"/fapi/v1/time"}
+    assert len(refusing.paths) <= 4, "nobody insists"
 
 
 def test_where_nobody_answers_the_start_is_refused_with_the_address(tmp_path: Path) -> None:

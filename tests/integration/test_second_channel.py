@@ -300,3 +300,5 @@ class TestAddresses:
 
     def test_without_any_nothing_is_looked_at(self) -> None:
         assert host_checks.second_channel(Secrets()).verdict == "skip"
+        assert host_checks.ping(Secrets()).verdict == "skip"
+        assert host_checks.ping(Secrets(ping_url=Secret("https://watch.example/secret"))).verdict == "ok"

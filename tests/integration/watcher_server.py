@@ -16,6 +16,9 @@ class Watcher:
     paths: list[str] = field(default_factory=list)
     last_s: float = field(default_factory=time.monotonic)
     status: int = 200
+    location: str = ""
+    names: list[str | None] = field(default_factory=list)
+    """What each request said who asks."""
 
     @property
     def count(self) -> int:
@@ -32,8 +35,11 @@ def watcher() -> Iterator[Watcher]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found.paths.append(self.path)
+            found.names.append(self.headers.get("Authorization"))
             found.last_s = time.monotonic()
             self.send_response(found.status)
+            if found.location:
+                self.send_header("Location", found.location)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:

@@ -16,7 +16,13 @@ _LAST_WORDS_S = 1.0
 
 
 class LaunchError(RuntimeError):
-    """The simulator did not start; it says why on stderr."""
+    """The simulator did not start; the message ends with why, in its own last words."""
+
+
+class Process(subprocess.Popen[str]):
+    """With the last line that it said on stderr."""
+
+    last_words = ""
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -48,36 +54,38 @@ def launched(*options: str, module: str = "exchange.sim") -> Iterator[Launched]:
             process.stdout.close()
 
 
-def start(*options: str, module: str = "exchange.sim") -> subprocess.Popen[str]:
+def start(*options: str, module: str = "exchange.sim") -> Process:
     """The process, not ready yet."""
     command = [sys.executable, "-m", module, "--with-parent", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own
+    process = Process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     threading.Thread(target=_pass_on, args=(process,), name="simulator's stderr", daemon=True).start()
     return process
 
 
-def _pass_on(process: subprocess.Popen[str]) -> None:
+def _pass_on(process: Process) -> None:
     """What it says goes where this process's own words go, so that a terminal nobody reads cannot hold it up (R71)."""
     assert process.stderr is not None
     with process.stderr:
         for line in process.stderr:
+            process.last_words = line.strip() or process.last_words
             with suppress(OSError, ValueError):
                 sys.stderr.write(line)
 
 
-def ready(process: subprocess.Popen[str]) -> Launched:
+def ready(process: Process) -> Launched:
     """Wait for its first line."""
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
         code = process.wait()
         _until_passed_on(process)
-        raise LaunchError(f"the simulator ended with {code} before it was ready; stderr says why")
+        why = process.last_words.removeprefix("error: ") or "it did not say why"
+        raise LaunchError(f"the exchange inside this program ended with {code} before it was ready: {why}")
     found = msgspec.json.decode(line, type=Launched)
     return msgspec.structs.replace(found, pid=process.pid)
 
 
-def _until_passed_on(process: subprocess.Popen[str]) -> None:
+def _until_passed_on(process: Process) -> None:
     """Its reason stands before ours."""
     until_s = time.monotonic() + _LAST_WORDS_S
     while process.stderr is not None and not process.stderr.closed and time.monotonic() < until_s:

@@ -152,6 +152,13 @@ def second_channel(secrets: Secrets) -> Finding:
     return ok("alerts", f"{', '.join(name_of(url) for url in urls)} can be written to as far as their form says")
 
 
+def ping(secrets: Secrets) -> Finding:
+    """Whether somebody outside waits for signs of life; none is given here, for that would be no sign of the bot."""
+    if secrets.ping_url is None:
+        return skip("ping", "nobody outside notices when the bot stops (PING_URL)")
+    return ok("ping", "PING_URL is asked for while the bot can protect; `doctor` does not ask")
+
+
 def _asked(url: str) -> str:
     with urllib.request.urlopen(url, timeout=TELEGRAM_TIMEOUT_S) as answer:  # noqa: S310 - from our own configuration
         result = json.loads(answer.read()).get("result", {})

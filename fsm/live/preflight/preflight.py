@@ -40,8 +40,13 @@ def examine(run: Run) -> list[Finding]:
     with localcontext(MONEY), ExitStack() as stack:
         try:
             where = stack.enter_context(_exchange_to_examine(run, in_use))
-        except (LaunchError, StartRefused) as error:
+        except StartRefused as error:
             theirs = [skip("exchange", str(error))]
+        except LaunchError as error:
+            advice = (
+                "the exchange whose prices it takes must answer" if there.prices else "move its .exchange file away"
+            )
+            theirs = [fail("exchange", str(error), advice)]
         else:
             whose = account_of(where.credentials)
             is_same = host_checks.has_another_key(stored, whose) and asyncio.run(_is_same_account(run, where))
@@ -49,7 +54,8 @@ def examine(run: Run) -> list[Finding]:
             theirs = asyncio.run(_examine(run, where, stored, in_use))
     environment = run.config.environment
     spoken = asyncio.run(host_checks.telegram(environment.tg_base_url, environment.secrets))
-    return [*mine, *theirs, spoken, host_checks.second_channel(environment.secrets)]
+    outside = (host_checks.second_channel(environment.secrets), host_checks.ping(environment.secrets))
+    return [*mine, *theirs, spoken, *outside]
 
 
 @contextmanager

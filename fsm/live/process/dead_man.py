@@ -10,13 +10,14 @@ Nothing else counts: a slow dashboard or a messenger that is away does not silen
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import os
 import tempfile
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
@@ -188,6 +189,11 @@ def ask(url: str) -> None:
     parts = urlsplit(url)
     direct = is_loopback(f"{parts.scheme}://{parts.netloc}")  # a proxy of the environment must not swallow loopback
     handlers = [urllib.request.ProxyHandler({})] if direct else []
-    request = urllib.request.Request(url, headers={"User-Agent": "fsm-futures-bot"})  # noqa: S310 - from our own .env
+    user, at, host = parts.netloc.rpartition("@")
+    where = parts._replace(netloc=host).geturl()
+    request = urllib.request.Request(where, headers={"User-Agent": "fsm-futures-bot"})  # noqa: S310 - from our own .env
+    if at:  # not sent along to where it is redirected to
+        name = base64.b64encode(unquote(user).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {name}")
     with urllib.request.build_opener(*handlers).open(request, timeout=CALL_S) as answer:
         answer.read(1_024)
