@@ -91,8 +91,8 @@ def captured(folder: Path, columns: int, *words: str) -> str:
     return _settled(STYLE.sub("", shown.decode()).replace("\r\n", "\n"))
 
 
-def in_tmux(folder: Path, columns: int, *words: str) -> str:
-    """The same, as tmux has it on its screen."""
+def in_tmux(folder: Path, columns: int, *words: str, typed: str = "") -> str:
+    """The same, as tmux has it on its screen; ``typed`` is what is answered there."""
     command = shlex.join([sys.executable, "-m", "fsm", *words, "--db", DATABASE])
     tmux = ["tmux", "-L", f"fsm-{os.getpid()}", "-f", os.devnull]
     environment = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES", "BINANCE_ENV")}
@@ -101,6 +101,8 @@ def in_tmux(folder: Path, columns: int, *words: str) -> str:
     size = ("-x", str(columns), "-y", str(ROWS))
     subprocess.run([*tmux, "new-session", "-d", *size, keep], cwd=folder, env=environment, check=True)
     try:
+        if typed:
+            subprocess.run([*tmux, "send-keys", typed, "Enter"], env=environment, check=True)
         subprocess.run([*tmux, "wait-for", "shown"], env=environment, check=True, timeout=120)
         done = subprocess.run(
             [*tmux, "capture-pane", "-p", "-S", "-"], env=environment, check=True, capture_output=True, text=True

@@ -256,7 +256,7 @@ def _of_the_account() -> Iterator[Told]:
     yield "quarantine", "A handler has failed", fault_news("market", fault, SYMBOL, None)
     rules = "rules_changed"
     yield rules, "A file was not taken up", refused_file_news("rules.yaml", "rules.yaml:7:3: there is no indicator rsj")
-    yield rules, "New rules", new_rules_news("8dce9477", "01234567")
+    yield rules, "New rules", new_rules_news("8dce9477", "01234567", ["threshold adx_trend: 25 → 27"])
     risk, port = "risk.risk_per_trade_pct 0.5 → 0.4", "web.port 8080 → 8081"
     yield rules, "New settings", new_settings_news(risk, port)
     looser = Waiting(file="config.yaml", digest="0a1b2c3d", changes=("risk.risk_per_trade_pct 0.5 → 1",), since_ms=T0)

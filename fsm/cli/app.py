@@ -14,7 +14,9 @@ import click
 
 from fsm.cli import failures, outlet, output
 from fsm.cli.errors import Exit, NotReady, UnusableFiles, VerificationFailed
-from fsm.cli.options import Group, Options, value_options
+from fsm.cli.examples import FIRST
+from fsm.cli.names import meant
+from fsm.cli.options import Group, Options, value_options, write_examples
 from fsm.cli.shown import CLOSED, Shown, shown_on, stand_in_for_closed
 
 DEFAULT_COMMAND = "run"
@@ -114,6 +116,9 @@ class Root(Group):
         command = self.get_command(ctx, name)
         return "" if command is None else command.help or ""
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_examples(ctx, formatter, FIRST)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args if ctx.resilient_parsing else _with_command(args))
 
@@ -125,7 +130,9 @@ class Root(Group):
         except click.exceptions.NoSuchCommand as error:
             near = [f"{group} {error.command_name}" for group in self._groups_with(ctx, error.command_name)]
             if not near:
-                raise click.exceptions.NoSuchCommand(error.command_name, None, [*COMMANDS], ctx) from None
+                listed = self.list_commands(ctx)
+                known = listed if meant(error.command_name, listed) else [*COMMANDS]
+                raise click.exceptions.NoSuchCommand(error.command_name, None, known, ctx) from None
             raise click.exceptions.NoSuchCommand(
                 error.command_name,
                 f"No such command {error.command_name!r}. Did you mean {' or '.join(near)}?",

@@ -9,6 +9,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.errors import CommandError, VerificationFailed
+from fsm.cli.names import a_symbol, require_known
 from fsm.cli.options import Group, current
 from fsm.cli.progress import reporting
 from fsm.cli.times import Time, shown
@@ -17,6 +18,7 @@ from fsm.core.model.records import State
 from fsm.core.model.transition_table import Trigger
 
 if TYPE_CHECKING:
+    from store.database import Store
     from store.queries import TransitionFilter
     from store.rows import TransitionRow
 
@@ -26,9 +28,14 @@ LIMIT_MAX = 10_000
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _FILTERS = (
-    click.option("--symbol", metavar="SYMBOL", help="of this symbol only"),
+    click.option("--symbol", metavar="SYMBOL", shell_complete=a_symbol, help="of this symbol only"),
     click.option("--state", type=click.Choice(list(State), case_sensitive=False), help="that led to this state"),
-    click.option("--trigger", type=click.Choice(list(Trigger), case_sensitive=False), help="with this trigger"),
+    click.option(
+        "--trigger",
+        type=click.Choice(list(Trigger), case_sensitive=False),
+        metavar="TRIGGER",
+        help=f"with this trigger ({', '.join(Trigger)})",
+    ),
     click.option("--trade", "trade_id", metavar="ID", help="of this trade, as in BTCUSDT-12"),
     click.option("--since", "since_ms", type=Time(), metavar="TIME", help="from this time on"),
     click.option("--until", "until_ms", type=Time(end=True), metavar="TIME", help="before this time (a date: its end)"),
@@ -58,7 +65,7 @@ def audit(context: click.Context, /, limit: int, **wanted: Any) -> None:
 
     options = current()
     with open_store(options.database_path(), mode="read") as store:
-        rows = transitions(store, _filter(**wanted), limit=limit).rows[::-1]
+        rows = transitions(store, _filter(store, **wanted), limit=limit).rows[::-1]
     if options.json:
         output.document({"transitions": [_listed(row) for row in rows]})
     else:
@@ -134,16 +141,17 @@ def export(form: str, **wanted: Any) -> None:
     options = current()
     with open_store(options.database_path(), mode="read") as store:
         if options.json:
-            lines = lines_of(store, "jsonl", _filter(**wanted))
+            lines = lines_of(store, "jsonl", _filter(store, **wanted))
             click.echo(f"[{','.join(line.rstrip() for line in lines)}]")
             return
-        for line in lines_of(store, "csv" if form == "csv" else "jsonl", _filter(**wanted)):
+        for line in lines_of(store, "csv" if form == "csv" else "jsonl", _filter(store, **wanted)):
             click.echo(line, nl=False)
             if output.is_lost():
                 return  # nobody reads the rest, and a long journal takes minutes
 
 
 def _filter(
+    store: Store,
     symbol: str | None,
     state: State | None,
     trigger: Trigger | None,
@@ -153,8 +161,10 @@ def _filter(
 ) -> TransitionFilter:
     from store.queries import TransitionFilter
 
+    wanted = symbol.upper() if symbol else None
+    require_known(store, wanted)
     return TransitionFilter(
-        symbol=symbol.upper() if symbol else None,
+        symbol=wanted,
         state=state,
         trigger=trigger,
         trade_id=trade_id,

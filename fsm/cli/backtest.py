@@ -127,8 +127,6 @@ def _print_where(database: Path | None, report: Path | None, name: str | None) -
         output.line(f"The report is in {report}.")
     if database is None:
         output.line()
-        output.paragraph(
-            "The journal was not kept. With --name NAME it is, and show, audit, why and replay work on it."
-        )
+        output.line("The journal was not kept. With --name NAME it is, and show, audit, why and replay work on it.")
         return
     print_next_steps(database, name)

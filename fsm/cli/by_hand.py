@@ -7,13 +7,14 @@ import sys
 import click
 
 from fsm.cli import output
-from fsm.cli.control import WAIT, post, tell_held
+from fsm.cli.control import WAIT, confirm, post, tell_held
 from fsm.cli.errors import CommandError
+from fsm.cli.names import a_symbol
 from fsm.cli.options import command, current
 
 
 @command("reduce")
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=a_symbol)
 @click.argument("amount")
 @click.option("--yes", is_flag=True, help="close it at once; without a terminal it never asks")
 @WAIT
@@ -25,12 +26,12 @@ def reduce(symbol: str, amount: str, yes: bool, wait_s: float) -> None:
     line = _line("reduce", amount)
     if not yes and not current().json and sys.stdin.isatty() and output.is_terminal():
         tell_held(symbol.upper())
-        click.confirm(f"Close {amount} of {symbol.upper()} at the market?", abort=True)
+        confirm(f"Close {amount} of {symbol.upper()} at the market?")
     post(line, symbol.upper(), wait_s)
 
 
 @command("move-stop")
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=a_symbol)
 @click.argument("price")
 @click.option("--looser", is_flag=True, help="it may move away from safety, within every cap of config.yaml")
 @click.option("--reason", "why", default="", metavar="TEXT", help="why, for the journal; --looser takes one")
@@ -44,7 +45,7 @@ def move_stop(symbol: str, price: str, looser: bool, why: str, wait_s: float) ->
 
 
 @command("move-target")
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=a_symbol)
 @click.argument("price")
 @click.option("--number", type=click.IntRange(1, 99), help="which target, from 1; needed where several rest")
 @WAIT

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from exchange.candle_store.manifest import DEFAULT_STORE, is_store
+from fsm.cli.names import a_symbol
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
@@ -25,6 +27,11 @@ class Symbols(click.ParamType[tuple[str, ...]]):
         if not all(name.isalnum() for name in names):
             self.fail(f"{value!r} is no list of symbols; write BTCUSDT,ETHUSDT", param, ctx)
         return names
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The one that is being typed; those before it stay."""
+        before, comma, begun = incomplete.rpartition(",")
+        return [CompletionItem(f"{before}{comma}{name}") for name in a_symbol(ctx, param, begun)]
 
 
 def candle_options(function: Callback) -> Callback:

@@ -238,7 +238,7 @@ class _Comparison:
 
     def print(self) -> None:
         for text in self._head():
-            output.paragraph(text)
+            output.line(text)
         if not self.findings:
             output.line("no trade differs")
             return
@@ -249,9 +249,9 @@ class _Comparison:
             output.line(f"… and {len(self.findings) - SHOWN_MAX} more; --json has all")
         output.heading("Why")
         for text in _reasons(self.findings):
-            output.paragraph(text)
+            output.line(text)
         if self._why:
-            output.paragraph(f"Not confirmed by running again: {self._why}.")
+            output.line(f"Not confirmed by running again: {self._why}.")
 
     def _head(self) -> Iterator[str]:
         from fsm.backtest.comparing.side import net

@@ -32,4 +32,4 @@ def completion(shell: str) -> None:
     if current().json:
         output.document({"shell": shell, "script": script, "use": WHERE[shell]})
     else:
-        output.line(script)
+        output.verbatim(script)

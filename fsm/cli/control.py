@@ -10,10 +10,10 @@ import click
 
 from fsm.cli import output
 from fsm.cli.errors import CommandError, Exit
+from fsm.cli.names import a_strategy, a_symbol, require_known
 from fsm.cli.options import Command, command, current
 
 if TYPE_CHECKING:
-    from store.database import Store
     from store.inbox import Inbox
     from store.views import CommandRow
 
@@ -39,7 +39,7 @@ _MEANINGS = {
 
 def _wish(kind: str) -> Command:
     @command(kind)
-    @click.argument("symbol", required=False)
+    @click.argument("symbol", required=False, shell_complete=a_symbol)
     @WAIT
     def carry_out(symbol: str | None, wait_s: float, strategy: str | None = None) -> None:
         if strategy is not None and symbol is not None:
@@ -51,7 +51,9 @@ def _wish(kind: str) -> Command:
 
     if kind in ("pause", "resume"):
         told = "let this strategy rest" if kind == "pause" else "let this strategy enter again"
-        carry_out = click.option("--strategy", metavar="NAME", help=f"{told}, in all symbols")(carry_out)
+        carry_out = click.option(
+            "--strategy", metavar="NAME", shell_complete=a_strategy, help=f"{told}, in all symbols"
+        )(carry_out)
 
     carry_out.help = _MEANINGS[kind]
     return carry_out
@@ -61,7 +63,7 @@ pause, resume, halt = (_wish(kind) for kind in ("pause", "resume", "halt"))
 
 
 @command("flatten")
-@click.argument("symbol", required=False)
+@click.argument("symbol", required=False, shell_complete=a_symbol)
 @click.option("--yes", is_flag=True, help="close at once; without a terminal it never asks")
 @WAIT
 def flatten(symbol: str | None, yes: bool, wait_s: float) -> None:
@@ -76,10 +78,16 @@ def flatten(symbol: str | None, yes: bool, wait_s: float) -> None:
 
 
 def _ask(symbol: str | None) -> None:
-    """Raises click.Abort where the answer is no."""
+    """Raises CommandError where the answer is no."""
     held = tell_held(symbol)
     what = f"Close {output.counted(held, 'position')} at the market" if held else "Nothing is open. Go on"
-    click.confirm(f"{what}, and halt {symbol or 'all symbols'} until `resume`?", abort=True)
+    confirm(f"{what}, and halt {symbol or 'all symbols'} until `resume`?")
+
+
+def confirm(question: str) -> None:
+    """Raises CommandError where the answer is no."""
+    if not click.confirm(question):
+        raise CommandError("nothing was done", "you said no", exits=Exit.REFUSED, code="DECLINED")
 
 
 def tell_held(symbol: str | None) -> int:
@@ -92,13 +100,14 @@ def tell_held(symbol: str | None) -> int:
         if store.identity is not None:
             output.banner(store.identity.environment)
     for row in held:
-        worth = "" if row.upnl is None else f", {row.upnl:+,.2f} USDT now"
-        output.line(f"  {row.side} {row.size:f} {row.symbol}{worth}")
+        begun = "" if row.entry is None else f" from {output.price(row.entry)}"
+        now = "" if row.mark is None or row.upnl is None else f", now {output.price(row.mark)}: {row.upnl:+,.2f} USDT"
+        output.line(f"  {row.side} {row.size:f} {row.symbol}{begun}{now}")
     return len(held)
 
 
 @command("release")
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=a_symbol)
 @click.option("--cancel-stop", is_flag=True, help="cancel the stop too: then nothing closes the position but you")
 @WAIT
 def release(symbol: str, cancel_stop: bool, wait_s: float) -> None:
@@ -130,7 +139,7 @@ def post(kind: str, symbol: str | None, wait_s: float) -> None:
     options = current()
     path = options.database_path()
     with open_store(path, mode="post") as store:
-        _require_known(store, symbol)
+        require_known(store, symbol)
         if not options.json and store.identity is not None:
             output.banner(store.identity.environment)
         inbox = Inbox(store)
@@ -141,17 +150,6 @@ def post(kind: str, symbol: str | None, wait_s: float) -> None:
             answered = inbox.get(command_id)
     assert answered is not None, "a command that was posted stays there"
     _tell(answered, wait_s, running=holder(path) is not None, json=options.json)
-
-
-def _require_known(store: Store, symbol: str | None) -> None:
-    """A misspelt symbol would wait for ever. A database without any symbol yet takes every name."""
-    from store import queries
-
-    known = {row.symbol for row in queries.symbols(store)} | {row.symbol for row in queries.latest_decisions(store)}
-    if symbol is not None and known and symbol not in known:
-        raise CommandError(
-            f"{symbol} is not among the symbols of {store.path}", f"there are {', '.join(sorted(known))}"
-        )
 
 
 def _answer(inbox: Inbox, command_id: int, wait_s: float) -> CommandRow | None:

@@ -65,9 +65,9 @@ def _print(findings: list[Finding], conclusion: str) -> None:
     width = max(len(found.check) for found in findings)
     for found in findings:
         mark = click.style(f"{found.verdict.value:<4}", fg=_COLORS[found.verdict.value])
-        output.line(f"{mark}  {found.check:<{width}}  {found.seen}")
+        output.hanging(f"{mark}  {found.check:<{width}}  ", found.seen)
         if found.advice:
-            output.line(f"{'':4}  {'':<{width}}  → {found.advice}")
+            output.hanging(f"{'':4}  {'':<{width}}  → ", found.advice)
     count = Counter(found.verdict.value for found in findings)
     summary = ", ".join(f"{count[name]} {name}" for name in _COLORS if count[name])
     output.line()

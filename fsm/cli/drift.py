@@ -186,9 +186,9 @@ def _made(stack: ExitStack, store: Store, data: tuple[Path, ...]) -> Iterator[Pa
 
 
 def _print(found: _Reference, told: list[DriftVerdict], rate: float, *, is_of_same_rules: bool) -> None:
-    output.paragraph(f"promised by: {found.name} (rules {found.rules_hash[:8]})")
+    output.line(f"promised by: {found.name} (rules {found.rules_hash[:8]})")
     if not is_of_same_rules:
-        output.paragraph("No live trade was opened under these rules: all of them count, whatever theirs were.")
+        output.line("No live trade was opened under these rules: all of them count, whatever theirs were.")
     output.line()
     rows = [
         (
@@ -200,9 +200,9 @@ def _print(found: _Reference, told: list[DriftVerdict], rate: float, *, is_of_sa
     output.table(("strategy", "", *_NUMBERS), rows, right=_NUMBERS)
     output.line()
     for each in told:
-        output.paragraph(each.words)
+        output.line(each.words)
     output.line()
-    output.paragraph(f"The test is set to {rate:g} false alarms a year for each strategy (docs/drift.md).")
+    output.line(f"The test is set to {rate:g} false alarms a year for each strategy (docs/drift.md).")
 
 
 def _r(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fsm.cli import output
+from fsm.cli.names import a_strategy, a_symbol, require_known
 from fsm.cli.options import command, current
 from fsm.cli.times import Time, shown
 
@@ -31,8 +32,8 @@ _HOW = {"GUARD": "refused by a limit or guard", "NOT_FILLED": "sent or dropped, 
 
 
 @command()
-@click.option("--symbol", metavar="SYMBOL", help="of this symbol only")
-@click.option("--strategy", metavar="NAME", help="trades of this strategy only")
+@click.option("--symbol", metavar="SYMBOL", shell_complete=a_symbol, help="of this symbol only")
+@click.option("--strategy", metavar="NAME", shell_complete=a_strategy, help="trades of this strategy only")
 @click.option("--since", "since_ms", type=Time(), metavar="TIME", help="signals from this time on")
 @click.option("--until", "until_ms", type=Time(end=True), metavar="TIME", help="signals before this time")
 def execution(symbol: str | None, strategy: str | None, since_ms: int | None, until_ms: int | None) -> None:
@@ -45,6 +46,7 @@ def execution(symbol: str | None, strategy: str | None, since_ms: int | None, un
 
     options = current()
     with open_store(options.database_path(), mode="read") as store:
+        require_known(store, symbol.upper() if symbol else None)
         report, rows = execution_report(
             store,
             symbol=symbol.upper() if symbol else None,
@@ -78,7 +80,7 @@ def _print(report: ExecutionReport) -> None:
     _print_missed(report)
     for text in report.warnings:
         output.line()
-        output.paragraph(f"WARNING: {text}")
+        output.line(f"WARNING: {text}")
 
 
 def _slippage(total: ExecutionGroup) -> Iterator[tuple[object, ...]]:
@@ -139,7 +141,7 @@ def _print_missed(report: ExecutionReport) -> None:
     else:
         output.line("none")
     if report.not_looked_for:
-        output.paragraph(f"No signal was looked for at {_listed(report.not_looked_for)}.")
+        output.line(f"No signal was looked for at {_listed(report.not_looked_for)}.")
 
 
 def _listed(missed: list[MissedSignals]) -> str:

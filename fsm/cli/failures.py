@@ -67,9 +67,9 @@ def report(error: BaseException, *, json: bool, debug: bool) -> Exit:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
     if failure.message:
-        click.echo(f"error: {failure.message}", err=True)
+        output.line(f"error: {failure.message}", err=True)
     if failure.hint:
-        click.echo(f"hint: {failure.hint}", err=True)
+        output.line(f"hint: {failure.hint}", err=True)
     if debug and not isinstance(error, click.ClickException):
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     if json:

@@ -32,14 +32,14 @@ def _list(found: list[dict[str, Any]]) -> None:
     ]
     output.table(("name", "unit", "parameters", "warm-up", "what it is"), rows, right=("warm-up",))
     output.line()
-    output.paragraph(
+    output.line(
         "rules indicators NAME says more about one. The warm-up is in candles, for these parameters; "
         "and before market_data.candles_min candles (200) nothing is known."
     )
 
 
 def _one(found: dict[str, Any]) -> None:
-    output.paragraph(found["summary"])
+    output.line(found["summary"])
     output.heading("What it is")
     candles = output.counted(found["warmup_candles"], "candle")
     after = ", and then as soon as the market has shown it" if found["may_be_unknown_after_warmup"] else ""

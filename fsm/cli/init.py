@@ -49,5 +49,4 @@ def init(folder: Path) -> None:
     ]
     if folder != Path():
         steps.insert(0, (f"cd {shlex.quote(str(folder))}", "everything below is meant from there"))
-    for line, meaning in steps:
-        output.line(f"  {line}  # {meaning}")
+    output.to_paste(steps)

@@ -15,6 +15,9 @@ from fsm.cli.times import shown
 if TYPE_CHECKING:
     from store.database import Store
 
+_BARS_FROM = 100
+"""Columns of a terminal that has room for bars beside the numbers."""
+
 TITLES = {
     "LIMIT_DAY": "loss of the day",
     "LIMIT_WEEK": "loss of the week",
@@ -175,7 +178,7 @@ def _print(found: Mapping[str, Any]) -> None:
     output.pairs(_lines(found))
     if not found["budgets"]:
         output.line()
-        output.paragraph("No bot has counted with this database yet: it writes its limits when `run` has started.")
+        output.line("No bot has counted with this database yet: it writes its limits when `run` has started.")
         return
     output.line()
     rows = [
@@ -275,4 +278,5 @@ def _bar(row: Mapping[str, Any]) -> str:
     if row["used_pct"] is None:
         return ""
     full = min(10, int(row["used_pct"] / 10 + 0.5))
-    return f"{'#' * full}{'.' * (10 - full)} {row['used_pct']:.1f} %" + (" HIT" if row["exceeded"] else "")
+    bar = f"{'#' * full}{'.' * (10 - full)} " if output.width() >= _BARS_FROM else ""
+    return f"{bar}{row['used_pct']:.1f} %" + (" HIT" if row["exceeded"] else "")

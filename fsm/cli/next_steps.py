@@ -14,10 +14,7 @@ from fsm.cli.times import typed
 def print_next_steps(path: Path, name: str | None = None) -> None:
     """Print the commands, each with what it shows. ``name``: that of a kept run."""
     output.heading("What to look at next")
-    steps = [*_of_the_run(name), *_steps(path)]
-    width = max(len(line) for line, _ in steps)
-    for line, meaning in steps:
-        output.line(f"  {line:<{width}}  # {meaning}")
+    output.to_paste([*_of_the_run(name), *_steps(path)])
 
 
 def _of_the_run(name: str | None) -> Iterator[tuple[str, str]]:

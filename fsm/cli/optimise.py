@@ -259,14 +259,14 @@ def apply(
     if not current().json:
         output.line(f"{target} is written. {rules_path} is as it was, and so is what runs.")
         for told in found.told:
-            output.paragraph(told)
+            output.line(told)
     span = found.span
     tell_difference(
         rules_path, target, data, symbols or found.symbols,
         span.from_ms if from_ms is None else from_ms, span.to_ms if to_ms is None else to_ms,
     )  # fmt: skip
     if not current().json:
-        output.paragraph(
+        output.line(
             f"To trade by it, copy it over {rules_path}: a running bot checks it, says what is different, and where an "
             "edit allows more, waits for `reload confirm`."
         )

@@ -30,7 +30,7 @@ def show_study(path: Path, found: dict[str, Any], *, csv: Path | None) -> None:
     if found["walk_forward"] is not None:
         _print_walk(found["walk_forward"])
     else:
-        output.paragraph("Without --folds nothing was kept from the search: what follows says nothing about tomorrow.")
+        output.line("Without --folds nothing was kept from the search: what follows says nothing about tomorrow.")
     if found["honesty"] is not None:
         output.heading(f"How much of the best in sample (trial {found['honesty']['trial']}) is luck?")
         output.pairs(told_of_luck(found["honesty"], found["trials"]))
@@ -40,7 +40,7 @@ def show_study(path: Path, found: dict[str, Any], *, csv: Path | None) -> None:
         trial = found["in_sample"]["trial"]
         output.line()
         output.line("To write a rules file with a trial's values, and see what it changes (nothing live does):")
-        output.line(f"  {invocation()} optimise apply {study_name(path)} --trial {trial}")
+        output.verbatim(f"  {invocation()} optimise apply {study_name(path)} --trial {trial}")
 
 
 def _print_walk(walk: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ def _print_inside(found: dict[str, Any]) -> None:
     inside = found["in_sample"]
     output.heading("In sample: the best over all the data, from which nothing was kept")
     if inside is None:
-        output.paragraph("No variant fulfils what is required.")
+        output.line("No variant fulfils what is required.")
         return
     figures = inside["figures"]
     output.pairs(

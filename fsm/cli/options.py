@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
+from fsm.cli.examples import examples_of
+from fsm.cli.layout import folded
+
 CONFIG_PATH = Path("config.yaml")
 RULES_PATH = Path("rules.yaml")
 ENV_PATH = Path(".env")
@@ -89,11 +92,15 @@ def _shared() -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """A command that also takes the shared options."""
+    """A command that also takes the shared options, and shows in its help how it is called."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(_shared())
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        write_examples(ctx, formatter, examples_of(_named(ctx)))
 
 
 class Group(click.Group):
@@ -104,6 +111,33 @@ class Group(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(_shared())
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        name = _named(ctx)
+        verbs = (examples_of(f"{name} {verb}")[:1] for verb in self.list_commands(ctx))
+        write_examples(ctx, formatter, (*examples_of(name), *(each for found in verbs for each in found)))
+
+
+def _named(ctx: click.Context) -> str:
+    """The command without the program's name; by its first name where it has two."""
+    names = []
+    while ctx.parent is not None:
+        names.append(ctx.command.name or "")
+        ctx = ctx.parent
+    return " ".join(reversed(names))
+
+
+def write_examples(ctx: click.Context, formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
+    if not examples:
+        return
+    program = ctx.find_root().command_path
+    with formatter.section("Examples"):
+        for each in examples:
+            lines = folded(f"{program} {each}", formatter.width - len("   \\"), indent="    ")
+            for line in lines[:-1]:
+                formatter.write(f"  {line} \\\n")
+            formatter.write(f"  {lines[-1]}\n")
 
 
 def value_options() -> Sequence[str]:

@@ -6,14 +6,13 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import zip_longest
 from shutil import get_terminal_size
-from textwrap import wrap
 from typing import Any
 
 import click
 import msgspec
 
+from fsm.cli import layout
 from fsm.cli.shown import Shown
 
 PAGE_WIDTH = 120
@@ -26,9 +25,6 @@ ROOM_MIN = 20
 """Columns for a value, however narrow the terminal is."""
 
 GUARD_COLUMNS = ("passed", "guard", "found", "needed")
-_BETWEEN_WORDS = re.compile(r"(?<!\d{4}-\d\d-\d\d)\s+")
-"""A day and its time are one word."""
-
 _LONG_NUMBER = re.compile(r"\d+\.\d{9,}")
 
 
@@ -46,7 +42,27 @@ def document(data: Any, *, indented: bool = True) -> None:
     click.echo(encoded.decode())
 
 
-def line(text: str = "") -> None:
+def line(text: str = "", *, err: bool = False) -> None:
+    """A sentence, in as many lines as the terminal makes of it; in pipes and files in one."""
+    room, indent = width(err=err), text[: len(text) - len(text.lstrip(" "))]
+    for each in [text] if layout.columns_of(text) <= room else layout.folded(text, room, indent):
+        click.echo(each, err=err)
+
+
+def hanging(first: str, text: str) -> None:
+    """A name and what is said of it, of which everything stands beside the name however many lines it takes."""
+    blank, room = " " * layout.columns_of(first), width()
+    before = first
+    for each in layout.folded(text, max(room - len(blank), ROOM_MIN)):
+        if len(blank) + layout.columns_of(each) > room:  # a hash, which stays whole to be copied
+            click.echo(f"{before.rstrip()}\n{each}" if before.strip() else each)
+        else:
+            click.echo(f"{before}{each}".rstrip())
+        before = blank
+
+
+def verbatim(text: str) -> None:
+    """What is for programs or to be pasted: never folded."""
     click.echo(text)
 
 
@@ -60,10 +76,17 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def paragraph(text: str) -> None:
-    """A sentence or two, in as many lines as the terminal makes of it."""
-    for each in wrap(text, width(), break_on_hyphens=False):
-        click.echo(each)
+def to_paste(steps: Iterable[tuple[str, str]]) -> None:
+    """Commands with what each is for: beside it, or above it on a narrow terminal; a command stays whole."""
+    listed = list(steps)
+    widest = max(len(command) for command, _ in listed)
+    is_beside = all(widest + len(f"    # {meaning}") <= width() for _, meaning in listed)
+    for command, meaning in listed:
+        if is_beside:
+            click.echo(f"  {command:<{widest}}  # {meaning}")
+        else:
+            line(f"  # {meaning}")
+            click.echo(f"  {command}")
 
 
 _BANNERS = {"mainnet": "  MAINNET: this bot trades real money  "}
@@ -78,7 +101,8 @@ def banner(environment: str | None) -> None:
 def heading(text: str) -> None:
     """A title above a table or a list, with an empty line before it."""
     click.echo()
-    click.echo(click.style(text, bold=True))
+    for each in layout.folded(text, width()):
+        click.echo(click.style(each, bold=True))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
@@ -87,70 +111,22 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     On a terminal that is too narrow for them each row becomes a block: no number and no name is ever broken.
     """
     cells = [[cell_text(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty() and all(
-        text.isascii() and "\n" not in text for row in (columns, *cells) for text in row
-    ):
-        _plain_table(columns, cells, right)
+    laid = layout.table(columns, cells, right, width())
+    if laid is None:
+        for first, lines in layout.stacked(columns, cells, width()):
+            for text in filter(None, (click.style(first, bold=True) if first else "", *lines)):
+                click.echo(text)
         return
-    room = width()
-    words = [max(map(_longest_word, column)) for column in zip_longest(columns, *cells, fillvalue="")]
-    if sum(words) + 2 * (len(columns) - 1) > room:
-        _stacked(columns, cells, room)
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column, least in zip(columns, words, strict=True):
-        shown.add_column(column, justify="right" if column in right else "left", overflow="fold", min_width=least)
-    for row in cells:
-        shown.add_row(*map(escape, row))
-    console = Console(width=room, highlight=False)
-    with console.capture() as captured:
-        console.print(shown)
-    click.echo("\n".join(text.rstrip() for text in captured.get().rstrip("\n").split("\n")))
+    names, lines = laid
+    for name in names:
+        click.echo(click.style(name, bold=True))
+    for text in lines:
+        click.echo(text)
 
 
-def _longest_word(text: str) -> int:
-    """What must stay in one line to be read: a number, a name, a time of day."""
-    return max(map(len, _BETWEEN_WORDS.split(text)))
-
-
-def _stacked(columns: Sequence[str], rows: Iterable[Sequence[str]], room: int) -> None:
-    """A block for each row, where a terminal is too narrow for the columns: the first value above, the others with
-    their names below it, none of them broken. What says nothing is left out."""
-    for first, *others in rows:
-        if first:
-            click.echo(click.style(first, bold=True))
-        line = ""
-        for name, value in zip(columns[1:], others, strict=False):
-            if not value:
-                continue
-            said = f"{name} {value}"
-            if line and len(line) + 2 + len(said) > room:
-                click.echo(line)
-                line = ""
-            line = f"{line}  {said}" if line else f"  {said}"
-        if line:
-            click.echo(line)
-
-
-def _plain_table(columns: Sequence[str], rows: list[list[str]], right: Sequence[str]) -> None:
-    """The same table where nobody looks: nothing to fold, nothing to colour, and nothing to load for it."""
-    lines = [list(columns), *rows]
-    widths = [max(len(line[place]) for line in lines if place < len(line)) for place in range(len(columns))]
-    for line in lines:
-        padded = (
-            text.rjust(room) if name in right else text.ljust(room)
-            for name, text, room in zip(columns, line, widths, strict=False)
-        )
-        click.echo("  ".join(padded).rstrip())
-
-
-def width() -> int:
+def width(*, err: bool = False) -> int:
     """Columns that a line may have."""
-    return get_terminal_size().columns if sys.stdout.isatty() else WIDTH_UNLIMITED
+    return get_terminal_size().columns if (sys.stderr if err else sys.stdout).isatty() else WIDTH_UNLIMITED
 
 
 def price(value: Decimal | None) -> str:
@@ -167,12 +143,8 @@ def pairs(rows: Iterable[tuple[str, object]]) -> None:
     """Print names with their values, the values below one another; a long one goes on in the next line."""
     listed = [(name, cell_text(value)) for name, value in rows]
     indent = max((len(name) for name, _ in listed), default=0) + 2
-    room = max(width() - indent, ROOM_MIN)
     for name, value in listed:
-        lines = wrap(value, room, break_on_hyphens=False) if len(value) > room else [value]
-        click.echo(f"{name:<{indent}}{lines[0]}".rstrip())
-        for further in lines[1:]:
-            click.echo(f"{'':<{indent}}{further}")
+        hanging(f"{name:<{indent}}", value)
 
 
 def guard_rows(guards: Iterable[tuple[bool, str, str, str]]) -> list[tuple[str, ...]]:

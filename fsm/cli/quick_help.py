@@ -14,7 +14,7 @@ def tell_help(name: str) -> bool:
         return False
     try:
         with open(os.path.join(os.path.dirname(__file__), "help.txt"), encoding="utf-8") as file:
-            sys.stdout.write(file.read().replace("Usage: fsm", f"Usage: {name}", 1))
+            sys.stdout.write(file.read().replace("Usage: fsm", f"Usage: {name}", 1).replace("\n  fsm ", f"\n  {name} "))
             sys.stdout.flush()
     except (OSError, UnicodeError, AttributeError):  # a full disk, a closed stream
         return False

@@ -110,8 +110,13 @@ def new(name: Path, beginning: str) -> None:
         return
     call = invocation()
     output.line(f"{name} is written: {BEGINNINGS[beginning]}.")
-    output.line(f"  {call} rules check --rules {shlex.quote(str(name))}  # after each edit")
-    output.line(f"  {call} backtest --rules {shlex.quote(str(name))}  # what these rules would have done")
+    file = shlex.quote(str(name))
+    output.to_paste(
+        [
+            (f"{call} rules check --rules {file}", "after each edit"),
+            (f"{call} backtest --rules {file}", "what these rules would have done"),
+        ]
+    )
 
 
 @rules.command()

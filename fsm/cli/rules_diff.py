@@ -109,11 +109,11 @@ def _trade(each: Difference) -> dict[str, Any]:
 def _print(found: RulesDiff, seconds: float) -> None:
     output.heading("What the edit says")
     for change in found.changes:
-        output.paragraph(change.told)
+        output.line(change.told)
     if not found.changes:
         output.line("both files mean the same")
     for told in found.allows_more:
-        output.paragraph(f"allows more: {told}")
+        output.line(f"allows more: {told}")
     span = f"{shown(found.span[0])} to {shown(found.span[1])} UTC, {', '.join(found.symbols)}"
     output.heading(f"What it does, {span}")
     output.table(("", "old", "new", "only in old", "only in new", "differ"), _counts(found), right=_COUNTED)

@@ -17,6 +17,7 @@ from fsm.cli import output
 from fsm.cli.errors import CommandError, Exit
 from fsm.cli.inputs import require_writable
 from fsm.cli.invocation import invocation
+from fsm.cli.names import a_run
 from fsm.cli.options import command, current
 from fsm.cli.summary import amount, print_summary, ratio
 
@@ -37,12 +38,12 @@ def runs() -> None:
         output.document({"folder": str(RUNS), "runs": [_document(run) for run in found]})
         return
     if not found:
-        output.paragraph(f"No run is kept in {RUNS} yet: `{invocation()} backtest --name NAME` keeps one.")
+        output.line(f"No run is kept in {RUNS} yet: `{invocation()} backtest --name NAME` keeps one.")
         return
     _print_fitting(found)
     for run in found:
         if run.problem:
-            output.paragraph(f"{run.name}: {run.problem}")
+            output.line(f"{run.name}: {run.problem}")
 
 
 def _document(run: NamedRun) -> dict[str, object]:
@@ -87,7 +88,7 @@ def _cells(run: NamedRun) -> tuple[str, ...]:
 
 
 @command()
-@click.argument("run")
+@click.argument("run", shell_complete=a_run)
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="port of the dashboard (default: a free one)")
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html", help="write its report, and end"
@@ -117,7 +118,7 @@ def show(run: str, port: int, report: Path | None) -> None:
         print_summary(summary)
         _serve(path, port)
     else:
-        output.paragraph(f"The report is in {report}.")
+        output.line(f"The report is in {report}.")
 
 
 def _write(path: Path, report: Path, name: str) -> None:
@@ -141,7 +142,7 @@ def _serve(path: Path, port: int) -> None:
         with server:
             output.line()
             output.line(f"The dashboard is at {server.url}")
-            output.paragraph(f"Ctrl-C ends it. `{invocation()} replay {shlex.quote(str(path))}` decides it all again.")
+            output.line(f"Ctrl-C ends it. `{invocation()} replay {shlex.quote(str(path))}` decides it all again.")
             ended.wait()
     except CannotServe as error:
         raise CommandError(str(error), error.hint, exits=Exit.REFUSED, code="CANNOT_SERVE") from error

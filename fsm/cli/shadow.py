@@ -16,8 +16,10 @@ import click
 
 from fsm.cli import output
 from fsm.cli.candle_options import chosen, data_option
+from fsm.cli.control import confirm
 from fsm.cli.errors import CommandError, Exit, VerificationFailed
 from fsm.cli.inputs import read_inputs
+from fsm.cli.names import a_shadow
 from fsm.cli.options import Group, Options, current
 from fsm.cli.times import shown
 
@@ -53,7 +55,7 @@ def add(named: tuple[str, ...], balance: float | None) -> None:
     if current().json:
         output.document({"shadow": made})
     else:
-        output.paragraph(
+        output.line(
             f"{name} runs beside the live rules, for signals of candles that close after {shown(made.began_ms)} UTC, "
             f"with {made.balance_usdt:,.2f} USDT of its own. `shadow list` shows how it does."
         )
@@ -76,7 +78,7 @@ def list_shadows() -> None:
 
 
 @shadow.command("refresh")
-@click.argument("names", nargs=-1, metavar="[NAME]…")
+@click.argument("names", nargs=-1, metavar="[NAME]…", shell_complete=a_shadow)
 @data_option
 def refresh(names: tuple[str, ...], data: tuple[Path, ...]) -> None:
     """Decide up to the newest candle of the bot. A running bot does it by itself at each close."""
@@ -90,7 +92,7 @@ def refresh(names: tuple[str, ...], data: tuple[Path, ...]) -> None:
 
 
 @shadow.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=a_shadow)
 def remove(name: str) -> None:
     """End a shadow. Its files and its journal are deleted."""
     with _errors():
@@ -102,7 +104,7 @@ def remove(name: str) -> None:
 
 
 @shadow.command("promote")
-@click.argument("name")
+@click.argument("name", shell_complete=a_shadow)
 @click.option("--yes", is_flag=True, help="do not ask")
 @data_option
 def promote(name: str, data: tuple[Path, ...], *, yes: bool) -> None:
@@ -128,13 +130,13 @@ def promote(name: str, data: tuple[Path, ...], *, yes: bool) -> None:
         if options.json or not (sys.stdin.isatty() and output.is_terminal()):
             hint = "read the difference, then add --yes"
             raise CommandError("nobody can be asked here", hint, exits=Exit.REFUSED, code="NOT_CONFIRMED")
-        click.confirm(f"Make these {options.rules_path}", abort=True)
+        confirm(f"Make these {options.rules_path}?")
     kept = _take_up(options.rules_path, candidate, name)
     if options.json:
         output.document({"promoted": name, "rules": str(options.rules_path), "kept": kept})
     else:
         output.line()
-        output.paragraph(
+        output.line(
             f"{options.rules_path} is now that of {name}; the old one is kept as {', '.join(kept)}. A running bot "
             "takes it within seconds, and says so; what allows more may wait for `reload confirm`."
         )
@@ -226,6 +228,6 @@ def _print(found: list[ShadowFigures]) -> None:
     output.table(("shadow", "from", "since UTC", "up to UTC", *_NUMBERS), rows, right=_NUMBERS)
     for each in found:
         if each.problem:
-            output.paragraph(f"{each.name}: {each.problem}")
+            output.line(f"{each.name}: {each.problem}")
         elif each.database:
-            output.paragraph(f"{each.name}: `compare {_folder().db} {each.database}` says which trades differ, and why")
+            output.line(f"{each.name}: `compare {_folder().db} {each.database}` says which trades differ, and why")

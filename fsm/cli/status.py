@@ -15,6 +15,7 @@ from fsm.cli.lists import document
 from fsm.cli.options import command, current
 from fsm.cli.positions import beside, beside_in_words
 from fsm.cli.times import Age, shown
+from fsm.live.operator.wording import because
 
 COMMANDS_SHOWN = 5
 FILES_S_MAX = 30.0
@@ -124,7 +125,7 @@ def _print(found: Mapping[str, Any]) -> None:
     output.line()
     listing = found["symbol_list"]
     lists = () if listing is None else ("on the list",)
-    rest = ("state", "since UTC", "trade", "blocked by", "regime", "confidence", "decision", "reason")
+    rest = ("state", "since UTC", "trade", "blocked by", "regime", "confidence", "last decision")
     columns = ("symbol", *lists, *rest)
     rows = [
         (
@@ -136,8 +137,7 @@ def _print(found: Mapping[str, Any]) -> None:
             _blocked(row),
             row["regime"],
             None if row["confidence"] is None else f"{row['confidence']:.2f}",
-            row["outcome"],
-            row["reason"],
+            because(row["reason"] or ""),
         )
         for row in found["symbols"]
     ]
@@ -156,7 +156,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     if account["equity_high"] is not None:
         yield "highest equity", f"{account['equity_high']:,.2f} USDT"
     if account["halt_cause"]:
-        yield "halted", f"{account['halt_cause']} since {shown(account['halt_since_ms'])} UTC"
+        cause = account["halt_cause"]
+        yield "halted", f"{cause} since {shown(account['halt_since_ms'])} UTC: {because(cause)}"
     if account["route"]:
         yield "stops", route_in_words(account["route"])
     if account["paused"]:

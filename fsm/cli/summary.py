@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from textwrap import wrap
 from typing import Any, NamedTuple
 
 from fsm.cli import output
@@ -43,11 +42,11 @@ _GAP = 2
 def print_summary(result: Mapping[str, Any]) -> None:
     """``result`` has the fields of `backtest --json`."""
     title = f"{', '.join(result['symbols'])} from {result['from']} to {result['to']}"
-    output.heading("\n".join(wrap(title, output.width())))
+    output.heading(title)
     output.pairs((*_earned(result), *_traded(result), *_risked(result), *_of_the_run(result)))
     for warning in result.get("warnings", ()):
         output.line()
-        output.line("\n".join(wrap(f"WARNING: {warning}", output.width())))
+        output.line(f"WARNING: {warning}")
     groups = {name: result[key] for key, name in _GROUPS if result[key]}
     shown = _fitting(groups)
     names = [column.name for column in shown]

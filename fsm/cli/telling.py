@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,10 +12,12 @@ import click
 import msgspec
 
 from fsm.cli import output
+from fsm.cli.layout import folded
 from fsm.core.model.intents import ClosePosition, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.model.transition_table import Trigger
 from fsm.live.operator.alerts import RESULT_FOLLOWS
 from fsm.live.operator.wording import because
+from fsm.live.process.own_audit import HEAD_KEY
 
 if TYPE_CHECKING:
     from fsm.core.model.decision import Step
@@ -26,6 +27,9 @@ _COLORS = {"warning": "yellow", "critical": "red"}
 _SYMBOL_WIDTH = 10
 _INDENT = " " * (len("00:00:00  ") + _SYMBOL_WIDTH + 2)
 _CLEAR = "\r\x1b[K"
+_IN_SHORT = {"NO_SETUP": "no setup", "NO_TRADE_REGIME": "regime not traded"}
+"""Where one line has room for all symbols."""
+
 _KEYS_REMEMBERED = 1_000
 
 
@@ -57,11 +61,12 @@ class Teller:
         self._status = ""
         self._seen: deque[str] = deque(maxlen=_KEYS_REMEMBERED)
         self._signals: dict[str, str] = {}
+        self._stops: dict[str, Decimal] = {}
         self._result_follows: News | None = None
         self._stood = ""
 
     def started(self, environment: str, address: str, database: str) -> None:
-        output.paragraph(f"Trading on {environment} ({address}); the journal is {database}.")
+        output.line(f"Trading on {environment} ({address}); the journal is {database}.")
         output.line("Ctrl-C ends the bot; positions keep their stops at the exchange.")
 
     def dashboard(self, address: str) -> None:
@@ -75,12 +80,16 @@ class Teller:
         self._latest_ms = step.at_ms
         if step.trigger is Trigger.SIGNAL:
             self._signals[step.symbol] = step.reason
-        for told in dict.fromkeys(_of_step(step, self._signals.get(step.symbol))):
+        for told in dict.fromkeys(_of_step(step, self._signals.get(step.symbol), self._stops.get(step.symbol))):
             self._line(step.at_ms, step.symbol, told)
+        for _, intent in step.intents:
+            if isinstance(intent, PlaceStop) and intent.request.trigger_price is not None:
+                self._stops[step.symbol] = intent.request.trigger_price
 
     def told(self, news: News) -> None:
-        """A message to the operator; the same one again is not repeated, and that all is well is no news here."""
-        if news.kind == "heartbeat" or news.key in self._seen:
+        """A message to the operator; the same one again is not repeated, and that all is well is no news here, nor a
+        hash that is kept elsewhere."""
+        if news.kind == "heartbeat" or news.key.startswith(HEAD_KEY) or news.key in self._seen:
             return
         self._seen.append(news.key)
         self._latest_ms = news.at_ms
@@ -134,16 +143,18 @@ class Teller:
             return
         held = [symbol for symbol, verdict in close.verdicts.items() if verdict.outcome == "IN_TRADE"]
         idle = Counter(
-            because(verdict.reason)
+            _IN_SHORT.get(verdict.reason) or because(verdict.reason)
             for verdict in close.verdicts.values()
             if verdict.outcome not in ("SIGNAL", "IN_TRADE")
         )
-        parts = [f"{len(close.verdicts)} symbols"]
-        parts += [f"in a trade: {', '.join(held)}"] if held else []
+        parts = [f"in a trade: {', '.join(held)}" if held else "no trade is open"]
         parts += [f"{reason}: {count}" for reason, count in idle.most_common()]
         self._stand_with(f"{_time(close.at_ms):%Y-%m-%d %H:%M} UTC  {' · '.join(parts)}")
 
     def _stand_with(self, text: str) -> None:
+        """In one line: what has no room is left away, part by part."""
+        while len(text) >= self._width and " · " in text:
+            text = f"{text.rpartition(' · ')[0]} …"
         self._status = text if len(text) < self._width else f"{text[: self._width - 2]}…"
         output.raw(f"{_CLEAR}{self._mark}{click.style(self._status, dim=True)}")
 
@@ -154,19 +165,15 @@ class Teller:
             self._date = date
             self._above(click.style(f"{date} (UTC)", bold=True))
         first = f"{when:%H:%M:%S}  {symbol.ljust(_SYMBOL_WIDTH)}  "
-        wrapped = textwrap.wrap(
-            text, self._width, initial_indent=first, subsequent_indent=_INDENT, break_on_hyphens=False,
-            break_long_words=False,
-        ) or [first.rstrip()]  # fmt: skip
-        head, *rest = wrapped
-        self._above(f"{self._mark}{head[: len(first)]}{click.style(head[len(first) :], fg=fg)}")
+        head, *rest = folded(text, self._width - len(first))
+        self._above(f"{self._mark}{first}{click.style(head, fg=fg)}")
         for line in rest:
-            indent = "" if len(line) > self._width else _INDENT  # a hash stays whole, to be copied
-            self._above(f"{self._mark}{indent}{click.style(line[len(_INDENT) :], fg=fg)}")
+            indent = "" if len(_INDENT) + len(line) > self._width else _INDENT  # a hash stays whole, to be copied
+            self._above(f"{self._mark}{indent}{click.style(line, fg=fg)}")
 
     def _above(self, text: str) -> None:
         """A line above the one that says how things stand."""
-        output.line(f"{_CLEAR if self._status else ''}{text}")
+        output.verbatim(f"{_CLEAR if self._status else ''}{text}")
         if self._status:
             output.raw(f"{self._mark}{click.style(self._status, dim=True)}")
 
@@ -256,11 +263,12 @@ class Silent:
 
 
 def _say(event: str, **fields: Any) -> None:
-    output.line(msgspec.json.encode({"event": event, **fields}).decode())
+    output.verbatim(msgspec.json.encode({"event": event, **fields}).decode())
 
 
-def _of_step(step: Step, signal: str | None) -> Iterator[str]:
-    """What a transition does that is no message; ``signal`` names the strategy and side whose conditions hold."""
+def _of_step(step: Step, signal: str | None, stop: Decimal | None) -> Iterator[str]:
+    """What a transition does that is no message; ``signal`` names the strategy and side whose conditions hold, and
+    ``stop`` is where the stop was before."""
     match step.trigger:
         case Trigger.ENTER:
             for _, intent in step.intents:
@@ -274,7 +282,7 @@ def _of_step(step: Step, signal: str | None) -> Iterator[str]:
         case Trigger.RESTOP:
             for _, intent in step.intents:
                 if isinstance(intent, PlaceStop) and intent.request.trigger_price is not None:
-                    yield f"its stop moves to {_plain(intent.request.trigger_price)}"
+                    yield f"its stop moves {_from(stop)}to {_plain(intent.request.trigger_price)}"
                 elif isinstance(intent, PlaceTarget):
                     yield f"its target moves to {_plain(intent.request.trigger_price)}"
         case Trigger.REDUCE if step.reason == "REDUCE_ASKED":
@@ -283,6 +291,10 @@ def _of_step(step: Step, signal: str | None) -> Iterator[str]:
                 for _, intent in step.intents
                 if isinstance(intent, ClosePosition)
             )
+
+
+def _from(price: Decimal | None) -> str:
+    return "" if price is None else f"from {_plain(price)} "
 
 
 def _plain(number: Decimal | None) -> str:

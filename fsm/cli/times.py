@@ -88,6 +88,11 @@ def shown(at_ms: int | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}" if moment.second else f"{moment:%Y-%m-%d %H:%M}"
 
 
+def to_the_minute(at_ms: int) -> str:
+    """A time in a list, where seconds only take room."""
+    return shown(at_ms)[: len("2025-06-30 14:00")]
+
+
 def typed(at_ms: int) -> str:
     """The same instant as one word that every command takes: ``2025-06-30T14:00Z``."""
     return f"{shown(at_ms).replace(' ', 'T')}Z"

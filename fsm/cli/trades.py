@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from fsm.cli import output
+from fsm.cli.names import a_symbol, require_known
 from fsm.cli.options import command, current
-from fsm.cli.times import Time, shown
+from fsm.cli.times import Time, to_the_minute
+from fsm.live.operator.wording import because
 
 if TYPE_CHECKING:
     from store.views import TradeRow
@@ -20,7 +22,7 @@ _NUMBERS = ("quantity", "entry", "exit", "fees", "funding", "net PnL", "R")
 
 
 @command()
-@click.option("--symbol", metavar="SYMBOL", help="of this symbol only")
+@click.option("--symbol", metavar="SYMBOL", shell_complete=a_symbol, help="of this symbol only")
 @click.option("--status", type=click.Choice(STATUSES, case_sensitive=False), help="with this status only")
 @click.option("--since", "since_ms", type=Time(), metavar="TIME", help="opened from this time on")
 @click.option("--limit", type=click.IntRange(1), default=LIMIT, show_default=True, help="the newest so many")
@@ -38,6 +40,7 @@ def trades(
     options = current()
     wanted = symbol.upper() if symbol else None
     with open_store(options.database_path(), mode="read") as store:
+        require_known(store, wanted)
         if is_export:
             from fsm.cli.accounting import fill_lines, trade_lines
 
@@ -77,8 +80,8 @@ def _print(rows: list[TradeRow], total: int) -> None:
 def _cells(row: TradeRow) -> tuple[object, ...]:
     return (
         row.id,
-        shown(row.opened_ms),
-        shown(row.closed_ms) if row.closed_ms is not None else row.status.lower(),
+        to_the_minute(row.opened_ms),
+        to_the_minute(row.closed_ms) if row.closed_ms is not None else row.status.lower(),
         row.side,
         row.strategy_used,
         row.regime_at_entry,
@@ -89,6 +92,6 @@ def _cells(row: TradeRow) -> tuple[object, ...]:
         f"{row.funding:.2f}",
         None if row.net_pnl is None else f"{row.net_pnl:+.2f}",
         None if row.r is None else f"{row.r:+.2f}",
-        row.exit_reason,
+        because(row.exit_reason or ""),
         row.flagged,
     )

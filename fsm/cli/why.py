@@ -10,8 +10,10 @@ import click
 from fsm.cli import output
 from fsm.cli.errors import CommandError
 from fsm.cli.lists import standing_in_words
+from fsm.cli.names import a_symbol, meant, symbols_in
 from fsm.cli.options import command, current
 from fsm.cli.times import Time, shown
+from fsm.live.operator.wording import because
 
 if TYPE_CHECKING:
     from fsm.journal.explain import Explanation
@@ -24,7 +26,7 @@ INDENT = "  "
 
 
 @command()
-@click.argument("symbol", required=False)
+@click.argument("symbol", required=False, shell_complete=a_symbol)
 @click.option("--at", "at_ms", type=Time(), metavar="TIME", help="the candle that had closed by then (default: newest)")
 @click.option("--since", "since_ms", type=Time(), metavar="TIME", help="count the reasons of candles from then on")
 @click.option("--until", "until_ms", type=Time(end=True), metavar="TIME", help="with --since: up to then")
@@ -57,6 +59,9 @@ def _explain(store: Store, symbol: str, at_ms: int | None) -> None:
         explanation = explain(store, symbol, at_ms)
     except NothingDecided as error:
         hint = f"of the list of symbols: {standing}" if standing else error.hint
+        known = symbols_in(store)
+        if symbol not in known:
+            hint = f"{meant(symbol, known)} {hint}".strip()
         raise CommandError(str(error), hint, code="NOTHING_DECIDED") from error
     if current().json:
         output.document({**explanation.document(), **({"symbol_list": standing} if standing else {})})
@@ -75,14 +80,14 @@ def _rank(store: Store) -> None:
         return
     cells = [
         (
-            row["symbol"], row["regime"], row["outcome"], row["reason"],
+            row["symbol"], row["regime"], because(row["reason"]),
             "" if (near := row["nearest"]) is None else f"{near.strategy} {near.side}",
             "" if near is None else "holds" if not near.lacking else f"{near.lacking} of {near.groups}",
             "" if near is None else near.first,
         )
         for row in rows
     ]  # fmt: skip
-    output.table(("symbol", "regime", "outcome", "reason", "nearest", "lacks", "first of all"), cells)
+    output.table(("symbol", "regime", "last decision", "nearest", "lacks", "first of all"), cells)
 
 
 def closest(store: Store) -> list[dict[str, Any]]:
@@ -139,7 +144,8 @@ def _counted(row: ReasonCount, total: int) -> tuple[object, ...]:
 
 
 def _print(found: Explanation, standing: str) -> None:
-    output.line(f"{found.symbol}  {found.outcome}  {found.reason}")
+    words = because(found.reason)
+    output.line(f"{found.symbol}  {found.outcome}  {found.reason}" + ("" if words == found.reason else f": {words}"))
     output.line(found.summary)
     output.line()
     output.pairs((*_where(found), *([("list of symbols", standing)] if standing else [])))

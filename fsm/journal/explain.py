@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -206,7 +207,7 @@ def _summary(stretch: Stretch, reasons: Why, record: SymbolRecord) -> str:
         case "IN_TRADE" if trade is not None:
             stop = f", stop at {trade.stop.trigger_price}" if trade.stop else ""
             entry = trade.entry_price or trade.entry_price_planned
-            held = f"{trade.side} {trade.open_quantity} from {entry}{stop}"
+            held = f"{trade.side} {trade.open_quantity} from {Decimal(f'{entry:.8g}').normalize():f}{stop}"
             return f"in trade {trade.id} of {trade.strategy} ({held}): {stretch.reason}"
     return reasons.summary
 

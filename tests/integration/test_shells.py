@@ -84,6 +84,12 @@ def test_tab_completes_commands_verbs_and_options(keyboard: Keyboard) -> None:
     keyboard.type("fsm trades --li\t1 --help\n", until="Usage: fsm trades")
 
 
+def test_tab_completes_symbols(keyboard: Keyboard) -> None:
+    """There is no database yet: those of config.yaml."""
+    keyboard.type("fsm init\n", until="What to do next")
+    keyboard.type("echo fsm; fsm why DOG\t\n", until="DOGEUSDT")
+
+
 def test_a_misspelt_word_is_answered_with_the_one_that_was_meant(keyboard: Keyboard) -> None:
     keyboard.type("fsm stauts\n", until="Did you mean 'status'?")
 

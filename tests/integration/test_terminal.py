@@ -10,7 +10,7 @@ import pytest
 
 from tests.captures import COMMANDS, PAGE, WIDTHS, captured, in_tmux, page, recorded_run
 
-WHOLE = ("BTCUSDT-1", "BTCUSDT-2", "PROTECTED", "STOP_HIT", "60612.2", "59940", "0.064", "2024-01-10 15:00:02", "USDT")
+WHOLE = ("BTCUSDT-1", "BTCUSDT-2", "PROTECTED", "stop", "60612.2", "59940", "0.064", "2024-01-10 15:00:02", "USDT")
 """Words and numbers that stand in the wide captures and must stand in every narrower one."""
 
 
@@ -35,6 +35,33 @@ def test_no_line_is_longer_than_the_terminal_and_no_word_is_broken(
             assert word in shown, word
     numbers = re.compile(r"(?<![\w.])[+-]?\d[\d,]*\.\d+(?![\w.])")
     assert set(numbers.findall(wide)) <= set(numbers.findall(shown))
+
+
+OTHERS = (
+    ("why",), ("why", "BTCUSDT"), ("audit",), ("audit", "show", "1"), ("execution",), ("commands", "list"),
+    ("shadow", "list"), ("reload",), ("graph", "--help"), ("rules", "indicators"), ("modelcheck", "--variants"),
+    ("naked", "--list"), ("crashsweep", "--list"), ("audit", "verify"),
+)  # fmt: skip
+BROKEN_UNIT = re.compile(r"\d\n\s*(%|USDT|ATR|R)(?!\w| a )")
+
+
+def test_no_other_command_is_wider_than_a_narrow_terminal_and_no_unit_leaves_its_number(folder: Path) -> None:
+    wrong = {}
+    for words in OTHERS:
+        shown = captured(folder, 80, *words)
+        lines = [line for line in shown.splitlines() if "\r" not in line and " ━" not in line]
+        wide = [line for line in lines if len(line) > 80]
+        if wide or BROKEN_UNIT.search(shown):
+            wrong[words] = wide or shown
+    assert not wrong
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux here; .ci/run brings it")
+def test_flatten_names_what_it_will_close_and_a_no_is_no_error_of_the_program(folder: Path) -> None:
+    asked = in_tmux(folder, 80, "flatten", typed="n")
+    assert "LONG 0.063 BTCUSDT from 61218.3" in asked
+    assert "Close 1 position at the market, and halt all symbols until `resume`?" in " ".join(asked.split())
+    assert "nothing was done" in asked
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux here; .ci/run brings it")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import msgspec
 
 from exchange.candle_files import CandleFolders
 from fsm.backtest.comparing.side import Side, Span
+from rules.changes import ABSENT, unequal
 
 
 class Source(StrEnum):
@@ -46,7 +47,6 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int | None = None
 
 
-ABSENT = "(not there)"
 _NOT_DECISIVE = ("version", "web", "alerts", "loops", "logging", "drift", "reload")
 """Sections of config.yaml that no trade depends on."""
 
@@ -163,20 +163,3 @@ def _edits(side: Side, name: str, span: Span) -> Iterator[Input]:
                 edited = f"{before.hash[:8]} → {after.hash[:8]}"
                 one, other = (edited, ABSENT) if name == "A" else (ABSENT, edited)
                 yield Input(source=Source.EDIT, path=f"{what} in {name}", a=one, b=other, at_ms=after.at_ms)
-
-
-def unequal(a: Any, b: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
-    """Where two plain structures differ: path, value in the first, value in the second."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        for key in [*a, *(key for key in b if key not in a)]:
-            below = f"{path}.{key}" if path else str(key)
-            yield from unequal(a.get(key, ABSENT), b.get(key, ABSENT), below)
-    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        for number, (one, other) in enumerate(zip(a, b, strict=True)):
-            yield from unequal(one, other, f"{path}[{number}]")
-    elif a != b:
-        yield path, _shown(a), _shown(b)
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from exchange.candle_files import CANDLE_HEADER, FUNDING_HEADER, CandleFolders
-from fsm.backtest.comparing.inputs import ABSENT, Input, Source
+from fsm.backtest.comparing.inputs import Input, Source
 from fsm.backtest.comparing.matching import Key, differing
 from fsm.backtest.comparing.side import ALL, Side, Span
 from fsm.backtest.injecting import NOTHING, Injected
@@ -25,6 +25,7 @@ from fsm.config.settings import Settings, settings_of
 from fsm.journal.candle_holes import stored_holes
 from indicators.candle import Timeframe
 from indicators.holes import RESTART_ABOVE, Hole
+from rules.changes import ABSENT
 from rules.load import Ruleset, stored_rules
 from rules.source.yaml_source import SourceError
 from store import queries

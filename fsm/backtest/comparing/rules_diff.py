@@ -19,10 +19,10 @@ from fsm.backtest.comparing.decided import (
 )
 from fsm.backtest.comparing.matching import Difference, differences
 from fsm.backtest.comparing.side import ALL, Side, Span, net, read_side
-from fsm.backtest.comparing.wording import Change, changes
 from fsm.backtest.ground import Progress
 from fsm.backtest.history import History, build_history, read_market
 from fsm.backtest.run import Request, run_backtest
+from rules.changes import Change, changes
 from rules.load import Ruleset
 from rules.looseness import loosenings
 from store.database import open_store

@@ -126,7 +126,7 @@ def _words(found: DriftVerdict, alarms_a_year: float) -> str:
         case Standing.TOO_FEW_PROMISED:
             return f"{name}: {found.promised_trades} trades in the backtest promise nothing; it takes {TRADES_MIN}."
         case Standing.TOO_FEW_LIVE:
-            return f"{name}: {found.live_trades} live trades say nothing yet; it takes {LIVE_MIN}."
+            return f"{name}: live trades so far: {found.live_trades}; fewer than {LIVE_MIN} say nothing."
         case Standing.HOLDS:
             return (
                 f"{name} does what its backtest promised, as far as {found.live_trades} trades tell: "

@@ -208,7 +208,7 @@ def _print(report: Report) -> None:
         for line in violation.story:
             output.line(line)
         output.line()
-        output.line(violation.reproduce)
+        output.verbatim(violation.reproduce)
 
 
 def _print_kills(report: dict[str, object]) -> None:

@@ -148,7 +148,7 @@ def _print_causes(trades: list[Explained], unexplained: int) -> None:
     output.heading(f"Why: {output.counted(len(trades), 'trade')}, {unexplained} unexplained")
     for found in trades[:SHOWN_MAX]:
         when = "" if found.candle_ms is None else f" {shown(found.candle_ms)}"
-        output.paragraph(f"{found.symbol}{when}: {found.cause}: {found.told}.")
+        output.line(f"{found.symbol}{when}: {found.cause}: {found.told}.")
     if len(trades) > SHOWN_MAX:
         output.line(f"… and {len(trades) - SHOWN_MAX} more; --json has all")
 

@@ -150,5 +150,6 @@ def _print(summary: Summary, client: str) -> None:
     output.table(("what went wrong", "how often"), [(name, f"{count:,}") for name, count in summary.faults.items()])
     for story in summary.violations:
         output.heading(f"seed {story.seed}: {story.claim}: {story.found}")
-        for line in (*story.disturbances, "", *story.steps, "", story.command):
+        for line in (*story.disturbances, "", *story.steps, ""):
             output.line(line)
+        output.verbatim(story.command)

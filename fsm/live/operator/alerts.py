@@ -122,7 +122,7 @@ def _told(before: SymbolRecord, decision: Decision, event: SymbolEvent, tick: De
             told = f"{symbol}: {_closed_by(reason)}, not the bot: {_size(before.trade or trade)} is no longer open. "
             return [("reconciliation_anomaly", told + RESULT_FOLLOWS)]
         case Trigger.REDUCE if reason == "TARGET_HIT" and trade is not None:
-            return [("target_hit", f"{symbol}: a target was hit. {held_in_words(trade, tick)}.")]
+            return [("target_hit", f"{symbol}: {_target(before.trade, trade, tick)} {held_in_words(trade, tick)}.")]
         case Trigger.QUARANTINE if decision.record.foreign is not None:
             return [("quarantine", _foreign(decision.record, event, tick))]
         case Trigger.RELEASE:
@@ -235,6 +235,19 @@ def _hit(trade: Trade | None, reason: str, tick: Decimal) -> str:
     at = f" at {price(trade.stop.trigger_price, tick)}" if trade is not None and trade.stop is not None else ""
     what = f"the stop{at}" if reason == "STOP_HIT" else "the last target"
     return f"{what} was hit and closed {_size(trade)}. {RESULT_FOLLOWS}"
+
+
+def _target(before: Trade | None, trade: Trade, tick: Decimal) -> str:
+    """Which one was hit, what it closed, and about what that makes; its fills are booked later."""
+    done = {leg.index for leg in before.targets if leg.done} if before is not None else set()
+    hit = next((leg for leg in trade.targets if leg.done and leg.index not in done), None)
+    if hit is None or before is None or before.entry_price is None:
+        return "a target was hit."
+    closed = before.open_quantity - trade.open_quantity
+    change = hit.trigger_price - before.entry_price
+    made = closed * (change if trade.side is TradeSide.LONG else -change)
+    r = f", {made / trade.risk_usdt:+.2f} R" if trade.risk_usdt else ""
+    return f"the target at {price(hit.trigger_price, tick)} was hit and closed {closed:f} (about {gained(made)}{r})."
 
 
 def _closed_by(reason: str) -> str:

@@ -16,6 +16,8 @@ from fsm.journal.symbol_lists import SymbolList
 from fsm.live.operator.alerts import foreign_size, held_in_words
 from fsm.live.operator.wording import LIMITS, because, usdt
 from indicators.holes import Hole
+from rules.changes import changes
+from rules.load import Ruleset
 
 PERIODS = {"LIMIT_DAY": "day", "LIMIT_WEEK": "week", "LIMIT_MONTH": "month"}
 
@@ -159,8 +161,14 @@ def refused_file_news(name: str, told: str) -> str:
     return f"{name} was not taken up, and what was accepted last stays in force: {told}."
 
 
-def new_rules_news(new: str, old: str) -> str:
-    return f"New rules {new[:8]} are in force in place of {old[:8]}. Open trades keep theirs."
+def edited_rules_news(new: Ruleset, old: Ruleset) -> str:
+    return new_rules_news(new.hash, old.hash, [each.told for each in changes(old.definition, new.definition)])
+
+
+def new_rules_news(new: str, old: str, told: Sequence[str]) -> str:
+    """``told``: what the edit changes, place by place."""
+    what = listed([each if len(each) <= CHANGE_LENGTH_MAX else f"{each[:CHANGE_LENGTH_MAX]}…" for each in told])
+    return f"New rules {new[:8]} are in force in place of {old[:8]}: {what}. Open trades keep theirs."
 
 
 def new_settings_news(now: str, later: str) -> str:
@@ -227,6 +235,7 @@ def _bounds(period: str, at_ms: int) -> tuple[str, str]:
 
 
 CHANGES_TOLD = 12
+CHANGE_LENGTH_MAX = 120
 
 
 def listed(parts: Sequence[str]) -> str:

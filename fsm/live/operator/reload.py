@@ -16,7 +16,7 @@ from fsm.config import Config, Settings, changes, read_settings, reloaded, setti
 from fsm.core.model.decision import Rejected
 from fsm.live.context.entry_blocks import ALL, FILES_UNUSABLE
 from fsm.live.operator.accepted import digest_of, loosened, waits_in_rules, waits_in_settings
-from fsm.live.operator.news import listed, new_rules_news, new_settings_news, refused_file_news
+from fsm.live.operator.news import edited_rules_news, listed, new_settings_news, refused_file_news
 from fsm.live.operator.proposals import FROM_THE_BROWSER, PROPOSED, checked, is_proposed, valid, write_whole
 from fsm.live.operator.waiting_edits import WAITING, Waiting
 from fsm.live.process import documents
@@ -297,7 +297,7 @@ class Reload:
         markets, store = self._daemon.markets, live.journal.store
         known = list(markets)
         others = await self._under(rules, known)
-        text = new_rules_news(rules.hash, old.hash)
+        text = edited_rules_news(rules, old)
         async with self._daemon.schedule.turn:
             others |= await self._under(rules, [symbol for symbol in markets if symbol not in known])
             at_ms = live.clock.now_ms()

@@ -25,6 +25,9 @@ from store.rows import CandleRow
 from store.seals import altered_candles
 from store.verify import Report
 
+HEAD_KEY = "head "
+"""Begins the keys of messages that only say where the journal ends."""
+
 log = structlog.get_logger("fsm.own_audit")
 
 COMPARED = 99
@@ -173,7 +176,7 @@ class OwnAudit:
             live.journal.note(at_ms, HEAD, "DAILY", heads=newest_heads(live.journal.journal).heads)
             head = journalled_head(live.journal.journal)
             text = f"The journal's head is {head.hash}. Keep it: `audit verify --head` shows if the journal is cut off."
-            self._say("lifecycle", text, key=f"head {head.id}")
+            self._say("lifecycle", text, key=f"{HEAD_KEY}{head.id}")
         self._handed_out_ms = at_ms
         log.info("journal_head", reason="DAILY", id=head.id, hash=head.hash)
         _append(Path(f"{live.journal.store.path}.heads"), f"{_utc(at_ms)} {head.id} {head.hash}\n")

@@ -7,8 +7,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 
 from fsm.cli.app import COMMANDS
@@ -32,14 +35,28 @@ def test_help_names_every_command_once(fsm) -> None:
     assert listed == list(dict.fromkeys(listed))
     assert {"run", "check", "audit", "why", "replay", "backtest", "graph", "db", "trades"} <= set(listed)
     assert "backtesting" not in listed
+    assert re.search(r"(?m)^Examples:\n  \S+( -m fsm)? run$", ended.stdout)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(fsm, name) -> None:
-    ended = fsm(name, "--help")
+def verbs() -> Iterator[list[str]]:
+    """Every command, every verb of a noun, and every other name of one."""
+    for name, place in COMMANDS.items():
+        yield [name]
+        module, attribute = place.split(":")
+        found = getattr(import_module(module), attribute)
+        if isinstance(found, click.Group):
+            yield from ([name, verb] for verb in found.commands)
+
+
+@pytest.mark.parametrize("words", [*verbs()], ids=" ".join)
+def test_every_command_explains_itself_with_an_example(fsm, words) -> None:
+    ended = fsm(*words, "--help")
     assert ended.code == 0
     for option in ("--config", "--rules", "--env-file", "--db", "--json"):
         assert option in ended.stdout
+    examples = ended.stdout.partition("\nExamples:\n")[2]
+    assert re.match(r"  app \w", examples), "fsm/cli/examples.py has none"
+    assert max(map(len, ended.stdout.splitlines())) <= 80
 
 
 def test_the_graph_is_the_running_table(fsm) -> None:

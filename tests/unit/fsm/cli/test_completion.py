@@ -42,6 +42,24 @@ def test_verbs_options_and_names_are_completed() -> None:
     assert completed("fsm rules indicators macd_") == ["macd_line", "macd_signal", "macd_histogram"]
 
 
+def test_symbols_strategies_states_and_runs_are_completed(project: Path, journal: Path) -> None:
+    """Those of the database and of the files in the folder; of a list, the one that is being typed."""
+    shared = f"--config {project / 'config.yaml'} --rules {project / 'rules.yaml'}"
+    assert completed(f"fsm why --db {journal} {shared} bt") == ["BTCUSDT"]
+    assert "BTCUSDT" in completed(f"fsm pause {shared} ")
+    assert completed(f"fsm backtest {shared} --symbols ETHUSDT,B") == ["ETHUSDT,BTCUSDT"]
+    assert "trend_pullback" in completed(f"fsm pause {shared} --strategy t")
+    assert completed(f"fsm audit --db {journal} --state h") == ["halt"]
+    assert not any(completed(f"fsm why --db {project / 'none.sqlite'} --config {project / 'none.yaml'} "))
+
+
+@pytest.mark.parametrize("command", ["why", "pause", "trades --symbol", "audit --symbol", "execution --symbol"])
+def test_a_misspelt_symbol_is_answered_with_the_one_that_was_meant(fsm, journal_copy: Path, command: str) -> None:
+    ended = fsm(*command.split(), "BTCUSD", "--db", journal_copy)
+    assert ended.code == 2
+    assert "did you mean BTCUSDT?" in ended.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_a_script_that_it_can_read(fsm, shell, tmp_path) -> None:
     script = fsm("completion", shell).stdout
@@ -61,6 +79,7 @@ def test_another_shell_is_bad_usage(fsm) -> None:
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
+        (["trads"], "Did you mean 'trades'?"),  # and not its other name
         (["stauts"], "Did you mean 'status'?"),
         (["rules", "chekc"], "Did you mean 'check'?"),
         (["audit", "--symbl", "BTCUSDT"], "Did you mean '--symbol'?"),

@@ -65,5 +65,5 @@ def test_a_table_that_nobody_looks_at_is_the_table_that_a_terminal_gets(
     columns = ("symbol", "number", "what it is")
     output.table(columns, rows, right=("number",))
     plain = capsys.readouterr().out
-    output.table((*columns[:2], "what it is\u00fc"), rows, right=("number",))  # beyond ASCII: drawn by rich
+    output.table((*columns[:2], "what it is\u00fc"), rows, right=("number",))  # beyond ASCII
     assert plain == capsys.readouterr().out.replace("\u00fc", "")

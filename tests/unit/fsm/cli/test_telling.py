@@ -15,6 +15,7 @@ from fsm.core.model.intents import PlaceEntry, PlaceStop
 from fsm.core.model.transition_table import State, Trigger
 from fsm.live.context.observer import Close, News, RegimeChange
 from fsm.live.operator.alerts import RESULT_FOLLOWS
+from fsm.live.process.own_audit import HEAD_KEY
 
 AT_MS = 1_724_137_200_000  # 2024-08-20 07:00
 
@@ -126,9 +127,28 @@ def test_on_a_terminal_one_line_is_written_over_and_stays_below_what_is_told(
     teller.closed(Close(at_ms=AT_MS + 3_600_000, verdicts=verdicts))
     teller.ended()
     shown = capsys.readouterr().out
-    assert shown.count("4 symbols · in a trade: XRPUSDT · no setup holds: 2 · as many positions are open") == 5
+    assert shown.count("  in a trade: XRPUSDT · no setup: 2 · as many positions are open as config") == 5
     assert [line.rpartition("\r")[2] for line in shown.split("\n")][1].startswith("07:00:00  XRPUSDT")
     assert shown.endswith("\n")
+
+
+def test_on_a_narrow_terminal_the_line_loses_whole_parts_and_never_what_is_open(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsm.cli.output.is_terminal", lambda: True)
+    verdicts = {
+        "BTCUSDT": CandleVerdict(outcome="NO_TRADE", reason="NO_TRADE_REGIME"),
+        "SOLUSDT": CandleVerdict(outcome="BLOCKED", reason="MAX_OPEN_POSITIONS"),
+        "XRPUSDT": CandleVerdict(outcome="IN_TRADE", reason="HOLDING"),
+    }
+    for width, wanted in (
+        (80, "2024-08-20 07:00 UTC  in a trade: XRPUSDT · regime not traded: 1 …"),
+        (60, "2024-08-20 07:00 UTC  in a trade: XRPUSDT …"),
+        (30, "2024-08-20 07:00 UTC  in a t…"),
+    ):
+        Teller(width=width).closed(Close(at_ms=AT_MS, verdicts=verdicts))
+        assert capsys.readouterr().out.rpartition("\r")[2].removeprefix("\x1b[K") == wanted
+        assert len(wanted) < width
 
 
 HIT = f"XRPUSDT: the stop at 0.5808 was hit and closed LONG 1718.8. {RESULT_FOLLOWS}"
@@ -184,6 +204,33 @@ def test_a_stop_that_moves_over_a_bridge_is_one_line(capsys: pytest.CaptureFixtu
     moved = PlaceStop(symbol="XRPUSDT", request=asked)
     Teller(width=80).step(step(trigger=Trigger.RESTOP, intents=(("1.0", moved), ("1.1", moved))))
     assert lines(capsys)[1:] == ["07:00:12  XRPUSDT     its stop moves to 0.6"]
+
+
+def test_a_stop_that_moves_is_told_with_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    def placed(price: str) -> tuple[str, PlaceStop]:
+        asked = AlgoRequest(
+            symbol="XRPUSDT", side=Side.SELL, type=ConditionalType.STOP_MARKET, trigger_price=Decimal(price),
+            close_position=True, working_type=WorkingType.MARK_PRICE, client_id=f"f1-{price}",
+        )  # fmt: skip
+        return ("1.0", PlaceStop(symbol="XRPUSDT", request=asked))
+
+    teller = Teller(width=80)
+    teller.step(step(trigger=Trigger.FILL, intents=(placed("0.58"),)))
+    teller.step(step(trigger=Trigger.RESTOP, intents=(placed("0.6"),)))
+    teller.step(step(trigger=Trigger.RESTOP, intents=(placed("0.61"),)))
+    assert [line.split("its stop ")[1] for line in lines(capsys)[1:]] == [
+        "moves from 0.58 to 0.6",
+        "moves from 0.6 to 0.61",
+    ]
+
+
+def test_where_the_journal_ends_is_no_news_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is in the alerts, in the log of JSON lines and in a file."""
+    told = news("The journal's head is 23. Keep it.", kind="lifecycle", symbol=None, key=f"{HEAD_KEY}17")
+    Teller(width=80).told(told)
+    assert lines(capsys) == []
+    JsonTeller().told(told)
+    assert len(lines(capsys)) == 1
 
 
 def test_where_money_is_real_every_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import re
 def test_the_newest_decision_is_explained_down_to_the_numbers(fsm, journal) -> None:
     ended = fsm("why", "btcusdt", "--db", journal)
     assert ended.code == 0
-    assert re.match(r"BTCUSDT  (NO_SIGNAL|NO_TRADE|BLOCKED)  [A-Z_]+\n\S", ended.stdout)
+    assert re.match(r"BTCUSDT  (NO_SIGNAL|NO_TRADE|BLOCKED)  [A-Z_]+: [a-z ]+\n\S", ended.stdout)
     assert re.search(r"(?m)^candle +2024-09-30 22:00 to 2024-09-30 23:00 UTC$", ended.stdout)
     for regime in ("TREND", "RANGE", "BREAKOUT"):
         assert re.search(rf"(?m)^Regime {regime}: confidence \d\.\d\d, enter \w+, stay \w+$", ended.stdout)

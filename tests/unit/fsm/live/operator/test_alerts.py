@@ -71,6 +71,17 @@ def test_a_stop_that_moves_and_is_read_back_is_no_news() -> None:
     assert len(messages(stage)) == before
 
 
+def test_a_target_that_was_hit_names_its_price_what_it_closed_and_about_what_it_made() -> None:
+    stage = Stage().protected()
+    stage.price("60600").exchange.trigger(stage.trade.targets[0].client_id)
+    stage.look()
+    (told,) = [text for text in messages(stage) if "target at" in text and "was hit" in text]
+    assert told == (
+        "BTCUSDT: the target at 60600.0 was hit and closed 0.034 (about +20.40 USDT, +0.41 R). "
+        "LONG 0.035 of BTCUSDT open, stop 59400.0."
+    )
+
+
 def test_a_stop_that_vanished_is_told_once_and_that_it_is_back() -> None:
     stage = Stage().protected()
     before = len(messages(stage))

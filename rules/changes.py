@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from fsm.backtest.comparing.inputs import ABSENT, unequal
 from rules.definition import Definition
 
+ABSENT = "(not there)"
 _SINGULAR = {
     "thresholds": "threshold",
     "features": "feature",
@@ -97,3 +97,20 @@ def _words(path: str) -> str:
 def _flat(parts: Sequence[str]) -> Iterator[str]:
     """``regimes.regimes.TREND`` is spoken of as ``regimes TREND``."""
     yield from (part for number, part in enumerate(parts) if not (number == 0 and part in ("regimes", "routes")))
+
+
+def unequal(a: Any, b: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Where two plain structures differ: path, value in the first, value in the second."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        for key in [*a, *(key for key in b if key not in a)]:
+            below = f"{path}.{key}" if path else str(key)
+            yield from unequal(a.get(key, ABSENT), b.get(key, ABSENT), below)
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for number, (one, other) in enumerate(zip(a, b, strict=True)):
+            yield from unequal(one, other, f"{path}[{number}]")
+    elif a != b:
+        yield path, _shown(a), _shown(b)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
