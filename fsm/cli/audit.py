@@ -9,7 +9,7 @@ import click
 
 from fsm.cli import output
 from fsm.cli.errors import CommandError, VerificationFailed
-from fsm.cli.names import a_symbol, require_known
+from fsm.cli.names import a_symbol, nothing_matches
 from fsm.cli.options import Group, current
 from fsm.cli.progress import reporting
 from fsm.cli.times import Time, shown
@@ -18,7 +18,6 @@ from fsm.core.model.records import State
 from fsm.core.model.transition_table import Trigger
 
 if TYPE_CHECKING:
-    from store.database import Store
     from store.queries import TransitionFilter
     from store.rows import TransitionRow
 
@@ -65,11 +64,13 @@ def audit(context: click.Context, /, limit: int, **wanted: Any) -> None:
 
     options = current()
     with open_store(options.database_path(), mode="read") as store:
-        rows = transitions(store, _filter(store, **wanted), limit=limit).rows[::-1]
+        found = _filter(**wanted)
+        rows = transitions(store, found, limit=limit).rows[::-1]
+        nothing = "" if rows else nothing_matches("no transition matches", store, found.symbol)
     if options.json:
         output.document({"transitions": [_listed(row) for row in rows]})
     else:
-        _print(rows)
+        _print(rows, nothing)
 
 
 @audit.command()
@@ -141,17 +142,16 @@ def export(form: str, **wanted: Any) -> None:
     options = current()
     with open_store(options.database_path(), mode="read") as store:
         if options.json:
-            lines = lines_of(store, "jsonl", _filter(store, **wanted))
+            lines = lines_of(store, "jsonl", _filter(**wanted))
             click.echo(f"[{','.join(line.rstrip() for line in lines)}]")
             return
-        for line in lines_of(store, "csv" if form == "csv" else "jsonl", _filter(store, **wanted)):
+        for line in lines_of(store, "csv" if form == "csv" else "jsonl", _filter(**wanted)):
             click.echo(line, nl=False)
             if output.is_lost():
                 return  # nobody reads the rest, and a long journal takes minutes
 
 
 def _filter(
-    store: Store,
     symbol: str | None,
     state: State | None,
     trigger: Trigger | None,
@@ -161,10 +161,8 @@ def _filter(
 ) -> TransitionFilter:
     from store.queries import TransitionFilter
 
-    wanted = symbol.upper() if symbol else None
-    require_known(store, wanted)
     return TransitionFilter(
-        symbol=wanted,
+        symbol=symbol.upper() if symbol else None,
         state=state,
         trigger=trigger,
         trade_id=trade_id,
@@ -191,9 +189,9 @@ def _listed(row: TransitionRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-def _print(rows: list[TransitionRow]) -> None:
-    if not rows:
-        output.line("no transition matches")
+def _print(rows: list[TransitionRow], nothing: str) -> None:
+    if nothing:
+        output.line(nothing)
         return
     cells = [
         (row.id, shown(row.at_ms), row.symbol, row.trade_id, f"{row.source} → {row.dest}", row.trigger, row.reason)

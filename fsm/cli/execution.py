@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fsm.cli import output
-from fsm.cli.names import a_strategy, a_symbol, require_known
+from fsm.cli.names import a_strategy, a_symbol, nothing_matches
 from fsm.cli.options import command, current
 from fsm.cli.times import Time, shown
 
@@ -46,26 +46,27 @@ def execution(symbol: str | None, strategy: str | None, since_ms: int | None, un
 
     options = current()
     with open_store(options.database_path(), mode="read") as store:
-        require_known(store, symbol.upper() if symbol else None)
+        wanted = symbol.upper() if symbol else None
         report, rows = execution_report(
             store,
-            symbol=symbol.upper() if symbol else None,
+            symbol=wanted,
             strategy=strategy,
             since_ms=since_ms,
             until_ms=until_ms,
         )
         identity = store.identity
+        nothing = "" if report.total.trades else nothing_matches("no trade was filled", store, wanted)
     if options.json:
         output.document({"report": report, "trades": rows})
         return
     output.banner(identity.environment if identity else None)
-    _print(report)
+    _print(report, nothing)
 
 
-def _print(report: ExecutionReport) -> None:
+def _print(report: ExecutionReport, nothing: str) -> None:
     total = report.total
-    if not total.trades:
-        output.line("no trade was filled")
+    if nothing:
+        output.line(nothing)
     else:
         output.line(f"{output.counted(total.trades, 'trade')} filled; times are the exchange's")
         output.line()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from difflib import get_close_matches
@@ -15,13 +16,17 @@ from fsm.cli.options import Options
 if TYPE_CHECKING:
     from store.database import Store
 
+_QUOTE = re.compile(r"US(DT|TD|DC|D|T)$")
+
 Completing = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """A question that names the nearest, or nothing where nothing is near."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else ""
+    """A question that names the nearest, or nothing where nothing is near. All symbols end alike, which makes none
+    like another."""
+    bare = {_QUOTE.sub("", each) or each: each for each in known}
+    near = get_close_matches(_QUOTE.sub("", name) or name, list(bare), n=1, cutoff=0.6)
+    return f"did you mean {bare[near[0]]}?" if near else ""
 
 
 def symbols_in(store: Store) -> set[str]:
@@ -33,13 +38,23 @@ def symbols_in(store: Store) -> set[str]:
 
 def require_known(store: Store, symbol: str | None) -> None:
     """A misspelt symbol would find nothing, or wait for ever. A database without any symbol yet takes every name."""
-    known = symbols_in(store) if symbol is not None else set()
-    if symbol is not None and known and symbol not in known:
-        there = f"there are {', '.join(sorted(known))}"
-        question = meant(symbol, known)
-        raise CommandError(
-            f"{symbol} is not among the symbols of {store.path}", f"{question} {there}" if question else there
-        )
+    if symbol is None or (hint := of_unknown(store, symbol)) is None:
+        return
+    raise CommandError(f"{symbol} is not among the symbols of {store.path}", hint)
+
+
+def of_unknown(store: Store, symbol: str) -> str | None:
+    """What to say where a database knows symbols, and this one is none of them."""
+    known = symbols_in(store)
+    if not known or symbol in known:
+        return None
+    return f"{meant(symbol, known)} there are {', '.join(sorted(known))}".strip()
+
+
+def nothing_matches(what: str, store: Store, symbol: str | None) -> str:
+    """The line of a list that is empty; a misspelt symbol may be why."""
+    hint = None if symbol is None else of_unknown(store, symbol)
+    return what if hint is None else f"{what}: {symbol} is not among the symbols; {hint}"
 
 
 def _offering(find: Callable[[Options], Iterable[str]]) -> Completing:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fsm.cli import output
-from fsm.cli.names import a_symbol, require_known
+from fsm.cli.names import a_symbol, nothing_matches
 from fsm.cli.options import command, current
 from fsm.cli.times import Time, to_the_minute
 from fsm.live.operator.wording import because
@@ -40,7 +40,6 @@ def trades(
     options = current()
     wanted = symbol.upper() if symbol else None
     with open_store(options.database_path(), mode="read") as store:
-        require_known(store, wanted)
         if is_export:
             from fsm.cli.accounting import fill_lines, trade_lines
 
@@ -55,16 +54,17 @@ def trades(
         rows = queries.trades(store, symbol=wanted, status=status, since_ms=since_ms, limit=limit)[::-1]
         total = queries.trades_count(store, symbol=wanted, status=status, since_ms=since_ms)
         identity = store.identity
+        nothing = "" if rows else nothing_matches("no trade matches", store, wanted)
     if options.json:
         output.document({"total": total, "trades": rows})
     else:
         output.banner(identity.environment if identity else None)
-        _print(rows, total)
+        _print(rows, total, nothing)
 
 
-def _print(rows: list[TradeRow], total: int) -> None:
-    if not rows:
-        output.line("no trade matches")
+def _print(rows: list[TradeRow], total: int, nothing: str) -> None:
+    if nothing:
+        output.line(nothing)
         return
     columns = ("trade", "opened UTC", "closed UTC", "side", "strategy", "regime", *_NUMBERS, "ended by", "flagged")
     output.table(columns, [_cells(row) for row in rows], right=_NUMBERS)

@@ -64,7 +64,10 @@ class TestList:
 
     def test_nothing_found_is_said(self, fsm, journal) -> None:
         ended = fsm("audit", "--symbol", "ETHUSDT", "--db", journal)
-        assert (ended.code, ended.stdout) == (0, "no transition matches\n")
+        assert (ended.code, ended.stdout) == (
+            0,
+            "no transition matches: ETHUSDT is not among the symbols; there are BTCUSDT\n",
+        )
 
     @pytest.mark.parametrize(
         "args",
