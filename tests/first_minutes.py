@@ -37,7 +37,7 @@ WRITTEN_OVER = "\r\x1b[K"
 DIFFERS = (
     (re.compile(r"http://127\.0\.0\.1:\d+"), "http://127.0.0.1:43509"),
     (re.compile(r"\S*bot\.sqlite"), "var/sim.sqlite"),
-    (re.compile(r"\b\d+ ms\b"), "90 ms"),
+    (re.compile(r"\b[\d,]+ ms\b"), "90 ms"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "2368afd6c1d6cc28138d16e366cbca6bac2128902126118b141add8ca0513798"),
 )
 """What is another at each run."""

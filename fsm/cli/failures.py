@@ -59,7 +59,7 @@ class Failure:
 
 def report(error: BaseException, *, json: bool, debug: bool) -> Exit:
     """Say on stderr what went wrong (with ``json``, as the one document on stdout, too); returns the exit code."""
-    failure = _judged(error)
+    failure = judged(error)
     for problem in failure.problems:
         click.echo(str(problem), err=True)
         for line in excerpt(problem.file, problem.line, problem.column):
@@ -77,7 +77,8 @@ def report(error: BaseException, *, json: bool, debug: bool) -> Exit:
     return failure.exit
 
 
-def _judged(error: BaseException) -> Failure:
+def judged(error: BaseException) -> Failure:
+    """What an error means for whoever gave the command."""
     if isinstance(error, CommandError):
         return Failure(error.exits, error.code, error.message, error.hint)
     if isinstance(error, click.ClickException):

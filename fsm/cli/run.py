@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import click
 from fsm.cli import output
 from fsm.cli.dashboard import Dashboard
 from fsm.cli.errors import CommandError, Exit
+from fsm.cli.failures import judged
 from fsm.cli.inputs import inputs_to_run
 from fsm.cli.logs import configure_logs
 from fsm.cli.next_steps import print_next_steps
@@ -45,13 +46,28 @@ def run(port: int | None, no_web: bool, no_stream: bool, form: str | None) -> No
 
     Open positions keep their stops at the exchange, whatever becomes of this process.
     """
-    from fsm.bootstrap import Run
-
     gc.set_threshold(*GARBAGE_USUALLY)
     options = current()
+    is_text = not options.json and (form or ("text" if output.is_terminal() else "json")) == "text"
+    with nullcontext() if is_text or options.json else _failure_in_a_line():
+        _carry_out(options, is_text=is_text, port=port, no_web=no_web, stream=not no_stream)
+
+
+@contextmanager
+def _failure_in_a_line() -> Iterator[None]:
+    """Whoever reads JSON lines is told in one why there are no more; stderr and the exit code say it as ever."""
+    try:
+        yield
+    except Exception as error:
+        output.document({"event": "failed", **judged(error).document()}, indented=False)
+        raise
+
+
+def _carry_out(options: Options, *, is_text: bool, port: int | None, no_web: bool, stream: bool) -> None:
+    from fsm.bootstrap import Run
+
     inputs = inputs_to_run(options)
     environment = inputs.config.environment
-    is_text = not options.json and (form or ("text" if output.is_terminal() else "json")) == "text"
     losses = open_outlets(json=not is_text)
     configure_logs(json=not is_text, environment=environment.mark)
     path = options.db or environment.database_path
@@ -81,7 +97,7 @@ def run(port: int | None, no_web: bool, no_stream: bool, form: str | None) -> No
                 config_path=options.config_path,
                 rules_path=options.rules_path,
                 on_ready=on_ready,
-                stream=not no_stream,
+                stream=stream,
                 losses=losses,
                 unusable=inputs.unusable,
                 further=() if window is None else (window.run,),

@@ -128,6 +128,33 @@ def test_another_bot_on_the_same_database_is_refused(fast: Path, fsm_process) ->
     assert "another bot writes this database" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "code", "told"),
+    [
+        ("config.yaml", 2, ["problems"]),
+        ("database", 4, ["error", "code"]),
+    ],
+)
+def test_a_start_that_fails_is_one_json_line_for_who_reads_lines(
+    fsm, fast: Path, spoilt: str, code: int, told: list[str]
+) -> None:
+    if spoilt == "config.yaml":
+        (fast / "config.yaml").write_text("version: 1\nsymbols: {BTCUSDT: {leverage: many}}\n", "utf-8")
+    else:
+        (fast / "var").mkdir(exist_ok=True)
+        (fast / "var" / "sim.sqlite").write_text("this is no database at all, but long enough to be one" * 50)
+    ended = fsm("run", "--no-web")
+    assert ended.code == code, ended.stderr
+    (line,) = ended.stdout.splitlines()
+    found = json.loads(line)
+    assert found.pop("event") == "failed"
+    for name in told:
+        found = found[name]
+    assert found
+    assert ended.stderr, "and a person reads why"
+    assert fsm("run", "--no-web", "--log", "text").stdout.count("failed") == 0
+
+
 def test_a_file_that_is_no_database_of_ours_is_not_touched(fsm, fast: Path) -> None:
     (fast / "foreign.sqlite").write_text("these are notes of somebody else, not a database\n" * 100)
     refused = fsm("run", "--db", "foreign.sqlite", "--no-web")
