@@ -15,9 +15,12 @@ def main(name: str | None = "fsm") -> None:
 
         if tell_help(name or "python -m fsm"):
             return
-    from fsm.cli.app import app
+    try:
+        from fsm.cli.app import app
 
-    app(prog_name=name)
+        app(prog_name=name)
+    except KeyboardInterrupt:  # while modules are loaded; to end a run is no failure of it
+        sys.exit(0 if "run" in sys.argv[1:] else 130)
 
 
 if __name__ == "__main__":

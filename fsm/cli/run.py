@@ -49,8 +49,12 @@ def run(port: int | None, no_web: bool, no_stream: bool, form: str | None) -> No
     gc.set_threshold(*GARBAGE_USUALLY)
     options = current()
     is_text = not options.json and (form or ("text" if output.is_terminal() else "json")) == "text"
-    with nullcontext() if is_text or options.json else _failure_in_a_line():
-        _carry_out(options, is_text=is_text, port=port, no_web=no_web, stream=not no_stream)
+    try:
+        with nullcontext() if is_text or options.json else _failure_in_a_line():
+            _carry_out(options, is_text=is_text, port=port, no_web=no_web, stream=not no_stream)
+    except KeyboardInterrupt:  # while it does not listen for it itself: nothing runs that would have to end
+        if is_text:
+            output.line("Stopped")
 
 
 @contextmanager

@@ -155,6 +155,17 @@ def test_a_start_that_fails_is_one_json_line_for_who_reads_lines(
     assert fsm("run", "--no-web", "--log", "text").stdout.count("failed") == 0
 
 
+def test_ctrl_c_before_the_bot_has_begun_is_an_end_and_no_failure(project: Path) -> None:
+    """Else `make run` would complain of it: a moment in the shipped candles is looked for when it runs for the first
+    time, which takes a while."""
+    with running(project, "--no-web") as process:
+        until(process, "for the first time")
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read() if process.stdout is not None else ""
+        assert process.wait(PATIENCE_S) == 0
+    assert "Stopped" in rest
+
+
 def test_a_file_that_is_no_database_of_ours_is_not_touched(fsm, fast: Path) -> None:
     (fast / "foreign.sqlite").write_text("these are notes of somebody else, not a database\n" * 100)
     refused = fsm("run", "--db", "foreign.sqlite", "--no-web")
