@@ -18,6 +18,7 @@ import structlog
 
 from exchange.binance.client import BinanceClient
 from exchange.binance.codec_orders import stated_at_first, stated_origin
+from exchange.binance.leverage_tables import leverage_tables as leverage_tables
 from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.public_history import public_history as public_history
 from exchange.binance.refusals import reason_of

@@ -122,9 +122,10 @@ class Rulebook:
                 "fetches them, or put a symbols.json (the answer of GET /fapi/v1/exchangeInfo) beside the candles"
             )
         if no_brackets:
+            names, command = ", ".join(no_brackets), f"data brackets {' '.join(no_brackets)}"
             told.append(
-                f"no leverage brackets are known of {', '.join(no_brackets)}: put a brackets.json (the answer of GET "
-                "/fapi/v1/leverageBracket, which takes a key) beside the candles"
+                f"no leverage brackets are known of {names}: `{command}` asks the exchange with the key in .env, "
+                f"`{command} --like WIFUSDT` takes the table of a similar coin"
             )
         return "; ".join(told)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fsm.cli.data.brackets import brackets
 from fsm.cli.data.checking import check
 from fsm.cli.data.downloading import download, update
 from fsm.cli.data.exporting import export
@@ -20,6 +21,7 @@ def data() -> None:
 data.add_command(download)
 data.add_command(import_files)
 data.add_command(update)
+data.add_command(brackets)
 data.add_command(list_series)
 data.add_command(check)
 data.add_command(export)
