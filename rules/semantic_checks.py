@@ -297,7 +297,8 @@ class _Checking:
             return None
         overrides = mapping(at(self._data, "symbols")).values()
         own = [mapping(at(override, "thresholds")) for override in overrides]
-        return [written[name], *(values[name] for values in own if name in values)]
+        values = [written[name], *(values[name] for values in own if name in values)]
+        return [value for value in values if isinstance(value, (int, float))]  # others are told by the schema
 
     def _kinds_in(self, node: Node) -> dict[str, ValueUnit] | None:
         known = {**_CLOCK_KINDS, **self._words, **self._kinds, **_LOCAL_KINDS}

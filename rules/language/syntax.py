@@ -39,6 +39,15 @@ WINDOWS = ("highest", "lowest", "count", "since", "value_when")
 """Those that look back over candles of the expression's own timeframe."""
 
 _FOREIGN_CHARACTER = re.compile(r"[^A-Za-z0-9_.,+\-*/()<>=!\[\] ]")
+_MEANT_BY = {
+    "&": "and", "|": "or", "−": "-", "–": "-", "×": "*", "·": "*", "÷": "/", "≤": "<=", "≥": ">=",
+    "%": "the number alone", "^": "the product out", "{": "(", "}": ")", ";": "several conditions",
+}  # fmt: skip
+"""What is meant by characters that others have for it."""
+
+_LARGE = re.compile(r"\b(AND|And|OR|Or|NOT|Not)\b")
+_BANG = re.compile(r"!(?!=)")
+_ASSIGNS = re.compile(r"(?<![<>=!])=(?!=)")
 _SYMBOL = re.compile(r"[A-Z0-9]{5,24}")
 _SYMBOL_OF_DIGITS = re.compile(r"(?<![A-Za-z0-9_.])[0-9](?=[A-Z0-9]{4,23}\.[A-Za-z_])")
 _NUMBER_THEN_NAME = re.compile(r"(?<![A-Za-z0-9_])[0-9][0-9.]*[A-Za-z_]")
@@ -213,7 +222,9 @@ def parse(text: str) -> Node:
         raise ExpressionError(f"longer than {LENGTH_MAX} characters: split it into several conditions", LENGTH_MAX)
     flat = re.sub(r"\s", " ", text)
     if foreign := _FOREIGN_CHARACTER.search(flat):
-        raise ExpressionError(f"{foreign.group()!r} has no meaning in an expression", foreign.start())
+        meant = _MEANT_BY.get(foreign.group())
+        advice = "" if meant is None else f"; write {meant}"
+        raise ExpressionError(f"{foreign.group()!r} has no meaning in an expression{advice}", foreign.start())
     readable = _SYMBOL_OF_DIGITS.sub("S", flat)  # Python knows no name that begins with a digit: 1000PEPEUSDT
     if joined := _NUMBER_THEN_NAME.search(readable):
         raise ExpressionError(
@@ -231,6 +242,12 @@ def _python_tree(flat: str, lead: int) -> ast.expr:
             warnings.simplefilter("ignore")
             return ast.parse(flat[lead:], mode="eval").body
     except SyntaxError as error:
+        if large := _LARGE.search(flat):
+            raise ExpressionError(f"write {large.group().lower()} in small letters", large.start()) from None
+        if bang := _BANG.search(flat):
+            raise ExpressionError("'!' has no meaning in an expression; write not", bang.start()) from None
+        if single := _ASSIGNS.search(flat):
+            raise ExpressionError("one = compares nothing: write < <= > or >=", single.start()) from None
         end = max(len(flat.rstrip()) - 1, 0)
         column = min(error.offset - 1 + lead, end) if error.offset else end  # without one, the text ended too early
         raise ExpressionError(f"cannot be read: {error.msg}", column) from None

@@ -119,7 +119,7 @@ def _explain(error: _Mismatch, suggested: set[tuple[str | int, ...]]) -> Iterato
         for name in _unknown_keys(error):
             guess = _guess(name, _known_keys(error))
             where = f" in {_dotted(path)}" if path else ""
-            hint = f"; did you mean {guess}?" if guess else _known_hint(_known_keys(error))
+            hint = f"; did you mean {guess}?" if guess else _capitals(error, name) or _known_hint(_known_keys(error))
             yield SchemaError((*path, name), True, f"unknown key {name}{where}{hint}")
     elif error.keyword == "required":
         missing = [name for name in error.wanted if name not in error.found]
@@ -140,6 +140,12 @@ def _unknown_keys(error: _Mismatch) -> list[str]:
     return [
         name for name in error.found if name not in known and not any(re.search(pattern, name) for pattern in patterns)
     ]
+
+
+def _capitals(error: _Mismatch, name: str) -> str:
+    wanted = name.upper()
+    fits = any(re.search(pattern, wanted) for pattern in error.schema.get("patternProperties", {}))
+    return f"; names of one's own stand in capitals here: {wanted}" if fits else ""
 
 
 def _known_keys(error: _Mismatch) -> list[str]:

@@ -227,6 +227,10 @@ def _text_problems(text: str, name: str) -> Iterator[Problem]:
             return
 
 
+_CUT_CALL = re.compile(r"[{,].*: *[^\"',{}]*\([^\"'(){}]*,[^\"'{}]*$")
+"""A line that ends behind a part of a call that stands within {} and without quotes."""
+
+
 class _Parsing:
     """One pass over the events of PyYAML's parser. What can be gone past is collected, what cannot is raised."""
 
@@ -340,8 +344,14 @@ class _Parsing:
         try:
             return read_plain_scalar(event.value, is_key=is_key)
         except PlainScalarError as error:
-            self._complain(event, str(error))
+            self._complain(event, f"{error}{'' if event.value else self._comma_hint(event)}")
             return None
+
+    def _comma_hint(self, event: Event) -> str:
+        """A comma within {} ends a value, also one in an expression that has no quotes."""
+        before = self._text.split("\n")[event.start_mark.line][: event.start_mark.column]
+        hint = '; an expression with a comma stands between quotes, as in "crosses_above(close_1h, mean_1h)"'
+        return hint if _CUT_CALL.search(before) else ""
 
     def _complain(self, event: Event, message: str) -> None:
         mark = event.start_mark
