@@ -139,6 +139,7 @@ def _fine(options: Options, inputs: Inputs, listing: ListInForce | None) -> list
     env_name = str(options.env_path) if options.env_path.exists() else "environment"
     symbols, strategies = settings.enabled_symbols, list(inputs.rules.strategies)
     chosen = f"{len(symbols)} symbols: {', '.join(symbols)}" if symbols else f"symbols {in_words(listing)}"
+    named = "1 strategy" if len(strategies) == 1 else f"{len(strategies)} strategies"
     timeframes = ", ".join(sorted((t.value for t in inputs.rules.timeframes), reverse=True))
     return [
         (f"{env_name}:", f"fine; BINANCE_ENV={environment.name}, database {options.db or environment.database_path}"),
@@ -148,7 +149,6 @@ def _fine(options: Options, inputs: Inputs, listing: ListInForce | None) -> list
         ),
         (
             f"{options.rules_path}:",
-            f"fine; {len(strategies)} strategies on {timeframes}: {', '.join(strategies)}; "
-            f"hash {inputs.rules.hash[:12]}",
+            f"fine; {named} on {timeframes}: {', '.join(strategies)}; hash {inputs.rules.hash[:12]}",
         ),
     ]

@@ -153,6 +153,12 @@ def _oddities(options: Options, config: Config, rules: Ruleset) -> Iterator[Prob
         if config.settings.symbol_list is None and symbol not in config.settings.symbols:
             message = f"{symbol} has values of its own here and is not among the symbols of {options.config_path}"
             yield source.problem(("symbols", symbol), message, key=True)
+    for name, strategy in rules.definition.strategies.items():
+        for limit in ("max_open_positions", "max_open_risk_pct"):
+            own, most = getattr(strategy.limits, limit), getattr(config.settings.risk, limit)
+            if own is not None and own > most:
+                message = f"{limit} of {name} allows more than {options.config_path}, whose {most:g} stays in force"
+                yield source.problem(("strategies", name, "limits", limit), message)
     named = config.settings.timeframes
     unread = sorted({named.trend, named.setup} - set(rules.timeframes))
     if unread:

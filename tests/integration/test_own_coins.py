@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from exchange.candle_files import CandleFolders
+from exchange.sim.playback.feed import SymbolFeed
+from exchange.sim.playback.rulebook import Rulebook
 from exchange.sim.playback.symbols import shipped_exchange_info, shipped_folder, symbol_rows
 from exchange.sim.server.setup import SimulationSetup, build
 from fsm.cli.app import app
 from fsm.config import load_config
 from fsm.live.process.embedded import embedded_command
+from fsm.proofs.testkit.in_process_bot import InProcessBot
+from indicators.candle import Timeframe
 from tests.archives import klines, recorded
+from tests.integration.test_timeframes import config_of, rules_of
+from web.app import create_app
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it asks for httpx2; httpx is what we have
+    from starlette.testclient import TestClient
 
 ROOT = Path(__file__).parents[2]
 COIN = "1000OWNUSDT"
@@ -88,3 +100,41 @@ def test_the_embedded_exchange_plays_it_beside_the_shipped_ones(project: Path) -
     assert {COIN, "BTCUSDT"} <= set(emulator.world.feeds)
     assert [row["symbol"] for row in emulator.listing.rows({COIN: None})] == [COIN]
     assert COIN in emulator.world.venue.state.filters
+
+
+def test_the_daemon_trades_it_on_the_embedded_exchange_and_every_surface_shows_it(project: Path) -> None:
+    """The bot's own wiring in one process: the coin's rules are those of its files, its brackets those of another."""
+    store, db = project / "var" / "data", project / "var" / "sim.sqlite"
+    give_rules(store)
+    (store / "brackets.json").unlink()
+    assert call("data", "brackets", COIN, "--like", "WIFUSDT")[0] == 0
+    book, feed = Rulebook.read((store,)), SymbolFeed.read(CandleFolders((store,)), COIN, Timeframe.H1)
+    start_ms = feed.start_ms + 1_000 * Timeframe.H1.ms
+    bot = InProcessBot(
+        config=config_of(project, "1h", "4h", symbols=(COIN,)),
+        rules=rules_of("1h", "4h"),
+        feeds={COIN: feed},
+        db=db,
+        start_ms=start_ms,
+        filters={COIN: book.filters[COIN]},
+        brackets={COIN: book.brackets[COIN]},
+    )
+
+    async def script(bot: InProcessBot) -> None:
+        await bot.start()
+        await bot.until(start_ms + 100 * Timeframe.H1.ms)
+
+    bot.run(script)
+    (project / "rules.yaml").write_text(bot.rules.text)
+    trades = json.loads(call("trades", "--json")[1].splitlines()[-1])["trades"]
+    assert len(trades) > 3
+    assert {trade["symbol"] for trade in trades} == {COIN}
+    for shown in (("trades",), ("status",), ("why", COIN), ("audit", "--symbol", COIN)):
+        code, said = call(*shown)
+        assert (code, COIN in said) == (0, True), (shown, said)
+    assert call("replay", str(db))[0] == 0
+    app = create_app(db, token=None)
+    with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000)) as window:
+        assert window.get("/api/trades").json()["trades"][0]["symbol"] == COIN
+        assert window.get(f"/api/why/{COIN}").json()["symbol"] == COIN
+        assert COIN in window.get(f"/symbols/{COIN}").text

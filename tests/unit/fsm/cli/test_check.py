@@ -224,6 +224,19 @@ def test_a_timeframe_that_no_rule_reads_is_a_warning(fsm, project) -> None:
     assert "no feature of rules.yaml reads candles of 1d" in ended.stderr
 
 
+def test_a_limit_of_a_strategy_that_is_looser_than_the_accounts_is_a_warning(fsm, project) -> None:
+    """It is never in force, which nobody was told."""
+    text = (project / "rules.yaml").read_text("utf-8")
+    (name,) = re.findall(r"(?m)^strategies:\n(?: *#.*\n|\n)*  (\w+):\n", text)
+    limits = "    limits: {max_open_positions: 99, max_open_risk_pct: 0.5}\n"
+    (project / "rules.yaml").write_text(text.replace(f"\n  {name}:\n", f"\n  {name}:\n{limits}", 1), "utf-8")
+    ended = fsm("check")
+    assert ended.code == 0, ended.stderr
+    said = f"max_open_positions of {name} allows more than config.yaml, whose 3 stays in force (a warning)"
+    assert said in ended.stderr
+    assert "max_open_risk_pct of" not in ended.stderr
+
+
 def test_what_is_fine_is_said_of_each_file(fsm) -> None:
     ended = fsm("check")
     assert ended.code == 0
