@@ -137,4 +137,5 @@ def test_the_daemon_trades_it_on_the_embedded_exchange_and_every_surface_shows_i
     with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000)) as window:
         assert window.get("/api/trades").json()["trades"][0]["symbol"] == COIN
         assert window.get(f"/api/why/{COIN}").json()["symbol"] == COIN
-        assert COIN in window.get(f"/symbols/{COIN}").text
+        assert [row["machine"]["symbol"] for row in window.get("/api/symbols").json()["symbols"]] == [COIN]
+        assert window.get(f"/api/panes/{COIN}").json()["symbol"] == COIN
