@@ -46,6 +46,9 @@ def _grouped_hint(text: str) -> str:
     return f'{text}: digits cannot be grouped; write {text.replace("_", "")}, or "{text}" if text is meant'
 
 
+_CUT_CALL = re.compile(r"[{,].*: *[^\"',{}]*\([^\"'(){}]*,[^\"'{}]*$")
+"""A line that ends behind a part of a call that stands within {} and without quotes."""
+
 _TRAPS: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
     (
         re.compile(r"y|n|yes|no|on|off", re.IGNORECASE),
@@ -91,6 +94,12 @@ _TRAPS: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
 def _plain_number(text: str) -> str:
     number = f"{Decimal(text):f}"
     return number if "." in number or "." not in text else f"{number}.0"
+
+
+def comma_hint(before: str) -> str:
+    """What to add where a value is missing, by the line up to there: a comma within {} also ends an expression."""
+    hint = '; an expression with a comma stands between quotes, as in "crosses_above(close_1h, mean_1h)"'
+    return hint if _CUT_CALL.search(before) else ""
 
 
 def read_plain_scalar(text: str, *, is_key: bool = False) -> Scalar:

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from rules.source.plain_scalars import PlainScalarError, Scalar, read_plain_scalar
+from rules.source.plain_scalars import PlainScalarError, Scalar, comma_hint, read_plain_scalar
 from rules.source.schema_fit import fits
 
 BYTES_MAX = 256 * 1024  # a rules file of 500 conditions has 60 kB
@@ -227,10 +227,6 @@ def _text_problems(text: str, name: str) -> Iterator[Problem]:
             return
 
 
-_CUT_CALL = re.compile(r"[{,].*: *[^\"',{}]*\([^\"'(){}]*,[^\"'{}]*$")
-"""A line that ends behind a part of a call that stands within {} and without quotes."""
-
-
 class _Parsing:
     """One pass over the events of PyYAML's parser. What can be gone past is collected, what cannot is raised."""
 
@@ -344,14 +340,10 @@ class _Parsing:
         try:
             return read_plain_scalar(event.value, is_key=is_key)
         except PlainScalarError as error:
-            self._complain(event, f"{error}{'' if event.value else self._comma_hint(event)}")
+            mark = event.start_mark
+            hint = "" if event.value else comma_hint(self._text.split("\n")[mark.line][: mark.column])
+            self._complain(event, f"{error}{hint}")
             return None
-
-    def _comma_hint(self, event: Event) -> str:
-        """A comma within {} ends a value, also one in an expression that has no quotes."""
-        before = self._text.split("\n")[event.start_mark.line][: event.start_mark.column]
-        hint = '; an expression with a comma stands between quotes, as in "crosses_above(close_1h, mean_1h)"'
-        return hint if _CUT_CALL.search(before) else ""
 
     def _complain(self, event: Event, message: str) -> None:
         mark = event.start_mark

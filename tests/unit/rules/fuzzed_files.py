@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import re
 import resource
 import sys
 import time
@@ -17,6 +18,8 @@ from rules.source.yaml_source import SourceError
 
 ROOT = Path(__file__).parents[3]
 SEEDS = (ROOT / "rules.yaml", *sorted((ROOT / "docs" / "strategies").glob("*.yaml")))
+PAGE = ROOT / "docs" / "rules.md"
+"""Its files use what the shipped ones do not, such as a threshold that says how far back a function looks."""
 SECONDS_MAX = 1.0
 MEGABYTES_MAX = 200
 
@@ -72,13 +75,24 @@ def _word(chance: random.Random, text: str) -> str:
     return text.replace(old, new, chance.choice((1, 1, 3)))
 
 
-CHANGES: tuple[Change, ...] = (_char, _char, _token, _token, _lines, _lines, _word, _word, _cut)
+def _kind(chance: random.Random, text: str) -> str:
+    """A number is something of another kind."""
+    numbers = list(re.finditer(r"(?<=: )[0-9.]+(?=[,}\n])", text))
+    if not numbers:
+        return text
+    found = chance.choice(numbers)
+    other = chance.choice(('"{}"', "[{}]", "{{value: {}}}", "null", "true", "close_1h", "-{}", "{}.5", "{}e3"))
+    return text[: found.start()] + other.format(found[0]) + text[found.end() :]
+
+
+CHANGES: tuple[Change, ...] = (_char, _char, _token, _token, _lines, _lines, _word, _word, _kind, _kind, _cut)
 
 
 def files(count: int, seed: int) -> Iterator[str]:
     """So many texts, each a shipped file with one to eight changes."""
     chance = random.Random(seed)
     seeds = [path.read_text("utf-8") for path in SEEDS]
+    seeds += re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     for _ in range(count):
         text = chance.choice(seeds)
         for _ in range(chance.choice((1, 1, 2, 3, 8))):
