@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import yaml
 
@@ -96,8 +97,9 @@ def _plain_number(text: str) -> str:
     return number if "." in number or "." not in text else f"{number}.0"
 
 
-def comma_hint(before: str) -> str:
-    """What to add where a value is missing, by the line up to there: a comma within {} also ends an expression."""
+def comma_hint(value: str, text: str, mark: Any) -> str:
+    """What to add where a value is missing, by the line before it: a comma within {} also ends an expression."""
+    before = "" if value else text.split("\n")[mark.line][: mark.column]
     hint = '; an expression with a comma stands between quotes, as in "crosses_above(close_1h, mean_1h)"'
     return hint if _CUT_CALL.search(before) else ""
 

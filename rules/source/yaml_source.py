@@ -340,9 +340,7 @@ class _Parsing:
         try:
             return read_plain_scalar(event.value, is_key=is_key)
         except PlainScalarError as error:
-            mark = event.start_mark
-            hint = "" if event.value else comma_hint(self._text.split("\n")[mark.line][: mark.column])
-            self._complain(event, f"{error}{hint}")
+            self._complain(event, f"{error}{comma_hint(event.value, self._text, event.start_mark)}")
             return None
 
     def _complain(self, event: Event, message: str) -> None:
