@@ -273,3 +273,11 @@ def test_the_clients_of_this_product_trade_against_it() -> None:
 
     with launched(*QUIET) as sim:
         asyncio.run(trade(sim, httpx.get(f"{sim.rest}/sim/v1/clock", trust_env=False).json()["serverTime"]))
+
+
+def test_its_process_is_given_no_key_and_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BINANCE_API_KEY", "BINANCE_API_SECRET_FILE", "TG_BOT_TOKEN", "DASHBOARD_TOKEN", "PING_URL"):
+        monkeypatch.setenv(name, "planted-and-not-passed-on")
+    with launched(*QUIET) as sim:
+        assert b"PATH=" in Path(f"/proc/{sim.pid}/environ").read_bytes()
+        assert b"planted" not in Path(f"/proc/{sim.pid}/environ").read_bytes()

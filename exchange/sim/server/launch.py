@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 _END_S = 10.0
+_SECRETS = ("BINANCE_API_", "DASHBOARD_TOKEN", "TG_", "PING_URL", "ALERT_URLS", "ESCALATION_URLS")
 _LAST_WORDS_S = 1.0
 
 
@@ -57,9 +59,14 @@ def launched(*options: str, module: str = "exchange.sim") -> Iterator[Launched]:
 def start(*options: str, module: str = "exchange.sim") -> Process:
     """The process, not ready yet."""
     command = [sys.executable, "-m", module, "--with-parent", *options]
-    process = Process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment())
     threading.Thread(target=_pass_on, args=(process,), name="simulator's stderr", daemon=True).start()
     return process
+
+
+def _environment() -> dict[str, str]:
+    """Without keys and tokens: what simulates an account, or asks for public prices, needs none."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
 
 
 def _pass_on(process: Process) -> None:
