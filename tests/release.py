@@ -40,6 +40,9 @@ _WALK = (
 
 
 def main(arguments: Sequence[str]) -> int:
+    if any(each.startswith("-") for each in arguments) or len(arguments) > 1:
+        print(__doc__, file=sys.stderr)  # an option is no folder
+        return 2
     target = Path(arguments[0]) if arguments else ROOT / "dist"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

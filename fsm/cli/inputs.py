@@ -13,6 +13,7 @@ from fsm.cli.options import Options
 
 if TYPE_CHECKING:
     from fsm.config import Config
+    from fsm.config.environment import Environment
     from rules.load import Ruleset
     from rules.source.yaml_source import Problem
 
@@ -181,6 +182,21 @@ def loose_secrets(path: Path) -> str | None:
     except OSError:
         return None
     return f"others on this machine may read your keys in it: chmod 600 {path}" if is_loose(mode) else None
+
+
+def kept_to_oneself(options: Options, environment: Environment) -> Iterator[str]:
+    """Takes .env away from others on this machine, and says so. A file that holds one secret alone is left as it is, as
+    another service may need it, and told of."""
+    from store.private import tighten
+
+    path = options.env_path
+    if loose_secrets(path) is not None:
+        tighten(path)
+        if loose_secrets(path) is None:
+            yield f"others on this machine could read your keys in {path}: it is yours alone now; are the keys still?"
+    for each in (path, *environment.secret_files.values()):
+        if (loose := loose_secrets(each)) is not None:
+            yield f"{each}: {loose}"
 
 
 def require_writable(path: Path) -> None:

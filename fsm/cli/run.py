@@ -15,7 +15,7 @@ from fsm.cli import output
 from fsm.cli.dashboard import Dashboard
 from fsm.cli.errors import CommandError, Exit
 from fsm.cli.failures import judged
-from fsm.cli.inputs import inputs_to_run
+from fsm.cli.inputs import inputs_to_run, kept_to_oneself
 from fsm.cli.logs import configure_logs
 from fsm.cli.next_steps import print_next_steps
 from fsm.cli.options import Options, command, current
@@ -78,6 +78,8 @@ def _carry_out(options: Options, *, is_text: bool, port: int | None, no_web: boo
     teller = _teller(options, environment, is_text=is_text)
     if is_text:
         _tell_beginning(environment, path)
+    for told in kept_to_oneself(options, environment):
+        click.echo(f"warning: {told}", err=True)
     if inputs.unusable:
         click.echo(f"warning: {inputs.unusable}", err=True)
         click.echo("warning: a trade is open: it is managed to its end, and nothing is entered", err=True)

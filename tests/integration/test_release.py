@@ -52,6 +52,11 @@ def test_nothing_is_missing_and_nothing_is_too_much(made: tuple[Path, Path]) -> 
     assert [*release.problems_of_sdist(made[0]), *release.problems_of_wheel(made[1])] == []
 
 
+def test_an_option_is_no_folder_and_nothing_that_was_built_is_tracked() -> None:
+    assert release.main(["--help"]) == 2
+    assert [name for name in release.tracked() if name.endswith((".whl", ".tar.gz")) or name.startswith("-")] == []
+
+
 def test_a_wheel_with_what_does_not_belong_is_told(made: tuple[Path, Path], tmp_path: Path) -> None:
     path = tmp_path / made[1].name
     path.write_bytes(made[1].read_bytes())
