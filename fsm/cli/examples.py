@@ -30,7 +30,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "replay": ("replay var/sim.sqlite",),
     "rules check": ("rules check",),
     "rules indicators": ("rules indicators", "rules indicators macd", "rules indicators supertrend --json"),
-    "backtest": ("backtest --symbols BTCUSDT --from 2024-10-01 --to 2024-12-31",),
+    "backtest": ("backtest --symbols BTCUSDT --from 2024-10-01 --to 2024-12-31 --name first",),
     "runs": ("runs",),
     "data list": ("data list",),
     "compare": ("compare --live --days 30",),
@@ -38,21 +38,17 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "data check": ("data check", "data check --symbols BTCUSDT --json"),
     "graph": ("graph",),
     "modelcheck": ("modelcheck --depth 2", "modelcheck --variants"),
-    "crashsweep": ("crashsweep --list",),
-    "naked": ("naked --list",),
+    "crashsweep": ("crashsweep --list", "crashsweep --sample 200 --doubles 50"),
+    "naked": ("naked --list", "naked", "naked --only firewall-once --positions 200"),
     "db check": ("db check",),
     "commands list": ("commands list",),
     "shadow list": ("shadow list",),
     "db backup": ("db backup var/copy.sqlite",),
     "db prune": ("db prune --keep-days 40 --archive var/whole.sqlite",),
-}
-"""Command lines that a test runs on a database with two months of BTCUSDT."""
-
-SHOWN: dict[str, tuple[str, ...]] = {
     "run": ("run --port 8081", "run --no-web"),
     "init": ("init", "init mybot"),
     "rules test": ("rules test", "rules test --tests mine.tests.yaml --json"),
-    "rules diff": ("rules diff rules.yaml new.yaml --from 2024-01-01",),
+    "rules diff": ("rules diff rules.yaml new.yaml --symbols BTCUSDT --from 2024-10-01 --to 2024-10-31",),
     "rules new": ("rules new mine.yaml --from trend",),
     "completion": ("completion bash",),
     "doctor": ("doctor",),
@@ -71,9 +67,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "data update": ("data update",),
     "data import": ("data import ~/Downloads/BTCUSDT-1h-2024-*.zip", "data import candles.csv --symbol AVAXUSDT"),
     "parity": ("parity --symbols BTCUSDT,ETHUSDT --from 2024-10-01 --to 2024-12-31",),
-    "crashsweep": ("crashsweep --sample 200 --doubles 50",),
     "torture": ("torture --seeds 1..20 --days 30 --symbols 3", "torture --client real --seeds 1..4 --days 10"),
-    "naked": ("naked", "naked --only firewall-once --positions 200"),
     "reload confirm": ("reload confirm",),
     "reload reject": ("reload reject",),
     "commands cancel": ("commands cancel 3",),
@@ -81,13 +75,13 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "shadow refresh": ("shadow refresh", "shadow refresh bolder"),
     "shadow remove": ("shadow remove bolder",),
     "worker": ("worker", "worker --once"),
-    "data export": ("data export BTCUSDT-1h --to candles",),
+    "data export": ("data export AVAXUSDT-1h --to candles",),
     "data remove": ("data remove AVAXUSDT-1h",),
     "db upgrade": ("db upgrade",),
     "db restore": ("db restore var/copy.sqlite",),
     "show-config": ("show-config",),
 }
-"""Command lines that take long, do not end, or need what only their reader has: shown, and not run with the others."""
+"""Command lines that a test runs, or names the test that does (tests/integration/test_docs_shell.py)."""
 
 FIRST = ("run", "backtest --symbols BTCUSDT", "why BTCUSDT", "trades --help")
 """What somebody may type who asks what there is."""
@@ -95,4 +89,4 @@ FIRST = ("run", "backtest --symbols BTCUSDT", "why BTCUSDT", "trades --help")
 
 def examples_of(name: str) -> tuple[str, ...]:
     """Command lines of a command, without the program's name."""
-    return (*EXAMPLES.get(name, ()), *SHOWN.get(name, ()))
+    return EXAMPLES.get(name, ())

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from fsm.cli.app import COMMANDS, app
-from fsm.cli.examples import EXAMPLES, SHOWN
+from fsm.cli.examples import examples_of
 from fsm.cli.options import Command
 
 HELP = Path(__file__).with_name("help.txt")
@@ -17,7 +17,7 @@ PYTHON = ".venv/bin/python -m fsm"
 
 INTRODUCTION = f"""# Commands
 
-Drawn from the commands by `python -m fsm.cli.reference`; the examples are run by a test. Every command line begins with
+Drawn from the commands by `python -m fsm.cli.reference`; the examples are run by tests. Every command line begins with
 `{PYTHON}`; without a command it is `run`. The commands work on the database of the
 environment that `.env` and the process name (`var/<BINANCE_ENV>.sqlite`), beside a running bot or without one.
 
@@ -46,9 +46,8 @@ def page() -> str:
         own = [row for row in _options(found) if row not in shared]
         if own:
             lines += ["| option | meaning |", "|---|---|", *own, ""]
-        for language, examples in (("sh", EXAMPLES.get(name, ())), ("text", SHOWN.get(name, ()))):
-            if examples:
-                lines += [f"```{language}", *(f"{PYTHON} {example}" for example in examples), "```", ""]
+        if examples := examples_of(name):
+            lines += ["```sh", *(f"{PYTHON} {example}" for example in examples), "```", ""]
     also = ", ".join(f"`{alias}` is `{name}`" for alias, name in _aliases().items())
     return "\n".join([*lines, f"Other names: {also}."]) + "\n"
 
