@@ -254,6 +254,10 @@ class CrashingBot(InProcessBot):
             await self.start()
         except (Died, StoreError, OSError, BaseExceptionGroup) as ended:
             self._not_dead(ended)
+        except asyncio.CancelledError:
+            if self._reviving is None:
+                raise
+            # it died in one of several calls at once, and the next process did not wait for the others
         await self.up()
 
     async def up(self) -> None:

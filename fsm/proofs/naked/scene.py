@@ -148,7 +148,10 @@ class Scene:
     def befalls(self, asked: Asked) -> Blow | None:
         self.requests += 1
         self.tally.asked(asked)
-        return self.stroke.befalls(asked)
+        blow = self.stroke.befalls(asked)
+        if blow is not None and is_close(asked):
+            self.tally.close_slowed(asked.symbol, self.now_s(), blow.request_s)
+        return blow
 
     def arrives(self, asked: Asked) -> None:
         return

@@ -86,6 +86,7 @@ class Tally:
         self._covered: set[str] = set()
         self._still: list[tuple[float, float]] = []
         self._closes: list[tuple[str, float]] = []
+        self._slowed: list[tuple[str, float, float]] = []
         self._forms: Counter[tuple[str, ...]] = Counter()
         self._asked_s: list[float] = []
         self.stops_refused: Counter[str] = Counter()
@@ -133,6 +134,10 @@ class Tally:
             form = tuple(asked.params.get(name, "") for name in ("symbol", "type", "quantity", "price"))
             self._forms[form] += 1
 
+    def close_slowed(self, symbol: str, now_s: float, request_s: float) -> None:
+        """A close takes so much longer than usual to arrive."""
+        self._slowed.append((symbol, now_s, request_s))
+
     def ended(self, naked: Naked, word_s: float | None) -> None:
         self._ended.append((naked, word_s))
 
@@ -169,12 +174,17 @@ class Tally:
         word_s = naked.until_s if word_s is None else word_s
         trip_s = self._round_trip_s
         closes = sum(symbol == naked.symbol and naked.from_s <= at_s <= naked.until_s for symbol, at_s in self._closes)
+        slow_s = sum(
+            request_s
+            for symbol, at_s, request_s in self._slowed
+            if symbol == naked.symbol and naked.from_s <= at_s <= naked.until_s
+        )
         still_s = sum(max(0.0, min(until, naked.until_s) - max(since, word_s)) for since, until in self._still)
         acts_s = word_s + DEADLINE_S + still_s
         over_s = stroke.over_s if row.is_out and stroke.over_s is not None else 0.0
         if over_s > acts_s:  # nothing was answered until then; the next attempt is half a second or a probe away
             acts_s = over_s + (0.0 if row.is_pause else AGAIN_S)
-        allowed_s = acts_s - naked.from_s + trip_s * (1 + closes) + step_s
+        allowed_s = acts_s - naked.from_s + trip_s * (1 + closes) + slow_s + step_s
         if stroke.stated_end_s is not None and stroke.stated_end_s > naked.from_s:
             after_s = stroke.stated_end_s - naked.from_s + FIRST_AFTER_S + trip_s * (2 + closes)
             allowed_s = max(allowed_s, after_s)
