@@ -28,6 +28,9 @@ DISTANCES = (Decimal(0), Decimal("0.01"), Decimal("0.025"))
 UNBOUNDED = Decimal("0.05")
 """How far the widest goes where the symbol has no bound of its own."""
 
+PIECES_MAX = 8
+"""A lot is small when more pieces than this are left: each is an order, and the exchange counts them."""
+
 FINENESS_LOST_MAX = 8
 """So many decimals are left out one after the other; coins have no more."""
 
@@ -59,9 +62,10 @@ def failed(trade: Trade, reason: RefusalReason | None, asked: Decimal, smallest:
 
 def got_through(trade: Trade) -> Trade:
     """Something was closed: the form that did it is kept. A lot that was halved because nobody took more grows again;
-    one that was refused as too large does not."""
-    halved_unfilled = trade.close_form >= FORMS and trade.close_lot is not None
-    lot = trade.close_lot * 2 if halved_unfilled and trade.close_lot is not None else trade.close_lot
+    one that was refused as too large does while many pieces are left, since that may be over, or was never so."""
+    lot = trade.close_lot
+    if lot is not None and (trade.close_form >= FORMS or trade.open_quantity > PIECES_MAX * lot):
+        lot *= 2
     return replace(trade, close_failed=0, close_lot=lot)
 
 

@@ -147,6 +147,17 @@ class TestALargestLotThatWasLowered:
         assert sent(stage)[-2].quantity == FILTERS.market_quantity_min
         assert (sent(stage)[-1].type, sent(stage)[-1].quantity) == (OrderType.LIMIT, HELD)
 
+    def test_does_not_close_in_crumbs_what_was_refused_for_a_moment_only(self) -> None:
+        """Found by torture: after twelve refusals that meant nothing a position was closed one lot at a time, in 6,453
+        orders."""
+        stage, codes = held(), ["-4005"] * 6
+        stage.fate = lambda intent: codes.pop() if isinstance(intent, ClosePosition) and codes else "ok"
+        stage.command("exit")
+        assert is_over(watched(stage, range(0, 20_000, 250)))
+        taken = [int(request.quantity * 1000) for request in sent(stage)[6:]]
+        assert taken[:4] == [1, 2, 4, 8]
+        assert len(taken) <= 12
+
     def test_loses_no_time_between_them(self) -> None:
         stage = self.lowered()
         stage.command("exit")
