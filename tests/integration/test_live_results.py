@@ -21,6 +21,7 @@ from fsm.backtest.drift.sequential import Promise
 from fsm.backtest.drift.verdicts import verdicts
 from fsm.cli.app import app
 from fsm.journal.replay import replay
+from fsm.live.context.clock import DrivenClock
 from fsm.live.operator.live_results import APART_S, DailyLook
 from fsm.live.process.own_commands import LOWEST_PRIORITY, NoAnswer, OwnCommands, give_way
 from fsm.proofs.testkit.in_process_bot import InProcessBot
@@ -85,6 +86,28 @@ def test_what_is_not_as_planned_is_told_once_also_after_a_restart(rehearse: Make
     with open_store(bot.db, mode="read") as store:
         noted = queries.system_events(store, kind="LIVE_RESULTS")
     assert [event.reason for event in noted] == ["NOT_AS_PLANNED"] * 2
+
+
+class Hasty(DrivenClock):
+    """As of a simulation at 600 times the speed of real time."""
+
+    @property
+    def speed(self) -> float:
+        return 600.0
+
+
+def test_a_simulation_in_haste_is_compared_only_when_somebody_asks(rehearse: Make) -> None:
+    """In a second of 600 the price moves between a close and its decision; that was told as a fault of the bot."""
+    bot, asked = rehearse(BTCUSDT=quiet(BTC, 60)), list[str]()
+    bot.clock = Hasty(lambda: bot.venue.now_ms)
+
+    async def script(bot: InProcessBot) -> None:
+        daemon = await bot.start()
+        await bot.hours(2)
+        await DailyLook(daemon.live, daemon.say, answered(bot, asked), daemon.started).look()
+
+    bot.run(script)
+    assert asked == ["execution", "drift"]
 
 
 def test_a_strategy_that_rests_enters_nothing_until_the_operator_lets_it_go_on(rehearse: Make) -> None:
