@@ -64,6 +64,7 @@ class OwnCommands:
         finally:
             if process.returncode is None:
                 process.kill()
+                await process.wait()  # the loop may be closed next, and whoever waits for the process wants it open
         if process.returncode not in ANSWERED:
             told = complaint.decode(errors="replace").strip().splitlines()
             raise NoAnswer(f"`{' '.join(args)}` ended with {process.returncode}: {told[-1] if told else 'no word'}")
