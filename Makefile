@@ -17,7 +17,7 @@ SOAK_SEEDS ?= 300
 QUICK := tests/unit/store tests/unit/rules tests/unit/fsm/config tests/unit/fsm/core tests/unit/fsm/live \
     tests/unit/exchange/binance/test_user_stream.py
 
-.PHONY: help run test quick check bench soak docs release mutants clean
+.PHONY: help run test quick check bench soak docs release audit mutants clean
 
 help:
 	@echo 'make run        starts the bot and its dashboard on the embedded exchange (FRESH=1: from the beginning)'
@@ -26,6 +26,7 @@ help:
 	@echo 'make check      format, lint, types, architecture, prose'
 	@echo 'make bench      measures'
 	@echo 'make soak       the tests that take minutes'
+	@echo 'make audit      asks whether a fault is known of any library of the locked install (the only one that needs the internet)'
 	@echo 'make mutants    changes fsm/core in thousands of places and looks which tests notice (SAMPLE=300: so many; ROOM=exchange/sim)'
 	@echo 'make docs       the documentation as a site, in build/site'
 	@echo 'make release    builds, checks and tries what would be published, twice, without a network; it is in dist/ then'
@@ -73,6 +74,9 @@ release: check docs
 	@$(IN_VENV) -m pytest -n 0 -q tests/integration/test_release.py tests/integration/test_docs.py tests/test_requirements.py
 	@$(IN_VENV) -m tests.release dist
 
+audit: $(VENV)/audit/bin/pip-audit
+	@$< --requirement requirements.lock --require-hashes --disable-pip $(if $(DRY_RUN),--dry-run)
+
 mutants: $(VENV)/installed-mutants
 	@$(IN_VENV) -m tests.mutants $(ROOM) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
@@ -100,6 +104,11 @@ $(VENV)/installed-test: $(VENV)/installed-run
 $(VENV)/installed-check: $(VENV)/installed-test
 	@$(PIP) --no-build-isolation --editable '.[test,dev]'
 	@touch $@
+
+# In an environment of its own: what it needs is nothing that the bot should ever meet.
+$(VENV)/audit/bin/pip-audit: $(VENV)/made
+	@$(PYTHON) -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip --disable-pip-version-check --no-input install --quiet pip-audit==2.10.1
 
 $(VENV)/installed-mutants: $(VENV)/installed-test
 	@$(PIP) --no-build-isolation --editable '.[test,mutants]'
