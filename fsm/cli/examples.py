@@ -65,6 +65,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "show": ("show first", "show first --report first.html", "show var/sim.sqlite --json"),
     "data download": ("data download --symbols AVAXUSDT --from 2024-01-01", "data download --timeframes 1m,1h"),
     "data update": ("data update",),
+    "data brackets": ("data brackets AVAXUSDT --like WIFUSDT",),
     "data import": ("data import ~/Downloads/BTCUSDT-1h-2024-*.zip", "data import candles.csv --symbol AVAXUSDT"),
     "parity": ("parity --symbols BTCUSDT,ETHUSDT --from 2024-10-01 --to 2024-12-31",),
     "torture": ("torture --seeds 1..20 --days 30 --symbols 3", "torture --client real --seeds 1..4 --days 10"),

@@ -71,7 +71,7 @@ def test_a_file_that_contradicts_the_store_is_refused_or_replaces(fsm, tmp_path:
     refused = fsm("data", "import", other)
     assert refused.code == 2
     assert (
-        f"{other}!BTCUSDT-1h-2024-01.csv:4: BTCUSDT-1h has another candle of 1704074400000 ms already, in row 3"
+        f"{other}!BTCUSDT-1h-2024-01.csv:4: BTCUSDT-1h has another candle of 2024-01-01 02:00:00 UTC already, in row 3"
         in refused.stderr
     )
     assert "add --replace if the file is right" in refused.stderr

@@ -17,7 +17,7 @@ def test_the_examples_of_the_page_hold(fsm, project) -> None:
     assert ended.code == 0, ended.stdout
     text = (project / "rules.yaml").read_text("utf-8")
     (project / "new.yaml").write_text(text.replace("adx_trend: 25 ", "adx_trend: 30 "), "utf-8")
-    blocks = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.startswith(f"{COMMAND}rules ")]
     assert len(lines) == 2
     for line in lines:
