@@ -31,6 +31,11 @@ def fast(project: Path) -> Path:
     return project
 
 
+def hear_ctrl_c() -> None:
+    """As at a terminal: whatever is begun in the background of a shell ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def running(project: Path, *options: str, is_text: bool = True) -> Iterator[subprocess.Popen[str]]:
     with (project / "log.jsonl").open("a") as log:
@@ -41,6 +46,7 @@ def running(project: Path, *options: str, is_text: bool = True) -> Iterator[subp
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            preexec_fn=hear_ctrl_c,
         )
     try:
         yield process
