@@ -28,6 +28,13 @@ def on_known_lot(quantity: Decimal | None, context: DecisionContext) -> Decimal 
     return context.filters.floor_quantity(quantity, market=True) or quantity
 
 
+def is_crumb(quantity: Decimal | None, context: DecisionContext) -> bool:
+    """Whether the lots known now are larger than that: no exchange takes it."""
+    if context.edition < 2 or quantity is None:
+        return False
+    return context.filters.floor_quantity(quantity, market=True) == 0
+
+
 def rounded_anew(price: Decimal, side: TradeSide, context: DecisionContext) -> Decimal | None:
     """The price on the tick known now, away from the entry. Where that is the price that was refused, on the next
     coarser one, ten times as wide, that moves it. None where that would move it too far."""

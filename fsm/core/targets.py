@@ -17,7 +17,7 @@ from fsm.core.model.transition_table import Trigger
 from fsm.core.observation import TradeView
 from fsm.core.order_requests import leg_id, place_target
 from fsm.core.refusals import ALREADY_THERE, TEMPORARY, WRONG_TICK, refused_for_good
-from fsm.core.rounding_anew import on_known_lot, on_known_tick, rounded_anew
+from fsm.core.rounding_anew import is_crumb, on_known_lot, on_known_tick, rounded_anew
 
 TARGET_SENT_MAX = 3
 """A target that will not rest is given up: the stop and the rules still end the trade."""
@@ -49,7 +49,7 @@ def target_ended(
         after = replace(record, trade=_with_targets(trade, (uncounted,)))
         return decision(Trigger.REPROTECT, f"TARGET_REFUSED {outcome.code}", after)
     record = refused_for_good(record, event.at_ms, outcome, context)
-    if target.sent >= TARGET_SENT_MAX:
+    if target.sent >= TARGET_SENT_MAX or is_crumb(target.quantity, context):
         return None
     again = _again(target, outcome, trade, context)
     return _send_again(record, trade, (again,), f"TARGET_REFUSED {outcome.code}", context)
@@ -100,7 +100,8 @@ def _replaced(target: TargetLeg, before: AlgoOrder | None, *, persisted: bool) -
 def mend_targets(
     record: SymbolRecord, event: SymbolObserved, view: TradeView, context: DecisionContext
 ) -> Decision | None:
-    """Targets that ended without being hit are placed again under a new id, those not found under their own (R2).
+    """Targets that ended without being hit are placed again under a new id, those not found under their own (R2); one
+    that is less than a lot by now is given up.
 
     First what is known of those that are being moved.
     """
@@ -112,7 +113,7 @@ def mend_targets(
     again: list[TargetLeg] = []
     for target in trade.targets:
         algo = view.targets.get(target.index)
-        if target.done or target.sent >= TARGET_SENT_MAX:
+        if target.done or target.sent >= TARGET_SENT_MAX or is_crumb(target.quantity, context):
             continue
         if algo is None and event.persisted:
             anew = next_target(target, trade, context)

@@ -320,6 +320,23 @@ class TestTargets:
         sent = [intent.request for intent in stage.sent if isinstance(intent, PlaceTarget)][-1]
         assert (sent.quantity, sent.client_id) == (first.quantity // lot * lot, FIRST_TARGET[:-1] + "2")
 
+    @pytest.mark.parametrize("ended", [True, False])
+    def test_one_that_is_less_than_a_lot_by_now_is_given_up(self, ended: bool) -> None:
+        """R65: found by torture; an order that no exchange takes had left. The last target closes what is left."""
+        stage, lot = held(), Decimal("0.1")
+        stage.context = setting_with(
+            filters=replace(FILTERS, step_size=lot, market_step_size=lot, market_quantity_min=lot)
+        )
+        if ended:
+            stage.exchange.end_algo(FIRST_TARGET, AlgoStatus.CANCELED)
+        else:
+            stage.view = without(FIRST_TARGET)
+        before = stage.kinds().count("PlaceTarget")
+        for _ in range(3):
+            stage.wait(10_000).look(persisted=True)
+        assert stage.kinds().count("PlaceTarget") == before
+        assert (stage.state, stage.trade.targets[0].done) == (State.PROTECTED, False)
+
     def test_one_that_is_refused_for_its_tick_goes_out_on_a_coarser_one(self) -> None:
         """R65: the tick has changed, and nobody has told us to what."""
         stage = Stage().price("60037")
