@@ -135,6 +135,7 @@ def test_an_open_position_is_changed_from_the_page(
     page: Page, url: str, show: Show, kind: str, fields: dict[str, str | bool], typed: str, posted: str
 ) -> None:
     """What is typed to confirm says everything but the reason, which is sent along."""
+    show.repeat(HELD, "PROTECTED", TO_MS + 3_000)  # whatever another test made of it
     page.open(url)
     page.log_in()
     page.wait_for("document.getElementById('control-symbol').options.length > 1")
