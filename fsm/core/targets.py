@@ -49,7 +49,7 @@ def target_ended(
         after = replace(record, trade=_with_targets(trade, (uncounted,)))
         return decision(Trigger.REPROTECT, f"TARGET_REFUSED {outcome.code}", after)
     record = refused_for_good(record, event.at_ms, outcome, context)
-    if target.sent >= TARGET_SENT_MAX or is_crumb(target.quantity, context):
+    if _is_given_up(target, context):
         return None
     again = _again(target, outcome, trade, context)
     return _send_again(record, trade, (again,), f"TARGET_REFUSED {outcome.code}", context)
@@ -113,7 +113,7 @@ def mend_targets(
     again: list[TargetLeg] = []
     for target in trade.targets:
         algo = view.targets.get(target.index)
-        if target.done or target.sent >= TARGET_SENT_MAX or is_crumb(target.quantity, context):
+        if target.done or _is_given_up(target, context):
             continue
         if algo is None and event.persisted:
             anew = next_target(target, trade, context)
@@ -122,6 +122,11 @@ def mend_targets(
         elif algo is not None and _ended_in_vain(algo, persisted=event.persisted):
             again.append(next_target(target, trade, context))
     return _send_again(record, trade, tuple(again), "TARGET_MISSING", context) if again else None
+
+
+def _is_given_up(target: TargetLeg, context: DecisionContext) -> bool:
+    """It will not rest, or is less than a lot by now."""
+    return target.sent >= TARGET_SENT_MAX or is_crumb(target.quantity, context)
 
 
 def _ended_in_vain(algo: AlgoOrder, *, persisted: bool) -> bool:
