@@ -35,7 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "data list": ("data list",),
     "compare": ("compare --live --days 30",),
     "execution": ("execution", "execution --symbol BTCUSDT --since 2024-10-01 --json"),
-    "data check": ("data check", "data check --symbols BTCUSDT --json"),
+    "data check": ("data check", "data check --json"),
     "graph": ("graph",),
     "modelcheck": ("modelcheck --depth 2", "modelcheck --variants"),
     "crashsweep": ("crashsweep --list", "crashsweep --sample 200 --doubles 50"),

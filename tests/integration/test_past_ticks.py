@@ -81,7 +81,7 @@ def test_a_search_gives_the_same_trades_as_the_backtest() -> None:
         expected = run_backtest(request)
         assert [trade.stop_price_initial for trade in found.trades] == [price for _, price in ordered(expected.trades)]
         assert found.figures["net_pnl_usdt"] == expected.to_json()["net_pnl_usdt"]
-        assert bool(found.by_engine) is (from_ms < COARSER_MS)
+        assert found.by_engine == ""
 
 
 def test_the_simulator_plays_the_tick_of_the_time_at_which_it_begins() -> None:

@@ -51,7 +51,8 @@ def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
     book = Rulebook.read([tmp_path])
     told = book.missing(["OWNUSDT", "OTHERUSDT"])
     assert "no filters are known of OTHERUSDT: `data download --symbols OTHERUSDT` fetches them" in told
-    assert "no leverage brackets are known of OWNUSDT, OTHERUSDT: put a brackets.json" in told
+    assert "no leverage brackets are known of OWNUSDT, OTHERUSDT: `" in told
+    assert "--like WIFUSDT` takes the table of a similar coin" in told
 
 
 def test_rules_are_those_of_the_time(tmp_path: Path) -> None:
