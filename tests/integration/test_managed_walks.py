@@ -103,7 +103,7 @@ def test_a_symbol_that_is_settled_is_booked_as_settled(tmp_path: Path) -> None:
         await walking.bot.until(lambda: walking.bot.is_flat, "book it")
         code, text = await walking.type("trades")
         assert code == 0
-        assert "SETTLED" in text
+        assert "the exchange settled the contract" in text
         assert walking.bot.records()[SYMBOL].halt is None
 
     walk(tmp_path, story)

@@ -208,10 +208,21 @@ def test_a_file_that_lies_there_is_not_written_over(folder: Path, table: bytes) 
     ran(folder, "optimise", "apply", "one", "--trial", "99", exits=2)
 
 
+def hear_ctrl_c() -> None:
+    """As at a terminal: whatever is begun in the background of a shell ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_says_how_to_go_on_and_leaves_no_worker(folder: Path) -> None:
     arguments = command(*SEARCH, "--study", "stopped", "--workers", "2", "--json")
     with subprocess.Popen(
-        arguments, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        arguments,
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_ctrl_c,
     ) as client:
         until_first_variant(client)
         workers = workers_of(client.pid)
