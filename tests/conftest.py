@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What Python has compiled is kept, whatever the machine says: hundreds of processes that tests start would each compile
+# the whole product again, which doubles what a start costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Tests are deterministic: the same examples on every machine, and no deadline on a busy one. A tool that makes mutants
 # runs them more than once in one process, on a new instance of their class each time.
