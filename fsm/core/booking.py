@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from exchange.types import Income, IncomeKind, SymbolSnapshot
 from fsm.core.accounting import average_learned, count_fills, owes_ledger
-from fsm.core.exit_reasons import exit_reason
+from fsm.core.exit_reasons import LOST_JOURNAL, exit_reason
 from fsm.core.forced_ends import ADL, LIQUIDATED, SETTLED, forced_close
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext
@@ -78,7 +78,7 @@ def _final_reason(
 def _another_was_faster(trade: Trade, reason: str, *, complete: bool) -> bool:
     """All of it is closed, and no order of this exit was needed: the fill may be told before the order of ours that it
     is of (R32), or something was faster than we (R59)."""
-    stands = reason in (*BY_OUR_ORDERS, ADL, LIQUIDATED, SETTLED)
+    stands = reason in (*BY_OUR_ORDERS, ADL, LIQUIDATED, SETTLED, LOST_JOURNAL)
     return complete and not trade.piece_pending and not stands
 
 

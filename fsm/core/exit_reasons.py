@@ -11,6 +11,9 @@ from fsm.core.observation import FIRING, TradeView
 
 STOP_HIT, TARGET_HIT = "STOP_HIT", "TARGET_HIT"
 
+LOST_JOURNAL = "LOST_JOURNAL"
+"""An order of ours closed it, and the journal that knew why is lost; also flags the books of such a trade."""
+
 
 def exit_reason(trade: Trade, view: TradeView, snapshot: SymbolSnapshot, context: DecisionContext) -> str:
     """The best evidence counts: orders that were filled before the exchange's word, and that before orders' states."""

@@ -11,15 +11,13 @@ from msgspec.structs import replace
 from exchange.client_ids import Leg, parse
 from exchange.types import AlgoOrder, AlgoStatus, ConditionalType, Order
 from fsm.core.booking import book
+from fsm.core.exit_reasons import LOST_JOURNAL
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.events import JournalFoundOld
 from fsm.core.model.records import ZERO, State, StopLeg, SymbolRecord, Trade
 from fsm.core.model.transition_table import Trigger
 from fsm.core.signals import drop
-
-LOST_JOURNAL = "LOST_JOURNAL"
-"""Why a trade ended that a journal saw to its end which is lost; also flags its books."""
 
 
 def restored(record: SymbolRecord, event: JournalFoundOld, context: DecisionContext) -> Decision | None:
@@ -107,12 +105,19 @@ def _booked(record: SymbolRecord, trade: Trade, event: JournalFoundOld, context:
     if trade.first_fill_ms is None:
         return decision(Trigger.FLAT, LOST_JOURNAL, replace(record, trade=None, tried=None))
     newest = record.last_fill_id
-    trade = replace(trade, exit_reason=trade.exit_reason or "EXTERNAL_CLOSE", flagged=trade.flagged or LOST_JOURNAL)
+    reason = trade.exit_reason or (LOST_JOURNAL if _closed_by_us(trade, event) else "EXTERNAL_CLOSE")
+    trade = replace(trade, exit_reason=reason, flagged=trade.flagged or LOST_JOURNAL)
     complete = trade.closed_quantity + _exits(trade, event) >= trade.entry.filled
     made = book(record, trade, event, complete=complete, context=context)
     ended_ms = max((fill.time_ms for fill in event.snapshot.fills), default=event.at_ms)
     booked = None if made.booked is None else replace(made.booked, closed_ms=ended_ms)
     return replace(made, record=replace(made.record, last_fill_id=newest), booked=booked)
+
+
+def _closed_by_us(trade: Trade, event: JournalFoundOld) -> bool:
+    """A close of this trade's own was executed; its stop and targets have names of their own."""
+    filled = (parse(order.client_id) for order in event.snapshot.orders if order.executed_quantity > 0)
+    return any(parts is not None and (parts.trade_number, parts.leg) == (trade.number, Leg.CLOSE) for parts in filled)
 
 
 def _exits(trade: Trade, event: JournalFoundOld) -> Decimal:

@@ -55,6 +55,9 @@ class Figures:
     trades_ahead: list[int] = field(default_factory=list)
     lost_trades: int = 0
     stops_kept: int = 0
+    strangers: list[str] = field(default_factory=list)
+    """Trades that somebody else is said to have closed: nobody else is there."""
+
     problems: list[str] = field(default_factory=list)
 
 
@@ -164,6 +167,9 @@ class Restores:
         if halted:
             self.figures.older += 1
             self.figures.lost_trades += len(queries.system_events(store, kind="LOST_TRADE", limit=1_000))
+            self.figures.strangers += [
+                trade.id for trade in queries.trades(store, limit=10_000) if trade.exit_reason == "EXTERNAL_CLOSE"
+            ]
             if not done or account.epoch == "":
                 self._problem("halted without a new epoch")
         self.judge_fills()

@@ -11,6 +11,9 @@ from tests.captures import WIDTHS
 from tests.first_minutes import PAGE, recorded, settled
 
 BEGINS = re.compile(r"\d\d:\d\d:\d\d  |\d{4}-\d\d-\d\d|[A-Z]")
+IN_THE_HOUR = re.compile(r"^(\d\d):\d\d:\d\d")
+"""The clock jumps, and a fill may arrive before the bot has read it again: the hour is always right."""
+
 WHENEVER = "The journal's head is"
 """Told when a thread of its own has read the journal: its place among the others depends on the machine."""
 
@@ -23,7 +26,7 @@ def sentences(lines: list[str]) -> list[str]:
             found.append(line)
         else:
             found[-1] += f" {line.strip()}"
-    return [settled(each) for each in found if WHENEVER not in each]
+    return [IN_THE_HOUR.sub(r"\1", settled(each)) for each in found if WHENEVER not in each]
 
 
 def shown_on_the_page(columns: int) -> list[str]:

@@ -93,7 +93,7 @@ def test_a_start_that_waits_for_its_exchange_is_not_healthy_and_not_ended(tmp_pa
             row = DocumentRow(name="health", at_ms=NOON_MS, body_json=gone)
             Journal(store, "aged").commit(Batch(documents=[row]))
         bot.forget()
-        await bot.simulation.fault(match={"path": "/fapi/v1/exchangeInfo"}, effect="internal_503", times=15)
+        await bot.simulation.fault(match={"path": "/fapi/*"}, effect="internal_503")
         bot.spawn()
         await bot.until(lambda: health_of(bot) == "STARTING", "take the lock")
         first_ms = touched_ms(bot.db) or 0
@@ -102,6 +102,7 @@ def test_a_start_that_waits_for_its_exchange_is_not_healthy_and_not_ended(tmp_pa
             health.require_protecting(bot.db, end_after_s=180)
         assert bot.is_running
         assert not bot.is_ready()
+        await bot.simulation.end_faults()
         await bot.until(lambda: health_of(bot) is None, "be healthy again")
 
     tell(tmp_path, [jump(BTC), *quiet(TOP, 5)], story)

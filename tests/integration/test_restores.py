@@ -50,6 +50,7 @@ def play(rehearse: Make, folder: Path, *, points: int, seed: int) -> Figures:
 def check(figures: Figures, points: int) -> None:
     print("\n", figures)
     assert figures.problems == []
+    assert figures.strangers == []
     assert figures.points == points
     assert figures.older >= points // 2
     assert figures.stops_kept > 0

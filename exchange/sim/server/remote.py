@@ -157,6 +157,10 @@ class RemoteSimulation:
         """Let something go wrong from now on (POST /sim/v1/faults)."""
         await self._ask("POST", "/sim/v1/faults", object, {"rules": [rule]}, TIMEOUT_S)
 
+    async def end_faults(self) -> None:
+        """Everything goes right again, bans included (DELETE /sim/v1/faults)."""
+        await self._ask("DELETE", "/sim/v1/faults", object, None, TIMEOUT_S)
+
     async def _ask(self, method: str, path: str, kind: type[_Answer], body: object, timeout_s: float) -> _Answer:
         try:
             answer = await self._http.request(method, path, json=body, timeout=timeout_s)

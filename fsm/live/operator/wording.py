@@ -80,6 +80,7 @@ CAUSES: Mapping[str, str] = {
     # how a trade ended
     "STOP_HIT": "the stop was hit",
     "TARGET_HIT": "a target was hit",
+    "LOST_JOURNAL": "the bot closed it, and the journal that knew why is lost",
     "ADL": "the exchange deleveraged it",
     "SETTLED": "the exchange settled the contract",
     "RELEASED": "it was handed over to you",
