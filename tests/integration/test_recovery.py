@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from exchange.client_ids import Leg, client_id
+from exchange.errors import MalformedReply
 from exchange.sim.port_faults import Fault
 from exchange.types import OrderRequest, OrderType, Side
 from fsm.core.model.records import State
@@ -79,6 +80,28 @@ class TestStarting:
             assert order.index("place_algo") < order.index("candles")
             assert r.clock.monotonic() - began < 10
             assert any(algo.close_position for algo in r.venue.open_algos())
+
+        r.run(script)
+
+    def test_a_start_that_the_exchange_keeps_waiting_says_so(self, rehearse: Make) -> None:
+        """It went on for ever without a word: what counts failures began only after the start."""
+        r = rehearse(BTCUSDT=STOPPED)
+        illegible = MalformedReply("GET /fapi/v3/account: it has no assets")
+
+        async def script(r: InProcessBot) -> None:
+            await r.start()
+            await r.hours(TO_SIGNAL + 0.5)
+            await r.kill()
+            r.faults = lambda call: Fault(error=illegible) if call.method == "account" else None
+            starting = asyncio.create_task(r.start())
+            await r.clock.sleep(60)
+            assert not starting.done()
+            assert r.store is not None
+            (told,) = [row for row in queries.alerts(r.store, limit=50) if row.kind == "api_errors"]
+            assert "it has no assets" in told.text
+            assert any("it has no assets" in row.error for row in queries.errors(r.store, limit=50))
+            r.faults = lambda call: None
+            await starting
 
         r.run(script)
 

@@ -136,7 +136,7 @@ class Daemon:
         try:
             async with asyncio.TaskGroup() as group:
                 self.supervisor.open(group)
-                for work in self.beside:
+                for work in (self.troubles.run, *self.beside):
                     self.supervisor.begin(work)
                 self.roster.begin()
                 group.create_task(self._watch_files(), name="files")
@@ -224,7 +224,7 @@ class Daemon:
         proofs = (self.proof.run, self.route.run)
         for work in (*deciding, *proofs, self.live.symbols.run, self.live.watch.run):
             self.supervisor.begin(work, needs_journal=True)
-        for beside in (self._heartbeat, self.troubles.run, *self._background):
+        for beside in (self._heartbeat, *self._background):
             self.supervisor.begin(beside)
         for once in (self.audit.verify_all, self.audit.compare_later):
             self.supervisor.begin(once)
