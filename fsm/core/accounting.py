@@ -17,10 +17,15 @@ own entry is."""
 
 def new_fills(trade: Trade, snapshot: SymbolSnapshot) -> list[Fill]:
     """Fills of the trade's time that it has not counted yet, oldest first."""
-    last, began_ms = trade.last_fill_id, _began_ms(trade, snapshot)
-    fresh = [fill for fill in snapshot.fills if last is None or fill.fill_id > last]
-    own = [fill for fill in fresh if fill.time_ms >= began_ms]
+    last = trade.last_fill_id
+    own = [fill for fill in fills_of_its_time(trade, snapshot) if last is None or fill.fill_id > last]
     return sorted(own, key=lambda fill: fill.fill_id)
+
+
+def fills_of_its_time(trade: Trade, snapshot: SymbolSnapshot) -> list[Fill]:
+    """Without those from before the trade: of a position that was the user's, by another hand."""
+    began_ms = _began_ms(trade, snapshot)
+    return [fill for fill in snapshot.fills if fill.time_ms >= began_ms]
 
 
 def _began_ms(trade: Trade, snapshot: SymbolSnapshot) -> int:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from exchange.types import Account, AlgoOrder, Confirmed, Fill, Order, Outcome, Refused
+from fsm.core.accounting import fills_of_its_time
 from fsm.core.candle_close import CandleVerdict
 from fsm.core.model.decision import Decision, Step
 from fsm.core.model.decision_context import Portfolio
@@ -223,9 +224,14 @@ def ended_trade(before: SymbolRecord, decision: Decision, at_ms: int) -> Trade |
 
 
 def _fills(event: SymbolEvent, trade: Trade | None) -> list[FillRow]:
+    """A look may show what another hand did before the trade began: that is no part of it."""
     if not isinstance(event, SymbolObserved | JournalFoundOld):
         return []
-    return [_fill(fill, trade) for fill in event.snapshot.fills]
+    shown = event.snapshot.fills
+    if trade is None or isinstance(event, JournalFoundOld):
+        return [_fill(fill, trade) for fill in shown]
+    own = {fill.fill_id for fill in fills_of_its_time(trade, event.snapshot)}
+    return [_fill(fill, trade if fill.fill_id in own else None) for fill in shown]
 
 
 def _fill(fill: Fill, trade: Trade | None) -> FillRow:

@@ -104,9 +104,10 @@ def fills(
 
 
 def has_fill(store: Store, symbol: str, fill_id: int) -> bool:
-    """Whether the journal has this execution."""
+    """Whether the journal has this execution as one of a trade of ours."""
     with reading(store.path):
-        return store.connection.execute(FILL_EXISTS, (symbol, fill_id)).fetchone() is not None
+        found = store.connection.execute(f"{FILL_EXISTS} AND trade_id IS NOT NULL", (symbol, fill_id)).fetchone()
+    return found is not None
 
 
 def intents(store: Store, transition_id: int) -> list[IntentRow]:

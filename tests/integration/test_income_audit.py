@@ -17,6 +17,7 @@ from store.database import open_store
 
 Make = Callable[..., InProcessBot]
 BTC = 60_000.0
+HOUR_MS = 3_600_000
 TOP = BTC * 1.01
 STOPPED = [jump(BTC), *quiet(TOP, 2), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 60)]
 
@@ -125,23 +126,48 @@ def test_commission_in_bnb_is_converted_at_the_price_of_the_fill_and_is_no_misma
     assert trade.flagged is None, "nothing is estimated where the price is known"
 
 
+def by_hand(r: InProcessBot) -> None:
+    """In and out again."""
+    for side in (Side.BUY, Side.SELL):
+        r.venue.place_order(
+            OrderRequest(
+                symbol="BTCUSDT",
+                side=side,
+                type=OrderType.MARKET,
+                quantity=Decimal("0.01"),
+                client_id=f"by-hand-{side.value}",
+                reduce_only=side is Side.SELL,
+            )
+        )
+
+
+def test_what_was_traded_by_hand_before_a_trade_began_is_no_part_of_it(rehearse: Make) -> None:
+    r = rehearse(BTCUSDT=STOPPED)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        await r.until(r.start_ms + round((TO_SIGNAL - 0.05) * HOUR_MS))
+        by_hand(r)
+        await r.hours(7)
+        await to_the_next_days(r)
+
+    r.run(script)
+    reason, facts = traded_day(r)
+    assert (reason, facts["wrong"]) == ("MATCH", [])
+    assert Decimal(facts["other"]["USDT"]) < 0
+    with open_store(r.db, mode="read") as store:
+        (trade,) = queries.trades(store)
+        assert len(queries.fills(store, limit=100)) == 4
+        assert len(queries.fills(store, trade_id=trade.id, limit=100)) == 2
+
+
 def test_transfers_and_what_was_traded_by_hand_are_told_apart(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=STOPPED)
 
     async def script(r: InProcessBot) -> None:
         await through_the_trade(r)
         r.venue.deposit(Decimal(250))
-        for side in (Side.BUY, Side.SELL):
-            r.venue.place_order(
-                OrderRequest(
-                    symbol="BTCUSDT",
-                    side=side,
-                    type=OrderType.MARKET,
-                    quantity=Decimal("0.01"),
-                    client_id=f"by-hand-{side.value}",
-                    reduce_only=side is Side.SELL,
-                )
-            )
+        by_hand(r)
         await to_the_next_days(r)
 
     r.run(script)
