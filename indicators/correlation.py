@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,22 @@ Closes = Mapping[int, float]
 ONE = Decimal(1)
 
 
+class _Known(NamedTuple):
+    """Closes as columns."""
+
+    open_ms: npt.NDArray[np.int64]
+    close: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, closes: Closes) -> _Known:
+        count = len(closes)
+        return cls(np.fromiter(closes.keys(), np.int64, count), np.fromiter(closes.values(), np.float64, count))
+
+    @property
+    def newest_ms(self) -> int:
+        return int(self.open_ms.max(initial=0))
+
+
 def read_on(timeframes: Iterable[Timeframe]) -> Timeframe:
     """The candles whose returns are compared: the shortest of an hour or more that are read, else the longest."""
     ordered = sorted(timeframes, key=lambda timeframe: timeframe.ms)
@@ -33,8 +51,9 @@ def read_on(timeframes: Iterable[Timeframe]) -> Timeframe:
 
 def correlation(one: Closes, other: Closes, step_ms: int) -> Decimal:
     """Pearson's, of the returns that both have, in hundredths; 1 where they are too few or nothing moved."""
-    end_ms = max((*one, *other), default=0)
-    ours, theirs = _returns(one, end_ms, step_ms), _returns(other, end_ms, step_ms)
+    first, second = _Known.of(one), _Known.of(other)
+    end_ms = max(first.newest_ms, second.newest_ms)
+    ours, theirs = _returns(first, end_ms, step_ms), _returns(second, end_ms, step_ms)
     both = ~np.isnan(ours) & ~np.isnan(theirs)
     if int(both.sum()) < RETURNS_MIN:
         return ONE
@@ -46,18 +65,27 @@ def correlation(one: Closes, other: Closes, step_ms: int) -> Decimal:
 
 
 def mean_correlation(closes: Iterable[Closes], step_ms: int, returns: int = RETURNS) -> Decimal | None:
-    """The mean over all pairs of symbols, in hundredths; None for fewer than two symbols with enough returns."""
-    known = [each for each in closes if len(each) > RETURNS_MIN][:COMPARED_MAX]
+    """The mean over all pairs of symbols, in hundredths; None for fewer than two symbols with enough returns.
+
+    ``closes`` are read one by one, and not kept.
+    """
+    known = [*islice((_Known.of(each) for each in closes if len(each) > RETURNS_MIN), COMPARED_MAX)]
     if len(known) < 2:
         return None
-    end_ms = max(max(each) for each in known)
-    rows = np.stack([_returns(each, end_ms, step_ms, returns) for each in known])
-    rows = rows[:, ~np.isnan(rows).any(axis=0)]
-    moving = rows[rows.std(axis=1) > 0] if rows.shape[1] >= RETURNS_MIN else rows[:0]
-    if len(moving) < 2:
+    end_ms = max(each.newest_ms for each in known)
+    rows = np.empty((len(known), returns))
+    for number in range(len(known)):
+        rows[number] = _returns(known.pop(0), end_ms, step_ms, returns)
+    if (gaps := np.isnan(rows).any(axis=0)).any():
+        rows = rows[:, ~gaps]
+    if rows.shape[1] < RETURNS_MIN:
         return None
-    matrix: npt.NDArray[np.float64] = np.asarray(np.corrcoef(moving))
-    pairs = matrix[np.triu_indices(len(moving), 1)]
+    if not (moves := np.array([row.std() > 0 for row in rows])).all():
+        rows = rows[moves]
+    if len(rows) < 2:
+        return None
+    matrix: npt.NDArray[np.float64] = np.asarray(np.corrcoef(rows))
+    pairs = matrix[np.triu_indices(len(rows), 1)]
     return Decimal(round(float(pairs.mean()) * 100)) / 100
 
 
@@ -67,10 +95,12 @@ def independent(positions: int, mean: Decimal) -> Decimal:
     return round(positions / shared, 2)
 
 
-def _returns(closes: Closes, end_ms: int, step_ms: int, count: int = RETURNS) -> npt.NDArray[np.float64]:
+def _returns(closes: _Known, end_ms: int, step_ms: int, count: int = RETURNS) -> npt.NDArray[np.float64]:
     """The newest returns up to the candle that opened at an instant; NaN where one of its two candles is missing."""
-    opens = range(end_ms - count * step_ms, end_ms + 1, step_ms)
-    prices = np.array([closes.get(open_ms, np.nan) for open_ms in opens])
+    places, rest = np.divmod(closes.open_ms - (end_ms - count * step_ms), step_ms)
+    there = (rest == 0) & (places >= 0) & (places <= count)
+    prices = np.full(count + 1, np.nan)
+    prices[places[there]] = closes.close[there]
     with np.errstate(all="ignore"):
         returns: npt.NDArray[np.float64] = np.diff(np.log(prices))
     return np.where(np.isfinite(returns), returns, np.nan)

@@ -14,7 +14,8 @@ from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.language.arrays import TRUE, UNKNOWN, Columns, FloatArray, TruthArray, finite, numbers
 from rules.regime import Classifier, Ramp, RegimeRule, RegimeState
-from rules.regime_track import CodeArray, Readings, RegimeTrack, track_of
+from rules.regime_track import CodeArray, Course, Readings, RegimeTrack, track_of
+from rules.regime_words import column_of
 from rules.strategy import Reason, SideRules, Strategy
 
 REASONS = tuple(Reason)
@@ -36,14 +37,23 @@ def regimes(table: FactTable, rules: CompiledRules | None = None, start: RegimeS
 
     ``rules`` may differ from the table's in values, not in what they read.
     """
-    classifier = (rules or table.rules).classifier
-    if start is None:
-        what = ("regimes", repr(classifier.meaning))
-        track = table.finding(what, classifier.fact_keys, lambda: _track(table, classifier, RegimeState()))
-    else:
-        track = _track(table, classifier, start)
+    track = _track(table, (rules or table.rules).classifier, start or RegimeState())
     table.know_regimes(track)
     return track
+
+
+def course(table: FactTable) -> Course:
+    """The same in little memory, found once for all rules that read regimes alike."""
+    classifier, words = table.rules.classifier, table.rules.regime_words
+
+    def found() -> tuple[Course, tuple[FloatArray, ...]]:
+        track = _track(table, classifier, RegimeState())
+        return track.course, tuple(column_of(word, track) for word in words)
+
+    what = ("course", repr(classifier.meaning), words)
+    course, columns = table.finding(what, classifier.fact_keys, found)
+    table.know(dict(zip(words, columns, strict=True)))
+    return course
 
 
 def _track(table: FactTable, classifier: Classifier, state: RegimeState) -> RegimeTrack:

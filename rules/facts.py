@@ -117,19 +117,25 @@ class FactTable:
         self._holes, self._others_holes = holes, others_holes
         self._measured = measured or Measured()
         self._columns: dict[str, FloatArray] = {}
+        self._known: dict[str, FloatArray] = {}
         self._shortages: dict[str, npt.NDArray[np.int64]] = {}
         entry = symbol_rules.entry_timeframe
         self.candle_ms: npt.NDArray[np.int64] = series[entry].open_time_ms
-        self._closes_ms = self.candle_ms + entry.ms
         self.carried = _carried(series[entry], holes)
 
     @property
     def length(self) -> int:
         return len(self.candle_ms)
 
+    @property
+    def _closes_ms(self) -> npt.NDArray[np.int64]:
+        return self.candle_ms + self.rules.entry_timeframe.ms
+
     def column(self, key: str) -> FloatArray:
         """The fact at each entry candle's close; NaN is UNKNOWN. Read-only. Raises KeyError for no feature's key."""
         column = self._columns.get(key)
+        if column is None:
+            column = self._known.get(key)
         if column is None:
             read = _Read(key, self.rules, self.warmup)
             meant = self._meant(read)
@@ -156,7 +162,7 @@ class FactTable:
     def facts_at(self, index: int) -> Facts:
         """The facts at one entry candle's close, as the stream would give them there."""
         words = (*self.rules.regime_words, *self.rules.moment_words)
-        keys = (*self.rules.fact_keys, *(word for word in words if word in self._columns))
+        keys = (*self.rules.fact_keys, *(word for word in words if word in self._known))
         return {key: known(self.column(key).item(index)) for key in keys}
 
     def know_regimes(self, track: RegimeTrack) -> None:
@@ -165,7 +171,7 @@ class FactTable:
 
     def know(self, columns: Mapping[str, FloatArray]) -> None:
         """From now on the facts tell this, too; one row per entry candle."""
-        self._columns |= columns
+        self._known |= columns
 
     def warming_at(self, index: int) -> dict[str, str]:
         """Who cannot be asked yet at one entry candle's close, as the stream would say."""
@@ -175,23 +181,28 @@ class FactTable:
     def shortage(self, who: str) -> npt.NDArray[np.int64]:
         """See Warmup.shortage; at each entry candle's close."""
         if who not in self._shortages:
-            self._shortages[who] = self.warmup.shortage(who, self._seen)
+            self._shortages[who] = self.warmup.shortage(who, self._seen())
         return self._shortages[who]
 
     def let_go(self) -> None:
         """Forget what was computed on the way to the columns, and is needed no more."""
         self._measured.let_go()
 
+    def settle(self) -> None:
+        """Most columns have been read for the last time: one that is read once more is found again."""
+        self._columns.clear()
+        self._measured.settle()
+
     @cached_property
     def ready_from(self) -> int | None:
         """The first entry candle at which a strategy can be asked; None: these candles never suffice."""
-        asked = [self.shortage(who) == 0 for who in self.warmup.needed if who != CLASSIFIER]
+        seen = self._seen()
+        asked = [self.warmup.shortage(who, seen) == 0 for who in self.warmup.needed if who != CLASSIFIER]
         if not asked:
             return None
-        ready = np.flatnonzero((self.shortage(CLASSIFIER) == 0) & np.logical_or.reduce(asked))
+        ready = np.flatnonzero((self.warmup.shortage(CLASSIFIER, seen) == 0) & np.logical_or.reduce(asked))
         return int(ready[0]) if len(ready) else None
 
-    @cached_property
     def _seen(self) -> dict[CandlesRead, npt.NDArray[np.int64]]:
         """How many candles of each series an indicator has been fed at each entry candle's close."""
         found = {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from indicators.holes import Hole
 from indicators.series import Series
 from indicators.workspace import Workspace
@@ -13,14 +15,12 @@ from rules.language.arrays import FloatArray
 
 T = TypeVar("T")
 
-COLUMNS_MAX = 512
-"""Columns of one symbol that are kept; the oldest goes first. Three years of hours take 210 kB each."""
-
-FINDINGS_MAX = 256
-"""Truths of conditions and courses of regimes that are kept, the oldest going first; a truth takes 26 kB."""
+KEPT_BYTES = 64 * 2**20
+"""Of columns, truths of conditions and courses of regimes that are kept for other rules, over all symbols; the oldest
+goes first. Of three years of hours a column takes 210 kB, a truth or a course 26 kB."""
 
 WORKSPACES_FILL = 64
-"""After so many new columns what was computed on the way to them is let go."""
+"""After so many new columns, over all symbols, what was computed on the way to them is let go."""
 
 
 class Stretch:
@@ -34,11 +34,12 @@ class Stretch:
 class Measured:
     """Of the candles that one symbol's rules read. The series and holes of a timeframe are always the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, symbols: int = 1, kept_bytes: int = KEPT_BYTES) -> None:
+        """``symbols``: how many have their share of what is held on the way; ``kept_bytes``: of this one."""
         self._stretches: dict[CandlesRead, list[Stretch]] = {}
-        self._columns: dict[tuple[object, ...], FloatArray] = {}
-        self._findings: dict[Hashable, Any] = {}
-        self._new = 0
+        self._kept: dict[Hashable, Any] = {}
+        self._bytes, self._bytes_max = 0, kept_bytes
+        self._new, self._new_max = 0, max(1, WORKSPACES_FILL // symbols)
 
     def stretches(self, candles: CandlesRead, series: Series, holes: Sequence[Hole]) -> list[Stretch]:
         found = self._stretches.get(candles)
@@ -48,30 +49,42 @@ class Measured:
 
     def finding(self, key: Hashable, find: Callable[[], T]) -> T:
         """What was found under ``key``, which says everything that it depends on; nobody may change it."""
-        if key not in self._findings:
-            while len(self._findings) >= FINDINGS_MAX:
-                del self._findings[next(iter(self._findings))]
-            self._findings[key] = find()
-        kept: T = self._findings[key]
-        return kept
+        found: T | None = self._kept.get(key)
+        return self._keep(key, find()) if found is None else found
 
     def column(self, key: tuple[object, ...], compute: Callable[[], FloatArray]) -> FloatArray:
         """The column kept under ``key``, which says everything that it depends on; read-only."""
-        column = self._columns.get(key)
+        column: FloatArray | None = self._kept.get(key)
         if column is None:
             column = compute()
             column.setflags(write=False)
-            while len(self._columns) >= COLUMNS_MAX:
-                del self._columns[next(iter(self._columns))]
-            self._columns[key] = column
             self._new += 1
-            if self._new % WORKSPACES_FILL == 0:
-                self.let_go()
+            self._keep(key, column)
         return column
+
+    def _keep(self, key: Hashable, found: T) -> T:
+        self._kept[key] = found
+        self._bytes += _size(found)
+        while self._bytes > self._bytes_max and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.pop(next(iter(self._kept))))
+        return found
+
+    def settle(self) -> None:
+        """A variant has what it needs for now: let go of what was computed on the way, if it is much."""
+        if self._new >= self._new_max:
+            self.let_go()
 
     def let_go(self) -> None:
         """Of what was computed on the way to the columns; another column begins it anew."""
         self._stretches.clear()
+        self._new = 0
+
+
+def _size(found: Any) -> int:
+    """Bytes of the columns in it."""
+    if isinstance(found, np.ndarray):
+        return found.nbytes
+    return sum(map(_size, found)) if isinstance(found, tuple) else 0
 
 
 def stretches_of(series: Series, holes: Sequence[Hole]) -> list[Stretch]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,13 @@ class Runs:
         )
 
 
+class Course(NamedTuple):
+    """The regime in force after each entry candle, as its index in ``names``."""
+
+    names: tuple[str, ...]
+    codes: CodeArray
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RegimeTrack:
     """The regimes of a history. ``codes`` has the regime in force after each entry candle, as its index in ``names``;
@@ -73,6 +81,11 @@ class RegimeTrack:
         """The state after an entry candle."""
         run = int(np.searchsorted(self.runs, index, side="right"))
         return self.after.state(run - 1, self.names) if run else self.start
+
+    @property
+    def course(self) -> Course:
+        """The least of it, in little memory."""
+        return Course(self.names, self.codes)
 
     @property
     def states(self) -> tuple[RegimeState, ...]:

@@ -38,7 +38,7 @@ class PastCloses:
             return None
         returns = (to_ms - from_ms) // self._step.ms
         newest_ms = self._step.floor(to_ms) - self._step.ms
-        closes = [self._closes(market, newest_ms, returns) for market in self._markets.values()]
+        closes = (self._closes(market, newest_ms, returns) for market in self._markets.values())
         return mean_correlation(closes, self._step.ms, returns)
 
     def _closes(self, market: Market, newest_ms: int, returns: int) -> dict[int, float]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+import math
+from typing import Any
 
+import numpy as np
+
+from exchange.candle_columns import FloatArray
 from exchange.filters import SymbolFilters
 from exchange.sim.playback.candle_path import Bar, Quote
 from exchange.sim.playback.feed import SymbolFeed
@@ -15,24 +18,24 @@ UNITS = 10**8
 """Of a price: marks are counted in hundred-millionths."""
 
 _EXACT_MAX = 10**15
-_UNKNOWN, _NONE = -1, -2
 
-BARS_KEPT = 20_000
-"""Bars with their paths that are kept for other variants; when there are more, all are let go."""
+BARS_KEPT = 10_000
+"""Bars with their paths that all symbols together keep for other variants; one that has more lets all of its go."""
 
 
 class Bars:
-    """The bars of a symbol, by number; bar 0 opens at ``start_ms``. All variants share them."""
+    """The bars of a symbol, by number; bar 0 opens at ``start_ms``. All variants share them, and they keep so many."""
 
-    def __init__(self, feed: SymbolFeed) -> None:
+    def __init__(self, feed: SymbolFeed, kept: int = BARS_KEPT) -> None:
         self.feed = feed
         self.step_ms = feed.step.ms
         self.start_ms = feed.start_ms
         self.count = (feed.end_ms - feed.start_ms) // self.step_ms
-        bounds = feed.bounds.over(self.start_ms, self.count)
-        self.low_last, self.high_last = bounds.low_last.data, bounds.high_last.data
-        self.low_mark, self.high_mark = bounds.low_mark.data, bounds.high_mark.data
-        self.marks = _counted(feed, self.count).data
+        bounds = map(_view, feed.bounds.of_all(self.count))
+        self.low_last, self.high_last, self.low_mark, self.high_mark = bounds
+        marks = feed.marks_of_bars()
+        self._marks = None if marks is None else _view(marks)
+        self._kept = kept
         self._whole: dict[int, WholeBars | None] = {}
         self._opening: dict[int, Quote | None] = {}
         self._closing: dict[int, Quote | None] = {}
@@ -55,40 +58,47 @@ class Bars:
 
     def opening(self, open_ms: int) -> Quote | None:
         """Prices at which the bar begins that opens then; None where it was not recorded."""
+        if self.feed.is_plain:
+            return self.feed.opening(open_ms)
         if open_ms not in self._opening:
+            self._make_room(self._opening)
             self._opening[open_ms] = self.feed.opening(open_ms)
         return self._opening[open_ms]
 
     def closing(self, open_ms: int) -> Quote | None:
         """Prices at which it ends."""
+        if self.feed.is_plain:
+            return self.feed.closing(open_ms)
         if open_ms not in self._closing:
+            self._make_room(self._closing)
             self._closing[open_ms] = self.feed.closing(open_ms)
         return self._closing[open_ms]
 
     def bar(self, open_ms: int) -> Bar | None:
         """With the path that prices take through it."""
         if open_ms not in self._bars:
-            if len(self._bars) >= BARS_KEPT:
-                self._bars.clear()
+            self._make_room(self._bars)
             self._bars[open_ms] = self.feed.bar(open_ms)
         return self._bars[open_ms]
 
+    def _make_room(self, kept: dict[int, Any]) -> None:
+        if len(kept) >= self._kept:
+            kept.clear()
+
     def mark(self, number: int) -> int | None:
         """The mark at which a bar begins, in units; None where it was not recorded or is no whole number of them."""
-        found: int = self.marks[number]
-        if found == _UNKNOWN:
-            quote = self.opening(self.start_ms + number * self.step_ms)
-            units = None if quote is None else quote.mark * UNITS
-            found = self.marks[number] = int(units) if units is not None and units == int(units) else _NONE
-        return None if found == _NONE else found
+        if self._marks is not None:
+            price: float = self._marks[number]
+            if math.isnan(price):
+                return None
+            units = round(price * UNITS)
+            if units / UNITS == price and units < _EXACT_MAX:
+                return units
+        quote = self.opening(self.start_ms + number * self.step_ms)
+        exact = None if quote is None else quote.mark * UNITS
+        return int(exact) if exact is not None and exact == int(exact) else None
 
 
-def _counted(feed: SymbolFeed, count: int) -> npt.NDArray[np.int64]:
-    """The marks in units; those that are not known at once are counted when they are asked for."""
-    marks = feed.marks_of_bars()
-    if marks is None:
-        return np.full(count, _UNKNOWN, dtype=np.int64)
-    there = ~np.isnan(marks)
-    units = np.rint(np.where(there, marks, 0.0) * UNITS)
-    exact = (units / UNITS == marks) & (units < _EXACT_MAX)
-    return np.where(there, np.where(exact, units, _UNKNOWN), _NONE).astype(np.int64)
+def _view(column: FloatArray) -> memoryview:
+    """Whose numbers are plain ones, and quickly read."""
+    return np.ascontiguousarray(column).data

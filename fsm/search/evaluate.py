@@ -79,7 +79,7 @@ def _evaluated(
 def _seat(prepared: Prepared, market: Market, rules: Ruleset, settings: Settings) -> Seat:
     symbol, own = market.symbol, rules.for_symbol(market.symbol)
     terms = _terms(prepared.ground.rules.begins, symbol, settings, own.entry_timeframe.ms)
-    signals = Signals(market, own, settings.market_data.candles_min, prepared.measured(symbol))
+    signals = Signals(market, own, settings.market_data.candles_min, prepared.measured(market))
     return Seat(terms, signals, prepared.bars(market))
 
 

@@ -112,14 +112,14 @@ def _equities_of_one(seat: Seat, wallet: int, at_ms: int, end_ms: int) -> Iterat
     first = (at_ms - bars.start_ms) // bars.step_ms
     last = min(first + -(-(end_ms - at_ms) // bars.step_ms), bars.count)
     lows, highs, low, high = seat.bounds()
-    marks, afloat = bars.marks, seat.is_afloat
+    afloat = seat.is_afloat
     for number in range(first, last):
         if lows[number] <= low or highs[number] >= high or not afloat(number):
             return
-        mark = marks[number]
-        if mark < 0 and (found := bars.mark(number)) is None:
+        mark = bars.mark(number)
+        if mark is None:
             return
-        profit = ((mark if mark >= 0 else found) - entry) * lots  # type: ignore[operator]
+        profit = (mark - entry) * lots
         if one > 1:
             profit, rest = divmod(profit, one)
             if rest and (2 * rest > one or (2 * rest == one and profit & 1)):

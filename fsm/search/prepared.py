@@ -8,12 +8,15 @@ from decimal import Decimal
 from fsm.backtest.ground import BacktestError, Ground, Request, read_ground
 from fsm.backtest.history import Market
 from fsm.backtest.past_closes import PastCloses
-from fsm.search.bars import Bars
+from fsm.search.bars import BARS_KEPT, Bars
 from indicators.candle import Timeframe
 from indicators.correlation import read_on
 from rules.features import CandlesRead
 from rules.load import Ruleset
-from rules.measured import Measured
+from rules.measured import KEPT_BYTES, Measured
+
+COLUMNS = 6
+"""Of a candle."""
 
 
 class Prepared:
@@ -63,12 +66,16 @@ class Prepared:
         """The prices of a symbol."""
         bars = self._shared.bars
         if market.symbol not in bars:
-            bars[market.symbol] = Bars(market.feed)
+            bars[market.symbol] = Bars(market.feed, BARS_KEPT // len(self.ground.markets))
         return bars[market.symbol]
 
-    def measured(self, symbol: str) -> Measured:
-        """What features of a symbol measure, as far as any variant asked."""
-        return self._shared.measured.setdefault(symbol, Measured())
+    def measured(self, market: Market) -> Measured:
+        """What features of a symbol measure, as far as any variant asked; room for as much as its candles, at least."""
+        measured, symbols = self._shared.measured, len(self.ground.markets)
+        if market.symbol not in measured:
+            kept_bytes = max(KEPT_BYTES // symbols, COLUMNS * market.series.open.nbytes)
+            measured[market.symbol] = Measured(symbols, kept_bytes)
+        return measured[market.symbol]
 
     def closes(self, markets: tuple[Market, ...]) -> PastCloses:
         """How far the prices of the symbols move together."""

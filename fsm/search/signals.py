@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fsm.backtest.history import Market
 from fsm.search.open_trade import OpenTrade
-from rules.batch import prices, regimes, signals
+from rules.batch import course, prices, signals
 from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.language.arrays import FloatArray
@@ -19,7 +19,7 @@ from rules.language.scalar import Facts, known
 from rules.measured import Measured
 from rules.open_trades import OpenTrade as SeenTrade
 from rules.open_trades import asks_always, first_asked
-from rules.regime_track import RegimeTrack
+from rules.regime_track import Course
 from rules.strategy import Management, SideRules, Strategy
 
 
@@ -54,12 +54,13 @@ class Signals:
         self.market, self.rules = market, rules
         self.table = FactTable(rules, market.every_series, candles_min, market.holes, market.others.holes, measured)
         self.table.know(market.moments(rules))
-        self.track: RegimeTrack = regimes(self.table)
+        self.track: Course = course(self.table)
         self.kinds: list[tuple[Strategy, SideRules]] = []
         self.found = self._signals()
         self._rows: list[int] = self.found.rows.tolist()
         times = self.table.candle_ms[self.found.rows] + market.series.timeframe.ms
         self.at_ms: list[int] = times.tolist()
+        self.table.settle()
 
     def next_ms(self, from_ms: int) -> int | None:
         """The first close from then on at which there is a signal."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
+import tracemalloc
 from collections import Counter
 from dataclasses import fields, replace
 from decimal import Decimal
@@ -13,15 +15,18 @@ from random import Random
 import msgspec
 import pytest
 
+from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.ground import read_ground
 from fsm.backtest.result import Result
 from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import load_config
 from fsm.search import Outcome, evaluate, prepare
+from fsm.search import prepared as search_prepared
 from fsm.search.outcome import NOT_OF_A_VARIANT, closed
 from fsm.search.prepared import Prepared
 from fsm.search.straight.compiled import PLAIN, form
 from indicators.catalog import CATALOG
+from rules import measured
 from rules.load import load_rules, parse_rules
 from tests.integration.generated_runs import FIRST_MS, HOUR_MS, case, shipped
 from tests.integration.generated_variants import FUNCTIONS, variant
@@ -31,6 +36,8 @@ ROOT = Path(__file__).parents[2]
 TICKS = [Decimal("0.1"), Decimal(1), Decimal(2), Decimal(5), Decimal(10)]
 SOL_TICK_MS = 1_746_144_000_000
 MANY, LEAST = 1_000, 100
+OF_MANY = (("KEPT_BYTES", 1), ("BARS_KEPT", 400))
+"""What one symbol among very many has room for."""
 OFTEN = (
     *(f"indicator {name}" for name in CATALOG),
     *(f"function {name}" for name in FUNCTIONS),
@@ -186,7 +193,13 @@ def test_a_thousand_variants_in_which_everything_happens_often_are_equal(
     assert total["by the evaluator"] >= MANY * 0.99
 
 
-def test_variants_over_the_same_candles_are_each_equal_to_their_backtest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_cramped", [False, True])
+def test_variants_over_the_same_candles_are_each_equal_to_their_backtest(
+    is_cramped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there is room to keep next to nothing for the next variant."""
+    for name in ("KEPT_BYTES", "COLUMNS", "BARS_KEPT") if is_cramped else ():
+        monkeypatch.setattr(search_prepared, name, 1)
     request = case(2, tmp_path).request
     more = msgspec.structs.replace(
         request.config.settings,
@@ -199,6 +212,36 @@ def test_variants_over_the_same_candles_are_each_equal_to_their_backtest(tmp_pat
         outcome = evaluate(prepared, rules, settings)
         assert differing(outcome, expected) == []
         assert outcome.net_pnl == sum((trade.net_pnl or Decimal(0) for trade in expected.trades), Decimal(0))
+
+
+def test_little_is_kept_of_a_symbol_beside_its_candles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that fifty symbols and three years of hours fit into 300 MB."""
+    task = ROOT / "benchmarks" / "task"
+    rules, config = load_rules(task / "rules.yaml"), load_config(task / "config.yaml", None, {})
+    kept_of_many = (
+        (search_prepared, "KEPT_BYTES", 1),
+        (search_prepared, "BARS_KEPT", 400),
+        (measured, "WORKSPACES_FILL", 1),
+    )
+    for module, name, few in kept_of_many:
+        monkeypatch.setattr(module, name, few)
+    symbols = ("BTCUSDT", "ETHUSDT")
+    for symbol in symbols:
+        shutil.copy(shipped_folder() / f"{symbol}-1h.csv.gz", tmp_path)
+    request = Request(config=config, rules=rules, data=(tmp_path,), symbols=symbols)
+    assert evaluate(prepare(request), rules, config.settings).trades  # what is read once is there
+    gc.collect()
+    tracemalloc.start()
+    try:
+        prepared = prepare(request)
+        outcome = evaluate(prepared, rules, config.settings)
+        assert len(outcome.trades) > 100
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    candles = sum(market.series.length for market in prepared.ground.markets)
+    assert kept / candles < 200
 
 
 def test_another_window_over_what_was_prepared_is_that_windows_backtest(tmp_path: Path) -> None:

@@ -56,6 +56,17 @@ class Bounds:
             at_ms = number * size_ms + until * step
         return until_ms
 
+    def of_all(self, count: int) -> Block:
+        """Of so many bars from the first on, in little memory: smoothed marks stay within the last prices."""
+        candles = self._candles
+        if self._mark is not None or self._finer:
+            return self.over(int(candles.open_time_ms[0]), count)
+        if count == candles.length:
+            low, high = candles.low, candles.high
+        else:
+            low, high, _, _ = self.over(int(candles.open_time_ms[0]), count)
+        return Block(low, high, low, high)
+
     def over(self, start_ms: int, count: int = BLOCK) -> Block:
         """Of so many bars from this one on."""
         low, high = np.full(count, -np.inf), np.full(count, np.inf)

@@ -149,11 +149,13 @@ class SymbolFeed:
 
     def marks_of_bars(self) -> FloatArray | None:
         """The mark with which each bar begins, from the first to the last, NaN where it was not recorded; None where
-        finer candles have a say in it."""
+        finer candles have a say in it. Read-only."""
         if self._intrabar or (self._mark is not None and self.step is not self._mark.timeframe):
             return None
-        times = self._candles.open_time_ms
-        marks = np.full((self.end_ms - self.start_ms) // self.step.ms, np.nan)
+        times, count = self._candles.open_time_ms, (self.end_ms - self.start_ms) // self.step.ms
+        if self._mark is None and count == len(times):
+            return self._candles.open
+        marks = np.full(count, np.nan)
         marks[(times - self.start_ms) // self.step.ms] = self._candles.open
         if self._mark is not None:
             places = (self._mark.open_time_ms - self.start_ms) // self.step.ms
@@ -183,7 +185,12 @@ class SymbolFeed:
 
     def _plain(self, open_ms: int) -> int | None:
         """Where the candle is that is the whole bar, its marks smoothed, so that they begin and end with the last."""
-        return _place(self._candles, open_ms) if self._mark is None and not self._intrabar else None
+        return _place(self._candles, open_ms) if self.is_plain else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each candle is a whole bar, and the mark a smoothed last."""
+        return self._mark is None and not self._intrabar
 
     def funding_ahead(self, from_ms: int, until_ms: int) -> int:
         """The first settlement in [from, until); ``until_ms`` if there is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from decimal import Decimal
 from random import Random
 
@@ -83,3 +85,22 @@ def test_returns_are_those_of_an_hour_or_the_next_longer_candles() -> None:
     assert read_on(frames) is Timeframe.H1
     assert read_on([Timeframe.M15, Timeframe.H4, Timeframe.D1]) is Timeframe.H4
     assert read_on([Timeframe.M1, Timeframe.M5]) is Timeframe.M5
+
+
+def test_closes_are_read_one_by_one_and_not_kept() -> None:
+    alive: list[weakref.ref[Told]] = []
+
+    def told() -> Iterator[Told]:
+        for seed in range(1, 5):
+            assert sum(each() is not None for each in alive) <= 1  # the one that was read last
+            closes = Told(walk(seed, 300, 0.5))
+            alive.append(weakref.ref(closes))
+            yield closes
+            del closes
+
+    found = mean_correlation(told(), HOUR_MS)
+    assert found == mean_correlation([walk(seed, 300, 0.5) for seed in range(1, 5)], HOUR_MS)
+
+
+class Told(dict[int, float]):
+    """Closes that may be watched."""
