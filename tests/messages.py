@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from exchange.types import AlgoStatus, Pause, Position, Side
-from fsm.config.settings import Alerts as Kinds
+from fsm.config import AlertLevel, alert_kinds
 from fsm.config.settings import Settings, SymbolSettings
 from fsm.core.limits import Budget
 from fsm.core.model.intents import ClosePosition, PlaceStop
@@ -56,7 +56,7 @@ from tests.unit.fsm.core.stage import Stage
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "messages.md"
-SETTINGS = Settings(version=1, symbols={SYMBOL: SymbolSettings()})
+SETTINGS = Settings(version=1, symbols={SYMBOL: SymbolSettings()}, alerts=dict.fromkeys(alert_kinds(), AlertLevel.ON))
 CODE_WORD = re.compile(r"\b[A-Z]{2,}_[A-Z_]+\b(?!=)")
 """A word of the machine's, which means nothing to a trader."""
 
@@ -75,9 +75,9 @@ Told = tuple[str, str, str]
 def page() -> str:
     parts = [HEAD]
     told = list(examples())
-    for kind in Kinds.__struct_fields__:
-        parts.append(f"\n## {kind}\n")
-        parts += [f"\n{when}:\n\n> {text}\n" for which, when, text in told if which == kind]
+    for name, kind in alert_kinds().items():
+        parts.append(f"\n## {name}\n\n{kind.description} Severity {kind.severity}; shipped `{kind.default}`.\n")
+        parts += [f"\n{when}:\n\n> {text}\n" for which, when, text in told if which == name]
     return "".join(parts)
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import msgspec
 
 from fsm.config.checks import cross_problems
 from fsm.config.environment import Environment, read_environment
+from fsm.config.schema import config_schema
 from fsm.config.settings import Settings, settings_of
 from rules.source.yaml_source import Problem, Source, SourceError, parse_source, read_source, validate
 
@@ -92,10 +90,3 @@ def stored_settings(text: str, name: str) -> Settings:
 def settings_hash(settings: Settings) -> str:
     """SHA-256 over the canonical form of the settings."""
     return hashlib.sha256(msgspec.json.encode(settings.plain(), order="deterministic")).hexdigest()
-
-
-@functools.cache
-def config_schema() -> Mapping[str, Any]:
-    """The JSON Schema of config.yaml; editors use the same file."""
-    schema: Mapping[str, Any] = json.loads(resources.files("fsm").joinpath("config.schema.json").read_text("utf-8"))
-    return schema

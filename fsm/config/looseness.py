@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fsm.config.loading import config_schema
+from fsm.config.schema import config_schema
 from fsm.config.settings import Settings
 from rules.looseness import Loosening
 

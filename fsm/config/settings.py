@@ -6,25 +6,23 @@ a test keeps the defaults of all three equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
 
+from fsm.config.schema import AlertLevel, alert_kinds
 from fsm.core.model.policy import ListRule, Policy, SymbolSettings
 
 _LIST_KEYS = ("top_by", "n", "exclude")
 """Beside names of symbols, which are capitals."""
 
 
-class AlertLevel(StrEnum):
-    """What happens to an alert: sent with sound, sent without, or only journalled."""
-
-    ON = "on"
-    SILENT = "silent"
-    OFF = "off"
+def alert_levels(given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """How loud each kind of alert is: as it is given, else by its default. What is no kind any more is left out."""
+    given = given or {}
+    return {name: given.get(name, kind.default) for name, kind in alert_kinds().items()}
 
 
 class Loops(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,28 +32,6 @@ class Loops(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval_ms: int = 3_600_000
     ping_interval_ms: int = 20_000
     command_age_ms_max: int = 600_000
-
-
-class Alerts(msgspec.Struct, frozen=True, kw_only=True):
-    trade_opened: AlertLevel = AlertLevel.ON
-    trade_closed: AlertLevel = AlertLevel.ON
-    stop_hit: AlertLevel = AlertLevel.ON
-    target_hit: AlertLevel = AlertLevel.ON
-    kill_switch: AlertLevel = AlertLevel.ON
-    reconciliation_anomaly: AlertLevel = AlertLevel.ON
-    protection_late: AlertLevel = AlertLevel.ON
-    quarantine: AlertLevel = AlertLevel.ON
-    escalation: AlertLevel = AlertLevel.ON
-    api_errors: AlertLevel = AlertLevel.ON
-    bookkeeping_mismatch: AlertLevel = AlertLevel.ON
-    no_entries: AlertLevel = AlertLevel.ON
-    live_results: AlertLevel = AlertLevel.ON
-    telegram: AlertLevel = AlertLevel.ON
-    rules_changed: AlertLevel = AlertLevel.SILENT
-    command: AlertLevel = AlertLevel.SILENT
-    lifecycle: AlertLevel = AlertLevel.SILENT
-    heartbeat: AlertLevel = AlertLevel.OFF
-    daily: AlertLevel = AlertLevel.OFF
 
 
 class Escalation(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +75,7 @@ class Settings(Policy, frozen=True, kw_only=True):
     version: int
     symbol_list: ListRule | None = None
     loops: Loops = Loops()
-    alerts: Alerts = Alerts()
+    alerts: dict[str, AlertLevel] = msgspec.field(default_factory=alert_levels)
     escalation: Escalation = Escalation()
     drift: Drift = Drift()
     reload: Reload = Reload()
@@ -149,6 +125,8 @@ def settings_of(data: Any) -> Settings:
         rule = {key: named[key] for key in _LIST_KEYS if key in named}
         own = {name: given for name, given in named.items() if name not in _LIST_KEYS}
         data = {**data, "symbols": own, "symbol_list": rule}
+    if isinstance(data, dict) and isinstance(data.get("alerts"), dict):
+        data = {**data, "alerts": alert_levels(data["alerts"])}
     return msgspec.convert(data, Settings)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from fsm.config.loading import config_schema
+from fsm.config.schema import config_schema
 from fsm.config.settings import Settings
 from fsm.core.model.policy import Risk
 from rules.source.yaml_source import Problem, Source

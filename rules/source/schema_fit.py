@@ -148,7 +148,7 @@ _CHECKS: dict[str, Callable[[_Fit, Any, Any, Schema], bool]] = {
     **dict.fromkeys(
         (
             *("$schema", "$defs", "title", "description", "default", "examples"),
-            *("enumDescriptions", "looser"),  # words of our own, for editors and for rules of reloading
+            *("enumDescriptions", "looser", "severity"),  # our own: for editors, for reloading, of alerts
         ),
         _says_nothing,
     ),

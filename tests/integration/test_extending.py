@@ -16,6 +16,8 @@ COPIED = ("fsm", "rules", "indicators", "exchange", "store", "web", "tests", "co
 ABOUT = {"indicator": ["-k", "bull"]}
 """Which of the tests are about the addition, where the others are many and are run anyway."""
 HEADINGS = {"indicator": "An indicator", "exit_rule": "An exit rule", "alert": "An alert"}
+FILES_MAX = {"indicator": 2, "exit_rule": 3, "alert": 2}
+"""Beside its tests."""
 
 
 def patch_of(name: str) -> Path:
@@ -34,6 +36,11 @@ def listed_under(heading: str) -> set[str]:
 @pytest.mark.parametrize("name", HEADINGS)
 def test_the_page_lists_what_an_addition_touches(name: str) -> None:
     assert listed_under(HEADINGS[name]) == touched_by(patch_of(name))
+
+
+@pytest.mark.parametrize("name", HEADINGS)
+def test_an_addition_touches_few_files(name: str) -> None:
+    assert len({path for path in touched_by(patch_of(name)) if not path.startswith("tests/")}) <= FILES_MAX[name]
 
 
 @pytest.mark.parametrize("name", HEADINGS)

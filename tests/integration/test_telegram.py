@@ -353,7 +353,7 @@ class TestLevels:
     @staticmethod
     def alerts_with(level: AlertLevel, banner: str = "") -> Alerts:
         settings: Settings = load_config(ROOT / "config.yaml", None, {}).settings
-        changed = replace(settings, alerts=replace(settings.alerts, command=level))
+        changed = replace(settings, alerts={**settings.alerts, "command": level})
         return Alerts(lambda: changed, "run", banner)
 
     def test_off_keeps_a_kind_out_of_the_outbox_unless_somebody_waits_for_it(self) -> None:

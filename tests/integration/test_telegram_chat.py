@@ -57,7 +57,7 @@ class Phone:
 
     def bot(self) -> Chat:
         settings = load_config(ROOT / "config.yaml", None, {}).settings
-        settings = replace(settings, alerts=replace(settings.alerts, daily=AlertLevel(self.level)))
+        settings = replace(settings, alerts={**settings.alerts, "daily": AlertLevel(self.level)})
         alerts = Alerts(lambda: settings, "run1", self.banner)
         journal = JournalWriter(
             self.store,

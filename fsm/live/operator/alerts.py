@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from fsm.config import AlertLevel, Settings
+from fsm.config import AlertLevel, Settings, alert_kinds
 from fsm.core.candle_close import moment
 from fsm.core.close_forms import FORMS
 from fsm.core.model.decision import Decision
@@ -19,20 +19,6 @@ from fsm.journal.engine_journal import ended_trade
 from fsm.live.context.observer import News
 from fsm.live.operator.wording import LIMITS, because, gained, price, usdt
 from store.rows import AlertRow
-
-SEVERITY = {
-    "kill_switch": "critical",
-    "protection_late": "critical",
-    "quarantine": "critical",
-    "reconciliation_anomaly": "warning",
-    "api_errors": "warning",
-    "bookkeeping_mismatch": "warning",
-    "no_entries": "warning",
-    "live_results": "warning",
-    "telegram": "warning",
-    "escalation": "warning",
-}
-"""By kind; every other kind is information."""
 
 LIMIT_REASONS = (*LIMITS, "EQUITY_STALE")
 ANOMALOUS_EXITS = ("EXTERNAL_CLOSE", "LIQUIDATED", "ADL", "SETTLED")
@@ -73,8 +59,7 @@ class Alerts:
 
     def level(self, kind: str) -> AlertLevel:
         """How loud messages of this kind are now."""
-        found: AlertLevel = getattr(self._settings().alerts, kind)
-        return found
+        return self._settings().alerts[kind]
 
     def row(
         self, at_ms: int, kind: str, text: str, *, key: str, symbol: str | None = None, asked: bool = False
@@ -83,7 +68,7 @@ class Alerts:
 
         The same ``key`` is delivered once.
         """
-        severity = SEVERITY.get(kind, "info")
+        severity = alert_kinds()[kind].severity
         self._heard(News(at_ms=at_ms, kind=kind, severity=severity, symbol=symbol, text=text, key=key))
         if self.level(kind) is AlertLevel.OFF and not asked:
             return None

@@ -136,7 +136,7 @@ class Delivery:
         return pause_s
 
     def _is_silent(self, row: AlertRow) -> bool:
-        return getattr(self._active.settings.alerts, row.kind, AlertLevel.ON) is not AlertLevel.ON
+        return self._active.settings.alerts.get(row.kind, AlertLevel.ON) is not AlertLevel.ON
 
 
 def _counted(text: str, row: AlertRow) -> str:

@@ -113,7 +113,8 @@ def adapted(config: Config, symbols: tuple[str, ...], sections: Mapping[str, Map
     """The same config for these symbols, with single keys changed by section."""
     settings = config.settings.with_symbols(symbols)
     for section, changed in sections.items():
-        part = msgspec.structs.replace(getattr(settings, section), **changed)
+        part = getattr(settings, section)
+        part = {**part, **changed} if isinstance(part, dict) else msgspec.structs.replace(part, **changed)
         settings = msgspec.structs.replace(settings, **{section: part})
     return dataclasses.replace(config, settings=settings)
 

@@ -12,7 +12,17 @@ import jsonschema
 import msgspec
 import pytest
 
-from fsm.config import Settings, changes, config_schema, read_settings, reloaded, settings_hash, stored_settings
+from fsm.config import (
+    AlertLevel,
+    Settings,
+    alert_kinds,
+    changes,
+    config_schema,
+    read_settings,
+    reloaded,
+    settings_hash,
+    stored_settings,
+)
 from fsm.config.environment import KEYS
 from fsm.config.looseness import loosenings
 from fsm.config.reloading import RELOADABLE
@@ -56,7 +66,10 @@ class TestDefaults:
         shipped = read_settings(source)
         assert shipped == Settings(version=1, symbols=shipped.symbols)
         written = {path for path, _ in leaves(source.data) if not path.startswith(("symbols.", "version"))}
-        assert written == {path for path, _ in schema_defaults(config_schema())}
+        described = {path for path, _ in schema_defaults(config_schema())}
+        assert written <= described
+        missing = described - written
+        assert {path for path in missing if not path.startswith("alerts.")} == set(), "docs/messages.md has all alerts"
 
     def test_every_key_of_the_shipped_file_is_explained_beside_it(self) -> None:
         lines = (ROOT / "config.yaml").read_text("utf-8").splitlines()
@@ -112,6 +125,23 @@ class TestDefaults:
         text = (ROOT / "config.yaml").read_text()
         marked = set(re.findall(r"^# \[live\].*\n(?:#.*\n)*([a-z_]+):", text, flags=re.MULTILINE))
         assert marked == RELOADABLE
+
+
+class TestAlerts:
+    def test_what_is_not_given_is_as_loud_as_its_kind(self) -> None:
+        alerts = settings_of(f"{SHORT}alerts: {{daily: silent}}\n").alerts
+        assert alerts == {name: kind.default for name, kind in alert_kinds().items()} | {"daily": AlertLevel.SILENT}
+
+    def test_kinds_that_went_away_are_left_out_of_what_an_old_journal_was_decided_with(self) -> None:
+        text = f"{SHORT}alerts: {{gone: 'on', daily: 'on'}}\n"
+        kept = stored_settings(text, "config 1234")
+        assert kept == settings_of(f"{SHORT}alerts: {{daily: 'on'}}\n")
+        assert settings_hash(kept) != settings_hash(settings_of(SHORT))
+
+    def test_the_critical_ones_are_those_that_the_page_names(self) -> None:
+        critical = [name for name, kind in alert_kinds().items() if kind.severity == "critical"]
+        told = "Critical are " + ", ".join(f"`{name}`" for name in critical[:-1]) + f" and `{critical[-1]}`."
+        assert told in (ROOT / "docs" / "watched.md").read_text("utf-8")
 
 
 class TestLooseness:
