@@ -7,8 +7,10 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from decimal import localcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,22 @@ from hypothesis import HealthCheck, settings
 # the whole product again, which doubles what a start costs.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# What tests write lies in memory, where there is enough of it: a bot waits for the disk at each of its commits, which
+# adds up to minutes, and to seconds at a time where the disk is busy with other things.
+MEMORY, ROOM_BYTES_MIN = Path("/dev/shm"), 4 * 2**30
+
+
+def has_room(folder: Path) -> bool:
+    """Also for programs: some systems run none from there."""
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        return False
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize >= ROOM_BYTES_MIN and not found.f_flag & os.ST_NOEXEC
+
+
+if "TMPDIR" not in os.environ and has_room(MEMORY):
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 # Tests are deterministic: the same examples on every machine, and no deadline on a busy one. A tool that makes mutants
 # runs them more than once in one process, on a new instance of their class each time.
