@@ -6,18 +6,21 @@ import re
 
 import pytest
 
-from tests.requirements import PAGE, PROMISES, ROOT, namings
+from tests.requirements import PAGE, PROMISES, ROOT, Naming, namings
 
-FOUND = namings()
+
+@pytest.fixture(scope="module")
+def found() -> dict[int, list[Naming]]:
+    return namings()
 
 
 @pytest.mark.parametrize("number", sorted(PROMISES))
-def test_a_requirement_is_held_by_a_test_that_names_it(number: int) -> None:
-    assert FOUND[number], f"no test names R{number}"
+def test_a_requirement_is_held_by_a_test_that_names_it(found: dict[int, list[Naming]], number: int) -> None:
+    assert found[number], f"no test names R{number}"
 
 
-def test_no_test_names_a_requirement_that_there_is_not() -> None:
-    assert sorted(FOUND) == sorted(PROMISES)
+def test_no_test_names_a_requirement_that_there_is_not(found: dict[int, list[Naming]]) -> None:
+    assert sorted(found) == sorted(PROMISES)
 
 
 def test_the_page_lists_every_requirement_with_its_promise() -> None:
