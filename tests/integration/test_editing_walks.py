@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from tests.integration.walking import CONFIG, Walk, walk
+from web import documents
 
 STRICT = CONFIG + "risk:\n  max_open_positions: 1\n"
 
@@ -21,11 +21,8 @@ def test_a_config_that_was_cut_off_waits_across_a_restart_until_it_is_confirmed(
         assert (code, "risk.max_open_positions 1 → not in the file: 3" in text) == (0, True), text
         await walking.stop()
         await walking.start()
-        for _ in range(600):
-            _, text = await walking.type("reload")
-            if "No edit waits" not in text:
-                break
-            await asyncio.sleep(0.1)
+        await walking.bot.until(lambda: bool(documents.waiting_edits(walking.bot.store)), "find the edit again")
+        _, text = await walking.type("reload")
         assert "risk.max_open_positions 1 → not in the file: 3" in text, "a start does not take it either"
         code, text = await walking.type("reload", "confirm")
         assert (code, "config.yaml is in force" in text) == (0, True), text

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fsm.core.model.records import StopLeg
 from fsm.proofs.testkit.scripted_market import RULES
 from tests.integration.walking import CONFIG, SYMBOL, Walk, walk
 
@@ -62,6 +63,7 @@ def test_a_trade_is_managed_after_a_start_that_finds_the_world_changed(
         await walking.start()
         assert SYMBOL in (await walking.bot.simulation.shown()).stops()
         await walking.hour()
+        await walking.hears(said)
         assert walking.alerts(said) == 1
         code, text = await walking.type("flatten")
         assert (code, "done" in text) == (0, True), text
@@ -86,7 +88,9 @@ def test_a_symbol_that_is_gone_keeps_its_trade_and_flatten_names_it(tmp_path: Pa
         code, text = await walking.type("flatten")
         assert code == 3
         assert SYMBOL in text
-        assert walking.alerts("no entries until", "the exchange does not know this symbol any more") == 1
+        unknown = ("no entries until", "the exchange does not know this symbol any more")
+        await walking.hears(*unknown)
+        assert walking.alerts(*unknown) == 1
         await walking.bot.simulation.act(action="listing", symbol=SYMBOL, how="listed")
         await walking.bot.until(lambda: walking.bot.is_flat, "close it once the symbol is there again")
         assert (await walking.bot.simulation.shown()).held() == {}
@@ -132,7 +136,7 @@ def test_hedge_mode_in_mid_trade_is_named_once_and_flatten_closes_in_its_form(tm
         code, text = await walking.type("flatten")
         assert (code, "done" in text) == (0, True), text
         assert (await walking.bot.simulation.shown()).held() == {}
-        await walking.bot.until(lambda: walking.alerts("hedge mode") > 0, "name it", meanwhile=lambda: None)
+        await walking.hears("hedge mode")
         assert walking.alerts("hedge mode") == 1
 
     walk(tmp_path, story)
@@ -157,6 +161,14 @@ def test_leverage_changed_in_mid_trade_is_named_once_with_both_values(tmp_path: 
     walk(tmp_path, story)
 
 
+def stop_of(walking: Walk) -> StopLeg:
+    """The one that the trade wants to rest."""
+    trade = walking.bot.records()[SYMBOL].trade
+    assert trade is not None
+    assert trade.stop is not None
+    return trade.stop
+
+
 def test_rules_that_change_in_mid_trade_are_read_again(tmp_path: Path) -> None:
     """R65: another tick, and the stop vanishes: it is placed again, rounded anew."""
 
@@ -167,16 +179,11 @@ def test_rules_that_change_in_mid_trade_are_read_again(tmp_path: Path) -> None:
         await simulation.act(action="rules", symbol=SYMBOL, filters=tick, fundingIntervalHours=4)
         (stop,) = [algo for algo in (await simulation.shown()).algo_orders if algo.type == "STOP_MARKET"]
         await simulation.act(action="vanish", clientAlgoId=stop.client_id)
-        for _ in range(600):
-            if SYMBOL in (await simulation.shown()).stops():
-                break
-            await asyncio.sleep(0.05)
-        (again,) = [algo for algo in (await simulation.shown()).algo_orders if algo.type == "STOP_MARKET"]
-        trade = walking.bot.records()[SYMBOL].trade
-        assert again.client_id != stop.client_id
-        assert trade is not None
-        assert trade.stop is not None
-        assert trade.stop.trigger_price == 59_900
-        assert walking.alerts("changed its rules", "price step 50", "funding every 4 h") == 1
+        await walking.bot.until(lambda: stop_of(walking).client_id != stop.client_id, "want another stop")
+        (again,) = [algo for algo in (await walking.at_rest()).algo_orders if algo.type == "STOP_MARKET"]
+        assert (again.client_id, stop_of(walking).trigger_price) == (stop_of(walking).client_id, 59_900)
+        changed = ("changed its rules", "price step 50", "funding every 4 h")
+        await walking.hears(*changed)
+        assert walking.alerts(*changed) == 1
 
     walk(tmp_path, story)

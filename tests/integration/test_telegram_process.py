@@ -1,4 +1,4 @@
-"""The whole bot as a process with its embedded exchange, steered from a phone."""
+"""The whole bot as a process, steered from a phone."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from store import queries
-from store.database import open_store
 from tests.integration.messenger_server import CHAT, TOKEN, MessengerServer, messenger_server
+from tests.integration.walking import Walk, walk
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 240.0
@@ -77,14 +77,14 @@ def server() -> Iterator[MessengerServer]:
 
 
 def test_a_trade_is_told_asked_about_and_closed_from_the_phone(server: MessengerServer, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(CONFIG, "utf-8")
+    """Before an exchange whose clock stands: the trade does not end before it is asked about."""
 
     def write(text: str) -> int:
         server.write(text, sent_s=int(time.time()))
         return len(server.texts)
 
-    with running(tmp_path, server.url) as process:
-        until(process, "at risk")
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
         opened = answer(server, r"stop \S+ \(\S+ %\) confirmed")
         symbol = opened.partition(":")[0]
         write("/status")
@@ -102,17 +102,18 @@ def test_a_trade_is_told_asked_about_and_closed_from_the_phone(server: Messenger
         answer(server, "was handed over", before)
         told = answer(server, "^flatten all: ", before)
         assert "flatten all: done. Flat: " in told
-        with open_store(tmp_path / "var" / "sim.sqlite", mode="read") as store:
-            assert queries.positions(store) == []
-            assert {row.state for row in queries.symbols(store)} == {"HALT"}
+        assert queries.positions(walking.bot.store) == []
+        assert {row.state for row in queries.symbols(walking.bot.store)} == {"HALT"}
         before = write("/resume")
         assert "resume all: done. Cleared the halt for OPERATOR" in answer(server, "^resume all", before)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 0
-    log = (tmp_path / "log.jsonl").read_text("utf-8")
-    assert TOKEN not in log
-    assert CHAT not in log
+        walking.bot.send(signal.SIGTERM)
+        assert walking.bot.ended(PATIENCE_S) == 0
+        log = walking.bot.log.read_text("utf-8")
+        assert TOKEN not in log
+        assert CHAT not in log
+
+    given = {"TG_BOT_TOKEN": TOKEN, "TG_CHAT_ID": CHAT, "TG_BASE_URL": server.url}
+    walk(tmp_path, story, environment=given)
 
 
 def test_r79_the_end_of_a_bot_without_a_journal_is_told_at_once(server: MessengerServer, tmp_path: Path) -> None:

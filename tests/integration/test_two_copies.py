@@ -14,6 +14,7 @@ from tests.integration.stories import BTC, HOUR_MS, SYMBOL, TOP, tell, to_protec
 
 ANOTHER_MACHINE = Path(__file__).with_name("another_machine.py")
 PATIENCE_S = 120.0
+SOON_S = 0.1
 HELD = [jump(BTC), *quiet(TOP, 6)]
 HOURS = [*quiet(BTC, 2), jump(BTC), *quiet(TOP, 4)]
 
@@ -130,6 +131,7 @@ def test_of_two_that_hold_one_position_the_later_one_looks_after_it(tmp_path: Pa
             assert await stops(bot) == []
             while not await stops(bot):
                 await bot.simulation.advance(1_000)
+                await asyncio.sleep(SOON_S)  # real time for it, or a slow machine is at the end of the candles before
             await bot.simulation.act(action="close", symbol=SYMBOL)
             await other.until(lambda: other.is_flat, "book the close")
             assert await stops(bot) == []

@@ -9,6 +9,7 @@ import hmac
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ from urllib.parse import urlencode
 import httpx
 
 from exchange.sim.server.launch import Launched, launched
+from exchange.sim.server.remote import Shown
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.proofs.crashsweep.real_bot import RealBot
@@ -28,6 +30,7 @@ SYMBOL = "BTCUSDT"
 BTC, TOP, ETH = 60_000.0, 60_600.0, 3_000.0
 NOON_MS = START_MS + QUIET_HOURS * HOUR_MS - HOUR_MS // 2
 HOURS = {SYMBOL: [jump(BTC), *quiet(TOP, 6)], "ETHUSDT": quiet(ETH, 7)}
+PATIENCE_S = 180.0
 CONFIG = "version: 1\nsymbols: {BTCUSDT: {enabled: true}, ETHUSDT: {enabled: true}}\n"
 
 
@@ -52,7 +55,9 @@ class Walk:
         self.bot = RealBot(
             exchange, folder, config=self.config, rules=self.rules, options=options, environment=environment
         )
+        self.symbols = config.count("enabled: true")
         self.closes = 0
+        self.start_s = 0.0
 
     async def to_noon(self) -> None:
         """From the start until the last quiet hour is decided on."""
@@ -73,16 +78,24 @@ class Walk:
         await self.decided()
 
     async def decided(self) -> None:
+        """Every symbol is: none of them is the first for certain."""
         candle_ms = START_MS + (QUIET_HOURS - 1 + self.closes) * HOUR_MS
-        await self.bot.until(lambda: self.bot.has_decided(candle_ms, 1), "decide")
+        await self.bot.until(lambda: self.bot.has_decided(candle_ms, self.symbols), "decide")
+
+    async def at_rest(self) -> Shown:
+        """The account, once the journal remembers all of it and nothing is under way."""
+        while not self.bot.agrees(shown := await self.bot.simulation.shown()):
+            await self.bot.until(self.bot.has_written, "come to rest")
+        return shown
 
     async def stop(self) -> None:
         self.bot.send(signal.SIGTERM)
-        await asyncio.to_thread(self.bot.ended, 60.0)
+        await asyncio.to_thread(self.bot.ended, PATIENCE_S)
 
     async def start(self) -> None:
         self.bot.spawn()
         await self.bot.until(self.bot.is_ready, "get ready")
+        self.start_s = time.monotonic() - self.bot.started_s
 
     async def type(self, *words: str) -> tuple[int, str]:
         """A command as the user types it: its exit code, and everything it said."""
@@ -94,7 +107,7 @@ class Walk:
             env=bot._environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
             check=False,
         )
         return done.returncode, done.stdout + done.stderr
