@@ -20,6 +20,7 @@ from tests.contract.grounds import BTC, OverHttp, cleared
 from tests.contract.requests import market, stop
 
 pytestmark = pytest.mark.anyio
+PATIENCE_S = 120.0
 Kind = TypeVar("Kind", bound=StreamEvent)
 
 
@@ -65,7 +66,7 @@ class Ear:
 
     async def next(self, kind: type[Kind], wanted: Callable[[Kind], bool] = lambda _: True) -> Kind:
         """The next event of this kind; what comes before it is let go."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 event = await self.queue.get()
                 if isinstance(event, kind) and wanted(event):

@@ -40,6 +40,7 @@ from exchange.types import (
 from indicators.candle import Timeframe
 
 HOUR_MS = 3_600_000
+PATIENCE_S = 120.0
 QUIET = ("--symbols", "BTCUSDT", "--speed", "0", "--start", "2024-10-01", "--seed", "3")
 
 
@@ -73,7 +74,7 @@ def sim() -> Iterator[Launched]:
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "exchange.sim", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 class TestStarting:
@@ -127,7 +128,7 @@ class TestEnding:
         refused = run(*options)
         assert (refused.returncode, "another simulation" in refused.stderr) == (3, True)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
         with launched(*options, "--start", "2024-01-05") as second:
             assert (held(second), second.api_key) == (["0.01"], first.api_key)
             clock = httpx.get(f"{second.rest}/sim/v1/clock", trust_env=False).json()
@@ -169,7 +170,7 @@ class TestSockets:
         async def listen() -> tuple[Any, Any]:
             market = connect(f"{sim.ws}/market/ws/btcusdt@kline_1h", proxy=None)
             user = connect(f"{sim.ws}/private/ws?listenKey={key}&events=ACCOUNT_UPDATE", proxy=None)
-            async with market as candles, user as account, asyncio.timeout(10):
+            async with market as candles, user as account, asyncio.timeout(PATIENCE_S):
                 await asyncio.to_thread(buy, sim)
                 told = json.loads(await account.recv())
                 await asyncio.to_thread(control, sim, "advance", ms=HOUR_MS)
@@ -217,7 +218,7 @@ def test_the_streams_of_this_product_hear_it() -> None:
         tasks = [asyncio.ensure_future(stream.run()) for stream in (user, market)]
         kinds: set[str] = set()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 for _ in tasks:
                     assert isinstance(await heard.get(), Resync)
                 await asyncio.to_thread(buy, sim)

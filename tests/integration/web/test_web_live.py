@@ -20,7 +20,7 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 RECONNECTS = 500
 SLOW_CALLERS = 60
 ENTRY_S = 150.0
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from tests.integration.web.chromium import ROOT, TOKEN, Page, needs_chromium
 from tests.integration.web.conftest import copied
 from tests.integration.web.show import HELD, TO_MS, Show
 from tests.integration.web.test_web_accessibility import barriers
+from tests.pace import stretch
 from web.app import create_app
 from web.server import WebServer
 
@@ -279,7 +280,7 @@ def test_a_window_that_has_gone_is_called_so_within_five_seconds(page: Page, jou
         page.wait_for("document.getElementById('environment').textContent === 'BACKTEST'")
         window.send_signal(signal.SIGKILL)
         window.wait()
-        page.wait_for("document.getElementById('mode').textContent.startsWith('NO ANSWER')", within_s=5)
+        page.wait_for("document.getElementById('mode').textContent.startsWith('NO ANSWER')", within_s=5 * stretch())
     assert page.run("document.body.dataset.stale") == "true"
 
 
@@ -299,4 +300,4 @@ def test_a_bot_that_has_ended_is_called_so_within_five_seconds(page: Page, journ
         page.wait_for(f"{mode} === 'running' || {mode}.startsWith('NOT ANSWERING')")
         bot.kill()
         bot.wait()
-        page.wait_for(f"{mode} === 'no bot is running'", within_s=5)
+        page.wait_for(f"{mode} === 'no bot is running'", within_s=5 * stretch())

@@ -17,6 +17,7 @@ from fsm.proofs.crashsweep.real_bot import RealBot
 from fsm.proofs.testkit.scripted_market import RULES, jump
 from tests.integration.stories import BTC, CONFIG, NOON_MS, write_market
 
+PATIENCE_S = 120.0
 TOKEN = "a-token-that-nobody-guesses-7Q"
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are found in /proc")
@@ -93,7 +94,7 @@ def test_the_window_comes_back_when_killed_and_goes_when_the_bot_is_killed(tmp_p
                 await bot.until(lambda: status(port) == 200, "serve its dashboard after a kill -9")
                 (last,) = windows_of(bot.pid)
                 bot.send(signal.SIGTERM)
-                assert bot.ended(30) == 0
+                assert bot.ended(PATIENCE_S) == 0
                 assert not is_there(last)
             finally:
                 await bot.close()

@@ -27,6 +27,7 @@ from exchange.types import (
 )
 
 pytestmark = pytest.mark.anyio
+PATIENCE_S = 60.0
 TIME, STOPS, ORDERS = "GET /fapi/v1/time", "POST /fapi/v1/algoOrder", "POST /fapi/v1/order"
 POSITIONS, OPEN_ORDERS, OPEN_ALGOS = (
     "GET /fapi/v3/positionRisk",
@@ -82,7 +83,7 @@ class Paced:
 
     async def runs(self, until: Callable[[], bool]) -> None:
         """Let everything run, time standing still, until something has come about at the server or here."""
-        ends = time.monotonic() + 5
+        ends = time.monotonic() + PATIENCE_S
         while not until():
             assert time.monotonic() < ends, "it never came about"
             await asyncio.sleep(0)
