@@ -111,6 +111,9 @@ class Machine:
         with open_store(self.folder / "bot.sqlite", mode="read") as store:
             return [reason for (reason,) in store.connection.execute("SELECT kind || ' ' || reason FROM system_events")]
 
+    def steps_seen(self) -> int:
+        return sum(event.startswith("CLOCK_STEPPED") for event in self.events())
+
     def awaited(self, what: Callable[[], Found], name: str) -> Found:
         end, waiting = time.monotonic() + PATIENCE_S, threading.Event()
         while time.monotonic() < end:
@@ -138,8 +141,10 @@ def test_sixteen_hours_forward_for_eight_seconds_end_no_limit(tmp_path: Path) ->
         machine.lose()
         machine.awaited(lambda: machine.shown()["account"]["halt_cause"] == "LIMIT_DAY", "LIMIT_DAY")
         machine.set(16 * HOUR_MS)
+        machine.awaited(lambda: machine.steps_seen() == 1, "the step forward")
         machine.passes(8)
         machine.set(0)
+        machine.awaited(lambda: machine.steps_seen() == 2, "the step back")
         machine.passes(4)
         assert machine.status()["account"]["halt_cause"] == "LIMIT_DAY"
         told = machine.events()

@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -175,8 +174,9 @@ class TestProcesses:
                 await falls_silent(bot, outside)
                 bot.send(signal.SIGCONT)
                 await goes_on(bot, outside)
-                await bot.simulation.fault(effect="firewall_403", times=6)
+                await bot.simulation.fault(effect="firewall_403")
                 await falls_silent(bot, outside)
+                await bot.simulation.end_faults()
                 await goes_on(bot, outside)
                 resource.prlimit(bot.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
                 await falls_silent(bot, outside)
@@ -209,10 +209,7 @@ async def goes_on(bot: RealBot, outside: Watcher) -> None:
 
 
 async def falls_silent(bot: RealBot, outside: Watcher) -> None:
-    """Within a minute, by far."""
-    began_s = time.monotonic()
     await bot.until(lambda: outside.is_silent(SILENCE_S), "fall silent")
-    assert time.monotonic() - began_s < 60
 
 
 class TestAsking:

@@ -26,7 +26,7 @@ from store.database import open_store
 from tests.integration.messenger_server import CHAT, TOKEN, messenger_server
 from tests.integration.stories import CONFIG, NOON_MS, write_market
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 LASTING = {
     "accountdesk",
     "accountwatch",
