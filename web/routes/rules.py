@@ -7,7 +7,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from rules.compiled_rules import LOCAL_NAMES
+from rules.language.syntax import FUNCTIONS
 from rules.load import SourceError, parse_rules
+from rules.moment_words import MOMENT_WORDS
+from rules.moments import CLOCK, SESSIONS
+from rules.regime_words import REGIME_NUMBERS
+from rules.source import schema
 from rules.source.yaml_source import Problem
 from store import queries
 from store.database import Store
@@ -81,6 +87,55 @@ class RulesCheck(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[RulesProblem]
 
 
+class Function(msgspec.Struct, frozen=True, kw_only=True):
+    """A function of expressions, and how it is written."""
+
+    name: str
+    written: str
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that expressions know without its being declared."""
+
+    name: str
+    meaning: str
+
+
+class RulesLanguage(msgspec.Struct, frozen=True, kw_only=True):
+    """What an editor completes with: the JSON Schema of rules files, and what expressions know."""
+
+    schema: dict[str, Any]
+    functions: list[Function]
+    words: list[Word]
+
+
+_MEANINGS = {
+    "entry": "price of the entry: planned in accept, stop and targets, paid in trail and exit_when",
+    "stop": "price of the stop, as it is now",
+    "risk": "how far the first stop is from the entry, as a price",
+    "candles_held": "candles of the entry timeframe since the entry (in exits and the trail)",
+    "regime_candles": "for how many candles of its timeframe the regime in force has lasted",
+    "regime_confidence": "how sure the regime in force is, from 0 to 1",
+    "funding_rate": "funding settled last, in percent of the position; longs pay where it is positive",
+    "mark_premium": "how far the mark price is above the last, in percent",
+    "hour": "hour at the close, 0 to 23 UTC",
+    "minute": "minute at the close, 0 to 59",
+    "weekday": "day at the close: Monday is 1, Sunday 7",
+    "asia": "session from 00:00 to 08:00 UTC",
+    "london": "session from 07:00 to 16:00 UTC",
+    "new_york": "session from 13:00 to 22:00 UTC",
+}
+
+
+def language(store: Store, query: NoQuery, context: Context) -> RulesLanguage:
+    words = (*LOCAL_NAMES, *REGIME_NUMBERS, *MOMENT_WORDS, *CLOCK, *SESSIONS)
+    return RulesLanguage(
+        schema=msgspec.json.decode(schema.text()),
+        functions=[Function(name=name, written=written) for name, (written, *_) in FUNCTIONS.items()],
+        words=[Word(name=name, meaning=_MEANINGS[name]) for name in words],
+    )
+
+
 def rules(store: Store, query: NoQuery, context: Context) -> RulesView:
     versions = queries.rule_versions(store)
     if not versions:
@@ -152,6 +207,12 @@ READS = (
         answer=RulesView,
         read=rules,
         may_miss=True,
+    ),
+    Endpoint(
+        path="/api/rules/language",
+        summary="What an editor of rules completes with: the schema of rules files, and what expressions know",
+        answer=RulesLanguage,
+        read=language,
     ),
     Endpoint(
         path="/api/rules/diff/{old}/{new}",

@@ -1,13 +1,16 @@
 // The rules: what is in force, every version and what it changed, what became of edits, and an edit of one's own.
 
 import { get, post, session } from "./api.js";
+import { completionsAt } from "./completion.js";
 import { announce, byId, el, fill, signed, table, when } from "./dom.js";
+import "./editor.js";
 import { inForce } from "./records.js";
 
 const ASK_MS = 700;
 const ASK_TIMES = 60;
 let current = null; // what was read last
 let based = null; // what the edit under way was made from
+let language = null; // what completion goes by
 
 export async function drawRules() {
   const [found, { alerts }] = await Promise.all([inForce(byId("rules-words")), get("/api/alerts", { limit: 200 })]);
@@ -68,12 +71,15 @@ function showEditor() {
     : session.may_act ? "" : session.token_set ? "Log in to edit." : "Without a DASHBOARD_TOKEN nothing can be changed here.";
 }
 
-function begin() {
+async function begin() {
   based = current.rules_hash;
-  byId("editor").hidden = false;
   byId("rules-edit").hidden = true;
+  language ??= await get("/api/rules/language");
+  await byId("editor-text").prepare({ complete: (text, at) => completionsAt(text, at, language), check: checkTyped });
   byId("editor-text").value = current.text;
   byId("editor-said").textContent = "";
+  byId("editor-problems").replaceChildren();
+  byId("editor").hidden = false;
   byId("editor-text").focus();
 }
 
@@ -89,21 +95,29 @@ function say(...parts) {
   announce(byId("editor-said").textContent);
 }
 
-async function checkText() {
-  const found = await post("/api/rules/check", { text: byId("editor-text").value });
-  const told = [...found.problems, ...found.warnings];
-  byId("editor-problems").replaceChildren(...told.map((problem) => el("li", {}, el("button", { type: "button", class: "linklike", onclick: () => goTo(problem) }, `line ${problem.line}`), ` ${problem.message}`)));
-  say(found.problems.length ? `${found.problems.length} ${found.problems.length === 1 ? "problem" : "problems"}: this cannot be used.` : `Can be used${found.warnings.length ? `, with ${found.warnings.length} worth a look` : ""}; hash ${found.hash.slice(0, 12)}.`);
-  return found.problems.length === 0;
+// What is wrong with a text, and what is only worth a look; said below the editor too.
+async function checked(text) {
+  const found = await post("/api/rules/check", { text });
+  const told = [...found.problems, ...found.warnings.map((warning) => ({ ...warning, isOnlyNoticed: true }))];
+  if (text === byId("editor-text").value) {
+    byId("editor-problems").replaceChildren(...told.map((problem) => el("li", {}, el("button", { type: "button", class: "linklike", onclick: () => byId("editor-text").goTo(problem) }, `line ${problem.line}`), ` ${problem.message}`)));
+    say(found.problems.length ? `${found.problems.length} ${found.problems.length === 1 ? "problem" : "problems"}: this cannot be used.` : `Can be used${found.warnings.length ? `, with ${found.warnings.length} worth a look` : ""}; hash ${found.hash.slice(0, 12)}.`);
+  }
+  return told;
 }
 
-function goTo({ line, column }) {
-  const text = byId("editor-text");
-  const start = text.value.split("\n").slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0) + column - 1;
-  text.focus();
-  text.setSelectionRange(start, start + 1);
-  text.scrollTop = Math.max(0, (line - 6) * Number.parseFloat(getComputedStyle(text).lineHeight));
+// While somebody types: a text that is still the one in force needs no word.
+async function checkTyped(text) {
+  if (based === null || text === current.text) return [];
+  try {
+    return await checked(text);
+  } catch (error) {
+    say(error.message);
+    return [];
+  }
 }
+
+const canBeUsed = async () => (await checked(byId("editor-text").value)).every((problem) => problem.isOnlyNoticed);
 
 const days = (from, to) => Math.round((to - from) / 86_400_000);
 
@@ -138,7 +152,7 @@ async function ended(url) {
 
 async function load() {
   try {
-    if (!(await checkText())) return;
+    if (!(await canBeUsed())) return;
     const accepted = await post("/api/bot/edit-rules", { based_on: based, text: byId("editor-text").value });
     say(accepted.note);
     if (accepted.daemon_running) await follow(accepted.url);
@@ -159,9 +173,9 @@ async function follow(url) {
 }
 
 export function prepareRules() {
-  byId("rules-edit").addEventListener("click", begin);
+  byId("rules-edit").addEventListener("click", () => { begin().catch((error) => { end(); byId("rules-edit-note").textContent = error.message; }); });
   byId("editor-cancel").addEventListener("click", end);
-  byId("editor-check").addEventListener("click", () => { checkText().catch((error) => say(error.message)); });
+  byId("editor-check").addEventListener("click", () => { checked(byId("editor-text").value).catch((error) => say(error.message)); });
   byId("editor-ask").addEventListener("click", () => askWhatIf(byId("editor-text").value, byId("editor-said")));
   byId("rules-ask").addEventListener("click", () => askWhatIf(current.text, byId("what-if")));
   byId("editor-load").addEventListener("click", load);

@@ -54,7 +54,7 @@ def browser(profile: Path) -> Iterator[str]:
 @contextmanager
 def tab(address: str) -> Iterator[Page]:
     """A page that shares nothing with other ones."""
-    with connect(address, max_size=None, proxy=None) as socket:
+    with connect(address, max_size=None, proxy=None, ping_interval=None) as socket:
         page = Page(socket)
         try:
             yield page

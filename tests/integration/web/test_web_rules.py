@@ -109,6 +109,7 @@ def test_versions_are_compared_and_an_edit_is_loaded(page: Page, edited: Show, a
     assert page.run("document.querySelectorAll('main img, main script').length") == 0
     page.wait_for("!document.getElementById('rules-edit').hidden")
     page.run("document.getElementById('rules-edit').click()")
+    page.wait_for("!document.getElementById('editor').hidden")
     assert page.run("document.getElementById('editor-text').value") == OTHER
     page.run(
         "(() => { const text = document.getElementById('editor-text');"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from store.database import open_store
 from web.page import FILES, STATIC
 from web.routes import READS
 
+ROOT = Path(__file__).parents[3]
 TOKEN = "a-token-that-nobody-guesses-7Q"
 EVERYTHING = [
     *(read.path.format(symbol="BTCUSDT", id="3", old="0" * 64, new="1" * 64) for read in READS),
@@ -98,10 +100,21 @@ def test_what_the_page_asks_for_is_kept_by_browsers_and_has_another_address_when
     assert browser.get(f"/static/{version[::-1]}/app.js").status_code == 404
 
 
-def test_the_charting_library_is_the_file_its_note_says(browser: Any) -> None:
-    library = (STATIC / "vendor" / "lightweight-charts.js").read_bytes()
+@pytest.mark.parametrize("name", ["lightweight-charts", "codemirror"])
+def test_what_comes_from_others_is_the_file_its_note_says(browser: Any, name: str) -> None:
+    library = (STATIC / "vendor" / f"{name}.js").read_bytes()
     assert hashlib.sha256(library).hexdigest() in (STATIC / "vendor" / "README.txt").read_text("utf-8")
+    assert (STATIC / "vendor" / f"{name}.LICENSE.txt").exists()
     assert not re.search(rb"\beval\(|new Function|innerHTML", library)
+
+
+def test_the_editor_is_made_of_packages_that_are_held_to_their_hashes() -> None:
+    lock = json.loads((ROOT / "web" / "editor" / "package-lock.json").read_text("utf-8"))
+    wanted = json.loads((ROOT / "web" / "editor" / "package.json").read_text("utf-8"))
+    assert all(version[0].isdigit() for version in (wanted["dependencies"] | wanted["devDependencies"]).values())
+    for name, package in lock["packages"].items():
+        assert not name or package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, "where it was taken from says nothing about what it is"
 
 
 def test_no_secret_is_in_any_answer_header_or_page(
