@@ -69,7 +69,7 @@ class RulesText extends HTMLElement {
   }
 
   get value() {
-    return this.#view.state.doc.toString();
+    return this.#view?.state.doc.toString() ?? "";
   }
 
   set value(text) {
