@@ -137,8 +137,8 @@ def _lines() -> Iterator[str]:
     yield "of materials (`dist/sbom.json`, CycloneDX). `requirements.lock` names the hash of each file"
     yield "([how to install by it](operating.md#locked-hashes))."
     yield ""
-    yield "Two files under `web/static/vendor` come from others: Lightweight Charts 4.1.3 (Apache-2.0), and CodeMirror 6 (MIT)"
-    yield "in one file with what it stands on (MIT). Their licences lie beside them."
+    yield "Two files under `web/static/vendor` come from others: Lightweight Charts 4.1.3 (Apache-2.0), and CodeMirror"
+    yield "6 (MIT) in one file with what it stands on (MIT). Their licences lie beside them."
     for purpose, told in (("", "The plain install"), ("data", "With the extra `data`")):
         yield ""
         yield f"## {told}"

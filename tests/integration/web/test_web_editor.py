@@ -1,4 +1,4 @@
-"""The editor of rules: what it completes, what it marks while one types, and that keyboard and screen reader reach it."""
+"""The editor of rules: what it completes, what it marks while one types, and that a keyboard is enough for it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ symbols:
   SOLUSDT:
     thresholds: {adx_min: 30}
 """
+ADX = "{indicator: adx, timeframe: slow, period: 14}"
 IN_THE_SHADOW = "document.getElementById('editor-text').shadowRoot"
 
 
@@ -77,9 +78,9 @@ def asked(chromium_address: str, url: str) -> Any:
         ("version: 1", "version: 1\ncho", {"choices", "sessions"}, {"version", "features", "router", "indicator"}),
         ("indicator: close", "indicator: cl", {"close", "adx", "ema"}, {"strong", "close_1h"}),
         ("timeframe: slow", "timeframe: s", {"slow", "entry", "1h", "4h"}, {"adx"}),
-        ("{indicator: adx, timeframe: slow, period: 14}", "{indicator: adx, ti", {"timeframe", "period"}, {"indicator", "lookback"}),
-        ("{indicator: adx, timeframe: slow, period: 14}", "{indicator: adx, period: ", {"14"}, {"adx"}),
-        ("strong: adx_4h > adx_min", "strong: adx_4h > ad", {"adx_4h", "adx_min", "crosses_above", "weekday"}, {"adx", "indicator"}),
+        (ADX, "{indicator: adx, ti", {"timeframe", "period"}, {"indicator", "lookback"}),
+        (ADX, "{indicator: adx, period: ", {"14"}, {"adx"}),
+        ("strong: adx_4h > adx_min", "strong: adx_4h > ad", {"adx_4h", "adx_min", "count", "weekday"}, {"adx", "id"}),
         ("- {id: adx_strong, when: strong}", "- {id: adx_strong, when: str", {"strong", "close_1h"}, {"id"}),
         ("- {id: adx_strong, when: strong}", "- {id: adx_strong, w", {"when"}, {"id", "enter"}),
         ("      when: adx_4h < 20", "      wh", {"when"}, {"id", "enter"}),
