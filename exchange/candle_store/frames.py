@@ -12,7 +12,7 @@ import numpy as np
 
 from exchange.candle_columns import CandleFileError, FloatArray
 from exchange.candle_store.cells import NO_NUMBER, NO_TIME, PRICES, number_in, places_of, time_in, wanted_of
-from exchange.candle_store.series import Series
+from exchange.candle_store.series import Kind, Series
 from exchange.candle_store.tables import Table, TableError, finished
 from exchange.unpacking import UnpackingError, content_of
 from indicators.candle import Timeframe
@@ -43,7 +43,10 @@ def write_frame(path: Path, series: Series, rows: FloatArray) -> None:
     """One series as others read it: times as freqtrade has them, in UTC. Raises CandleFileError."""
     names = ("date", *series.columns[1:])
     if path.suffix == ".json":
-        listed = [[int(row[0]), *row[1:]] for row in rows.tolist()]
+        width = (
+            2 if series.kind is Kind.FUNDING else len(names)
+        )  # freqtrade finds no rates where there is more than them
+        listed = [[int(row[0]), *row[1:width]] for row in rows.tolist()]
         path.write_bytes(msgspec.json.encode(listed))
         return
     try:

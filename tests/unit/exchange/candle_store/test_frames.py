@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,13 @@ def test_what_is_written_is_read_again(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"BTCUSDT-1h.{kind}"
     write_frame(path, BTC, ROWS)
     assert np.array_equal(joined(BTC, read_files([path], Named()).tables[BTC]).rows, ROWS)
+
+
+def test_funding_in_json_has_a_time_and_a_rate_and_no_more(tmp_path: Path) -> None:
+    """freqtrade 2026.9 finds nothing in a file with a further column."""
+    path, hour_8 = tmp_path / "BTCUSDT-funding.json", 28_800_000
+    write_frame(path, funding_of("BTCUSDT"), np.array([[0.0, 0.0001, 60_000.0], [hour_8, -0.0002, 61_000.0]]))
+    assert json.loads(path.read_bytes()) == [[0, 0.0001], [hour_8, -0.0002]]
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"ARROW1"])
