@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import apsw
@@ -17,51 +14,17 @@ from fsm.proofs.testkit.scripted_market import jump, quiet
 from store import queries
 from store.migrations.schema import SCHEMA_VERSION, check
 from store.verify import verify
+from tests.integration.dying_upgrade import DyingUpgrade
 from tests.integration.stories import BTC, HOUR_MS, LOW, SYMBOL, TOP, tell, to_protected, until_state
-
-ROOT = Path(__file__).parents[2]
-
-# A child for each statement kills itself before it, and leaves the file to the next one; the last one comes through.
-KILLED_AT_EACH = """
-import os, signal, sys
-from pathlib import Path
-import apsw
-from store.migrations import upgrade
-
-deaths = 0
-while True:
-    child = os.fork()
-    if child == 0:
-        seen = 0
-        def trace(cursor, sql, bindings):
-            global seen
-            if seen == deaths:
-                os.kill(os.getpid(), signal.SIGKILL)
-            seen += 1
-            return True
-        apsw.connection_hooks.append(lambda connection: setattr(connection, "exec_trace", trace))
-        upgrade(Path(sys.argv[1]), at_ms=7)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.waitstatus_to_exitcode(status) == 0:
-        break
-    deaths += 1
-print(deaths)
-"""
 
 
 def upgraded_dying(path: Path) -> int:
-    """Upgrade it, with a death before each statement; how many there were."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED_AT_EACH, path],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout)
+    """Upgrade it, with a death before each statement; how many there were. Each leaves the file to the next one."""
+    deaths = 0
+    with DyingUpgrade() as dying:
+        while dying.upgrade(path, dies_before=deaths) is None:
+            deaths += 1
+    return deaths
 
 
 def made_older(path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import lzma
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,43 +18,11 @@ from store.errors import SchemaMismatch
 from store.migrations import upgrade
 from store.migrations.schema import SCHEMA_VERSION, check
 from store.verify import verify
+from tests.integration.dying_upgrade import LIVES, DyingUpgrade
 
 ROOT = Path(__file__).parents[2]
 KEPT = sorted((ROOT.parent / "shared" / "data" / "journals").glob("*.sqlite.xz"))
 SHIPPED = sorted((ROOT / "tests" / "data" / "journals").glob("*.sqlite.xz"))
-
-# One process that forks: a child upgrades, and kills itself before its n-th statement. Each child is told on a line.
-# Most statements are the same INSERT, of which every thirty-first is enough.
-KILLED = """
-import os, shutil, signal, sys
-from pathlib import Path
-import apsw
-from store.migrations import upgrade
-
-folder, original = Path(sys.argv[1]), Path(sys.argv[2])
-
-def forked(number, path):
-    child = os.fork()
-    if child == 0:
-        seen = 0
-        def trace(cursor, sql, bindings):
-            nonlocal seen
-            if seen == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            seen += 1
-            return True
-        apsw.connection_hooks.append(lambda connection: setattr(connection, "exec_trace", trace))
-        upgrade(path, at_ms=7)
-        (folder / "statements").write_text(str(seen))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    print(path.name, os.waitstatus_to_exitcode(status), flush=True)
-
-forked(-1, Path(shutil.copy(original, folder / "whole.sqlite")))
-last = int((folder / "statements").read_text())
-for number in [*range(30), *range(30, last - 5, 31), *range(last - 5, last)]:
-    forked(number, Path(shutil.copy(original, folder / f"{number}.sqlite")))
-"""
 
 
 @pytest.mark.parametrize("packed", [*SHIPPED, *KEPT], ids=lambda path: path.name)
@@ -66,30 +33,32 @@ def test_r52_killed_before_each_of_its_statements_it_is_the_old_or_the_new_datab
     original.write_bytes(lzma.decompress(packed.read_bytes()))
     before = check(original).found
     assert before < SCHEMA_VERSION
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path, original],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr
-    first, *others = (line.split() for line in done.stdout.splitlines())
-    assert first == ["whole.sqlite", "0"]
-    assert {code for _, code in others} == {str(-signal.SIGKILL)}
-    assert len(others) > 35
-    seen = set()
-    for name, _ in (first, *others):
-        path = tmp_path / name
-        seen.add(found := check(path).found)
-        assert found in (before, SCHEMA_VERSION)
-        for copy in tmp_path.glob(f"{name}.schema*.backup"):
-            assert check(copy).found == before, "a backup is whole as soon as it has its name"
-        upgrade(path, at_ms=8)
-        assert check(path).fine
-        path.unlink()
-    assert seen == {before, SCHEMA_VERSION}
+    versions = set()
+    with DyingUpgrade() as dying:
+        whole = Path(shutil.copy(original, tmp_path / "whole.sqlite"))
+        count = dying.upgrade(whole, dies_before=LIVES)
+        assert count is not None
+        versions.add(judged(whole, before))
+        # most statements are the same INSERT, of which every thirty-first is enough
+        deaths = [*range(30), *range(30, count - 5, 31), *range(count - 5, count)]
+        assert len(deaths) > 35
+        for number in deaths:
+            path = Path(shutil.copy(original, tmp_path / f"{number}.sqlite"))
+            assert dying.upgrade(path, dies_before=number) is None
+            versions.add(judged(path, before))
+    assert versions == {before, SCHEMA_VERSION}
+
+
+def judged(path: Path, before: int) -> int:
+    """The version in which an upgrade left it; then it is upgraded, and removed."""
+    found = check(path).found
+    assert found in (before, SCHEMA_VERSION)
+    for copy in path.parent.glob(f"{path.name}.schema*.backup"):
+        assert check(copy).found == before, "a backup is whole as soon as it has its name"
+    upgrade(path, at_ms=8)
+    assert check(path).fine
+    path.unlink()
+    return found
 
 
 @pytest.mark.parametrize("packed", SHIPPED, ids=lambda path: path.name)
