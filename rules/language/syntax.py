@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import lru_cache
 
 LENGTH_MAX = 400  # characters; the longest condition shipped has 70
 DEPTH_MAX = 16
@@ -216,6 +217,7 @@ def with_children(node: Node, parts: tuple[Node, ...]) -> Node:
             return node
 
 
+@lru_cache(4096)  # rules are compiled for each symbol, and say the same for most of them
 def parse(text: str) -> Node:
     """The tree of an expression. Raises ExpressionError with the place of the first thing that is not allowed."""
     if len(text) > LENGTH_MAX:
