@@ -164,7 +164,7 @@ def test_a_close_is_decided_on_whatever_the_machines_clock_shows(
     tmp_path: Path, at_start_ms: int, later_ms: int
 ) -> None:
     """A step back by an hour, or fifty minutes slow from the start: what just closed is decided on."""
-    with machine_at("2024-08-07T09:59:25", tmp_path) as machine:
+    with machine_at("2024-08-07T09:59:40", tmp_path) as machine:
         machine.set(at_start_ms)
         with machine.running():
             machine.set(later_ms)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 CHROMIUM = Path("/usr/bin/chromium")
 TOKEN = "a-token-that-nobody-guesses-7Q"
 PATIENCE_S = 200.0
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 needs_chromium = pytest.mark.skipif(
     not CHROMIUM.exists(), reason="there is no /usr/bin/chromium (apt-get install chromium)"

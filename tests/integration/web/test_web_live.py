@@ -19,7 +19,7 @@ from web import documents
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 RECONNECTS = 500
 SLOW_CALLERS = 60
-ENTRY_S = 150.0
+ENTRY_S = 300.0
 PATIENCE_S = 120.0
 
 
