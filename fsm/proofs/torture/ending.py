@@ -120,6 +120,8 @@ def _unrest(world: TortureRun) -> str:
         if record.state in (State.IDLE, State.HALT):
             if held or ours:
                 return f"{symbol} is {record.state} with {held} open and the orders {ours}"
+            if record.foreign is not None:
+                return f"{symbol} remembers {record.foreign} of somebody else's, which is gone"
         elif record.state is State.PROTECTED:
             if held == 0 or not world.checker.has_stop(symbol):
                 return f"{symbol} is PROTECTED with {held} open and the orders {ours}"
