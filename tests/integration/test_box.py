@@ -139,7 +139,7 @@ def test_bot_and_api_run_with_the_commands_of_the_box_from_what_the_image_instal
             request = urllib.request.Request(
                 f"http://127.0.0.1:{box.port}/api/summary", headers={"Authorization": f"Bearer {TOKEN}"}
             )
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 assert json.load(answer)["environment"] == "sim"
         assert not box.is_healthy("api", api_env), "a health check that cannot fail says nothing"
     assert bot.returncode == 0

@@ -98,10 +98,10 @@ def test_r72_a_watch_that_failed_goes_on_watching(daemon: Any) -> None:
     async def listen() -> None:
         watch = Watch(database)
         with watch.take_place():
-            await asyncio.wait_for(watch.next_commit.wait(), 10)
+            await asyncio.wait_for(watch.next_commit.wait(), 60)
             again = watch.next_commit
             daemon.alert("look here")
-            await asyncio.wait_for(again.wait(), 10)
+            await asyncio.wait_for(again.wait(), 60)
         watch.close()
 
     asyncio.run(listen())

@@ -30,6 +30,7 @@ SHARED_PAYLOADS = REPOSITORY.parent / "shared" / "data" / "binance"
 API_KEY = "planted-key-7f3a9"
 API_SECRET = "planted-secret-c41d8"
 START_MS = 1_764_000_000_000
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -269,7 +270,7 @@ class Feed:
 
     async def next(self) -> ServerConnection:
         """The next connection, once its handshake is done."""
-        return await asyncio.wait_for(self._arrived.get(), 5)
+        return await asyncio.wait_for(self._arrived.get(), PATIENCE_S)
 
 
 class Ear:
@@ -280,7 +281,7 @@ class Ear:
         self.queue = queue
 
     async def next(self) -> StreamEvent:
-        return await asyncio.wait_for(self.queue.get(), 5)
+        return await asyncio.wait_for(self.queue.get(), PATIENCE_S)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let everything run, time standing still, until the condition holds."""

@@ -100,7 +100,7 @@ async def test_r46_there_is_one_more_try_and_not_a_second(exchange: Any, http: H
 async def test_r46_reading_the_time_never_waits_for_itself(exchange: Any, http: Http, answer: Any, code: int) -> None:
     exchange.on("GET /fapi/v1/time", answer({"code": code, "msg": "outside of the recvWindow"}, status=400))
     with pytest.raises(Refusal):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await http.call(endpoints.POSITION_RISK)
     assert len(exchange.calls("GET /fapi/v1/time")) == 1
 

@@ -150,7 +150,7 @@ async def test_the_listen_key_is_not_logged_by_the_stream_either(
             keys=ListenKeys(client.http), base_urls=(url, "ws://127.0.0.1:1"), clock=clock, sink=queue.put
         )
         task = asyncio.create_task(stream.run())
-        told = [repr(await asyncio.wait_for(queue.get(), 5)) for _ in range(12)]
+        told = [repr(await asyncio.wait_for(queue.get(), 60)) for _ in range(12)]
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

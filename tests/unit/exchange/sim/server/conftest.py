@@ -103,7 +103,7 @@ class Socket:
 
     async def next(self) -> Any:
         """The next frame; fails the test where none comes."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             message = await self._from_app.get()
         if message["type"] == "websocket.close":
             self.closed = message["code"]
@@ -214,7 +214,7 @@ class Bench:
             yield socket
         finally:
             await socket.leave()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await running
 
     @asynccontextmanager

@@ -96,7 +96,7 @@ async def test_a_thread_sends_it_with_a_client_of_its_own_while_this_loop_stands
     lifeline.owe(BTC, PlaceStop(symbol=BTC, request=request))
     lifeline.beat(0.0)
     with watched_by_a_thread(lifeline, connected):
-        assert answered.wait(20)  # this is where the loop stands still
+        assert answered.wait(60)  # this is where the loop stands still
     assert isinstance(accepted[0], Confirmed)
     again = await ground.exchange.place_algo(request)
     assert isinstance(again, Confirmed)
