@@ -14,12 +14,12 @@ from typing import NamedTuple
 import msgspec
 from peewee import Model
 
+from store.amounts import Amount, text_of, text_or_none
 from store.canonical import Value
 from store.models import AccountState, Intent, Order, Position, SymbolState, Trade
 from store.rows import SystemEventRow, TransitionRow
-
-Amount = str
-"""A decimal number as the records' JSON spells it; it goes into a column without becoming a number on the way."""
+from store.tables import TABLES
+from store.trade_rows import ToldTrade, trade_columns
 
 
 class Change(NamedTuple):
@@ -30,53 +30,25 @@ class Change(NamedTuple):
     values: tuple[Value, ...] | None
 
 
+def change(model: type[Model], key: str | int, columns: dict[str, Value] | None) -> Change:
+    """One row by the names of its columns, which are exactly those that come from the journal; None: the row goes."""
+    if columns is None:
+        return Change(model, key, None)
+    derived = TABLES[model].derived
+    if len(columns) != len(derived):
+        raise TypeError(f"{sorted(set(columns) ^ set(derived))}: the columns of {TABLES[model].name} are others")
+    return Change(model, key, tuple(columns[name] for name in derived))
+
+
 class _Flag(msgspec.Struct, frozen=True):
     cause: str
     since_ms: int
 
 
-class _Stop(msgspec.Struct, frozen=True):
-    client_id: str
-    trigger_price: Amount
-
-
-class _Trade(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
-    number: int
-    symbol: str
-    side: str
-    strategy: str
-    regime: str
-    rules_hash: str
-    config_hash: str
-    signal_candle_ms: int
-    opened_ms: int
-    quantity: Amount
-    entry_price_planned: Amount
-    stop_price_initial: Amount
-    risk_usdt: Amount
-    stop: _Stop | None = None
-    adopted: bool = False
-    first_fill_ms: int | None = None
-    protected_ms: int | None = None
-    open_quantity: Amount = "0"
-    entry_price: Amount | None = None
-    exit_price: Amount | None = None
-    closed_quantity: Amount = "0"
-    realized_pnl: Amount = "0"
-    fees: Amount = "0"
-    funding: Amount = "0"
-    exit_reason: str | None = None
-    closed_ms: int | None = None
-    net_pnl: Amount | None = None
-    r: Amount | None = None
-    flagged: str | None = None
-
-
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     state: str
-    trade: _Trade | None = None
+    trade: ToldTrade | None = None
     trades_opened: int = 0
     halt: _Flag | None = None
     quarantine: _Flag | None = None
@@ -107,7 +79,7 @@ class _Intent(msgspec.Struct, frozen=True, kw_only=True):
 class _Effect(msgspec.Struct, frozen=True, kw_only=True):
     record: msgspec.Raw
     intents: tuple[msgspec.Raw, ...] = ()
-    trade: _Trade | None = None
+    trade: ToldTrade | None = None
 
 
 class _Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,14 +109,14 @@ def project(row: TransitionRow) -> list[Change]:
     record = _decode_record(effect.record)
     if record.symbol != row.symbol:
         raise ValueError(f"the transition is of {row.symbol}, its record of {record.symbol}")
-    changes = [Change(SymbolState, record.symbol, _symbol(row, record, bytes(effect.record).decode()))]
+    changes = [change(SymbolState, record.symbol, _symbol(row, record, bytes(effect.record).decode()))]
     if effect.trade is not None:
-        changes.append(Change(Trade, effect.trade.id, _trade(row, effect.trade, ended=True)))
+        changes.append(change(Trade, effect.trade.id, trade_columns(effect.trade, row.id, ended=True)))
     if record.trade is not None:
-        changes.append(Change(Trade, record.trade.id, _trade(row, record.trade, ended=False)))
+        changes.append(change(Trade, record.trade.id, trade_columns(record.trade, row.id, ended=False)))
     elif effect.trade is None and row.trade_id is not None:
         raise ValueError(f'a transition that ends trade {row.trade_id} must carry it under "trade" in its effect')
-    changes.append(Change(Position, record.symbol, _position(row, record.trade)))
+    changes.append(change(Position, record.symbol, _position(row, record.trade)))
     changes.extend(_intents(row, effect.intents))
     return changes
 
@@ -155,91 +127,53 @@ def project_account(row: SystemEventRow) -> list[Change]:
     if not bytes(raw):
         return []
     account = _decode_account(raw)
-    values: tuple[Value, ...] = (
-        1,
-        _text(account.equity_high),
-        _text(account.transfers),
-        account.halt.cause if account.halt else None,
-        account.halt.since_ms if account.halt else None,
-        int(account.paused),
-        row.at_ms,
-        row.id,
-        bytes(raw).decode(),
-    )
-    return [Change(AccountState, 1, values)]
+    values: dict[str, Value] = {
+        "id": 1,
+        "equity_high": text_of(account.equity_high),
+        "transfers": text_of(account.transfers),
+        "halt_cause": account.halt.cause if account.halt else None,
+        "halt_since_ms": account.halt.since_ms if account.halt else None,
+        "paused": int(account.paused),
+        "at_ms": row.at_ms,
+        "system_event_id": row.id,
+        "record_json": bytes(raw).decode(),
+    }
+    return [change(AccountState, 1, values)]
 
 
-def _symbol(row: TransitionRow, record: _Record, text: str) -> tuple[Value, ...]:
+def _symbol(row: TransitionRow, record: _Record, text: str) -> dict[str, Value]:
     halt, quarantine = record.halt, record.quarantine
-    return (
-        record.symbol,
-        record.state,
-        record.trade.id if record.trade else None,
-        record.trades_opened,
-        halt.cause if halt else None,
-        halt.since_ms if halt else None,
-        quarantine.cause if quarantine else None,
-        quarantine.since_ms if quarantine else None,
-        int(record.paused),
-        row.at_ms,
-        row.id,
-        text,
-    )
+    return {
+        "symbol": record.symbol,
+        "state": record.state,
+        "trade_id": record.trade.id if record.trade else None,
+        "trades_opened": record.trades_opened,
+        "halt_cause": halt.cause if halt else None,
+        "halt_since_ms": halt.since_ms if halt else None,
+        "quarantine_cause": quarantine.cause if quarantine else None,
+        "quarantine_since_ms": quarantine.since_ms if quarantine else None,
+        "paused": int(record.paused),
+        "at_ms": row.at_ms,
+        "transition_id": row.id,
+        "record_json": text,
+    }
 
 
-def _trade(row: TransitionRow, trade: _Trade, *, ended: bool) -> tuple[Value, ...]:
-    filled = trade.first_fill_ms is not None
-    status = ("CLOSED" if filled else "ABANDONED") if ended else ("OPEN" if filled else "PENDING")
-    return (
-        trade.id,
-        trade.number,
-        trade.symbol,
-        trade.side,
-        status,
-        trade.strategy,
-        trade.regime,
-        trade.signal_candle_ms,
-        trade.opened_ms,
-        trade.first_fill_ms,
-        trade.protected_ms,
-        trade.closed_ms,
-        _text(trade.quantity),
-        _text(trade.open_quantity),
-        _text(trade.closed_quantity),
-        _text(trade.entry_price_planned),
-        _optional(trade.entry_price),
-        _optional(trade.exit_price),
-        _text(trade.stop_price_initial),
-        _text(trade.risk_usdt),
-        _text(trade.realized_pnl),
-        _text(trade.fees),
-        _text(trade.funding),
-        _optional(trade.net_pnl),
-        _optional(trade.r),
-        trade.exit_reason,
-        trade.flagged,
-        int(trade.adopted),
-        trade.rules_hash,
-        trade.config_hash,
-        row.id,
-    )
-
-
-def _position(row: TransitionRow, trade: _Trade | None) -> tuple[Value, ...] | None:
+def _position(row: TransitionRow, trade: ToldTrade | None) -> dict[str, Value] | None:
     if trade is None or Decimal(trade.open_quantity) == 0:
         return None
-    return (
-        trade.symbol,
-        trade.id,
-        trade.side,
-        _text(trade.open_quantity),
-        _optional(trade.entry_price),
-        _text(trade.stop.trigger_price) if trade.stop else None,
-        trade.stop.client_id if trade.stop else None,
-        trade.first_fill_ms if trade.first_fill_ms is not None else trade.opened_ms,
-        trade.protected_ms,
-        row.id,
-    )
+    return {
+        "symbol": trade.symbol,
+        "trade_id": trade.id,
+        "side": trade.side,
+        "size": text_of(trade.open_quantity),
+        "entry": text_or_none(trade.entry_price),
+        "stop_price": text_of(trade.stop.trigger_price) if trade.stop else None,
+        "stop_client_order_id": trade.stop.client_id if trade.stop else None,
+        "opened_ms": trade.first_fill_ms if trade.first_fill_ms is not None else trade.opened_ms,
+        "protected_ms": trade.protected_ms,
+        "transition_id": row.id,
+    }
 
 
 def _intents(row: TransitionRow, raws: tuple[msgspec.Raw, ...]) -> Iterator[Change]:
@@ -249,36 +183,37 @@ def _intents(row: TransitionRow, raws: tuple[msgspec.Raw, ...]) -> Iterator[Chan
         # An engine that numbers its intents itself may do so; otherwise place in the journal names them.
         key = intent.id or f"{row.id}.{ordinal}"
         client_id = request.client_id if request else intent.client_id
-        payload = bytes(raw).decode()
-        values = (key, row.id, ordinal, row.symbol, row.trade_id, intent.kind, client_id, payload, row.at_ms)
-        yield Change(Intent, key, values)
+        values: dict[str, Value] = {
+            "id": key,
+            "transition_id": row.id,
+            "ordinal": ordinal,
+            "symbol": row.symbol,
+            "trade_id": row.trade_id,
+            "kind": intent.kind,
+            "client_id": client_id,
+            "payload_json": bytes(raw).decode(),
+            "created_ms": row.at_ms,
+        }
+        yield change(Intent, key, values)
         if request is not None:
-            yield Change(Order, request.client_id, _order(row, intent.kind, request))
+            yield change(Order, request.client_id, _order(row, intent.kind, request))
 
 
-def _order(row: TransitionRow, purpose: str, request: _Request) -> tuple[Value, ...]:
-    return (
-        request.client_id,
-        row.symbol,
-        row.trade_id,
-        "ORDER" if request.trigger_price is None else "ALGO",
-        purpose,
-        request.side,
-        request.type,
-        _optional(request.quantity),
-        _optional(request.price),
-        _optional(request.trigger_price),
-        request.working_type,
-        int(request.reduce_only),
-        int(request.close_position),
-        row.at_ms,
-        row.id,
-    )
-
-
-def _text(amount: Amount) -> str:
-    return format(Decimal(amount), "f") if "E" in amount else amount
-
-
-def _optional(amount: Amount | None) -> str | None:
-    return None if amount is None else _text(amount)
+def _order(row: TransitionRow, purpose: str, request: _Request) -> dict[str, Value]:
+    return {
+        "client_order_id": request.client_id,
+        "symbol": row.symbol,
+        "trade_id": row.trade_id,
+        "family": "ORDER" if request.trigger_price is None else "ALGO",
+        "purpose": purpose,
+        "side": request.side,
+        "type": request.type,
+        "quantity": text_or_none(request.quantity),
+        "price": text_or_none(request.price),
+        "trigger_price": text_or_none(request.trigger_price),
+        "working_type": request.working_type,
+        "reduce_only": int(request.reduce_only),
+        "close_position": int(request.close_position),
+        "created_ms": row.at_ms,
+        "transition_id": row.id,
+    }

@@ -37,42 +37,6 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
     record_json: str
 
 
-class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One round trip; ``status``: PENDING, OPEN, CLOSED or ABANDONED. Amounts in USDT, ``r`` = net_pnl / risk_usdt."""
-
-    id: str
-    number: int
-    symbol: str
-    side: str
-    status: str
-    strategy_used: str
-    regime_at_entry: str
-    signal_candle_ms: int
-    opened_ms: int
-    first_fill_ms: int | None
-    protected_ms: int | None
-    closed_ms: int | None
-    quantity: Decimal
-    open_quantity: Decimal
-    closed_quantity: Decimal
-    entry_price_planned: Decimal
-    entry_price: Decimal | None
-    exit_price: Decimal | None
-    stop_price_initial: Decimal
-    risk_usdt: Decimal
-    pnl: Decimal
-    fees: Decimal
-    funding: Decimal
-    net_pnl: Decimal | None
-    r: Decimal | None
-    exit_reason: str | None
-    flagged: str | None
-    adopted: bool
-    rules_hash: str
-    config_hash: str
-    transition_id: int
-
-
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     """An order of ours, regular (family ORDER) or conditional (ALGO); INTENDED until the exchange has answered."""
 

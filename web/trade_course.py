@@ -10,7 +10,7 @@ import msgspec
 from store import queries
 from store.database import Store
 from store.rows import CandleRow, FillRow
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 from web.stored_facts import RULESETS
 
 POINTS_MAX = 2_000

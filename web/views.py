@@ -8,7 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from store.rows import AlertRow
-from store.views import AccountRow, CommandRow, OrderRow, TradeRow
+from store.trade_rows import TradeRow
+from store.views import AccountRow, CommandRow, OrderRow
 from web.documents import Bucket, Loss, Measured, Room, Together
 
 Mode = Literal["RUNNING", "PAUSED", "HALTED", "STOPPED"]

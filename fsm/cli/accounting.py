@@ -6,22 +6,17 @@ import csv
 import io
 import itertools
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from fsm.cli.trade_columns import EXPORTED, cells, to_the_millisecond
 
 if TYPE_CHECKING:
     from store.database import Store
     from store.rows import FillRow
-    from store.views import TradeRow
 
 ALL = 2**62
 
-TRADE_FIELDS = (
-    "trade", "symbol", "side", "status", "opened_utc", "closed_utc", "quantity", "entry_price", "exit_price",
-    "pnl_usdt", "fees_usdt", "funding_usdt", "net_pnl_usdt", "risk_usdt", "r", "strategy", "regime", "exit_reason",
-    "flagged", "opened_ms", "closed_ms",
-)  # fmt: skip
 FILL_FIELDS = (
     "fill", "symbol", "trade", "at_utc", "side", "price", "quantity", "value_usdt", "realized_pnl_usdt", "fee",
     "fee_asset", "maker", "order", "client_order_id", "at_ms",
@@ -33,7 +28,7 @@ def trade_lines(store: Store, symbol: str | None, status: str | None, since_ms: 
     from store import queries
 
     rows = queries.trades(store, symbol=symbol, status=status, since_ms=since_ms, limit=ALL)
-    return _csv(TRADE_FIELDS, (_of_trade(row) for row in reversed(rows)))
+    return _csv(tuple(EXPORTED), (cells(row, EXPORTED) for row in reversed(rows)))
 
 
 def fill_lines(store: Store, symbol: str | None, since_ms: int | None) -> Iterator[str]:
@@ -44,27 +39,12 @@ def fill_lines(store: Store, symbol: str | None, since_ms: int | None) -> Iterat
     return _csv(FILL_FIELDS, (_of_fill(row) for row in reversed(rows)))
 
 
-def _of_trade(row: TradeRow) -> tuple[object, ...]:
-    return (
-        row.id, row.symbol, row.side, row.status, _utc(row.opened_ms), _utc(row.closed_ms),
-        row.closed_quantity or row.open_quantity or row.quantity, row.entry_price, row.exit_price,
-        row.pnl, row.fees, row.funding, row.net_pnl, row.risk_usdt, row.r and round(row.r, 6),
-        row.strategy_used, row.regime_at_entry, row.exit_reason, row.flagged, row.opened_ms, row.closed_ms,
-    )  # fmt: skip
-
-
 def _of_fill(row: FillRow) -> tuple[object, ...]:
     return (
-        row.fill_id, row.symbol, row.trade_id, _utc(row.at_ms), row.side, row.price, row.quantity,
+        row.fill_id, row.symbol, row.trade_id, to_the_millisecond(row.at_ms), row.side, row.price, row.quantity,
         row.price * row.quantity, row.realized_pnl, row.commission, row.commission_asset,
         "yes" if row.maker else "no", row.order_id, row.client_order_id, row.at_ms,
     )  # fmt: skip
-
-
-def _utc(at_ms: int | None) -> str:
-    if at_ms is None:
-        return ""
-    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_ms % 1000:03d}Z"
 
 
 def _csv(fields: Sequence[str], rows: Iterator[tuple[object, ...]]) -> Iterator[str]:

@@ -10,15 +10,14 @@ import click
 from fsm.cli import output
 from fsm.cli.names import a_symbol, nothing_matches
 from fsm.cli.options import command, current
-from fsm.cli.times import Time, to_the_minute
-from fsm.live.operator.wording import because
+from fsm.cli.times import Time
+from fsm.cli.trade_columns import NUMBERS, SHOWN, cells
 
 if TYPE_CHECKING:
-    from store.views import TradeRow
+    from store.trade_rows import TradeRow
 
 LIMIT = 50
 STATUSES = ("PENDING", "OPEN", "CLOSED", "ABANDONED")
-_NUMBERS = ("quantity", "entry", "exit", "fees", "funding", "net PnL", "R")
 
 
 @command()
@@ -66,8 +65,7 @@ def _print(rows: list[TradeRow], total: int, nothing: str) -> None:
     if nothing:
         output.line(nothing)
         return
-    columns = ("trade", "opened UTC", "closed UTC", "side", "strategy", "regime", *_NUMBERS, "ended by", "flagged")
-    output.table(columns, [_cells(row) for row in rows], right=_NUMBERS)
+    output.table(tuple(SHOWN), [cells(row, SHOWN) for row in rows], right=NUMBERS)
     closed = [row for row in rows if row.net_pnl is not None]
     net = sum((row.net_pnl for row in closed if row.net_pnl is not None), Decimal(0))
     won = sum(1 for row in closed if row.net_pnl is not None and row.net_pnl > 0)
@@ -75,23 +73,3 @@ def _print(rows: list[TradeRow], total: int, nothing: str) -> None:
     all_of_them = output.counted(total, "trade")
     shown_of = f"{len(rows)} of {all_of_them}" if len(rows) < total else all_of_them
     output.line(f"{shown_of}; of {len(closed)} closed {won} won; net {net:,.2f} USDT")
-
-
-def _cells(row: TradeRow) -> tuple[object, ...]:
-    return (
-        row.id,
-        to_the_minute(row.opened_ms),
-        to_the_minute(row.closed_ms) if row.closed_ms is not None else row.status.lower(),
-        row.side,
-        row.strategy_used,
-        row.regime_at_entry,
-        row.closed_quantity or row.open_quantity or row.quantity,
-        output.price(row.entry_price),
-        output.price(row.exit_price),
-        f"{row.fees:.2f}",
-        f"{row.funding:.2f}",
-        None if row.net_pnl is None else f"{row.net_pnl:+.2f}",
-        None if row.r is None else f"{row.r:+.2f}",
-        because(row.exit_reason or ""),
-        row.flagged,
-    )

@@ -42,6 +42,17 @@ def to_json(value: Any) -> str:
     return _encode(value).decode()
 
 
+class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a transition left: the record after it, what is to be done, and the trade where it ended one.
+
+    As text it stands in ``effect_json``, with its keys in the order of the alphabet: what is hashed.
+    """
+
+    intents: tuple[Intent, ...]
+    record: SymbolRecord
+    trade: Trade | None = None
+
+
 class StoredEngineJournal:
     """The durable side of the engine (fsm.core.engine.EngineJournal) on a journal."""
 
@@ -56,9 +67,7 @@ class StoredEngineJournal:
         number = self._journal.next_transition_id
         trade = ended_trade(before, decision, event.at_ms)
         held = decision.record.trade or trade or before.trade
-        effect: dict[str, Any] = {"record": decision.record, "intents": decision.intents}
-        if trade is not None:
-            effect["trade"] = trade
+        effect = Effect(intents=decision.intents, record=decision.record, trade=trade)
         row = TransitionRow(
             at_ms=event.at_ms,
             symbol=before.symbol,

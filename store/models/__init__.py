@@ -28,9 +28,9 @@ from store.models.projections import (
     Order,
     Position,
     SymbolState,
-    Trade,
 )
 from store.models.remaining import Alert, Candle, Command, Document, SchemaVersion, Seal, SeriesAnchor
+from store.trade_rows import Trade
 
 CHAINED: tuple[type[Model], ...] = (
     Transition,

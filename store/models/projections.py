@@ -48,46 +48,6 @@ class AccountState(Model):
         table_name = "account"
 
 
-class Trade(Model):
-    """One round trip. ``status``: PENDING (no fill yet), OPEN, CLOSED (booked), ABANDONED (ended without a fill)."""
-
-    id = TextField(primary_key=True)
-    number = IntegerField()
-    symbol = TextField()
-    side = TextField()
-    status = TextField()
-    strategy_used = TextField()
-    regime_at_entry = TextField()
-    signal_candle_ms = IntegerField()
-    opened_ms = IntegerField()
-    first_fill_ms = IntegerField(null=True)
-    protected_ms = IntegerField(null=True)
-    closed_ms = IntegerField(null=True)
-    quantity = TextField()
-    open_quantity = TextField()
-    closed_quantity = TextField()
-    entry_price_planned = TextField()
-    entry_price = TextField(null=True)
-    exit_price = TextField(null=True)
-    stop_price_initial = TextField()
-    risk_usdt = TextField()
-    pnl = TextField()
-    fees = TextField()
-    funding = TextField()
-    net_pnl = TextField(null=True)
-    r = TextField(null=True)
-    exit_reason = TextField(null=True)
-    flagged = TextField(null=True)
-    adopted = IntegerField()
-    rules_hash = TextField()
-    config_hash = TextField()
-    transition_id = IntegerField()
-    row_hash = TextField()
-
-    class Meta:
-        table_name = "trades"
-
-
 class Order(Model):
     """An order of ours, from the moment it was intended.
 

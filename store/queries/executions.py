@@ -14,7 +14,8 @@ from store.models import Trade
 from store.queries.fetching import fetch_each
 from store.rows import FillRow
 from store.sqlite import reading
-from store.views import OrderRow, TradeRow
+from store.trade_rows import TradeRow
+from store.views import OrderRow
 
 _ZERO = Decimal(0)
 _BP = 10_000

@@ -13,7 +13,8 @@ from store.queries.fetching import fetch, fetch_one, unindexed
 from store.rows import OPEN_ORDER_STATUSES, FillRow
 from store.sqlite import reading
 from store.statements import FILL_EXISTS
-from store.views import AccountRow, IntentRow, OrderRow, PositionRow, SymbolRow, TradeRow
+from store.trade_rows import TradeRow
+from store.views import AccountRow, IntentRow, OrderRow, PositionRow, SymbolRow
 
 ABANDONED = "ABANDONED"
 IDS_AT_ONCE = 500

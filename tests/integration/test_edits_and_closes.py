@@ -38,8 +38,8 @@ from rules.load import Ruleset, parse_rules
 from rules.moment_words import PREMIUM
 from store import queries
 from store.database import open_store
+from store.trade_rows import TradeRow
 from store.verify import verify
-from store.views import TradeRow
 from tests.integration.test_timeframes import anchors_of, config_of
 
 START_MS = 1_717_286_400_000  # 2024-06-02

@@ -15,8 +15,13 @@ PAGE = ROOT / "docs" / "extending.md"
 COPIED = ("fsm", "rules", "indicators", "exchange", "store", "web", "tests", "config.yaml", "rules.yaml", "setup.cfg")
 ABOUT = {"indicator": ["-k", "bull"]}
 """Which of the tests are about the addition, where the others are many and are run anyway."""
-HEADINGS = {"indicator": "An indicator", "exit_rule": "An exit rule", "alert": "An alert"}
-FILES_MAX = {"indicator": 2, "exit_rule": 3, "alert": 2}
+HEADINGS = {
+    "indicator": "An indicator",
+    "exit_rule": "An exit rule",
+    "alert": "An alert",
+    "trade_column": "A column of a trade",
+}
+FILES_MAX = {"indicator": 2, "exit_rule": 3, "alert": 2, "trade_column": 4}
 """Beside its tests."""
 
 

@@ -24,8 +24,8 @@ from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, jump, quiet
 from rules.load import parse_rules
 from store import queries
 from store.database import open_store
+from store.trade_rows import TradeRow
 from store.verify import verify
-from store.views import TradeRow
 from tests.recorded import recorded
 
 ROOT = Path(__file__).parents[2]

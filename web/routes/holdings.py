@@ -9,7 +9,8 @@ import msgspec
 
 from store import queries
 from store.database import Store
-from store.views import PositionRow, TradeRow
+from store.trade_rows import TradeRow
+from store.views import PositionRow
 from web import documents
 from web.documents import Bucket
 from web.endpoint import Context, Endpoint, Limit, Name, NoQuery, Offset, When, milliseconds

@@ -10,7 +10,8 @@ from store import queries
 from store.database import Store
 from store.queries.groups import RBucket, TradeGroup, r_distribution, trade_groups
 from store.rows import FillRow
-from store.views import OrderRow, TradeRow
+from store.trade_rows import TradeRow
+from store.views import OrderRow
 from web import documents
 from web.documents import TradeVerdict
 from web.endpoint import Context, Endpoint, Name, When, milliseconds

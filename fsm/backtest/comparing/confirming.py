@@ -18,7 +18,7 @@ from fsm.backtest.injecting import Injected
 from fsm.backtest.result import iso
 from fsm.core.exit_reasons import STOP_HIT, TARGET_HIT
 from indicators.candle import Timeframe
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 Again = Callable[[Injected], tuple[Trades, Triggers]]
 

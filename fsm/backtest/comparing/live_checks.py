@@ -20,7 +20,7 @@ from fsm.config.loading import stored_settings
 from indicators.candle import Timeframe
 from store import queries
 from store.rows import FillRow
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 TOLERANCE = Decimal("0.002")
 """How far beyond a candle's range a fill may lie, as a share of its price: stops fill beyond what a path of prices

@@ -23,7 +23,7 @@ from indicators.candle import Timeframe
 from rules.load import stored_rules
 from store import queries
 from store.rows import FillRow
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 FILLS_MAX = 10_000
 AT_A_CLOSE_MS = 300_000

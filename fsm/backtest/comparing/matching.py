@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from fsm.backtest.comparing.side import Span
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 FIELDS = (
     "strategy_used", "stop_price_initial", "quantity", "risk_usdt", "entry_price", "first_fill_ms", "exit_reason",

@@ -30,7 +30,7 @@ from rules.load import Ruleset, stored_rules
 from rules.source.yaml_source import SourceError
 from store import queries
 from store.database import Store, open_store
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 _STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
 _UP_TO_1H = ("1m", "3m", "5m", "15m", "30m", "1h")

@@ -17,7 +17,7 @@ from fsm.config.settings import Settings
 from rules.source.yaml_source import parse_source
 from store import queries
 from store.database import Store
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 ALL = 2**62
 

@@ -12,7 +12,7 @@ from fsm.backtest.kept_run import NotARun, read_kept_run
 from store import queries
 from store.database import Store
 from store.queries.executions import ADOPTED
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 ALL = 2**62
 YEAR_MS = 365.25 * 86_400_000

@@ -12,7 +12,7 @@ from fsm.backtest.report.run_rows import RunRows
 from fsm.backtest.report.written import NONE, coloured, money, percent, when
 from fsm.backtest.result import ambiguity_words, fall_words, funding_words, tick_words, together_words
 from fsm.backtest.summary import ZERO
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 HOW_IT_FILLS = (
     "Orders fill at the open of the next candle, worse by the slippage below, and pay its fees. Stops fill on the way "

@@ -15,7 +15,7 @@ from indicators.catalog import Unit
 from indicators.series import FloatArray, Series
 from rules.compiled_rules import feature_name
 from rules.facts import FactTable
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 SHARE_OF_TRADES = 0.8
 """Of the room that there is, at most; whole runs have the rest, and what trades leave of theirs."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from indicators.series import Series
 from store.rows import FillRow
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 
 class Excursion(NamedTuple):

@@ -15,7 +15,8 @@ from fsm.backtest.report.periods import days, results_by_day
 from fsm.backtest.report.run_rows import RunRows
 from indicators.series import Series
 from store.rows import FillRow, RegimeRow
-from store.views import OrderRow, TradeRow
+from store.trade_rows import TradeRow
+from store.views import OrderRow
 
 POINTS_MAX = 3_000
 """More points than pixels only make the page heavy; the lowest and the highest of each span are among them."""

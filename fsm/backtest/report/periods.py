@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fsm.backtest.curve import DAY_MS, Curve
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 ZERO = Decimal(0)
 

@@ -26,7 +26,8 @@ from rules.load import Ruleset, stored_rules
 from store import queries
 from store.database import Store
 from store.rows import FillRow, RegimeRow
-from store.views import OrderRow, TradeRow
+from store.trade_rows import TradeRow
+from store.views import OrderRow
 
 ROWS_MAX = 10_000_000
 """More than any run has: everything is read."""

@@ -16,7 +16,7 @@ from fsm.backtest.report.periods import days, months, years
 from fsm.backtest.report.run_rows import RunRows
 from fsm.backtest.report.written import change, coloured, hours, in_r, money, percent, ratio, when, words
 from fsm.backtest.summary import ZERO, grouped, hours_held, streaks
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 DRAWDOWNS_SHOWN = 10
 

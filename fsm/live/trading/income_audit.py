@@ -24,7 +24,7 @@ from fsm.live.operator.news import books_differ_news
 from fsm.live.trading.wallet import is_transfer
 from store import queries
 from store.rows import FillRow
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 log = structlog.get_logger("fsm.bookkeeping")
 

@@ -19,7 +19,8 @@ from rules.load import parse_rules
 from store import queries
 from store.database import open_store
 from store.inbox import Inbox
-from store.views import CommandRow, TradeRow
+from store.trade_rows import TradeRow
+from store.views import CommandRow
 
 ROOT = Path(__file__).parents[3]
 Make = Callable[..., InProcessBot]

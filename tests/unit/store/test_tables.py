@@ -17,6 +17,7 @@ from store.inbox import Inbox
 from store.models import CHAINED, DESK, PROJECTIONS, AccountState, DecisionStretch, SchemaVersion
 from store.queries.fetching import fetch
 from store.tables import TABLES
+from store.trade_rows import TradeRow
 
 MODELS = (*CHAINED, *PROJECTIONS, *DESK)
 NAMES = {peewee.IntegerField: "INTEGER", peewee.TextField: "TEXT", peewee.FloatField: "REAL"}
@@ -82,7 +83,7 @@ ROW_TYPES: list[tuple[Any, tuple[str, ...]]] = [
         (row_type, next(table.hashed for table in TABLES.values() if table.name == name))
         for row_type, name in (
             (views.SymbolRow, "symbols"),
-            (views.TradeRow, "trades"),
+            (TradeRow, "trades"),
             (views.OrderRow, "orders"),
             (views.PositionRow, "positions"),
             (views.IntentRow, "intents"),

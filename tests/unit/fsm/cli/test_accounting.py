@@ -8,7 +8,8 @@ import sqlite3
 from decimal import Decimal
 from pathlib import Path
 
-from fsm.cli.accounting import FILL_FIELDS, TRADE_FIELDS, _plain
+from fsm.cli.accounting import FILL_FIELDS, _plain
+from fsm.cli.trade_columns import EXPORTED
 
 PAGE = Path(__file__).parents[4] / "docs" / "accounting.md"
 
@@ -44,15 +45,13 @@ def test_each_fill_is_a_row_and_its_fees_are_those_of_its_trade(fsm, journal) ->
 
 
 def test_a_symbol_and_a_time_narrow_it(fsm, journal) -> None:
-    assert fsm("trades", "--export", "--symbol", "ETHUSDT", "--db", journal).stdout.splitlines() == [
-        ",".join(TRADE_FIELDS)
-    ]
+    assert fsm("trades", "--export", "--symbol", "ETHUSDT", "--db", journal).stdout.splitlines() == [",".join(EXPORTED)]
     assert rows_of(fsm("trades", "--export", "--per", "fill", "--since", "2030-01-01", "--db", journal).stdout) == []
 
 
 def test_the_page_describes_every_field() -> None:
     page = PAGE.read_text()
-    assert [field for field in (*TRADE_FIELDS, *FILL_FIELDS) if f"| `{field}` |" not in page] == []
+    assert [field for field in (*EXPORTED, *FILL_FIELDS) if f"| `{field}` |" not in page] == []
 
 
 def test_text_that_a_spreadsheet_would_run_is_set_off() -> None:

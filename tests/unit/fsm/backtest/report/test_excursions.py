@@ -11,7 +11,7 @@ from fsm.backtest.report.excursions import excursion
 from indicators.candle import Timeframe
 from indicators.series import Series
 from store.rows import FillRow
-from store.views import TradeRow
+from store.trade_rows import TradeRow
 
 HOUR_MS = 3_600_000
 
