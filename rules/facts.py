@@ -23,7 +23,7 @@ from indicators.catalog import Stream
 from indicators.holes import Hole
 from indicators.series import Series
 from rules.compiled_rules import CompiledRules, feature_name, feature_offset
-from rules.features import CandlesRead, Feature, OtherCandles
+from rules.features import CandlesRead, Feature, Measure, OtherCandles
 from rules.language.arrays import FloatArray, TruthArray, finite, truths
 from rules.language.scalar import known
 from rules.language.syntax import Node, names_in
@@ -221,11 +221,19 @@ class FactTable:
 
     def _last(self, candles: CandlesRead) -> npt.NDArray[np.int64]:
         """The newest closed candle of these at each entry candle's close, -1 before the first."""
+        if self._is_entry(candles):
+            return np.arange(self.length)
         closes_ms = self._series[candles].open_time_ms + candles.ms
         return np.searchsorted(closes_ms, self._closes_ms, side="right") - 1
 
+    def _is_entry(self, candles: CandlesRead) -> bool:
+        """Whether one of these closes with each entry candle."""
+        return self._series[candles] is self._series[self.rules.entry_timeframe]
+
     def _computed(self, read: _Read) -> FloatArray:
         candles, indicator = read.feature.candles, read.feature.indicator
+        if self._is_entry(candles) and indicator is not None:
+            return self._of_entry(read, indicator)
         closes_ms = self._series[candles].open_time_ms + candles.ms
         expected_ms = self._closes_ms // candles.ms * candles.ms
         last = self._last(candles)
@@ -239,6 +247,17 @@ class FactTable:
             else:
                 values = finite(indicator.batch(stretch.workspace))
                 column[readable] = values[place[readable] - read.offset]
+        return column
+
+    def _of_entry(self, read: _Read, indicator: Measure) -> FloatArray:
+        column = np.full(self.length, np.nan)
+        for stretch in self._stretches(read.feature.candles):
+            first = stretch.first + read.candles_needed - 1
+            if first < stretch.end:
+                values = finite(indicator.batch(stretch.workspace))
+                column[first : stretch.end] = values[
+                    first - stretch.first - read.offset : stretch.end - stretch.first - read.offset
+                ]
         return column
 
 

@@ -75,7 +75,11 @@ def thinned(curve: Curve, points: int) -> list[tuple[int, Decimal]]:
 
 def sharpe(curve: Curve, day_ms: int = 86_400_000) -> float:
     """Yearly Sharpe ratio of daily equity returns, without a risk-free rate; 0.0 when it is not defined."""
-    returns = daily_returns(curve, day_ms)
+    return sharpe_of(daily_returns(curve, day_ms))
+
+
+def sharpe_of(returns: Sequence[float]) -> float:
+    """The same of the returns themselves."""
     if len(returns) < 2:
         return 0.0
     mean = math.fsum(returns) / len(returns)
@@ -91,7 +95,11 @@ def sortino(curve: Curve) -> float | None:
 
     Every day counts in that mean, winning ones as 0. None without a losing day, or with fewer than two days.
     """
-    returns = daily_returns(curve)
+    return sortino_of(daily_returns(curve))
+
+
+def sortino_of(returns: Sequence[float]) -> float | None:
+    """The same of the returns themselves."""
     downside = math.sqrt(math.fsum(min(value, 0.0) ** 2 for value in returns) / len(returns)) if returns else 0.0
     if len(returns) < 2 or downside == 0.0:
         return None

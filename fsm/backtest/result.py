@@ -6,18 +6,20 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from exchange.sim.playback.past_ticks import TickKnown, TickSpan
 from exchange.sim.playback.rulebook import Dated
 from fsm.backtest.curve import (
     calmar,
+    daily_returns,
     longest_drawdown_days,
     max_drawdown_pct,
     return_yearly_pct,
-    sharpe,
+    sharpe_of,
     since,
-    sortino,
+    sortino_of,
 )
 from fsm.backtest.summary import grouped, results, sequence
 from fsm.core.model.records import Trade
@@ -68,24 +70,25 @@ class Result:
         """Money in USDT, percentages in percent, times as ISO dates, durations in seconds."""
         covered_ms = sum(self.to_ms - at_ms for at_ms in self.ready_ms.values())
         tried = since(self.curve, min(self.ready_ms.values(), default=self.to_ms))
+        returns, together = daily_returns(tried), results(self.trades)
         return {
             "symbols": list(self.symbols),
             "from": iso(self.from_ms),
             "to": iso(self.to_ms),
             "candles": self.candles,
-            **results(self.trades),
+            **together,
             "return_pct": round(float(self.wallet_change / self.balance * 100), 6),
             "max_drawdown_pct": max_drawdown_pct(self.curve),
             "longest_drawdown_days": longest_drawdown_days(self.curve),
             "return_yearly_pct": return_yearly_pct(tried),
-            "sharpe": sharpe(tried),
-            "sortino": sortino(tried),
+            "sharpe": sharpe_of(returns),
+            "sortino": sortino_of(returns),
             "calmar": calmar(tried),
             **sequence(self.trades),
             "exposure_pct": round(100 * self.position_ms / covered_ms, 6) if covered_ms else 0.0,
-            "per_regime": grouped(self.trades, lambda trade: trade.regime),
-            "per_strategy": grouped(self.trades, lambda trade: trade.strategy),
-            "per_symbol": grouped(self.trades, lambda trade: trade.symbol),
+            "per_regime": grouped(self.trades, attrgetter("regime"), together),
+            "per_strategy": grouped(self.trades, attrgetter("strategy"), together),
+            "per_symbol": grouped(self.trades, attrgetter("symbol"), together),
             "could_trade_from": self._could_trade_from(),
             "warnings": self.warnings(),
             "correlation": None if self.correlation is None else float(self.correlation),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
@@ -59,11 +59,16 @@ def results(trades: Sequence[Closed]) -> dict[str, Any]:
     }
 
 
-def grouped(trades: Iterable[AnyTrade], key: Callable[[AnyTrade], str]) -> dict[str, dict[str, Any]]:
-    """The same results for each group, in the order of the groups' names."""
+def grouped(
+    trades: Sequence[AnyTrade], key: Callable[[AnyTrade], str], together: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The same results for each group, in the order of the groups' names. ``together``: those of all of them."""
+    names = [*map(key, trades)]
+    if together is not None and len({*names}) == 1:
+        return {names[0]: {**together}}
     groups: dict[str, list[AnyTrade]] = {}
-    for trade in trades:
-        groups.setdefault(key(trade), []).append(trade)
+    for name, trade in zip(names, trades, strict=True):
+        groups.setdefault(name, []).append(trade)
     return {name: results(groups[name]) for name in sorted(groups)}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import repeat
 from math import floor
+from operator import mul
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from fsm.config import Settings
 from fsm.core.limits import DAY_MS, PERIOD_CAUSES, is_over, period_keys
 from fsm.core.model.records import Flag, HaltCause
-from fsm.search.bars import UNITS
+from fsm.search.bars import UNIT, UNITS
 from fsm.search.terms import ZERO
 
 IntArray = npt.NDArray[np.int64]
@@ -68,7 +69,7 @@ class Account:
     @property
     def curve(self) -> list[tuple[int, Decimal]]:
         """(time in ms, equity in USDT) of every reading."""
-        return [*zip(self._read_ms, map(Decimal.scaleb, map(Decimal, self._read_as), repeat(-8)), strict=False)]
+        return [*zip(self._read_ms, map(mul, self._read_as, repeat(UNIT)), strict=False)]
 
     def note(self, now_ms: int, equity: Decimal) -> None:
         self._read_ms.append(now_ms)

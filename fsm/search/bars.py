@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from fsm.search.straight.columns import bars_of, decimals
 
 UNITS = 10**8
 """Of a price: marks are counted in hundred-millionths."""
+
+UNIT = Decimal("1E-8")
 
 _EXACT_MAX = 10**15
 

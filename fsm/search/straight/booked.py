@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import pairwise, repeat
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Booked:
 
 
 def _scaled(column: IntArray, digits: int) -> list[Decimal]:
-    return [*map(Decimal.scaleb, map(Decimal, column.tolist()), repeat(-digits))]
+    return [*map(mul, column.tolist(), repeat(Decimal(1).scaleb(-digits)))]
 
 
 def _trade(
@@ -82,8 +83,8 @@ def _trade(
     risk = quantity * terms.loss_per_unit(sign, planned, stop_first)
     price, closed = ZERO, ZERO
     for level, here in exits:
-        price = (price * closed + level * (lot * here)) / (closed + lot * here)
-        closed += lot * here
+        part = lot * here
+        price, closed = (price * closed + level * part) / (closed + part), closed + part
     return ClosedTrade(
         id=f"{terms.symbol}-{number}",
         symbol=terms.symbol,

@@ -99,6 +99,15 @@ def test_groups_come_in_the_order_of_their_names() -> None:
     assert found["XRPUSDT"]["net_pnl_usdt"] == 1.0
 
 
+def test_a_single_group_has_what_all_have_together() -> None:
+    trades = [trade("1", "1"), trade("2", "-1"), trade("3", "4")]
+    together = results(trades)
+    alone = grouped(trades, lambda t: t.symbol, together)
+    assert alone == grouped(trades, lambda t: t.symbol) == {trades[0].symbol: together}
+    assert alone[trades[0].symbol] is not together
+    assert grouped([], lambda t: t.symbol, results([])) == {}
+
+
 def test_money_has_the_eight_decimals_of_the_exchange() -> None:
     assert money(Decimal("1.123456789")) == 1.12345679
 
