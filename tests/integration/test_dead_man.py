@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet
 from tests.integration.stories import BTC, CONFIG, TOP, tell, to_protected
 from tests.integration.watcher_server import Watcher, watcher
+from tests.pace import stretch
 
 Make = Callable[..., InProcessBot]
 OPEN = [jump(BTC), *quiet(TOP, 20)]
@@ -209,7 +211,10 @@ async def goes_on(bot: RealBot, outside: Watcher) -> None:
 
 
 async def falls_silent(bot: RealBot, outside: Watcher) -> None:
+    """Within a minute, on a machine that has time for it."""
+    slowed, began_s = stretch(), time.monotonic()
     await bot.until(lambda: outside.is_silent(SILENCE_S), "fall silent")
+    assert time.monotonic() - began_s < 60 * slowed
 
 
 class TestAsking:
