@@ -42,5 +42,5 @@ def text_in(packed: str) -> str:
 
 
 def named(kind: str) -> str:
-    """A command's kind as it is shown: without the text of rules."""
-    return " ".join(kind.split(" ")[:3]) if kind.startswith((f"{KIND} ", f"{WHAT_IF} ")) else kind
+    """A command's kind as it is shown: without the text of rules, or what else is packed into it."""
+    return " ".join(kind.split(" ")[:3]) if kind.startswith((f"{KIND} ", JOBS)) else kind

@@ -27,10 +27,12 @@ from web.bot_database import BotDatabase
 from web.commanding import (
     ACCOUNT_KINDS,
     BODY_MAX,
+    JOB_WISHES,
     KINDS,
     RULES_BODY_MAX,
     TRADE_WISHES,
     AccountWish,
+    BacktestWish,
     Kind,
     Login,
     RulesEdit,
@@ -108,6 +110,10 @@ class _Dashboard:
         routes += [
             self._route(f"/api/bot/{kind}", Access.ADMIN, self._commanding_trade(kind, shape), "POST")
             for kind, shape in TRADE_WISHES.items()
+        ]
+        routes += [
+            self._route(f"/api/jobs/{kind}", Access.ADMIN, self._asking_for(shape), "POST")
+            for kind, shape in JOB_WISHES.items()
         ]
         routes += [
             self._route("/api/rules/check", Access.ADMIN, self._check_rules, "POST"),
@@ -238,6 +244,13 @@ class _Dashboard:
             told = f"these rules cannot be used: line {problem.line}: {problem.message}"
             raise ApiError(409, "REFUSED", told, "POST /api/rules/check tells all problems", guard="INVALID")
         return await self._left(request, job_of(found.hash, wish.text), None, commanding.check_jobs)
+
+    def _asking_for(self, shape: type[BacktestWish]) -> Handler:
+        async def ask(request: Request) -> Response:
+            wish: BacktestWish = commanding.parsed(await _body(request), shape)
+            return await self._left(request, wish.job().line(), None, commanding.check_jobs)
+
+        return ask
 
     async def _edit_rules(self, request: Request) -> Response:
         wish: RulesEdit = commanding.parsed(await _body(request, RULES_BODY_MAX), RulesEdit)

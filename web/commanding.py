@@ -10,9 +10,10 @@ import msgspec
 from store import queries
 from store.database import Store
 from store.hand_wishes import WHY_MAX, hand_wish
-from store.rules_edits import JOBS, KIND, TEXT_MAX, WHAT_IF, line_of, named
+from store.jobs import NAME, Job
+from store.rules_edits import JOBS, KIND, TEXT_MAX, line_of, named
 from web import documents
-from web.endpoint import Name
+from web.endpoint import Name, milliseconds
 from web.errors import ApiError, not_found, unprocessable
 from web.views import Periods
 
@@ -129,6 +130,46 @@ class RulesEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return line_of(self.based_on, self.text)
 
 
+DAY_MS = 86_400_000
+Day = Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+Varied = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[a-z][a-z0-9_]*=[A-Za-z0-9_.,:+-]+$")]
+
+
+class BacktestWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a backtest of the rules in force: the name under which it is kept, of which symbols (without any:
+    the bot's), and from the first through the last day, UTC (without: all candles)."""
+
+    name: Annotated[str, msgspec.Meta(pattern=NAME)]
+    symbols: Annotated[list[Name], msgspec.Meta(max_length=100)] = []
+    from_: Day | None = msgspec.field(name="from", default=None)
+    to: Day | None = None
+
+    def job(self) -> Job:
+        end_ms = milliseconds(self.to, "to")
+        return Job(
+            name=self.name,
+            symbols=tuple(self.symbols),
+            from_ms=milliseconds(self.from_, "from"),
+            to_ms=None if end_ms is None else end_ms + DAY_MS,
+        )
+
+
+class StudyWish(BacktestWish, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same for a search: how many variants it tries, what it varies (nothing: the ranges in the rules), and how
+    many made-up markets of each kind say what luck alone would give."""
+
+    vary: Annotated[list[Varied], msgspec.Meta(max_length=20)] = []
+    trials: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 50
+    luck: Annotated[int, msgspec.Meta(ge=0, le=100)] = 20
+
+    def job(self) -> Job:
+        return msgspec.structs.replace(super().job(), vary=tuple(self.vary), trials=self.trials, luck=self.luck)
+
+
+JOB_WISHES: dict[str, type[BacktestWish]] = {"backtest": BacktestWish, "study": StudyWish}
+"""What a worker is asked for, with the body that it takes."""
+
+
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a login."""
 
@@ -221,7 +262,8 @@ def note(kind: str, symbol: str | None, daemon_running: bool) -> str:
     kind = named(kind)
     what = kind if kind in ACCOUNT_KINDS or kind.startswith(KIND) else f"{kind} for {symbol or 'all symbols'}"
     if kind.startswith(JOBS):
-        return f"{kind[: len(WHAT_IF) + 13]} waits for `fsm worker`, which does it in a process of its own"
+        shown = " ".join(word[:64] for word in kind.split())
+        return f"{shown} waits for `fsm worker`, which does it in a process of its own"
     if daemon_running:
         return f"{what} was handed to the bot; ask what became of it"
     return f"no bot is running: {what} is kept and will be applied when it starts"

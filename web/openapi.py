@@ -9,7 +9,17 @@ from typing import Any
 import msgspec
 
 from web.access import Access
-from web.commanding import ACCOUNT_KINDS, KINDS, TRADE_WISHES, AccountWish, Login, RulesEdit, RulesText, Wish
+from web.commanding import (
+    ACCOUNT_KINDS,
+    JOB_WISHES,
+    KINDS,
+    TRADE_WISHES,
+    AccountWish,
+    Login,
+    RulesEdit,
+    RulesText,
+    Wish,
+)
 from web.endpoint import Endpoint
 from web.errors import ErrorAnswer
 from web.routes import READS
@@ -29,6 +39,10 @@ _WORDS = {
     "422": "A parameter or the body is not as expected",
     "429": "Too many wrong tokens",
     "503": "The database cannot be read now, or too much is asked at once",
+}
+_JOBS = {
+    "backtest": "A backtest of the rules in force. Left for `fsm worker`, where config.yaml allows jobs",
+    "study": "A search for better numbers of the rules in force. Left for `fsm worker`, where config.yaml allows jobs",
 }
 _COMMANDS = {
     "pause": "No new entries; positions stay managed",
@@ -58,6 +72,7 @@ def document() -> dict[str, Any]:
             Wish,
             AccountWish,
             *TRADE_WISHES.values(),
+            *JOB_WISHES.values(),
             RulesEdit,
             RulesText,
             RulesCheck,
@@ -89,6 +104,9 @@ def document() -> dict[str, Any]:
     paths["/api/rules/check"] = {"post": _check_of_rules()}
     says = "What would these rules have done in the last 90 days? Left for `fsm worker`, where config.yaml allows jobs"
     paths["/api/jobs/what-if"] = {"post": _operation(says, "what_if", "202", Accepted, _CODES, _SECURITY, RulesText)}
+    for kind, shape in JOB_WISHES.items():
+        operation = _operation(_JOBS[kind], kind, "202", Accepted, _CODES, _SECURITY, shape)
+        paths[f"/api/jobs/{kind}"] = {"post": operation}
     used = _used(paths, components)
     return {
         "openapi": "3.1.0",

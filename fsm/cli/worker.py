@@ -28,10 +28,10 @@ WHY_MAX = 500
 @click.option("--once", is_flag=True, help="do what waits, and end")
 @data_option
 def worker(once: bool, data: tuple[Path, ...]) -> None:
-    """Do the jobs that the dashboard starts (web.jobs in config.yaml): what would these rules have done in 90 days?
+    """Do the jobs that the dashboard starts (web.jobs in config.yaml): backtests, searches, what rules would have done.
 
-    It reads the database, needs no key of the exchange, and never trades. Ctrl-C ends it; what it was doing is begun
-    again by the next one.
+    It reads the database, needs no key of the exchange, and never trades. What it makes is kept in runs/ and studies/
+    beside the database. Ctrl-C ends it; what it was doing is begun again by the next one.
     """
     from store.database import open_store
     from store.inbox import Inbox
@@ -46,7 +46,7 @@ def worker(once: bool, data: tuple[Path, ...]) -> None:
             with open_store(db, mode="post") as store:
                 job = Inbox(store).take_job(time.time_ns() // 1_000_000)
                 if job is not None:
-                    _do(Inbox(store), job, db, (*folders, *instead))
+                    _do(Inbox(store), job, db, folders, instead)
                     done += 1
                     continue
             if once:
@@ -58,22 +58,36 @@ def worker(once: bool, data: tuple[Path, ...]) -> None:
         output.line(f"{output.counted(done, 'job')} done")
 
 
-def _do(inbox: Inbox, job: CommandRow, db: Path, folders: tuple[Path, ...]) -> None:
-    from fsm.backtest.what_if import WhatIfError, what_if
+def _do(inbox: Inbox, job: CommandRow, db: Path, folders: tuple[Path, ...], instead: tuple[Path, ...]) -> None:
+    from fsm.backtest.what_if import WhatIfError
     from fsm.journal.engine_journal import to_json
-    from rules.load import SourceError, parse_rules
-    from store.rules_edits import WHAT_IF, text_in
+    from fsm.optimise.jobs import JobError, carried_out_job
+    from rules.load import SourceError
+    from store.jobs import BACKTEST, STUDY, read_job
+    from store.rules_edits import WHAT_IF
 
     try:
-        if not job.kind.startswith(f"{WHAT_IF} "):
-            raise WhatIfError(f"no worker of this release does {job.kind[:40]!r}")
-        rules = parse_rules(text_in(job.kind.split(" ")[3]), "the rules")
-        with TemporaryDirectory() as scratch:
-            found = to_json(what_if(db, rules, folders, Path(scratch)))
-    except (WhatIfError, SourceError, ValueError, IndexError) as error:
+        if job.kind.startswith(f"{WHAT_IF} "):
+            found = _what_if(job, db, (*folders, *instead))
+        elif job.kind.startswith((f"{BACKTEST} ", f"{STUDY} ")):
+            found = to_json(carried_out_job(db, read_job(job.kind), folders, instead))
+        else:
+            raise JobError(f"no worker of this release does {job.kind[:40]!r}")
+    except (WhatIfError, JobError, SourceError, ValueError, IndexError) as error:
         _finish(inbox, job, "refused", str(error)[:WHY_MAX])
     else:
         _finish(inbox, job, "done", found)
+
+
+def _what_if(job: CommandRow, db: Path, folders: tuple[Path, ...]) -> str:
+    from fsm.backtest.what_if import what_if
+    from fsm.journal.engine_journal import to_json
+    from rules.load import parse_rules
+    from store.rules_edits import text_in
+
+    rules = parse_rules(text_in(job.kind.split(" ")[3]), "the rules")
+    with TemporaryDirectory() as scratch:
+        return to_json(what_if(db, rules, folders, Path(scratch)))
 
 
 def _finish(inbox: Inbox, job: CommandRow, state: Literal["done", "refused"], detail: str) -> None:

@@ -1,4 +1,4 @@
-"""What would rules have done in the last 90 days: asked on the dashboard, done by `fsm worker`, never by the bot."""
+"""Jobs are asked for on the dashboard and done by `fsm worker`, never by the bot: what-ifs, backtests, searches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from rules.load import parse_rules
 from store import queries
 from store.database import open_store
 from store.inbox import Inbox
+from store.jobs import Job
 from store.rules_edits import job_of
+from store.studies import study_store
 from tests.recorded import recorded
 
 ROOT = Path(__file__).parents[2]
@@ -76,3 +78,40 @@ def test_a_bot_takes_no_job_and_a_job_that_was_cut_short_is_begun_again(db: Path
         assert inbox.take_job(TO_MS + 1) == job, "the worker that took it has died"
         inbox.finish(number, "done", detail="{}", at_ms=TO_MS)
         assert inbox.take_job(TO_MS + 2) is None
+
+
+def came_of(db: Path, number: int) -> dict[str, object]:
+    with open_store(db, mode="read") as store:
+        row = Inbox(store).get(number)
+    assert row is not None
+    found: dict[str, object] = json.loads(row.detail or "") if row.state == "done" else {row.state: row.detail}
+    return found
+
+
+def test_a_backtest_is_kept_beside_the_database_once_it_has_ended(db: Path) -> None:
+    asked = Job(name="autumn", symbols=("BTCUSDT",), from_ms=FROM_MS, to_ms=TO_MS)
+    first, again = left(db, asked.line()), left(db, asked.line())
+    nobody = left(db, Job(name="nobody", symbols=("NOPEUSDT",)).line())
+    worked(db)
+    assert "kept already" in str(came_of(db, again)["refused"])
+    assert "NOPEUSDT" in str(came_of(db, nobody)["refused"])
+    runs = db.parent / "runs"
+    assert sorted(path.name for path in runs.glob("[!.]*.sqlite")) == ["autumn.sqlite"]
+    with open_store(runs / "autumn.sqlite", mode="read") as store:
+        trades = queries.trades(store, limit=1_000)
+    net = sum((row.net_pnl or Decimal(0) for row in trades), Decimal(0))
+    found = came_of(db, first)
+    assert (found["kept"], found["trades"]) == ("autumn", len(trades))
+    assert abs(Decimal(str(found["net_pnl_usdt"])) - net) < Decimal("0.01")
+
+
+def test_a_search_is_kept_as_a_study(db: Path) -> None:
+    month = {"from_ms": FROM_MS, "to_ms": FROM_MS + 30 * 86_400_000}
+    asked = Job(name="adx", symbols=("BTCUSDT",), **month, vary=("adx_trend=24..30:2",), trials=1, luck=0)
+    number = left(db, asked.line())
+    wrong = left(db, Job(name="other", symbols=("BTCUSDT",), vary=("no_such=1..2",), trials=2).line())
+    worked(db)
+    assert "no_such" in str(came_of(db, wrong)["refused"])
+    found = came_of(db, number)
+    with study_store(db.parent / "studies" / "adx.sqlite", reading=True) as study:
+        assert found["trials"] == len(study.trials()) > 0

@@ -6,6 +6,7 @@ import { drawCandles } from "./candles.js";
 import { drawEquity, repaint } from "./charts.js";
 import { prepareControls, showControls } from "./controls.js";
 import { announce, byId, el } from "./dom.js";
+import { drawJobs, prepareJobs } from "./jobs.js";
 import { addTransition, drawAlerts, drawCommands, drawLog, drawOrders, drawTrades, drawTransitions, moreTransitions, turnTrades } from "./lists.js";
 import { drawMachine } from "./machine.js";
 import { drawNews, prepareNews } from "./news.js";
@@ -60,6 +61,7 @@ const panels = {
   settings: drawSettings,
   runs: drawRuns,
   kept: drawKept,
+  jobs: drawJobs,
   shadows: drawShadows,
 };
 const ON_PAGE = {
@@ -68,14 +70,14 @@ const ON_PAGE = {
   trade: ["summary", "trade", "candles"],
   statistics: ["summary", "statistics", "execution", "protection"],
   rules: ["summary", "rules", "shadows"],
-  runs: ["summary", "runs", "kept", "shadows"],
+  runs: ["summary", "jobs", "runs", "kept", "shadows"],
   audit: ["summary", "names", "machine", "transitions"],
   log: ["summary", "names", "alerts", "commands", "log"],
   settings: ["summary", "settings"],
 };
 const SHOWN = new Set(ON_PAGE[page.name]);
 const QUICK = ["summary", "positions"];
-const SLOW = ["equity", "candles", "regimes", "why", "protection", "orders", "log", "machine", "symbol", "trade", "shadows", "news"];
+const SLOW = ["jobs", "kept", "equity", "candles", "regimes", "why", "protection", "orders", "log", "machine", "symbol", "trade", "shadows", "news"];
 const BY_TRANSITION = ["summary", "positions", "machine", "symbol", "trade", "orders", "trades", "equity", "candles", "statistics", "execution", "why", "news"];
 
 const dirty = new Set();
@@ -166,7 +168,7 @@ function connect() {
     soon(...BY_TRANSITION);
   });
   stream.addEventListener("alert", (event) => { announce(JSON.parse(event.data).text); soon("alerts", "summary", "log", "rules"); });
-  stream.addEventListener("command", () => soon("commands", "summary", "machine"));
+  stream.addEventListener("command", () => soon("commands", "summary", "machine", "jobs", "kept"));
   stream.addEventListener("reset", () => soon(...Object.keys(panels)));
 }
 
@@ -256,6 +258,7 @@ function prepare() {
   prepareSymbol();
   prepareNews();
   prepareRules();
+  prepareJobs();
   watch();
 }
 

@@ -69,7 +69,7 @@ export function drawCommands({ commands }) {
   const columns = [
     ["Command", (row) => (/^(job|rules) /.test(row.kind) ? row.kind : `${row.kind} ${row.symbol ?? "all symbols"}`)], ["From", (row) => row.source],
     ["State", (row) => el("span", { class: row.state === "refused" ? "loss" : "" }, row.guard ? `${row.state} by ${row.guard}` : row.state)],
-    ["Detail", (row) => (row.kind.startsWith("job ") && row.state === "done" ? "its answer is on the page of rules" : row.detail), "words"], ["Number", (row) => String(row.id), "num"],
+    ["Detail", (row) => (!row.kind.startsWith("job ") || row.state !== "done" ? row.detail : row.kind.startsWith("job what-if ") ? "its answer is on the page of rules" : "kept; it stands on the page of runs"), "words"], ["Number", (row) => String(row.id), "num"],
   ];
   fill(byId("commands"), table("Commands and what became of them", columns, commands, "No command yet."));
 }
