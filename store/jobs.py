@@ -11,7 +11,7 @@ import msgspec
 BACKTEST, STUDY = "job backtest", "job study"
 """Followed by the name under which it is kept, and the rest of what was asked. Only a worker takes them."""
 
-NAME = r"^(?!.*\.sqlite$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 UNPACKED_MAX = 20_000
 
 

@@ -145,6 +145,8 @@ class BacktestWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     to: Day | None = None
 
     def job(self) -> Job:
+        if self.name.endswith(".sqlite"):
+            raise unprocessable(f"{self.name} is a file, not a name", "leave .sqlite out")
         end_ms = milliseconds(self.to, "to")
         return Job(
             name=self.name,

@@ -15,7 +15,7 @@ from fsm.backtest.runs import BESIDE, RunNameError, run_path
 from fsm.config import Config, read_environment, stored_settings
 from fsm.optimise.evaluating import Bench
 from fsm.optimise.goals import goal_of
-from fsm.optimise.keeping import LEDGER, study_path
+from fsm.optimise.keeping import LEDGER, SUFFIX
 from fsm.optimise.parameters import SearchError
 from fsm.optimise.searching import Asked, carried_out, planned
 from fsm.optimise.spans import Walk
@@ -91,7 +91,7 @@ def _backtest(db: Path, job: Job, request: Request) -> Kept:
 
 def _study(db: Path, job: Job, request: Request) -> Kept:
     """The same again goes on where it was left."""
-    path = study_path(job.name, db.parent / "studies")
+    path = db.parent / "studies" / f"{job.name}{SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
     bench = Bench(request)
     asked = Asked(

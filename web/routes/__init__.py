@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from web.endpoint import Endpoint
-from web.routes import account, holdings, journal, kept, machine, panes, quality, reasons, rules, symbols, trade
+from web.routes import (
+    account,
+    funding,
+    holdings,
+    journal,
+    kept,
+    machine,
+    panes,
+    quality,
+    reasons,
+    rules,
+    symbols,
+    trade,
+)
 
 READS: tuple[Endpoint, ...] = (
     *account.READS,
     *holdings.READS,
     *trade.READS,
+    *funding.READS,
     *quality.READS,
     *journal.READS,
     *machine.READS,

@@ -124,14 +124,15 @@ async function drawChart() {
   if (!symbol) return;
   const timeframe = byId("timeframe").value;
   const until = asOfMs ? asOfMs + 1 : "";
-  const [candles, trades, positions, orders] = await Promise.all([
+  const [candles, trades, positions, orders, funding] = await Promise.all([
     get(`/api/candles/${encodeURIComponent(symbol)}`, { timeframe, until, limit: CANDLES }),
     get("/api/trades", { symbol, limit: 100 }),
     get("/api/positions"),
     get("/api/orders", { symbol, limit: 400 }),
+    ofSymbol ? get(`/api/funding/${encodeURIComponent(symbol)}`, { until }) : { settlements: [] },
   ]);
   drawCandles(symbol, timeframe, candles.candles, trades.trades, positions.positions.find((position) => position.symbol === symbol),
-    { stops: orders.orders.filter((order) => order.purpose === "PlaceStop") });
+    { stops: orders.orders.filter((order) => order.purpose === "PlaceStop"), funding: funding.settlements });
   if (ofSymbol) await drawSymbolPanes(timeframe, until, candles.candles);
 }
 

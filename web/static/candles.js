@@ -19,7 +19,7 @@ export function watchCandles(chosen, pointed) {
 let candleChart, candleBars, tradeLines = [], plans = [], shownFor = null;
 
 // With ``whole`` all candles are in view at first, otherwise the newest.
-export function drawCandles(symbol, timeframe, candles, trades, position, { stops = [], whole = false } = {}) {
+export function drawCandles(symbol, timeframe, candles, trades, position, { stops = [], funding = [], whole = false } = {}) {
   if (!candleChart) {
     candleChart = chartIn(byId("candle-chart"));
     candleBars = candleChart.addCandlestickSeries({
@@ -33,7 +33,7 @@ export function drawCandles(symbol, timeframe, candles, trades, position, { stop
   const top = candles.reduce((most, candle) => Math.max(most, candle.high), 0);
   const decimals = top >= 1000 ? 1 : top >= 10 ? 3 : 5;
   candleBars.applyOptions({ priceLineVisible: !whole, lastValueVisible: !whole, priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
-  candleBars.setMarkers(markers(candles, trades));
+  candleBars.setMarkers([...markers(candles, trades), ...settled(candles, funding)].sort((a, b) => a.time - b.time));
   drawPlans(candles, trades, stops);
   drawVolume(candles);
   for (const line of tradeLines) candleBars.removePriceLine(line);
@@ -42,7 +42,7 @@ export function drawCandles(symbol, timeframe, candles, trades, position, { stop
   if (shownFor !== `${symbol} ${timeframe}` && whole) candleChart.timeScale().fitContent();
   else if (shownFor !== `${symbol} ${timeframe}`) candleChart.timeScale().setVisibleLogicalRange({ from: candles.length - 150, to: candles.length + 6 });
   shownFor = `${symbol} ${timeframe}`;
-  byId("candle-words").replaceChildren(...candleWords(symbol, candles, trades, position));
+  byId("candle-words").replaceChildren(...candleWords(symbol, candles, trades, position, funding));
 }
 
 // The stop of each trade from its first fill to its end, where it was moved with a step.
@@ -91,14 +91,26 @@ function markers(candles, trades) {
         color: won ? "#1f9d63" : "#d64550", shape: "circle", text: `${Number(trade.r ?? 0).toFixed(2)} R` });
     }
   }
-  return found.sort((a, b) => a.time - b.time);
+  return found;
 }
 
-function candleWords(symbol, candles, trades, position) {
+// Funding at the candle in which it was settled, all of one candle together.
+function settled(candles, funding) {
+  const sums = new Map();
+  for (const { at_ms, usdt } of funding) {
+    const candle = candles.findLast((each) => each.time_ms <= at_ms);
+    if (candle) sums.set(candle.time_ms, (sums.get(candle.time_ms) ?? 0) + Number(usdt));
+  }
+  return [...sums].map(([ms, usdt]) => ({ time: seconds(ms), position: "inBar", color: usdt < 0 ? "#d64550" : "#1f9d63", shape: "square", size: 0.6, text: "f" }));
+}
+
+function candleWords(symbol, candles, trades, position, funding) {
   if (candles.length === 0) return [`No candles of ${symbol} are stored for this timeframe.`];
   const last = candles.at(-1);
   const shown = trades.filter((trade) => trade.first_fill_ms >= candles[0].time_ms).length;
   const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${shown} ${shown === 1 ? "trade" : "trades"} in these candles: arrows are entries, circles ends, dashed red their stops, with a step where one was moved. `];
+  const paid = funding.filter(({ at_ms }) => at_ms >= candles[0].time_ms);
+  if (paid.length) words.push(`Squares (f) are ${paid.length} ${paid.length === 1 ? "settlement" : "settlements"} of funding of trades that have ended, together `, signed(paid.reduce((sum, { usdt }) => sum + Number(usdt), 0), 2, " USDT"), ". ");
   if (position) {
     words.push(`${position.side} from ${price(position.entry)}, stop ${price(position.stop_price)}, `, signed(position.r, 2, " R"), ".");
   }

@@ -135,10 +135,11 @@ export async function drawTradeChart(asOfMs) {
   const candleMs = TIMEFRAMES_MS[timeframe];
   const since = Math.max(0, (trade.first_fill_ms ?? trade.opened_ms) - BEFORE * candleMs);
   const until = (trade.closed_ms ?? asOfMs) + AFTER * candleMs;
-  const found = await get(`/api/candles/${encodeURIComponent(trade.symbol)}`, { timeframe, since, until, limit: CANDLES_MAX });
+  const symbol = encodeURIComponent(trade.symbol);
+  const [found, { settlements }] = await Promise.all([get(`/api/candles/${symbol}`, { timeframe, since, until, limit: CANDLES_MAX }), get(`/api/funding/${symbol}`, { since, until })]);
   const targets = orders.filter((order) => order.purpose === "PlaceTarget" && order.trigger_price !== null)
     .map((order) => ({ trigger_price: order.trigger_price, done: Number(order.executed_quantity) > 0 }));
   const stop = orders.findLast((order) => order.purpose === "PlaceStop" && order.trigger_price !== null)?.trigger_price;
   const levels = { side: trade.side, entry: trade.entry_price, stop_price: trade.stop_price_initial, exit_price: trade.exit_price, last_stop: stop === trade.stop_price_initial ? null : stop, r: trade.r, targets };
-  drawCandles(trade.symbol, timeframe, found.candles, [trade], levels, { stops: orders.filter((order) => order.purpose === "PlaceStop"), whole: true });
+  drawCandles(trade.symbol, timeframe, found.candles, [trade], levels, { stops: orders.filter((order) => order.purpose === "PlaceStop"), funding: settlements.filter((row) => row.trade_id === trade.id), whole: true });
 }

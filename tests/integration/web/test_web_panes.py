@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
@@ -67,6 +69,23 @@ def test_a_chosen_candle_tells_its_own_numbers(page: Page, url: str, show: Show,
     assert (found["at_candle_ms"], found["numbers"]) == (candle_ms, told.numbers.value)
     ours = [each for each in told.conditions if each.scope != "exit"]
     assert found["trees"] == msgspec.json.decode(msgspec.json.encode(ours))
+
+
+def test_funding_is_marked_and_adds_up_to_what_each_trade_was_booked_with(page: Page, url: str, show: Show) -> None:
+    come_in(page, url, PATH)
+    page.wait_for(READY[PATH])
+    rows = page.run(f"fetch('/api/funding/{HELD}').then((answer) => answer.json())")["settlements"]
+    assert rows
+    for trade in queries.trades(show.store, status="CLOSED", limit=1_000):
+        if trade.symbol == HELD:
+            mine = [Decimal(row["usdt"]) for row in rows if row["trade_id"] == trade.id]
+            assert sum(mine, Decimal(0)) == trade.funding, trade.id
+    candles = page.run(f"fetch('/api/candles/{HELD}?limit=400').then((answer) => answer.json())")["candles"]
+    shown = [Decimal(row["usdt"]) for row in rows if row["at_ms"] >= candles[0]["time_ms"]]
+    said = page.run("document.getElementById('candle-words').textContent")
+    word = "settlement" if len(shown) == 1 else "settlements"
+    assert (f"{len(shown)} {word} of funding" in said) == bool(shown)
+    page.assert_quiet(url)
 
 
 def test_a_candle_that_is_tapped_says_why_with_both_numbers(page: Page, url: str, show: Show) -> None:
