@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from decimal import Decimal
 
 from exchange.sim.account_api import AccountApi
@@ -22,6 +21,7 @@ from exchange.sim.playback.price_walk import PriceWalk
 from exchange.types import MarkPrice
 from fsm.backtest.edits import Edits
 from fsm.backtest.equity_reads import EquityReads, Marks
+from fsm.backtest.from_outside import FromOutside
 from fsm.backtest.ground import Progress
 from fsm.backtest.history import History, step_of
 from fsm.backtest.injecting import Injector
@@ -33,7 +33,7 @@ from fsm.backtest.step_runner import InstantStepRunner
 from fsm.core.candle_close import CandleVerdict
 from fsm.core.engine import Engine
 from fsm.core.limits import AccountStep
-from fsm.core.model.decision import Rejected, Step
+from fsm.core.model.decision import Step
 from fsm.core.model.decision_context import Portfolio
 from fsm.core.model.events import CandleClosed, Commanded
 from fsm.core.model.policy import LimitAction
@@ -65,13 +65,15 @@ class ClockLoop:
         changes: RuleChanges,
         edits: Edits,
         injector: Injector,
+        outside: FromOutside,
     ) -> None:
         self._engine = engine
         self._account = account
         self._histories = dict(sorted(histories.items()))
         self._recorder = recorder
-        self._runner = InstantStepRunner(engine, account, recorder.settle, on_step, injector.is_refused)
+        self._runner = InstantStepRunner(engine, account, recorder.settle, on_step, injector.refusal)
         self._injector = injector
+        self._outside = outside
         self._every_candle = every_candle
         self._entry = entry
         self._step = step_of(entry)
@@ -101,9 +103,7 @@ class ClockLoop:
             self._follow(now_ms)
             self._changes.come(now_ms)
             self._edits.come(now_ms)
-            for wish in self._injector.moments(now_ms):
-                with suppress(Rejected):
-                    wish.put(self._engine, now_ms)
+            self._outside.come(now_ms)
             self._instant(now_ms, last=now_ms == to_ms)
             now_ms = self._pass(now_ms, to_ms)
         self._end(to_ms)
@@ -170,11 +170,10 @@ class ClockLoop:
 
     def _follow(self, until_ms: int) -> None:
         """Let the prices of the bar that ends then move."""
-        for command in self._injector.commands(until_ms):
+        for at_ms, act in self._injector.acts(until_ms):
             if self._walk is not None:
-                self._answer(self._walk.run(max(command.at_ms, self._account.now_ms)))
-            with suppress(Rejected):  # what it is about is not there in this run, and it is refused as live
-                self._runner.run(self._engine.handle(command))
+                self._answer(self._walk.run(max(at_ms, self._account.now_ms)))
+            self._outside.do(act, self._runner)
         if self._walk is None:
             return
         self.position_ms += len(self._engine.active()) * self._step.ms
@@ -203,11 +202,12 @@ class ClockLoop:
         self._answer(walk.open())
         self._told(walk.marks, now_ms)
         decides = now_ms % self._entry.ms == 0
-        if self._equity.is_due(now_ms) if decides else active:
+        moved = self._outside.move_money(now_ms, decides=decides)
+        if (self._equity.is_due(now_ms) or moved) if decides else active:
             self._read_equity(now_ms, acts=decides)
         if last:
             return
-        if decides and not self._injector.is_missed(now_ms):
+        if decides:
             self._close(active, walk, now_ms)
         self._walk = walk if self._engine.active() else None
 
@@ -285,6 +285,8 @@ class ClockLoop:
         for symbol, history in self._histories.items():
             index = history.market.index_at(now_ms - self._entry.ms)
             if index is None or (symbol not in self._told_ms and self._quote(symbol, now_ms) is None):
+                continue
+            if self._outside.is_passed_over(symbol, now_ms):
                 continue
             if self._every_candle or self._jumps.code(symbol, index, now_ms) == ASK:
                 found.append(symbol)

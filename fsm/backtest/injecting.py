@@ -10,15 +10,16 @@ import msgspec
 from msgspec.structs import replace
 
 from exchange.sim.core.orders import OrderState
-from exchange.types import Side
+from exchange.types import Refused, Side
 from fsm.core import small_steps
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
 from fsm.core.model.events import Commanded
-from fsm.core.model.records import Flag, SmallSteps
+from fsm.core.model.records import Flag, SmallSteps, Trade
+from fsm.core.model.records import Foreign as Held
 
-Fills = tuple[tuple[Decimal, Decimal], ...]
-"""Price and quantity of one execution after the other."""
+Fills = tuple[tuple[Decimal, Decimal, bool], ...]
+"""Price and quantity of one execution after the other, and whether the order had waited for it (as maker)."""
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,25 +54,67 @@ class StepsFrom(msgspec.Struct, frozen=True, kw_only=True):
         engine.change_account(now_ms, (kind,), replace(engine.account, steps=self.steps))
 
 
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that came from outside (above zero) or went there."""
+
+    at_ms: int
+    amount: Decimal
+
+
+class HandOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that another hand than the bot's bought or sold at the exchange."""
+
+    at_ms: int
+    symbol: str
+    side: Side
+    quantity: Decimal
+
+
+class Foreign(msgspec.Struct, frozen=True, kw_only=True):
+    """From when to when nothing was entered in a symbol for what another hand held or ordered there; ``held`` as it
+    was seen first, None where that was nothing."""
+
+    symbol: str
+    from_ms: int
+    to_ms: int
+    held: Held | None
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade that the bot had, as it was booked, or a signal that came to nothing: from its close to its end."""
+
+    from_ms: int
+    to_ms: int
+    trade: Trade
+
+
 class Injected(msgspec.Struct, frozen=True, kw_only=True):
-    """``delays``: by symbol and close, so many ms later its orders reached the exchange. ``refused``: entries that came
-    to nothing. ``missed``: closes at which nothing was decided. ``fills``: what orders of a symbol and side were filled
-    at within a bar, by its open time. ``edits``: files that were taken up on the way. ``commands`` are about a symbol,
-    ``account`` about all of them."""
+    """``delays``: by symbol and close, so many ms later its orders reached the exchange; or those of a command, by its
+    time. ``refused``: entries that came to nothing, and as what. ``blocked``: closes at which nothing may be entered in
+    a symbol, ``missed``: at which nothing was decided of it. ``fills``: what orders of a symbol and side were filled at
+    within a bar, by its open time. ``edits``: files that were taken up on the way. ``commands`` are about a symbol,
+    ``account`` about all of them. ``hands`` and ``foreign`` are what others did. ``past`` are the bot's trades, and
+    ``wallets`` what its wallet held at closes: what came before a trade."""
 
     delays: Mapping[tuple[str, int], int] = {}
-    refused: frozenset[tuple[str, int]] = frozenset()
-    missed: frozenset[int] = frozenset()
+    refused: Mapping[tuple[str, int], Refused] = {}
+    blocked: frozenset[tuple[str, int]] = frozenset()
+    missed: frozenset[tuple[str, int]] = frozenset()
     commands: tuple[Commanded, ...] = ()
     fills: Mapping[tuple[str, Side, int], Fills] = {}
     edits: tuple[Edit, ...] = ()
     account: tuple[AccountWish, ...] = ()
     steps: tuple[StepsFrom, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    hands: tuple[HandOrder, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
+    past: tuple[Past, ...] = ()
+    wallets: Mapping[int, Decimal] = {}
 
     @property
     def any_moment(self) -> bool:
         """Whether something comes at moments of its own, which a run must not jump over."""
-        return bool(self.edits or self.account or self.steps)
+        return bool(self.edits or self.account or self.steps or self.transfers or self.foreign or self.past)
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__struct_fields__)
@@ -80,13 +123,19 @@ class Injected(msgspec.Struct, frozen=True, kw_only=True):
         """Both."""
         return Injected(
             delays={**self.delays, **other.delays},
-            refused=self.refused | other.refused,
+            refused={**self.refused, **other.refused},
+            blocked=self.blocked | other.blocked,
             missed=self.missed | other.missed,
             commands=tuple(sorted((*self.commands, *other.commands), key=lambda command: command.at_ms)),
             fills={**self.fills, **other.fills},
             edits=self.edits or other.edits,
-            account=self.account or other.account,
+            account=max(self.account, other.account, key=len),
             steps=self.steps or other.steps,
+            transfers=self.transfers or other.transfers,
+            hands=self.hands or other.hands,
+            foreign=self.foreign or other.foreign,
+            past=self.past or other.past,
+            wallets=self.wallets or other.wallets,
         )
 
 
@@ -96,33 +145,47 @@ class Injector:
     def __init__(self, injected: Injected, step_ms: int) -> None:
         self._injected = injected
         self._step_ms = step_ms
-        self._commands = deque(injected.commands)
+        acts: list[Commanded | HandOrder] = [*injected.commands, *injected.hands]
+        timed = [(each.at_ms + injected.delays.get((each.symbol, each.at_ms), 0), each) for each in acts]
+        self._acts = deque(sorted(timed, key=lambda each: each[0]))
         moments: list[AccountWish | StepsFrom] = [*injected.account, *injected.steps]
         self._moments = deque(sorted(moments, key=lambda each: each.at_ms))
+        self._transfers = deque(injected.transfers)
         self._left = {key: list(fills) for key, fills in injected.fills.items()}
 
     def next_ms(self, now_ms: int, last_ms: int) -> int:
         """Up to where nothing of it happens: the bar in which the next command comes, and at most ``last_ms``."""
-        if not self._commands:
+        if not self._acts:
             return last_ms
-        bar_ms = self._commands[0].at_ms // self._step_ms * self._step_ms
+        bar_ms = self._acts[0][0] // self._step_ms * self._step_ms
         return min(last_ms, bar_ms if bar_ms > now_ms else now_ms + self._step_ms)
 
-    def commands(self, until_ms: int) -> Iterator[Commanded]:
-        while self._commands and self._commands[0].at_ms < until_ms:
-            yield self._commands.popleft()
+    def acts(self, until_ms: int) -> Iterator[tuple[int, Commanded | HandOrder]]:
+        """What is done before then, each with its time."""
+        while self._acts and self._acts[0][0] < until_ms:
+            yield self._acts.popleft()
 
     def moments(self, now_ms: int) -> Iterator[AccountWish | StepsFrom]:
         """What has come by now."""
         while self._moments and self._moments[0].at_ms <= now_ms:
             yield self._moments.popleft()
 
-    def is_missed(self, close_ms: int) -> bool:
-        return close_ms in self._injected.missed
+    def transferred(self, now_ms: int) -> Decimal:
+        """What has come in, less what has gone out, since the last time."""
+        found = Decimal(0)
+        while self._transfers and self._transfers[0].at_ms <= now_ms:
+            found += self._transfers.popleft().amount
+        return found
 
-    def is_refused(self, symbol: str, now_ms: int) -> bool:
-        """Whether an entry comes to nothing, whenever in its bar it is sent."""
-        return (symbol, now_ms // self._step_ms * self._step_ms) in self._injected.refused
+    def is_missed(self, symbol: str, close_ms: int) -> bool:
+        return (symbol, close_ms) in self._injected.missed
+
+    def is_blocked(self, symbol: str, close_ms: int) -> bool:
+        return (symbol, close_ms) in self._injected.blocked
+
+    def refusal(self, symbol: str, now_ms: int) -> Refused | None:
+        """What an entry comes to where that is nothing, whenever in its bar it is sent."""
+        return self._injected.refused.get((symbol, now_ms // self._step_ms * self._step_ms))
 
     def late(self, steps: Sequence[Step], close_ms: int) -> tuple[list[Step], list[tuple[int, list[Step]]]]:
         """What is carried out at once, and the rest by when it is."""
@@ -140,16 +203,17 @@ class Injector:
             return None
         listed, wanted, found = self._left[key], order.remaining, []
         while listed and wanted > 0:
-            price, quantity = listed.pop(0)
+            price, quantity, waited = listed.pop(0)
             here = min(quantity, wanted)
-            found.append((price, here))
+            found.append((price, here, waited))
             wanted -= here
             if quantity > here:
-                listed.insert(0, (price, quantity - here))
+                listed.insert(0, (price, quantity - here, waited))
         if wanted > 0 and order.reduce_only:
             if not found:
                 return None
-            found[-1] = (found[-1][0], found[-1][1] + wanted)
+            price, quantity, waited = found[-1]
+            found[-1] = (price, quantity + wanted, waited)
         return tuple(found)
 
 

@@ -16,6 +16,7 @@ from exchange.sim.core.venue import Venue
 from fsm.backtest.clock_loop import ClockLoop
 from fsm.backtest.coverage import assumed, covered
 from fsm.backtest.edits import Edits
+from fsm.backtest.from_outside import FromOutside
 from fsm.backtest.ground import BacktestError, Ground, Progress, Request, quiet, read_ground
 from fsm.backtest.history import History, Market, build_history, step_of
 from fsm.backtest.injecting import Edit, Injector
@@ -25,8 +26,8 @@ from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
 from fsm.backtest.result import Result
 from fsm.backtest.rules_through import RuleChanges, RulesFrom, RulesThrough
+from fsm.backtest.standing import RepeatedEngine, Standing
 from fsm.config.loading import settings_hash, stored_settings
-from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
 from fsm.core.model.decision_context import EDITION, DecisionContext
 from fsm.core.model.money import MONEY
@@ -173,7 +174,7 @@ class _Backtest:
             )
             for symbol in histories
         }
-        self.engine = Engine(
+        self.engine = RepeatedEngine(
             ledger=self.recorder,
             setting_of=lambda symbol, rules_hash: cells[symbol, rules_hash or ledger.rules_hash],
             policy=settings,
@@ -184,6 +185,7 @@ class _Backtest:
         )
         injector = Injector(request.injected, step_of(entry).ms)
         self.account.venue.state.taken = injector.taken
+        standing = Standing(self.engine, self.account, self.recorder.trades, request.injected)
         self.hours = ClockLoop(
             engine=self.engine,
             account=self.account,
@@ -194,6 +196,7 @@ class _Backtest:
             every_candle=request.every_candle or request.injected.any_moment,
             closes=self._closes,
             injector=injector,
+            outside=FromOutside(self.engine, self.account, injector, standing),
             changes=RuleChanges(rules.changes, step_of(entry).ms, self._take),
             edits=Edits(request.injected.edits, request.rules.hash, self._edit, self._is_free),
         )

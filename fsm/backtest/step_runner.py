@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from exchange.refusals import RefusalReason
 from exchange.sim.account_api import AccountApi
 from exchange.types import Outcome, Refused, Room
 from fsm.core.engine import Engine
@@ -30,8 +29,6 @@ from fsm.core.step_order import Act, following, in_order
 ROUNDS_MAX = 200
 """More steps than this from one event would be a loop, not trading."""
 
-NO_ENTRY = Refused(-2010, "The entry came to nothing.", RefusalReason.OTHER)
-
 Settle = Callable[[str, Intent, Outcome | None, int], None]
 """Told of each intent's end: its outbox name, the intent, its outcome (None: dropped or only a look), the time."""
 
@@ -45,14 +42,14 @@ class InstantStepRunner:
         account: AccountApi,
         settle: Settle,
         on_step: Callable[[Step], None],
-        is_refused: Callable[[str, int], bool],
+        refusal: Callable[[str, int], Refused | None],
     ) -> None:
-        """``is_refused(symbol, now_ms)``: an entry comes to nothing."""
+        """``refusal(symbol, now_ms)``: an entry comes to nothing."""
         self._engine = engine
         self._account = account
         self._settle = settle
         self._on_step = on_step
-        self._is_refused = is_refused
+        self._refusal = refusal
 
     def run(self, steps: Iterable[Step]) -> None:
         """Carry out every intent of these steps, and of the steps that follow from them, in order."""
@@ -97,8 +94,8 @@ class InstantStepRunner:
         match intent:
             case EnsureSetup(symbol=symbol, margin_type=margin_type, leverage=leverage):
                 return account.ensure_setup(symbol, margin_type, leverage)
-            case PlaceEntry(symbol=symbol) if self._is_refused(symbol, account.now_ms):
-                return NO_ENTRY
+            case PlaceEntry(symbol=symbol) if (refused := self._refusal(symbol, account.now_ms)) is not None:
+                return refused
             case PlaceEntry(request=order) | ClosePosition(request=order):
                 return account.place_order(order)
             case PlaceStop(request=algo) | PlaceTarget(request=algo):

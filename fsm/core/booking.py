@@ -60,7 +60,7 @@ def book(
         closed_ms=event.at_ms,
         flagged=trade.flagged or missing,
     )
-    return decision(Trigger.FLAT, reason, _after_booking(record, trade, event.at_ms, context), booked=trade)
+    return decision(Trigger.FLAT, reason, after_booking(record, trade, event.at_ms, context), booked=trade)
 
 
 def _final_reason(
@@ -98,7 +98,7 @@ def _is_of_unseen_fill(row: Income, trade: Trade, counted: int) -> bool:
     return row.time_ms > trade.opened_ms and row.asset == "USDT" and not is_known
 
 
-def _after_booking(record: SymbolRecord, trade: Trade, at_ms: int, context: DecisionContext) -> SymbolRecord:
+def after_booking(record: SymbolRecord, trade: Trade, at_ms: int, context: DecisionContext) -> SymbolRecord:
     """Loss streak, cooldown, and the halt that a liquidation asks for."""
     assert trade.net_pnl is not None
     streak = record.loss_streak + 1 if trade.net_pnl < 0 else 0

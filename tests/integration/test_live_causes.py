@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fsm.backtest.comparing.causes import Finding
 from fsm.backtest.comparing.confirming import held_against
 from fsm.backtest.comparing.inputs import Source, differing_inputs
 from fsm.backtest.comparing.lived import lived as lived_through
+from fsm.backtest.comparing.lived_orders import NO_ENTRY
 from fsm.backtest.comparing.rerun import Repeater
 from fsm.backtest.injecting import Injected
 from fsm.proofs.testkit.in_process_bot import InProcessBot
@@ -63,14 +64,14 @@ def test_orders_that_arrive_late_are_latency(rehearse: Make, tmp_path: Path) -> 
     assert {*found.difference.fields} == {"first_fill_ms", "closed_ms"}
 
 
-def filled(bot: InProcessBot, how: Callable[[OrderState], Sequence[tuple[Decimal, Decimal]] | None]) -> None:
-    """The market takes entries otherwise than assumed."""
-    bot.venue.state.taken = lambda order, now_ms: None if order.reduce_only else how(order)
+def filled(bot: InProcessBot, how: Callable[[OrderState], tuple[Decimal, Decimal]]) -> None:
+    """The market takes entries otherwise than assumed: at which price, and how much."""
+    bot.venue.state.taken = lambda order, now_ms: None if order.reduce_only else [(*how(order), False)]
 
 
 def test_a_worse_price_than_assumed_is_slippage(rehearse: Make, tmp_path: Path) -> None:
     async def script(bot: InProcessBot) -> None:
-        filled(bot, lambda order: [(Decimal("60640.00"), order.quantity)])
+        filled(bot, lambda order: (Decimal("60640.00"), order.quantity))
         await bot.hours(TO_SIGNAL + 10)
 
     (found,) = found_in(lived(rehearse, script).db, tmp_path)
@@ -81,7 +82,7 @@ def test_a_worse_price_than_assumed_is_slippage(rehearse: Make, tmp_path: Path) 
 
 def test_half_an_entry_is_a_partial_fill(rehearse: Make, tmp_path: Path) -> None:
     async def script(bot: InProcessBot) -> None:
-        filled(bot, lambda order: [(Decimal("60612.20"), order.quantity / 2)])
+        filled(bot, lambda order: (Decimal("60612.20"), order.quantity / 2))
         await bot.hours(TO_SIGNAL + 10)
 
     findings = found_in(lived(rehearse, script).db, tmp_path)
@@ -140,7 +141,7 @@ def test_a_command_about_a_trade_that_the_repetition_has_not_is_refused_there(re
     with beside_its_backtest(db, tmp_path) as (live, _):
         kinds = {each.source: each.injected for each in lived_through(live, live.span)}
         signal = live.trades[0].signal_candle_ms + HOUR_MS
-        nothing = kinds[Source.OPERATOR].beside(Injected(refused=frozenset({("BTCUSDT", signal)})))
+        nothing = kinds[Source.OPERATOR].beside(Injected(refused={("BTCUSDT", signal): NO_ENTRY}))
         trades, _ = Repeater(live, live, live.span, (), (), tmp_path).with_injected(nothing)
     assert kinds[Source.OPERATOR].commands
     assert trades == {}

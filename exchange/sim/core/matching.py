@@ -18,7 +18,7 @@ from exchange.sim.core.events import AlgoUpdated, Execution, ExpiryReason, Order
 from exchange.sim.core.holding import money_up
 from exchange.sim.core.ledger import ASSET, FEE_COIN, IncomeType
 from exchange.sim.core.orders import AlgoState, OrderState
-from exchange.sim.core.state import TriggerFault, VenueState
+from exchange.sim.core.state import Taken, TriggerFault, VenueState
 from exchange.types import AlgoStatus, ConditionalType, Fill, MarginType, OrderStatus, OrderType, TimeInForce
 
 LEVEL_REFILL_MS = 60_000  # how long a level of limited depth stays eaten
@@ -35,9 +35,10 @@ class Matching:
         self._put(order, Execution.NEW)
         quote = self._state.quotes[order.symbol]
         crosses = order.price is None or admission.is_marketable(order.side, order.price, quote.last)
-        if crosses and not self._state.fails_to_fill(order):
-            for price, quantity in self._taking(order):
-                order = self._execute(order, price, quantity, maker=False)
+        told = self._state.taken(order, self._state.now_ms)
+        if told is not None or (crosses and not self._state.fails_to_fill(order)):
+            for price, quantity, maker in self._by_the_book(order) if told is None else told:
+                order = self._execute(order, price, quantity, maker=maker)
         order = self._rest_or_expire(order)
         if order.executed:
             self._settle(order.symbol)
@@ -86,8 +87,8 @@ class Matching:
         algo = self.update_algo(replace(algo, status=AlgoStatus.TRIGGERED, actual_order_id=order.order_id))
         self._put(order, Execution.NEW)
         last = self._stop_price(algo)
-        for price, here in self._taking(order, last) if fault is None else ():
-            order = self._execute(order, price, here, maker=False)
+        for price, here, maker in self._taking(order, last) if fault is None else ():
+            order = self._execute(order, price, here, maker=maker)
         order = self._rest_or_expire(order)
         if order.executed:
             self._tell_position(order.symbol)
@@ -146,13 +147,18 @@ class Matching:
             return price
         return quote.last if pricing.is_beyond(quote.last, bound, algo.side) else bound
 
-    def _taking(self, order: OrderState, last: Decimal | None = None) -> Iterator[tuple[Decimal, Decimal]]:
+    def _taking(self, order: OrderState, last: Decimal | None = None) -> Iterator[Taken]:
         state = self._state
         if (taken := state.taken(order, state.now_ms)) is not None:
             return iter(taken)
+        return self._by_the_book(order, last)
+
+    def _by_the_book(self, order: OrderState, last: Decimal | None = None) -> Iterator[Taken]:
+        """At the levels of ``pricing``."""
+        state = self._state
         filters, quote = state.filters[order.symbol], state.quotes[order.symbol]
         worst = filters.market_price_limit(order.side, quote.mark) if order.price is None else order.price
-        return pricing.executions(
+        executions = pricing.executions(
             order.side,
             self._allowed(order),
             quote.last if last is None else last,
@@ -161,6 +167,7 @@ class Matching:
             filters=filters,
             settings=state.settings,
         )
+        return ((price, quantity, False) for price, quantity in executions)
 
     def _allowed(self, order: OrderState) -> Decimal:
         """How much may still execute: reduce-only never more than there is to reduce."""

@@ -51,6 +51,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stop_depth: Decimal = ZERO
 
 
+Taken = tuple[Decimal, Decimal, bool]
+"""An execution: price, quantity, and whether the order had waited for it (as maker)."""
+
+
 class VenueState:
     """Mutable memory of one venue. Only the modules of this package change it."""
 
@@ -79,7 +83,7 @@ class VenueState:
         self.fills: list[Fill] = []
         self.liquidations = 0
         self.trigger_fault: Callable[[AlgoState], TriggerFault | None] = _no_fault
-        self.taken: Callable[[OrderState, int], Sequence[tuple[Decimal, Decimal]] | None] = _by_the_market
+        self.taken: Callable[[OrderState, int], Sequence[Taken] | None] = _by_the_market
         self.fails_to_fill: Callable[[OrderState], bool] = lambda order: False
         self.witnesses: list[Callable[[VenueEvent], None]] = []
         self._events: list[VenueEvent] = []

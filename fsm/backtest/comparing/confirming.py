@@ -10,14 +10,17 @@ from msgspec.structs import replace
 from fsm.backtest.comparing.causes import Cause, Finding, causes
 from fsm.backtest.comparing.inputs import Input, Source
 from fsm.backtest.comparing.live_checks import checked
-from fsm.backtest.comparing.lived import Lived, lived
+from fsm.backtest.comparing.lived import FILLS_MAX, Lived, lived
+from fsm.backtest.comparing.lived_orders import as_filled
 from fsm.backtest.comparing.matching import Difference, Key, differences, differing
 from fsm.backtest.comparing.rerun import CannotRepeat, Trades, Triggers, triggers_of
 from fsm.backtest.comparing.side import Side, Span
 from fsm.backtest.injecting import Injected
 from fsm.backtest.result import iso
+from fsm.backtest.standing import ROUNDED_AWAY
 from fsm.core.exit_reasons import STOP_HIT, TARGET_HIT
 from indicators.candle import Timeframe
+from store import queries
 from store.trade_rows import TradeRow
 
 Again = Callable[[Injected], tuple[Trades, Triggers]]
@@ -27,23 +30,35 @@ _OWN_WORDS = {
     Source.SMALL_STEPS: "its first trades after something new were small (small steps)",
     Source.OUTAGE: "the bot decided nothing at some closes before its end",
     Source.OPERATOR: "the operator's commands",
+    Source.TROUBLE: "nothing could be entered there, for trouble that the bot met",
+    Source.TRANSFER: "money came in or went out",
+    Source.HAND: "another hand traded there",
     Source.LATENCY: "its orders reached the exchange later",
     Source.MISSED_ENTRY: "its entry came to nothing at the exchange",
     Source.PARTIAL_FILL: "its entry was filled in parts",
     Source.SLIPPAGE: "its orders were filled at these prices",
+    Source.EARLIER: "it follows from what came before it",
 }
 _CONSEQUENCES = (Source.EARLIER, Source.LIMIT)
 """What follows from other trades that came out otherwise."""
 
-_OTHERWISE = (Source.FUNDING, Source.CANDLES, Source.SYMBOL_RULES)
+_FROM_OUTSIDE = (Source.TRANSFER, Source.HAND, Source.TROUBLE)
+PAIR = 2
+
+_OTHERWISE = (Source.FUNDING, Source.SYMBOL_RULES)
 """Of these nothing is run again, nor of very many edits; they are as the journals have them."""
 
 
 def held_against(
     bot: Side, run: Side, span: Span, inputs: Sequence[Input], again: Again | None
 ) -> tuple[list[Finding], str]:
-    """Why a bot did otherwise than its backtest; and why that could not be confirmed, where that is so."""
-    told, why = causes(bot, run, differences(bot.trades, run.trades, span), inputs, None)
+    """Why a bot did otherwise than its backtest; and why that could not be confirmed, where that is so.
+
+    Its backtest runs on its own candles: where one has some that the other has not, they were carried over a hole.
+    """
+    inputs = [each for each in inputs if each.source is not Source.CANDLES]
+    found_apart = [each for each in differences(bot.trades, run.trades, span) if not _is_only_open(each)]
+    told, why = causes(bot, run, found_apart, inputs, None)
     found = checked(bot, inputs, told)
     if again is None or not found:
         return found, why
@@ -65,13 +80,15 @@ def confirmed(
     open_ = {each.difference.key: each for each, may in zip(findings, is_open, strict=True) if may}
     found: dict[Key, Cause] = {}
     waited = triggers_of(bot.store)
+    lives = {key: _as_filled(bot, each.difference.a) for key, each in open_.items()}
     try:
         for chain in _chains(kinds):
             if len(found) == len(open_):
                 break
             trades, triggers = again(reduce(Injected.beside, (each.injected for each in chain)))
             for key, finding in open_.items():
-                is_same = came_out_as(finding.difference.a, trades.get(key)) and waited.get(key) == triggers.get(key)
+                live, other = lives[key], trades.get(key)
+                is_same = came_out_as(live, other) and (live is None or waited.get(key) == triggers.get(key))
                 if key not in found and is_same:
                     found[key] = _cause(finding, chain)
     except CannotRepeat as error:
@@ -103,7 +120,9 @@ def _cause(finding: Finding, chain: Sequence[Lived]) -> Cause:
     small = next((each for each in chain if each.source is Source.SMALL_STEPS), None)
     if small is not None and _is_smaller(difference):
         last, others = small, [each for each in reversed(chain) if each is not small]
-    elif finding.cause.source in _CONSEQUENCES or (finding.cause.source is Source.EDIT and str(Source.EDIT) in what):
+    elif (finding.cause.source in _CONSEQUENCES and not _is_a_root(chain)) or (
+        finding.cause.source is Source.EDIT and str(Source.EDIT) in what
+    ):
         return replace(finding.cause, confirmed=True, together=what)
     told = f"{_OWN_WORDS[last.source]}: {_first_field(finding)}"
     return Cause(
@@ -114,6 +133,11 @@ def _cause(finding: Finding, chain: Sequence[Lived]) -> Cause:
         together=tuple(str(other.source) for other in reversed(others)),
         how=finding.cause.told,
     )
+
+
+def _is_a_root(chain: Sequence[Lived]) -> bool:
+    """It is no consequence of other trades where one thing from outside does it."""
+    return len(chain) <= PAIR and chain[-1].source in _FROM_OUTSIDE
 
 
 def _is_smaller(difference: Difference) -> bool:
@@ -130,6 +154,22 @@ def _first_field(finding: Finding) -> str:
     return f"{name.replace('_', ' ')} {one} as it traded, {other} in the backtest"
 
 
+def _as_filled(bot: Side, row: TradeRow | None) -> TradeRow | None:
+    return None if row is None else as_filled(row, queries.fills(bot.store, trade_id=row.id, limit=FILLS_MAX))
+
+
+END_OF_DATA = "END_OF_DATA"
+_AFTER_ENTRY = ("exit_reason", "exit_price", "closed_ms", "fees", "funding", "net_pnl")
+
+
+def _is_only_open(difference: Difference) -> bool:
+    """The bot's trade goes on, and its backtest closed it where the candles end."""
+    live, again = difference.a, difference.b
+    if live is None or again is None or live.closed_ms is not None or again.flagged != END_OF_DATA:
+        return False
+    return set(difference.fields) <= set(_AFTER_ENTRY)
+
+
 def came_out_as(live: TradeRow | None, again: TradeRow | None) -> bool:
     """The same in everything; an order that rested may have been filled at another moment of its hour."""
     if live is None or again is None:
@@ -139,4 +179,10 @@ def came_out_as(live: TradeRow | None, again: TradeRow | None) -> bool:
         hours = (Timeframe.H1.floor(live.closed_ms), Timeframe.H1.floor(again.closed_ms))
         if hours[0] == hours[1]:
             apart.pop("closed_ms", None)
+    if live.closed_ms is None and again.flagged == END_OF_DATA:
+        apart = {name: each for name, each in apart.items() if name not in _AFTER_ENTRY}
+    for name in ("fees", "net_pnl"):
+        one, other = getattr(live, name), getattr(again, name)
+        if one is not None and other is not None and abs(one - other) <= ROUNDED_AWAY:
+            apart.pop(name, None)
     return not apart

@@ -65,12 +65,14 @@ def _never_traded(live: Side, fill: FillRow) -> str:
     for name in frames[:1]:
         open_ms = Timeframe(name).floor(fill.at_ms)
         row = live.store.connection.execute(
-            "SELECT low, high FROM candles WHERE symbol = ? AND timeframe = ? AND open_time_ms = ?",
+            "SELECT low, high, volume FROM candles WHERE symbol = ? AND timeframe = ? AND open_time_ms = ?",
             (fill.symbol, name, open_ms),
         ).fetchone()
         if row is None:
             return ""
-        low, high = (Decimal(str(value)) for value in row)
+        low, high, volume = (Decimal(str(value)) for value in row)
+        if volume == 0:  # carried: the bot never had this candle
+            return ""
         if low * (1 - TOLERANCE) <= fill.price <= high * (1 + TOLERANCE):
             return ""
         return f"the fill {fill.fill_id} at {fill.price:f} lies outside of its candle ({low:f} to {high:f})"
