@@ -86,7 +86,7 @@ def test_the_account_is_that_of_the_database(page: Page, url: str, show: Show) -
     assert Decimal(answer["net_pnl"]) == sum((row.net_pnl or Decimal(0) for row in closed), Decimal(0))
     budgets = page.run("[...document.querySelectorAll('#budgets strong')].map((node) => node.textContent)")
     assert [figure(text.split()[0]) for text in budgets] == [
-        Decimal(budget["left"]).quantize(CENT) for budget in answer["budgets"]
+        Decimal(budget["remaining"]).quantize(CENT) for budget in answer["budgets"]
     ]
 
 
