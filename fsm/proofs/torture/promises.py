@@ -35,7 +35,7 @@ CLAIMS: dict[str, str] = {
     "HANDED_OVER": "a position that the operator took over is left alone: nothing is opened or closed there, and its "
     "last stop stays unless he said otherwise",
     "NOTHING_ON_HOLES": "no signal is taken on a candle that was never listed, or shortly behind one",
-    "CANDLES_GO_ON": "in the end every symbol has taken the newest candle that is listed as it should be",
+    "CANDLES_GO_ON": "in the end every symbol has taken its newest candle, where that is listed as it should be",
     "TASKS_GO_ON": "every task that raised is at work again",
     "MEMORY_FLAT": "in a long run, memory grows by no more than the bound that is printed",
     "DESCRIPTORS_FLAT": "in a long run, the number of open file descriptors does not grow",
