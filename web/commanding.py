@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -13,7 +14,7 @@ from store.hand_wishes import WHY_MAX, hand_wish
 from store.jobs import NAME, Job
 from store.rules_edits import JOBS, KIND, TEXT_MAX, line_of, named
 from web import documents
-from web.endpoint import Name, milliseconds
+from web.endpoint import Name
 from web.errors import ApiError, not_found, unprocessable
 from web.views import Periods
 
@@ -131,8 +132,23 @@ class RulesEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 DAY_MS = 86_400_000
-Day = Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+Day = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date"})]
 Varied = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[a-z][a-z0-9_]*=[A-Za-z0-9_.,:+-]+$")]
+
+
+def _day_ms(text: str | None, name: str) -> int | None:
+    """When a day begins, UTC; days before 1970 begin then."""
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise unprocessable(f"{name} {text!r} is no day", "give a day such as 2026-11-23") from error
+    return max(0, (day - date(1970, 1, 1)).days) * DAY_MS
+
+
+WHOLE = {"type": "integer"}
+"""In JSON 17.0 is a whole number too."""
 
 
 class BacktestWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,11 +163,11 @@ class BacktestWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def job(self) -> Job:
         if self.name.endswith(".sqlite"):
             raise unprocessable(f"{self.name} is a file, not a name", "leave .sqlite out")
-        end_ms = milliseconds(self.to, "to")
+        end_ms = _day_ms(self.to, "to")
         return Job(
             name=self.name,
             symbols=tuple(self.symbols),
-            from_ms=milliseconds(self.from_, "from"),
+            from_ms=_day_ms(self.from_, "from"),
             to_ms=None if end_ms is None else end_ms + DAY_MS,
         )
 
@@ -161,11 +177,13 @@ class StudyWish(BacktestWish, frozen=True, kw_only=True, forbid_unknown_fields=T
     many made-up markets of each kind say what luck alone would give."""
 
     vary: Annotated[list[Varied], msgspec.Meta(max_length=20)] = []
-    trials: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 50
-    luck: Annotated[int, msgspec.Meta(ge=0, le=100)] = 20
+    trials: Annotated[float, msgspec.Meta(ge=1, le=2_000, multiple_of=1, extra_json_schema=WHOLE)] = 50
+    luck: Annotated[float, msgspec.Meta(ge=0, le=100, multiple_of=1, extra_json_schema=WHOLE)] = 20
 
     def job(self) -> Job:
-        return msgspec.structs.replace(super().job(), vary=tuple(self.vary), trials=self.trials, luck=self.luck)
+        return msgspec.structs.replace(
+            super().job(), vary=tuple(self.vary), trials=int(self.trials), luck=int(self.luck)
+        )
 
 
 JOB_WISHES: dict[str, type[BacktestWish]] = {"backtest": BacktestWish, "study": StudyWish}
