@@ -203,7 +203,7 @@ def parsed(body: bytes, shape: Any) -> Any:
         json.loads(body or b"{}", object_pairs_hook=_each_once)  # else the last of two would count, unseen
         return found
     except (msgspec.DecodeError, ValueError) as error:
-        fields = ", ".join(shape.__struct_fields__)
+        fields = ", ".join(shape.__struct_encode_fields__)
         # What was sent may be a token: it is not repeated.
         raise unprocessable(f"the body is not as expected: {error}", f"send a JSON object with: {fields}") from error
 

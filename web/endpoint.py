@@ -79,7 +79,7 @@ def parameters(request: Request, shape: type[Query]) -> Query:
     try:
         return msgspec.convert(given, shape, strict=False)
     except msgspec.ValidationError as error:
-        known = ", ".join(shape.__struct_fields__) or "none"
+        known = ", ".join(shape.__struct_encode_fields__) or "none"
         raise unprocessable(f"parameters: {error}", f"parameters of this call: {known}") from error
 
 

@@ -17,7 +17,8 @@ from store.hand_wishes import read_hand_wish
 from store.inbox import Inbox
 from store.lock import ProcessLock
 from store.queries import TransitionFilter, transitions
-from web.commanding import KINDS
+from web.commanding import KINDS, BacktestWish, parsed
+from web.errors import ApiError
 
 TO_MS = 1_733_011_200_000
 
@@ -226,3 +227,18 @@ def test_409_where_the_stored_state_shows_what_the_machine_would_say(browser: An
         guard = "NOTHING_OPEN" if state in (State.IDLE, State.HALT) else "STATE"
         expected = (202, None) if state is State.PROTECTED else (409, guard)
         assert (answer.status_code, answer.json().get("error", {}).get("guard")) == expected, state
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"name":"a","from":"2026-13-01"}', "from '2026-13-01' is no day"),
+        (b'{"name":"a","to":"tomorrow"}', "to 'tomorrow' is no day"),
+        (b'{"name":"a","since":1}', "unknown field `since`"),
+    ],
+)
+def test_a_backtest_that_cannot_be_meant_is_refused_in_the_words_of_its_body(body: bytes, said: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        parsed(body, BacktestWish).job()
+    assert said in refused.value.problem.message
+    assert "from_" not in refused.value.problem.hint
