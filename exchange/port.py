@@ -6,11 +6,12 @@ an ExchangeError. An implementation that raises anything else has a bug.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Protocol
 
 from exchange.day_volumes import DayVolumes
+from exchange.events import Sink
 from exchange.filters import SymbolFilters
 from exchange.types import (
     Account,
@@ -59,6 +60,10 @@ class EventStream(Protocol):
         ...
 
 
+Listen = Callable[[Sink], EventStream]
+"""Makes the event stream of one run, once it is known who is to be told."""
+
+
 class Exchange(Protocol):
     """USDT-M futures in one-way mode."""
 
@@ -97,6 +102,11 @@ class Exchange(Protocol):
 
     def room(self) -> Room:
         """What may still leave now for what protects, by the exchange's limits as they were told or counted."""
+        ...
+
+    def tell_unreadable(self, told: Callable[[str, str], None]) -> None:
+        """Who hears from now on of each row of the account's lists that cannot be read: its symbol (empty where not
+        even that is legible), and what is wrong with it."""
         ...
 
     # --- reads --------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from exchange.binance.refusals import reason_of
 from exchange.binance.user_stream import UserStream
 from exchange.environment import Network, resolve
 from exchange.errors import ExchangeError
-from exchange.event_queue import EventQueue
+from exchange.events import Sink
 from exchange.port import EventStream, Exchange
 from exchange.recorded_words import RecordedWords
 from exchange.secrets import Credentials, Secret
@@ -35,12 +35,7 @@ from fsm.config import Config
 from fsm.core.model.decision import Step
 from fsm.core.model.money import MONEY
 from fsm.live.context.clock import Clock, ExchangeClock, MachineClock, PacedClock
-from fsm.live.context.live_context import LiveContext
 from fsm.live.context.observer import Observer
-from fsm.live.operator.alerts import Alerts
-from fsm.live.operator.live_results import DailyLook
-from fsm.live.operator.reload import Reload
-from fsm.live.operator.shadow_rounds import ShadowRounds
 from fsm.live.preflight.meeting import StartRefused
 from fsm.live.preflight.ownership import knows_our_orders
 from fsm.live.process.assembly import assemble
@@ -48,16 +43,14 @@ from fsm.live.process.daemon import Daemon
 from fsm.live.process.embedded import start_command
 from fsm.live.process.gc_tuning import set_aside
 from fsm.live.process.loop_lag import Losses
-from fsm.live.process.outside import Spoken, outside
+from fsm.live.process.outside import outside
 from fsm.live.process.own_audit import block_entries, database_verifier
-from fsm.live.process.own_commands import OwnCommands
-from fsm.live.process.presence import Presence
+from fsm.live.process.own_commands import Ask, OwnCommands
 from fsm.live.process.starting import Starting
 from fsm.live.process.supervisor import Background
-from fsm.live.process.timekeeping import Timekeeper, first_measured
+from fsm.live.process.timekeeping import first_measured
 from fsm.live.trading.lifeline import watched_by_a_thread
 from fsm.live.trading.protection_timer import ProtectionTimes
-from fsm.live.trading.stream_listener import StreamListener
 from rules.load import Ruleset
 from store.database import Store, open_store
 from store.files import OpenFiles
@@ -241,19 +234,19 @@ async def open_bound(run: Run, where: Where, clock: Clock, exchange: Exchange) -
 
 
 async def _live(run: Run, where: Where, store: Store, reached: Reached, files: OpenFiles, starting: Starting) -> bool:
-    made = await make_daemon(run, where, store, reached.client, reached.clock, check_files=files.check)
-    starting.is_over = made.daemon.started.is_set
-    lifeline = made.daemon.live.lifeline
+    ask = OwnCommands(run.db).ask
+    daemon = await make_daemon(run, where, store, reached.client, reached.clock, check_files=files.check, ask=ask)
+    starting.is_over = daemon.started.is_set
+    lifeline = daemon.live.lifeline
 
     def is_allowed() -> bool:
         pause = reached.client.pause()
         return pause is None or pause.left_s is None
 
-    spoken = Spoken(daemon=made.daemon, alerts=made.alerts, banner=made.banner)
-    async with outside(run.config.environment, store, run.db, spoken) as speaking:
+    async with outside(run.config.environment, store, run.db, daemon) as speaking:
         with watched_by_a_thread(lifeline, lambda: _own_client(where, reached.clock), is_allowed):
             keepers = [*reached.keepers, *speaking, lifeline.keep_beating]
-            return await _until_ended(run, where, made.daemon, keepers)
+            return await _until_ended(run, where, daemon, keepers)
 
 
 @asynccontextmanager
@@ -266,17 +259,6 @@ async def _own_client(where: Where, clock: Clock) -> AsyncIterator[Exchange]:
         await client.aclose()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """A daemon that is ready to run, and what it hears with; ``stream`` None: it polls only."""
-
-    daemon: Daemon
-    queue: EventQueue
-    stream: EventStream | None
-    alerts: Alerts
-    banner: str
-
-
 async def make_daemon(
     run: Run,
     where: Where,
@@ -285,55 +267,39 @@ async def make_daemon(
     clock: Clock,
     *,
     check_files: Callable[[], None] = lambda: None,
-) -> Made:
+    ask: Ask | None = None,
+) -> Daemon:
     """Everything joined. Raises StartRefused and StoreError."""
-    queue = EventQueue()
-    stream: EventStream | None = None
-    if run.stream and where.ws_urls:
-        stream = UserStream(keys=ListenKeys(client.http), base_urls=where.ws_urls, clock=clock, sink=queue.put)
+
+    def listen(sink: Sink) -> EventStream:
+        return UserStream(keys=ListenKeys(client.http), base_urls=where.ws_urls, clock=clock, sink=sink)
+
     tail = verify(run.db, tail_only=True)
-    hearers: list[StreamListener] = []
-    run_id, banner = secrets.token_hex(4), "MAINNET " if where.network is Network.MAINNET else ""
-
-    def background(live: LiveContext) -> list[Background]:
-        live.loop_lag.losses = run.losses
-        hearers.append(StreamListener(queue, live))
-        beside: list[Background] = [hearers[0].run, *run.further]
-        if isinstance(clock, ExchangeClock):
-            alerts = Alerts(lambda: live.active.settings, run_id, banner, heard=live.observer.told)
-            beside.append(Timekeeper(clock, live.journal, alerts).run)
-        if stream is not None:
-            live.loop_lag.hears = lambda: stream.is_open
-            beside.append(stream.run)
-        return beside
-
     daemon = await assemble(
         config=run.config,
         rules=run.rules,
         store=store,
-        run_id=run_id,
+        run_id=secrets.token_hex(4),
         exchange=client,
         clock=clock,
         on_step=run.on_step,
+        listen=listen if run.stream and where.ws_urls else None,
+        config_path=run.config_path,
+        rules_path=run.rules_path,
+        ask=ask,
         observer=run.observer,
-        banner=banner,
+        banner="MAINNET " if where.network is Network.MAINNET else "",
         data_end_ms=where.data_end_ms,
         verify=database_verifier(run.db),
-        background=background,
+        background=lambda live: run.further,
         times=run.times,
         unusable=run.unusable,
         check_files=check_files,
-        on_accepted=(lambda client_id: None) if stream is None else stream.expect,
     )
-    hearers[0].workers, client.on_unreadable = daemon.workers, daemon.unreadable
-    if stream is not None:
-        presence = Presence(daemon.live, daemon.reconciler, daemon.say, run_id=run_id)
-        hearers[0].on_placed = presence.heard
-        daemon.beside.append(partial(presence.run, daemon.started))
+    daemon.live.loop_lag.losses = run.losses
     if not tail.fine:
         block_entries(daemon.live, tail)
-    alerts = Alerts(lambda: daemon.live.active.settings, run_id, banner, heard=daemon.live.observer.told)
-    return Made(daemon=daemon, queue=queue, stream=stream, alerts=alerts, banner=banner)
+    return daemon
 
 
 async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence[Background]) -> bool:
@@ -341,13 +307,7 @@ async def _until_ended(run: Run, where: Where, daemon: Daemon, keepers: Sequence
         if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
             continue  # nohup: the bot outlives its terminal
         asyncio.get_running_loop().add_signal_handler(number, daemon.stop)
-    reload = Reload(daemon, config=run.config, config_path=run.config_path, rules_path=run.rules_path)
-    daemon.beside += [*keepers, reload.run, partial(daemon.live.loop_lag.feel, daemon.live.clock)]
-    ask = OwnCommands(run.db).ask
-    daemon.beside += [
-        DailyLook(daemon.live, daemon.say, ask, daemon.started).run,
-        ShadowRounds(daemon, run.db, ask).run,
-    ]
+    daemon.beside += [*keepers, partial(daemon.live.loop_lag.feel, daemon.live.clock)]
     daemon.beside += [partial(set_aside, daemon.started, MachineClock()), partial(_announce, run, where, daemon)]
     if where.may_hurry:
         daemon.beside.append(partial(_hurry, run, where, daemon))

@@ -299,6 +299,42 @@ def ports_built_elsewhere(module: Module) -> Iterator[str]:
                 yield f"{path}:{node.lineno}: {called} stands behind a port: only fsm/bootstrap.py builds it"
 
 
+CARRIERS = frozenset({"LiveContext", "Daemon", "JournalWriter"})
+"""Who holds one of these is part of a running bot."""
+
+JOINED_ONCE = frozenset({"LiveContext", "Daemon", "StreamListener"})
+"""A test may put a single part before a daemon that runs, such as a reload; a second daemon it may not join."""
+
+
+@cache
+def live_parts() -> frozenset[str]:
+    """Classes of the live shell that are made with its context, its daemon or its journal, and these themselves."""
+    found = {"LiveContext", "JournalWriter"}
+    for _, tree in modules_under("fsm/live"):
+        for node in nodes_of(tree):
+            if isinstance(node, ast.ClassDef):
+                makers = (part.args for part in node.body if getattr(part, "name", "") == "__init__")
+                given = [each.annotation for args in makers for each in (*args.args, *args.kwonlyargs)]
+                if any(isinstance(kind, ast.Name) and kind.id in CARRIERS for kind in given):
+                    found.add(node.name)
+    return frozenset(found)
+
+
+def live_parts_joined_elsewhere(module: Module) -> Iterator[str]:
+    """Production and proofs have their daemon from one function; what differs is an argument of it."""
+    path, tree = module
+    is_product = path.split("/")[0] in ROOMS
+    if is_within(path, ("fsm/live",)) or not any(starts_with(name, ("fsm.live",)) for _, name in imports_of(module)):
+        return
+    own = {node.name for node in nodes_of(tree) if isinstance(node, ast.ClassDef)}
+    parts = (live_parts() if is_product else JOINED_ONCE) - own
+    for node in nodes_of(tree):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in parts:
+                yield f"{path}:{node.lineno}: {called}: only fsm/live/process/assembly.py joins a daemon; call that"
+
+
 def states_that_call_states(module: Module) -> Iterator[str]:
     """What two states share belongs to neither: it stands beside them in fsm/core."""
     path, _ = module
@@ -567,6 +603,7 @@ class TestThisRepository:
             wrong_arrows,
             uses_of_one_exchange,
             ports_built_elsewhere,
+            live_parts_joined_elsewhere,
             states_that_call_states,
             uses_of_proofs,
             old_places,
@@ -595,6 +632,10 @@ class TestThisRepository:
 
     def test_tests_use_real_parts_and_never_sleep(self) -> None:
         assert_none(problem for module in modules_under("tests") for problem in unreal_tests(module))
+
+    def test_tests_and_benchmarks_join_no_daemon_of_their_own(self) -> None:
+        modules = (*modules_under("tests"), *modules_under("benchmarks"))
+        assert_none(problem for module in modules for problem in live_parts_joined_elsewhere(module))
 
     def test_tests_cannot_reach_beyond_this_machine(self) -> None:
         for host in ("192.0.2.1", "example.com"):
@@ -685,6 +726,28 @@ class TestTheRulesThemselves:
         assert list(ports_built_elsewhere(module_of("fsm/live/trading/x.py", source)))
         assert list(ports_built_elsewhere(module_of("fsm/bootstrap.py", source))) == []
         assert list(ports_built_elsewhere(module_of("fsm/live/trading/x.py", "SymbolWorker(live)"))) == []
+
+    @pytest.mark.parametrize("path", ["fsm/bootstrap.py", "fsm/proofs/torture/x.py", "fsm/cli/x.py"])
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "from fsm.live.trading.stream_listener import StreamListener\nStreamListener(queue, live, {})",
+            "from fsm.live.trading import stream_listener\nstream_listener.StreamListener(queue, live, {})",
+            "from fsm.live.process.daemon import Daemon\nDaemon(live, alerts=alerts)",
+            "from fsm.live.context.live_context import LiveContext\nLiveContext(engine=engine)",
+            "from fsm.live.operator.reload import Reload\nReload(daemon, config=config)",
+            "from fsm.live.process.timekeeping import Timekeeper\nTimekeeper(clock, journal, alerts)",
+        ],
+    )
+    def test_a_daemon_that_is_joined_in_a_second_place(self, path: str, source: str) -> None:
+        assert list(live_parts_joined_elsewhere(module_of(path, source)))
+        assert list(live_parts_joined_elsewhere(module_of("fsm/live/process/assembly.py", source))) == []
+
+    def test_a_daemon_that_a_test_joins_by_itself(self) -> None:
+        source = "from fsm.live.trading.stream_listener import StreamListener\nStreamListener(EventQueue(), live, {})"
+        assert list(live_parts_joined_elsewhere(module_of("tests/integration/test_x.py", source)))
+        alone = "from fsm.live.operator.reload import Reload\nReload(bot.running, config=config)"
+        assert list(live_parts_joined_elsewhere(module_of("tests/integration/test_x.py", alone))) == []
 
     @pytest.mark.parametrize(
         "path", ["fsm/live/x.py", "fsm/core/x.py", "exchange/port.py", "fsm/config/x.py", "web/x.py"]

@@ -100,8 +100,7 @@ class BinanceClient:
         self._funding = FundingIntervals(self.http)
         self._clock = clock
         self._unlisted_s: dict[str, float] = {}
-        self.on_unreadable: OnUnreadable = lambda symbol, what: None
-        self._orders = Orders(self.http, lambda symbol, what: self.on_unreadable(symbol, what))
+        self._orders = Orders(self.http)
         self._setup = AccountSetup(self.http)
         self._history = CandleHistory(self.http, clock)
         self._ledger = Ledger(self.http)
@@ -122,6 +121,9 @@ class BinanceClient:
 
     def room(self) -> Room:
         return self.http.turns.room(_LOOK_WEIGHT)
+
+    def tell_unreadable(self, told: OnUnreadable) -> None:
+        self._orders.on_unreadable = told
 
     # --- writes -------------------------------------------------------------------------------
     async def place_order(self, request: OrderRequest) -> Outcome:
@@ -244,8 +246,7 @@ class BinanceClient:
         """Rows of positionRisk: a symbol without position and orders has none; a zero quantity is flat."""
         params = {"symbol": symbol} if symbol is not None else {}
         payload = await self.http.call(endpoints.POSITION_RISK, params)
-        told = self.on_unreadable if symbol is None else None
-        return [row.position for row in codec_account.positions(payload, told)]
+        return [row.position for row in codec_account.positions(payload, self._orders.told(symbol))]
 
     async def open_orders(self, symbol: str | None = None) -> list[Order]:
         return await self._orders.open_orders(symbol)

@@ -50,10 +50,10 @@ _ENDED = (AlgoStatus.CANCELED, AlgoStatus.EXPIRED, AlgoStatus.REJECTED)
 class Orders:
     """Both order families of one account in one-way mode."""
 
-    def __init__(self, http: Http, on_unreadable: OnUnreadable = lambda symbol, what: None) -> None:
-        """``on_unreadable`` hears of rows of the account's lists that nobody can read."""
+    def __init__(self, http: Http) -> None:
         self._http = http
-        self._on_unreadable = on_unreadable
+        self.on_unreadable: OnUnreadable = lambda symbol, what: None
+        """Hears of rows of the account's lists that nobody can read."""
         self._hedge = False
 
     async def place_order(self, request: OrderRequest) -> Outcome:
@@ -194,17 +194,17 @@ class Orders:
 
     async def open_orders(self, symbol: str | None = None) -> list[Order]:
         """GET /fapi/v1/openOrders; weight 40 without a symbol."""
-        found = codec_orders.orders(await self._list(endpoints.OPEN_ORDERS, symbol), self._told(symbol))
+        found = codec_orders.orders(await self._list(endpoints.OPEN_ORDERS, symbol), self.told(symbol))
         return [order for order in found if symbol in (None, order.symbol)]
 
     async def open_algos(self, symbol: str | None = None) -> list[AlgoOrder]:
         """GET /fapi/v1/openAlgoOrders; weight 40 without a symbol."""
-        found = codec_orders.algo_orders(await self._list(endpoints.OPEN_ALGO_ORDERS, symbol), self._told(symbol))
+        found = codec_orders.algo_orders(await self._list(endpoints.OPEN_ALGO_ORDERS, symbol), self.told(symbol))
         return [algo for algo in found if symbol in (None, algo.symbol)]
 
-    def _told(self, symbol: str | None) -> OnUnreadable | None:
+    def told(self, symbol: str | None) -> OnUnreadable | None:
         """Of one symbol everything must be legible: what is left out there would be taken for absent."""
-        return self._on_unreadable if symbol is None else None
+        return self.on_unreadable if symbol is None else None
 
     async def _list(self, endpoint: endpoints.Endpoint, symbol: str | None) -> object:
         if symbol is None:

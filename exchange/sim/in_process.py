@@ -144,6 +144,9 @@ class SimPort:
     def room(self) -> Room:
         return Room()
 
+    def tell_unreadable(self, told: Callable[[str, str], None]) -> None:
+        """Calls have no rows that could be spoilt on their way."""
+
     def place_at_once(self, request: AlgoRequest) -> Outcome:
         """As somebody else's request would take effect while nobody here can run."""
         return outcome_of(lambda: self._place_algo(request))

@@ -172,9 +172,8 @@ class PaperBot:
             exchange=line.client,
             clock=self.clock,
             on_step=lambda step: None,
-            background=line.background,
+            listen=line.listen,
         )
-        line.joined(self.daemon)
         self._tasks.append(asyncio.create_task(self.daemon.run()))
         while not self.daemon.started.is_set():
             await asyncio.sleep(TICK_S)

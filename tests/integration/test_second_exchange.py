@@ -9,18 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from exchange.event_queue import EventQueue
-from exchange.events import OrderChanged
+from exchange.events import OrderChanged, Sink
+from exchange.port import EventStream
 from fsm.config import load_config
 from fsm.core.model.money import MONEY
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.live.context.clock import DrivenClock
-from fsm.live.context.live_context import LiveContext
 from fsm.live.process.assembly import assemble
 from fsm.live.process.daemon import Daemon
-from fsm.live.process.supervisor import Background
-from fsm.live.trading.stream_listener import StreamListener
 from fsm.proofs.testkit.scripted_market import LIVE_FROM, QUIET_HOURS, RULES, START_MS, adapted, jump, quiet
 from fsm.proofs.testkit.virtual_time import run_virtually
 from rules.load import parse_rules
@@ -68,13 +65,7 @@ class Trader:
 
     async def _live(self) -> None:
         self.client = BourseClient(self.bourse)
-        events, hearers = EventQueue(), list[StreamListener]()
-
-        def background(live: LiveContext) -> list[Background]:
-            hearers.append(StreamListener(events, live))
-            return [hearers[0].run]
-
-        daemon = await assemble(
+        self.daemon = await assemble(
             config=self.config,
             rules=self.rules,
             store=self.store,
@@ -82,11 +73,13 @@ class Trader:
             exchange=self.client,
             clock=self.clock,
             on_step=lambda step: self.told.append(f"{step.trigger.value} {step.reason}"),
-            background=background,
+            listen=self._listen,
         )
-        hearers[0].workers, self.daemon = daemon.workers, daemon
-        self.bourse.on_change = lambda slip: events.put(changed(slip))
-        await daemon.run()
+        await self.daemon.run()
+
+    def _listen(self, sink: Sink) -> EventStream:
+        self.bourse.on_change = lambda slip: sink(changed(slip))
+        return Ticker()
 
     async def kill(self) -> None:
         assert self.task is not None
@@ -114,6 +107,18 @@ class Trader:
     @property
     def covers(self) -> list[Decimal]:
         return [guard["at"] for guard in self.bourse.guards if guard["sort"] == "loss" and guard["is"] == "armed"]
+
+
+class Ticker:
+    """The event stream of the second exchange: it tells as its slips change, and there is no line to break."""
+
+    received_count, is_open = 0, True
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def expect(self, client_id: str) -> None:
+        """Each change is told once, at once."""
 
 
 def changed(slip: Row) -> OrderChanged:

@@ -55,7 +55,7 @@ class Alerts:
         self._heard = heard
         self._settings = settings
         self._run_id = run_id
-        self._banner = banner
+        self.banner = banner
 
     def level(self, kind: str) -> AlertLevel:
         """How loud messages of this kind are now."""
@@ -77,7 +77,7 @@ class Alerts:
             kind=kind,
             severity=severity,
             symbol=symbol,
-            text=f"{self._banner}{text}",
+            text=f"{self.banner}{text}",
             dedupe_key=f"{self._run_id} {key}",
             due_ms=0,
         )

@@ -1,12 +1,18 @@
-"""Joins given parts into a daemon: what was stored is read back, what the exchange says of its symbols is fetched."""
+"""Joins given parts into a daemon, for production and proofs alike: the only place where live objects are wired.
+
+What was stored is read back, what the exchange says of its symbols is fetched.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
 
 from msgspec.structs import asdict
 
-from exchange.port import Exchange
+from exchange.event_queue import EventQueue
+from exchange.port import EventStream, Exchange, Listen
 from fsm.config import Config
 from fsm.core.engine import Engine
 from fsm.core.model.decision import Step
@@ -16,7 +22,7 @@ from fsm.journal.engine_journal import to_json
 from fsm.journal.symbol_lists import KIND, SymbolList
 from fsm.journal.writer import JournalWriter
 from fsm.live.context.active_settings import ActiveSettings
-from fsm.live.context.clock import Clock
+from fsm.live.context.clock import Clock, ExchangeClock
 from fsm.live.context.entry_blocks import ALL, FILES_UNUSABLE, UNSUPPORTED_ACCOUNT, EntryBlocks
 from fsm.live.context.fruitless_signals import FruitlessSignals
 from fsm.live.context.held import symbols_in_trade
@@ -28,12 +34,18 @@ from fsm.live.context.trouble import Troubles
 from fsm.live.operator.accepted import VERSIONS, Accepted, settled_at_start
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.held_up import HeldUp
+from fsm.live.operator.live_results import DailyLook
 from fsm.live.operator.news import blocked_at_start_news
+from fsm.live.operator.reload import Reload
+from fsm.live.operator.shadow_rounds import ShadowRounds
 from fsm.live.preflight.meeting import meet
 from fsm.live.process import documents
 from fsm.live.process.daemon import Daemon
 from fsm.live.process.newness import RELEASE, cause_at_start, is_wanted, release, small_steps_news
+from fsm.live.process.own_commands import Ask
+from fsm.live.process.presence import Presence
 from fsm.live.process.supervisor import Background
+from fsm.live.process.timekeeping import Timekeeper
 from fsm.live.trading.account_watch import AccountWatch
 from fsm.live.trading.executor import Executor
 from fsm.live.trading.lifeline import Lifeline
@@ -59,18 +71,24 @@ async def assemble(
     exchange: Exchange,
     clock: Clock,
     on_step: Callable[[Step], None],
+    listen: Listen | None = None,
+    config_path: Path | None = None,
+    rules_path: Path | None = None,
+    ask: Ask | None = None,
     banner: str = "",
     data_end_ms: int | None = None,
     verify: Callable[[], Report] | None = None,
     background: Callable[[LiveContext], Sequence[Background]] = lambda live: (),
     times: ProtectionTimes | None = None,
-    on_accepted: Callable[[str], None] = lambda client_id: None,
     observer: Observer | None = None,
     unusable: str = "",
     check_files: Callable[[], None] = lambda: None,
 ) -> Daemon:
     """A daemon that is ready to run. Waits for the exchange; raises StartRefused and StoreError.
 
+    Without ``listen`` nothing is heard from the exchange: every change is found by looking. ``config_path`` and
+    ``rules_path`` are watched for edits; None watches nothing. Without ``ask`` no command of ours is run about the
+    database: no look at live results once a day, no shadows.
     ``unusable`` says what is wrong with the files where ``config`` and ``rules`` are the last accepted ones instead.
     """
     config, rules = settled_at_start(store, config, rules)
@@ -141,10 +159,12 @@ async def assemble(
         on_trouble=troubles.heard,
         tell=tell,
     )
+    events = EventQueue()
+    stream = None if listen is None else listen(events.put)
     live = LiveContext(
         engine=engine,
         exchange=exchange,
-        executor=Executor(exchange, clock, on_accepted, watch.set_up),
+        executor=Executor(exchange, clock, _expected_by(stream), watch.set_up),
         clock=clock,
         journal=journal,
         active=active,
@@ -162,9 +182,7 @@ async def assemble(
     )
     cause = cause_at_start(store, config, rules)
     if cause and is_wanted(engine.policy, is_real_money=config.environment.is_real_money):
-        engine.begin_small_steps(clock.now_ms(), cause)
-        news = alerts.row(clock.now_ms(), "rules_changed", small_steps_news(cause, engine.policy), key="small steps")
-        journal.alert(*([news] if news else []))
+        _begin_small_steps(live, alerts, cause)
     named = {*config.settings.enabled_symbols, *held}
     _preamble(live, config, sorted(named - set(world.filters)), alerts, first.fresh)
     catalog.begin(world)
@@ -173,17 +191,55 @@ async def assemble(
         if detail:
             blocks.set(ALL, reason, found.unsupported if reason == UNSUPPORTED_ACCOUNT else "")
             tell(blocked_at_start_news(detail, held), f"{reason} at start")
-    return Daemon(
+    daemon = Daemon(
         live,
         alerts=alerts,
         troubles=troubles,
         vain=vain,
-        background=background(live),
+        events=events,
+        stream=stream,
+        background=(*background(live), *_clock_keepers(live, alerts)),
         verify=verify,
         data_end_ms=data_end_ms,
         check_files=check_files,
         journal_until_ms=until_ms,
     )
+    exchange.tell_unreadable(daemon.unreadable)
+    if stream is not None:
+        _tell_of_copies(daemon, stream, run_id)
+    if config_path is not None or rules_path is not None:
+        daemon.beside.append(Reload(daemon, config=config, config_path=config_path, rules_path=rules_path).run)
+    if ask is not None:
+        daemon.beside.append(DailyLook(live, daemon.say, ask, daemon.started).run)
+        daemon.beside.append(ShadowRounds(daemon, store.path, ask).run)
+    return daemon
+
+
+def _tell_of_copies(daemon: Daemon, stream: EventStream, run_id: str) -> None:
+    """Whoever hears the account's stream tells bots on copies of this database of itself, and hears of them."""
+    live = daemon.live
+    live.loop_lag.hears = lambda: stream.is_open
+    presence = Presence(live, daemon.reconciler, daemon.say, run_id=run_id)
+    daemon.listener.on_placed = presence.heard
+    daemon.beside.append(partial(presence.run, daemon.started))
+
+
+def _expected_by(stream: EventStream | None) -> Callable[[str], None]:
+    """Who hears of each order that was accepted: the stream must tell of it soon."""
+    return (lambda client_id: None) if stream is None else stream.expect
+
+
+def _clock_keepers(live: LiveContext, alerts: Alerts) -> Sequence[Background]:
+    """What keeps the exchange's time right, where the bot goes by a clock that it measures."""
+    clock = live.clock
+    return (Timekeeper(clock, live.journal, alerts).run,) if isinstance(clock, ExchangeClock) else ()
+
+
+def _begin_small_steps(live: LiveContext, alerts: Alerts, cause: str) -> None:
+    engine, at_ms = live.engine, live.clock.now_ms()
+    engine.begin_small_steps(at_ms, cause)
+    news = alerts.row(at_ms, "rules_changed", small_steps_news(cause, engine.policy), key="small steps")
+    live.journal.alert(*([news] if news else []))
 
 
 def _older_rules(store: Store, records: Iterable[SymbolRecord], present: str) -> dict[str, Ruleset]:

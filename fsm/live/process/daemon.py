@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from exchange.errors import CandlesMissing, ExchangeError, MalformedReply, Refusal
+from exchange.event_queue import EventQueue
+from exchange.port import EventStream
 from fsm.core.candle_close import CandleVerdict
 from fsm.core.model.decision import Step
 from fsm.core.order_requests import planned_stop
@@ -46,6 +48,7 @@ from fsm.live.trading.recovery import Recovery
 from fsm.live.trading.roster import Roster
 from fsm.live.trading.route_proof import RouteProof
 from fsm.live.trading.schedule import Schedule
+from fsm.live.trading.stream_listener import StreamListener
 from fsm.live.trading.symbol_lists import SymbolLists
 from indicators.holes import Hole
 from store.errors import JournalError, StoreError
@@ -70,8 +73,9 @@ LastWord = Callable[[str], Awaitable[None]]
 
 
 class Daemon:
-    """One run. ``background`` are further tasks that begin once it has started (streams, delivery), ``beside`` such
-    that begin with it (clocks, hot edits); all of them are in the care of one supervisor."""
+    """One run. ``background`` are further tasks that begin once it has started (delivery), ``beside`` such that begin
+    with it (clocks, hot edits); all of them are in the care of one supervisor. Without ``stream``, which fills
+    ``events``, every change is found by looking."""
 
     def __init__(
         self,
@@ -80,6 +84,8 @@ class Daemon:
         alerts: Alerts,
         troubles: Troubles,
         vain: FruitlessSignals,
+        events: EventQueue,
+        stream: EventStream | None = None,
         background: Sequence[Background] = (),
         verify: Callable[[], Report] | None = None,
         data_end_ms: int | None = None,
@@ -91,7 +97,6 @@ class Daemon:
         self.live = live
         self.alerts = alerts
         self.troubles = troubles
-        self._background = background
         self.beside: list[Background] = []
         self.files_looked_ms: Callable[[], int | None] = lambda: None
         self._check_files = check_files
@@ -100,6 +105,9 @@ class Daemon:
         self.supervisor = Supervisor(live.journal, alerts, live.clock)
         self.roster = Roster(live, self.supervisor)
         self.workers, self.markets = self.roster.workers, self.roster.markets
+        self.stream, self.listener = stream, StreamListener(events, live, self.workers)
+        heard = () if stream is None else (stream.run,)
+        self._background: Sequence[Background] = (*background, *heard, self.listener.run)
         self._together = MovingTogether(self.markets)
         live.engine.correlation = self._together.correlation
         self.account = AccountMonitor(live, self.workers, self._limit_changed, self.supervisor)

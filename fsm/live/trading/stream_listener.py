@@ -48,20 +48,20 @@ class Patience:
 
 
 class StreamListener:
-    """Consumes the queue that a stream fills."""
+    """Consumes the queue that a stream fills, and wakes these workers."""
 
-    def __init__(self, queue: EventQueue, live: LiveContext) -> None:
-        self._queue = queue
+    def __init__(self, events: EventQueue, live: LiveContext, workers: Mapping[str, SymbolWorker]) -> None:
+        self.events = events
         self._live = live
+        self._workers = workers
         self._patience = Patience()
-        self.workers: Mapping[str, SymbolWorker] = {}
         self.on_placed: Callable[[str], None] = lambda client_id: None
         """Told the client id of each conditional order that came to rest."""
 
     async def run(self) -> None:
         """Wake the workers that an event is about; where something may have been missed, all that hold something."""
         while True:
-            self.hear(await self._queue.get())
+            self.hear(await self.events.get())
 
     def hear(self, event: StreamEvent) -> None:
         match event:
@@ -78,7 +78,7 @@ class StreamListener:
                 symbols = nudged_symbols(event)
         is_about_an_order = told_client_id(event) is not None
         for symbol in symbols:
-            worker = self.workers.get(symbol)
+            worker = self._workers.get(symbol)
             if worker is not None and (is_about_an_order or self._patience.lets(symbol, self._live.clock.monotonic())):
                 if (client_id := filled_client_id(event)) is not None:
                     worker.heard_fill(client_id)

@@ -105,6 +105,9 @@ class MortalExchange:
     def room(self) -> Room:
         return self._stage.port.room()
 
+    def tell_unreadable(self, told: Callable[[str, str], None]) -> None:
+        self._stage.port.tell_unreadable(told)
+
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         async def call(*args: Any, **named: Any) -> Any:
             return await self._call(method, args, named)

@@ -195,10 +195,8 @@ class Scene:
             exchange=line.client,
             clock=self.clock,
             on_step=self._stepped,
-            background=line.background,
-            on_accepted=line.stream.expect,
+            listen=line.listen,
         )
-        line.joined(self._daemon)
         self._task = asyncio.create_task(self._daemon.run())
         while not self._daemon.started.is_set():
             self._raise_if_dead()

@@ -16,8 +16,9 @@ from exchange.environment import Network
 from exchange.secrets import Credentials, Secret
 from exchange.sim.server.launch import Launched
 from exchange.sim.server.remote import RemoteSimulation, WatchedTransport
-from fsm.bootstrap import Made, Run, Where, make_daemon, open_bound
+from fsm.bootstrap import Run, Where, make_daemon, open_bound
 from fsm.live.context.clock import Hands, SteppedClock
+from fsm.live.process.daemon import Daemon
 from fsm.proofs.testkit.virtual_time import PatientLoop
 
 ASK_AGAIN_S = 0.005
@@ -48,13 +49,13 @@ async def stepped_daemon(run: Run, simulator: Launched) -> AsyncIterator[Stepper
         client = BinanceClient(base_url=where.rest_url, clock=clock, credentials=keys, transport=transport)
         ending.push_async_callback(client.aclose)
         store = await ending.enter_async_context(open_bound(run, where, clock, client))
-        made = await make_daemon(run, where, store, client, clock)
-        life = asyncio.create_task(made.daemon.run())
+        daemon = await make_daemon(run, where, store, client, clock)
+        life = asyncio.create_task(daemon.run())
         try:
-            stepper = Stepper(simulation, clock, made, life)
+            stepper = Stepper(simulation, clock, daemon, life)
             await stepper.started()
             yield stepper
-            made.daemon.stop()
+            daemon.stop()
             await life
         finally:
             life.cancel()
@@ -64,18 +65,19 @@ async def stepped_daemon(run: Run, simulator: Launched) -> AsyncIterator[Stepper
 class Stepper:
     """Moves one simulation and one daemon."""
 
-    def __init__(self, simulation: RemoteSimulation, clock: SteppedClock, made: Made, life: asyncio.Task[None]) -> None:
-        self.daemon = made.daemon
+    def __init__(
+        self, simulation: RemoteSimulation, clock: SteppedClock, daemon: Daemon, life: asyncio.Task[None]
+    ) -> None:
+        self.daemon = daemon
         self._simulation = simulation
         self._clock = clock
-        self._made = made
         self._life = life
-        self._settle_ms = made.daemon.live.active.settings.market_data.settle_delay_ms
+        self._settle_ms = daemon.live.active.settings.market_data.settle_delay_ms
         self.events = 0
 
     async def started(self) -> None:
         """Until the daemon takes decisions, and its stream listens."""
-        stream = self._made.stream
+        stream = self.daemon.stream
         async with _patience("the daemon did not start", START_S_MAX):
             await self._once(self.daemon.started.is_set)
             await self._once(lambda: stream is None or stream.is_open)
@@ -105,7 +107,7 @@ class Stepper:
     async def _seen(self) -> None:
         """Without a stream: until each symbol that holds something was looked at by the daemon's own interval."""
         since_s = self._clock.monotonic()
-        if self._made.stream is None:
+        if self.daemon.stream is None:
             lanes = self.daemon.workers.values()
             await self._once(
                 lambda: all(worker.record.trade is None or worker.looking.looked_s >= since_s for worker in lanes)
@@ -122,10 +124,10 @@ class Stepper:
 
     async def _hear(self) -> None:
         """Until everything that the stream has told so far has arrived and woken whom it is about."""
-        stream, queue = self._made.stream, self._made.queue
+        stream, events = self.daemon.stream, self.daemon.listener.events
         if stream is not None:
             told = await self._simulation.told()
-            await self._once(lambda: stream.received_count >= told and not len(queue))
+            await self._once(lambda: stream.received_count >= told and not len(events))
 
     async def _once(self, condition: Callable[[], bool]) -> None:
         """Wait until it holds; what it asks for is another task's work on this same loop."""

@@ -15,18 +15,11 @@ from msgspec.structs import replace
 from fsm.config import Config, read_environment, read_settings
 from fsm.core.model.records import AccountRecord, SymbolRecord
 from fsm.live.context.held import symbols_in_trade
-from fsm.live.context.live_context import LiveContext
-from fsm.live.operator.alerts import Alerts
-from fsm.live.operator.answers import Answers
-from fsm.live.operator.chat import Chat
-from fsm.live.operator.delivery import Delivery
-from fsm.live.operator.messenger import Tally
-from fsm.live.operator.reload import Reload
 from fsm.live.preflight.meeting import StartRefused
 from fsm.live.process.assembly import assemble
 from fsm.live.process.daemon import Daemon
-from fsm.live.process.supervisor import Background
-from fsm.live.process.timekeeping import Timekeeper, first_measured
+from fsm.live.process.outside import messaging_of
+from fsm.live.process.timekeeping import first_measured
 from fsm.live.trading.protection_timer import ProtectionTimes
 from fsm.live.trading.recovery import stored_records
 from fsm.proofs.torture.checkers import InvariantChecker, same_records
@@ -37,7 +30,6 @@ from fsm.proofs.torture.task_faults import TaskFaults
 from fsm.proofs.torture.tortured_port import KillSwitch
 from rules.load import Ruleset, parse_rules
 from rules.source.yaml_source import SourceError, parse_source
-from store.alerts import AlertBox
 from store.database import Store, open_store
 from store.errors import StoreError
 from store.lock import ProcessLock
@@ -114,42 +106,26 @@ class BotProcess:
     async def _live(self, config: Config, rules: Ruleset, store: Store) -> None:
         messenger, mouth = FailingMessenger(self.trouble, self._machine.true_ms), self._front.mouth()
         self.messenger = messenger
-        clock, run_id = self._machine.process(mouth.exchange.server_time_ms), f"run{self.starts}"
+        clock = self._machine.process(mouth.exchange.server_time_ms)
         await first_measured(clock)
-
-        def background(live: LiveContext) -> list[Background]:
-            tally, alerts = Tally(), Alerts(lambda: live.active.settings, run_id)
-            delivery = Delivery(AlertBox(store), messenger, live.active, clock, tally)
-            chat = Chat(
-                messenger=messenger,
-                answers=Answers(self.db, clock.now_ms),
-                journal=live.journal,
-                alerts=alerts,
-                clock=clock,
-                wall=clock,
-                tally=tally,
-            )
-            return [delivery.run, chat.run, Timekeeper(clock, live.journal, alerts).run, *mouth.background(live)]
-
         daemon = await assemble(
             config=config,
             rules=rules,
             store=store,
-            run_id=run_id,
+            run_id=f"run{self.starts}",
             exchange=mouth.exchange,
             clock=clock,
             on_step=self._checker.stepped,
-            background=background,
+            listen=mouth.listen,
+            config_path=self.config_path,
+            rules_path=self.rules_path,
             times=self.times,
-            on_accepted=mouth.accepted,
         )
-        mouth.joined(daemon)
         self.task_faults.lay(daemon.supervisor)
         self._compare(daemon)
         self.daemon = daemon
         self._checker.follow(daemon.live)
-        reload = Reload(daemon, config=config, config_path=self.config_path, rules_path=self.rules_path)
-        daemon.beside.append(reload.run)
+        daemon.beside += messaging_of(messenger, daemon, store, self.db)
         await daemon.run()
 
     def _compare(self, daemon: Daemon) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, cast
 
 from msgspec.structs import replace
 
 from exchange.binance.client import BinanceClient
 from exchange.binance.codec_events import user_event
-from exchange.event_queue import EventQueue
+from exchange.events import Sink, StreamEvent
 from exchange.filters import SymbolFilters
-from exchange.port import Exchange
+from exchange.port import EventStream, Exchange
 from exchange.sim.core.events import OrderUpdated, VenueEvent, touched
 from exchange.sim.core.venue import Venue
 from exchange.sim.in_process import Stage
@@ -29,10 +29,6 @@ from exchange.sim.server.user_events import messages
 from exchange.sim.server.world import World as Prices
 from exchange.types import AlgoRequest, MarginType, OrderRequest, Outcome
 from fsm.live.context.clock import Clock
-from fsm.live.context.live_context import LiveContext
-from fsm.live.process.daemon import Daemon
-from fsm.live.process.supervisor import Background
-from fsm.live.trading.stream_listener import StreamListener
 from fsm.proofs.torture.candle_lists import CandleLists
 from fsm.proofs.torture.checkers import InvariantChecker
 from fsm.proofs.torture.fault_schedule import FaultSchedule
@@ -60,9 +56,7 @@ class Mouth(Protocol):
 
     exchange: Exchange
 
-    def background(self, live: LiveContext) -> Sequence[Background]: ...
-    def joined(self, daemon: Daemon) -> None: ...
-    def accepted(self, client_id: str) -> None: ...
+    def listen(self, sink: Sink) -> EventStream: ...
 
 
 class Front(Protocol):
@@ -163,8 +157,8 @@ class PortFront:
         for message in messages(event, self._venue.state.filters):
             told = user_event(message.payload)
             event_tells(self._checker.judge, told)
-            if self._hearer is not None:
-                self._hearer.queue.put(told)
+            if self._hearer is not None and self._hearer.stream is not None:
+                self._hearer.stream.tell(told)
 
     def advance(self, until_ms: int) -> list[str]:
         for batch in self._stage.advance(until_ms):
@@ -192,19 +186,31 @@ class PortMouth:
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self.queue = EventQueue()
-        self._listening: StreamListener | None = None
+        self.stream: ToldFills | None = None
 
-    def background(self, live: LiveContext) -> Sequence[Background]:
-        self._listening = StreamListener(self.queue, live)
-        return (self._listening.run,)
+    def listen(self, sink: Sink) -> EventStream:
+        self.stream = ToldFills(sink)
+        return self.stream
 
-    def joined(self, daemon: Daemon) -> None:
-        assert self._listening is not None
-        self._listening.workers = daemon.workers
 
-    def accepted(self, client_id: str) -> None:
-        """There is no connection that could be deaf."""
+class ToldFills:
+    """An event stream without a connection, which could be deaf: whoever moves the market tells it."""
+
+    is_open = True
+
+    def __init__(self, sink: Sink) -> None:
+        self.received_count = 0
+        self._sink = sink
+
+    def tell(self, event: StreamEvent) -> None:
+        self.received_count += 1
+        self._sink(event)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def expect(self, client_id: str) -> None:
+        """Nothing is told again."""
 
 
 class ClientFront:
@@ -304,9 +310,6 @@ class ClientMouth(Line):
     ) -> None:
         super().__init__(emulator, transport, faults, clock, front.heard)
         self.exchange = front.watched(self.client)
-
-    def accepted(self, client_id: str) -> None:
-        self.stream.expect(client_id)
 
 
 class WatchedClient:

@@ -7,16 +7,11 @@ from collections.abc import Callable
 from exchange.binance.client import BinanceClient
 from exchange.binance.listen_keys import ListenKeys
 from exchange.binance.user_stream import UserStream
-from exchange.event_queue import EventQueue
-from exchange.events import StreamEvent
+from exchange.events import Sink, StreamEvent
 from exchange.secrets import Credentials, Secret
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.memory import MemoryStreams, MemoryTransport, WireFaults
 from fsm.live.context.clock import Clock
-from fsm.live.context.live_context import LiveContext
-from fsm.live.process.daemon import Daemon
-from fsm.live.process.supervisor import Background
-from fsm.live.trading.stream_listener import StreamListener
 
 REST_URL, STREAM_URL = "http://127.0.0.1", "ws://127.0.0.1"
 
@@ -36,28 +31,21 @@ class Line:
         keys = emulator.credentials
         credentials = Credentials(api_key=Secret(keys.api_key), api_secret=Secret(keys.api_secret))
         self.client = BinanceClient(base_url=REST_URL, clock=clock, credentials=credentials, transport=transport)
-        self._queue = EventQueue()
+        self._connect_to = MemoryStreams(emulator.hub, weather).connect
+        self._clock = clock
         self._on_event = on_event
-        self.stream = UserStream(
+
+    def listen(self, sink: Sink) -> UserStream:
+        """The stream of a daemon, which is told by ``sink``."""
+
+        def heard(event: StreamEvent) -> None:
+            self._on_event(event)
+            sink(event)
+
+        return UserStream(
             keys=ListenKeys(self.client.http),
             base_urls=(STREAM_URL,),
-            clock=clock,
-            sink=self._heard,
-            connect_to=MemoryStreams(emulator.hub, weather).connect,
+            clock=self._clock,
+            sink=heard,
+            connect_to=self._connect_to,
         )
-        self._listening: StreamListener | None = None
-
-    def _heard(self, event: StreamEvent) -> None:
-        self._on_event(event)
-        self._queue.put(event)
-
-    def background(self, live: LiveContext) -> list[Background]:
-        """What a daemon runs beside itself."""
-        self._listening = StreamListener(self._queue, live)
-        live.loop_lag.hears = lambda: self.stream.is_open
-        return [self.stream.run, self._listening.run]
-
-    def joined(self, daemon: Daemon) -> None:
-        """What is heard wakes the workers of this daemon from now on."""
-        assert self._listening is not None
-        self._listening.workers = daemon.workers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
 
@@ -245,6 +245,9 @@ class BourseClient:
 
     def room(self) -> Room:
         return Room()
+
+    def tell_unreadable(self, told: Callable[[str, str], None]) -> None:
+        """It is never illegible."""
 
     async def book(self, symbol: str) -> Book:
         """It publishes none, and takes any order at its price."""

@@ -13,7 +13,6 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.errors import Refusal, Unreachable
-from exchange.event_queue import EventQueue
 from exchange.events import AccountChanged, PositionChange, Resync
 from exchange.refusals import RefusalReason
 from exchange.sim.port_faults import Call, Fault, Lost
@@ -21,7 +20,6 @@ from exchange.types import AccountModes, MarginType, Side
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.live.preflight.meeting import StartRefused
-from fsm.live.trading.stream_listener import StreamListener
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store import queries
@@ -532,8 +530,7 @@ class TestARefusalThatPasses:
             await r.hours(TO_SIGNAL + 0.5)
             assert record(r).state is State.PROTECTED
             assert r.daemon is not None
-            listener = StreamListener(EventQueue(), r.daemon.live)
-            listener.workers = r.daemon.workers
+            listener = r.daemon.listener
             r.faults = counted
             news = AccountChanged(
                 reason="ORDER",

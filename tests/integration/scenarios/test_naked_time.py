@@ -11,12 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg
-from exchange.event_queue import EventQueue
 from exchange.events import TradeTold
 from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import AlgoOrder, SymbolSnapshot
 from fsm.core.model.records import State
-from fsm.live.trading.stream_listener import StreamListener
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from fsm.proofs.testkit.virtual_time import VirtualLoop
@@ -155,8 +153,7 @@ class TestAnyWordOfAFill:
         def asked(call: Call) -> bool:
             if entry(call):
                 entered.append(call)
-                hearing = StreamListener(EventQueue(), r.running.live)
-                hearing.workers = r.running.workers
+                hearing = r.running.listener
                 told = TradeTold(symbol=call.symbol, client_id=call.client_id, order_id=1, fill_id=1, time_ms=0)
                 for after_s in (0.1, 0.2):
                     asyncio.get_running_loop().call_later(after_s, hearing.hear, told)

@@ -13,7 +13,6 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.client_ids import Leg, client_id
-from exchange.event_queue import EventQueue
 from exchange.events import Resync, StreamAlarm, StreamEvent
 from exchange.sim.port_faults import Call, Fault
 from exchange.types import OrderRequest, OrderType, Side, SymbolSnapshot
@@ -21,7 +20,6 @@ from fsm.core.model.records import State
 from fsm.core.observation import look_request
 from fsm.live.preflight.meeting import StartRefused
 from fsm.live.trading.reconcile import Counted
-from fsm.live.trading.stream_listener import StreamListener
 from fsm.proofs.testkit.in_process_bot import DATABASE_ID, InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, quiet, triggers
 from indicators.candle import Timeframe
@@ -351,9 +349,7 @@ class TestAStreamThatWasDeaf:
             r.venue.drain()
             await r.seconds(60)
             assert record(r).state is State.PROTECTED, "nobody has looked"
-            hearing = StreamListener(EventQueue(), r.running.live)
-            hearing.workers = r.running.workers
-            hearing.hear(news)
+            r.running.listener.hear(news)
             await r.seconds(10)
             assert record(r).state is State.IDLE
 

@@ -85,7 +85,7 @@ async def test_r81_the_leg_of_the_entrys_side_is_the_position(exchange: Any, cli
 
 async def test_r64_a_row_that_cannot_be_read_costs_its_own_symbol(exchange: Any, client: BinanceClient) -> None:
     told: list[str] = []
-    client.on_unreadable = lambda symbol, what: told.append(symbol)
+    client.tell_unreadable(lambda symbol, what: told.append(symbol))
     exchange.on(RISK, [_position("BTCUSDT", "BOTH", "?"), _position("ETHUSDT", "BOTH", "1")])
     assert [position.symbol for position in await client.positions()] == ["ETHUSDT"]
     exchange.on("GET /fapi/v1/openOrders", [{"symbol": "BTCUSDT"}, "?"])
