@@ -202,6 +202,9 @@ EXCHANGE_NUMBER = re.compile(r"(?<![\w.-])-[1-9]\d{3}(?![\w-])")
 CORE_WAYS_MAX = 12
 """Cyclomatic complexity of a function of the core; parts of a condition count."""
 
+CORE_CLAUSES_MAX = 3
+"""Clauses of a condition that is tested where it stands; a longer one is a function that says what it is."""
+
 FILE_LINES_MAX = 400
 FUNCTION_LINES_USUAL, FUNCTION_USUAL_SHARE_MIN = 30, 0.90
 FUNCTION_LINES_LONG, FUNCTION_LONG_SHARE_MAX = 50, 0.04
@@ -550,6 +553,29 @@ def tangled_functions(module: Module) -> Iterator[str]:
             yield f"{path}:{node.lineno}: {ways} ways through {node.name}, {CORE_WAYS_MAX} are allowed"
 
 
+def clauses(condition: ast.expr) -> int:
+    if isinstance(condition, ast.BoolOp):
+        return sum(map(clauses, condition.values))
+    return clauses(condition.operand) if isinstance(condition, ast.UnaryOp) else 1
+
+
+def long_conditions(module: Module) -> Iterator[str]:
+    """In the core a condition of more than three clauses is a predicate with a name."""
+    path, tree = module
+    if not is_within(path, ("fsm/core",)):
+        return
+    for node in nodes_of(tree):
+        tested: list[ast.expr] = []
+        if isinstance(node, (ast.If, ast.IfExp, ast.While, ast.Assert)):
+            tested = [node.test]
+        elif isinstance(node, ast.comprehension):
+            tested = node.ifs
+        elif isinstance(node, ast.match_case) and node.guard is not None:
+            tested = [node.guard]
+        if (found := sum(map(clauses, tested))) > CORE_CLAUSES_MAX:
+            yield f"{path}:{tested[0].lineno}: {found} clauses where {CORE_CLAUSES_MAX} may be: name the condition"
+
+
 def unreal_tests(module: Module) -> Iterator[str]:
     path, tree = module
     for line, name in imports_of(module):
@@ -611,6 +637,7 @@ class TestThisRepository:
             impurities,
             numbers_of_an_exchange,
             tangled_functions,
+            long_conditions,
             hasty_words,
             loose_beginnings,
             lost_endings,
@@ -894,6 +921,22 @@ class TestTheRulesThemselves:
         assert list(tangled_functions(module_of("fsm/core/x.py", f"def f(a, b):\n{cases}")))
         assert list(tangled_functions(module_of("fsm/live/x.py", f"def f(a, b):\n{cases}"))) == []
         assert complexity(ast.parse("def f(a):\n    return [x for x in a if x and a or x]")) == 5
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "if a and b or c and not d: pass",
+            "x = 1 if a and (b or c or d) else 2",
+            "while not (a or b or c or d): pass",
+            "x = [y for y in z if y.a and y.b if y.c and y.d]",
+            "match x:\n    case 1 if a and b and c and d: pass",
+        ],
+    )
+    def test_a_condition_of_the_core_that_has_no_name(self, source: str) -> None:
+        assert list(long_conditions(module_of("fsm/core/x.py", source)))
+        assert list(long_conditions(module_of("fsm/live/x.py", source))) == []
+        named = "def is_over(a, b, c, d):\n    return a and b and c and d\nif is_over(1, 2, 3, 4) and b and c: pass"
+        assert list(long_conditions(module_of("fsm/core/x.py", named))) == []
 
     def test_a_file_that_is_too_long(self) -> None:
         assert list(too_long("fsm/x.py", "x\n" * 401))

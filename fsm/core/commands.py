@@ -10,7 +10,7 @@ from fsm.core.model.decision import Decision, Guard, Rejected, decision
 from fsm.core.model.decision_context import HANDS_EDITION, DecisionContext, Portfolio
 from fsm.core.model.events import Commanded
 from fsm.core.model.intents import CancelEntry, Intent, Look
-from fsm.core.model.records import LIMIT_CAUSES, State, SymbolRecord
+from fsm.core.model.records import LIMIT_CAUSES, EntryLeg, State, SymbolRecord
 from fsm.core.model.transition_table import TABLE, Cell, Trigger
 from fsm.core.releasing import release
 
@@ -76,14 +76,20 @@ def _cleared(record: SymbolRecord) -> tuple[Guard, ...]:
 
 def _refuse_unexplained(record: SymbolRecord) -> None:
     """A quarantine is lifted when what it is for is understood, and not before. Raises Rejected."""
-    symbol, trade = record.symbol, record.trade
+    symbol = record.symbol
     if record.foreign is not None and record.released is None:
         what = f"{record.foreign.quantity:f} {symbol} is open that is not ours"
         ways = f"close it by hand, or `release {symbol}` leaves it to you; `flatten {symbol}` closes what is ours"
         raise Rejected("FOREIGN_POSITION", f"{symbol} stays quarantined: {what}; {ways}")
     unresolved = record.quarantine is not None and record.quarantine.cause == "UNRESOLVED_ORDER"
-    if unresolved and trade is not None and record.state is State.ENTERING and trade.first_fill_ms is None:
+    if unresolved and _is_entry_unknown(record):
         raise Rejected("UNRESOLVED_ORDER", f"{symbol} stays quarantined: nobody knows yet what became of its entry")
+
+
+def _is_entry_unknown(record: SymbolRecord) -> bool:
+    """An entry was sent and nothing of it was seen to fill: it may still open a position."""
+    trade = record.trade
+    return record.state is State.ENTERING and trade is not None and trade.first_fill_ms is None
 
 
 def _pause(record: SymbolRecord, event: Commanded) -> Decision | None:
@@ -112,10 +118,15 @@ def _withdraw(record: SymbolRecord, event: Commanded) -> Decision | None:
 def _stop_entering(record: SymbolRecord) -> tuple[Intent, ...]:
     """A LIMIT entry that still waits must not open a position after entries were forbidden."""
     trade = record.trade
-    if record.state is not State.ENTERING or trade is None or trade.entry.finished or trade.entry.price is None:
+    if record.state is not State.ENTERING or trade is None or not _waits(trade.entry):
         return ()
     cancel = CancelEntry(symbol=record.symbol, client_id=trade.entry.client_id)
     return cancel, Look(symbol=record.symbol)
+
+
+def _waits(entry: EntryLeg) -> bool:
+    """A MARKET entry has no price, and is over before anybody could cancel it."""
+    return entry.price is not None and not entry.finished
 
 
 def _exit(record: SymbolRecord, event: Commanded, context: DecisionContext) -> Decision | None:

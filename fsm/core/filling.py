@@ -31,7 +31,8 @@ def fill(
     if first:
         assert trade.stop is not None
         intents.append(place_stop(trade, trade.stop))
-    if finished and not trade.targets_sent and (first or trade.uncovered_ms is None):
+    waits_for_stop = not first and trade.uncovered_ms is not None
+    if finished and not trade.targets_sent and not waits_for_stop:
         trade, orders = send_targets(trade, context)
         intents.extend(orders)
     if intents:

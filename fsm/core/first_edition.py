@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from exchange.filters import Rounding
 from exchange.refusals import RefusalReason
-from exchange.types import OrderStatus, Refused
+from exchange.types import Order, OrderStatus, Refused
 from fsm.core.accounting import count_fills
 from fsm.core.model.decision import Decision, decision
 from fsm.core.model.decision_context import DecisionContext
@@ -33,9 +33,7 @@ def close_more(
 ) -> Decision | None:
     trade, close = record.trade, view.close
     assert trade is not None
-    if close is not None and (
-        close.status.is_open or (close.status is OrderStatus.UNRECOGNISED and not event.persisted)
-    ):
+    if close is not None and _may_still_fill(close, event):
         return None
     if trade.piece_pending and close is None:
         if not event.persisted:
@@ -52,6 +50,11 @@ def close_more(
     trade, piece = _next_piece(trade, quantity, context)
     intents = (*competing, piece, Look(symbol=record.symbol))
     return decision(Trigger.REPROTECT, "CLOSE_AGAIN", replace(record, trade=trade), intents=intents)
+
+
+def _may_still_fill(close: Order, event: SymbolObserved) -> bool:
+    """A status that nobody knows proves nothing until it has stood for a while."""
+    return close.status.is_open or (close.status is OrderStatus.UNRECOGNISED and not event.persisted)
 
 
 def close_refused(

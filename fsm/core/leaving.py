@@ -97,12 +97,18 @@ def is_gone(trade: Trade, event: SymbolObserved, view: TradeView, context: Decis
         return False
     if context.edition < 2 or trade.no_position_ms is not None:
         return True
+    if _is_end_shown(trade, event, view):
+        return True
+    return trade.unseen_ms is not None and real_ms(event) - trade.unseen_ms >= UNSEEN_MS_MAX
+
+
+def _is_end_shown(trade: Trade, event: SymbolObserved, view: TradeView) -> bool:
+    """An order shows how the position ended: its stop, our close, a target, or the exchange's own."""
     stop, close = view.stop, view.close
     ended = stop is not None and (stop.status is AlgoStatus.EXPIRED or view.fired(stop))
     closed = close is not None and close.executed_quantity >= trade.open_quantity > 0
-    if ended or closed or any(map(view.fired, view.targets.values())) or forced_close(trade, event.snapshot):
-        return True
-    return trade.unseen_ms is not None and real_ms(event) - trade.unseen_ms >= UNSEEN_MS_MAX
+    hit = any(map(view.fired, view.targets.values()))
+    return ended or closed or hit or bool(forced_close(trade, event.snapshot))
 
 
 def note_unseen(record: SymbolRecord, event: SymbolObserved, context: DecisionContext) -> Decision | None:

@@ -147,14 +147,16 @@ def _is_firing(algo: AlgoOrder | None) -> bool:
 
 def covering_stops(snapshot: SymbolSnapshot, side: TradeSide, quantity: Decimal) -> list[AlgoOrder]:
     """Stops that rest and would close so much of a position on this side, whoever placed them."""
-    return [
-        algo
-        for algo in snapshot.algo_orders
-        if algo.status is AlgoStatus.NEW
+    return [algo for algo in snapshot.algo_orders if _covers(algo, side, quantity)]
+
+
+def _covers(algo: AlgoOrder, side: TradeSide, quantity: Decimal) -> bool:
+    return (
+        algo.status is AlgoStatus.NEW
         and algo.type == ConditionalType.STOP_MARKET.value
         and algo.side is side.exit_side
         and (algo.close_position or (algo.quantity or ZERO) >= quantity)
-    ]
+    )
 
 
 def own_open_orders(snapshot: SymbolSnapshot, database_id: str) -> tuple[str, ...]:

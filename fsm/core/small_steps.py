@@ -27,13 +27,17 @@ def begun(account: AccountRecord, cause: str, at_ms: int, policy: Policy) -> Acc
 
 
 def counted(account: AccountRecord, booked: Trade) -> tuple[AccountRecord, tuple[str, ...]]:
-    """One more is over from its entry to its booking, and how the journal calls it when that was the last. What was
-    opened before, or taken over, shows nothing."""
+    """One more is over from its entry to its booking, and how the journal calls it when that was the last."""
     steps = account.steps
-    if steps is None or booked.adopted or booked.first_fill_ms is None or booked.opened_ms < steps.since_ms:
+    if steps is None or _shows_nothing(booked, steps):
         return account, ()
     after = replace(steps, done=steps.done + 1)
     return (replace(account, steps=None), (ENDED,)) if after.is_over else (replace(account, steps=after), ())
+
+
+def _shows_nothing(booked: Trade, steps: SmallSteps) -> bool:
+    """What was taken over, opened before, or never filled says nothing about how the new rules trade."""
+    return booked.adopted or booked.first_fill_ms is None or booked.opened_ms < steps.since_ms
 
 
 def allowed(sized: Decimal, smallest: Decimal, held_back: Decimal) -> Decimal:

@@ -85,7 +85,8 @@ def keep_covered(
     """A look shows no position, and nothing else says that it is closed: it may be read stale, so a stop is owed."""
     trade, stop = record.trade, view.stop
     assert trade is not None
-    if context.edition < 2 or view.stop_rests or view.bridged or _is_closing(trade, event, view):
+    is_covered = view.stop_rests or view.bridged
+    if context.edition < 2 or is_covered or _is_closing(trade, event, view):
         return None
     if stop is None and (event.persisted or trade.no_position_ms is not None):
         return place_stop_again(record, event.at_ms, "POSITION_UNSEEN", context, new_id=False)
