@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -22,8 +23,7 @@ _EXPRESSIONS = ("when", "stop", "price", "trail", "value")
 
 def hash_of(definition: Definition) -> str:
     """SHA-256 in hexadecimal."""
-    plain = msgspec.structs.replace(definition, written={}, ranges={})
-    meant = _meant(msgspec.to_builtins(plain))
+    meant = _meant(_told(msgspec.structs.replace(definition, written={}, ranges={})))
     meant["features"] = {
         name: feature_of(name, each, definition.timeframes).what for name, each in definition.features.items()
     }
@@ -33,6 +33,25 @@ def hash_of(definition: Definition) -> str:
         if regime.get("stay") == regime["enter"]:
             del regime["stay"]
     return hashlib.sha256(msgspec.json.encode(meant, order="sorted")).hexdigest()
+
+
+def _told(value: Any) -> Any:
+    """What a part says beyond its defaults. msgspec leaves out a default only where it is the same object, so a number
+    that repeats one would count."""
+    if isinstance(value, msgspec.Struct):
+        given = ((key, getattr(value, name), default) for name, key, default in _fields(type(value)))
+        return {key: _told(each) for key, each, default in given if each != default}
+    if isinstance(value, Mapping):
+        return {name: _told(each) for name, each in value.items()}
+    return [_told(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, Any], ...]:
+    """The name of each field, how it is written, and its default."""
+    found = msgspec.structs.fields(kind)
+    made = [each.default if each.default_factory is msgspec.NODEFAULT else each.default_factory() for each in found]
+    return tuple((each.name, each.encode_name, default) for each, default in zip(found, made, strict=True))
 
 
 def _meant(data: Any, key: str = "") -> Any:
