@@ -136,15 +136,18 @@ Day = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date"})]
 Varied = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[a-z][a-z0-9_]*=[A-Za-z0-9_.,:+-]+$")]
 
 
-def _day_ms(text: str | None, name: str) -> int | None:
-    """When a day begins, UTC; days before 1970 begin then."""
+def _day(text: str | None, name: str) -> date | None:
     if text is None:
         return None
     try:
-        day = date.fromisoformat(text)
+        return date.fromisoformat(text)
     except ValueError as error:
         raise unprocessable(f"{name} {text!r} is no day", "give a day such as 2026-11-23") from error
-    return max(0, (day - date(1970, 1, 1)).days) * DAY_MS
+
+
+def _begins_ms(day: date | None) -> int | None:
+    """When a day begins, UTC; days before 1970 begin then."""
+    return None if day is None else max(0, (day - date(1970, 1, 1)).days) * DAY_MS
 
 
 WHOLE = {"type": "integer"}
@@ -153,7 +156,7 @@ WHOLE = {"type": "integer"}
 
 class BacktestWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a backtest of the rules in force: the name under which it is kept, of which symbols (without any:
-    the bot's), and from the first through the last day, UTC (without: all candles)."""
+    the bot's), and from the first through the last day, UTC (without: all candles). ``to`` is not before ``from``."""
 
     name: Annotated[str, msgspec.Meta(pattern=NAME)]
     symbols: Annotated[list[Name], msgspec.Meta(max_length=100)] = []
@@ -163,12 +166,15 @@ class BacktestWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def job(self) -> Job:
         if self.name.endswith(".sqlite"):
             raise unprocessable(f"{self.name} is a file, not a name", "leave .sqlite out")
-        end_ms = _day_ms(self.to, "to")
+        first, last = _day(self.from_, "from"), _day(self.to, "to")
+        if first and last and last < first:
+            raise unprocessable(f"to {last} lies before from {first}", "the last day may be the first, or a later one")
+        last_ms = _begins_ms(last)
         return Job(
             name=self.name,
             symbols=tuple(self.symbols),
-            from_ms=_day_ms(self.from_, "from"),
-            to_ms=None if end_ms is None else end_ms + DAY_MS,
+            from_ms=_begins_ms(first),
+            to_ms=None if last_ms is None else last_ms + DAY_MS,
         )
 
 

@@ -33,7 +33,7 @@ const ALIVE_MS = 2500;
 
 // Whether window and bot are there; an answer that does not come in time is none.
 export async function health() {
-  const answer = await fetch("/api/health", { credentials: "same-origin", signal: AbortSignal.timeout(ALIVE_MS) });
+  const answer = await fetch("/api/health", { priority: "high", credentials: "same-origin", signal: AbortSignal.timeout(ALIVE_MS) });
   return answer.json();
 }
 

@@ -101,6 +101,7 @@ async function draw() {
   for (const name of names.filter((each) => FIRST.has(each))) await drawOne(name);
   await Promise.all(names.filter((name) => !FIRST.has(name)).map(drawOne));
   drawing = false;
+  byId("main").removeAttribute("aria-busy");
   if (dirty.size) soon();
 }
 
@@ -157,6 +158,7 @@ function connect() {
   stream?.close();
   stream = new EventSource("/api/events");
   const link = (state, words) => { byId("link").dataset.state = state; byId("link").textContent = words; };
+  link("off", "connecting");
   stream.addEventListener("open", () => link("live", "live"));
   stream.addEventListener("error", () => {
     link("off", "connection lost, trying again");
@@ -205,6 +207,7 @@ function show() {
   byId("log-out").hidden = !session.csrf;
   showControls();
   if (session.may_read) {
+    byId("main").setAttribute("aria-busy", "true");
     for (const name of SHOWN) dirty.add(name);
     clearTimeout(timer);
     draw(); // at once: nothing has been shown yet
@@ -260,6 +263,9 @@ function prepare() {
   prepareNews();
   prepareRules();
   prepareJobs();
+  // A page that is left may be kept for Back, with its stream: six of them, and this host would get no further connection.
+  window.addEventListener("pagehide", () => stream?.close());
+  window.addEventListener("pageshow", (event) => { if (event.persisted) show(); });
   watch();
 }
 

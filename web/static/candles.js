@@ -83,7 +83,7 @@ function markers(candles, trades) {
     const long = trade.side === "LONG";
     if (trade.first_fill_ms >= opens[0]) {
       found.push({ time: at(trade.first_fill_ms), position: long ? "belowBar" : "aboveBar", color: "#3b74e8",
-        shape: long ? "arrowUp" : "arrowDown", text: `${trade.side} ${price(trade.entry_price)}` });
+        shape: long ? "arrowUp" : "arrowDown", text: `${trade.side} ${price(trade.entry_price, trade.stop_price_initial)}` });
     }
     if (trade.closed_ms >= opens[0] && trade.exit_price !== null) {
       const won = Number(trade.net_pnl) > 0;
@@ -108,11 +108,11 @@ function candleWords(symbol, candles, trades, position, funding) {
   if (candles.length === 0) return [`No candles of ${symbol} are stored for this timeframe.`];
   const last = candles.at(-1);
   const shown = trades.filter((trade) => trade.first_fill_ms >= candles[0].time_ms).length;
-  const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${shown} ${shown === 1 ? "trade" : "trades"} in these candles: arrows are entries, circles ends, dashed red their stops, with a step where one was moved. `];
+  const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${shown === 0 ? "no trade in these candles. " : `${shown} ${shown === 1 ? "trade" : "trades"} in these candles: arrows are entries, circles ends, dashed red their stops, with a step where one was moved. `}`];
   const paid = funding.filter(({ at_ms }) => at_ms >= candles[0].time_ms);
   if (paid.length) words.push(`Squares (f) are ${paid.length} ${paid.length === 1 ? "settlement" : "settlements"} of funding of trades that have ended, together `, signed(paid.reduce((sum, { usdt }) => sum + Number(usdt), 0), 2, " USDT"), ". ");
   if (position) {
-    words.push(`${position.side} from ${price(position.entry)}, stop ${price(position.stop_price)}, `, signed(position.r, 2, " R"), ".");
+    words.push(`${position.side} from ${price(position.entry, position.stop_price)}, stop ${price(position.stop_price, position.stop_price)}, `, signed(position.r, 2, " R"), ".");
   }
   return words;
 }

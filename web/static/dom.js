@@ -37,21 +37,33 @@ export function part(share, words, kind = "") {
   return el("div", { class: `part ${kind}`, role: "img", "aria-label": words }, inner);
 }
 
-export function money(text, digits = 2) {
+// What rounds to nothing has no sign.
+export function money(text, digits = 2, signDisplay = "negative") {
   if (text === null || text === undefined) return "–";
-  return Number(text).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return Number(text).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay });
 }
 
-// A price or quantity as the exchange knows it; averages are cut to what can be read.
-export function price(text) {
+const SIGNIFICANT = 8;
+const decimals = (text) => String(text).split(".")[1]?.length ?? 0;
+
+// A price or quantity as the exchange knows it; averages are cut to what can be read. ``like``: a price of the same symbol
+// as it was sent, which has the digits of its tick; a price has at least those.
+export function price(text, like = null) {
   if (text === null || text === undefined) return "–";
-  return Number(text).toLocaleString("en-US", { maximumSignificantDigits: 8 });
+  const value = Number(text);
+  if (like === null) return value.toLocaleString("en-US", { maximumSignificantDigits: SIGNIFICANT });
+  const most = Math.max(0, SIGNIFICANT - Math.max(1, Math.floor(Math.log10(Math.abs(value) || 1)) + 1));
+  const least = Math.min(most, decimals(like));
+  return value.toLocaleString("en-US", { minimumFractionDigits: least, maximumFractionDigits: most });
 }
+
+// A price that the exchange calculates, which no order could have: to the tick.
+export const onTick = (text, like) => price(text === null || like === null ? text : Number(text).toFixed(decimals(like)), like);
 
 export function signed(text, digits = 2, unit = "") {
   if (text === null || text === undefined) return "–";
   const value = Number(text);
-  const words = `${value > 0 ? "+" : ""}${money(value, digits)}${unit}`;
+  const words = `${money(value, digits, "exceptZero")}${unit}`;
   return el("span", { class: value > 0 ? "gain" : value < 0 ? "loss" : "" }, words);
 }
 
@@ -60,9 +72,12 @@ export function when(ms) {
   return new Date(ms).toISOString().replace("T", " ").slice(0, 16);
 }
 
+const TENTHS_MS = 10_000;
+
 export function lasting(ms) {
   if (ms === null || ms === undefined) return "–";
   if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < TENTHS_MS) return `${Number((ms / 1000).toFixed(1))} s`;
   const s = Math.round(ms / 1000);
   if (s < 120) return `${s} s`;
   if (s < 7200) return `${Math.round(s / 60)} min`;
@@ -71,6 +86,9 @@ export function lasting(ms) {
 
 // A code of the journal as a person would say it.
 export const words = (code) => (code ? code.toLowerCase().replaceAll("_", " ") : "–");
+
+// What an order is there for.
+export const purpose = (code) => words(code.replace(/^Place/, "").replace(/Position$/, ""));
 
 let spoken = "";
 export function announce(text) {

@@ -15,6 +15,7 @@ const looks = {
   ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "ui-monospace, monospace", maxHeight: "15rem" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]": { background: "var(--accent)", color: "var(--panel)" },
   ".cm-completionDetail": { marginLeft: ".8em", fontStyle: "normal", opacity: ".85" },
+  ".cm-completionInfo.cm-completionInfo-right-narrow": { left: "14px" }, // on a phone: its width counts on 30px, and ends at the very edge
   ".cm-completionInfo": { maxWidth: "24rem", fontFamily: "system-ui, sans-serif" },
   ".cm-textfield, .cm-button": { background: "var(--field)", color: "var(--text)", border: "1px solid var(--quiet)", borderRadius: "6px" },
   // Without the component's own pictures, which the policy of the page does not allow.

@@ -1,7 +1,7 @@
 // Lists: trades page by page, open orders, alerts, commands, and transitions with everything behind each.
 
 import { get } from "./api.js";
-import { byId, el, fill, money, price, signed, table, when, words } from "./dom.js";
+import { byId, el, fill, money, price, purpose, signed, table, when, words } from "./dom.js";
 import { ofSymbol, page, symbolLink, tradeLink } from "./pages.js";
 
 const TRADES_SHOWN = 15;
@@ -15,7 +15,7 @@ export async function drawTrades() {
     ["Trade", (row) => tradeLink(row.id)],
     ["Side", (row) => row.side], ["Status", (row) => words(row.status)], ["Strategy in regime", (row) => `${row.strategy_used} in ${row.regime_at_entry}`],
     ["Opened", (row) => when(row.opened_ms)], ["Closed", (row) => when(row.closed_ms)],
-    ["Entry", (row) => price(row.entry_price), "num"], ["Exit", (row) => price(row.exit_price), "num"], ["Net", (row) => signed(row.net_pnl), "num"],
+    ["Entry", (row) => price(row.entry_price, row.stop_price_initial), "num"], ["Exit", (row) => price(row.exit_price, row.stop_price_initial), "num"], ["Net", (row) => signed(row.net_pnl), "num"],
     ["R", (row) => signed(row.r), "num"], ["Fees", (row) => money(row.fees), "num"], ["Ended by", (row) => words(row.exit_reason)],
   ];
   fill(byId("trades"), table("Trades, newest first; amounts in USDT", columns, found.trades, "No trade yet."));
@@ -31,8 +31,8 @@ export function turnTrades(step) {
 
 export function drawOrders({ orders }) {
   const columns = [
-    ["Symbol", (row) => symbolLink(row.symbol)], ["Trade", (row) => tradeLink(row.trade_id)], ["Purpose", (row) => row.purpose.replace(/^Place/, "").toLowerCase()], ["Type", (row) => words(row.type)], ["Side", (row) => row.side],
-    ["Quantity", (row) => (row.close_position ? "whole position" : price(row.quantity)), "num"], ["Price", (row) => price(row.trigger_price ?? row.price), "num"],
+    ["Symbol", (row) => symbolLink(row.symbol)], ["Trade", (row) => tradeLink(row.trade_id)], ["Purpose", (row) => purpose(row.purpose)], ["Type", (row) => words(row.type)], ["Side", (row) => row.side],
+    ["Quantity", (row) => (row.close_position ? "whole position" : price(row.quantity)), "num"], ["Price", (row) => price(row.trigger_price ?? row.price, row.trigger_price ?? row.price), "num"],
     ["Status", (row) => words(row.status)], ["Filled", (row) => price(row.executed_quantity), "num"], ["Client id", (row) => row.client_order_id], ["Placed", (row) => when(row.created_ms)],
   ];
   fill(byId("orders"), table("Orders that may still rest on the exchange", columns, orders, "No open order."));

@@ -10,13 +10,14 @@ const WIDE = { width: 620, height: 330, places: {
   IDLE: [8, 130], SIGNALLED: [120, 14], ENTERING: [355, 14], PROTECTED: [480, 130], EXITING: [325, 258], HALT: [8, 262], FLATTEN: [245, 136],
 } };
 const NARROW = { width: 330, height: 470, places: {
-  IDLE: [8, 14], SIGNALLED: [190, 14], ENTERING: [190, 136], FLATTEN: [8, 196], PROTECTED: [190, 262], EXITING: [112, 394], HALT: [8, 300],
+  IDLE: [8, 14], SIGNALLED: [190, 14], ENTERING: [190, 136], FLATTEN: [8, 196], PROTECTED: [190, 262], EXITING: [190, 394], HALT: [8, 300],
 } };
 const narrow = window.matchMedia("(max-width: 640px)");
 const GUARDS = new Set(["FLATTEN", "HALT"]);
 // The way of a trade that goes as planned; these are named on the picture, all others when pointed at.
 const MAIN = new Set(["IDLE SIGNALLED", "SIGNALLED ENTERING", "ENTERING PROTECTED", "PROTECTED EXITING", "EXITING IDLE"]);
 const STEPS_SHOWN = 14;
+const NAMES_MAX = 18; // letters that have room in a box
 let latest = null;
 narrow.addEventListener("change", () => { if (latest) drawMachine(...latest); });
 
@@ -80,7 +81,7 @@ function box(state, [x, y], held) {
   return svg("g", { class: kind },
     svg("rect", { x, y, width: BOX_W, height: BOX_H, rx: 9 }),
     svg("text", { x: x + BOX_W / 2, y: y + 23 }, state),
-    svg("text", { x: x + BOX_W / 2, y: y + 42, class: "who" }, names.length > 20 ? `${names.slice(0, 19)}…` : names));
+    svg("text", { x: x + BOX_W / 2, y: y + 42, class: "who" }, names.length > NAMES_MAX ? `${held.length} symbols` : names));
 }
 
 // What keeps a symbol from trading as it would.

@@ -95,7 +95,8 @@ function point(at) {
   if (!found) return;
   const index = at.time ? found.times_ms.findIndex((ms) => seconds(ms) === at.time) : found.times_ms.length - 1;
   for (const node of byId("panes-legend").querySelectorAll("[data-line]")) {
-    node.querySelector("output").textContent = number(found.lines.find((line) => line.name === node.dataset.line)?.values[index]);
+    const line = found.lines.find((each) => each.name === node.dataset.line);
+    node.querySelector("output").textContent = line?.pane === "flag" ? YES[line.values[index]] ?? "–" : number(line?.values[index]);
   }
   for (const { chart, lines } of parts) {
     const first = lines[0];
@@ -104,6 +105,7 @@ function point(at) {
   }
 }
 
+const YES = ["no", "yes"];
 const number = (value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(7)).toLocaleString("en-US", { maximumSignificantDigits: 7 }));
 
 function legend(names) {

@@ -1,7 +1,7 @@
 // Open positions: what is held, where stop and targets lie from here, and how long ago the stop was last seen.
 
 import { get } from "./api.js";
-import { byId, el, fill, lasting, money, price, signed, when } from "./dom.js";
+import { byId, el, fill, lasting, money, onTick, price, signed, when } from "./dom.js";
 import { symbolLink, tradeLink } from "./pages.js";
 
 const STALE_MS = 60_000; // as docs/alert-rules.yml, StopNotVerified
@@ -58,10 +58,10 @@ function card(position) {
   const safe = position.protected_ms !== null && position.stop_price !== null;
   const stopWords = el("span", {});
   verified.push({ node: stopWords, position, readMs: performance.now() });
-  const targets = position.targets.map((target) => `${price(target.trigger_price)}${target.done ? " (hit)" : ""}`).join(", ");
+  const targets = position.targets.map((target) => `${price(target.trigger_price, target.trigger_price)}${target.done ? " (hit)" : ""}`).join(", ");
   const lines = [
-    ["Size", price(position.size)], ["Entry", price(position.entry)], ["Mark", price(position.mark)],
-    ["Stop", price(position.stop_price)], ["Targets", targets || "–"], ["Unrealised", signed(position.upnl)],
+    ["Size", price(position.size)], ["Entry", price(position.entry, position.stop_price)], ["Mark", onTick(position.mark, position.stop_price)],
+    ["Stop", price(position.stop_price, position.stop_price)], ["Targets", targets || "–"], ["Unrealised", signed(position.upnl)],
     ["Risk", money(position.risk_usdt)], ["Liquidation", away(position)],
     ["Strategy", `${position.strategy ?? "–"} in ${position.regime ?? "–"}`], ["Since", when(position.opened_ms)],
   ];
@@ -72,9 +72,9 @@ function card(position) {
     el("dl", {}, lines.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat()));
 }
 
-function away({ liquidation_price: liquidation, mark }) {
+function away({ liquidation_price: liquidation, mark, stop_price: stop }) {
   if (liquidation === null) return "–";
-  return mark ? `${price(liquidation)} (${Math.abs((100 * (Number(mark) - Number(liquidation))) / Number(mark)).toFixed(1)} % away)` : price(liquidation);
+  return mark ? `${onTick(liquidation, stop)} (${Math.abs((100 * (Number(mark) - Number(liquidation))) / Number(mark)).toFixed(1)} % away)` : onTick(liquidation, stop);
 }
 
 // Stop, entry, mark and targets on one line, the losing side left.
@@ -106,7 +106,7 @@ export function tick() {
 
 function proof(position, ageMs) {
   if (position.stop_price === null) return ["bad", "✖ NO STOP"];
-  if (ageMs !== null) return [ageMs > STALE_MS ? "old" : "good", `${ageMs > STALE_MS ? "▲" : "✔"} stop verified ${lasting(ageMs)} ago`];
+  if (ageMs !== null) return [ageMs > STALE_MS ? "old" : "good", `${ageMs > STALE_MS ? "▲" : "✔"} stop verified ${lasting(Math.max(1000, Math.round(ageMs / 1000) * 1000))} ago`];
   if (position.protected_ms !== null) return ["old", `▲ stop confirmed; last look ${when(position.updated_ms)}`];
   return ["bad", "✖ stop NOT confirmed"];
 }

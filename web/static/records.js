@@ -72,5 +72,6 @@ export async function drawShadows() {
     ["Trades", (row) => String(row.trades), "num"], ["Open", (row) => String(row.open), "num"], ["Net", (row) => signed(row.net_pnl_usdt), "num"], ["R", (row) => signed(row.r), "num"],
     ["The bot's trades", (row) => String(row.live_trades), "num"], ["Its net", (row) => signed(row.live_net_pnl_usdt), "num"], ["", (row) => row.problem, "words"],
   ];
-  fill(byId("shadows"), table("Rules that run beside the live ones, without orders", columns, shadows, "None. fsm shadow add NAME FILE begins one."));
+  fill(byId("shadows"), table("Rules that run beside the live ones, without orders", columns, shadows,
+    el("span", {}, "None yet. ", el("code", {}, "fsm shadow add NAME FILE"), " lets a rules file decide beside the live one from then on; its trades and result will stand here, beside the bot's over the same time.")));
 }

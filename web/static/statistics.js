@@ -106,7 +106,7 @@ export async function drawExecution() {
   const { total, strategy, symbol, missed, assumed, warnings } = await get("/api/execution");
   fill(byId("execution-warnings"), warnings.map((text) => el("p", { class: "warning", role: "alert" }, text)));
   byId("execution-words").textContent = total.trades
-    ? `${total.trades} trades filled. Fees ${money(total.fees)} USDT, ${(total.fee_pct ?? 0).toFixed(4)} % of turnover`
+    ? `${total.trades} ${total.trades === 1 ? "trade" : "trades"} filled. Fees ${money(total.fees)} USDT, ${(total.fee_pct ?? 0).toFixed(4)} % of turnover`
       + `${assumed ? ` (sizing assumes ${assumed.taker_fee_pct} %)` : ""}; funding ${money(total.funding)} USDT; slippage ${money(-total.slippage_usdt)} USDT. Times are the exchange's; bp are hundredths of a percent, above zero they cost.`
     : "No trade has been filled yet.";
   if (!total.trades) return fill(byId("execution"));

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { drawCandles } from "./candles.js";
 import { chartIn, seconds } from "./charts.js";
-import { byId, el, fill, lasting, money, price, signed, table, when, words } from "./dom.js";
+import { byId, el, fill, lasting, money, price, purpose, signed, table, when, words } from "./dom.js";
 import { nothingHere, page, symbolLink } from "./pages.js";
 import { conditionTree } from "./reasons.js";
 
@@ -48,9 +48,9 @@ const COLUMNS = {
   plan: [["", (row) => row[0]], ["Planned", (row) => row[1], "num"], ["Happened", (row) => row[2], "num"], ["Difference", (row) => el("span", {}, row[3] ?? "–"), "num"]],
   costs: [["", (row) => row[0]], ["USDT", (row) => signed(row[1].usdt), "num"], ["R", (row) => signed(row[1].r), "num"]],
   orders: [
-    ["Placed", (row) => when(row.created_ms)], ["Purpose", (row) => row.purpose.replace(/^Place/, "").toLowerCase()], ["Type", (row) => words(row.type)],
+    ["Placed", (row) => when(row.created_ms)], ["Purpose", (row) => purpose(row.purpose)], ["Type", (row) => words(row.type)],
     ["Side", (row) => row.side], ["Quantity", (row) => (row.close_position ? "whole position" : price(row.quantity)), "num"],
-    ["Price", (row) => price(row.trigger_price ?? row.price), "num"], ["Status", (row) => words(row.status)],
+    ["Price", (row) => price(row.trigger_price ?? row.price, row.trigger_price ?? row.price), "num"], ["Status", (row) => words(row.status)],
     ["Filled", (row) => price(row.executed_quantity), "num"], ["Average", (row) => price(row.average_price), "num"], ["Client id", (row) => row.client_order_id],
   ],
   fills: [
@@ -65,19 +65,19 @@ const COLUMNS = {
 };
 
 function plan({ trade, orders, entry_slippage: slippage }) {
-  const of = (purpose) => orders.filter((order) => order.purpose === purpose && order.trigger_price !== null);
+  const of = (what) => orders.filter((order) => order.purpose === what && order.trigger_price !== null);
   const stop = of("PlaceStop").at(-1);
   const filled = Number(trade.open_quantity) + Number(trade.closed_quantity);
   const waited = trade.protected_ms !== null && trade.first_fill_ms !== null ? trade.protected_ms - trade.first_fill_ms : null;
   return [
-    ["Entry", price(trade.entry_price_planned), price(trade.entry_price), moved(slippage)],
+    ["Entry", price(trade.entry_price_planned, trade.stop_price_initial), price(trade.entry_price, trade.stop_price_initial), moved(slippage)],
     ["Quantity", price(trade.quantity), price(filled)],
-    ["First stop, and the last", price(trade.stop_price_initial), price(stop?.trigger_price)],
-    ["Exit", "–", price(trade.exit_price)],
+    ["First stop, and the last", price(trade.stop_price_initial, trade.stop_price_initial), price(stop?.trigger_price, trade.stop_price_initial)],
+    ["Exit", "–", price(trade.exit_price, trade.stop_price_initial)],
     ["Risk, and the result", money(trade.risk_usdt), signed(trade.net_pnl), trade.r === null ? null : signed(trade.r, 2, " R")],
     ["Signal's candle, and first fill", when(trade.signal_candle_ms), when(trade.first_fill_ms)],
     ["Stop confirmed after the fill", "–", lasting(waited)],
-    ...of("PlaceTarget").map((order, index) => [`Target ${index + 1}`, price(order.trigger_price), Number(order.executed_quantity) > 0 ? `${price(order.executed_quantity)} filled` : words(order.status)]),
+    ...of("PlaceTarget").map((order, index) => [`Target ${index + 1}`, price(order.trigger_price, order.trigger_price), Number(order.executed_quantity) > 0 ? `${price(order.executed_quantity)} filled` : words(order.status)]),
   ];
 }
 

@@ -171,6 +171,8 @@ def test_the_editor_has_no_barrier(page: Page, edited: Show, address: str, width
     page.press("Enter", 13)
     type_text(page, "s")
     page.wait_for(f"{IN_THE_SHADOW}.querySelector('.cm-tooltip-autocomplete [aria-selected]')")
+    told = f"{IN_THE_SHADOW}.querySelector('.cm-completionInfo').getBoundingClientRect()"
+    page.wait_for(f"{told}.width > 0 && {told}.left >= 0 && {told}.right < document.documentElement.clientWidth")
     page.picture(f"page-rules-editor-{width}{'-dark' if dark else ''}")
     assert barriers(page) == []
     page.wait_for(f"document.documentElement.scrollWidth <= {width}")

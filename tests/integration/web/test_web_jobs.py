@@ -83,6 +83,7 @@ def test_what_cannot_be_meant_is_422(address: str) -> None:
         {"vary": ["adx trend"]},
         {"from": "1.5.2024"},
         {"from": "2024-13-01"},
+        {"from": "2024-10-02", "to": "2024-10-01"},
     ):
         assert asked(address, "study", {"name": "x", **body}).status_code == 422, body
     assert asked(address, "backtest", {"name": "x", "trials": 3}).status_code == 422

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from schemathesis import Case
+from schemathesis import Case, HookContext
 
 from store.database import open_store
 from tests.integration.web.chromium import TOKEN
@@ -36,6 +37,14 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 # The stream of events never ends by itself; test_web_server.py reads it.
 SCHEMA = schemathesis.openapi.from_dict(document()).exclude(path="/api/events")
+
+
+@SCHEMA.hook
+def map_body(_: HookContext, body: Any) -> Any:
+    """No schema says that of two days the last is not before the first: such a job is 422, as test_web_jobs sees."""
+    if isinstance(body, dict) and isinstance(body.get("from"), str) and isinstance(body.get("to"), str):
+        body["from"], body["to"] = sorted((body["from"], body["to"]))
+    return body
 
 
 @pytest.fixture(scope="module")

@@ -234,6 +234,8 @@ def test_409_where_the_stored_state_shows_what_the_machine_would_say(browser: An
     [
         (b'{"name":"a","from":"2026-13-01"}', "from '2026-13-01' is no day"),
         (b'{"name":"a","to":"tomorrow"}', "to 'tomorrow' is no day"),
+        (b'{"name":"a","from":"2026-03-02","to":"2026-03-01"}', "to 2026-03-01 lies before from 2026-03-02"),
+        (b'{"name":"a","from":"1969-03-02","to":"1969-03-01"}', "to 1969-03-01 lies before from 1969-03-02"),
         (b'{"name":"a","since":1}', "unknown field `since`"),
     ],
 )
