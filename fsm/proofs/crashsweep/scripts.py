@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from exchange.client_ids import Leg, parse
+from exchange.errors import Unreachable
 from exchange.sim.core.events import AlgoUpdated, VenueEvent
 from exchange.sim.core.orders import OrderState
 from exchange.sim.core.state import VenueState
@@ -75,6 +76,31 @@ async def _lose_stop(r: CrashingBot) -> None:
             r.venue.cancel_algo(client_id=algo.client_id)
     r.venue.drain()
     r.port.nudge(OURS)
+    await r.seconds(QUIET_S)
+
+
+async def _start_before_a_failing_exchange(r: CrashingBot) -> None:
+    """The process ends, and the stop goes. At the next start nothing can be read at first, and its stop leaves late, so
+    that what counts failures writes them down, and tells, while the position is still without one (R63, R69)."""
+    left = dict(UNREAD)
+
+    def fails(call: Call) -> Fault | None:
+        parts = parse(call.client_id)
+        if left.get(call.method, 0) == 0 or (parts is not None and parts.leg is not Leg.STOP):
+            return None
+        left[call.method] -= 1
+        if call.method == "place_algo":
+            return Fault(turn_s=LATE_STOP_S)
+        return Fault(error=Unreachable(f"{call.method}: no answer"))
+
+    await r.up()
+    await r.kill()
+    for algo in r.venue.open_algos(OURS):
+        if algo.type == "STOP_MARKET":
+            r.venue.cancel_algo(client_id=algo.client_id)
+    r.venue.drain()
+    r.faults = fails
+    await r.begin()
     await r.seconds(QUIET_S)
 
 
@@ -145,6 +171,11 @@ def _day() -> dict[str, list[Hour]]:
 
 
 UNFILLED_CLOSES = 2
+UNREAD = {"open_orders": 5, "open_algos": 6, "look": 1, "place_algo": 2}
+"""So many calls go wrong at a start: before the stop more than make a message (``FAILURES_MANY``), then one of a new
+kind while it is on its way."""
+
+LATE_STOP_S = 1.5
 LONGEST = 27
 """Hours of the symbol that somebody else holds: as many as the longest script takes."""
 
@@ -247,6 +278,13 @@ SCRIPTS: dict[str, Script] = {
             markets={OURS: [jump(BTC), *quiet(TOP, 1), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 2)]},
             hours=3,
             act=_lose_stop,
+        ),
+        Script(
+            name="started-late",
+            about="a stop vanishes while no process runs; the next start reads nothing at first; later it is hit",
+            markets={OURS: [jump(BTC), *quiet(TOP, 1), (TOP, TOP, BTC * 0.998, TOP), *quiet(TOP, 2)]},
+            hours=3,
+            act=_start_before_a_failing_exchange,
         ),
         Script(
             name="two",

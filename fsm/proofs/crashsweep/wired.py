@@ -12,7 +12,7 @@ from exchange.sim.account_api import AccountApi
 from exchange.sim.core.reasons import refused
 from exchange.sim.core.venue import Venue
 from exchange.sim.playback.symbols import shipped_exchange_info
-from exchange.sim.port_faults import Call, Faults
+from exchange.sim.port_faults import Call, Fault, Faults
 from exchange.sim.server.clock import SimClock
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.gateway import Answer, Gateway
@@ -23,6 +23,9 @@ from exchange.sim.server.world import World
 from exchange.types import AlgoRequest, Outcome
 from fsm.proofs.crashsweep.stage import CrashingBot
 from fsm.proofs.wire.line import REST_URL
+
+READS = frozenset({"look", "open_orders", "open_algos"})
+"""What a script may keep unread; other reads of the client go through untouched."""
 
 
 def _now_s() -> float:
@@ -50,7 +53,7 @@ class Clear:
 
 
 class WiredPort:
-    """The client's methods, and the hand that moves the emulator's market. A script's refusals are told here."""
+    """The client's methods, and the hand that moves the emulator's market. A script's faults are made here."""
 
     def __init__(self, emulator: Emulator, clock: Any) -> None:
         self.nudge: Callable[[str], None] = lambda symbol: None
@@ -71,18 +74,31 @@ class WiredPort:
 
     def __getattr__(self, method: str) -> Any:
         found = getattr(self.client, method)
-        if not method.startswith("place_"):
+        if method.startswith("place_"):
+
+            async def place(request: Any) -> Outcome:
+                fault = self._fault(method, request.symbol, request.client_id)
+                if fault.refuse is not None:
+                    return refused(fault.refuse, "refused by a fault")
+                await asyncio.sleep(fault.turn_s)
+                outcome: Outcome = await found(request)
+                return outcome
+
+            return place
+        if method not in READS:
             return found
 
-        async def place(request: Any) -> Outcome:
-            self.calls += 1
-            fault = self.faults(Call(self.calls, method, request.symbol, request.client_id))
-            if fault is not None and fault.refuse is not None:
-                return refused(fault.refuse, "refused by a fault")
-            outcome: Outcome = await found(request)
-            return outcome
+        async def read(*args: Any, **named: Any) -> Any:
+            fault = self._fault(method)
+            if fault.error is not None:
+                raise fault.error
+            return await found(*args, **named)
 
-        return place
+        return read
+
+    def _fault(self, method: str, symbol: str = "", client_id: str = "") -> Fault:
+        self.calls += 1
+        return self.faults(Call(self.calls, method, symbol, client_id)) or Fault()
 
     def place_at_once(self, request: AlgoRequest) -> Outcome:
         """As somebody else's request would take effect while nobody here can run."""
