@@ -32,6 +32,7 @@ from fsm.live.operator.news import (
     holding,
     hole_news,
     in_vain_news,
+    left_news,
     limit_news,
     new_rules_news,
     new_settings_news,
@@ -121,6 +122,7 @@ def _of_trades() -> Iterator[Told]:
     stage.command("flatten")
     stage.settle()
     yield _last(stage, "command", "You have typed `flatten`", part="is being closed")
+    yield "command", "Commands waited for a start", left_news("pause all (1), flatten BTCUSDT (3)")
 
 
 def _of_hands() -> Iterator[Told]:

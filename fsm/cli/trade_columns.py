@@ -22,7 +22,7 @@ SHOWN: Columns = {
     "side": lambda row: row.side,
     "strategy": lambda row: row.strategy_used,
     "regime": lambda row: row.regime_at_entry,
-    "quantity": lambda row: row.closed_quantity or row.open_quantity or row.quantity,
+    "quantity": lambda row: min(row.closed_quantity or row.open_quantity or row.quantity, row.quantity),
     "entry": lambda row: output.price(row.entry_price),
     "exit": lambda row: output.price(row.exit_price),
     "fees": lambda row: f"{row.fees:.2f}",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from exchange.client_ids import Leg
+from exchange.sim.port_faults import Fault
 from fsm.core.model.records import State
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet
 from store.database import open_store
 from store.inbox import Inbox
-from tests.integration.scenarios.acting import answer, post
+from tests.integration.scenarios.acting import answer, is_leg, post
 
 Make = Callable[..., InProcessBot]
-BTC = 60_000.0
+BTC, ETH = 60_000.0, 3_000.0
 TOP = BTC * 1.01
 FALLEN = (TOP, TOP, BTC * 0.998, BTC)
 MINUTE_MS = 60_000
@@ -107,6 +109,30 @@ def test_r82_a_resume_does_not_overtake_the_flatten_before_it(rehearse: Make) ->
         assert answer(r, resume) == ("done", None)
         assert r.venue.positions() == []
         assert r.running.workers["BTCUSDT"].record.state is State.IDLE
+        assert r.running.live.engine.account.halt is None
+
+    r.run(script)
+
+
+def test_r82_a_resume_behind_a_flatten_that_does_not_get_through_is_refused_and_nothing_is_entered(
+    rehearse: Make,
+) -> None:
+    """After 25 s the flatten is answered and goes on: what was sent before that let the other symbol enter."""
+    r = rehearse(BTCUSDT=[jump(BTC), *quiet(TOP, 5)], ETHUSDT=[*quiet(ETH, 1), jump(ETH), *quiet(ETH * 1.01, 4)])
+
+    async def script(r: InProcessBot) -> None:
+        await to_position(r)
+        r.faults = lambda call: Fault(refuse=-2022) if is_leg(call, Leg.CLOSE) else None
+        flatten, resume = post(r, "flatten"), post(r, "resume")
+        await r.seconds(40)
+        assert answer(r, flatten) == ("refused", "NOT_FLAT_YET")
+        assert answer(r, resume) == ("refused", "NOT_FLAT_YET")
+        await r.hours(1.5)
+        assert r.running.workers["ETHUSDT"].record.trade is None
+        assert r.running.live.engine.account.halt is not None
+        again = post(r, "resume")
+        await r.seconds(2)
+        assert answer(r, again) == ("refused", "PARTLY"), "now he knows, and the others may go on"
         assert r.running.live.engine.account.halt is None
 
     r.run(script)

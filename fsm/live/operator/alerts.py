@@ -323,8 +323,9 @@ def _closed(before: SymbolRecord, decision: Decision, event: SymbolEvent, tick: 
         return []
     prices = [at for at in (trade.entry_price, trade.exit_price) if at is not None]
     path = f", {price(prices[0], tick)} to {price(prices[1], tick)}" if len(prices) == 2 else ""
+    size = min(trade.closed_quantity, trade.entry.filled or trade.closed_quantity)  # a hand may have closed more
     told = (
-        f"{trade.symbol}: {trade.side.value} {trade.closed_quantity:f} is closed{path}, because "
+        f"{trade.symbol}: {trade.side.value} {size:f} is closed{path}, because "
         f"{because(trade.exit_reason or 'CLOSED')}: {gained(trade.net_pnl)} net ({trade.r:+.2f} R, "
         f"fees {usdt(trade.fees)}).{_what_follows(decision.record, trade.exit_reason, event.at_ms)}"
     )

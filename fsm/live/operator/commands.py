@@ -20,6 +20,7 @@ from fsm.live.context.live_context import LiveContext
 from fsm.live.operator.acting import Acting, Ended
 from fsm.live.operator.alerts import Alerts
 from fsm.live.operator.command_age import age_ms
+from fsm.live.operator.news import left_news
 from fsm.live.process.supervisor import Background, Supervisor
 from fsm.live.trading.symbol_worker import SymbolWorker
 from store import rules_edits
@@ -106,8 +107,13 @@ class Commands:
                 id=command.id,
             )
         if commands:
-            told = ", ".join(f"{_named(command)} ({command.id})" for command in commands)
-            self._live.journal.note(self._live.clock.now_ms(), "COMMANDS_WAITED", "START", commands=told)
+            told, at_ms = (
+                ", ".join(f"{_named(command)} ({command.id})" for command in commands),
+                self._live.clock.now_ms(),
+            )
+            self._live.journal.note(at_ms, "COMMANDS_WAITED", "START", commands=told)
+            news = self._alerts.row(at_ms, "command", left_news(told), key="commands that waited")
+            self._live.journal.alert(*([news] if news else []))
         for command in commands:
             reason = self._outdated(command)
             if reason is None:
@@ -165,13 +171,23 @@ class Commands:
         else:
             self._finish(command, guard, detail)
 
-    def _closes(self, command: CommandRow) -> bool:
-        return any(command.symbol is None or command.symbol in symbols for symbols in self._closing.values())
+    def _closes(self, command: CommandRow) -> set[str]:
+        """What is being closed by a `flatten` that this command is about too."""
+        every = (symbols for symbols in self._closing.values() if command.symbol is None or command.symbol in symbols)
+        return set().union(*every)
 
     async def _resume_after(self, command: CommandRow) -> None:
-        while self._closes(command):
+        """Whoever sent it did not know yet whether the closing would get through; where it has not, he is asked."""
+        waited = set[str]()
+        while closes := self._closes(command):
+            waited |= closes
             await self._live.clock.sleep(FLAT_LOOK_S)
-        self.carry_out(command)
+        left = [symbol for symbol in sorted(waited) if symbol in self._workers and not self._is_flat(symbol)]
+        if left:
+            told = f"{', '.join(map(self._open_in, left))} goes on being closed; send it again if you still mean it"
+            self._finish(command, "NOT_FLAT_YET", told)
+        else:
+            self.carry_out(command)
 
     def _beside(self, work: Background, name: str) -> None:
         task = self._supervisor.begin(work, name)

@@ -55,6 +55,10 @@ def started_news(engine: Engine, symbols: Iterable[str]) -> str:
     return f"The bot has started with {', '.join(symbols)}. {holding(engine)}.{halt}{paused}"
 
 
+def left_news(commands: str) -> str:
+    return f"Commands were left while no bot ran, and are answered now: {commands}."
+
+
 def holding(engine: Engine) -> str:
     """Everything that is open, with its stop."""
     found = [told for record in engine.machines.records() for told in _held(record, engine)]

@@ -74,10 +74,11 @@ class Reload:
         daemon.files_looked_ms = lambda: self.looked_ms
 
     def _begin(self) -> None:
-        """What was accepted is what the files are compared with: one that differs at the start waits, and says so."""
+        """What was accepted is what the files are compared with: one that differs at the start waits, and says so.
+        Where the start could not use the files each is judged, also one that was accepted: its tests may fail now."""
         for name, file in self._watched.items():
-            file.settled = self._accepted_text(name)
             file.is_usable = not self._is_blocked
+            file.settled = self._accepted_text(name) if file.is_usable else None
 
     @property
     def _is_blocked(self) -> bool:
@@ -111,7 +112,6 @@ class Reload:
             if text is None or (text == file.settled and not _tests_edited(file)):
                 if text is not None:
                     file.candidate = None
-                    file.is_usable = file.is_usable or text == self._accepted_text(name)
                 continue
             if text != file.candidate:
                 file.candidate = text
@@ -160,9 +160,11 @@ class Reload:
         rules = load_rules(file.path)
         _unchanged_since(file, text, rules.text)
         active = self._daemon.live.active
-        if rules.hash == active.accepted.rules.hash:
+        is_accepted = rules.hash == active.accepted.rules.hash
+        if not is_accepted or not file.is_usable:
+            await self._ask_tests(file, rules)
+        if is_accepted:
             return
-        await self._ask_tests(file, rules)
         waits: list[object] = [*waits_in_rules(active.accepted, rules, is_real_money=self._is_real_money)]
         if self._is_real_money and is_proposed(self._daemon.live.journal.store, text):
             waits.append(FROM_THE_BROWSER)
