@@ -52,6 +52,8 @@ def test_two_hours_that_were_never_recorded(tmp_path: Path) -> None:
         await bot.until(lambda: decided(walking, SYMBOL, FIRST_MS + 4 * HOUR_MS), "decide again")
         code, text = await walking.type("why", SYMBOL)
         assert "CANDLE_HOLE until 2024-01-11 15:00 UTC" in text
+        code, text = await walking.type("status")
+        assert "2024-01-11 15:00" in text, text
 
     walk(tmp_path, story)
 

@@ -20,6 +20,7 @@ import pytest
 from exchange.sim.playback.symbols import shipped_folder
 from exchange.sim.server.launch import Launched, launched
 from fsm.cli.status import found
+from store import queries
 from store.database import open_store
 from store.errors import StoreError
 
@@ -44,14 +45,22 @@ class Machine:
         self.there, self.folder = there, folder
         self._file = folder / "offset"
         self._right_ms = self.exchange_ms() - time.time_ns() // 1_000_000
+        self._asleep_ms = 0
         self.set(0)
         (folder / "config.yaml").write_text(CONFIG)
 
     def set(self, off_ms: int) -> None:
         """The machine's clock is so far from the exchange's from now on."""
         fresh = self._file.with_suffix(".new")
-        fresh.write_text(str(self._right_ms + off_ms))
+        fresh.write_text(f"{self._right_ms + off_ms} {self._asleep_ms}")
         fresh.replace(self._file)
+
+    def suspend(self, span_ms: int) -> None:
+        """As a laptop's lid: the exchange's time goes on, and of this machine's clocks those that count through it."""
+        answer = httpx.post(f"{self.there.rest}/sim/v1/advance", json={"ms": span_ms})
+        assert answer.status_code == 200, answer.text
+        self._asleep_ms += span_ms
+        self.set(0)
 
     def exchange_ms(self) -> int:
         return int(httpx.get(f"{self.there.rest}/sim/v1/clock").json()["serverTime"])
@@ -176,6 +185,18 @@ def test_a_close_is_decided_on_whatever_the_machines_clock_shows(
             assert symbol["reason"] != "CANDLE_AGE"
             doctor = {check["check"]: check for check in machine.asked("doctor")["checks"]}
             assert "behind" in doctor["clock"]["seen"]
+
+
+def test_a_machine_that_was_suspended_says_for_how_long_and_is_right_at_once(tmp_path: Path) -> None:
+    """Through a close: it was blind for as long as it had slept, without a word."""
+    with machine_at("2024-08-07T09:50:00", tmp_path) as machine, machine.running():
+        machine.suspend(20 * MINUTE_MS)
+        machine.awaited(lambda: "SUSPENDED CLOCK" in machine.events(), "word of it")
+        with open_store(machine.folder / "bot.sqlite", mode="read") as store:
+            told = " ".join(row.text for row in queries.alerts(store, limit=50))
+        assert "This machine was suspended for 20 min" in told
+        machine.awaited(lambda: is_right(machine.shown(), 0), "the candle of nine o'clock, and the clock")
+        assert abs(machine.status()["clock"]["offset_ms"]) < 1_500
 
 
 def test_r82_a_flatten_that_waited_a_moment_is_carried_out_though_the_clock_was_set_meanwhile(tmp_path: Path) -> None:

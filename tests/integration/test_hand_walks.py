@@ -126,6 +126,25 @@ def test_r80_what_a_hand_added_is_told_kept_out_of_and_released(tmp_path: Path, 
     walk(tmp_path, story, hours=AGAIN, config=ONE)
 
 
+def test_r80_a_position_that_a_hand_turned_is_told_to_have_no_stop_and_left_alone(tmp_path: Path) -> None:
+    """The remainder stood there without a stop, and no alert said so."""
+
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
+        await by_hand(walking, "SELL", "0.084", "web_1")
+        told = await walking.hears("SHORT 0.02 (about 1,2", "is open that is not this bot's; NO STOP covers it")
+        assert "`release BTCUSDT` leaves it to you" in told
+        await walking.hears("BTCUSDT: LONG 0.064 is closed, 60612.2 to 60587.8, because somebody else closed")
+        assert "0.064" in await says(walking, "trades")
+        assert "BTCUSDT SHORT 0.02, not this bot's" in await says(walking, "status")
+        assert "FOREIGN_POSITION" in await says(walking, "resume", SYMBOL, code=3)
+        assert "close it at the exchange" in await says(walking, "flatten", code=3)
+        await walking.hour()
+        assert await held(walking) == ("-0.020", False)
+
+    walk(tmp_path, story, hours=AGAIN, config=ONE)
+
+
 @pytest.mark.parametrize("cancel_stop", [False, True])
 def test_a_position_of_the_bot_that_is_released_is_never_adopted_again(tmp_path: Path, cancel_stop: bool) -> None:
     async def story(walking: Walk) -> None:

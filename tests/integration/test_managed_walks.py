@@ -13,6 +13,14 @@ from fsm.proofs.testkit.scripted_market import RULES
 from tests.integration.walking import CONFIG, SYMBOL, Walk, walk
 
 HALF_MINUTE_MS = 31_000
+FAILING = """\
+version: 1
+tests:
+  - name: two in a hundred are no jump
+    facts: {close_1h: 102, open_1h: 100, low_1h: 99}
+    strategy: jump
+    expect: {silence: NO_SETUP}
+"""
 
 
 async def _disable(walking: Walk) -> None:
@@ -25,6 +33,14 @@ async def _lose_config(walking: Walk) -> None:
 
 async def _break_rules(walking: Walk) -> None:
     walking.rules.write_text(RULES.replace("version: 1", "version: one"))
+
+
+async def _lose_rules(walking: Walk) -> None:
+    walking.rules.unlink()
+
+
+async def _fail_a_test(walking: Walk) -> None:
+    walking.rules.with_name("rules.tests.yaml").write_text(FAILING)
 
 
 async def _unreadable(walking: Walk) -> None:
@@ -47,9 +63,20 @@ async def _multi_assets(walking: Walk) -> None:
         (_unbracketed, "BRACKETS_UNKNOWN", "leverage table"),
         (_lose_config, "FILES_UNUSABLE", "cannot be used"),
         (_break_rules, "FILES_UNUSABLE", "cannot be used"),
+        (_lose_rules, "FILES_UNUSABLE", "cannot be used"),
+        (_fail_a_test, "FILES_UNUSABLE", "cannot be used"),
         (_multi_assets, "UNSUPPORTED_ACCOUNT", "multi-assets mode"),
     ],
-    ids=["disabled", "row unreadable", "no brackets", "config gone", "rules broken", "multi-assets"],
+    ids=[
+        "disabled",
+        "row unreadable",
+        "no brackets",
+        "config gone",
+        "rules broken",
+        "rules gone",
+        "a test fails",
+        "multi-assets",
+    ],
 )
 def test_a_trade_is_managed_after_a_start_that_finds_the_world_changed(
     tmp_path: Path, deed: Callable[[Walk], Awaitable[None]], reason: str, said: str
@@ -94,6 +121,49 @@ def test_a_symbol_that_is_gone_keeps_its_trade_and_flatten_names_it(tmp_path: Pa
         await walking.bot.simulation.act(action="listing", symbol=SYMBOL, how="listed")
         await walking.bot.until(lambda: walking.bot.is_flat, "close it once the symbol is there again")
         assert (await walking.bot.simulation.shown()).held() == {}
+
+    walk(tmp_path, story)
+
+
+def test_a_liquidation_while_the_bot_closes_is_booked_as_one(tmp_path: Path) -> None:
+    """R68: it was booked under the reason for which the bot was closing."""
+
+    async def story(walking: Walk) -> None:
+        await walking.to_trade()
+        walking.fault(match={"path": "/fapi/v1/order", "method": "POST"}, effect="unavailable_503")
+        code, text = await walking.type("flatten", "--wait", "1")
+        assert code != 0, text
+        await walking.bot.simulation.act(action="liquidate", symbol=SYMBOL)
+        walking.mend()
+        await walking.bot.until(lambda: walking.bot.is_flat, "book it")
+        code, text = await walking.type("trades")
+        assert (code, "the exchange liquidated a position" in text) == (0, True), text
+        await walking.hears("is closed", "because the exchange liquidated a position")
+
+    walk(tmp_path, story)
+
+
+@pytest.mark.parametrize("answer", [(400, -4045), (503, 0)])
+def test_a_stop_that_cannot_be_placed_on_trial_for_now_blocks_entries_until_one_can(
+    tmp_path: Path, answer: tuple[int, int]
+) -> None:
+    """R61: one such answer halted the account for good as PERMISSION."""
+    status, error = answer
+    refusal = {"status": status, "body": {"code": error, "msg": "not now"} if error else "Service Unavailable"}
+
+    async def story(walking: Walk) -> None:
+        walking.fault(match={"path": "/fapi/v1/algoOrder", "method": "POST"}, effect=refusal)
+        await walking.to_noon()
+        _, text = await walking.type("why", SYMBOL)
+        assert "STOPS_UNPROVED" in text
+        _, text = await walking.type("status")
+        assert "PERMISSION" not in text
+        assert walking.alerts("A stop could not be placed on trial") == 1
+        walking.mend()
+        await walking.bot.simulation.advance(HALF_MINUTE_MS)
+        await walking.bot.until(lambda: walking.alerts("Stops can be placed") == 1, "prove it")
+        await walking.hour()
+        await walking.bot.until(lambda: not walking.bot.is_flat, "enter")
 
     walk(tmp_path, story)
 

@@ -130,6 +130,11 @@ class Walk:
         answer = httpx.post(f"{self._rest}/sim/v1/faults", json={"rules": [rule]}, trust_env=False)
         assert answer.status_code == 200, answer.text
 
+    def sets(self, **conditions: object) -> None:
+        """The exchange behaves so from now on."""
+        answer = httpx.post(f"{self._rest}/sim/v1/faults", json={"settings": conditions}, trust_env=False)
+        assert answer.status_code == 200, answer.text
+
     def elsewhere(self, method: str, path: str, **params: str) -> None:
         """A signed call to the exchange with the same key, as from the exchange's own page."""
         now_ms = httpx.get(f"{self._rest}/fapi/v1/time", trust_env=False).json()["serverTime"]
