@@ -107,10 +107,8 @@ class Commands:
                 id=command.id,
             )
         if commands:
-            told, at_ms = (
-                ", ".join(f"{_named(command)} ({command.id})" for command in commands),
-                self._live.clock.now_ms(),
-            )
+            at_ms = self._live.clock.now_ms()
+            told = ", ".join(f"{_named(command)} ({command.id})" for command in commands)
             self._live.journal.note(at_ms, "COMMANDS_WAITED", "START", commands=told)
             news = self._alerts.row(at_ms, "command", left_news(told), key="commands that waited")
             self._live.journal.alert(*([news] if news else []))
@@ -183,11 +181,11 @@ class Commands:
             waited |= closes
             await self._live.clock.sleep(FLAT_LOOK_S)
         left = [symbol for symbol in sorted(waited) if symbol in self._workers and not self._is_flat(symbol)]
-        if left:
-            told = f"{', '.join(map(self._open_in, left))} goes on being closed; send it again if you still mean it"
-            self._finish(command, "NOT_FLAT_YET", told)
-        else:
+        if not left:
             self.carry_out(command)
+            return
+        told = f"{', '.join(map(self._open_in, left))} goes on being closed; send it again if you still mean it"
+        self._finish(command, "NOT_FLAT_YET", told)
 
     def _beside(self, work: Background, name: str) -> None:
         task = self._supervisor.begin(work, name)

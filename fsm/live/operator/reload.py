@@ -74,8 +74,7 @@ class Reload:
         daemon.files_looked_ms = lambda: self.looked_ms
 
     def _begin(self) -> None:
-        """What was accepted is what the files are compared with: one that differs at the start waits, and says so.
-        Where the start could not use the files each is judged, also one that was accepted: its tests may fail now."""
+        """Files are compared with what was accepted; those that the start could not use are judged whatever they say."""
         for name, file in self._watched.items():
             file.is_usable = not self._is_blocked
             file.settled = self._accepted_text(name) if file.is_usable else None
@@ -110,8 +109,7 @@ class Reload:
         for name, file in self._watched.items():
             text = self._read(file)
             if text is None or (text == file.settled and not _tests_edited(file)):
-                if text is not None:
-                    file.candidate = None
+                file.candidate = None if text is not None else file.candidate
                 continue
             if text != file.candidate:
                 file.candidate = text
@@ -160,10 +158,10 @@ class Reload:
         rules = load_rules(file.path)
         _unchanged_since(file, text, rules.text)
         active = self._daemon.live.active
-        is_accepted = rules.hash == active.accepted.rules.hash
-        if not is_accepted or not file.is_usable:
-            await self._ask_tests(file, rules)
-        if is_accepted:
+        if rules.hash == active.accepted.rules.hash and file.is_usable:
+            return
+        await self._ask_tests(file, rules)
+        if rules.hash == active.accepted.rules.hash:
             return
         waits: list[object] = [*waits_in_rules(active.accepted, rules, is_real_money=self._is_real_money)]
         if self._is_real_money and is_proposed(self._daemon.live.journal.store, text):

@@ -10,7 +10,7 @@ from exchange.client_ids import Leg, parse
 from exchange.sim.port_faults import Call, Fault
 from exchange.types import Side
 from fsm.core.model.events import Commanded
-from fsm.core.model.policy import AfterExternalClose
+from fsm.core.model.policy import AfterExternalClose, MissingProtection
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.proofs.testkit.in_process_bot import InProcessBot
@@ -22,6 +22,7 @@ from store.verify import verify
 from tests.integration.scenarios.acting import (
     BTC,
     CALM,
+    ETH,
     TOP,
     Make,
     answer,
@@ -84,6 +85,31 @@ def test_r70_after_a_close_by_hand_the_symbol_does_what_config_says(
     r.run(script)
 
 
+@pytest.mark.parametrize(("after", "soon", "later"), [("rest", 1, 2), ("continue", 2, 2), ("quarantine", 1, 1)])
+def test_r70_after_its_stop_was_taken_away_and_the_bot_closed_it_is_the_same(
+    rehearse: Make, after: str, soon: int, later: int
+) -> None:
+    protection = {"after_external_close": AfterExternalClose(after), "on_missing": MissingProtection.FLATTEN}
+    r = rehearse(BTCUSDT=AGAIN, protection=protection)
+
+    async def script(r: InProcessBot) -> None:
+        await to_trade(r)
+        for algo in r.venue.open_algos("BTCUSDT"):
+            if algo.type == "STOP_MARKET":
+                r.venue.cancel_algo(client_id=algo.client_id)
+        r.venue.drain()
+        r.port.nudge("BTCUSDT")
+        await r.seconds(60)
+        assert record(r).state is State.IDLE
+        await r.hours(12)
+        assert signals(r) == soon
+        await r.hours(40)
+        assert signals(r) == later
+
+    r.run(script)
+    assert any(row.startswith("flatten PROTECTION_MISSING") for row in triggers(r))
+
+
 def test_r70_a_stop_of_ours_that_was_hit_is_no_hand(rehearse: Make) -> None:
     fall = (TOP, TOP, BTC * 0.998, TOP)
     r = rehearse(BTCUSDT=[jump(BTC), fall, *quiet(TOP, 2), jump(TOP), *quiet(TOP * 1.01, 4)])
@@ -124,6 +150,35 @@ def test_r80_a_position_that_a_hand_enlarged_is_told_with_all_that_matters_and_k
         assert part in text
     assert told(r, "is closed; `resume BTCUSDT`")
     proved(r)
+
+
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize(
+    ("risk", "guard"),
+    [
+        ({"max_open_positions": 1}, "MAX_OPEN_POSITIONS"),
+        ({"max_open_risk_pct": Decimal("0.6")}, "MAX_OPEN_RISK"),
+    ],
+)
+def test_r80_what_is_not_ours_counts_in_every_cap_also_once_it_is_released(
+    rehearse: Make, risk: dict[str, object], guard: str, released: bool
+) -> None:
+    """A hand's position of 3,600 USDT in one symbol keeps the other from entering."""
+    r = rehearse(BTCUSDT=quiet(BTC, 6), ETHUSDT=ETH, risk=risk)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        by_hand(r, Side.BUY, Decimal("0.060"), client_id="mine")
+        await r.seconds(120)
+        if released:
+            assert await wished(r, "release", "BTCUSDT") == ("done", None)
+        await r.hours(TO_SIGNAL + 2)
+        assert record(r, "ETHUSDT").trade is None
+
+    r.run(script)
+    with open_store(r.db, mode="read") as store:
+        reasons = [reason for (reason,) in store.connection.execute("SELECT reason FROM decisions")]
+    assert guard in reasons
 
 
 def test_r80_a_position_that_a_hand_turned_is_told_to_have_no_stop(rehearse: Make) -> None:
