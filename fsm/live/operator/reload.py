@@ -74,7 +74,7 @@ class Reload:
         daemon.files_looked_ms = lambda: self.looked_ms
 
     def _begin(self) -> None:
-        """Files are compared with what was accepted; those that the start could not use are judged whatever they say."""
+        """Files are compared with what was accepted; those that a start could not use are judged whatever they say."""
         for name, file in self._watched.items():
             file.is_usable = not self._is_blocked
             file.settled = self._accepted_text(name) if file.is_usable else None
