@@ -348,6 +348,24 @@ def states_that_call_states(module: Module) -> Iterator[str]:
             yield f"{path}:{line}: {name}: no state calls another; put what both need into fsm/core"
 
 
+def states_that_reach_states(modules: Iterable[Module]) -> Iterator[str]:
+    """Nor does it call one by way of what it shares."""
+    core = {path.removesuffix(".py").replace("/", "."): (path, tree) for path, tree in modules}
+    imported = {
+        name: {each for each in core if any(starts_with(found, (each,)) for _, found in imports_of(module))} - {name}
+        for name, module in core.items()
+    }
+    states = [name for name in core if starts_with(name, ("fsm.core.states",)) and not name.endswith("__init__")]
+    for state in states:
+        reached, ahead = {state}, [state]
+        while ahead:
+            further = imported[ahead.pop()] - reached
+            reached |= further
+            ahead += further
+        for other in sorted(reached.intersection(states) - {state}):
+            yield f"{core[state][0]}: reaches {other}: no state calls another, by way of whatever"
+
+
 def uses_of_proofs(module: Module) -> Iterator[str]:
     path, _ = module
     if is_within(path, PROVERS):
@@ -650,6 +668,9 @@ class TestThisRepository:
     def test_product_code_keeps_the_rule(self, check: Callable[[Module], Iterator[str]]) -> None:
         assert_none(problem for module in modules_under(*ROOMS) for problem in check(module))
 
+    def test_no_state_reaches_another_by_way_of_what_it_shares(self) -> None:
+        assert_none(states_that_reach_states(modules_under("fsm/core")))
+
     def test_no_file_is_too_long(self) -> None:
         files = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
         assert_none(problem for path in files for problem in too_long(str(path.relative_to(ROOT)), path.read_text()))
@@ -792,6 +813,14 @@ class TestTheRulesThemselves:
     def test_a_state_that_calls_another(self, source: str) -> None:
         assert list(states_that_call_states(module_of("fsm/core/states/entering.py", source)))
         assert list(states_that_call_states(module_of("fsm/core/decide.py", source))) == []
+
+    def test_a_state_that_reaches_another_by_way_of_what_it_shares(self) -> None:
+        closing = module_of("fsm/core/states/closing.py", "x = 1")
+        shared = module_of("fsm/core/leaving.py", "from fsm.core.states.closing import x")
+        entering = module_of("fsm/core/states/entering.py", "from fsm.core.leaving import x")
+        (problem,) = states_that_reach_states([closing, shared, entering])
+        assert problem.startswith("fsm/core/states/entering.py: reaches fsm.core.states.closing")
+        assert list(states_that_reach_states([closing, module_of("fsm/core/leaving.py", "x = 1"), entering])) == []
 
     @pytest.mark.parametrize(
         "path",
