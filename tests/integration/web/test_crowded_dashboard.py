@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -97,9 +96,10 @@ class Callers:
         self._together.wait()
 
     def end(self) -> Counter[int]:
+        """One that connected more than a second before it asked may have had to make way, and has no answer: 0."""
         for thread in self._threads:
             thread.join()
-        return Counter(map(status_of, self.answers))
+        return Counter(status_of(answer) if answer else 0 for answer in self.answers)
 
 
 class TestHeads:
@@ -157,7 +157,10 @@ class TestHeads:
 
 
 class TestMany:
-    def test_of_300_readers_at_once_as_many_are_served_as_can_be(self, server: WebServer) -> None:
+    def test_of_300_readers_at_once_as_many_are_served_as_can_be(
+        self, server: WebServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(doorway, "FIRST_S", PATIENCE_S)  # they connect one after the other
         callers = Callers(server, 300, READ)
         callers.begin()
         statuses = callers.end()
@@ -177,10 +180,10 @@ class TestMany:
             assert status_of(later.recv(100)) in (200, 503)
 
     def test_flatten_is_answered_within_a_second_in_a_crowd(self, server: WebServer) -> None:
-        """128 slow heads, 300 readers and a stream that nobody reads, at once. Once in three times: a machine that is
-        busy with something else for a moment is not the dashboard's doing."""
-        slowed = stretch()
-        assert any(self.flattened_in_a_crowd_s(server) < slowed for _ in range(3))
+        """128 slow heads, 300 readers and a stream that nobody reads, at once."""
+        before = stretch()
+        taken_s = self.flattened_in_a_crowd_s(server)
+        assert taken_s < max(before, stretch())
 
     def flattened_in_a_crowd_s(self, server: WebServer) -> float:
         callers = Callers(server, 300, READ)
@@ -240,7 +243,7 @@ class TestGuessing:
         self, server: WebServer
     ) -> None:
         """As fast as twelve guessers can, from 240 addresses, each request in another name's place."""
-        slowed = stretch()
+        before = stretch()
         guessers = Guessers(server, 12)
         taken: list[float] = []
         answers: list[int] = []
@@ -256,7 +259,7 @@ class TestGuessing:
         assert set(counts) <= {401, 429, 503}, "no guesser got in"
         assert counts[401] <= ALL_FAILURES_MAX, "wrong ones are slowed, however many addresses they have"
         assert answers == [202, 200, 202, 200, 202]
-        assert statistics.median(taken) < slowed
+        assert max(taken) < max(before, stretch())
 
 
 class TestEnd:
