@@ -1,7 +1,7 @@
 """Measures the dashboard's overview in a real browser beside an earlier version: first paint, and until all is there.
 
 Both look at a journal of their own making with the same content: SYMBOLS symbols, HELD open positions, ROWS steps. Each
-page is opened several times in turn, in one browser, with a session that is logged in.
+page is opened several times, the two in turn, in one browser, with a session that is logged in.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ def opened(page: Page, url: str, complete: str) -> dict[str, float]:
     )
     whole = page.run(watched)
     painted = page.run("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null")
+    page.open("about:blank")  # the other one has the machine for itself
     return {"first_paint_ms": painted, "complete_ms": whole}
 
 
@@ -122,12 +124,15 @@ def measured(trees: dict[str, Path], symbols: int, held: int, rows: int, rounds:
                 assert window.stdout is not None
                 said = next(filter(None, (re.search(r"http://[^\s/]+", line) for line in window.stdout)))
                 urls[name] = said.group() + "/"
-            with browser(scratch / "profile") as address:
-                for name, url in urls.items():
-                    complete = COMPLETE[name].format(symbols=symbols, held=held)
-                    with tab(address) as page:
-                        logged_in(page, url)
-                        found[name] = [opened(page, url, complete) for _ in range(rounds)]
+            with browser(scratch / "profile") as address, ExitStack() as tabs:
+                pages = {name: tabs.enter_context(tab(address)) for name in urls}
+                for name, page in pages.items():
+                    logged_in(page, urls[name])
+                    page.open("about:blank")
+                for _ in range(rounds):
+                    for name, page in pages.items():
+                        complete = COMPLETE[name].format(symbols=symbols, held=held)
+                        found[name].append(opened(page, urls[name], complete))
         finally:
             for window in windows:
                 window.terminate()

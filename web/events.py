@@ -33,7 +33,7 @@ _log = structlog.get_logger("web")
 
 LISTENERS_MAX = 32
 """Open streams: a few screens of one operator. Each holds a connection and nothing else."""
-POLL_S = 0.25
+POLL_S = 0.1
 """How often the database is asked whether anything was committed, while somebody listens."""
 HEARTBEAT_S = 15.0
 """A comment is sent after so long a silence, so that proxies keep the connection and dead ones are found."""

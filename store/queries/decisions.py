@@ -10,7 +10,7 @@ from peewee import ModelSelect, fn
 from store.database import Store
 from store.decision_runs import DecisionRunRow
 from store.models import ConfigVersion, Decision, DecisionStretch, Regime, RuleVersion
-from store.queries.fetching import fetch, fetch_each, fetch_one
+from store.queries.fetching import fetch, fetch_each, fetch_one, select_each
 from store.rows import ConfigVersionRow, DecisionRow, RegimeRow, RuleVersionRow
 from store.views import CurrentDecision
 
@@ -23,6 +23,8 @@ _DECIDED = """
 """
 """From one symbol to the next along the index, however many decisions each has."""
 
+_NEWEST = "SELECT * FROM decisions WHERE symbol = ? ORDER BY candle_ms DESC, id DESC LIMIT 1"
+
 
 def decided_symbols(store: Store) -> list[str]:
     """Symbols that something was decided of, in order."""
@@ -31,8 +33,15 @@ def decided_symbols(store: Store) -> list[str]:
 
 def latest_decisions(store: Store) -> list[CurrentDecision]:
     """The newest decision of every symbol that has one, in symbol order: one row each (R55)."""
-    found = (decision_at(store, symbol) for symbol in decided_symbols(store))
-    return [each for each in found if each is not None]
+    going_on = {row.symbol: row for row in fetch(store, DecisionStretch.select(), DecisionRunRow)}
+    found = []
+    for symbol in decided_symbols(store):
+        stretch = going_on.get(symbol)
+        if stretch is not None:
+            found.append(_of_stretch(stretch))
+        else:
+            found.extend(_of_row(row) for row in select_each(store, _NEWEST, (symbol,), DecisionRow))
+    return found
 
 
 def decision_at(store: Store, symbol: str, candle_ms: int | None = None) -> CurrentDecision | None:

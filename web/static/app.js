@@ -27,9 +27,11 @@ const STEPS_ASKED = 300;
 const CANDLES = 400;
 let stream = null;
 let asOfMs = 0;
+let account = null; // the latest summary
+let timeKnown = null; // settled once it has been drawn
 
 const panels = {
-  summary: async () => { const found = await get("/api/summary"); asOfMs = found.as_of_ms; drawSummary(found); },
+  summary: async () => { account = await get("/api/summary"); asOfMs = account.as_of_ms; drawSummary(account); },
   positions: async () => drawPositions(onThisPage(await get("/api/positions"), "positions")),
   names: async () => offerSymbols(await get("/api/machine")),
   symbol: drawSymbol,
@@ -46,8 +48,8 @@ const panels = {
     drawRegimes(found, asOfMs);
     if (ofSymbol && found.regimes.length) await (isCandleChosen() ? drawChosen() : drawWhy(ofSymbol));
   },
-  why: async () => drawBoard(await get("/api/symbols"), asOfMs),
-  news: async () => drawNews(asOfMs),
+  why: async () => { const found = await get("/api/symbols"); await timeKnown; drawBoard(found, asOfMs); },
+  news: async () => drawNews(account),
   trades: drawTrades,
   orders: async () => drawOrders(await get("/api/orders", { open: "true", symbol: ofSymbol })),
   alerts: async () => drawAlerts(await get("/api/alerts", { limit: 30 })),
@@ -91,6 +93,7 @@ function soon(...names) {
 
 // Others need to know what time it is, and which symbol or trade this page is about.
 const FIRST = new Set(["summary", "symbol", "trade"]);
+const MEANWHILE = new Set(["why", "positions", "equity", "trades", "orders", "alerts", "commands"]); // need neither, or wait for it themselves
 
 async function draw() {
   timer = null;
@@ -98,11 +101,17 @@ async function draw() {
   drawing = true;
   const names = Object.keys(panels).filter((name) => dirty.has(name));
   dirty.clear();
-  for (const name of names.filter((each) => FIRST.has(each))) await drawOne(name);
-  await Promise.all(names.filter((name) => !FIRST.has(name)).map(drawOne));
+  timeKnown = drawFirst(names);
+  const meanwhile = names.filter((name) => MEANWHILE.has(name)).map(drawOne);
+  await timeKnown;
+  await Promise.all([...meanwhile, ...names.filter((name) => !FIRST.has(name) && !MEANWHILE.has(name)).map(drawOne)]);
   drawing = false;
   byId("main").removeAttribute("aria-busy");
   if (dirty.size) soon();
+}
+
+async function drawFirst(names) {
+  for (const name of names.filter((each) => FIRST.has(each))) await drawOne(name);
 }
 
 async function drawOne(name) {

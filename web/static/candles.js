@@ -1,7 +1,7 @@
 // Draws candles with what was done there: entries, exits, stops and how they moved; says the same in words below.
 
 import { chartIn, seconds } from "./charts.js";
-import { byId, price, signed, when } from "./dom.js";
+import { byId, decimals, price, signed, when } from "./dom.js";
 import { drawVolume, preparePanes } from "./panes.js";
 
 const PLANS_SHOWN = 20;
@@ -30,9 +30,8 @@ export function drawCandles(symbol, timeframe, candles, trades, position, { stop
     candleChart.subscribeCrosshairMove((at) => pointedCandle(at.time ? at.time * 1000 : null));
   }
   candleBars.setData(candles.map(({ time_ms, open, high, low, close }) => ({ time: seconds(time_ms), open, high, low, close })));
-  const top = candles.reduce((most, candle) => Math.max(most, candle.high), 0);
-  const decimals = top >= 1000 ? 1 : top >= 10 ? 3 : 5;
-  candleBars.applyOptions({ priceLineVisible: !whole, lastValueVisible: !whole, priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
+  const digits = ofTick(candles);
+  candleBars.applyOptions({ priceLineVisible: !whole, lastValueVisible: !whole, priceFormat: { type: "price", precision: digits, minMove: 10 ** -digits } });
   candleBars.setMarkers([...markers(candles, trades), ...settled(candles, funding)].sort((a, b) => a.time - b.time));
   drawPlans(candles, trades, stops);
   drawVolume(candles);
@@ -44,6 +43,9 @@ export function drawCandles(symbol, timeframe, candles, trades, position, { stop
   shownFor = `${symbol} ${timeframe}`;
   byId("candle-words").replaceChildren(...candleWords(symbol, candles, trades, position, funding));
 }
+
+// How many decimals prices of these candles have: those of the tick, unless none of many closes needs its last one.
+const ofTick = (candles) => Math.max(0, ...candles.flatMap(({ open, close }) => [decimals(open), decimals(close)]));
 
 // The stop of each trade from its first fill to its end, where it was moved with a step.
 function drawPlans(candles, trades, stops) {
@@ -108,7 +110,7 @@ function candleWords(symbol, candles, trades, position, funding) {
   if (candles.length === 0) return [`No candles of ${symbol} are stored for this timeframe.`];
   const last = candles.at(-1);
   const shown = trades.filter((trade) => trade.first_fill_ms >= candles[0].time_ms).length;
-  const words = [`${symbol} closed at ${price(last.close)} (${when(last.time_ms)}); ${shown === 0 ? "no trade in these candles. " : `${shown} ${shown === 1 ? "trade" : "trades"} in these candles: arrows are entries, circles ends, dashed red their stops, with a step where one was moved. `}`];
+  const words = [`${symbol} closed at ${price(last.close, last.close.toFixed(ofTick(candles)))} (${when(last.time_ms)}); ${shown === 0 ? "no trade in these candles. " : `${shown} ${shown === 1 ? "trade" : "trades"} in these candles: arrows are entries, circles ends, dashed red their stops, with a step where one was moved. `}`];
   const paid = funding.filter(({ at_ms }) => at_ms >= candles[0].time_ms);
   if (paid.length) words.push(`Squares (f) are ${paid.length} ${paid.length === 1 ? "settlement" : "settlements"} of funding of trades that have ended, together `, signed(paid.reduce((sum, { usdt }) => sum + Number(usdt), 0), 2, " USDT"), ". ");
   if (position) {

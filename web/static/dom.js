@@ -18,6 +18,8 @@ export function fill(target, ...children) {
   target.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
 }
 
+const LONG = 40; // rows from which a table fills its place in any case, so that it is laid out only where it comes into view
+
 // Columns: [title, (row) => text or node, class]. The place that scrolls can be reached by keyboard. Roles are said
 // outright because on a phone each row is shown as a card, and a browser would no longer call that a table.
 export function table(caption, columns, rows, empty) {
@@ -25,7 +27,7 @@ export function table(caption, columns, rows, empty) {
   const head = columns.map(([title, , kind]) => el("th", { scope: "col", role: "columnheader", class: kind ?? "" }, title));
   const body = rows.map((row) => el("tr", { role: "row", class: row.fresh ? "fresh" : "" }, columns.map(([title, cell, kind]) =>
     el("td", { role: "cell", class: kind ?? "", "data-title": title }, cell(row) ?? "–"))));
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return el("div", { class: rows.length > LONG ? "scroll long" : "scroll", tabindex: "0", role: "region", "aria-label": caption },
     el("table", { role: "table" }, el("caption", {}, caption), el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, head)),
       el("tbody", { role: "rowgroup" }, body)));
 }
@@ -37,24 +39,32 @@ export function part(share, words, kind = "") {
   return el("div", { class: `part ${kind}`, role: "img", "aria-label": words }, inner);
 }
 
+// A formatter is made once for each kind: a page with hundreds of rows asks thousands of times.
+const formatters = new Map();
+function formatted(value, options) {
+  const key = JSON.stringify(options);
+  if (!formatters.has(key)) formatters.set(key, new Intl.NumberFormat("en-US", options));
+  return formatters.get(key).format(value);
+}
+
 // What rounds to nothing has no sign.
 export function money(text, digits = 2, signDisplay = "negative") {
   if (text === null || text === undefined) return "–";
-  return Number(text).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay });
+  return formatted(Number(text), { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay });
 }
 
 const SIGNIFICANT = 8;
-const decimals = (text) => String(text).split(".")[1]?.length ?? 0;
+export const decimals = (text) => String(text).split(".")[1]?.length ?? 0;
 
 // A price or quantity as the exchange knows it; averages are cut to what can be read. ``like``: a price of the same symbol
 // as it was sent, which has the digits of its tick; a price has at least those.
 export function price(text, like = null) {
   if (text === null || text === undefined) return "–";
   const value = Number(text);
-  if (like === null) return value.toLocaleString("en-US", { maximumSignificantDigits: SIGNIFICANT });
+  if (like === null) return formatted(value, { maximumSignificantDigits: SIGNIFICANT });
   const most = Math.max(0, SIGNIFICANT - Math.max(1, Math.floor(Math.log10(Math.abs(value) || 1)) + 1));
   const least = Math.min(most, decimals(like));
-  return value.toLocaleString("en-US", { minimumFractionDigits: least, maximumFractionDigits: most });
+  return formatted(value, { minimumFractionDigits: least, maximumFractionDigits: most });
 }
 
 // A price that the exchange calculates, which no order could have: to the tick.

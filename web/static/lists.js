@@ -50,9 +50,13 @@ const FACTS_SHOWN = 240;
 
 // What was noted with an event; the account's whole record belongs to the journal.
 function facts({ account: _, ...found }) {
-  const text = typeof found.text === "string" ? found.text : JSON.stringify(found);
-  return text === "{}" ? "" : text.slice(0, FACTS_SHOWN);
+  const text = typeof found.text === "string" ? found.text : pairs(found);
+  return text.length > FACTS_SHOWN ? `${text.slice(0, FACTS_SHOWN)} …` : text;
 }
+
+const isEmpty = (value) => value === null || (typeof value === "object" && Object.keys(value).length === 0);
+const plain = (value) => (Array.isArray(value) ? value.map(plain).join(" ") : value !== null && typeof value === "object" ? `(${pairs(value)})` : String(value));
+const pairs = (found) => Object.entries(found).filter(([, value]) => !isEmpty(value)).map(([name, value]) => `${name.replaceAll("_", " ")}: ${plain(value)}`).join(", ");
 
 export async function drawLog() {
   const kind = byId("log-kind").value;

@@ -18,8 +18,10 @@ function remembered() {
   }
 }
 
-export async function drawNews(asOfMs) {
-  const [summary, { trades }, { alerts }] = await Promise.all([get("/api/summary"), get("/api/trades", { limit: ASKED }), get("/api/alerts", { limit: ASKED })]);
+export async function drawNews(summary) {
+  if (!summary) return;
+  const asOfMs = summary.as_of_ms;
+  const [{ trades }, { alerts }] = await Promise.all([get("/api/trades", { limit: ASKED }), get("/api/alerts", { limit: ASKED })]);
   if (!key) {
     key = `looked ${summary.database_id}`;
     mark = remembered();
@@ -38,7 +40,7 @@ export async function drawNews(asOfMs) {
   const head = el("p", {}, `${when(since)} UTC, ${lasting(Math.max(0, asOfMs - since))} ago: `,
     ...(moved === null ? [] : ["equity ", signed(moved, 2, " USDT"), ", "]), `${opened.length} opened, ${closed.length} closed`,
     ...(closed.length ? [" for ", signed(net, 2, " USDT")] : []), `, ${told.length} ${told.length === 1 ? "message" : "messages"}. `,
-    el("button", { type: "button", class: "linklike", onclick: () => { remember(); mark = latest; drawNews(asOfMs); } }, "I have seen it"));
+    el("button", { type: "button", class: "linklike", onclick: () => { remember(); mark = latest; drawNews(summary); } }, "I have seen it"));
   const lines = [...closed.map((trade) => [trade.closed_ms, el("span", {}, tradeLink(trade.id), ` closed by ${words(trade.exit_reason)}, `, signed(trade.net_pnl, 2, " USDT"), " ", signed(trade.r, 2, " R"))]),
     ...opened.filter((trade) => !closed.includes(trade)).map((trade) => [trade.first_fill_ms, el("span", {}, tradeLink(trade.id), ` opened ${trade.side.toLowerCase()} at ${price(trade.entry_price)}`)]),
     ...told.filter((alert) => alert.severity !== "info").map((alert) => [alert.at_ms, el("span", { class: "severity-error" }, alert.text)])]

@@ -77,6 +77,11 @@ class Show:
         self.document("machine", documents.machine())
         self.document("limits", {"action": "BLOCK_ENTRIES", "losses": _losses()})
         self.document("config", {"config": load_config(ROOT / "config.yaml", None, {}).settings.plain()})
+        self.pulse()
+
+    def pulse(self) -> None:
+        """The bot is there, and has just seen the stop."""
+        (position,) = queries.positions(self.store)
         now_ms = time.time_ns() // 1_000_000
         verified = {HELD: {"client_id": position.stop_client_order_id, "verified_wall_ms": now_ms - 3_000}}
         self.document(

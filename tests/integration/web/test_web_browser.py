@@ -19,7 +19,8 @@ from tests.integration.web.test_web_pages import come_in
 pytestmark = needs_chromium
 
 
-def test_the_page_draws_everything_without_a_complaint_or_a_foreign_request(page: Page, url: str) -> None:
+def test_the_page_draws_everything_without_a_complaint_or_a_foreign_request(page: Page, url: str, show: Show) -> None:
+    show.pulse()
     page.open(url)
     page.log_in()
     assert page.run("document.getElementById('environment').textContent") == "SIM"
@@ -46,7 +47,10 @@ def test_the_page_draws_everything_without_a_complaint_or_a_foreign_request(page
 
 
 @pytest.mark.parametrize(("name", "width", "dark"), [("phone", 375, False), ("dark", 1_360, True)])
-def test_it_works_on_a_phone_and_in_the_dark(page: Page, url: str, name: str, width: int, dark: bool) -> None:
+def test_it_works_on_a_phone_and_in_the_dark(
+    page: Page, url: str, show: Show, name: str, width: int, dark: bool
+) -> None:
+    show.pulse()
     page.open(url, width=width, height=812 if width < 500 else 900, dark=dark)
     page.log_in()
     assert page.run("document.documentElement.scrollWidth") <= width, "the page must not scroll sideways"

@@ -78,6 +78,19 @@ def figure(text: str) -> Decimal:
 WIDTHS = (2_560, 1_400, 768, 375)
 
 
+@pytest.mark.parametrize(
+    ("path", "width"),
+    [(f"/symbols/{HELD}", 1_400), ("/trades/ETHUSDT-1", 1_400), ("/trades/ETHUSDT-1", 375), ("/statistics", 1_400)],
+)
+def test_pictures_of_the_documentation(page: Page, url: str, show: Show, path: str, width: int) -> None:
+    show.pulse()
+    come_in(page, url, path)
+    page.open(url + path, width=width)
+    page.wait_for(READY[path])
+    page.picture(f"page-{path.split('/')[1]}-{width}")
+    page.assert_quiet(url)
+
+
 @pytest.mark.parametrize("path", READY)
 def test_a_page_shows_all_it_has_at_every_size_without_a_complaint_or_a_barrier(
     page: Page, url: str, path: str
@@ -91,8 +104,6 @@ def test_a_page_shows_all_it_has_at_every_size_without_a_complaint_or_a_barrier(
             # It must not scroll sideways; a chart takes its new size a moment later.
             page.wait_for(f"document.documentElement.scrollWidth <= {width}")
             assert barriers(page, rules=LEVELS if dark else COLOURS) == [], (width, dark)
-            if not dark and width in (1_400, 375):
-                page.picture(f"page-{path.split('/')[1] or 'overview'}-{width}")
     assert page.run("[...document.querySelectorAll('main > section')].some((part) => !part.hidden)")
     page.assert_quiet(url)
 

@@ -20,6 +20,7 @@ def test_r55_every_symbol_has_one_current_decision(store: Store, journal: Journa
     assert (waiting.candle_ms, waiting.last_ms, waiting.at_ms) == (start, start + 2 * hour, start + 3 * hour)
     assert waiting.facts_json == story.decision("A", start + 2 * hour).facts_json
     assert (signalled.symbol, signalled.open, signalled.outcome) == ("B", False, "SIGNAL")
+    assert [waiting, signalled] == [queries.decision_at(store, symbol) for symbol in ("A", "B")]
 
 
 def test_the_decision_at_a_moment_is_the_stretch_that_covers_it(store: Store, journal: Journal, story: Any) -> None:
