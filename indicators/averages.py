@@ -7,7 +7,7 @@ import numpy as np
 from indicators.indicator import CHANGE, POSITIVE, Indicator, Unit, candles, fast_below_slow
 from indicators.series import FloatArray
 from indicators.streams import TalippStream, close_of
-from indicators.windows import delayed, price_mean, window_price_mean
+from indicators.windows import delayed, exponential, price_mean, window_price_mean
 from indicators.workspace import Workspace, shared
 
 
@@ -17,16 +17,9 @@ def ema(workspace: Workspace, *, period: int) -> FloatArray:
     result = np.full(len(closes), np.nan)
     if len(closes) < period:
         return result
-    items = closes.tolist()
-    average = price_mean(items[:period], period)
-    averages = [average]
-    keep = averages.append
-    weight = 2.0 / (period + 1.0)
-    rest = 1.0 - weight
-    for close in items[period:]:
-        average = weight * close + rest * average
-        keep(average)
-    result[period - 1 :] = averages
+    average = price_mean(closes[:period].tolist(), period)
+    result[period - 1] = average
+    result[period:] = exponential(closes[period:], average, 2.0 / (period + 1.0))
     return result
 
 

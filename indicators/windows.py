@@ -8,7 +8,8 @@ rounding error lives longer than the window.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,11 +39,45 @@ def smoothed(values: FloatArray, period: int) -> FloatArray:
     result = np.full(len(values), np.nan)
     if len(values) < period:
         return result
-    items = values.tolist()
-    average, rest = mean(items[:period], period), period - 1
+    average = mean(values[:period].tolist(), period)
     result[period - 1] = average
-    result[period:] = [average := (average * rest + value) / period for value in items[period:]]
+    result[period:] = _ways.wilder(values[period:], average, float(period - 1), float(period))
     return result
+
+
+def exponential(values: FloatArray, average: float, weight: float) -> FloatArray:
+    """An average that goes on from a first one: ``weight`` of each new value, the rest of the one before."""
+    return _ways.exponential(values, average, 1.0 - weight, weight)
+
+
+def _wilder(values: FloatArray, average: float, rest: float, period: float) -> FloatArray:
+    found = [average := (average * rest + value) / period for value in values.tolist()]
+    return np.array(found, dtype=np.float64)
+
+
+def _exponential(values: FloatArray, average: float, rest: float, weight: float) -> FloatArray:
+    found = [average := weight * value + rest * average for value in values.tolist()]
+    return np.array(found, dtype=np.float64)
+
+
+Way = Callable[[FloatArray, float, float, float], FloatArray]
+
+
+class Ways(NamedTuple):
+    """How averages go on, value by value."""
+
+    wilder: Way
+    exponential: Way
+
+
+PLAIN = Ways(_wilder, _exponential)
+_ways = PLAIN
+
+
+def go_on_by(ways: Ways) -> None:
+    """From now on, in this process: others may be faster, and give the same to the last bit."""
+    global _ways
+    _ways = ways
 
 
 def window_mean(values: FloatArray, period: int) -> FloatArray:

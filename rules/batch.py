@@ -14,7 +14,7 @@ from rules.compiled_rules import CompiledRules
 from rules.facts import FactTable
 from rules.language.arrays import TRUE, UNKNOWN, Columns, FloatArray, TruthArray, finite, numbers
 from rules.regime import Classifier, Ramp, RegimeRule, RegimeState
-from rules.regime_track import CodeArray, Course, Readings, RegimeTrack, track_of
+from rules.regime_track import CodeArray, Course, Readings, RegimeTrack, course_of, track_of
 from rules.regime_words import column_of
 from rules.strategy import Reason, SideRules, Strategy
 
@@ -47,6 +47,8 @@ def course(table: FactTable) -> Course:
     classifier, words = table.rules.classifier, table.rules.regime_words
 
     def found() -> tuple[Course, tuple[FloatArray, ...]]:
+        if not words:
+            return course_of(classifier, *_read(table, classifier, RegimeState())), ()
         track = _track(table, classifier, RegimeState())
         return track.course, tuple(column_of(word, track) for word in words)
 
@@ -57,11 +59,18 @@ def course(table: FactTable) -> Course:
 
 
 def _track(table: FactTable, classifier: Classifier, state: RegimeState) -> RegimeTrack:
+    return track_of(classifier, *_read(table, classifier, state))
+
+
+def _read(
+    table: FactTable, classifier: Classifier, state: RegimeState
+) -> tuple[Readings, RegimeState, npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+    """What the classifier reads at each of its runs, and which those are."""
     entry_ms, step = classifier.entry_timeframe.ms, classifier.timeframe.ms
     closed = np.where(table.carried, -1, (table.candle_ms + entry_ms) // step)  # a carried candle is not classified
     before = np.concatenate(([(state.candle_ms + entry_ms) // step], closed[:-1]))
     runs = np.flatnonzero(closed > np.maximum.accumulate(before))
-    columns = _rows_of(table, runs)
+    columns = table.column if len(runs) == table.length else _rows_of(table, runs)
     known = np.ones(len(runs), dtype=np.bool_)
     for key in classifier.fact_keys:
         known &= ~np.isnan(columns(key))
@@ -71,7 +80,7 @@ def _track(table: FactTable, classifier: Classifier, state: RegimeState) -> Regi
         confidence=[_confidences(rule, columns, len(runs)) for rule in classifier.rules],
         known=known,
     )
-    return track_of(classifier, readings, state, runs, table.candle_ms)
+    return readings, state, runs, table.candle_ms
 
 
 def signals(table: FactTable, strategy: str, rules: CompiledRules | None = None) -> SignalTrack:

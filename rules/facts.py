@@ -197,10 +197,10 @@ class FactTable:
     def ready_from(self) -> int | None:
         """The first entry candle at which a strategy can be asked; None: these candles never suffice."""
         seen = self._seen()
-        asked = [self.warmup.shortage(who, seen) == 0 for who in self.warmup.needed if who != CLASSIFIER]
+        asked = [self.warmup.is_ready(who, seen) for who in self.warmup.needed if who != CLASSIFIER]
         if not asked:
             return None
-        ready = np.flatnonzero((self.warmup.shortage(CLASSIFIER, seen) == 0) & np.logical_or.reduce(asked))
+        ready = np.flatnonzero(self.warmup.is_ready(CLASSIFIER, seen) & np.logical_or.reduce(asked))
         return int(ready[0]) if len(ready) else None
 
     def _seen(self) -> dict[CandlesRead, npt.NDArray[np.int64]]:

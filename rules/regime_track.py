@@ -102,25 +102,29 @@ def track_of(
     classifier: Classifier, readings: Readings, start: RegimeState, runs: npt.NDArray[np.intp], candle_ms: IntArray
 ) -> RegimeTrack:
     """Steps 2 and 3 of the classifier at every run, given the readings of step 1."""
-    names = (*classifier.names, *({start.regime} - {*classifier.names}))
-    began = names.index(start.regime)
-    after = _after_runs(classifier, readings, names, start, candle_ms[runs])
-    since = np.searchsorted(runs, np.arange(len(candle_ms)), side="right")
-    codes = np.concatenate(([began], after.regime)).astype(np.int8)[since]
-    return RegimeTrack(names, codes, runs, start, after)
+    steps = _Steps(classifier, readings, start)
+    taken = steps.taken(candle_ms[runs])
+    codes = _in_force(steps.began, taken, runs, len(candle_ms))
+    return RegimeTrack(steps.names, codes, runs, start, _after_runs(steps, taken, candle_ms[runs]))
 
 
-def _after_runs(
-    classifier: Classifier, readings: Readings, names: tuple[str, ...], start: RegimeState, candle_ms: IntArray
-) -> Runs:
+def course_of(
+    classifier: Classifier, readings: Readings, start: RegimeState, runs: npt.NDArray[np.intp], candle_ms: IntArray
+) -> Course:
+    """The course of that track alone."""
+    steps = _Steps(classifier, readings, start)
+    return Course(steps.names, _in_force(steps.began, steps.taken(candle_ms[runs]), runs, len(candle_ms)))
+
+
+def _in_force(began: int, taken: _Taken, runs: npt.NDArray[np.intp], length: int) -> CodeArray:
+    """At each entry candle: what the latest run says, and before the first what it began with."""
+    return np.repeat(np.append(np.int8(began), taken.regime), np.diff(runs, prepend=0, append=length))
+
+
+def _after_runs(steps: _Steps, taken: _Taken, candle_ms: IntArray) -> Runs:
     length = len(candle_ms)
-    confidence = np.zeros((len(names), length))  # NO_TRADE, and one that is told no more, have none
-    for code, values in enumerate(readings.confidence):
-        confidence[code] = np.where(readings.known, values, 0.0)
-    candidates = np.array([_candidates(readings, code) for code in range(len(names))]).reshape(len(names), length)
-    taken = _Steps(classifier, candidates, confidence).taken(names, start, candle_ms)
-    rows = np.arange(length)
-    before = np.concatenate(([names.index(start.regime)], taken.regime))[:length].astype(np.intp)
+    confidence, candidates, rows = steps.confidence, steps.candidates, np.arange(length)
+    before = np.concatenate(([steps.began], taken.regime))[:length].astype(np.intp)
     candidate = candidates[before, rows]
     return Runs(
         candle_ms=candle_ms,
@@ -135,19 +139,23 @@ def _after_runs(
     )
 
 
-def _candidates(readings: Readings, current: int) -> CodeArray:
-    """The candidate of every run while this is the regime in force."""
+def _candidates(readings: Readings, names: int) -> CodeArray:
+    """Of every regime that may be in force: the candidate of every run while it is."""
     told, length = len(readings.enter), len(readings.known)
-    best = np.full(length, _NONE, dtype=np.int8)
-    highest = np.full(length, -np.inf)
-    for code in sorted(range(told), key=lambda code: code != current):  # among equals the first
-        confidence = readings.confidence[code]
-        better = (readings.enter[code] == TRUE) & ((best == _NONE) | (confidence > highest))
-        best[better], highest[better] = code, confidence[better]
-    rest = np.full(length, told, dtype=np.int8)  # NO_TRADE
-    if current < told:
-        rest[readings.stay[current] == TRUE] = current
-    return np.where(readings.known, np.where(best == _NONE, rest, best), told).astype(np.int8)
+    entered = {code: readings.known & (enter == TRUE) for code, enter in enumerate(readings.enter)}
+    entered = {code: enters for code, enters in entered.items() if enters.any()}
+    found = np.full((names, length), told, dtype=np.int8)  # NO_TRADE
+    for current, best in enumerate(found):
+        if current < told:
+            best[readings.known & (readings.stay[current] == TRUE)] = current
+        highest = np.full(length, -np.inf)
+        chosen = np.zeros(length, dtype=np.bool_)
+        for code in sorted(entered, key=lambda code: code != current):  # among equals the first
+            confidence = readings.confidence[code]
+            better = entered[code] & (~chosen | (confidence > highest))
+            best[better], highest[better] = code, confidence[better]
+            chosen |= better
+    return found
 
 
 class _Taken:
@@ -164,13 +172,19 @@ class _Taken:
 class _Steps:
     """Hysteresis: only runs whose candidate is not the regime in force are gone through one by one."""
 
-    def __init__(self, classifier: Classifier, candidates: CodeArray, confidence: FloatArray) -> None:
-        self._classifier = classifier
-        self._candidates = candidates
-        self._confidence = confidence
-        self._others = [np.flatnonzero(wanted != code).data for code, wanted in enumerate(candidates)]
+    def __init__(self, classifier: Classifier, readings: Readings, start: RegimeState) -> None:
+        self._classifier, self._start = classifier, start
+        self.names = (*classifier.names, *({start.regime} - {*classifier.names}))
+        self.began = self.names.index(start.regime)
+        self.confidence = np.zeros((len(self.names), len(readings.known)))
+        for code, values in enumerate(readings.confidence):  # NO_TRADE, and one that is told no more, have none
+            np.copyto(self.confidence[code], values, where=readings.known)
+        self.candidates = _candidates(readings, len(self.names))
+        self._others = [np.flatnonzero(wanted != code).data for code, wanted in enumerate(self.candidates)]
 
-    def taken(self, names: tuple[str, ...], start: RegimeState, candle_ms: IntArray) -> _Taken:
+    def taken(self, candle_ms: IntArray) -> _Taken:
+        """What is known after each run."""
+        names, start = self.names, self._start
         found, length = _Taken(len(candle_ms)), len(candle_ms)
         regime, held, since_ms = names.index(start.regime), start.candles_in_regime, start.since_ms
         pending = names.index(start.pending) if start.pending in names else _NONE
@@ -185,9 +199,9 @@ class _Steps:
                 held, pending, count = held + until - at, _NONE, 0
             if until == length:
                 break
-            wanted = int(self._candidates[regime, until])
+            wanted = int(self.candidates[regime, until])
             count = count + 1 if pending == wanted else 1
-            if self._is_stable(count, float(self._confidence[wanted, until])) and held >= self._dwell:
+            if self._is_stable(count, float(self.confidence[wanted, until])) and held >= self._dwell:
                 regime, held, pending, count = wanted, 1, _NONE, 0
                 since_ms = int(candle_ms[until]) + self._classifier.entry_timeframe.ms
             else:

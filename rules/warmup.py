@@ -63,6 +63,11 @@ class Warmup:
         rows = np.arange(counts.shape[1])
         return np.where(missing_ms[slowest, rows] > 0, 1 + slowest + len(needed) * counts[slowest, rows], 0)
 
+    def is_ready(self, who: str, seen: Mapping[CandlesRead, npt.NDArray[np.int64]]) -> npt.NDArray[np.bool_]:
+        """For rows of counts: where nothing is short."""
+        rows = [seen[frame] >= count for frame, count in self.needed[who].items()]
+        return np.logical_and.reduce(rows) if rows else np.ones(len(next(iter(seen.values()))), dtype=np.bool_)
+
     def said(self, who: str, shortage: int) -> str:
         """What ``short`` says where ``shortage`` gave this number."""
         needed = self.needed[who]

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
 from operator import itemgetter
+from typing import NamedTuple
 
 ZERO = Decimal(0)
 DAY_MS = 86_400_000
@@ -19,6 +20,31 @@ YEARLY_DAYS_MIN = 28
 
 Curve = Sequence[tuple[int, Decimal]]
 """(time in ms, equity in USDT), ascending."""
+
+
+class OfCurve(NamedTuple):
+    """All figures that a curve decides; the ratios count from when on anything could be traded."""
+
+    max_drawdown_pct: float
+    longest_drawdown_days: float
+    return_yearly_pct: float | None
+    sharpe: float
+    sortino: float | None
+    calmar: float | None
+
+
+def figures_of(curve: Curve, start_ms: int) -> OfCurve:
+    """``start_ms``: from when on anything could be traded."""
+    tried = since(curve, start_ms)
+    returns, yearly = daily_returns(tried), return_yearly_pct(tried)
+    return OfCurve(
+        max_drawdown_pct=max_drawdown_pct(curve),
+        longest_drawdown_days=longest_drawdown_days(curve),
+        return_yearly_pct=yearly,
+        sharpe=sharpe_of(returns),
+        sortino=sortino_of(returns),
+        calmar=calmar_of(yearly, max_drawdown_pct(tried)),
+    )
 
 
 def max_drawdown_pct(curve: Curve) -> float:
@@ -100,7 +126,7 @@ def sortino(curve: Curve) -> float | None:
 
 def sortino_of(returns: Sequence[float]) -> float | None:
     """The same of the returns themselves."""
-    downside = math.sqrt(math.fsum(min(value, 0.0) ** 2 for value in returns) / len(returns)) if returns else 0.0
+    downside = math.sqrt(math.fsum(value**2 for value in returns if value < 0) / len(returns)) if returns else 0.0
     if len(returns) < 2 or downside == 0.0:
         return None
     return round(math.fsum(returns) / len(returns) / downside * math.sqrt(DAYS_A_YEAR), 6)
@@ -116,7 +142,11 @@ def return_yearly_pct(curve: Curve) -> float | None:
 
 def calmar(curve: Curve) -> float | None:
     """Yearly return over the largest drawdown. None where either is not defined, or nothing was ever lost."""
-    yearly, fall = return_yearly_pct(curve), max_drawdown_pct(curve)
+    return calmar_of(return_yearly_pct(curve), max_drawdown_pct(curve))
+
+
+def calmar_of(yearly: float | None, fall: float) -> float | None:
+    """The same of both, in percent."""
     return None if yearly is None or fall == 0.0 else round(yearly / fall, 6)
 
 

@@ -11,17 +11,8 @@ from typing import Any
 
 from exchange.sim.playback.past_ticks import TickKnown, TickSpan
 from exchange.sim.playback.rulebook import Dated
-from fsm.backtest.curve import (
-    calmar,
-    daily_returns,
-    longest_drawdown_days,
-    max_drawdown_pct,
-    return_yearly_pct,
-    sharpe_of,
-    since,
-    sortino_of,
-)
-from fsm.backtest.summary import grouped, results, sequence
+from fsm.backtest.curve import OfCurve, figures_of
+from fsm.backtest.summary import OfTrades, grouped, results, sequence
 from fsm.core.model.records import Trade
 from indicators.correlation import independent
 from indicators.holes import Hole
@@ -68,27 +59,33 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Money in USDT, percentages in percent, times as ISO dates, durations in seconds."""
+        return self.told(self._of_trades(), figures_of(self.curve, self.tried_ms))
+
+    @property
+    def tried_ms(self) -> int:
+        """From when on anything could be traded."""
+        return min(self.ready_ms.values(), default=self.to_ms)
+
+    def _of_trades(self) -> OfTrades:
+        together = results(self.trades)
+        groups = {name: grouped(self.trades, attrgetter(name), together) for name in ("regime", "strategy", "symbol")}
+        at_end = sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA")
+        return OfTrades(together, sequence(self.trades), groups, at_end)
+
+    def told(self, trades: OfTrades, curve: OfCurve) -> dict[str, Any]:
+        """``to_json`` with these figures of its trades and its curve."""
         covered_ms = sum(self.to_ms - at_ms for at_ms in self.ready_ms.values())
-        tried = since(self.curve, min(self.ready_ms.values(), default=self.to_ms))
-        returns, together = daily_returns(tried), results(self.trades)
         return {
             "symbols": list(self.symbols),
             "from": iso(self.from_ms),
             "to": iso(self.to_ms),
             "candles": self.candles,
-            **together,
+            **trades.together,
             "return_pct": round(float(self.wallet_change / self.balance * 100), 6),
-            "max_drawdown_pct": max_drawdown_pct(self.curve),
-            "longest_drawdown_days": longest_drawdown_days(self.curve),
-            "return_yearly_pct": return_yearly_pct(tried),
-            "sharpe": sharpe_of(returns),
-            "sortino": sortino_of(returns),
-            "calmar": calmar(tried),
-            **sequence(self.trades),
+            **curve._asdict(),
+            **trades.sequence,
             "exposure_pct": round(100 * self.position_ms / covered_ms, 6) if covered_ms else 0.0,
-            "per_regime": grouped(self.trades, attrgetter("regime"), together),
-            "per_strategy": grouped(self.trades, attrgetter("strategy"), together),
-            "per_symbol": grouped(self.trades, attrgetter("symbol"), together),
+            **{f"per_{name}": found for name, found in trades.groups.items()},
             "could_trade_from": self._could_trade_from(),
             "warnings": self.warnings(),
             "correlation": None if self.correlation is None else float(self.correlation),
@@ -96,7 +93,7 @@ class Result:
             "fast_fall_loss_pct": float(self.fall_loss_pct),
             "independent_positions": self._independent(),
             "transitions": self.transitions,
-            "closed_at_end": sum(1 for trade in self.trades if trade.flagged == "END_OF_DATA"),
+            "closed_at_end": trades.closed_at_end,
             "marks_smoothed": list(self.marks_smoothed),
             "ambiguous_candles": self.ambiguous_candles,
             "ambiguous_without_finer": self.undecided_bars,

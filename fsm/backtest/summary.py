@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 ZERO = Decimal(0)
 HOUR_MS = 3_600_000
@@ -38,24 +39,50 @@ AnyTrade = TypeVar("AnyTrade", bound=Closed)
 def results(trades: Sequence[Closed]) -> dict[str, Any]:
     """Counts and sums of closed trades; money in USDT, expectancy in R. None: there is nothing to divide by."""
     nets = [trade.net_pnl or ZERO for trade in trades]
-    rs = [trade.r or ZERO for trade in trades]
     won, lost = [net for net in nets if net > 0], [net for net in nets if net <= 0]
-    earned, paid = sum(won, ZERO), -sum(lost, ZERO)
-    average_win, average_loss = _mean(won), _mean(lost)
+    return results_of(
+        Sums(
+            trades=len(trades),
+            wins=len(won),
+            earned=sum(won, ZERO),
+            lost=sum(lost, ZERO),
+            fees=sum((trade.fees for trade in trades), ZERO),
+            funding=sum((trade.funding for trade in trades), ZERO),
+            r=float(sum((trade.r or ZERO for trade in trades), ZERO)),
+        )
+    )
+
+
+class Sums(NamedTuple):
+    """Of closed trades, in USDT. ``lost``: by those that won nothing, never above zero."""
+
+    trades: int
+    wins: int
+    earned: Decimal
+    lost: Decimal
+    fees: Decimal
+    funding: Decimal
+    r: float
+
+
+def results_of(sums: Sums) -> dict[str, Any]:
+    """The results that follow from sums."""
+    trades, wins, losses, net = sums.trades, sums.wins, sums.trades - sums.wins, sums.earned + sums.lost
+    average_win, average_loss = _mean(sums.earned, wins), _mean(sums.lost, losses)
     return {
-        "trades": len(trades),
-        "wins": len(won),
-        "losses": len(lost),
-        "net_pnl_usdt": money(sum(nets, ZERO)),
-        "fees_usdt": money(sum((trade.fees for trade in trades), ZERO)),
-        "funding_usdt": money(sum((trade.funding for trade in trades), ZERO)),
-        "expectancy_r": round(float(sum(rs, ZERO)) / len(rs), 6) if rs else 0.0,
-        "win_rate_pct": round(100 * len(won) / len(nets), 6) if nets else None,
-        "profit_factor": round(float(earned / paid), 6) if paid else None,
+        "trades": trades,
+        "wins": wins,
+        "losses": losses,
+        "net_pnl_usdt": money(net),
+        "fees_usdt": money(sums.fees),
+        "funding_usdt": money(sums.funding),
+        "expectancy_r": round(sums.r / trades, 6) if trades else 0.0,
+        "win_rate_pct": round(100 * wins / trades, 6) if trades else None,
+        "profit_factor": round(float(sums.earned / -sums.lost), 6) if sums.lost else None,
         "average_win_usdt": _money(average_win),
         "average_loss_usdt": _money(average_loss),
         "payoff": round(float(-average_win / average_loss), 6) if average_win and average_loss else None,
-        "expectancy_usdt": _money(_mean(nets)),
+        "expectancy_usdt": _money(_mean(net, trades)),
     }
 
 
@@ -75,13 +102,27 @@ def grouped(
 def sequence(trades: Sequence[Closed]) -> dict[str, Any]:
     """What follows from the order and the length of trades: streaks, and hours from the first fill to the end."""
     won = [(trade.net_pnl or ZERO) > 0 for trade in in_order(trades)]
-    hours = [hours_held(trade) for trade in trades]
+    return sequence_of(won, [hours_held(trade) for trade in trades])
+
+
+def sequence_of(won: Iterable[bool], hours: Sequence[float]) -> dict[str, Any]:
+    """The same of trades in the order in which they ended: whether each won, and how long each was held."""
+    lengths = streaks(won)
     return {
-        "wins_in_a_row": max((length for is_won, length in streaks(won) if is_won), default=0),
-        "losses_in_a_row": max((length for is_won, length in streaks(won) if not is_won), default=0),
+        "wins_in_a_row": max((length for is_won, length in lengths if is_won), default=0),
+        "losses_in_a_row": max((length for is_won, length in lengths if not is_won), default=0),
         "hours_held_mean": round(statistics.fmean(hours), 6) if hours else None,
         "hours_held_median": round(statistics.median(hours), 6) if hours else None,
     }
+
+
+class OfTrades(NamedTuple):
+    """All figures that trades alone decide. ``groups``: by regime, strategy and symbol."""
+
+    together: dict[str, Any]
+    sequence: dict[str, Any]
+    groups: dict[str, dict[str, dict[str, Any]]]
+    closed_at_end: int
 
 
 def in_order(trades: Iterable[AnyTrade]) -> list[AnyTrade]:
@@ -91,11 +132,7 @@ def in_order(trades: Iterable[AnyTrade]) -> list[AnyTrade]:
 
 def streaks(won: Iterable[bool]) -> list[tuple[bool, int]]:
     """Wins and losses in a row: (whether they were wins, how many), one after the other."""
-    found: list[tuple[bool, int]] = []
-    for is_won in won:
-        length = found.pop()[1] + 1 if found and found[-1][0] == is_won else 1
-        found.append((is_won, length))
-    return found
+    return [(is_won, len([*row])) for is_won, row in groupby(won)]
 
 
 def hours_held(trade: Closed) -> float:
@@ -113,5 +150,5 @@ def _money(amount: Decimal | None) -> float | None:
     return None if amount is None else money(amount)
 
 
-def _mean(amounts: Sequence[Decimal]) -> Decimal | None:
-    return sum(amounts, ZERO) / len(amounts) if amounts else None
+def _mean(total: Decimal, count: int) -> Decimal | None:
+    return total / count if count else None

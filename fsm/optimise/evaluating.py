@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from fsm.backtest.curve import daily_returns, since
 from fsm.backtest.ground import Ground, Request
 from fsm.config import Settings
 from fsm.optimise.goals import FIGURES
@@ -119,10 +118,8 @@ def _arrived(request: Request, text: str, name: str) -> Bench:
 
 
 def kept(outcome: Outcome, rules: Ruleset) -> Kept:
-    figures, result = outcome.figures, outcome.result
-    ready_ms = min(result.ready_ms.values(), default=result.to_ms)
     return Kept(
-        figures={name: figures[name] for name in FIGURES},
-        returns=daily_returns(since(outcome.curve, ready_ms)),
+        figures={name: outcome.figures[name] for name in FIGURES},
+        returns=outcome.daily_returns,
         rules_hash=rules.hash,
     )

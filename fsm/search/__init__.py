@@ -12,8 +12,9 @@ sizing, limits, fees. What features measure is computed once for all variants th
 A ``Prepared`` belongs to one process; make one in each worker. docs/search.md says what is computed in which way.
 """
 
+from fsm.search.closed_trade import ClosedTrade
 from fsm.search.evaluate import evaluate
-from fsm.search.outcome import ClosedTrade, Outcome
+from fsm.search.outcome import Outcome
 from fsm.search.prepared import Prepared, prepare
 
 __all__ = ["ClosedTrade", "Outcome", "Prepared", "evaluate", "prepare"]

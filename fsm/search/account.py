@@ -16,6 +16,7 @@ from fsm.config import Settings
 from fsm.core.limits import DAY_MS, PERIOD_CAUSES, is_over, period_keys
 from fsm.core.model.records import Flag, HaltCause
 from fsm.search.bars import UNIT, UNITS
+from fsm.search.figures import Readings
 from fsm.search.terms import ZERO
 
 IntArray = npt.NDArray[np.int64]
@@ -70,6 +71,11 @@ class Account:
     def curve(self) -> list[tuple[int, Decimal]]:
         """(time in ms, equity in USDT) of every reading."""
         return [*zip(self._read_ms, map(mul, self._read_as, repeat(UNIT)), strict=False)]
+
+    @property
+    def readings(self) -> Readings:
+        """The same as columns."""
+        return Readings(*(np.array(each, dtype=np.int64) for each in (self._read_ms, self._read_as)))
 
     def note(self, now_ms: int, equity: Decimal) -> None:
         self._read_ms.append(now_ms)

@@ -7,6 +7,7 @@ from decimal import localcontext
 from typing import cast
 
 from fsm.backtest.coverage import assumed, covered
+from fsm.backtest.curve import Curve
 from fsm.backtest.history import Market
 from fsm.backtest.result import Result
 from fsm.backtest.rules_through import RulesFrom
@@ -14,32 +15,33 @@ from fsm.backtest.run import run_backtest
 from fsm.config import Settings
 from fsm.core.model.money import MONEY
 from fsm.core.model.records import Trade
+from fsm.search.closed_trade import closed
 from fsm.search.evaluation import Change, Evaluation
-from fsm.search.outcome import Outcome, closed
+from fsm.search.outcome import Outcome, Trades
 from fsm.search.portfolio import Correlated
 from fsm.search.prepared import Prepared
 from fsm.search.seat import Seat
 from fsm.search.signals import Signals
-from fsm.search.straight.compiled import Wanted
+from fsm.search.straight.compiled import Form, Wanted, form_for
 from fsm.search.terms import Beyond, Terms
 from rules.load import Ruleset
 
 
-def evaluate(prepared: Prepared, rules: Ruleset, settings: Settings, form: Wanted = "fastest") -> Outcome:
+def evaluate(prepared: Prepared, rules: Ruleset, settings: Settings, wanted: Wanted = "fastest") -> Outcome:
     """Raises BacktestError where the rules read what was not prepared.
 
-    ``form``: of the kernel (fsm/search/straight); None: without it.
+    ``wanted``: the form of the kernel (fsm/search/straight); None: without it.
     """
     markets = prepared.markets(rules)
     with localcontext(MONEY):
         try:
-            return _evaluated(prepared, markets, rules, settings, form)
+            return _evaluated(prepared, markets, rules, settings, form_for(len(markets), wanted))
         except Beyond as what:
             return by_engine(prepared, rules, settings, str(what))
 
 
 def _evaluated(
-    prepared: Prepared, markets: tuple[Market, ...], rules: Ruleset, settings: Settings, form: Wanted
+    prepared: Prepared, markets: tuple[Market, ...], rules: Ruleset, settings: Settings, form: Form | None
 ) -> Outcome:
     seats = [_seat(prepared, market, rules, settings) for market in markets]
     closes, step_ms = prepared.closes(markets), markets[0].feed.step.ms
@@ -48,14 +50,14 @@ def _evaluated(
     ground = replace(prepared.ground, markets=markets)
     found.run(ground.from_ms, ground.to_ms)
 
-    def result() -> Result:
+    def result(trades: Trades, curve: Curve) -> Result:
         with localcontext(MONEY):
             tables = {seat.symbol: seat.signals.table for seat in seats}
             return Result(
                 **covered(ground, tables, settings.market_data.candles_min),
                 **assumed(settings),
-                trades=cast("tuple[Trade, ...]", outcome.trades),  # with the fields that figures are made of
-                curve=tuple(outcome.curve),
+                trades=cast("tuple[Trade, ...]", trades),  # with the fields that figures are made of
+                curve=tuple(curve),
                 wallet_change=found.account.wallet - settings.simulation.balance_usdt,
                 position_ms=found.position_ms,
                 transitions=0,
@@ -70,10 +72,14 @@ def _evaluated(
                 fundings_missing=dict(sorted(found.fundings_missing.items())),
             )
 
-    outcome = Outcome(
-        found.trades, lambda: found.account.curve, found.account.wallet, result, by_kernel=found.by_kernel
+    return Outcome(
+        found.trades,
+        lambda: found.account.curve,
+        found.account.wallet,
+        result,
+        lambda: (found.trade_columns(), found.account.readings),
+        by_kernel=found.by_kernel,
     )
-    return outcome
 
 
 def _seat(prepared: Prepared, market: Market, rules: Ruleset, settings: Settings) -> Seat:
@@ -105,4 +111,5 @@ def by_engine(prepared: Prepared, rules: Ruleset, settings: Settings, why: str) 
     ground = replace(prepared.ground, markets=prepared.markets(rules))
     result = run_backtest(replace(request, config=config, rules=rules, db=None), ground=ground)
     trades = tuple(map(closed, result.trades))
-    return Outcome(lambda: trades, lambda: result.curve, result.balance + result.wallet_change, lambda: result, why)
+    equity = result.balance + result.wallet_change
+    return Outcome(lambda: trades, lambda: result.curve, equity, lambda *_: result, by_engine=why)

@@ -18,15 +18,16 @@ from fsm.core.limits import DAY_MS, is_over
 from fsm.core.model.policy import LimitAction
 from fsm.core.model.records import HaltCause
 from fsm.search.account import Account
+from fsm.search.closed_trade import ClosedTrade
+from fsm.search.figures import TradeColumns
 from fsm.search.holding import Holding
 from fsm.search.managing import moved_stop
 from fsm.search.open_trade import OpenTrade
 from fsm.search.orders import Orders
-from fsm.search.outcome import ClosedTrade
 from fsm.search.portfolio import Correlated, free_margin, room_for
 from fsm.search.seat import Seat
 from fsm.search.sizing import plan, still_good
-from fsm.search.straight.compiled import Wanted
+from fsm.search.straight.compiled import Form
 from fsm.search.straight.passing import Passing
 from fsm.search.terms import ZERO, Terms
 
@@ -48,7 +49,7 @@ class Evaluation:
         changes: list[Change],
         correlated: Correlated,
         step_ms: int,
-        form: Wanted,
+        form: Form | None,
     ) -> None:
         """``changes`` in order of time. ``form``: of the kernel; None: without it."""
         self._settings, self.seats = settings, seats
@@ -71,6 +72,11 @@ class Evaluation:
         """In the order in which they were booked."""
         found, made = self.orders.trades, [*chain.from_iterable(each.booked.trades() for each in self._passed)]
         return tuple(made[each] if isinstance(each, int) else each for each in found)
+
+    def trade_columns(self) -> TradeColumns:
+        """All of them, in any order."""
+        others = [each for each in self.orders.trades if not isinstance(each, int)]
+        return TradeColumns.joined([TradeColumns.of(others), *(each.booked.columns() for each in self._passed)])
 
     @property
     def by_kernel(self) -> int:
@@ -107,7 +113,7 @@ class Evaluation:
             for symbol, terms in self._changes.pop().terms.items():
                 next(seat for seat in self.seats if seat.symbol == symbol).take(terms)
         until_ms = min(self._changes[-1].at_ms, to_ms) if self._changes else to_ms
-        self._passing = Passing.of(self, self.seats, until_ms, self._form)
+        self._passing = Passing.of(self, self.seats, until_ms, self._form) if now_ms < to_ms else None
         if self._passing:
             self._passed.append(self._passing)
         return until_ms

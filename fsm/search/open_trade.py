@@ -8,7 +8,7 @@ from exchange.sim.core.holding import money, money_up
 from exchange.sim.core.margin import liquidation_price
 from exchange.types import Side
 from fsm.search.bars import UNITS
-from fsm.search.outcome import ClosedTrade
+from fsm.search.closed_trade import ClosedTrade
 from fsm.search.terms import ZERO, Terms
 
 _MONEY, _AVERAGE = Decimal("1E-8"), Decimal("1E-12")

@@ -8,8 +8,8 @@ from exchange.sim.core.pricing import adverse
 from exchange.sim.playback.candle_path import Bar, Quote
 from exchange.types import Side
 from fsm.search.account import Account
+from fsm.search.closed_trade import ClosedTrade
 from fsm.search.open_trade import OpenTrade
-from fsm.search.outcome import ClosedTrade
 from fsm.search.portfolio import free_margin
 from fsm.search.seat import Seat
 from fsm.search.terms import ZERO, Beyond

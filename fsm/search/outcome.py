@@ -7,12 +7,12 @@ from decimal import Decimal, localcontext
 from functools import cached_property
 from typing import Any, TypeVar
 
-import msgspec
-
-from fsm.backtest.curve import Curve
+from fsm.backtest.curve import Curve, daily_returns, since
 from fsm.backtest.result import Result
 from fsm.core.model.money import MONEY
-from fsm.core.model.records import ZERO, Trade
+from fsm.core.model.records import ZERO
+from fsm.search.closed_trade import ClosedTrade
+from fsm.search.figures import Readings, TradeColumns, Unclear
 
 Made = TypeVar("Made")
 
@@ -31,59 +31,32 @@ NOT_OF_A_VARIANT = frozenset(
 """What a backtest tells beside its figures: of its journal, its inputs and its time."""
 
 
-class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """One round trip, with the fields and units of the engine's ``Trade``.
-
-    ``stop_price`` is where the stop was at the end; ``stop_price_initial`` where it was planned.
-    """
-
-    id: str
-    symbol: str
-    side: str
-    strategy: str
-    regime: str
-    signal_candle_ms: int
-    opened_ms: int
-    first_fill_ms: int | None
-    closed_ms: int | None
-    quantity: Decimal
-    entry_price_planned: Decimal
-    entry_price: Decimal | None
-    stop_price_initial: Decimal
-    stop_price: Decimal | None
-    exit_price: Decimal | None
-    closed_quantity: Decimal
-    risk_usdt: Decimal
-    realized_pnl: Decimal
-    fees: Decimal
-    funding: Decimal
-    net_pnl: Decimal | None
-    r: Decimal | None
-    exit_reason: str | None
-    flagged: str | None = None
+Trades = tuple[ClosedTrade, ...]
 
 
 class Outcome:
     """``trades`` in the order in which they were booked; ``curve`` (time in ms, equity in USDT) has every reading.
 
+    Both are made when they are asked for: ``figures`` and ``daily_returns`` come of ``columns`` where there are any.
     ``by_engine`` says why it was the engine that ran, if it did; ``by_kernel`` how many trades the kernel lived.
     """
 
     def __init__(
         self,
-        trades: Callable[[], tuple[ClosedTrade, ...]],
+        trades: Callable[[], Trades],
         curve: Callable[[], Curve],
         final_equity: Decimal,
-        result: Callable[[], Result],
+        result: Callable[[Trades, Curve], Result],
+        columns: Callable[[], tuple[TradeColumns, Readings]] | None = None,
         by_engine: str = "",
         by_kernel: int = 0,
     ) -> None:
         self._trades, self._curve, self.final_equity = trades, curve, final_equity
         self.by_engine, self.by_kernel = by_engine, by_kernel
-        self._result = result
+        self._result, self._columns = result, columns
 
     @cached_property
-    def trades(self) -> tuple[ClosedTrade, ...]:
+    def trades(self) -> Trades:
         return in_money(self._trades)
 
     @cached_property
@@ -93,12 +66,37 @@ class Outcome:
     @cached_property
     def result(self) -> Result:
         """The backtest's, without a journal; summed up when it is first asked for."""
-        return self._result()
+        return self._result(self.trades, tuple(self.curve))
 
     @cached_property
     def figures(self) -> dict[str, Any]:
         """Those of ``backtest --json``: return_pct, sharpe, max_drawdown_pct, per_strategy and so on."""
-        return {name: value for name, value in self.result.to_json().items() if name not in NOT_OF_A_VARIANT}
+        return {name: value for name, value in self._told().items() if name not in NOT_OF_A_VARIANT}
+
+    def _told(self) -> dict[str, Any]:
+        if self._columns is None:
+            return self.result.to_json()
+        trades, readings = in_money(self._columns)
+        try:
+            return self._frame.told(in_money(trades.figures), readings.figures(self._frame.tried_ms))
+        except Unclear:
+            return self.result.to_json()
+
+    @cached_property
+    def daily_returns(self) -> list[float]:
+        """What equity made of each UTC day as a fraction, from the first on which anything could be traded."""
+        start_ms = self._frame.tried_ms
+        try:
+            if self._columns is not None:
+                return self._columns()[1].since(start_ms).daily_returns()
+        except Unclear:
+            pass
+        return daily_returns(since(self.curve, start_ms))
+
+    @cached_property
+    def _frame(self) -> Result:
+        """The result without what its trades and its curve say."""
+        return self._result((), ())
 
     @property
     def net_pnl(self) -> Decimal:
@@ -110,32 +108,3 @@ def in_money(make: Callable[[], Made]) -> Made:
     """What is made when it is asked for is made as if at once."""
     with localcontext(MONEY):
         return make()
-
-
-def closed(trade: Trade) -> ClosedTrade:
-    return ClosedTrade(
-        id=trade.id,
-        symbol=trade.symbol,
-        side=trade.side.value,
-        strategy=trade.strategy,
-        regime=trade.regime,
-        signal_candle_ms=trade.signal_candle_ms,
-        opened_ms=trade.opened_ms,
-        first_fill_ms=trade.first_fill_ms,
-        closed_ms=trade.closed_ms,
-        quantity=trade.quantity,
-        entry_price_planned=trade.entry_price_planned,
-        entry_price=trade.entry_price,
-        stop_price_initial=trade.stop_price_initial,
-        stop_price=None if trade.stop is None else trade.stop.trigger_price,
-        exit_price=trade.exit_price,
-        closed_quantity=trade.closed_quantity,
-        risk_usdt=trade.risk_usdt,
-        realized_pnl=trade.realized_pnl,
-        fees=trade.fees,
-        funding=trade.funding,
-        net_pnl=trade.net_pnl,
-        r=trade.r,
-        exit_reason=trade.exit_reason,
-        flagged=trade.flagged,
-    )

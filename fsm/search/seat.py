@@ -6,8 +6,8 @@ from exchange.sim.playback.candle_path import Bias, Quote, Stretch
 from fsm.core.model.records import Flag, HaltCause
 from fsm.core.refusals import REFUSAL_COOLDOWN_CANDLES, REFUSALS_BEFORE_COOLDOWN, REFUSALS_BEFORE_HALT
 from fsm.search.bars import Bars
+from fsm.search.closed_trade import ClosedTrade
 from fsm.search.open_trade import OpenTrade
-from fsm.search.outcome import ClosedTrade
 from fsm.search.signals import Signals
 from fsm.search.terms import Beyond, Terms
 

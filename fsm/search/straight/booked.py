@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fsm.search.outcome import ClosedTrade
+from fsm.search.bars import UNITS
+from fsm.search.closed_trade import ClosedTrade
+from fsm.search.figures import TradeColumns
 from fsm.search.seat import Seat
 from fsm.search.straight import numbers as at
 from fsm.search.terms import ZERO, Terms
+from indicators.windows import quotient
 
 IntArray = npt.NDArray[np.int64]
 
@@ -38,17 +41,48 @@ class Booked:
         ends = (exits[start:end] for start, end in pairwise(first))
         return [_trade(self._terms, *each) for each in zip(*made, *prices, *money, *rest, ends, strict=True)]
 
+    def columns(self) -> TradeColumns:
+        """The same for figures."""
+        rows = self._rows[: self.count]
+        places = rows[:, at.R_CALL]
+        strategy, regime = self._names_of(places)
+        planned, stop, sign = rows[:, at.R_PLANNED], self._calls.stop[places], self._calls.sign[places]
+        net = rows[:, at.R_REALIZED] - rows[:, at.R_FEES] + rows[:, at.R_FUNDING]
+        per_unit = sign * (planned - stop) + (planned + stop) * (float(self._terms.cost_pct) / 100)
+        lot = float(self._terms.filters.market_step_size) / 10.0**self._digits
+        risk = rows[:, at.R_LOTS] * lot * per_unit
+        return TradeColumns(
+            net=net.tolist(),
+            fees=rows[:, at.R_FEES].tolist(),
+            funding=rows[:, at.R_FUNDING].tolist(),
+            r=quotient(net / UNITS, risk, otherwise=0.0),
+            filled_ms=self._calls.at_ms[places],
+            closed_ms=rows[:, at.R_CLOSED_MS],
+            ids=[f"{self._terms.symbol}-{number}" for number in rows[:, at.R_NUMBER].tolist()],
+            regime=regime,
+            strategy=strategy,
+            symbol=[self._terms.symbol] * self.count,
+            closed_at_end=0,
+        )
+
     def _calls_of(self, places: IntArray) -> tuple[list[Any], ...]:
         """(sign, strategy, regime, time, first stop) of the signal of each trade."""
-        signals, calls = self._seat.signals, self._calls
+        calls = self._calls
+        return (
+            calls.sign[places].tolist(),
+            *self._names_of(places),
+            calls.at_ms[places].tolist(),
+            self._prices(calls.stop[places]),
+        )
+
+    def _names_of(self, places: IntArray) -> tuple[list[str], list[str]]:
+        """(strategy, regime)"""
+        signals = self._seat.signals
         names = [strategy.name for strategy, _ in signals.kinds]
         regimes = signals.track.codes[signals.found.rows[places]].tolist()
         return (
-            calls.sign[places].tolist(),
-            [names[kind] for kind in calls.kind[places].tolist()],
+            [names[kind] for kind in self._calls.kind[places].tolist()],
             [signals.track.names[code] for code in regimes],
-            calls.at_ms[places].tolist(),
-            self._prices(calls.stop[places]),
         )
 
     def _prices(self, column: IntArray) -> list[Decimal]:

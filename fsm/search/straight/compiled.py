@@ -11,14 +11,16 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fsm.search.straight import kernel
+from indicators import windows
+from indicators.series import FloatArray
 
-PARTS = ("account", "pricing", "plan", "kernel")
+PARTS = ("account", "pricing", "plan", "kernel", "averages")
 """In the order in which they use one another."""
 
 FOLDER = "fsm.search.straight"
@@ -33,6 +35,7 @@ class Form(NamedTuple):
     is_compiled: bool
 
 
+T = TypeVar("T")
 Compile = Callable[[FunctionType], Any]
 
 Wanted = Form | Literal["fastest"] | None
@@ -52,6 +55,13 @@ def form() -> Form:
         return PLAIN
 
 
+def form_for(symbols: int, wanted: Wanted) -> Form | None:
+    """None: without the kernel, which knows one symbol."""
+    if symbols != 1:
+        return None
+    return form() if wanted == "fastest" else wanted
+
+
 def _compiled() -> Form:
     import numba
 
@@ -59,23 +69,37 @@ def _compiled() -> Form:
     place = _place(numba.__version__)
     before, config.CACHE_DIR = config.CACHE_DIR, str(place)
     try:
-        live = copied(numba.njit(cache=True, error_model="numpy", forceinline=True))
+        made = copied(numba.njit(cache=True, error_model="numpy", forceinline=True))
     finally:
         config.CACHE_DIR = before
-    return Form(one_at_a_time(live, place / "lock"), np.ascontiguousarray, True)
+    live, *averages = (
+        one_at_a_time(function, place / "lock")
+        for function in (made["kernel"].live, made["averages"].wilder, made["averages"].exponential)
+    )
+    windows.go_on_by(windows.Ways(*map(_filled, averages)))
+    return Form(live, np.ascontiguousarray, True)
 
 
-def one_at_a_time(live: Callable[..., int], lock: Path) -> Callable[..., int]:
+def _filled(average: Callable[..., None]) -> windows.Way:
+    def found(values: FloatArray, first: float, rest: float, part: float) -> FloatArray:
+        result = np.empty(len(values))
+        average(np.ascontiguousarray(values), first, rest, part, result)
+        return result
+
+    return found
+
+
+def one_at_a_time(compiled: Callable[..., T], lock: Path) -> Callable[..., T]:
     """Its first call compiles for many seconds: of processes that begin together one does, and the others read that."""
     is_compiled = False
 
-    def called(*arguments: Any) -> int:
+    def called(*arguments: Any) -> T:
         nonlocal is_compiled
         if is_compiled:
-            return live(*arguments)
+            return compiled(*arguments)
         with lock.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            found = live(*arguments)
+            found = compiled(*arguments)
         is_compiled = True
         return found
 
@@ -92,7 +116,7 @@ def _place(version: str) -> Path:
     return folder
 
 
-def copied(compile_: Compile, edit: Callable[[str, str], str] = lambda part, text: text) -> Callable[..., int]:
+def copied(compile_: Compile, edit: Callable[[str, str], str] = lambda part, text: text) -> dict[str, ModuleType]:
     """The kernel once more, each of its functions compiled, and calling those that are.
 
     ``edit``: of the text of a part, for tests that want to see a mistake noticed.
@@ -100,8 +124,7 @@ def copied(compile_: Compile, edit: Callable[[str, str], str] = lambda part, tex
     made: dict[str, ModuleType] = {}
     for name in PARTS:
         made[name] = _copy(name, made, compile_, edit)
-    live: Callable[..., int] = made["kernel"].live
-    return live
+    return made
 
 
 def _copy(name: str, made: dict[str, ModuleType], compile_: Compile, edit: Callable[[str, str], str]) -> ModuleType:

@@ -18,7 +18,7 @@ from fsm.search.straight import numbers as at
 from fsm.search.straight.account import bounded
 from fsm.search.straight.booked import Booked
 from fsm.search.straight.columns import Bars
-from fsm.search.straight.compiled import Form, Wanted, form
+from fsm.search.straight.compiled import Form
 from fsm.search.straight.terms import Variant, variant_of
 
 PERIODS = (("day", at.DAY_AT), ("week", at.WEEK_AT), ("month", at.MONTH_AT))
@@ -75,9 +75,9 @@ class Passing:
         self._places: list[int] = []
 
     @classmethod
-    def of(cls, run: Run, seats: list[Seat], to_ms: int, wanted: Wanted) -> Passing | None:
+    def of(cls, run: Run, seats: list[Seat], to_ms: int, form: Form | None) -> Passing | None:
         """None where the evaluator does it all."""
-        if len(seats) != 1 or wanted is None:
+        if form is None:
             return None
         seat = seats[0]
         bars = seat.bars.whole(seat.terms.filters)
@@ -87,7 +87,7 @@ class Passing:
         variant = variant_of(seat.terms, seat.signals, bars, seat.bars.feed.end_ms, to_ms)
         if variant is None:
             return None
-        return cls(run, seat, variant, bars, form() if wanted == "fastest" else wanted)
+        return cls(run, seat, variant, bars, form)
 
     def ahead(self, now_ms: int) -> int:
         """The last instant that has been lived, nothing being open: all trades until then are booked."""
