@@ -22,7 +22,8 @@ from fsm.backtest.run import BacktestError, Request, run_backtest
 from fsm.config import load_config
 from fsm.search import Outcome, evaluate, prepare
 from fsm.search import prepared as search_prepared
-from fsm.search.outcome import NOT_OF_A_VARIANT, closed
+from fsm.search.closed_trade import closed
+from fsm.search.outcome import NOT_OF_A_VARIANT
 from fsm.search.prepared import Prepared
 from fsm.search.straight.compiled import PLAIN, form
 from indicators.catalog import CATALOG

@@ -150,6 +150,9 @@ MISTAKES = {
     "a millisecond late": ("kernel", "fork_ms + ms,", "fork_ms + ms + 1,"),
     "one lot more": ("plan", "lots = int(exact)", "lots = int(exact) + 1"),
     "no limits": ("account", "return bool(equity > s[FLOOR])", "return True"),
+    "limits unseen on the way": ("kernel", "if now <= floor or now > top", "if now > top"),
+    "funding unseen on the way": ("kernel", " or rates[bar] != NEVER", ""),
+    "marks unseen on the way": ("kernel", "(mark_opens[bar] - entry) * per_unit", "0"),
     "no rest": ("kernel", "streak >= t.losses", "streak > t.losses"),
     "no rest of its own": ("kernel", "s[RESTING] = max(s[RESTING], at_ms + k.rest_ms[kind])", "pass"),
     "fees rounded down": ("kernel", "-(-price * lots * t.fee // t.fee_of)", "price * lots * t.fee // t.fee_of"),
@@ -170,7 +173,7 @@ def mistaken(name: str) -> Form:
         assert part != place or right in text
         return text.replace(right, wrong) if part == place else text
 
-    return Form(copied(lambda function: function, edit), PLAIN.column, False)
+    return Form(copied(lambda function: function, edit)["kernel"].live, PLAIN.column, False)
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +184,7 @@ def of_one_symbol_each(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[P
 
 
 def test_without_a_mistake_in_the_kernel_nothing_differs(of_one_symbol_each: list[tuple[Prepared, Result]]) -> None:
-    assert told(of_one_symbol_each, Form(copied(lambda function: function), PLAIN.column, False)) == []
+    assert told(of_one_symbol_each, Form(copied(lambda function: function)["kernel"].live, PLAIN.column, False)) == []
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -22,6 +22,9 @@ DECIMALS_MAX = 8
 WICK_DECIMALS = 2
 """That a smoothed mark has more than the price it is made of."""
 
+NEVER_LOW = -1
+"""The low of a bar that is not sound: no price is below it, so that nothing passes it unseen."""
+
 EXACT_MAX = 10.0**15
 """Below this a float with so many digits is its decimal."""
 
@@ -60,6 +63,8 @@ def bars_of(feed: SymbolFeed, least: int) -> Bars | None:
     sound = there & (low > 0) & (low <= np.minimum(opened, close)) & (high >= np.maximum(opened, close))
     sound[feed.bars_with_finer(count)] = False
     rate, rate_digits = _rates(feed, count)
+    last[2][~sound] = NEVER_LOW
+    marked[2] = np.where(sound, marked[2], NEVER_LOW)
     top = int(max(np.max(column) for column in (*last, *marked)))
     flags: IntArray = sound.astype(np.int64)
     prices = Prices(*(*last, *marked, flags, rate))

@@ -21,14 +21,17 @@ from fsm.search.straight.numbers import (
     DONE,
     ENDED,
     ENTRY,
+    EQUITY,
     FEES,
     FILLS,
     FIRST_FILL,
     FLAT,
+    FLOOR,
     FUNDING,
     FUNDINGS,
     HELD,
     HELD_NOW,
+    HIGH,
     LEAVES,
     LEFT,
     LIQUIDATION,
@@ -55,6 +58,7 @@ from fsm.search.straight.numbers import (
     R_REALIZED,
     R_REASON,
     R_STOP,
+    READINGS,
     REALIZED,
     RESTING,
     ROW,
@@ -81,6 +85,7 @@ from fsm.search.straight.pricing import (
     liquidated_at,
     market_price,
     moment,
+    sinks_at,
 )  # fmt: skip
 
 DAY_MS = 86_400_000
@@ -158,6 +163,7 @@ def hold(
     lows, highs = (p.mark_low, p.mark_high) if t.by_mark else (p.low, p.high)
     opens = p.mark_open if t.by_mark else p.open
     while True:
+        coast(t, p, c, s, m, sign, lows, highs, read_ms, read_as)
         bar = s[BAR]
         if not p.sound[bar] or is_near_liquidation(p, m, sign, bar):
             return LEFT
@@ -185,6 +191,52 @@ def hold(
             return LEFT
         if now_ms >= s[ASKED_MS]:
             return ASKS
+
+
+def coast(
+    t: Terms, p: Prices, c: Calls, s: Any, m: Any, sign: int, lows: Any, highs: Any, read_ms: Any, read_as: Any
+) -> None:
+    """On through bars in which nothing is reached, as long as the account is read at their opens and no more is due."""
+    mark_lows, mark_highs, mark_opens, rates = p.mark_low, p.mark_high, p.mark_open, p.rate
+    first, now_ms, count, step_ms = s[BAR], s[NOW], s[READINGS], t.step_ms
+    low, high = reached_at(c, s, sign)
+    sunk, risen = sinks_at(m, sign)
+    if lows[first] <= low or highs[first] >= high or mark_lows[first] <= sunk or mark_highs[first] >= risen:
+        return
+    until_ms = min(s[ASKED_MS], t.to_ms, (s[DAY] + 1) * DAY_MS, (now_ms // FUNDING_MS + 1) * FUNDING_MS)
+    last = first + (until_ms - 1 - now_ms) // step_ms
+    wallet, entry, per_unit, of = s[WALLET], s[ENTRY], sign * s[HELD] * t.gain, t.gain_of
+    floor, top, equity, bar = s[FLOOR], s[HIGH], 0, first
+    while bar < last:
+        bar += 1
+        if lows[bar] <= low or highs[bar] >= high or mark_lows[bar] <= sunk or mark_highs[bar] >= risen:
+            bar -= 1
+            break
+        profit = (mark_opens[bar] - entry) * per_unit
+        now = wallet + (profit if of == 1 else half_even(profit, of))
+        if now <= floor or now > top or rates[bar] != NEVER:
+            bar -= 1
+            break
+        equity = now
+        now_ms += step_ms
+        read_ms[count], read_as[count] = now_ms, equity
+        count += 1
+    if bar > first:
+        s[BAR], s[NOW], s[TOLD], s[READINGS], s[EQUITY], s[BEHIND] = bar, now_ms, 2 * bar, count, equity, 0
+        s[POSITION_MS] += (bar - first) * step_ms
+
+
+def reached_at(c: Calls, s: Any, sign: int) -> tuple[int, int]:
+    """The nearest prices, below and above, at which a stop or target is reached; a bar that is not sound is lower."""
+    first, stop = s[CALL] * TARGETS_MAX, s[STOP]
+    low, high = (stop, NEVER) if sign > 0 else (0, stop)
+    for number in range(TARGETS_MAX):
+        if s[SHARES + number] != 0:
+            if sign > 0:
+                high = min(high, c.targets[first + number])
+            else:
+                low = max(low, c.targets[first + number])
+    return low, high
 
 
 def is_target(c: Calls, s: Any, sign: int, price: int) -> bool:

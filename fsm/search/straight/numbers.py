@@ -41,7 +41,8 @@ REASONS = (
 
 
 class Prices(NamedTuple):
-    """Bars by number. ``sound``: a bar of one possible candle; ``rate``: of the funding at its open, or NEVER."""
+    """Bars by number. ``sound``: a bar of one possible candle (of another the lows are -1); ``rate``: of the funding at
+    its open, or NEVER."""
 
     open: Any
     high: Any

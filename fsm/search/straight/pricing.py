@@ -88,6 +88,14 @@ def is_near_liquidation(p: Prices, m: Any, sign: int, bar: int) -> bool:
     return bool(p.mark_high[bar] >= level * (1 - HAIR))
 
 
+def sinks_at(m: Any, sign: int) -> tuple[float, float]:
+    """Marks, below and above, at which it comes near to that."""
+    level = m[LIQUIDATION]
+    if level <= 0:
+        return -1.0, 1e19
+    return (level * (1 + HAIR), 1e19) if sign > 0 else (-1.0, level * (1 - HAIR))
+
+
 def moment(span_ms: int, way: int, whole: int) -> int:
     """How long a line takes to a part of its way; -1: too close to half a millisecond to tell."""
     if float(span_ms) * way < 4e18:
@@ -99,4 +107,13 @@ def moment(span_ms: int, way: int, whole: int) -> int:
     return -1 if abs(abs(exact - ms) - 0.5) < 1e-6 else ms
 
 
-__all__ = ["exit_price", "half_even", "is_near_liquidation", "liquidated_at", "market_price", "moment", "nearest"]
+__all__ = [
+    "exit_price",
+    "half_even",
+    "is_near_liquidation",
+    "liquidated_at",
+    "market_price",
+    "moment",
+    "nearest",
+    "sinks_at",
+]
