@@ -119,6 +119,7 @@ class FactTable:
         self._columns: dict[str, FloatArray] = {}
         self._known: dict[str, FloatArray] = {}
         self._shortages: dict[str, npt.NDArray[np.int64]] = {}
+        self._reads: dict[str, tuple[_Read, tuple[object, ...]]] = {}
         entry = symbol_rules.entry_timeframe
         self.candle_ms: npt.NDArray[np.int64] = series[entry].open_time_ms
         self.carried = _carried(series[entry], holes)
@@ -137,21 +138,25 @@ class FactTable:
         if column is None:
             column = self._known.get(key)
         if column is None:
-            read = _Read(key, self.rules, self.warmup)
-            meant = self._meant(read)
+            read, meant = self._read(key)
             column = self._columns[key] = self._measured.column(meant, lambda: self._computed(read))
         return column
 
-    def _meant(self, read: _Read) -> tuple[object, ...]:
-        return meaning(read.feature), read.offset, read.candles_needed, self.rules.entry_timeframe
+    def _read(self, key: str) -> tuple[_Read, tuple[object, ...]]:
+        """A fact of a feature, and all that its column depends on. Raises KeyError for no feature's key."""
+        if key not in self._reads:
+            read = _Read(key, self.rules, self.warmup)
+            meant = (meaning(read.feature), read.offset, read.candles_needed, self.rules.entry_timeframe)
+            self._reads[key] = read, meant
+        return self._reads[key]
 
     def finding(self, what: Hashable, keys: Iterable[str], find: Callable[[], T]) -> T:
         """What follows from ``what`` and the columns of these keys; found once for all rules in which they mean the
         same. Nobody may change it."""
-        names = tuple(keys)
-        if not all(feature_name(key) in self.rules.features for key in names):
+        try:
+            meant = tuple((key, self._read(key)[1]) for key in keys)
+        except KeyError:
             return find()  # of the moment or the regime: other rules, other columns
-        meant = tuple((key, self._meant(_Read(key, self.rules, self.warmup))) for key in names)
         return self._measured.finding((what, meant), find)
 
     def truth(self, node: Node) -> TruthArray:

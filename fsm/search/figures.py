@@ -25,6 +25,9 @@ FloatArray = npt.NDArray[np.float64]
 NEAR = 1e-4
 """Of the last digit that is told: nearer to the middle of two, it is decided by decimals."""
 
+EXACT_MAX = 2**53
+"""Below this a whole number is a float."""
+
 R_MAX = 1e6
 """Up to which floats are that exact."""
 
@@ -127,6 +130,13 @@ def _usdt(units: int) -> Decimal:
     return units * UNIT
 
 
+def _usdt_of(units: IntArray) -> FloatArray:
+    """As their decimals would be rounded."""
+    if units.max() < EXACT_MAX:
+        return units / UNITS
+    return np.array([each / UNITS for each in units.tolist()])
+
+
 def _clear(values: FloatArray) -> float:
     """Their sum, where the digits of their mean that are told are sure."""
     total = fsum(values.tolist())
@@ -175,7 +185,7 @@ class Readings(NamedTuple):
             raise Unclear
         days = np.arange(at_ms[0] // DAY_MS, (at_ms[-1] - 1) // DAY_MS + 1)
         last = ((at_ms[1:] - 1) // DAY_MS).searchsorted(days, side="right")
-        closes = np.array([each / UNITS for each in units[np.concatenate(([0], last))].tolist()])
+        closes = _usdt_of(units[np.concatenate(([0], last))])
         found: list[float] = (closes[1:] / closes[:-1] - 1).tolist()
         return found
 

@@ -69,6 +69,11 @@ class Prepared:
             bars[market.symbol] = Bars(market.feed, BARS_KEPT // len(self.ground.markets))
         return bars[market.symbol]
 
+    def count(self) -> None:
+        """Candles in whole numbers, as the kernel reads them."""
+        for market in self.ground.markets:
+            self.bars(market).whole(self.ground.rules.begins.filters[market.symbol])
+
     def measured(self, market: Market) -> Measured:
         """What features of a symbol measure, as far as any variant asked; room for as much as its candles, at least."""
         measured, symbols = self._shared.measured, len(self.ground.markets)
@@ -107,4 +112,7 @@ def prepare(request: Request, timeframes: frozenset[Timeframe] = frozenset()) ->
 
     Raises BacktestError.
     """
-    return Prepared(request, read_ground(request, further=timeframes))
+    prepared = Prepared(request, read_ground(request, further=timeframes))
+    if len(prepared.ground.markets) == 1:
+        prepared.count()
+    return prepared

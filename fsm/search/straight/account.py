@@ -14,6 +14,7 @@ from fsm.search.straight.numbers import (
     FLOOR,
     HIGH,
     MONTH_AT,
+    MONTH_ENDS,
     MONTH_MADE,
     MONTH_START,
     PERIODS_FLOOR,
@@ -51,8 +52,8 @@ def begin(s: Any, day: int, equity: int) -> None:
         s[DAY_AT], s[DAY_START], s[DAY_MADE] = day, equity, 0
     if (day + 3) // 7 > (s[WEEK_AT] + 3) // 7:
         s[WEEK_AT], s[WEEK_START], s[WEEK_MADE] = day, equity, 0
-    if day > s[MONTH_AT] and month(day) > month(s[MONTH_AT]):
-        s[MONTH_AT], s[MONTH_START], s[MONTH_MADE] = day, equity, 0
+    if day >= s[MONTH_ENDS]:
+        s[MONTH_AT], s[MONTH_START], s[MONTH_MADE], s[MONTH_ENDS] = day, equity, 0, month_after(day)
 
 
 def book(t: Terms, s: Any, net: int, at_ms: int) -> None:
@@ -66,11 +67,12 @@ def book(t: Terms, s: Any, net: int, at_ms: int) -> None:
 
 def bounded(t: Terms, s: Any) -> None:
     """The equity above which no limit is hit; none where realised losses hit one, or almost."""
-    floor = max(under(s[DAY_START], t.day), under(s[WEEK_START], t.week), under(s[MONTH_START], t.month))
+    day, week, month = s[DAY_START], s[WEEK_START], s[MONTH_START]
+    floor = int(max(day - day * t.day / CLOSE, week - week * t.week / CLOSE, month - month * t.month / CLOSE)) + 2
     if (
-        is_spent(s[DAY_START], s[DAY_MADE], t.day)
-        or is_spent(s[WEEK_START], s[WEEK_MADE], t.week)
-        or is_spent(s[MONTH_START], s[MONTH_MADE], t.month)
+        (s[DAY_MADE] < 0 and -s[DAY_MADE] * CLOSE >= day * t.day)
+        or (s[WEEK_MADE] < 0 and -s[WEEK_MADE] * CLOSE >= week * t.week)
+        or (s[MONTH_MADE] < 0 and -s[MONTH_MADE] * CLOSE >= month * t.month)
     ):
         floor = 2**61
     s[PERIODS_FLOOR] = floor
@@ -82,11 +84,15 @@ def under(start: int, part: float) -> int:
     return int(start - start * part / CLOSE) + 2
 
 
-def is_spent(start: int, made: int, part: float) -> bool:
-    return made < 0 and -made * CLOSE >= start * part
+def month_after(day: int) -> int:
+    """The first day of the month after that of a day since 1970."""
+    after = day + 1
+    while month_of(after) == month_of(day):
+        after += 1
+    return after
 
 
-def month(day: int) -> int:
+def month_of(day: int) -> int:
     """A number for the month of a day since 1970 (proleptic Gregorian, months counted from March)."""
     days = day + 719_468
     era = days // 146_097
@@ -96,4 +102,4 @@ def month(day: int) -> int:
     return (era * 400 + year) * 12 + (5 * yearday + 2) // 153
 
 
-__all__ = ["book", "month", "read"]
+__all__ = ["book", "month_after", "read"]

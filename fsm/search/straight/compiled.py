@@ -28,10 +28,11 @@ COPIES = f"{FOLDER}.compiled_"
 
 
 class Form(NamedTuple):
-    """``column`` makes what the kernel reads and writes of an array."""
+    """What the kernel works with: ``view`` makes it of an array that others see, ``own`` of one that is its own."""
 
     live: Callable[..., int]
-    column: Callable[[npt.NDArray[Any]], Any]
+    view: Callable[[npt.NDArray[Any]], Any]
+    own: Callable[[npt.NDArray[Any]], Any]
     is_compiled: bool
 
 
@@ -41,7 +42,7 @@ Compile = Callable[[FunctionType], Any]
 Wanted = Form | Literal["fastest"] | None
 """None: without the kernel."""
 
-PLAIN = Form(kernel.live, lambda array: np.ascontiguousarray(array).data, False)
+PLAIN = Form(kernel.live, lambda array: np.ascontiguousarray(array).data, lambda array: array.tolist(), False)
 
 
 @lru_cache(maxsize=1)
@@ -77,7 +78,7 @@ def _compiled() -> Form:
         for function in (made["kernel"].live, made["averages"].wilder, made["averages"].exponential)
     )
     windows.go_on_by(windows.Ways(*map(_filled, averages)))
-    return Form(live, np.ascontiguousarray, True)
+    return Form(live, np.ascontiguousarray, np.ascontiguousarray, True)
 
 
 def _filled(average: Callable[..., None]) -> windows.Way:

@@ -163,17 +163,19 @@ def hold(
     lows, highs = (p.mark_low, p.mark_high) if t.by_mark else (p.low, p.high)
     opens = p.mark_open if t.by_mark else p.open
     while True:
-        coast(t, p, c, s, m, sign, lows, highs, read_ms, read_as)
+        low, high = reached_at(k, c, s, sign)
+        coast(t, p, s, m, sign, lows, highs, low, high, read_ms, read_as)
         bar = s[BAR]
         if not p.sound[bar] or is_near_liquidation(p, m, sign, bar):
             return LEFT
-        best, worst = (highs[bar], lows[bar]) if sign > 0 else (lows[bar], highs[bar])
-        if sign * (worst - s[STOP]) <= 0 or is_target(c, s, sign, best):
+        if lows[bar] <= low or highs[bar] >= high:
+            best, worst = (highs[bar], lows[bar]) if sign > 0 else (lows[bar], highs[bar])
             found = walk(t, p, k, c, b, s, m, sign, opens[bar], worst, best, rows, fills)
             if found != LIVES:
                 s[POSITION_MS] += t.step_ms
                 s[TOLD] = 2 * bar + 1
                 return found
+            low, high = reached_at(k, c, s, sign)
         s[POSITION_MS] += t.step_ms
         now_ms, bar = s[NOW] + t.step_ms, bar + 1
         if now_ms >= t.to_ms or not p.sound[bar]:
@@ -182,7 +184,7 @@ def hold(
         if not fund(t, p, b, s, m, sign, bar, now_ms):
             return LEFT
         start = opens[bar]
-        if sign * (start - s[STOP]) <= 0 or is_target(c, s, sign, start):
+        if start <= low or start >= high:
             found = gap(t, p, k, c, b, s, m, sign, start, rows, fills)
             if found != LIVES:
                 return found
@@ -194,16 +196,16 @@ def hold(
 
 
 def coast(
-    t: Terms, p: Prices, c: Calls, s: Any, m: Any, sign: int, lows: Any, highs: Any, read_ms: Any, read_as: Any
-) -> None:
+    t: Terms, p: Prices, s: Any, m: Any, sign: int, lows: Any, highs: Any, low: int, high: int, read_ms: Any,
+    read_as: Any,
+) -> None:  # fmt: skip
     """On through bars in which nothing is reached, as long as the account is read at their opens and no more is due."""
     mark_lows, mark_highs, mark_opens, rates = p.mark_low, p.mark_high, p.mark_open, p.rate
     first, now_ms, count, step_ms = s[BAR], s[NOW], s[READINGS], t.step_ms
-    low, high = reached_at(c, s, sign)
     sunk, risen = sinks_at(m, sign)
     if lows[first] <= low or highs[first] >= high or mark_lows[first] <= sunk or mark_highs[first] >= risen:
         return
-    until_ms = min(s[ASKED_MS], t.to_ms, (s[DAY] + 1) * DAY_MS, (now_ms // FUNDING_MS + 1) * FUNDING_MS)
+    until_ms = min(s[ASKED_MS], t.to_ms, (s[DAY] + 1) * DAY_MS)
     last = first + (until_ms - 1 - now_ms) // step_ms
     wallet, entry, per_unit, of = s[WALLET], s[ENTRY], sign * s[HELD] * t.gain, t.gain_of
     floor, top, equity, bar = s[FLOOR], s[HIGH], 0, first
@@ -224,13 +226,14 @@ def coast(
     if bar > first:
         s[BAR], s[NOW], s[TOLD], s[READINGS], s[EQUITY], s[BEHIND] = bar, now_ms, 2 * bar, count, equity, 0
         s[POSITION_MS] += (bar - first) * step_ms
+        s[MISSING] += now_ms // FUNDING_MS - (now_ms - (bar - first) * step_ms) // FUNDING_MS
 
 
-def reached_at(c: Calls, s: Any, sign: int) -> tuple[int, int]:
+def reached_at(k: Kinds, c: Calls, s: Any, sign: int) -> tuple[int, int]:
     """The nearest prices, below and above, at which a stop or target is reached; a bar that is not sound is lower."""
     first, stop = s[CALL] * TARGETS_MAX, s[STOP]
     low, high = (stop, NEVER) if sign > 0 else (0, stop)
-    for number in range(TARGETS_MAX):
+    for number in range(k.targets[c.kind[s[CALL]]]):
         if s[SHARES + number] != 0:
             if sign > 0:
                 high = min(high, c.targets[first + number])

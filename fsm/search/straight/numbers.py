@@ -16,9 +16,10 @@ NEVER = 2**62
     NOW, SOUGHT, NEXT, WALLET, EQUITY, HIGH, FLOOR, PERIODS_FLOOR, BEHIND, LOSSES, RESTING, OPENED, POSITION_MS,
     FUNDINGS, MISSING, AMBIGUOUS, READINGS, ROWS, FILLS, DAY, DAY_AT, DAY_START, DAY_MADE, WEEK_AT, WEEK_START,
     WEEK_MADE, MONTH_AT, MONTH_START, MONTH_MADE, PHASE, CALL, BAR, LOTS, HELD, ENTRY, PLANNED, STOP, FEES, REALIZED,
-    FUNDING, ASKED_MS, LEAVES, FIRST_FILL, TOLD, SHARES,
-) = range(45)  # fmt: skip
+    FUNDING, ASKED_MS, LEAVES, FIRST_FILL, TOLD, MONTH_ENDS, SHARES,
+) = range(46)  # fmt: skip
 """Places of the state. ``TOLD``: twice the number of the bar that prices were told of last, and one more for its end.
+``MONTH_ENDS``: the first day of the next month.
 From ``SHARES`` on: lots of each target; 0: closed, -1: all that is left."""
 STATE_SIZE = SHARES + TARGETS_MAX
 

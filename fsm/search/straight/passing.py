@@ -15,7 +15,7 @@ from fsm.search.open_trade import OpenTrade
 from fsm.search.orders import Orders
 from fsm.search.seat import Seat
 from fsm.search.straight import numbers as at
-from fsm.search.straight.account import bounded
+from fsm.search.straight.account import bounded, month_after
 from fsm.search.straight.booked import Booked
 from fsm.search.straight.columns import Bars
 from fsm.search.straight.compiled import Form
@@ -48,28 +48,23 @@ class Passing:
         self._first = run.by_kernel
         self._left_ms = -1
         terms, kinds, calls, brackets = variant
-        view = form.column
+        view, own = form.view, form.own
         self._calls = calls
         self._told = (
             terms,
             at.Prices(*map(view, bars.prices)),
-            at.Kinds(*map(view, kinds)),
-            at.Calls(*map(view, calls)),
-            at.Brackets(*map(view, brackets)),
+            at.Kinds(*map(own, kinds)),
+            at.Calls(*map(own, calls)),
+            at.Brackets(*map(own, brackets)),
         )
         days = (terms.to_ms - terms.start_ms) // DAY_MS
         readings = 3 * terms.calls + terms.bars + days + 16
-        self._state = np.zeros(at.STATE_SIZE, dtype=np.int64)
+        self._state, before = (own(np.zeros(at.STATE_SIZE, dtype=np.int64)) for _ in range(2))
         self._read_ms, self._read_as = (np.zeros(readings, dtype=np.int64) for _ in range(2))
         self._rows = np.zeros((terms.calls + 1, at.ROW), dtype=np.int64)
         self._fills = np.zeros((terms.calls * (at.TARGETS_MAX + 1) + 1, 3), dtype=np.int64)
-        self._kept = [
-            view(each)
-            for each in (
-                self._state, np.zeros(2), np.zeros(at.STATE_SIZE, dtype=np.int64), self._read_ms, self._read_as,
-                self._rows.reshape(-1), self._fills.reshape(-1),
-            )
-        ]  # fmt: skip
+        seen = (self._read_ms, self._read_as, self._rows.reshape(-1), self._fills.reshape(-1))
+        self._kept = [self._state, own(np.zeros(2)), before, *map(view, seen)]
         self._terms = terms
         self.booked = Booked(seat, calls, bars.digits, self._rows, self._fills)
         self._places: list[int] = []
@@ -136,7 +131,7 @@ class Passing:
     def _begin(self, now_ms: int) -> Any:
         run, seat, state = self._run, self._seat, self._state
         account = run.account
-        state[:] = 0
+        state[:] = [0] * at.STATE_SIZE
         state[at.NOW], state[at.TOLD] = now_ms, -1
         state[at.WALLET], state[at.EQUITY] = int(account.wallet * UNITS), int(account.equity * UNITS)
         state[at.HIGH], state[at.DAY] = int(account.high * UNITS), account.day
@@ -146,6 +141,7 @@ class Passing:
             period = account.periods[name]
             state[place], state[place + 1] = period.day, int(period.start * UNITS)
             state[place + 2] = int(period.realized * UNITS)
+        state[at.MONTH_ENDS] = month_after(int(state[at.MONTH_AT]))
         bounded(self._terms, state)
         state[at.ROWS] = self.booked.count
         state[at.FILLS] = self.booked.fills

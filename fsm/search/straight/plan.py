@@ -49,12 +49,12 @@ LOTS_MAX = 10**12
 
 
 def is_less(one: float, other: float) -> bool:
-    """Surely."""
-    return one < other - SURE * (abs(one) + abs(other))
+    """Surely, of amounts that are not negative."""
+    return one < other - SURE * (one + other)
 
 
 def is_close(one: float, other: float) -> bool:
-    return abs(one - other) <= SURE * (abs(one) + abs(other))
+    return abs(one - other) <= SURE * (one + other)
 
 
 def decided(t: Terms, p: Prices, k: Kinds, c: Calls, b: Brackets, s: Any, m: Any, place: int) -> int:
