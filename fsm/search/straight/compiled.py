@@ -20,7 +20,7 @@ from fsm.search.straight import kernel
 from indicators import windows
 from indicators.series import FloatArray
 
-PARTS = ("account", "pricing", "plan", "kernel", "averages")
+PARTS = ("account", "pricing", "plan", "closing", "kernel", "averages")
 """In the order in which they use one another."""
 
 FOLDER = "fsm.search.straight"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fsm.search.straight.account import book, read
+from fsm.search.straight.account import read
+from fsm.search.straight.closing import fill, take
 from fsm.search.straight.numbers import (
     AMBIGUOUS,
     ASKED_MS,
@@ -22,7 +23,6 @@ from fsm.search.straight.numbers import (
     ENDED,
     ENTRY,
     EQUITY,
-    FEES,
     FILLS,
     FIRST_FILL,
     FLAT,
@@ -36,38 +36,19 @@ from fsm.search.straight.numbers import (
     LEFT,
     LIQUIDATION,
     LIVES,
-    LOSSES,
-    LOTS,
     MARGIN,
     MISSING,
     NEVER,
     NEXT,
     NOW,
-    OPENED,
     PHASE,
-    PLANNED,
     POSITION_MS,
-    R_CALL,
-    R_CLOSED_MS,
-    R_ENTRY,
-    R_FEES,
-    R_FUNDING,
-    R_LOTS,
-    R_NUMBER,
-    R_PLANNED,
-    R_REALIZED,
-    R_REASON,
-    R_STOP,
     READINGS,
-    REALIZED,
     RESTING,
-    ROW,
-    ROWS,
     SHARES,
     SOUGHT,
     STOP,
     STOP_HIT,
-    TARGET_HIT,
     TARGETS_MAX,
     TOLD,
     WALLET,
@@ -342,58 +323,6 @@ def leave(
         return LEFT
     reason, s[LEAVES] = s[LEAVES], 0
     return fill(t, k, c, b, s, m, sign, price, s[HELD], reason, s[NOW], rows, fills)
-
-
-def take(
-    t: Terms, k: Kinds, c: Calls, b: Brackets, s: Any, m: Any, sign: int, price: int, number: int, at_ms: int,
-    rows: Any, fills: Any,
-) -> int:  # fmt: skip
-    """A target fills."""
-    share, s[SHARES + number] = s[SHARES + number], 0
-    lots = s[HELD] if share < 0 else min(share, s[HELD])
-    return fill(t, k, c, b, s, m, sign, price, lots, TARGET_HIT, at_ms, rows, fills)
-
-
-def fill(
-    t: Terms, k: Kinds, c: Calls, b: Brackets, s: Any, m: Any, sign: int, price: int, lots: int, reason: int,
-    at_ms: int, rows: Any, fills: Any,
-) -> int:  # fmt: skip
-    """So many lots are closed at this price; with the last of them the trade ends."""
-    profit = half_even((price - s[ENTRY]) * lots * sign * t.gain, t.gain_of)
-    fee = -(-price * lots * t.fee // t.fee_of)
-    s[WALLET] += profit - fee
-    s[REALIZED] += profit
-    s[FEES] += fee
-    fills[3 * s[FILLS]], fills[3 * s[FILLS] + 1], fills[3 * s[FILLS] + 2] = s[ROWS], price, lots
-    s[FILLS] += 1
-    left = s[HELD] - lots
-    if left:
-        m[MARGIN] = m[MARGIN] * left / s[HELD]
-        s[HELD] = left
-        m[LIQUIDATION] = liquidated_at(t, b, sign, left, s[ENTRY], m[MARGIN])
-        return LIVES
-    s[HELD] = 0
-    end(t, k, c, s, reason, at_ms, rows)
-    return ENDED
-
-
-def end(t: Terms, k: Kinds, c: Calls, s: Any, reason: int, at_ms: int, rows: Any) -> None:
-    """Book the trade, and what its result does to the symbol."""
-    row = s[ROWS] * ROW
-    rows[row + R_CALL], rows[row + R_NUMBER], rows[row + R_LOTS] = s[CALL], s[OPENED], s[LOTS]
-    rows[row + R_PLANNED], rows[row + R_ENTRY], rows[row + R_STOP] = s[PLANNED], s[ENTRY], s[STOP]
-    rows[row + R_REASON], rows[row + R_CLOSED_MS] = reason, at_ms
-    rows[row + R_REALIZED], rows[row + R_FEES], rows[row + R_FUNDING] = s[REALIZED], s[FEES], s[FUNDING]
-    s[ROWS] += 1
-    net, kind = s[REALIZED] - s[FEES] + s[FUNDING], c.kind[s[CALL]]
-    streak = s[LOSSES] + 1 if net < 0 else 0
-    if k.losses[kind] and net < 0 and streak >= k.losses[kind]:
-        s[RESTING] = max(s[RESTING], at_ms + k.rest_ms[kind])
-    if t.losses and streak >= t.losses:
-        s[RESTING] = max(s[RESTING], at_ms + t.rest_ms)
-        streak = 0
-    s[LOSSES], s[BEHIND], s[PHASE] = streak, 1, FLAT
-    book(t, s, net, at_ms)
 
 
 def fund(t: Terms, p: Prices, b: Brackets, s: Any, m: Any, sign: int, bar: int, now_ms: int) -> bool:
