@@ -78,11 +78,7 @@ def child(kind: str, data: Path) -> dict[str, Any]:
         if number >= 0:
             spent.append(time.process_time() - began_s)
             trades += len(made.trades)
-    return {
-        **found,
-        "variant_s": statistics.median(spent),
-        "variant_trades": trades / VARIANTS,
-    }
+    return {**found, "variant_s": statistics.median(spent), "variant_trades": trades / VARIANTS}
 
 
 def _with_clones() -> None:
@@ -98,10 +94,7 @@ def _with_clones() -> None:
 
 def told(kind: str, data: Path, cpu: int) -> Any:
     """(what it said, its peak in MB)"""
-    used = run(
-        [sys.executable, "-m", "benchmarks.search_mode", "--child", kind, str(data)],
-        cpu=cpu,
-    )
+    used = run([sys.executable, "-m", "benchmarks.search_mode", "--child", kind, str(data)], cpu=cpu)
     return json.loads(used.out), used.peak_mb
 
 
@@ -111,32 +104,22 @@ def engines(common: Path, rounds: int, cpu: int) -> list[str]:
     for name in ("backtesting.py", "raptorbt"):
         if (command := installed(name)) is not None:
             jobs[name] = lambda command=command: run([*command, str(common / "BTCUSDT.npy")], tree=PEERS, cpu=cpu)
-    own = {
-        "plain": "plain install",
-        **({"common": "extra search"} if find_spec("numba") else {}),
-    }
+    own = {"plain": "plain install", **({"common": "extra search"} if find_spec("numba") else {})}
     for kind in own:
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.search_mode",
-            "--child",
-            kind,
-            str(common),
-        ]
+        command = [sys.executable, "-m", "benchmarks.search_mode", "--child", kind, str(common)]
         jobs[kind] = lambda command=command: run(command, cpu=cpu)
-    told: dict[str, list[dict[str, Any]]] = {name: [] for name in jobs}
+    said: dict[str, list[dict[str, Any]]] = {name: [] for name in jobs}
 
     def kept(name: str) -> Used:
         used: Used = jobs[name]()
-        told[name].append(json.loads(used.out) if name in own else result_of(used))
+        said[name].append(json.loads(used.out) if name in own else result_of(used))
         return used
 
     try:
         in_turn({name: lambda name=name: kept(name) for name in jobs}, rounds)
     except Failed as error:
         return [f"| a peer does not run here: {error} | | | |"]
-    found = {name: medians(each[1:]) for name, each in told.items()}
+    found = {name: medians(each[1:]) for name, each in said.items()}
     lines = []
     for kind, how in own.items() if "backtesting.py" in found else ():
         peer, made = found["backtesting.py"], found[kind]
@@ -149,21 +132,18 @@ def engines(common: Path, rounds: int, cpu: int) -> list[str]:
         lines.append(f"| to compile, or to load what was compiled, once a process | {ours['compile_s']:.2f} s | | |")
     if "raptorbt" in found:
         peer = found["raptorbt"]
-        each, its = (
-            ours["variant_s"] / ours["variant_trades"],
-            peer["engine_s"] / peer["trades"],
-        )
+        each, its = ours["variant_s"] / ours["variant_trades"], peer["engine_s"] / peer["trades"]
         what = f"{each * 1e6:.0f} us / {its * 1e6:.0f} us a trade"
         lines.append(f"| one variant in a study / raptorbt's engine, per trade | {what} | {each / its:.2f} | <= 1.0 |")
     lines.append(f"| variants a second, one core | {1 / ours['variant_s']:.1f} | | |")
     return lines
 
 
-def medians(told: list[dict[str, Any]]) -> dict[str, Any]:
+def medians(said: list[dict[str, Any]]) -> dict[str, Any]:
     """Of what each round said; words as the last one said them."""
     return {
-        name: last if isinstance(last, str) else statistics.median(each[name] for each in told)
-        for name, last in told[-1].items()
+        name: last if isinstance(last, str) else statistics.median(each[name] for each in said)
+        for name, last in said[-1].items()
     }
 
 
@@ -172,19 +152,10 @@ def together(common: Path, cpu: int) -> str:
 
     def rate(cpus: list[int]) -> float:
         began_s = time.perf_counter()
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.search_mode",
-            "--child",
-            "common",
-            str(common),
-        ]
+        command = [sys.executable, "-m", "benchmarks.search_mode", "--child", "common", str(common)]
         running = [
             subprocess.Popen(
-                command,
-                stdout=subprocess.DEVNULL,
-                preexec_fn=lambda cpu=each: os.sched_setaffinity(0, {cpu}),
+                command, stdout=subprocess.DEVNULL, preexec_fn=lambda cpu=each: os.sched_setaffinity(0, {cpu})
             )  # type: ignore[misc]
             for each in cpus
         ]
@@ -215,10 +186,7 @@ def main() -> None:
     if (os.cpu_count() or 1) > arguments.cpu + 1:
         print(together(common, arguments.cpu), flush=True)
     names = [*raw]
-    crowd = write(
-        scratch / "crowd",
-        {clone_name(n): raw[names[n % len(names)]] for n in range(CLONES)},
-    )
+    crowd = write(scratch / "crowd", {clone_name(n): raw[names[n % len(names)]] for n in range(CLONES)})
     found, peak_mb = told("crowd", crowd, arguments.cpu)
     print(
         f"| memory of a worker, {CLONES} symbols x 3 years | {peak_mb:.0f} MB, {found['trades']} trades | | <= 300 MB |"
