@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 from exchange.sim.account_api import AccountApi
-from exchange.sim.core.events import AccountUpdated, AlgoUpdated, Batch, OrderUpdated
+from exchange.sim.core.events import Batch, touched
 from exchange.sim.core.holding import Holding
 from exchange.sim.playback.candle_path import Bar, Mark, Quote
 from exchange.sim.playback.price_walk import PriceWalk
@@ -24,7 +24,7 @@ from fsm.backtest.equity_reads import EquityReads, Marks
 from fsm.backtest.from_outside import FromOutside
 from fsm.backtest.ground import Progress
 from fsm.backtest.history import History, step_of
-from fsm.backtest.injecting import Injector
+from fsm.backtest.injecting import Injector, LateClose
 from fsm.backtest.jumps import ASK, COOLING, HALTED, Jumps
 from fsm.backtest.past_closes import PastCloses
 from fsm.backtest.recorder import Recorder
@@ -170,10 +170,7 @@ class ClockLoop:
 
     def _follow(self, until_ms: int) -> None:
         """Let the prices of the bar that ends then move."""
-        for at_ms, act in self._injector.acts(until_ms):
-            if self._walk is not None:
-                self._answer(self._walk.run(max(at_ms, self._account.now_ms)))
-            self._outside.do(act, self._runner)
+        self._act(self._walk, until_ms)
         if self._walk is None:
             return
         self.position_ms += len(self._engine.active()) * self._step.ms
@@ -183,11 +180,19 @@ class ClockLoop:
         self._told(self._walk.marks, until_ms - 1)
         self._walk = None
 
+    def _act(self, walk: PriceWalk | None, until_ms: int) -> None:
+        """What is done from outside before then."""
+        for at_ms, act in self._injector.acts(until_ms):
+            if walk is not None:
+                self._answer(walk.run(max(at_ms, self._account.now_ms)))
+            self._outside.do(act, self._runner)
+
     def _answer(self, batches: Iterator[Batch]) -> None:
         """Look at every symbol that something happened to, before prices go on."""
         for batch in batches:
             for symbol in touched(batch):
-                self._runner.look(symbol)
+                if self._injector.is_heard(symbol, self._account.now_ms):
+                    self._runner.look(symbol)
 
     def _instant(self, now_ms: int, *, last: bool) -> None:
         self._closes.now_ms = now_ms
@@ -223,18 +228,39 @@ class ClockLoop:
     def _close(self, active: list[str], walk: PriceWalk, now_ms: int) -> None:
         """Decide on the entry candles that closed now; what comes of it follows the same prices as the others."""
         self._edits.settle(self._histories)
+        at_ms, unheard = now_ms, list[str]()
+        if (late := self._injector.late_close(now_ms)) is not None:
+            at_ms, unheard = late.at_ms, self._wait(walk, now_ms, late)
+            active = list(self._histories)
         deciding = self._deciding(now_ms)
         idle = [symbol for symbol in deciding if symbol not in active]
         bars = self._bars(idle, now_ms)
         self._price(idle, now_ms)
-        at_once, later = self._injector.late(self._decide(deciding, now_ms), now_ms)
+        at_once, later = self._injector.late(self._decide(deciding, now_ms, at_ms), now_ms)
         self._runner.run(at_once)
+        for symbol in unheard:
+            self._runner.look(symbol)
         for symbol in self._engine.active():
             if symbol in bars:
                 walk.add(symbol, bars[symbol], OPENED)
-        for at_ms, steps in later:
-            self._answer(walk.run(at_ms))
+        for due_ms, steps in later:
+            self._answer(walk.run(due_ms))
             self._runner.run(steps)
+
+    def _wait(self, walk: PriceWalk, now_ms: int, late: LateClose) -> list[str]:
+        """The close is decided on later, at the prices and with the equity of then; what is not heard of by then."""
+        idle = [symbol for symbol in self._histories if symbol not in self._engine.active()]
+        self._price(idle, now_ms)
+        for symbol, bar in self._bars(idle, now_ms).items():
+            walk.add(symbol, bar, OPENED)
+        self._act(walk, late.read_ms)
+        happened = [symbol for batch in walk.run(late.read_ms) for symbol in touched(batch)]
+        for symbol in happened:
+            if symbol in late.heard:
+                self._runner.look(symbol)
+        self._told(walk.marks, late.read_ms)
+        self._read_equity(late.read_ms, acts=True)
+        return [symbol for symbol in happened if symbol not in late.heard]
 
     def _bars(self, symbols: list[str], open_ms: int) -> dict[str, Bar]:
         found = {symbol: self._histories[symbol].market.feed.bar(open_ms) for symbol in symbols}
@@ -292,7 +318,7 @@ class ClockLoop:
                 found.append(symbol)
         return found
 
-    def _decide(self, deciding: list[str], now_ms: int) -> list[Step]:
+    def _decide(self, deciding: list[str], now_ms: int, at_ms: int) -> list[Step]:
         """All decisions of this close, in symbol order on one account snapshot; their orders come afterwards."""
         asked = set(deciding)
         steps: list[Step] = []
@@ -301,13 +327,13 @@ class ClockLoop:
             if index is None:
                 continue
             if symbol in asked:
-                steps += self._ask(symbol, history, index, now_ms)
+                steps += self._ask(symbol, history, index, now_ms, at_ms)
             elif self._jumps.code(symbol, index, now_ms) != self._codes.get(symbol):
                 self._note_quiet(symbol, history, index, now_ms)
         return steps
 
-    def _ask(self, symbol: str, history: History, index: int, now_ms: int) -> list[Step]:
-        event = _closed(symbol, history, index, now_ms, self._account.prices(symbol))
+    def _ask(self, symbol: str, history: History, index: int, now_ms: int, at_ms: int) -> list[Step]:
+        event = _closed(symbol, history, index, at_ms, self._account.prices(symbol))
         before = self._engine.record(symbol)
         code = self._jumps.code(symbol, index, now_ms)
         verdict, portfolio, steps = self._engine.close_candle(event)
@@ -374,16 +400,3 @@ def _closed(symbol: str, history: History, index: int, now_ms: int, prices: Mark
         regime=history.regime_state(index),
         prices=prices,
     )
-
-
-def touched(batch: Batch) -> list[str]:
-    """Symbols whose orders or position the events are about, in their order, each once."""
-    found: dict[str, None] = {}
-    for event in batch:
-        if isinstance(event, OrderUpdated):
-            found[event.order.symbol] = None
-        elif isinstance(event, AlgoUpdated):
-            found[event.algo.symbol] = None
-        elif isinstance(event, AccountUpdated):
-            found.update((view.holding.symbol, None) for view in event.positions)
-    return list(found)

@@ -8,7 +8,7 @@ from exchange.errors import Refusal
 from exchange.sim.account_api import AccountApi
 from exchange.sim.core.ledger import IncomeType
 from exchange.types import OrderRequest, OrderType
-from fsm.backtest.injecting import HandOrder, Injector
+from fsm.backtest.injecting import Act, Delayed, HandOrder, Injector, Unheard
 from fsm.backtest.standing import Standing
 from fsm.backtest.step_runner import InstantStepRunner
 from fsm.core.engine import Engine
@@ -40,12 +40,14 @@ class FromOutside:
             self._account.venue.state.ledger.post(IncomeType.TRANSFER, amount, symbol="", at_ms=now_ms)
         return (decides and self._standing.settle(now_ms)) or bool(amount)
 
-    def do(self, act: Commanded | HandOrder, runner: InstantStepRunner) -> None:
+    def do(self, act: Act, runner: InstantStepRunner) -> None:
         """A command is refused as it would be live, where what it is about is not there."""
         if isinstance(act, Commanded):
             with suppress(Rejected):
                 runner.run(self._engine.handle(act))
-        elif self._traded(act):
+        elif isinstance(act, Delayed):
+            runner.run(act.steps)
+        elif isinstance(act, Unheard) or self._traded(act):
             runner.look(act.symbol)
 
     def _traded(self, act: HandOrder) -> bool:

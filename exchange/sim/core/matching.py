@@ -45,13 +45,17 @@ class Matching:
         return order
 
     def touch(self, order: OrderState) -> None:
-        """The price is at a resting order: it fills at its own price, as maker."""
+        """The price is at a resting order: it fills at its own price, as maker, or others are served first."""
         state = self._state
         quantity = self._allowed(order)
         if order.price is not None and quantity > 0:
-            filters = state.filters[order.symbol]
-            quantity = pricing.level_quantity(order.price, filters, state.settings, quantity)
-            order = self._execute(order, order.price, quantity, maker=True)
+            told = state.taken(order, state.now_ms)
+            if told is not None and not told:
+                state.orders.put(replace(order, resume_ms=state.now_ms + LEVEL_REFILL_MS))
+                return
+            here = pricing.level_quantity(order.price, state.filters[order.symbol], state.settings, quantity)
+            for price, taken, maker in ((order.price, here, True),) if told is None else told:
+                order = self._execute(order, price, taken, maker=maker)
         order = self._rest_or_expire(order)
         if order.executed:
             self._settle(order.symbol)

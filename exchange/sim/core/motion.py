@@ -114,7 +114,7 @@ class Leg:
         if order.price is None:
             return
         since = self._at
-        if order.executed and order.resume_ms > self._start_ms:
+        if order.resume_ms > self._start_ms:
             since = max(since, self._fraction_of(order.resume_ms))
         fraction = reach(start.last, end.last, order.price, order.side is Side.SELL, since)
         if fraction is not None and fraction <= _ONE:

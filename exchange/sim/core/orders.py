@@ -29,7 +29,7 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
 
     ``original_type``, ``trigger_price``, ``working_type`` and ``algo_id`` are those of the conditional order it
     came from. ``quote`` is the sum of price × quantity of its fills. ``resume_ms`` is when a resting order whose
-    level was eaten may fill again (only with limited depth).
+    level was eaten may fill again (only with limited depth, or where fills are told).
     """
 
     symbol: str

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import reduce
 
+import msgspec
 from msgspec.structs import replace
 
 from fsm.backtest.comparing.causes import Cause, Finding, causes
 from fsm.backtest.comparing.inputs import Input, Source
-from fsm.backtest.comparing.live_checks import checked
+from fsm.backtest.comparing.live_checks import checked, is_contradicted
 from fsm.backtest.comparing.lived import FILLS_MAX, Lived, lived
-from fsm.backtest.comparing.lived_orders import as_filled
+from fsm.backtest.comparing.lived_closes import AT_ITS_TIME_MS
+from fsm.backtest.comparing.lived_orders import as_filled, rested, was_over
 from fsm.backtest.comparing.matching import Difference, Key, differences, differing
 from fsm.backtest.comparing.rerun import CannotRepeat, Trades, Triggers, triggers_of
 from fsm.backtest.comparing.side import Side, Span
@@ -19,6 +22,7 @@ from fsm.backtest.injecting import Injected
 from fsm.backtest.result import iso
 from fsm.backtest.standing import ROUNDED_AWAY
 from fsm.core.exit_reasons import STOP_HIT, TARGET_HIT
+from fsm.core.model.records import HaltCause
 from indicators.candle import Timeframe
 from store import queries
 from store.trade_rows import TradeRow
@@ -57,16 +61,15 @@ def held_against(
     Its backtest runs on its own candles: where one has some that the other has not, they were carried over a hole.
     """
     inputs = [each for each in inputs if each.source is not Source.CANDLES]
-    found_apart = [each for each in differences(bot.trades, run.trades, span) if not _is_only_open(each)]
+    trades = [_at_the_end(row, span) for row in bot.trades]
+    found_apart = [each for each in differences(trades, run.trades, span) if not _is_only_open(each)]
     told, why = causes(bot, run, found_apart, inputs, None)
     found = checked(bot, inputs, told)
     if again is None or not found:
         return found, why
     kinds = lived(bot, span)
     otherwise = {*_OTHERWISE, Source.EDIT}.difference(each.source for each in kinds)
-    is_open = [
-        after is before and after.cause.source not in otherwise for before, after in zip(told, found, strict=True)
-    ]
+    is_open = [each.cause.source not in otherwise and not is_contradicted(bot, each) for each in found]
     return confirmed(bot, found, is_open, kinds, again)
 
 
@@ -80,7 +83,7 @@ def confirmed(
     open_ = {each.difference.key: each for each, may in zip(findings, is_open, strict=True) if may}
     found: dict[Key, Cause] = {}
     waited = triggers_of(bot.store)
-    lives = {key: _as_filled(bot, each.difference.a) for key, each in open_.items()}
+    lives = {key: _Life.of(bot, each.difference.a) for key, each in open_.items()}
     try:
         for chain in _chains(kinds):
             if len(found) == len(open_):
@@ -88,7 +91,7 @@ def confirmed(
             trades, triggers = again(reduce(Injected.beside, (each.injected for each in chain)))
             for key, finding in open_.items():
                 live, other = lives[key], trades.get(key)
-                is_same = came_out_as(live, other) and (live is None or waited.get(key) == triggers.get(key))
+                is_same = live.came_out_as(other) and live.waited_as(waited.get(key), triggers.get(key))
                 if key not in found and is_same:
                     found[key] = _cause(finding, chain)
     except CannotRepeat as error:
@@ -136,8 +139,9 @@ def _cause(finding: Finding, chain: Sequence[Lived]) -> Cause:
 
 
 def _is_a_root(chain: Sequence[Lived]) -> bool:
-    """It is no consequence of other trades where one thing from outside does it."""
-    return len(chain) <= PAIR and chain[-1].source in _FROM_OUTSIDE
+    """It is no consequence of other trades where one thing alone does it, or one from outside beside the first."""
+    last = chain[-1].source
+    return (len(chain) == 1 and last is not Source.EARLIER) or (len(chain) <= PAIR and last in _FROM_OUTSIDE)
 
 
 def _is_smaller(difference: Difference) -> bool:
@@ -154,12 +158,13 @@ def _first_field(finding: Finding) -> str:
     return f"{name.replace('_', ' ')} {one} as it traded, {other} in the backtest"
 
 
-def _as_filled(bot: Side, row: TradeRow | None) -> TradeRow | None:
-    return None if row is None else as_filled(row, queries.fills(bot.store, trade_id=row.id, limit=FILLS_MAX))
-
-
 END_OF_DATA = "END_OF_DATA"
 _AFTER_ENTRY = ("exit_reason", "exit_price", "closed_ms", "fees", "funding", "net_pnl")
+
+
+def _at_the_end(row: TradeRow, span: Span) -> TradeRow:
+    """What ended behind the span was open at its end."""
+    return replace(row, closed_ms=None) if row.closed_ms is not None and row.closed_ms > span.to_ms else row
 
 
 def _is_only_open(difference: Difference) -> bool:
@@ -170,19 +175,56 @@ def _is_only_open(difference: Difference) -> bool:
     return set(difference.fields) <= set(_AFTER_ENTRY)
 
 
-def came_out_as(live: TradeRow | None, again: TradeRow | None) -> bool:
-    """The same in everything; an order that rested may have been filled at another moment of its hour."""
-    if live is None or again is None:
-        return live is None and again is None
-    apart = differing(live, again)
-    if live.exit_reason in (STOP_HIT, TARGET_HIT) and live.closed_ms is not None and again.closed_ms is not None:
-        hours = (Timeframe.H1.floor(live.closed_ms), Timeframe.H1.floor(again.closed_ms))
-        if hours[0] == hours[1]:
+Waited = frozenset[tuple[str, Decimal]] | None
+
+
+class _Life(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade of the bot as its orders were filled, None where it had none. ``rested``: its entry had to wait;
+    ``was_over``: a stop or target had ended it before the bot decided to close it."""
+
+    row: TradeRow | None
+    rested: bool = False
+    was_over: bool = False
+
+    @classmethod
+    def of(cls, bot: Side, row: TradeRow | None) -> _Life:
+        if row is None:
+            return cls(row=None)
+        fills = queries.fills(bot.store, trade_id=row.id, limit=FILLS_MAX)[::-1]
+        return cls(row=as_filled(row, fills), rested=rested(row, fills), was_over=was_over(bot, row, fills))
+
+    def came_out_as(self, again: TradeRow | None) -> bool:
+        """The same in everything; an order that rested may have been filled at another moment of its hour."""
+        live = self.row
+        if live is None or again is None:
+            return live is None and again is None
+        apart = differing(live, again)
+        if self.was_over and again.exit_reason in (STOP_HIT, TARGET_HIT):
+            apart.pop("exit_reason", None)
+        if again.exit_reason in (STOP_HIT, TARGET_HIT) and _are_of_one_hour(live.closed_ms, again.closed_ms):
             apart.pop("closed_ms", None)
-    if live.closed_ms is None and again.flagged == END_OF_DATA:
-        apart = {name: each for name, each in apart.items() if name not in _AFTER_ENTRY}
-    for name in ("fees", "net_pnl"):
-        one, other = getattr(live, name), getattr(again, name)
-        if one is not None and other is not None and abs(one - other) <= ROUNDED_AWAY:
-            apart.pop(name, None)
-    return not apart
+        if live.exit_reason == HaltCause.OPERATOR and _are_near(live.closed_ms, again.closed_ms):
+            apart.pop("closed_ms", None)
+        if self.rested and _are_of_one_hour(live.first_fill_ms, again.first_fill_ms):
+            apart.pop("first_fill_ms", None)
+        if live.closed_ms is None and again.flagged == END_OF_DATA:
+            apart = {name: each for name, each in apart.items() if name not in _AFTER_ENTRY}
+        for name in ("fees", "net_pnl"):
+            one, other = getattr(live, name), getattr(again, name)
+            if one is not None and other is not None and abs(one - other) <= ROUNDED_AWAY:
+                apart.pop(name, None)
+        return not apart
+
+    def waited_as(self, live: Waited, again: Waited) -> bool:
+        """Its stops and targets lay where they do again, as far as the comparison goes and they could be moved."""
+        if self.row is None or live == again:
+            return True
+        return self.row.closed_ms is None and live is not None and again is not None and again <= live
+
+
+def _are_near(one_ms: int | None, other_ms: int | None) -> bool:
+    return one_ms is not None and other_ms is not None and abs(one_ms - other_ms) <= AT_ITS_TIME_MS
+
+
+def _are_of_one_hour(one_ms: int | None, other_ms: int | None) -> bool:
+    return one_ms is not None and other_ms is not None and Timeframe.H1.floor(one_ms) == Timeframe.H1.floor(other_ms)

@@ -51,6 +51,12 @@ def _checked(live: Side, edits: Sequence[int], found: Finding) -> Finding:
     return Finding(difference=difference, cause=Cause(source=Source.UNEXPLAINED, path="", told=told, how=cause.how))
 
 
+def is_contradicted(live: Side, found: Finding) -> bool:
+    """Whether its own journal contradicts a trade: then no repetition of what the bot lived through explains it."""
+    trade = found.difference.a
+    return trade is not None and any(_doubts(live, trade))
+
+
 def _doubts(live: Side, trade: TradeRow) -> Iterator[str]:
     """What of a trade its own journal contradicts."""
     fills = queries.fills(live.store, trade_id=trade.id, limit=10_000)[::-1]

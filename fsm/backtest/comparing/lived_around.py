@@ -10,7 +10,7 @@ import msgspec
 
 from exchange.origin import Origin, origin_of
 from exchange.types import Order
-from fsm.backtest.comparing.lived_closes import blocked_closes
+from fsm.backtest.comparing.lived_closes import Decided, blocked_closes
 from fsm.backtest.comparing.lived_orders import FAR_MS
 from fsm.backtest.comparing.side import ALL, Span
 from fsm.backtest.comparing.side import Side as Run
@@ -102,26 +102,42 @@ class _Booked(msgspec.Struct, frozen=True):
 _read_booked = msgspec.json.Decoder[_Booked](_Booked).decode
 
 
-def past_trades(bot: Run, span: Span, entry: Timeframe) -> Iterator[Past]:
-    """Trades as they were booked, and signals that came to nothing, from their candle's close to their end."""
+def past_trades(bot: Run, span: Span, entry: Timeframe, decided: Decided) -> Iterator[Past]:
+    """Trades as they were booked, and signals that came to nothing, from their candle's close to their end.
+
+    What was over before a close, and heard of before that close was decided on, was in nobody's way there.
+    """
     rows = bot.store.connection.execute(
         "SELECT effect_json FROM transitions WHERE at_ms >= ? AND json_type(effect_json, '$.trade') = 'object'"
         " ORDER BY id",
         (span.from_ms,),
     )
+    last_fills = _last_fills(bot, span)
     for (text,) in rows:
         trade = _read_booked(str(text)).trade
         if trade is None or trade.signal_candle_ms < span.from_ms:
             continue
-        yield Past(from_ms=trade.signal_candle_ms + entry.ms, to_ms=trade.closed_ms or FAR_MS, trade=trade)
+        to_ms = trade.closed_ms or FAR_MS
+        if last_fills.get(trade.id, 0) < entry.floor(to_ms):
+            to_ms = decided.known(to_ms)
+        yield Past(from_ms=trade.signal_candle_ms + entry.ms, to_ms=to_ms, trade=trade)
+
+
+def _last_fills(bot: Run, span: Span) -> dict[str, int]:
+    rows = bot.store.connection.execute(
+        "SELECT trade_id, max(at_ms) FROM fills WHERE at_ms >= ? AND trade_id IS NOT NULL GROUP BY trade_id",
+        (span.from_ms,),
+    )
+    return {str(trade): int(str(at_ms)) for trade, at_ms in rows}
 
 
 AT_ONCE_MS = 60_000
 """A reading of the account within so much of a close is what was sized by, if nothing was filled meanwhile."""
 
 
-def wallets_at_closes(bot: Run, span: Span, entry: Timeframe) -> Iterator[tuple[int, Decimal]]:
-    """What the exchange said that the wallet held at closes."""
+def wallets_at_closes(bot: Run, span: Span, entry: Timeframe, decided: Decided) -> Iterator[tuple[int, Decimal]]:
+    """What the exchange said that the wallet held at closes, or when they were decided on."""
+    late = decided.late()
     fills = queries.fills(bot.store, since_ms=span.from_ms, limit=ALL)
     times_ms = sorted(fill.at_ms for fill in fills)
     rows = bot.store.connection.execute(
@@ -131,5 +147,7 @@ def wallets_at_closes(bot: Run, span: Span, entry: Timeframe) -> Iterator[tuple[
     for at_ms, balance in rows:
         read_ms = int(str(at_ms))
         close_ms = entry.floor(read_ms)
-        if read_ms - close_ms < AT_ONCE_MS and bisect_left(times_ms, close_ms) == bisect_right(times_ms, read_ms):
+        if read_ms - (late[close_ms].read_ms if close_ms in late else close_ms) < AT_ONCE_MS and bisect_left(
+            times_ms, close_ms
+        ) == bisect_right(times_ms, read_ms):
             yield close_ms, Decimal(str(balance))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
-from fsm.backtest.comparing.lived_closes import blocked_closes
+from fsm.backtest.comparing.lived_closes import Decided, blocked_closes
 from fsm.backtest.comparing.side import Side as Run
 from fsm.backtest.comparing.side import Span
 from fsm.backtest.injecting import AccountWish, Injected, StepsFrom, Transfer
@@ -18,7 +19,7 @@ from indicators.candle import Timeframe
 _read_event = msgspec.json.Decoder[SymbolEvent](SymbolEvent).decode
 
 
-def commands_of(bot: Run, span: Span, *, own: bool = False) -> Iterator[Commanded]:
+def commands_of(bot: Run, span: Span, decided: Decided, *, own: bool = False) -> Iterator[Commanded]:
     """What the operator wanted of each symbol, as it was decided on; or (``own``) the bot itself, for trouble."""
     rows = bot.store.connection.execute(
         "SELECT event_json FROM transitions WHERE at_ms >= ? AND at_ms < ? AND json_extract(event_json, '$.type') = ?"
@@ -28,7 +29,7 @@ def commands_of(bot: Run, span: Span, *, own: bool = False) -> Iterator[Commande
     for (text,) in rows:
         event = _read_event(str(text))
         if isinstance(event, Commanded) and (event.cause in OWN_CAUSES if own else event.cause == HaltCause.OPERATOR):
-            yield event
+            yield replace(event, at_ms=decided.before(event.at_ms))
 
 
 class _AccountFacts(msgspec.Struct, frozen=True):
@@ -54,11 +55,14 @@ def _accounts(bot: Run, span: Span, kinds: Sequence[str] | None = None) -> list[
     return [(at_ms, kind, _read_account(text).account) for at_ms, kind, text in before + after]
 
 
-def small_steps_of(bot: Run, span: Span) -> Iterator[StepsFrom]:
+def small_steps_of(bot: Run, span: Span, decided: Decided) -> Iterator[StepsFrom]:
     """Where small steps began, or the operator ended them; a last trade that ends them does so in a backtest, too."""
     for at_ms, kind, account in _accounts(bot, span, (small_steps.BEGUN, small_steps.ENDED)):
         if kind or account.steps is not None:
-            yield StepsFrom(at_ms=at_ms, steps=account.steps)
+            steps = account.steps
+            if steps is not None:
+                steps = replace(steps, since_ms=decided.known(steps.since_ms))
+            yield StepsFrom(at_ms=decided.known(at_ms), steps=steps)
 
 
 WISHES = ("PAUSE", "RESUME", "HALT", "FLATTEN")
@@ -70,26 +74,28 @@ OWN_CAUSES = (
 )  # fmt: skip
 TROUBLE = frozenset(
     {
-        *(cause.value for cause in OWN_CAUSES), "EQUITY_UNKNOWN", "EQUITY_UNEXPLAINED", "UNSUPPORTED_ACCOUNT",
-        "FILES_UNUSABLE", "STOPS_UNPROVED", "SYMBOL_NOT_LISTED", "SYMBOL_UNKNOWN", "SYMBOL_NOT_TRADING",
+        *(cause.value for cause in OWN_CAUSES), "CANDLE_AGE", "EQUITY_FRESH", "EQUITY_UNKNOWN", "EQUITY_UNEXPLAINED",
+        "UNSUPPORTED_ACCOUNT", "FILES_UNUSABLE", "STOPS_UNPROVED", "SYMBOL_NOT_LISTED", "SYMBOL_UNKNOWN",
+        "SYMBOL_NOT_TRADING",
         "BRACKETS_UNKNOWN", "MARGIN_ASSET", "CANDLES_DIFFER", "SYMBOL_RULES_STALE", "SYMBOL_RULES_CHANGED",
     }
 )  # fmt: skip
 """Why a bot enters nothing that no backtest meets: first words of what it says of a close."""
 
 
-def troubled(bot: Run, span: Span, entry: Timeframe) -> Injected:
+def troubled(bot: Run, span: Span, entry: Timeframe, decided: Decided) -> Injected:
     """Closes at which nothing was entered in a symbol for trouble, and positions that were closed for it."""
     return Injected(
-        commands=tuple(commands_of(bot, span, own=True)), blocked=frozenset(blocked_closes(bot, span, entry, TROUBLE))
+        commands=tuple(commands_of(bot, span, decided, own=True)),
+        blocked=frozenset(blocked_closes(bot, span, entry, TROUBLE)),
     )
 
 
-def wishes_of(bot: Run, span: Span) -> Iterator[AccountWish]:
+def wishes_of(bot: Run, span: Span, decided: Decided) -> Iterator[AccountWish]:
     for at_ms, kind, account in _accounts(bot, span, WISHES):
         halt = account.halt if account.halt is not None and account.halt.cause == HaltCause.OPERATOR else None
         if kind or account.paused or halt is not None:
-            yield AccountWish(at_ms=at_ms, kind=kind or "PAUSE", paused=account.paused, halt=halt)
+            yield AccountWish(at_ms=decided.known(at_ms), kind=kind or "PAUSE", paused=account.paused, halt=halt)
 
 
 def transfers_of(bot: Run, span: Span) -> Iterator[Transfer]:

@@ -15,6 +15,7 @@ import msgspec
 
 from exchange.candle_files import CANDLE_HEADER, FUNDING_HEADER, CandleFolders
 from fsm.backtest.comparing.inputs import Input, Source
+from fsm.backtest.comparing.lived_orders import as_filled
 from fsm.backtest.comparing.matching import Key, differing
 from fsm.backtest.comparing.side import ALL, Side, Span
 from fsm.backtest.injecting import NOTHING, Injected
@@ -76,7 +77,7 @@ class Repeater:
                 path = Path(folder) / "again.sqlite"
                 trades = self._run(settings, rules, data, told, path, injected=injected)
                 with open_store(path, mode="read") as store:
-                    return trades, triggers_of(store)
+                    return {key: filled_of(store, row) for key, row in trades.items()}, triggers_of(store)
         except (BacktestError, SourceError, OSError) as error:
             raise CannotRepeat(str(error)) from error
 
@@ -164,6 +165,11 @@ class Repeater:
 def _opens_of(hole: Hole) -> range:
     """Of candles that no exchange ever delivered: what is stored there was carried on by the bot, and is again."""
     return range(hole.first_ms, hole.end_ms, hole.timeframe.ms)
+
+
+def filled_of(store: Store, row: TradeRow) -> TradeRow:
+    """A trade with the times of its fills."""
+    return as_filled(row, queries.fills(store, trade_id=row.id, limit=ALL))
 
 
 def triggers_of(store: Store) -> Triggers:
