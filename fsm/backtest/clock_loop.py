@@ -255,10 +255,8 @@ class ClockLoop:
             walk.add(symbol, bar, OPENED)
         self._act(walk, late.read_ms)
         happened = [symbol for batch in walk.run(late.read_ms) for symbol in touched(batch)]
-        for symbol in happened:
-            if symbol in late.heard:
-                self._runner.look(symbol)
-        self._told(walk.marks, late.read_ms)
+        for symbol in sorted(late.heard.intersection(happened)):
+            self._runner.look(symbol)
         self._read_equity(late.read_ms, acts=True)
         return [symbol for symbol in happened if symbol not in late.heard]
 

@@ -29,11 +29,11 @@ Make = Callable[..., InProcessBot]
 Script = Callable[[InProcessBot], Awaitable[None]]
 
 
-def found_in(db: Path, scratch: Path) -> list[Finding]:
-    """As `compare --live` does it."""
-    with beside_its_backtest(db, scratch) as (live, run):
+def found_in(db: Path, scratch: Path, data: tuple[Path, ...] = ()) -> list[Finding]:
+    """As `compare --live` does it; ``data`` has the marks and the funding of the time."""
+    with beside_its_backtest(db, scratch, data) as (live, run):
         inputs = differing_inputs(live, run, live.span)
-        again = Repeater(live, live, live.span, (), (), scratch).with_injected
+        again = Repeater(live, live, live.span, data, data, scratch).with_injected
         findings, why = held_against(live, run, live.span, inputs, again)
         assert why == ""
         return findings

@@ -41,13 +41,13 @@ def lived(rehearse: Make) -> Path:
 
 
 @contextmanager
-def beside_its_backtest(db: Path, scratch: Path) -> Iterator[tuple[Side, Side]]:
+def beside_its_backtest(db: Path, scratch: Path, data: tuple[Path, ...] = ()) -> Iterator[tuple[Side, Side]]:
     """What the bot did, and what a backtest of its own candles, rules and account does."""
     with open_store(db, mode="read") as store:
         live = read_side("live", store)
         path = scratch / "backtest.sqlite"
         path.unlink(missing_ok=True)
-        Repeater(live, live, live.span, (), (), scratch).with_inputs((), keep=path)
+        Repeater(live, live, live.span, data, data, scratch).with_inputs((), keep=path)
         with open_store(path, mode="read") as other:
             yield live, read_side("backtest", other)
 

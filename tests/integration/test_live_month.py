@@ -47,6 +47,6 @@ def test_nothing_of_a_month_is_unexplained(tmp_path: Path) -> None:
     assert not ended.violations
     assert ended.trades > 100
     assert min(Counter(each.kind for each in plan.disturbances)[kind] for kind in KINDS) >= 5
-    found = Counter(each.cause.source for each in found_in(tmp_path / "torture.sqlite", tmp_path))
+    found = Counter(each.cause.source for each in found_in(tmp_path / "torture.sqlite", tmp_path, (shipped_folder(),)))
     assert found.total() > 200
     assert found[Source.UNEXPLAINED] == 0
