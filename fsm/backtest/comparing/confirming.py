@@ -22,7 +22,6 @@ from fsm.backtest.injecting import Injected
 from fsm.backtest.result import iso
 from fsm.backtest.standing import ROUNDED_AWAY
 from fsm.core.exit_reasons import STOP_HIT, TARGET_HIT
-from fsm.core.model.records import HaltCause
 from indicators.candle import Timeframe
 from store import queries
 from store.trade_rows import TradeRow
@@ -203,7 +202,7 @@ class _Life(msgspec.Struct, frozen=True, kw_only=True):
             apart.pop("exit_reason", None)
         if again.exit_reason in (STOP_HIT, TARGET_HIT) and _are_of_one_hour(live.closed_ms, again.closed_ms):
             apart.pop("closed_ms", None)
-        if live.exit_reason == HaltCause.OPERATOR and _are_near(live.closed_ms, again.closed_ms):
+        if _are_near(live.closed_ms, again.closed_ms):
             apart.pop("closed_ms", None)
         if self.rested and _are_of_one_hour(live.first_fill_ms, again.first_fill_ms):
             apart.pop("first_fill_ms", None)

@@ -119,7 +119,7 @@ def past_trades(bot: Run, span: Span, entry: Timeframe, decided: Decided) -> Ite
             continue
         to_ms = trade.closed_ms or FAR_MS
         if last_fills.get(trade.id, 0) < entry.floor(to_ms):
-            to_ms = decided.known(to_ms)
+            to_ms = decided.over(trade.symbol, to_ms)
         yield Past(from_ms=trade.signal_candle_ms + entry.ms, to_ms=to_ms, trade=trade)
 
 

@@ -13,6 +13,7 @@ from fsm.backtest.comparing.side import Span
 from fsm.backtest.history import step_of
 from fsm.backtest.injecting import LateClose
 from fsm.core.model.events import CandleClosed, SymbolObserved
+from fsm.core.model.records import State
 from fsm.core.model.transition_table import Trigger
 from indicators.candle import Timeframe
 
@@ -57,6 +58,7 @@ class _Facts(msgspec.Struct, frozen=True):
 
 
 class _Closed(msgspec.Struct, frozen=True):
+    symbol: str
     candle_ms: int
     at_ms: int
     prices: _Prices | None = None
@@ -71,6 +73,7 @@ class _Look(msgspec.Struct, frozen=True):
     dest: str
 
 
+_LEAVING = (State.FLATTEN, State.EXITING, State.HALT)
 _read_closed = msgspec.json.Decoder[_Closed](_Closed).decode
 _read_facts = msgspec.json.Decoder[_Facts](_Facts).decode
 
@@ -99,8 +102,10 @@ class Decided:
             "SELECT event_json FROM transitions WHERE at_ms >= ? AND json_extract(event_json, '$.type') = ?",
             (span.from_ms, CandleClosed.__struct_config__.tag),
         )
+        self._moved: set[tuple[int, str]] = set()
         for (text,) in moves:
             event = _read_closed(str(text))
+            self._moved.add((event.candle_ms + entry.ms, event.symbol))
             self._add(event.candle_ms, event.at_ms, event.prices, None)
         looks = bot.store.connection.execute(
             "SELECT at_ms, symbol, trigger, dest FROM transitions"
@@ -123,11 +128,18 @@ class Decided:
         is_later = at_ms == close.at_ms and at_ms in self._taken_up and self._taken_up[at_ms] != close.files
         return at_ms if is_later else close_ms
 
-    def before(self, at_ms: int) -> int:
-        """When something is done that was done before a close was decided on: before its prices were read."""
+    def over(self, symbol: str, at_ms: int) -> int:
+        """The same of the end of a trade: whether its symbol was decided on as free."""
+        close_ms = self._entry.floor(at_ms)
+        record = self._records.get((close_ms, symbol))
+        is_tie = close_ms in self._closes and self._closes[close_ms].at_ms == at_ms
+        return at_ms if is_tie and record is not None and record.trade is not None else self.known(at_ms)
+
+    def before(self, symbol: str, at_ms: int) -> int:
+        """When a command is done that was done before a close was decided on: before its prices were read."""
         close_ms = self._entry.floor(at_ms)
         close = self._closes.get(close_ms)
-        if close is None or at_ms >= close.at_ms:
+        if close is None or at_ms > close.at_ms or (at_ms == close.at_ms and not self._came_first(symbol, close_ms)):
             return at_ms
         late = self.late().get(close_ms)
         return min(at_ms, (close_ms if late is None else late.read_ms) - 1)
@@ -145,9 +157,14 @@ class Decided:
             return False
         return look.trigger != Trigger.FILL or record.trade is None or record.trade.entry.finished
 
-    def is_before(self, at_ms: int) -> bool:
-        """Whether something done at that moment was done between a close and its decision, or just before it."""
-        return self.before(at_ms + 1) <= at_ms
+    def _came_first(self, symbol: str, close_ms: int) -> bool:
+        """Of a command at the very moment of the decision: whether the trade was being left by then."""
+        record = self._records.get((close_ms, symbol))
+        return (close_ms, symbol) not in self._moved if record is None else record.state in _LEAVING
+
+    def is_before(self, symbol: str, at_ms: int) -> bool:
+        """Whether a command done at that moment was done between a close and its decision, or just before it."""
+        return self.before(symbol, at_ms + 1) <= at_ms
 
     def heard(self, symbol: str, at_ms: int) -> int:
         """The same of a look at a symbol."""

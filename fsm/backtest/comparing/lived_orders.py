@@ -139,7 +139,11 @@ def late_commands(
         for command in closing:
             began_ms, over_ms = row.first_fill_ms or FAR_MS, row.closed_ms or FAR_MS
             done_ms = min((at_ms for at_ms in left if at_ms >= command.at_ms), default=command.at_ms)
-            if began_ms <= command.at_ms < over_ms and done_ms > command.at_ms and not decided.is_before(command.at_ms):
+            if (
+                began_ms <= command.at_ms < over_ms
+                and done_ms > command.at_ms
+                and not decided.is_before(row.symbol, command.at_ms)
+            ):
                 yield (row.symbol, command.at_ms), done_ms - command.at_ms
 
 

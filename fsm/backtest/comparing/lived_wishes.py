@@ -29,7 +29,7 @@ def commands_of(bot: Run, span: Span, decided: Decided, *, own: bool = False) ->
     for (text,) in rows:
         event = _read_event(str(text))
         if isinstance(event, Commanded) and (event.cause in OWN_CAUSES if own else event.cause == HaltCause.OPERATOR):
-            yield replace(event, at_ms=decided.before(event.at_ms))
+            yield replace(event, at_ms=decided.before(event.symbol, event.at_ms))
 
 
 class _AccountFacts(msgspec.Struct, frozen=True):
