@@ -13,7 +13,7 @@ from fsm.backtest.comparing.causes import Cause, Finding, causes
 from fsm.backtest.comparing.inputs import Input, Source
 from fsm.backtest.comparing.live_checks import checked, is_contradicted
 from fsm.backtest.comparing.lived import FILLS_MAX, Lived, lived
-from fsm.backtest.comparing.lived_closes import AT_ITS_TIME_MS
+from fsm.backtest.comparing.lived_moments import AT_ITS_TIME_MS
 from fsm.backtest.comparing.lived_orders import as_filled, rested, was_over
 from fsm.backtest.comparing.matching import Difference, Key, differences, differing
 from fsm.backtest.comparing.rerun import CannotRepeat, Trades, Triggers, triggers_of

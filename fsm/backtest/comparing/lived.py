@@ -8,7 +8,8 @@ import msgspec
 
 from fsm.backtest.comparing.inputs import Source
 from fsm.backtest.comparing.lived_around import by_others, past_trades, wallets_at_closes
-from fsm.backtest.comparing.lived_closes import Decided, missed_closes
+from fsm.backtest.comparing.lived_closes import missed_closes
+from fsm.backtest.comparing.lived_moments import Decided
 from fsm.backtest.comparing.lived_orders import (
     as_filled,
     delays,

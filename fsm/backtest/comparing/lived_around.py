@@ -10,7 +10,8 @@ import msgspec
 
 from exchange.origin import Origin, origin_of
 from exchange.types import Order
-from fsm.backtest.comparing.lived_closes import Decided, blocked_closes
+from fsm.backtest.comparing.lived_closes import blocked_closes
+from fsm.backtest.comparing.lived_moments import Decided
 from fsm.backtest.comparing.lived_orders import FAR_MS
 from fsm.backtest.comparing.side import ALL, Span
 from fsm.backtest.comparing.side import Side as Run

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from exchange.refusals import RefusalReason
 from exchange.types import Refused, Side
-from fsm.backtest.comparing.lived_closes import AT_ITS_TIME_MS, Decided
+from fsm.backtest.comparing.lived_moments import AT_ITS_TIME_MS, Decided
 from fsm.backtest.comparing.side import Side as Run
 from fsm.backtest.comparing.side import Span
 from fsm.backtest.history import step_of

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from fsm.backtest.comparing.lived_closes import Decided, blocked_closes
+from fsm.backtest.comparing.lived_closes import blocked_closes
+from fsm.backtest.comparing.lived_moments import Decided
 from fsm.backtest.comparing.side import Side as Run
 from fsm.backtest.comparing.side import Span
 from fsm.backtest.injecting import AccountWish, Injected, StepsFrom, Transfer
