@@ -46,6 +46,10 @@ Number = Annotated[str, msgspec.Meta(pattern=f"^({_ABOVE_ZERO})$")]
 Amount = Annotated[str, msgspec.Meta(pattern=f"^({_ABOVE_ZERO}|{_SHARE})$")]
 
 
+WHOLE = {"type": "integer"}
+"""In JSON 17.0 is a whole number too."""
+
+
 class ReleaseWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a release: whose position is handed over, and whether its stop goes too."""
 
@@ -86,10 +90,10 @@ class MoveTargetWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     symbol: Name
     price: Number
-    target: Annotated[int, msgspec.Meta(ge=1, le=99)] | None = None
+    target: Annotated[float, msgspec.Meta(ge=1, le=99, multiple_of=1, extra_json_schema=WHOLE)] | None = None
 
     def line(self) -> str:
-        return _line("move-target", self.price, number=self.target)
+        return _line("move-target", self.price, number=None if self.target is None else int(self.target))
 
 
 TradeWish = ReleaseWish | ReduceWish | MoveStopWish | MoveTargetWish
@@ -148,10 +152,6 @@ def _day(text: str | None, name: str) -> date | None:
 def _begins_ms(day: date | None) -> int | None:
     """When a day begins, UTC; days before 1970 begin then."""
     return None if day is None else max(0, (day - date(1970, 1, 1)).days) * DAY_MS
-
-
-WHOLE = {"type": "integer"}
-"""In JSON 17.0 is a whole number too."""
 
 
 class BacktestWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

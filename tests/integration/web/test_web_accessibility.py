@@ -53,11 +53,11 @@ def test_there_is_no_barrier_of_level_a_or_aa(page: Page, url: str, width: int, 
     page.run(f"document.getElementById('control-symbol').value = '{HELD}'")
     page.run("document.querySelector('[data-command=flatten]').click()")
     page.wait_for("document.getElementById('confirm').open")
-    assert barriers(page, within="confirm") == [], "in the confirmation"
+    assert barriers(page, within="'#confirm'") == [], "in the confirmation"
     page.run("document.getElementById('confirm').close()")
     page.run("document.querySelector('[data-command=move-stop]').click()")
     page.wait_for("document.getElementById('wish-price')")
-    assert barriers(page, within="confirm") == [], "in a wish about a position"
+    assert barriers(page, within="'#confirm'") == [], "in a wish about a position"
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -15,6 +15,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from schemathesis import Case, HookContext
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from store.database import open_store
 from tests.integration.web.chromium import TOKEN
@@ -32,6 +33,9 @@ MOMENTS = st.one_of(
     st.datetimes().map(lambda moment: moment.isoformat()),
 )
 schemathesis.openapi.format("moment", MOMENTS)
+
+TOO_LARGE = 413
+"""Nobody reads what is wrong in such a body."""
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -68,4 +72,5 @@ def window(traded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_no_request_gets_a_5xx_or_an_answer_that_is_not_described(case: Case, window: str) -> None:
     answer = case.call(base_url=window, headers=HEADERS)
-    case.validate_response(answer)
+    unread: list[Any] = [negative_data_rejection] if answer.status_code == TOO_LARGE else []
+    case.validate_response(answer, excluded_checks=unread)
