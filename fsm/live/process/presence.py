@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from decimal import Decimal
 
 import structlog
 from msgspec.structs import replace
@@ -118,6 +119,8 @@ class Presence:
         if found is None:
             return
         symbol, side = found
+        if not await self._is_as_known(symbol):
+            return
         live, active, exchange = self._live, self._live.active, self._live.exchange
         began_s, name = self._self
         self._sent += 1
@@ -137,6 +140,13 @@ class Presence:
             log.info("mark", symbol=symbol, reason=type(outcome).__name__, client_id=mark)
             if not isinstance(outcome, Refused):  # also one whose answer could not be read
                 await exchange.cancel_algo(symbol, mark)
+
+    async def _is_as_known(self, symbol: str) -> bool:
+        """A hand may have opened something, or turned it round, that no look has named yet: nothing goes beside it."""
+        rows = await self._live.exchange.positions(symbol)
+        held = sum((row.quantity for row in rows if row.symbol == symbol), Decimal(0))
+        trade = self._live.engine.record(symbol).trade
+        return held == 0 if trade is None else held * trade.side.sign > 0
 
     def _symbol(self) -> tuple[str, Side] | None:
         """A flat one, or one of whose trade such a target would close a little: never beside what is not ours."""

@@ -53,10 +53,6 @@ REST_S_MAX = 60.0
 TARGETS_S = 6.0
 """What fell out of a row because its stop was late rests by then: a look shows that it is missing."""
 
-MARKED_S = 8.0
-"""After so long a start has placed its marks (fsm/live/process/presence.py): one goes out beside whatever is flat by
-then, and a hand that turns a position round within these seconds is not what is measured."""
-
 OVER_S_MIN = 60.0
 SYNCHRONOUS_OFF = 0
 DATABASE_ID = "7a4ed000"
@@ -205,7 +201,6 @@ class Scene:
         while not self._daemon.started.is_set():
             self._raise_if_dead()
             await asyncio.sleep(STEP_S)
-        await asyncio.sleep(MARKED_S)
 
     def _stepped(self, step: Step) -> None:
         """Has the operator been told of a position that is not the bot's, with its size and that nothing covers it?"""

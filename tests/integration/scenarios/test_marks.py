@@ -114,6 +114,32 @@ def test_none_is_placed_beside_a_position_of_another_hand(rehearse: Make) -> Non
     proved(r)
 
 
+def test_none_is_placed_beside_a_position_that_no_look_has_named_yet(rehearse: Make) -> None:
+    """A hand opened it, or turned the bot's own round, a moment before the mark."""
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        await r.seconds(60)
+        r.faults = cancels_are_lost
+        by_hand(r, Side.BUY, r.venue.state.filters["BTCUSDT"].market_quantity_min * 10)
+        await presence(r)._place_mark()
+        assert resting(r) == []
+
+    async def turned(r: InProcessBot) -> None:
+        await to_trade(r)
+        r.faults = cancels_are_lost
+        by_hand(r, Side.SELL, abs(r.venue.state.holding("BTCUSDT").quantity) * 2)
+        await presence(r)._place_mark()
+        assert resting(r) == []
+
+    r.run(script)
+    proved(r)
+    again = rehearse(BTCUSDT=CALM, db=r.db.with_name("turned.sqlite"))
+    again.run(turned)
+    proved(again)
+
+
 def test_late_word_of_a_mark_of_an_earlier_run_halts_nobody_and_that_of_a_copy_does(rehearse: Make) -> None:
     """R78, R23: the stream may tell late, and twice; the journal knows which marks are its own."""
     r = rehearse(BTCUSDT=quiet(BTC, 6))
