@@ -9,7 +9,8 @@ VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 SOURCES_OF_INSTALL := setup.cfg pyproject.toml constraints.txt
-TEST_WORKERS ?= 2
+# Tests of whole bots wait for them now and then: one worker more than there are cores.
+TEST_WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 SOAK_SEEDS ?= 300
 
 # What says most of a version of Python in a minute or two: pure code and its edges, without daemons, browsers and
@@ -25,7 +26,7 @@ help:
 	@echo 'make quick      the quick part of them; for another Python: make quick PYTHON=python3.13 VENV=.venv/python3.13'
 	@echo 'make check      format, lint, types, architecture, prose'
 	@echo 'make bench      measures'
-	@echo 'make soak       the tests that take minutes'
+	@echo 'make soak       every test as far as it goes, and torture: hours'
 	@echo 'make audit      asks whether a fault is known of any library of the locked install (needs the internet)'
 	@echo 'make mutants    changes fsm/core in thousands of places and looks which tests notice (SAMPLE=300: so many; ROOM=exchange/sim)'
 	@echo 'make editor     makes the editor of the page of rules again from its locked packages (needs Node and the internet)'
@@ -48,8 +49,8 @@ set-aside:
 test: $(VENV)/installed-test
 	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) --dist worksteal $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
-quick: $(VENV)/installed-test
-	@$(IN_VENV) -m pytest -n 0 -p no:cacheprovider $(QUICK) --ignore tests/unit/fsm/core/test_any_broken_engine.py
+quick: $(VENV)/installed-quick
+	@$(IN_VENV) -m pytest -p no:cacheprovider $(QUICK) --ignore tests/unit/fsm/core/test_any_broken_engine.py
 
 check: $(VENV)/installed-check
 	@$(IN_VENV) -m ruff format --check .
@@ -63,7 +64,7 @@ bench: $(VENV)/installed-test
 	done
 
 soak: $(VENV)/installed-test
-	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) -m slow
+	@FULL=1 $(IN_VENV) -m pytest -n $(TEST_WORKERS) --dist worksteal -m 'not testnet'
 	@$(IN_VENV) -m fsm torture --seeds 1..$(SOAK_SEEDS) --days 30 --symbols 3 --jobs $(TEST_WORKERS)
 	@$(IN_VENV) -m fsm torture --seeds 365 --days 365 --symbols 20
 
@@ -72,7 +73,7 @@ docs: $(VENV)/installed-test
 	@echo 'the documentation is in build/site/index.html'
 
 release: check docs
-	@$(IN_VENV) -m pytest -n 0 -q tests/integration/test_release.py tests/integration/test_docs.py tests/test_requirements.py
+	@$(IN_VENV) -m pytest -n 0 -q -m 'not testnet' tests/integration/test_release.py tests/integration/test_docs.py tests/test_requirements.py
 	@$(IN_VENV) -m tests.release dist
 
 audit: $(VENV)/audit/bin/pip-audit
@@ -100,6 +101,10 @@ $(VENV)/installed-run: $(VENV)/made $(SOURCES_OF_INSTALL)
 	@echo 'installing into $(VENV) …'
 	@$(PIP) setuptools
 	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-quick: $(VENV)/installed-run
+	@$(PIP) --no-build-isolation --editable '.[quick]'
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed-run

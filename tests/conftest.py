@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.effort import examples
+
 # What Python has compiled is kept, whatever the machine says: hundreds of processes that tests start would each compile
 # the whole product again, which doubles what a start costs.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -41,6 +43,7 @@ if "TMPDIR" not in os.environ and has_room(MEMORY):
 # runs them more than once in one process, on a new instance of their class each time.
 settings.register_profile(
     "steady",
+    max_examples=examples(100),
     deadline=None,
     derandomize=True,
     database=None,
@@ -90,6 +93,16 @@ def _outside_only_for_testnet(request: pytest.FixtureRequest) -> Iterator[None]:
     _outside_allowed = request.node.get_closest_marker("testnet") is not None
     yield
     _outside_allowed = False
+
+
+PRIORITY = os.getpriority(os.PRIO_PROCESS, 0)
+
+
+@pytest.fixture(autouse=True)
+def _own_priority() -> Iterator[None]:
+    """A command that makes way for others would make all later tests of this process slow, and cannot take it back."""
+    yield
+    assert os.getpriority(os.PRIO_PROCESS, 0) == PRIORITY, "run it in a process of its own"
 
 
 @pytest.fixture(autouse=True)

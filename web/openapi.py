@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -59,8 +60,9 @@ _COMMANDS = {
 }
 
 
+@cache
 def document() -> dict[str, Any]:
-    """The whole document as plain data."""
+    """The whole document as plain data, which is the same for every reader."""
     shapes: list[Any] = [read.answer for read in READS]
     queries = [read.query for read in READS]
     _, components = msgspec.json.schema_components(

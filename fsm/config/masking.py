@@ -43,14 +43,14 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     # name: value, name=value, "name": "value", also within a text that is JSON itself.
     (
         re.compile(
-            r"(?i)([\w.-]*(?:api[_-]?key|secret|token|passw(?:or)?d|passphrase|credential|apikey|cookie|authorization)"
+            r"(?i)((?:api[_-]?key|secret|token|passw(?:or)?d|passphrase|credential|apikey|cookie|authorization)"
             r"[\w.-]*\\*[\"']?\s*[:=]\s*)(\\*[\"'])([^\"'\\\n]{3,})"
         ),
         rf"\1\2{HIDDEN}",
     ),
     (
         re.compile(
-            r"(?i)([\w.-]*(?:api[_-]?key|secret|token|passw(?:or)?d|passphrase|credential|apikey|cookie|authorization)"
+            r"(?i)((?:api[_-]?key|secret|token|passw(?:or)?d|passphrase|credential|apikey|cookie|authorization)"
             r"[\w.-]*\s*[:=]\s*)([^\s\"'\\,;&{}\[\]]{6,})"
         ),
         rf"\1{HIDDEN}",

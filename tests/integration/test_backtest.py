@@ -256,6 +256,7 @@ def test_a_run_inside_the_warm_up_says_what_is_short_and_that_nothing_could_trad
     assert told.summary.endswith("40 of 200 candles of 1d have closed; nothing is entered before 2024-07-19 00:00 UTC")
 
 
+@pytest.mark.slow
 def test_exposure_and_sharpe_count_from_where_a_symbol_could_trade(
     run: tuple[Result, Path], config: Config, rules: Ruleset
 ) -> None:
@@ -269,6 +270,7 @@ def test_exposure_and_sharpe_count_from_where_a_symbol_could_trade(
     assert (whole["warnings"], run[0].warnings()) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_cap_on_what_moves_together_refuses_entries_and_is_replayed(
     run: tuple[Result, Path], config: Config, rules: Ruleset, tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from exchange.client_ids import parse
 from fsm.bootstrap import RECORDED_WORDS
 from fsm.journal.replay import replay
@@ -62,6 +64,7 @@ def epochs(bot: RealBot) -> set[str]:
     return {parts.epoch for (name,) in rows if (parts := parse(name)) is not None}
 
 
+@pytest.mark.slow
 def test_r78_a_copy_of_a_busy_day_goes_on_elsewhere_with_ids_of_its_own(tmp_path: Path) -> None:
     async def story(bot: RealBot) -> None:
         bot.spawn()

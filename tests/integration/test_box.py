@@ -124,6 +124,7 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_bot_and_api_run_with_the_commands_of_the_box_from_what_the_image_installs(image: Path, tmp_path: Path) -> None:
     """The embedded exchange stands in for the one in .env; everything else is as in docker-compose.yml."""
     shutil.copy(ROOT / "rules.yaml", tmp_path)

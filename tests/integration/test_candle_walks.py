@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fsm.core.model.records import State
 from fsm.proofs.testkit.scripted_market import QUIET_HOURS, START_MS
 from store import queries
@@ -28,6 +30,7 @@ def decided(walking: Walk, symbol: str, candle_ms: int) -> bool:
     return last is not None and last.last_ms >= candle_ms
 
 
+@pytest.mark.slow
 def test_two_hours_that_were_never_recorded(tmp_path: Path) -> None:
     async def story(walking: Walk) -> None:
         await walking.to_trade()
@@ -58,6 +61,7 @@ def test_two_hours_that_were_never_recorded(tmp_path: Path) -> None:
     walk(tmp_path, story)
 
 
+@pytest.mark.slow
 def test_a_candle_that_contradicts_itself_while_the_bot_was_stopped(tmp_path: Path) -> None:
     async def story(walking: Walk) -> None:
         await walking.to_trade()

@@ -23,6 +23,7 @@ from fsm.cli.status import found
 from store import queries
 from store.database import open_store
 from store.errors import StoreError
+from tests.effort import sampled
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = Path(__file__).with_name("faked_clock.py")
@@ -144,6 +145,7 @@ def machine_at(start: str, folder: Path) -> Iterator[Machine]:
         yield Machine(there, folder)
 
 
+@pytest.mark.slow
 def test_sixteen_hours_forward_for_eight_seconds_end_no_limit(tmp_path: Path) -> None:
     """At nine in the morning, with the day's limit hit."""
     with machine_at("2024-08-07T09:00:05", tmp_path) as machine, machine.running():
@@ -168,7 +170,10 @@ def is_right(shown: Any, later_ms: int) -> bool:
     return has_decided and abs(shown["clock"]["offset_ms"] + later_ms) < 1_500
 
 
-@pytest.mark.parametrize(("at_start_ms", "later_ms"), [(0, -HOUR_MS), (-50 * MINUTE_MS, -50 * MINUTE_MS)])
+@pytest.mark.parametrize(
+    ("at_start_ms", "later_ms"), sampled([(0, -HOUR_MS), (-50 * MINUTE_MS, -50 * MINUTE_MS)], often=1)
+)
+@pytest.mark.slow
 def test_a_close_is_decided_on_whatever_the_machines_clock_shows(
     tmp_path: Path, at_start_ms: int, later_ms: int
 ) -> None:

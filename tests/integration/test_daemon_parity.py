@@ -22,6 +22,7 @@ from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot
 from rules.load import load_rules, parse_rules
 from store.database import open_store
 from store.verify import verify
+from tests.effort import sampled
 from tests.integration.test_parity import TRAILING
 from tests.integration.test_timeframes import anchors_of, config_of
 
@@ -66,6 +67,7 @@ def check(tmp_path: Path, symbols: tuple[str, ...], hours: int) -> int:
     return compared
 
 
+@pytest.mark.slow
 def test_one_symbol_until_its_first_trades(tmp_path: Path) -> None:
     assert check(tmp_path, ("XRPUSDT",), 5_400) >= 6
 
@@ -77,13 +79,16 @@ def test_five_symbols_over_everything_that_is_shipped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("method", "delay_s", "cause", "told"),
-    [
-        ("place_algo", 1.0, Why.LATE, "A looked for itself: sweep STRAY_ORDERS"),
-        ("place_algo", 6.0, Why.LATE, "A looked for itself: reprotect STOP_MOVE_UNFINISHED"),
-        ("mark_price", 6.0, Source.FILL, "the signal led to no position in A: SETUP_UNKNOWN"),
-        ("funding_rates", 6.0, Source.RULES, "funding_rate < 0.02 (None and 0.02) is UNKNOWN in A"),
-        ("candles", 6.0, Source.RULES, "(None and None) is UNKNOWN in A"),
-    ],
+    sampled(
+        [
+            ("place_algo", 1.0, Why.LATE, "A looked for itself: sweep STRAY_ORDERS"),
+            ("place_algo", 6.0, Why.LATE, "A looked for itself: reprotect STOP_MOVE_UNFINISHED"),
+            ("mark_price", 6.0, Source.FILL, "the signal led to no position in A: SETUP_UNKNOWN"),
+            ("funding_rates", 6.0, Source.RULES, "funding_rate < 0.02 (None and 0.02) is UNKNOWN in A"),
+            ("candles", 6.0, Source.RULES, "(None and None) is UNKNOWN in A"),
+        ],
+        often=2,
+    ),
 )
 def test_what_a_bot_does_as_answers_are_late_is_explained(
     tmp_path: Path, method: str, delay_s: float, cause: str, told: str

@@ -182,7 +182,7 @@ def killed_often(exchange: Launched, whole: Path, folder: Path, kills: int, seed
 def test_killed_at_random_it_goes_on_and_comes_to_the_same_bytes(
     exchange: Launched, whole: Path, tmp_path: Path
 ) -> None:
-    assert killed_often(exchange, whole, tmp_path / "store", kills=5, seed=1) == 5
+    assert killed_often(exchange, whole, tmp_path / "store", kills=2, seed=1) == 2
 
 
 @pytest.mark.slow
@@ -200,6 +200,7 @@ def test_update_asks_only_for_what_is_new(exchange: Launched, whole: Path, tmp_p
     assert len(candles) == 4, "one each for where a series begins, and nothing else is missing"
 
 
+@pytest.mark.slow
 def test_an_earlier_beginning_is_put_before_what_there_is(exchange: Launched, whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "store"
     with door(exchange) as server:

@@ -155,6 +155,7 @@ class TestWhatSilencesIt:
 
 
 class TestProcesses:
+    @pytest.mark.slow
     def test_a_frozen_bot_a_refusing_exchange_and_a_full_disk_are_silent_a_slow_dashboard_is_not(
         self, tmp_path: Path
     ) -> None:

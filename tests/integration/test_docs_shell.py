@@ -37,7 +37,7 @@ A_COMMAND = re.compile(
 ROOTS = ("/opt/", "/etc/", "/mnt/", "/var/backups")
 """Below these a page writes on a user's machine; here they lie in a folder of the test."""
 
-RUN = "tests/unit/fsm/cli/test_run.py::test_a_trade_opens_is_covered_and_ends_and_so_does_the_run"
+RUN = "tests/unit/fsm/cli/test_run.py::test_a_trade_opens_and_is_covered_and_the_run_ends_when_it_is_told_to"
 GATE = ".ci/run::make test"
 BOX = "tests/integration/test_box.py::test_bot_and_api_run_with_the_commands_of_the_box_from_what_the_image_installs"
 UNITS = "tests/integration/test_operating.py::test_systemd_itself_takes_the_units"
@@ -99,6 +99,7 @@ ELSEWHERE = {
     OURS + "worker": "tests/integration/test_worker.py::test_rules_in_force_come_out_as_the_run_itself",
     OURS + f"optimise --vary adx_trend=23..35:1 {ADDRESS}": CLUSTER,
     OURS + "optimise --vary adx_trend=23..35:1 --vary spike=1.2..1.6:0.1 --study trend": SEARCHED,
+    OURS + "worker --once": 'tests/integration/web/test_web_walk.py::"worker", "--once"',
     OURS
     + "optimise --sampler random --trials 500 --objective calmar --require 'trades>=50' --folds 8 --anchored": SEARCHED,
     OURS + "optimise apply trend --trial 17": APPLIED,
@@ -113,8 +114,8 @@ ELSEWHERE = {
     OURS + "naked": NAKED,
     OURS + "naked --only firewall-once --positions 200": NAKED,
 }
-"""Lines that do not end, take long, or need what no test has (an index of packages, a network, a service manager), and
-the test that runs what they run."""
+"""Lines that do not end, take long, change the process that runs them, or need what no test has (an index of packages,
+a network, a service manager), and the test that runs what they run."""
 
 EXITS = {
     OURS + "status --alive": 3,  # no bot runs here

@@ -11,6 +11,7 @@ import pytest
 from fsm.proofs.crashsweep.real_bot import ANSWER_S_MAX, RealBot
 from fsm.proofs.testkit.scripted_market import jump, quiet
 from store.migrations.backup import backup
+from tests.effort import sampled
 from tests.integration.stories import BTC, HOUR_MS, SYMBOL, TOP, tell, to_protected
 
 HOURS = [jump(BTC), *quiet(TOP, 5)]
@@ -60,7 +61,7 @@ DEEDS = {
 }
 
 
-@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.__name__)
+@pytest.mark.parametrize("deed", sampled(DEEDS, often=2), ids=lambda deed: deed.__name__)
 def test_r79_a_bot_whose_files_are_taken_away_sends_its_last_stops_and_ends(tmp_path: Path, deed: object) -> None:
     """The stop is cancelled by hand in the same moment: the last stops put it back. Nothing is opened afterwards."""
     assert callable(deed)
@@ -84,7 +85,7 @@ def test_r79_a_bot_whose_files_are_taken_away_sends_its_last_stops_and_ends(tmp_
     tell(tmp_path, HOURS, story)
 
 
-@pytest.mark.parametrize("kind", ["hard link", "symbolic link", "another folder's link"])
+@pytest.mark.parametrize("kind", sampled(["hard link", "symbolic link", "another folder's link"], often=1))
 def test_r23_a_second_bot_is_refused_by_whatever_name_it_is_given_the_database(tmp_path: Path, kind: str) -> None:
     async def story(bot: RealBot) -> None:
         await to_protected(bot)

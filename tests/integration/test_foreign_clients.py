@@ -5,7 +5,10 @@ They are imported by the tests that need them: whoever collects all tests does w
 
 from __future__ import annotations
 
+import pytest
 
+
+@pytest.mark.slow
 def test_ccxt_and_the_official_sdk_work_and_the_documented_table_of_their_calls_is_current() -> None:
     from tests.integration.foreign_clients import BEGIN, DOCUMENT, END, both, table
 

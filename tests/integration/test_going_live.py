@@ -21,6 +21,7 @@ from exchange.sim.server.launch import Launched, launched
 ROOT = Path(__file__).parents[2]
 WAY = ("sim", "paper", "testnet", "mainnet")
 PATIENCE_S = 120.0
+pytestmark = pytest.mark.slow
 CONFIG = "version: 1\nsymbols: {BTCUSDT: {}}\nmarket_data: {history_candles: 400}\n"
 MARKET = ("--data", str(shipped_folder()), "--start", "1748739550000", "--symbols", "BTCUSDT,ETHUSDT", "--speed", "1")
 

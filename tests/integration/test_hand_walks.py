@@ -14,6 +14,7 @@ import pytest
 from fsm.core.model.records import State
 from fsm.proofs.testkit.scripted_market import jump, quiet
 from store import queries
+from tests.effort import sampled
 from tests.integration.messenger_server import CHAT, TOKEN, messenger_server
 from tests.integration.walking import BTC, HOUR_MS, SYMBOL, TOP, Walk, walk
 from web import documents
@@ -67,11 +68,14 @@ def is_in_trade(walking: Walk) -> bool:
 # --- what config says after a close by hand ---------------------------------------------------
 @pytest.mark.parametrize(
     ("after", "then", "why"),
-    [
-        ("rest", "No entries here before 2024-01-11 15:00 UTC.", "COOLDOWN until 2024-01-11 15:00 UTC"),
-        ("quarantine", "No entries here until `resume BTCUSDT`.", "EXTERNAL_CLOSE"),
-        ("continue", "USDT).", ""),
-    ],
+    sampled(
+        [
+            ("rest", "No entries here before 2024-01-11 15:00 UTC.", "COOLDOWN until 2024-01-11 15:00 UTC"),
+            ("quarantine", "No entries here until `resume BTCUSDT`.", "EXTERNAL_CLOSE"),
+            ("continue", "USDT).", ""),
+        ],
+        often=1,
+    ),
 )
 def test_r70_after_you_close_by_hand_the_symbol_does_what_config_says(
     tmp_path: Path, after: str, then: str, why: str
@@ -99,7 +103,7 @@ def test_r70_after_you_close_by_hand_the_symbol_does_what_config_says(
 
 
 # --- quarantine, and its ways out -------------------------------------------------------------
-@pytest.mark.parametrize("cancel_stop", [False, True])
+@pytest.mark.parametrize("cancel_stop", sampled([False, True], often=1))
 def test_r80_what_a_hand_added_is_told_kept_out_of_and_released(tmp_path: Path, cancel_stop: bool) -> None:
     async def story(walking: Walk) -> None:
         await walking.to_trade()
@@ -145,7 +149,7 @@ def test_r80_a_position_that_a_hand_turned_is_told_to_have_no_stop_and_left_alon
     walk(tmp_path, story, hours=AGAIN, config=ONE)
 
 
-@pytest.mark.parametrize("cancel_stop", [False, True])
+@pytest.mark.parametrize("cancel_stop", sampled([False, True], often=1))
 def test_a_position_of_the_bot_that_is_released_is_never_adopted_again(tmp_path: Path, cancel_stop: bool) -> None:
     async def story(walking: Walk) -> None:
         await walking.to_trade()
@@ -204,6 +208,7 @@ def web(walking: Walk, token: str = SECRET, **more: Any) -> httpx.AsyncClient:
 
 
 # --- chat and records -------------------------------------------------------------------------
+@pytest.mark.slow
 def test_r69_what_somebody_can_mend_drops_no_alert_and_failures_are_counted(tmp_path: Path) -> None:
     """A 400 about rights threw the alert away for good; 86 failures left one row; two of three symbols had metrics."""
     with messenger_server() as chat:

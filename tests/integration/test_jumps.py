@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import sampled
 from tests.integration.generated_runs import case, seen, shipped
 
 MANY = 500
@@ -49,7 +50,7 @@ def compared(number: int, folder: Path) -> Counter[str]:
     return happened
 
 
-@pytest.mark.parametrize("number", [2, 9, 12, 21, 32, 35, 39])
+@pytest.mark.parametrize("number", sampled([2, 9, 12, 21, 32, 35, 39], often=3))
 def test_a_jumping_backtest_writes_what_one_that_asks_at_every_candle_writes(number: int, tmp_path: Path) -> None:
     assert compared(number, tmp_path)["enter SETUP_READY"] > 0
 

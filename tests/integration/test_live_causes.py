@@ -21,6 +21,7 @@ from fsm.backtest.comparing.rerun import Repeater
 from fsm.backtest.injecting import Injected
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL
+from tests.effort import sampled
 from tests.integration.scenarios.acting import entry, post
 from tests.integration.test_live_differences import MARKET, PLANTED, beside_its_backtest
 
@@ -175,7 +176,7 @@ TICK_OFF = {
 """What a fault of the bot could leave in its journal beside orders that were late."""
 
 
-@pytest.mark.parametrize("fault", TICK_OFF)
+@pytest.mark.parametrize("fault", sampled(TICK_OFF, often=5))
 def test_a_fault_of_ours_is_not_passed_off_as_latency(rehearse: Make, tmp_path: Path, fault: str) -> None:
     bot = lived(rehearse, latency_s=0.3)
     copy = Path(shutil.copy(bot.db, tmp_path / "copy.sqlite"))

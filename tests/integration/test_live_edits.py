@@ -13,6 +13,7 @@ from fsm.backtest.comparing.inputs import Source
 from fsm.live.operator.reload import Reload
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL
+from tests.effort import sampled
 from tests.integration.test_live_causes import found_in, named
 from tests.integration.test_live_differences import MARKET
 
@@ -49,7 +50,7 @@ def edited(
 
 
 @pytest.mark.parametrize("text", [FAR, NEVER, WIDER], ids=["other targets", "no setup", "other candles"])
-@pytest.mark.parametrize("latency_s", [0.0, 0.3])
+@pytest.mark.parametrize("latency_s", sampled([0.0, 0.3], often=1))
 def test_a_trade_after_an_edit_is_the_edits(rehearse: Make, tmp_path: Path, text: str, latency_s: float) -> None:
     bot = edited(rehearse, tmp_path, text, at_h=TO_SIGNAL - 1.5, latency_s=latency_s)
     findings = found_in(bot.db, tmp_path)

@@ -20,6 +20,7 @@ from fsm.backtest.injecting import Injected
 from fsm.live.operator.reload import Reload
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import RULES, TO_SIGNAL, feed, jump, quiet
+from tests.effort import sampled
 from tests.integration.scenarios.acting import post
 from tests.integration.test_candle_holes import without
 from tests.integration.test_live_causes import found_in, lived, named
@@ -174,7 +175,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", sampled(FAULTS, often=3))
 def test_what_others_did_hides_no_fault_of_ours(rehearse: Make, tmp_path: Path, fault: str) -> None:
     """Money came, a part was closed by hand, another hand traded before: all that was lived through, and a fault."""
 
@@ -197,7 +198,7 @@ def test_what_others_did_hides_no_fault_of_ours(rehearse: Make, tmp_path: Path, 
     assert (found.cause.source, found.cause.confirmed) == (Source.UNEXPLAINED, False)
 
 
-@pytest.mark.parametrize("count", [2, 30], ids=["carried", "the series began anew"])
+@pytest.mark.parametrize("count", sampled([2, 30], often=1), ids=["carried", "the series began anew"])
 def test_a_hole_in_the_candles_is_repeated_as_it_was_lived(rehearse: Make, tmp_path: Path, count: int) -> None:
     """A repetition carries what the bot carried, and begins a series anew where the bot did; then
     only the seconds between a close and its orders differ."""

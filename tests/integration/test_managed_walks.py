@@ -10,6 +10,7 @@ import pytest
 
 from fsm.core.model.records import StopLeg
 from fsm.proofs.testkit.scripted_market import RULES
+from tests.effort import sampled
 from tests.integration.walking import CONFIG, SYMBOL, Walk, walk
 
 HALF_MINUTE_MS = 31_000
@@ -57,16 +58,19 @@ async def _multi_assets(walking: Walk) -> None:
 
 @pytest.mark.parametrize(
     ("deed", "reason", "said"),
-    [
-        (_disable, "SYMBOL_DISABLED", "not among the enabled symbols"),
-        (_unreadable, "SYMBOL_UNKNOWN", "does not list its rules"),
-        (_unbracketed, "BRACKETS_UNKNOWN", "leverage table"),
-        (_lose_config, "FILES_UNUSABLE", "cannot be used"),
-        (_break_rules, "FILES_UNUSABLE", "cannot be used"),
-        (_lose_rules, "FILES_UNUSABLE", "cannot be used"),
-        (_fail_a_test, "FILES_UNUSABLE", "cannot be used"),
-        (_multi_assets, "UNSUPPORTED_ACCOUNT", "multi-assets mode"),
-    ],
+    sampled(
+        [
+            (_disable, "SYMBOL_DISABLED", "not among the enabled symbols"),
+            (_unreadable, "SYMBOL_UNKNOWN", "does not list its rules"),
+            (_unbracketed, "BRACKETS_UNKNOWN", "leverage table"),
+            (_lose_config, "FILES_UNUSABLE", "cannot be used"),
+            (_break_rules, "FILES_UNUSABLE", "cannot be used"),
+            (_lose_rules, "FILES_UNUSABLE", "cannot be used"),
+            (_fail_a_test, "FILES_UNUSABLE", "cannot be used"),
+            (_multi_assets, "UNSUPPORTED_ACCOUNT", "multi-assets mode"),
+        ],
+        often=2,
+    ),
     ids=[
         "disabled",
         "row unreadable",
@@ -103,6 +107,7 @@ def test_a_trade_is_managed_after_a_start_that_finds_the_world_changed(
     walk(tmp_path, story)
 
 
+@pytest.mark.slow
 def test_a_symbol_that_is_gone_keeps_its_trade_and_flatten_names_it(tmp_path: Path) -> None:
     """R63: position left, no way to close it: `flatten` of all said "done" with exit 0."""
 
@@ -143,7 +148,7 @@ def test_a_liquidation_while_the_bot_closes_is_booked_as_one(tmp_path: Path) -> 
     walk(tmp_path, story)
 
 
-@pytest.mark.parametrize("answer", [(400, -4045), (503, 0)])
+@pytest.mark.parametrize("answer", sampled([(400, -4045), (503, 0)], often=1, single=True))
 def test_a_stop_that_cannot_be_placed_on_trial_for_now_blocks_entries_until_one_can(
     tmp_path: Path, answer: tuple[int, int]
 ) -> None:

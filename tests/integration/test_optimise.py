@@ -253,6 +253,7 @@ def test_doubled_costs_are_a_backtest_with_doubled_costs(folder: Path, table: by
     assert dear["fees_usdt"] > 1.5 * found["in_sample"]["figures"]["fees_usdt"]
 
 
+@pytest.mark.slow
 def test_variants_are_counted_over_all_studies_on_the_same_data(folder: Path, tmp_path: Path) -> None:
     for name in ("config.yaml", "rules.yaml"):
         shutil.copy(folder / name, tmp_path / name)
@@ -285,6 +286,7 @@ LEARNING = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_sampler_that_learns_goes_on_as_if_it_had_never_been_interrupted(folder: Path) -> None:
     """Batches are told in the order of trials: the same on any number of workers, and no point twice."""
     ran(folder, *LEARNING, "--study", "learning", "--workers", "2", "--csv", "learning.csv")

@@ -109,6 +109,7 @@ def ended(client: subprocess.Popen[str]) -> int:
     return client.returncode
 
 
+@pytest.mark.slow
 def test_two_workers_that_are_killed_and_one_that_joins_give_the_same_table(
     folder: Path, table: bytes, scheduler: str, tmp_path: Path
 ) -> None:

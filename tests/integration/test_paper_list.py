@@ -109,6 +109,7 @@ def entries(store: Store) -> dict[str, list[int]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_list_is_made_at_the_start_and_after_midnight_of_the_real_exchanges_clock(store: Store) -> None:
     (_, first), (at_ms, second) = lists(store)
     assert (first.listed, second.listed) == ((LEAVES,), (ENTERS,))

@@ -71,6 +71,7 @@ rules:
 """
 
 
+@pytest.mark.slow
 def test_answers_that_are_late_change_nothing(tmp_path: Path) -> None:
     """A loaded machine answers late. What a bot does then is right on an exchange, and no difference of rules."""
     faults = tmp_path / "faults.yaml"

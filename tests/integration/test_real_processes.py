@@ -135,8 +135,13 @@ class TestKilled:
             balance=BALANCE,
         )
 
+    def test_twice_within_a_day(self) -> None:
+        """R8, R18: from 2024-09-08 12:30."""
+        self.check(kill_loop(self.plan(kills=2, days=1, start_ms=1_725_798_600_000, seed=1)), 2)
+
+    @pytest.mark.slow
     def test_four_times_within_two_days_of_four_trades(self) -> None:
-        """R8, R18: from 2024-09-08 00:30."""
+        """From 2024-09-08 00:30."""
         self.check(kill_loop(self.plan(kills=4, days=2, start_ms=1_725_755_400_000, seed=1)), 4)
 
     @pytest.mark.slow

@@ -25,6 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return release.built(tmp_path_factory.mktemp("first"))
 
 
+@pytest.mark.slow
 def test_two_builds_have_the_same_bytes_whatever_the_folder_and_the_umask(
     made: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -57,6 +58,7 @@ def test_an_option_is_no_folder_and_nothing_that_was_built_is_tracked() -> None:
     assert [name for name in release.tracked() if name.endswith((".whl", ".tar.gz")) or name.startswith("-")] == []
 
 
+@pytest.mark.slow
 def test_a_wheel_with_what_does_not_belong_is_told(made: tuple[Path, Path], tmp_path: Path) -> None:
     path = tmp_path / made[1].name
     path.write_bytes(made[1].read_bytes())
@@ -65,6 +67,7 @@ def test_a_wheel_with_what_does_not_belong_is_told(made: tuple[Path, Path], tmp_
     assert len(list(release.problems_of_wheel(path))) == 2
 
 
+@pytest.mark.slow
 def test_a_strangers_first_commands_run_from_the_wheel_alone(made: tuple[Path, Path], tmp_path: Path) -> None:
     assert [words[0] for words in release.walked(made[1], tmp_path)] == [
         "--version", "init", "check", "backtest", "audit", "replay"

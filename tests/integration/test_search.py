@@ -215,6 +215,7 @@ def test_variants_over_the_same_candles_are_each_equal_to_their_backtest(
         assert outcome.net_pnl == sum((trade.net_pnl or Decimal(0) for trade in expected.trades), Decimal(0))
 
 
+@pytest.mark.slow
 def test_little_is_kept_of_a_symbol_beside_its_candles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that fifty symbols and three years of hours fit into 300 MB."""
     task = ROOT / "benchmarks" / "task"

@@ -19,6 +19,7 @@ from fsm.search.orders import Orders
 from fsm.search.seat import Seat
 from fsm.search.straight.compiled import PLAIN, Form, Wanted, copied
 from fsm.search.terms import Terms
+from tests.effort import sampled
 from tests.integration.generated_runs import case
 from tests.integration.generated_variants import variant
 from tests.integration.test_search import differing, generated, of_one_symbol
@@ -136,7 +137,7 @@ def test_without_a_mistake_nothing_differs(backtests: list[tuple[Prepared, Resul
     assert told(backtests) == []
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("plant", sampled(PLANTS, often=4), ids=lambda plant: plant.__name__)
 def test_a_planted_mistake_is_noticed(
     plant: Plant, backtests: list[tuple[Prepared, Result]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,10 +199,11 @@ def of_one_symbol_each(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[P
     return [(prepare(request), run_backtest(request)) for request in requests]
 
 
+@pytest.mark.slow
 def test_without_a_mistake_in_the_kernel_nothing_differs(of_one_symbol_each: list[tuple[Prepared, Result]]) -> None:
     assert told(of_one_symbol_each, PLAIN._replace(live=copied(lambda function: function)["kernel"].live)) == []
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize("name", sampled(MISTAKES, often=1))
 def test_a_mistake_in_the_kernel_is_noticed(name: str, of_one_symbol_each: list[tuple[Prepared, Result]]) -> None:
     assert told(of_one_symbol_each, mistaken(name))

@@ -35,6 +35,14 @@ HOURS = quiet(60_000.0, 5)
 SECRET = "a-topic-that-nobody-guesses"
 
 
+@pytest.fixture(autouse=True)
+def _no_pause_between_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """apprise waits 5.5 s between two messages to a public service; the servers here are ours."""
+    from apprise.plugins.base import NotifyBase
+
+    monkeypatch.setattr(NotifyBase, "request_rate_per_sec", 0.0)
+
+
 @dataclass
 class Ntfy:
     url: str = ""

@@ -17,6 +17,7 @@ from fsm.backtest.run import Request, run_backtest
 from fsm.config import load_config
 from fsm.journal.replay import replay
 from rules.load import Ruleset, load_rules
+from tests.effort import sampled
 
 FOLDER = Path(__file__).parents[2] / "docs" / "strategies"
 FILES = sorted(file for file in FOLDER.glob("*.yaml") if not file.name.endswith(".tests.yaml"))
@@ -54,7 +55,7 @@ def figures(result: Result) -> str:
     return f"| BTCUSDT and ETHUSDT, {days} | |\n|---|---|\n{table}\n"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sampled(FILES, often=2), ids=lambda file: file.stem)
 def test_a_strategy_in_yaml_alone_trades_as_its_page_says(file: Path, tmp_path: Path) -> None:
     result, rules, db = run(file, tmp_path)
     assert rules.warnings == ()
@@ -69,7 +70,8 @@ def test_a_strategy_in_yaml_alone_trades_as_its_page_says(file: Path, tmp_path: 
     assert f"{file.stem}.yaml" in page
 
 
-@pytest.mark.parametrize("name", ["supertrend", "rsi2"])
+@pytest.mark.parametrize("name", sampled(["supertrend", "rsi2"], often=1))
+@pytest.mark.slow
 def test_hour_by_hour_it_is_the_same_journal(name: str, tmp_path: Path) -> None:
     quick, _, _ = run(FOLDER / f"{name}.yaml", tmp_path)
     slow, _, _ = run(FOLDER / f"{name}.yaml", tmp_path, every_candle=True)

@@ -10,6 +10,7 @@ from exchange.sim.playback.symbols import shipped_folder
 from fsm.backtest.run import Request, run_backtest
 from fsm.config import load_config
 from rules.load import load_rules
+from tests.effort import sampled
 from tests.integration.strategies_elsewhere import LONG, STRATEGIES, Round, pd, rounds
 
 FOLDER = Path(__file__).parents[2] / "docs" / "strategies"
@@ -79,7 +80,7 @@ def alike(one: Round, other: Round, tick: float) -> bool:
 
 @pytest.mark.parametrize("period", PERIODS, ids=lambda period: period[0])
 @pytest.mark.parametrize("symbol", SYMBOLS)
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", sampled(STRATEGIES, often=2))
 def test_its_trades_are_those_of_an_independent_implementation(
     name: str, symbol: str, period: tuple[str, str], tmp_path: Path
 ) -> None:

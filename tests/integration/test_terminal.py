@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.captures import COMMANDS, PAGE, WIDTHS, captured, in_tmux, page, recorded_run
+from tests.effort import sampled
 
 WHOLE = ("BTCUSDT-1", "BTCUSDT-2", "PROTECTED", "stop", "60612.2", "59940", "0.064", "2024-01-10 15:00:02", "USDT")
 """Words and numbers that stand in the wide captures and must stand in every narrower one."""
@@ -23,7 +24,7 @@ def test_the_page_is_what_terminals_show(folder: Path) -> None:
     assert PAGE.read_text("utf-8") == page(folder), "write it again with `python -m tests.captures`"
 
 
-@pytest.mark.parametrize("columns", [80, 100, 140])
+@pytest.mark.parametrize("columns", sampled([80, 100, 140], often=1))
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=lambda words: words[0])
 def test_no_line_is_longer_than_the_terminal_and_no_word_is_broken(
     folder: Path, words: tuple[str, ...], columns: int
@@ -65,7 +66,7 @@ def test_flatten_names_what_it_will_close_and_a_no_is_no_error_of_the_program(fo
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux here; .ci/run brings it")
-@pytest.mark.parametrize("columns", WIDTHS)
+@pytest.mark.parametrize("columns", sampled(WIDTHS, often=1))
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=lambda words: words[0])
 def test_tmux_shows_the_same(folder: Path, words: tuple[str, ...], columns: int) -> None:
     assert in_tmux(folder, columns, *words) == captured(folder, columns, *words)

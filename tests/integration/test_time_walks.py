@@ -6,6 +6,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from fsm.proofs.testkit.scripted_market import jump, quiet
 from store import queries
 from tests.integration.walking import BTC, CONFIG, ETH, HOUR_MS, PATIENCE_S, SYMBOL, TOP, Walk, walk
@@ -75,6 +77,7 @@ def test_a_withdrawal_that_the_ledger_shows_late_closes_nothing(tmp_path: Path) 
     walk(tmp_path, story, config=config, hours=LATER)
 
 
+@pytest.mark.slow
 def test_a_limit_that_a_withdrawal_hit_in_the_end_is_taken_back_and_said(tmp_path: Path) -> None:
     """After two minutes without a word it counts as a loss; the ledger shows it in the fifth. The halt stayed."""
 

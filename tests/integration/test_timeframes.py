@@ -51,7 +51,7 @@ LONGER = {
     "12h": "1d",
     "1d": "1d",
 }
-OFTEN = ("1m", "15m", "1h", "6h", "1d")
+OFTEN = ("1m", "1d")
 
 
 def write_minutes(folder: Path, symbol: str, price: float, seed: int, days: int = DAYS) -> None:

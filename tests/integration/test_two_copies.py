@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from exchange.client_ids import Leg, parse
 from fsm.live.process.presence import PAUSES_S
 from fsm.proofs.crashsweep.real_bot import RealBot
@@ -87,6 +89,7 @@ def test_on_one_machine_the_second_is_refused_before_it_does_anything(tmp_path: 
     tell(tmp_path, HOURS, story)
 
 
+@pytest.mark.slow
 def test_on_two_machines_the_one_that_was_started_last_manages_and_neither_enters(tmp_path: Path) -> None:
     async def story(bot: RealBot) -> None:
         await settled(bot)

@@ -260,7 +260,11 @@ class Looking:
         pause_s = self._pace_s
         if self.is_hasty():
             pause_s = max(min(pause_s, NAKED_PAUSE_S_MAX, self._try_in_s() - reading_s), 0.0)
-        self._next_s = self._live.clock.monotonic() + pause_s
+        now_s, planned_s = self._live.clock.monotonic(), self._next_s
+        if planned_s is not None and planned_s > now_s:  # an event asked for this look, the timed one is still to come
+            self._next_s = min(planned_s, now_s + pause_s)
+            return
+        self._next_s = now_s + pause_s
         self._pace_s = min(self._pace_s * 2, self._live.reconcile_s)
 
     def _try_in_s(self) -> float:

@@ -30,6 +30,7 @@ from fsm.proofs.testkit.scripted_market import quiet, triggers
 from store import queries
 from store.database import open_store
 from store.verify import verify
+from tests.effort import sampled
 from tests.integration.scenarios.acting import STOPPED, Make, post, record, to_trade, trades
 
 ETH_STOPPED = [(3000.0, 3031.5, 2997.0, 3030.0), *quiet(3030.0, 2), (3030.0, 3030.0, 2994.0, 3030.0), *quiet(3030.0, 4)]
@@ -131,7 +132,9 @@ def names(cases: list[tuple[Any, str]]) -> list[str]:
 
 
 class TestAHandlerOfOneSymbol:
-    @pytest.mark.parametrize(("place", "name"), [*DECISIONS, *SHELL], ids=names([*DECISIONS, *SHELL]))
+    @pytest.mark.parametrize(
+        ("place", "name"), sampled([*DECISIONS, *SHELL], often=12), ids=names([*DECISIONS, *SHELL])
+    )
     def test_that_fails_leaves_it_covered_and_quarantined_and_the_other_running(
         self, rehearse: Make, monkeypatch: pytest.MonkeyPatch, place: Any, name: str
     ) -> None:

@@ -15,6 +15,7 @@ from fsm.proofs.testkit.scripted_market import triggers
 from store.database import open_store
 from store.inbox import Inbox
 from store.verify import verify
+from tests.effort import sampled
 from tests.integration.scenarios.acting import (
     CALM,
     STOPPED,
@@ -165,7 +166,7 @@ def test_a_part_whose_order_is_lost_is_never_sent_twice(rehearse: Make) -> None:
     proved(r)
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize("after_s", sampled([0.0, 0.05, 0.1, 0.3, 1.0], often=2))
 @pytest.mark.parametrize(
     "line", ["reduce 50%", "move-stop {tighter}", "move-stop {looser} looser: room", "move-target {further} 2"]
 )

@@ -39,6 +39,7 @@ from store.database import open_store
 from store.journal import Journal
 from store.rows import SystemEventRow
 from store.verify import verify
+from tests.effort import sampled
 from tests.integration.scenarios.acting import BTC, TOP, Make, by_hand, latest_reason, record, resting_stops, trades
 from web import documents
 from web.bot_database import BotDatabase
@@ -263,7 +264,7 @@ GOES_WRONG = {
 
 
 class TestAnAnswerOfNoUse:
-    @pytest.mark.parametrize("how", GOES_WRONG)
+    @pytest.mark.parametrize("how", sampled(GOES_WRONG, often=3))
     def test_leaves_the_list_before_in_force_and_is_told_once(self, rehearse: Make, how: str) -> None:
         r, told = market(rehearse), Told(BTCUSDT=3, ETHUSDT=2, SOLUSDT=1)
         listing(r, told, n=2)

@@ -17,6 +17,7 @@ from fsm.core.model.records import State, TradeSide
 from fsm.proofs.testkit.in_process_bot import HOUR_MS, InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet, triggers
 from store.verify import verify
+from tests.effort import sampled
 from tests.integration.scenarios.acting import (
     BTC,
     CALM,
@@ -167,7 +168,7 @@ class TestEveryBodyOnTheWire:
     """The daemon behind the real client: what the exchange says in bytes, and what it has received in the end."""
 
     @pytest.mark.parametrize("executed", [True, False], ids=["executed", "not executed"])
-    @pytest.mark.parametrize("body", NOBODY_KNOWS)
+    @pytest.mark.parametrize("body", sampled(NOBODY_KNOWS, often=2))
     def test_an_entry_answered_so_is_posted_once_and_its_truth_is_found(
         self, tmp_path: Path, body: str, executed: bool
     ) -> None:
@@ -268,7 +269,7 @@ class TestIntentsAreDurable:
         assert witness.undurable == []
 
     @pytest.mark.parametrize("kind", [Trouble.LOCKED, Trouble.FULL])
-    @pytest.mark.parametrize("number", range(2, 50, 8))
+    @pytest.mark.parametrize("number", sampled(range(2, 50, 8), often=2))
     def test_a_commit_that_fails_once_sends_nothing_and_loses_nothing(
         self, rehearse: Make, kind: Trouble, number: int
     ) -> None:

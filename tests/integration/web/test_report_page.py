@@ -27,6 +27,7 @@ from fsm.config import load_config
 from fsm.proofs.torture.rules import LIVELY
 from rules.load import parse_rules
 from store.database import open_store
+from tests.effort import sampled
 from tests.integration.web.chromium import ROOT, Page, needs_chromium
 from tests.integration.web.test_web_accessibility import WIDTHS, barriers
 
@@ -79,7 +80,7 @@ def rows(database: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("width", sampled(WIDTHS.values(), often=1), ids=WIDTHS)
 def test_it_asks_nobody_complains_of_nothing_and_has_no_barrier(
     page: Page, report: Path, width: int, dark: bool
 ) -> None:

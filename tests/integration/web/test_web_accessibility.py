@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.effort import sampled
 from tests.integration.web.chromium import TOKEN, Page, needs_chromium
 from tests.integration.web.show import HELD
 
@@ -40,7 +41,7 @@ def test_the_checker_finds_what_is_wrong_on_purpose(page: Page, url: str) -> Non
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("width", sampled(WIDTHS.values(), often=1), ids=WIDTHS)
 def test_there_is_no_barrier_of_level_a_or_aa(page: Page, url: str, width: int, dark: bool) -> None:
     page.open(url, width=width, dark=dark)
     page.wait_for("!document.getElementById('login').hidden")

@@ -12,6 +12,7 @@ import pytest
 
 from store import queries
 from store.inbox import Inbox
+from tests.effort import sampled
 from tests.integration.web.chromium import Page, needs_chromium
 from tests.integration.web.show import HELD, TO_MS, Show
 from tests.integration.web.test_web_pages import come_in
@@ -121,19 +122,22 @@ def test_flatten_is_typed_confirmed_and_its_end_is_shown(page: Page, url: str, s
 
 @pytest.mark.parametrize(
     ("kind", "fields", "typed", "posted"),
-    [
-        ("reduce", {"amount": "25%"}, f"reduce {HELD} 25%", "reduce 25%"),
-        ("move-stop", {"price": "0.31"}, f"move-stop {HELD} 0.31", "move-stop 0.31"),
-        (
-            "move-stop",
-            {"price": "0.3", "looser": True, "reason": "a wick"},
-            f"move-stop {HELD} 0.3 looser",
-            "move-stop 0.3 looser: a wick",
-        ),
-        ("move-target", {"price": "0.5", "target": "2"}, f"move-target {HELD} 0.5 2", "move-target 0.5 2"),
-        ("release", {}, f"release {HELD}", "release"),
-        ("release", {"cancel_stop": True}, f"release {HELD} cancel-stop", "release cancel-stop"),
-    ],
+    sampled(
+        [
+            ("reduce", {"amount": "25%"}, f"reduce {HELD} 25%", "reduce 25%"),
+            ("move-stop", {"price": "0.31"}, f"move-stop {HELD} 0.31", "move-stop 0.31"),
+            (
+                "move-stop",
+                {"price": "0.3", "looser": True, "reason": "a wick"},
+                f"move-stop {HELD} 0.3 looser",
+                "move-stop 0.3 looser: a wick",
+            ),
+            ("move-target", {"price": "0.5", "target": "2"}, f"move-target {HELD} 0.5 2", "move-target 0.5 2"),
+            ("release", {}, f"release {HELD}", "release"),
+            ("release", {"cancel_stop": True}, f"release {HELD} cancel-stop", "release cancel-stop"),
+        ],
+        often=3,
+    ),
 )
 def test_an_open_position_is_changed_from_the_page(
     page: Page, url: str, show: Show, kind: str, fields: dict[str, str | bool], typed: str, posted: str

@@ -18,6 +18,7 @@ from schemathesis import Case, HookContext
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from store.database import open_store
+from tests.effort import examples
 from tests.integration.web.chromium import TOKEN
 from tests.integration.web.conftest import copied
 from tests.integration.web.show import TO_MS, Show
@@ -70,7 +71,7 @@ def window(traded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), suppress_health_check=list(HealthCheck))
 def test_no_request_gets_a_5xx_or_an_answer_that_is_not_described(case: Case, window: str) -> None:
     answer = case.call(base_url=window, headers=HEADERS)
     unread: list[Any] = []

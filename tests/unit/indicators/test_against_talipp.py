@@ -22,6 +22,7 @@ from talipp.ohlcv import OHLCV
 
 from indicators.catalog import CATALOG, resolve
 from indicators.series import FloatArray, Series
+from tests.effort import sampled
 
 FADED = 1_500
 """Candles after which no average of ours still shows how it began (the longest has a period of 55)."""
@@ -183,7 +184,7 @@ def scales(peer: Peer, series: Series, values: FloatArray) -> FloatArray:
     }[peer.scale]
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", sampled(PEERS, often=60))
 def test_talipp_says_the_same(name: str, traded: Series) -> None:
     peer = PEERS[name]
     case = resolve(name, dict(peer.params))

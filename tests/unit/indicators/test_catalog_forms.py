@@ -17,6 +17,7 @@ from talipp.indicators.Indicator import Indicator as TalippIndicator
 from indicators.candle import Candle, Timeframe
 from indicators.catalog import CATALOG, Indicator, IndicatorError, Parameter, ResolvedIndicator, Unit, resolve
 from indicators.series import FloatArray, Series
+from tests.effort import examples, sampled
 
 PERIODS: list[dict[str, float]] = [{"period": 2}, {"period": 14}, {"period": 50}]
 NONE: list[dict[str, float]] = [{}]
@@ -57,6 +58,7 @@ def tried(entry: Indicator) -> list[dict[str, float]]:
 
 PARAMETERS |= {name: tried(entry) for name, entry in CATALOG.items() if entry.formula is not None}
 every_name = pytest.mark.parametrize("name", CATALOG)
+a_third_of_names = pytest.mark.parametrize("name", sampled(CATALOG, often=len(CATALOG) // 3))
 
 
 def cases(name: str) -> Iterator[ResolvedIndicator]:
@@ -89,7 +91,7 @@ def test_every_indicator_is_tested_here() -> None:
     assert set(PARAMETERS) == set(CATALOG)
 
 
-@every_name
+@a_third_of_names
 def test_stream_and_batch_agree_bit_for_bit(name: str, history: Series) -> None:
     for case in cases(name):
         stretch = looked_at(case, history)
@@ -118,7 +120,7 @@ def test_history_shorter_than_the_warm_up_gives_no_value_and_no_error(name: str,
             assert np.isnan(batch[: case.warmup - 1]).all()
 
 
-@every_name
+@a_third_of_names
 def test_no_value_changes_when_the_future_is_removed_r47(name: str, history: Series) -> None:
     for case in cases(name):
         stretch = looked_at(case, history)
@@ -153,7 +155,7 @@ def held(thing: Any) -> int:
     return 0
 
 
-@every_name
+@a_third_of_names
 def test_a_stream_never_holds_more_than_a_few_warm_ups(name: str, walk: Series) -> None:
     candles = walk.candles()
     for case in cases(name):
@@ -225,9 +227,9 @@ def draw_case(data: st.DataObject, name: str) -> ResolvedIndicator:
     return resolve(name, params)
 
 
-@every_name
+@a_third_of_names
 @given(data=st.data(), candles=candle_lists())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_stream_batch_and_truncated_batch_agree_on_any_candles(
     name: str, data: st.DataObject, candles: list[Candle]
 ) -> None:

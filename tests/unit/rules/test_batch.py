@@ -17,6 +17,7 @@ from rules.load import Ruleset, SourceError, stored_rules
 from rules.regime import RegimeState
 from rules.regime_track import RegimeTrack
 from rules.strategy import Reason
+from tests.effort import examples
 
 TableOf = Callable[..., FactTable]
 SIDES = {"LONG": 1, "SHORT": -1, None: 0}
@@ -108,7 +109,7 @@ SHORTS = ("close_1h < close_1h[1]", "rsi_4h > 50", "atr_1h / (close_1h - close_1
     accept=st.sampled_from(ACCEPTS),
     short=st.sampled_from(SHORTS),
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_plans_of_every_kind_agree_in_side_and_reason(
     small_text: str, days: Series, table_of: TableOf, stop: str, targets: list[str], accept: str, short: str
 ) -> None:

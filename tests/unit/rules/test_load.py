@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rules.load import Ruleset, load_rules, parse_rules
 from rules.source.yaml_source import SourceError
+from tests.effort import examples
 
 ROOT = Path(__file__).parents[3]
 
@@ -532,7 +533,7 @@ def test_a_threshold_that_is_text_says_what_it_may_be(small_text: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_whatever_is_written_is_loaded_or_refused_with_places(small_text: str, data: st.DataObject) -> None:
     content = yaml.safe_load(small_text)
     for _ in range(data.draw(st.integers(1, 3))):

@@ -210,6 +210,7 @@ for number in range(100):
 """
 
 
+@pytest.mark.slow
 def test_a_death_at_any_step_of_restoring_leaves_one_whole_database(whole: Path, tmp_path: Path) -> None:
     """kill -9 before each change of a name: the database is the old one or the copy, and no copy is lost."""
     older = Path(shutil.copy(whole, tmp_path / "older.sqlite"))

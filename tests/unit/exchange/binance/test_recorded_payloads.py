@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from exchange.binance import codec_account, codec_events, codec_market, codec_orders, fields, replies
 from exchange.errors import MalformedReply
+from tests.effort import examples
 
 Reader = Callable[[Any], object]
 
@@ -141,13 +142,16 @@ _FIXED_SYMBOL: dict[str, Reader] = {
 }
 
 
+PLACES_MAX = examples(120)
+
+
 def test_any_single_field_may_be_missing_or_odd(own_payloads: Path) -> None:
     rng = random.Random(7)
     for path in _files([own_payloads]):
         reader = _FIXED_SYMBOL.get(path.stem) or _reader(path)
         payload = json.loads(path.read_bytes())
         places = _paths(payload)
-        for place in places if len(places) < 120 else rng.sample(places, 120):
+        for place in places if len(places) < PLACES_MAX else rng.sample(places, PLACES_MAX):
             _read(reader, _mutated(payload, place, None, delete=True))
             for odd in ODD_VALUES:
                 _read(reader, _mutated(payload, place, odd, delete=False))
@@ -161,7 +165,7 @@ ANY_JSON = st.recursive(
 
 
 @given(payload=ANY_JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_json_is_understood_or_malformed(payload: Any) -> None:
     readers: list[Reader] = [
         *(reader for name, reader in READERS.items() if name not in _FIXED_SYMBOL),
@@ -198,7 +202,7 @@ def test_hostile_bytes_are_malformed(body: bytes) -> None:
         | st.lists(st.dictionaries(st.sampled_from("sapwb"), st.text(max_size=3), max_size=3), max_size=2),
     )
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_things_that_look_like_events_are_events_or_malformed(events: dict[str, Any]) -> None:
     _read(codec_events.user_event, events)
     _read(codec_events.market_event, events)

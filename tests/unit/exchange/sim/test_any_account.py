@@ -27,6 +27,7 @@ from exchange.errors import Refusal
 from exchange.sim.core import admission
 from exchange.sim.core.matching import Matching
 from exchange.types import ConditionalType, Side, TimeInForce
+from tests.effort import examples
 from tests.unit.exchange.sim.conftest import SYMBOL, Desk
 
 D = Decimal
@@ -238,11 +239,11 @@ BROKEN: dict[str, tuple[type | ModuleType, str, Any]] = {
 def test_a_broken_exchange_does_not_get_through(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*BROKEN[fault])
     generate_only = settings(
-        max_examples=100, stateful_step_count=40, phases=[Phase.generate], print_blob=False, derandomize=True
+        max_examples=examples(100), stateful_step_count=40, phases=[Phase.generate], print_blob=False, derandomize=True
     )
     with pytest.raises(AssertionError):
         run_state_machine_as_test(AnyAccount, settings=generate_only)
 
 
 def test_whatever_is_asked_its_rules_and_its_book_hold() -> None:
-    run_state_machine_as_test(AnyAccount, settings=settings(max_examples=60, stateful_step_count=40))
+    run_state_machine_as_test(AnyAccount, settings=settings(max_examples=examples(60), stateful_step_count=40))

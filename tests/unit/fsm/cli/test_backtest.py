@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from exchange.sim.playback.symbols import shipped_folder
+from tests.effort import sampled
 
 ROOT = Path(__file__).parents[4]
 SHORT = ("--symbols", "BTCUSDT", "--from", "2024-09-01", "--to", "2024-09-30")
@@ -93,7 +94,7 @@ def test_the_document_has_the_figures_that_traders_read(fsm) -> None:
     assert found["per_symbol"]["BTCUSDT"]["payoff"] == found["payoff"]
 
 
-@pytest.mark.parametrize("columns", [60, 80, 132])
+@pytest.mark.parametrize("columns", sampled([60, 80, 132], often=1))
 def test_the_summary_fits_the_terminal_and_its_money_has_two_decimals(project, columns) -> None:
     lines = on_terminal(columns, "backtest", *SHORT)
     assert [line for line in lines if len(line) > columns] == []

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import sampled
+
 MARK = "«"
 """Stands in front of the character that a problem must point at; it is not written to the file."""
 
@@ -142,7 +144,7 @@ def told(stderr: str) -> list[str]:
     return [line for line in stderr.splitlines() if not line.startswith("    ")]
 
 
-@pytest.mark.parametrize(("name", "old", "new", "message"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(("name", "old", "new", "message"), sampled(BROKEN.values(), often=30), ids=BROKEN)
 def test_a_broken_file_is_refused_with_the_place_and_the_reason(fsm, project, name, old, new, message) -> None:
     place = break_file(project, name, old, new)
     if "no regime leads" in message:

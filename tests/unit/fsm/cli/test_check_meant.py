@@ -13,6 +13,7 @@ from store.batch import Batch
 from store.database import open_store
 from store.journal import Journal
 from store.rows import SystemEventRow
+from tests.effort import sampled
 
 # what stands in config.yaml, what takes its place, a part of the warning
 UNUSUAL: dict[str, tuple[str, str, str]] = {
@@ -98,7 +99,7 @@ def test_the_shipped_files_give_no_warning(fsm) -> None:
     assert fsm("check", "--json").document["warnings"] == []
 
 
-@pytest.mark.parametrize(("old", "new", "message"), UNUSUAL.values(), ids=UNUSUAL)
+@pytest.mark.parametrize(("old", "new", "message"), sampled(UNUSUAL.values(), often=7), ids=UNUSUAL)
 def test_what_is_unusual_is_warned_of_at_its_place_and_taken(fsm, project, old, new, message) -> None:
     place = edited(project, old, new)
     ended = fsm("check")
@@ -155,7 +156,9 @@ NEVER_ENTERED: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "where", "message"), NEVER_ENTERED.values(), ids=NEVER_ENTERED)
+@pytest.mark.parametrize(
+    ("old", "new", "where", "message"), sampled(NEVER_ENTERED.values(), often=2), ids=NEVER_ENTERED
+)
 def test_what_the_candles_at_hand_never_enter_is_warned_of(fsm, project, old, new, where, message) -> None:
     path = project / "rules.yaml"
     text = path.read_text("utf-8")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from exchange.sim.playback.symbols import shipped_folder
+from tests.effort import sampled
 
 SPAN = ("--symbols", "BTCUSDT", "--from", "2024-08-01", "--to", "2024-09-15")
 
@@ -68,12 +69,15 @@ def test_equal_runs_differ_in_nothing(fsm, run) -> None:
 
 @pytest.mark.parametrize(
     ("source", "path", "files"),
-    [
-        ("RULES", "thresholds.pullback_rsi_high", {"rules": ("pullback_rsi_high: 60", "pullback_rsi_high: 52")}),
-        ("SETTING", "risk.risk_per_trade_pct", {"config": ("risk_per_trade_pct: 0.5", "risk_per_trade_pct: 0.4")}),
-        ("SETTING", "simulation.stop_depth_share", {"config": ("stop_depth_share: 0.25", "stop_depth_share: 0")}),
-        ("SETTING", "limits.drawdown_pct", {"config": ("drawdown_pct: 25.0", "drawdown_pct: 1.0")}),
-    ],
+    sampled(
+        [
+            ("RULES", "thresholds.pullback_rsi_high", {"rules": ("pullback_rsi_high: 60", "pullback_rsi_high: 52")}),
+            ("SETTING", "risk.risk_per_trade_pct", {"config": ("risk_per_trade_pct: 0.5", "risk_per_trade_pct: 0.4")}),
+            ("SETTING", "simulation.stop_depth_share", {"config": ("stop_depth_share: 0.25", "stop_depth_share: 0")}),
+            ("SETTING", "limits.drawdown_pct", {"config": ("drawdown_pct: 25.0", "drawdown_pct: 1.0")}),
+        ],
+        often=2,
+    ),
     ids=["threshold", "risk", "fill", "limit"],
 )
 def test_a_planted_cause_is_named_and_confirmed(fsm, run, source: str, path: str, files: Any) -> None:
@@ -84,6 +88,7 @@ def test_a_planted_cause_is_named_and_confirmed(fsm, run, source: str, path: str
     assert {each["cause"]["path"] for each in found["differences"]} == {path}
 
 
+@pytest.mark.slow
 def test_two_causes_are_told_apart_and_what_takes_both_says_so(fsm, run) -> None:
     config = ("risk_per_trade_pct: 0.5", "risk_per_trade_pct: 0.4")
     rules = ("pullback_rsi_high: 60", "pullback_rsi_high: 52")
@@ -154,7 +159,9 @@ def another_tick(tmp_path: Path, name: str, tick: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["symbols.json", "symbols-2024-01-01.json", "symbols-2024-08-20.json"])
+@pytest.mark.parametrize(
+    "name", sampled(["symbols.json", "symbols-2024-01-01.json", "symbols-2024-08-20.json"], often=1)
+)
 def test_another_tick_is_found_and_confirmed(fsm, run, tmp_path: Path, name: str) -> None:
     """For all times, from before the run on, and on the way."""
     data = another_tick(tmp_path, name, "5")

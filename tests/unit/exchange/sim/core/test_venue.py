@@ -13,6 +13,7 @@ from exchange.errors import Refusal
 from exchange.sim.core.events import Batch
 from exchange.sim.playback.candle_path import Bias, Quote
 from exchange.types import AlgoStatus, MarginType, Side, TimeInForce
+from tests.effort import examples
 
 D = Decimal
 Code = Callable[[Callable[[], object]], int | None]
@@ -316,7 +317,7 @@ def play(desk, actions: list[tuple[str, Side, int, int, bool]]) -> None:
             pass
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(actions=ACTIONS, shallow=st.booleans(), isolated=st.booleans())
 def test_the_wallet_changes_by_its_income_and_nothing_else(actions, shallow, isolated, make_desk) -> None:
     """R43: the sum of all rows is the change of the wallet, to the last digit."""
@@ -329,7 +330,7 @@ def test_the_wallet_changes_by_its_income_and_nothing_else(actions, shallow, iso
         assert (holding.isolated_wallet, holding.entry_price, holding.costs) == (0, 0, 0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(actions=ACTIONS, shallow=st.booleans())
 def test_reduce_only_never_enlarges_or_turns_a_position(actions, shallow, make_desk) -> None:
     """R15."""
@@ -346,7 +347,7 @@ def test_reduce_only_never_enlarges_or_turns_a_position(actions, shallow, make_d
         position = after
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(actions=ACTIONS, more=ACTIONS, shallow=st.booleans())
 def test_a_saved_venue_goes_on_as_if_nothing_had_happened(actions, more, shallow, make_desk) -> None:
     desk = make_desk(depth_usdt=D("700") if shallow else None)
@@ -363,7 +364,7 @@ def test_a_saved_venue_goes_on_as_if_nothing_had_happened(actions, more, shallow
     assert twin.venue.save() == desk.venue.save()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(actions=ACTIONS)
 def test_close_position_orders_never_outlive_their_position(actions, make_desk) -> None:
     desk = make_desk()

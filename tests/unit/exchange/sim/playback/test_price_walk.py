@@ -13,6 +13,7 @@ from exchange.sim.core.events import Batch
 from exchange.sim.playback.candle_path import Bar, Prices, bar, stretch
 from exchange.sim.playback.price_walk import PriceWalk
 from exchange.types import AlgoStatus, MarginType, OrderStatus, Side, TimeInForce
+from tests.effort import examples
 
 D = Decimal
 HOUR = 3_600_000
@@ -249,7 +250,7 @@ def desk_order(desk, side: Side, level: int, by_mark: bool) -> None:
     place(side.opposite, str(price), "0.005", reduce_only=True, by_mark=by_mark)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     moves=st.tuples(TICKS, TICKS, TICKS, TICKS),
     orders=st.tuples(
