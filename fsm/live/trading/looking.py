@@ -255,13 +255,15 @@ class Looking:
             self._next_s = None
 
     def later(self, reading_s: float = 0.0) -> None:
-        """Soon, and less soon each time that it does not help. ``reading_s`` is how long the last look took: while
-        nothing protects, the next one is begun so early that it has been read when the next try may leave."""
-        pause_s = self._pace_s
+        """Soon, and less soon each time that it does not help; no later than what was seen counts as lasting.
+        ``reading_s`` is how long the last look took: while nothing protects, the next one is begun so early that it
+        has been read when the next try may leave. A look that an event asks for puts no timed one off."""
+        now_s, pause_s, planned_s = self._live.clock.monotonic(), self._pace_s, self._next_s
+        if (lasting_s := self._timer.lasting_in_s(now_s)) > 0:
+            pause_s = min(pause_s, lasting_s)
         if self.is_hasty():
             pause_s = max(min(pause_s, NAKED_PAUSE_S_MAX, self._try_in_s() - reading_s), 0.0)
-        now_s, planned_s = self._live.clock.monotonic(), self._next_s
-        if planned_s is not None and planned_s > now_s:  # an event asked for this look, the timed one is still to come
+        if planned_s is not None and planned_s > now_s:
             self._next_s = min(planned_s, now_s + pause_s)
             return
         self._next_s = now_s + pause_s

@@ -170,6 +170,11 @@ class ProtectionTimer:
         self._lacking_looks += 1
         return self._lacking_looks >= LOOKS_MIN and now_s - self._lacking_since_s >= LACKING_S_MIN
 
+    def lasting_in_s(self, now_s: float) -> float:
+        """Seconds until what the newest look showed counts as lasting if another shows it then; not above zero: it
+        does already."""
+        return self._lacking_since_s + LACKING_S_MIN - now_s
+
 
 def _appearance(record: SymbolRecord, snapshot: SymbolSnapshot, context: DecisionContext) -> tuple[object, ...]:
     """What a look must show again for its absences to count as lasting: everything but prices and times."""

@@ -217,6 +217,24 @@ def test_r80_a_position_that_a_hand_turned_is_named_within_the_deadline(rehearse
     proved(r)
 
 
+@pytest.mark.parametrize("after_s", [0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
+def test_r80_what_a_hand_does_next_puts_no_look_off(rehearse: Make, after_s: float) -> None:
+    """Each order of a hand asks for a look, which pushed the next timed one back and doubled its pause: two seconds
+    after the last of them it is certain that what is seen stays so."""
+    r = rehearse(BTCUSDT=CALM, latency_s=0.05)
+
+    async def script(r: InProcessBot) -> None:
+        await to_trade(r)
+        (position,) = r.venue.positions()
+        by_hand(r, Side.SELL, 2 * position.quantity, client_id="web_1")
+        await r.seconds(after_s)
+        by_hand(r, Side.SELL, Decimal("0.001"), client_id="web_2")
+        await r.seconds(3)
+        assert told(r, "NO STOP covers it")
+
+    r.run(script)
+
+
 @pytest.mark.parametrize("cancel_stop", [False, True])
 def test_a_position_that_is_released_is_the_users_until_it_is_flat(rehearse: Make, cancel_stop: bool) -> None:
     r = rehearse(BTCUSDT=AGAIN)
