@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from exchange.certificates import trusted
+
 _IDLE_S_MAX = 20.0  # drop idle connections before the far side does
 _KEPT_MAX = 20
 _BODY_BYTES_MAX = 32 * 1024 * 1024  # exchangeInfo is about 1 MB
@@ -33,7 +35,9 @@ class Pool:
         limits = httpx.Limits(
             max_connections=most + kept_free, max_keepalive_connections=_KEPT_MAX, keepalive_expiry=_IDLE_S_MAX
         )
-        self.client = httpx.AsyncClient(transport=transport, trust_env=trust_env, limits=limits)
+        self.client = httpx.AsyncClient(
+            transport=transport, trust_env=trust_env, limits=limits, verify=trusted(trust_env)
+        )
         self._places = asyncio.Semaphore(most)
         self._kept_free = asyncio.Semaphore(kept_free)
         self._wait_s = wait_s

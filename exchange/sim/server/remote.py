@@ -10,6 +10,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
+from exchange.certificates import trusted
 from exchange.errors import MalformedReply, Unreachable
 
 Held = dict[str, Decimal]
@@ -115,7 +116,9 @@ class RemoteSimulation:
     """A running simulator. Close it with ``aclose``; every call raises Unreachable or MalformedReply."""
 
     def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT_S, transport=transport, trust_env=False)
+        self._http = httpx.AsyncClient(
+            base_url=base_url, timeout=TIMEOUT_S, transport=transport, trust_env=False, verify=trusted(False)
+        )
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -195,7 +195,7 @@ ALL_FILTERS, ALL_BRACKETS = shipped_filters(), shipped_brackets()
 
 
 @given(
-    symbol=st.sampled_from(sorted(ALL_FILTERS)),
+    symbol=st.sampled_from(sorted(ALL_FILTERS.keys() & ALL_BRACKETS.keys())),
     side=st.sampled_from(TradeSide),
     price=st.decimals("0.05", "90000", places=4),
     distance=st.decimals("0.3", "10", places=3),
