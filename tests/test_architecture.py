@@ -31,6 +31,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "exchange": ("exchange", "indicators.candle"),
     # what the simulated exchange knows of paths and fields is its own: a wrong name must not be wrong on both sides
     "exchange/sim": (
+        "exchange.certificates",
         "exchange.candle_columns",
         "exchange.candle_files",
         "exchange.rule_files",
