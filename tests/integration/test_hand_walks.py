@@ -104,6 +104,7 @@ def test_r70_after_you_close_by_hand_the_symbol_does_what_config_says(
 
 # --- quarantine, and its ways out -------------------------------------------------------------
 @pytest.mark.parametrize("cancel_stop", sampled([False, True], often=1))
+@pytest.mark.slow
 def test_r80_what_a_hand_added_is_told_kept_out_of_and_released(tmp_path: Path, cancel_stop: bool) -> None:
     async def story(walking: Walk) -> None:
         await walking.to_trade()

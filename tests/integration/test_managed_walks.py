@@ -202,6 +202,7 @@ def test_an_account_that_is_not_supported_is_refused_by_name_when_flat(tmp_path:
     walk(tmp_path, story)
 
 
+@pytest.mark.slow
 def test_hedge_mode_in_mid_trade_is_named_once_and_flatten_closes_in_its_form(tmp_path: Path) -> None:
     """R81: eleven alerts in half a minute, none of which said "hedge", and -4061 for ever."""
 
@@ -217,6 +218,7 @@ def test_hedge_mode_in_mid_trade_is_named_once_and_flatten_closes_in_its_form(tm
     walk(tmp_path, story)
 
 
+@pytest.mark.slow
 def test_leverage_changed_in_mid_trade_is_named_once_with_both_values(tmp_path: Path) -> None:
     """R81: the price of liquidation moves, and nobody said so."""
 

@@ -28,6 +28,7 @@ from fsm.proofs.crashsweep.real_bot import ANSWER_S_MAX, RealBot
 from fsm.proofs.testkit.scripted_market import QUIET_HOURS, RULES, START_MS, jump, quiet
 from store import queries
 from store.verify import verify
+from tests.effort import sampled
 from tests.integration.scenarios.acting import OPENED
 from tests.integration.stories import CONFIG, HOUR_MS, LOW, NOON_MS, SYMBOL, TOP, write_market
 
@@ -165,7 +166,10 @@ def _free_port() -> int:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full and the size of a pipe are Linux's")
 @pytest.mark.parametrize(
     ("stdout", "stderr"),
-    [("closed", "full"), ("full", "full disk"), ("full disk", "terminal gone"), ("terminal gone", "closed")],
+    sampled(
+        [("closed", "full"), ("full", "full disk"), ("full disk", "terminal gone"), ("terminal gone", "closed")],
+        often=2,
+    ),
 )
 def test_a_trade_is_covered_and_ends_whatever_becomes_of_those_who_watch_it(
     tmp_path: Path, stdout: str, stderr: str

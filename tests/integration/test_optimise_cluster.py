@@ -126,6 +126,7 @@ def test_two_workers_that_are_killed_and_one_that_joins_give_the_same_table(
     assert (folder / "killed.csv").read_bytes() == table
 
 
+@pytest.mark.slow
 def test_a_client_that_is_killed_goes_on_where_it_was(
     folder: Path, table: bytes, scheduler: str, tmp_path: Path
 ) -> None:

@@ -170,6 +170,7 @@ def test_doctor_knows_paper_and_says_whose_brackets_these_are(tmp_path: Path) ->
     assert "2026-09-29" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_exchange_that_is_away_is_away_for_the_bot_too_and_comes_back(tmp_path: Path) -> None:
     """Nothing is answered, the bot stays and blocks nothing by itself; when prices are there again it goes on."""
     with mainnet() as there:

@@ -16,6 +16,7 @@ from rules.load import load_rules, parse_rules
 from store.database import open_store
 from store.queries import TransitionFilter, each_transition
 from store.verify import verify
+from tests.effort import sampled
 from tests.integration.test_moment_words import TEXT
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,7 @@ def run(folder: Path, symbols: tuple[str, ...], span: tuple[str, str], *, stream
     return run_parity(request, progress=lambda phase, done, total: None)
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["told by the stream", "polling alone"])
+@pytest.mark.parametrize("stream", sampled([True, False], often=1), ids=["told by the stream", "polling alone"])
 def test_a_week_of_two_symbols_has_the_same_transitions_as_the_backtest(tmp_path: Path, stream: bool) -> None:
     report = run(tmp_path, SYMBOLS, ("2024-10-01", "2024-10-08"), stream=stream)
     assert report.differences == []

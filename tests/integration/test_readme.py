@@ -6,6 +6,8 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import pytest
+
 from tests import doctor_page, earned, moving_picture, requirements
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +27,7 @@ def test_the_moving_picture_is_of_the_output_that_stands_there() -> None:
     assert not re.search(r"(href|src|url\()", text), "it loads nothing"
 
 
+@pytest.mark.slow
 def test_doctor_says_of_broken_accounts_what_the_page_shows() -> None:
     text = doctor_page.page()
     assert text.count("\n## ") == 21

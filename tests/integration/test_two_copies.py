@@ -144,6 +144,7 @@ def test_of_two_that_hold_one_position_the_later_one_looks_after_it(tmp_path: Pa
     tell(tmp_path, HELD, story)
 
 
+@pytest.mark.slow
 def test_a_bot_that_starts_again_on_its_own_database_is_no_copy_of_itself(tmp_path: Path) -> None:
     async def story(bot: RealBot) -> None:
         await settled(bot)

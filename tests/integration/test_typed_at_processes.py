@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.proofs.crashsweep.real_bot import RealBot
@@ -79,6 +81,7 @@ def test_r78_a_backup_that_was_put_back_starts_halted_and_resume_ends_it(tmp_pat
     tell(tmp_path, hours, story)
 
 
+@pytest.mark.slow
 def test_r82_a_resume_of_all_that_one_symbol_refuses_is_told_as_done_in_part(tmp_path: Path) -> None:
     """A hand holds something of its own there: `resume` of all ends the pause, and says what it did not end."""
 

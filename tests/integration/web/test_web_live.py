@@ -45,6 +45,7 @@ def drawn(chart: str) -> str:
 
 
 @needs_chromium
+@pytest.mark.slow
 def test_a_trade_is_watched_live_and_flattened_from_the_page(bot: RunningBot, page: Page) -> None:
     page.open(bot.url)
     page.wait_for("!document.getElementById('login').hidden")

@@ -19,7 +19,7 @@ import pytest
 
 from store import queries
 from store.queries.execution_figures import execution_report
-from tests.effort import FULL
+from tests.effort import FULL, sampled
 from tests.integration.web.chromium import ROOT, TOKEN, Page, needs_chromium
 from tests.integration.web.conftest import copied
 from tests.integration.web.show import HELD, TO_MS, Show
@@ -92,7 +92,7 @@ def test_pictures_of_the_documentation(page: Page, url: str, show: Show, path: s
     page.assert_quiet(url)
 
 
-@pytest.mark.parametrize("path", READY)
+@pytest.mark.parametrize("path", sampled(READY, often=4))
 def test_a_page_shows_all_it_has_at_every_size_without_a_complaint_or_a_barrier(
     page: Page, url: str, path: str
 ) -> None:
