@@ -10,6 +10,7 @@ const ASK_MS = 700;
 const ASK_TIMES = 60;
 let current = null; // what was read last
 let based = null; // what the edit under way was made from
+let handed = null; // the text that the bot was given last
 let language = null; // what completion goes by
 
 export async function drawRules() {
@@ -73,6 +74,7 @@ function showEditor() {
 
 async function begin() {
   based = current.rules_hash;
+  handed = null;
   byId("rules-edit").hidden = true;
   language ??= await get("/api/rules/language");
   await byId("editor-text").prepare({ complete: (text, at) => completionsAt(text, at, language), check: checkTyped });
@@ -95,11 +97,12 @@ function say(...parts) {
   announce(byId("editor-said").textContent);
 }
 
-// What is wrong with a text, and what is only worth a look; said below the editor too.
-async function checked(text) {
+// What is wrong with a text, and what is only worth a look; said below the editor too, unless the text has been handed
+// to the bot meanwhile: then what became of it stands there.
+async function checked(text, isAsked = true) {
   const found = await post("/api/rules/check", { text });
   const told = [...found.problems, ...found.warnings.map((warning) => ({ ...warning, isOnlyNoticed: true }))];
-  if (text === byId("editor-text").value) {
+  if (text === byId("editor-text").value && (isAsked || text !== handed)) {
     byId("editor-problems").replaceChildren(...told.map((problem) => el("li", {}, el("button", { type: "button", class: "linklike", onclick: () => byId("editor-text").goTo(problem) }, `line ${problem.line}`), ` ${problem.message}`)));
     say(found.problems.length ? `${found.problems.length} ${found.problems.length === 1 ? "problem" : "problems"}: this cannot be used.` : `Can be used${found.warnings.length ? `, with ${found.warnings.length} worth a look` : ""}; hash ${found.hash.slice(0, 12)}.`);
   }
@@ -110,7 +113,7 @@ async function checked(text) {
 async function checkTyped(text) {
   if (based === null || text === current.text) return [];
   try {
-    return await checked(text);
+    return await checked(text, false);
   } catch (error) {
     say(error.message);
     return [];
@@ -153,7 +156,8 @@ async function ended(url) {
 async function load() {
   try {
     if (!(await canBeUsed())) return;
-    const accepted = await post("/api/bot/edit-rules", { based_on: based, text: byId("editor-text").value });
+    handed = byId("editor-text").value;
+    const accepted = await post("/api/bot/edit-rules", { based_on: based, text: handed });
     say(accepted.note);
     if (accepted.daemon_running) await follow(accepted.url);
   } catch (error) {

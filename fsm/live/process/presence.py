@@ -33,6 +33,10 @@ PAUSES_S = (0.0, 2.0, 4.0)
 
 STREAM_WAIT_S = 30.0
 POLL_S = 0.2
+
+KNOWN_WAIT_S, KNOWN_POLL_S = 10.0, 1.0
+"""So long a mark waits until a look has seen what is open in its symbol, as while an entry fills, and asks so often."""
+
 NAMES = 1_000
 """Marks of one bot that began in a certain second are told from another's by this many names; attempts of self-tests
 are fewer than a hundred, those of marks never are."""
@@ -107,20 +111,24 @@ class Presence:
             await clock.sleep(POLL_S)
 
     async def _place_marks(self) -> None:
+        clock = self._live.clock
         for pause_s in PAUSES_S:
-            await self._live.clock.sleep(pause_s)
+            await clock.sleep(pause_s)
+            until_s = clock.monotonic() + KNOWN_WAIT_S
             try:
-                await self._place_mark()
+                while not await self._place_mark() and clock.monotonic() < until_s:
+                    await clock.sleep(KNOWN_POLL_S)
             except ExchangeError as error:
                 log.warning("mark_failed", reason=type(error).__name__, error=str(error))
 
-    async def _place_mark(self) -> None:
+    async def _place_mark(self) -> bool:
+        """False: not now, as something is open there that no look has named yet."""
         found = self._symbol()
         if found is None:
-            return
+            return True
         symbol, side = found
         if not await self._is_as_known(symbol):
-            return
+            return False
         live, active, exchange = self._live, self._live.active, self._live.exchange
         began_s, name = self._self
         self._sent += 1
@@ -140,6 +148,7 @@ class Presence:
             log.info("mark", symbol=symbol, reason=type(outcome).__name__, client_id=mark)
             if not isinstance(outcome, Refused):  # also one whose answer could not be read
                 await exchange.cancel_algo(symbol, mark)
+        return True
 
     async def _is_as_known(self, symbol: str) -> bool:
         """A hand may have opened something, or turned it round, that no look has named yet: nothing goes beside it."""

@@ -11,10 +11,11 @@ from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import Side
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
-from fsm.live.process.presence import Presence
+from fsm.live.process.presence import KIND, PAUSES_S, Presence
 from fsm.live.trading.selftest import Readiness, self_test
 from fsm.proofs.testkit.in_process_bot import DATABASE_ID, InProcessBot
 from fsm.proofs.testkit.scripted_market import quiet
+from store import queries
 from store.verify import verify
 from tests.integration.scenarios.acting import BTC, CALM, ETH, Make, by_hand, no_fault, record, to_trade
 
@@ -138,6 +139,27 @@ def test_none_is_placed_beside_a_position_that_no_look_has_named_yet(rehearse: M
     again = rehearse(BTCUSDT=CALM, db=r.db.with_name("turned.sqlite"))
     again.run(turned)
     proved(again)
+
+
+def test_one_that_had_to_wait_is_placed_as_soon_as_what_is_open_is_known(rehearse: Make) -> None:
+    """It was left out for good, as while an entry of the bot's own filled."""
+    r = rehearse(BTCUSDT=CALM)
+    lot = r.venue.state.filters["BTCUSDT"].market_quantity_min * 10
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        await r.seconds(60)
+        by_hand(r, Side.BUY, lot)
+        marks = asyncio.create_task(presence(r)._place_marks())
+        await r.seconds(1.5)
+        by_hand(r, Side.SELL, lot)
+        await r.seconds(30)
+        await marks
+        placed = [row for row in queries.system_events(r.running.live.journal.store, limit=50) if row.kind == KIND]
+        assert len(placed) == len(PAUSES_S)
+
+    r.run(script)
+    proved(r)
 
 
 def test_late_word_of_a_mark_of_an_earlier_run_halts_nobody_and_that_of_a_copy_does(rehearse: Make) -> None:

@@ -124,6 +124,14 @@ def test_versions_are_compared_and_an_edit_is_loaded(page: Page, edited: Show, a
     )
     page.run("document.getElementById('editor-load').click()")
     page.wait_for("document.getElementById('editor-said').textContent.includes('handed to the bot')")
+    checks = "performance.getEntriesByType('resource').filter((each) => each.name.endsWith('/api/rules/check')).length"
+    before = page.run(checks)
+    page.run("(() => { const text = document.getElementById('editor-text'); text.value = text.value; })()")
+    page.wait_for(f"{checks} > {before}")
+    page.run("new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); })")
+    assert "handed to the bot" in page.run("document.getElementById('editor-said').textContent"), (
+        "a check that was begun by typing does not hide what became of it"
+    )
     inbox = Inbox(edited.store)
     (command,) = inbox.take(TO_MS)
     assert "dwell_candles: 5" in text_in(command.kind.split(" ")[3])
