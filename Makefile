@@ -7,7 +7,8 @@
 PYTHON ?= python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
-PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
+# What is imported is compiled then: most of what tests install never is.
+PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input install --no-compile --quiet --constraint constraints.txt
 SOURCES_OF_INSTALL := setup.cfg pyproject.toml constraints.txt
 # Tests of whole bots wait for them now and then: one worker more than there are cores.
 TEST_WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
@@ -17,6 +18,7 @@ SOAK_SEEDS ?= 300
 # processes. That the any-exchange test catches broken engines is shown once, on the version of `make test`.
 QUICK := tests/unit/store tests/unit/rules tests/unit/fsm/config tests/unit/fsm/core tests/unit/fsm/live \
     tests/unit/exchange/binance/test_user_stream.py
+NOT_QUICK := fsm/core/test_any_broken_engine.py store/test_verify.py store/test_pruning.py store/test_seals.py
 
 .PHONY: help run test quick check bench soak docs release audit mutants editor clean
 
@@ -50,7 +52,7 @@ test: $(VENV)/installed-test
 	@$(IN_VENV) -m pytest -n $(TEST_WORKERS) --dist worksteal $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 quick: $(VENV)/installed-quick
-	@$(IN_VENV) -m pytest -p no:cacheprovider $(QUICK) --ignore tests/unit/fsm/core/test_any_broken_engine.py
+	@$(IN_VENV) -m pytest -p no:cacheprovider $(QUICK) $(NOT_QUICK:%=--ignore tests/unit/%)
 
 check: $(VENV)/installed-check
 	@$(IN_VENV) -m ruff format --check .

@@ -105,6 +105,7 @@ def test_workers_that_are_killed_are_begun_again(folder: Path, table: bytes) -> 
     assert (folder / "killed.csv").read_bytes() == table
 
 
+@pytest.mark.slow
 def test_a_client_that_is_killed_goes_on_where_it_was(folder: Path, table: bytes) -> None:
     arguments = command(*SEARCH, "--study", "resumed", "--workers", "1", "--json")
     with subprocess.Popen(

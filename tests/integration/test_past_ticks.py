@@ -68,12 +68,14 @@ def test_stops_lie_on_the_tick_of_their_time_and_on_todays_after_it(tmp_path: Pa
     assert verify(tmp_path / "run.sqlite").fine
 
 
+@pytest.mark.slow
 def test_jumping_over_candles_changes_nothing_where_a_tick_changes() -> None:
     request = request_of(symbols=(SOL, "BTCUSDT"), from_ms=moment("2025-03-01"))
     quick, slow = run_backtest(request), run_backtest(replace(request, every_candle=True))
     assert slow.journal_hash == quick.journal_hash
 
 
+@pytest.mark.slow
 def test_a_search_gives_the_same_trades_as_the_backtest() -> None:
     for from_ms in (moment("2025-03-01"), moment("2025-05-05")):
         request = request_of(from_ms=from_ms)

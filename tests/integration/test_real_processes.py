@@ -80,6 +80,7 @@ def test_a_start_covers_what_is_open_before_it_reads_any_history(tmp_path: Path)
     tell(tmp_path, [jump(BTC), *quiet(TOP, 5)], story)
 
 
+@pytest.mark.slow
 def test_a_start_that_waits_for_its_exchange_is_not_healthy_and_not_ended(tmp_path: Path) -> None:
     """R24: the bot before it has been gone for an hour, so its pulse is as old; health checks come in the meantime."""
 
