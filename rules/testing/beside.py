@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rules.load import Ruleset
-from rules.source.yaml_source import Problem
-from rules.testing.file import path_of_tests, read_tests
+from rules.source.yaml_source import Problem, SourceError
+from rules.testing.file import RuleTest, TestFile, path_of_tests, read_tests
 from rules.testing.run import failures
 
 Stamp = tuple[int, int] | None
@@ -19,9 +19,22 @@ def problems_beside(rules: Ruleset, rules_path: Path) -> Iterator[list[Problem]]
     if stamp_beside(rules_path) is None:
         return
     file = read_tests(path_of_tests(rules_path))
-    for test in file.tests:
-        if file.guard and test.at_ms is None:
-            yield [failure.problem for failure in failures(test, file, rules)]
+    for test in _guards(file):
+        yield [failure.problem for failure in failures(test, file, rules)]
+
+
+def is_guarded(rules_path: Path) -> bool:
+    """Whether tests stand beside the rules that keep edits away. A file of tests that cannot be read does."""
+    if stamp_beside(rules_path) is None:
+        return False
+    try:
+        return bool(_guards(read_tests(path_of_tests(rules_path))))
+    except SourceError:
+        return True
+
+
+def _guards(file: TestFile) -> list[RuleTest]:
+    return [test for test in file.tests if file.guard and test.at_ms is None]
 
 
 def stamp_beside(rules_path: Path) -> Stamp:

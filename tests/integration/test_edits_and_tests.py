@@ -90,6 +90,33 @@ def test_tests_that_do_not_guard_keep_no_edit_away(rehearse: Make, paths) -> Non
     assert refusals(r) == []
 
 
+def test_once_the_tests_are_gone_an_edit_waits_until_it_is_confirmed(rehearse: Make, paths) -> None:
+    """They kept edits away until somebody, or a full disk, took them; nothing said that none did any more."""
+    r = rehearse(BTCUSDT=MARKET)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        reload = Reload(r.running, config=r.config, config_path=None, rules_path=paths["rules"])
+        was = r.running.live.active.rules.hash
+        paths["rules.tests"].unlink()
+        await looks(reload)
+        assert reload.waiting == (), "there is no edit yet"
+        paths["rules"].write_text(EDITED)
+        await looks(reload)
+        [waiting] = reload.waiting
+        assert "the tests that stood beside the rules are gone" in waiting.told
+        assert r.running.live.active.rules.hash == was
+        await reload.decide("confirm", [waiting.digest])
+        taken = r.running.live.active.rules.hash
+        assert taken != was
+        paths["rules"].write_text(RULES)
+        await looks(reload)
+        assert reload.waiting == ()
+        assert r.running.live.active.rules.hash == was, "whoever confirmed knows that there are none"
+
+    r.run(script)
+
+
 def test_the_shipped_tests_do_not_guard() -> None:
     assert not read_tests(ROOT / "rules.tests.yaml").guard
 
@@ -108,6 +135,8 @@ def test_tests_that_cannot_be_read_keep_an_edit_away_as_well(rehearse: Make, pat
         assert "rules.tests.yaml:1:10" in refusals(r)[0]
         paths["rules.tests"].unlink()
         await looks(reload)
+        [waiting] = reload.waiting
+        await reload.decide("confirm", [waiting.digest])
         assert r.running.live.active.rules.hash != was
 
     r.run(script)

@@ -26,7 +26,7 @@ from fsm.live.trading.market import Market
 from rules.load import Ruleset, load_rules
 from rules.looseness import shown
 from rules.source.yaml_source import Problem, Source, SourceError, contents, read_source
-from rules.testing.beside import Stamp, problems_beside, stamp_beside
+from rules.testing.beside import Stamp, is_guarded, problems_beside, stamp_beside
 from rules.testing.file import path_of_tests
 from store.batch import Batch
 from store.errors import StoreError
@@ -42,6 +42,7 @@ TESTS_S_MAX = 20.0
 """For all tests of a rules file together; other tasks go on meanwhile."""
 CONFIG, RULES = "config", "rules"
 EDIT = "edit"
+TESTS_GONE = "the tests that stood beside the rules are gone: none keeps this edit away"
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Reload:
         self._config = config
         paths = {CONFIG: config_path, RULES: rules_path}
         self._watched = {name: _Watched(path) for name, path in paths.items() if path is not None}
+        self._is_guarded = rules_path is not None and is_guarded(rules_path)
         self._begin()
         self.looked_ms: int | None = None
         self._looks = 0
@@ -166,6 +168,8 @@ class Reload:
         waits: list[object] = [*waits_in_rules(active.accepted, rules, is_real_money=self._is_real_money)]
         if self._is_real_money and is_proposed(self._daemon.live.journal.store, text):
             waits.append(FROM_THE_BROWSER)
+        if self._is_guarded and not is_guarded(file.path):
+            waits.append(TESTS_GONE)
         if waits:
             self._wait(file, text, waits)
         else:
@@ -173,6 +177,7 @@ class Reload:
 
     async def _ask_tests(self, file: _Watched, rules: Ruleset) -> None:
         """Raises SourceError where a test beside the file fails, or where they take too long."""
+        self._is_guarded |= is_guarded(file.path)
         clock, stamp = self._daemon.live.clock, stamp_beside(file.path)
         until = clock.monotonic() + TESTS_S_MAX
         try:
@@ -269,6 +274,7 @@ class Reload:
                 rules = load_rules(file.path)
                 await self._ask_tests(file, rules)
                 await self._take_rules(rules)
+                self._is_guarded = is_guarded(file.path)
             else:
                 source = read_source(file.path)
                 self._take_settings(source, read_settings(source))
