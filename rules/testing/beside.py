@@ -12,6 +12,9 @@ from rules.testing.run import failures
 
 Stamp = tuple[int, int] | None
 
+TESTS_GONE = "the tests that stood beside the rules are gone: none keeps this edit away"
+"""Why an edit waits whose rules were guarded until now."""
+
 
 def problems_beside(rules: Ruleset, rules_path: Path) -> Iterator[list[Problem]]:
     """What each test found, one at a time, so that whoever asks can do something else in between. Nothing where there

@@ -26,7 +26,7 @@ from fsm.live.trading.market import Market
 from rules.load import Ruleset, load_rules
 from rules.looseness import shown
 from rules.source.yaml_source import Problem, Source, SourceError, contents, read_source
-from rules.testing.beside import Stamp, is_guarded, problems_beside, stamp_beside
+from rules.testing.beside import TESTS_GONE, Stamp, is_guarded, problems_beside, stamp_beside
 from rules.testing.file import path_of_tests
 from store.batch import Batch
 from store.errors import StoreError
@@ -42,7 +42,6 @@ TESTS_S_MAX = 20.0
 """For all tests of a rules file together; other tasks go on meanwhile."""
 CONFIG, RULES = "config", "rules"
 EDIT = "edit"
-TESTS_GONE = "the tests that stood beside the rules are gone: none keeps this edit away"
 
 
 @dataclass(slots=True)
@@ -367,10 +366,8 @@ class Reload:
         """The version and the word that it was accepted, in one transaction; before any of it is in force."""
         live = self._daemon.live
         accepted = live.active.accepted
-        versions = {
-            "config": config_hash or settings_hash(accepted.settings),
-            "rules": rules_hash or accepted.rules.hash,
-        }
+        config_hash = config_hash or settings_hash(accepted.settings)
+        versions = {"config": config_hash, "rules": rules_hash or accepted.rules.hash}
         batch.system_events.append(live.journal.event(at_ms, "RELOAD", what, text=text, accepted=versions))
         live.journal.journal.commit(batch)
 
@@ -387,11 +384,8 @@ class Reload:
         told = "; ".join(str(problem) for problem in error.problems[:PROBLEMS_TOLD])
         live.journal.note(at_ms, "RELOAD_REFUSED", path.name, problems=told)
         log.error("reload_refused", reason="INVALID", file=str(path), problems=told)
-        self._daemon.say(
-            "rules_changed",
-            refused_file_news(path.name, told),
-            key=f"refused {at_ms} {path.name}",
-        )
+        news = refused_file_news(path.name, told)
+        self._daemon.say("rules_changed", news, key=f"refused {at_ms} {path.name}")
 
 
 def _tests_edited(file: _Watched) -> bool:
@@ -401,6 +395,5 @@ def _tests_edited(file: _Watched) -> bool:
 def _unchanged_since(file: _Watched, seen: str, read: str) -> None:
     """What was checked must be what was seen twice. Raises SourceError."""
     if seen.encode("utf-8", "surrogateescape").removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace") != read:
-        raise SourceError(
-            [Problem(str(file.path), 1, 1, "was changed while it was read: it is read again when it rests")]
-        )
+        told = "was changed while it was read: it is read again when it rests"
+        raise SourceError([Problem(str(file.path), 1, 1, told)])
