@@ -17,6 +17,7 @@ from exchange.sim.server.clock import SimClock
 from exchange.sim.server.emulator import Emulator
 from exchange.sim.server.gateway import Answer, Gateway
 from exchange.sim.server.keys import keys_of
+from exchange.sim.server.limiter import Limiter
 from exchange.sim.server.memory import Asked, Blow, MemoryTransport
 from exchange.sim.server.request_log import RequestLog
 from exchange.sim.server.world import World
@@ -65,7 +66,10 @@ class WiredPort:
         self.renew()
 
     def renew(self) -> None:
-        """A new process has a client of its own."""
+        """A new process has a client of its own, and budgets that are free again, as if it began a minute later."""
+        used, fresh = self._emulator.limiter, Limiter()
+        used.weight, used.funding = fresh.weight, fresh.funding
+        used.orders_10s, used.orders_1m = fresh.orders_10s, fresh.orders_1m
         keys = self._emulator.credentials
         credentials = Credentials(api_key=Secret(keys.api_key), api_secret=Secret(keys.api_secret))
         self.client = BinanceClient(
