@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -21,6 +22,9 @@ MUTMUT = Path(sys.executable).with_name("mutmut")
 COPIED = ("fsm", "rules", "indicators", "exchange", "store", "web", "tests", "config.yaml", "rules.yaml", "setup.cfg")
 COSTLY_PLUGINS = ("unraisableexception", "threadexception", "cacheprovider", "xdist", "pytest_cov", "pytest_httpx")
 """They cost more than the tests themselves."""
+
+FAR = {**os.environ, "FULL": "1"}
+"""Tests look with all of their examples, as in ``make soak``: fewer would notice fewer."""
 
 NO_TEST = 33
 """mutmut's word for a place that no test comes by: nobody notices that either."""
@@ -62,11 +66,11 @@ def main() -> int:
     folder = copied(chosen.room)
     names: list[str] = []
     if chosen.sample:
-        subprocess.run([MUTMUT, "run", ROOMS[chosen.room].first], cwd=folder, check=True)
+        subprocess.run([MUTMUT, "run", ROOMS[chosen.room].first], cwd=folder, env=FAR, check=True)
         names = sorted(found(folder))
         random.Random(chosen.seed).shuffle(names)
         names = names[: chosen.sample]
-    subprocess.run([MUTMUT, "run", "--max-children", "1", *names], cwd=folder, check=True)
+    subprocess.run([MUTMUT, "run", "--max-children", "1", *names], cwd=folder, env=FAR, check=True)
     report({name: code for name, code in found(folder).items() if not names or name in names})
     return 0
 

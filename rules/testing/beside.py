@@ -12,7 +12,7 @@ from rules.testing.run import failures
 
 Stamp = tuple[int, int] | None
 
-TESTS_GONE = "the tests that stood beside the rules are gone: none keeps this edit away"
+TESTS_GONE = "the tests beside the rules that kept edits away are gone, or guard no longer"
 """Why an edit waits whose rules were guarded until now."""
 
 

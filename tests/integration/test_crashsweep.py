@@ -10,7 +10,6 @@ from fsm.proofs.crashsweep.invariants import CLAIMS
 from fsm.proofs.crashsweep.points import Death, Fate, Side
 from fsm.proofs.crashsweep.scripts import SCRIPTS
 from fsm.proofs.crashsweep.sweep import Case, Report, cases_of, play_case, sweep
-from tests.effort import sampled
 
 
 def told(report: Report) -> list[str]:
@@ -18,7 +17,7 @@ def told(report: Report) -> list[str]:
 
 
 class TestTheBot:
-    @pytest.mark.parametrize("script", sampled(SCRIPTS, often=4))
+    @pytest.mark.parametrize("script", SCRIPTS)
     def test_survives_a_sample_of_deaths(self, script: str) -> None:
         """R8, R18, R24: single deaths and one that is followed by another."""
         report = sweep(scripts=(script,), sample=5, doubles=1, seed=20_261)
@@ -57,7 +56,7 @@ class TestAFullDisk:
 
 
 class TestABrokenBot:
-    @pytest.mark.parametrize("name", sampled(VARIANTS, often=4))
+    @pytest.mark.parametrize("name", VARIANTS)
     def test_is_caught(self, name: str) -> None:
         variant = VARIANTS[name]
         with broken(variant):

@@ -104,7 +104,7 @@ def test_once_the_tests_are_gone_an_edit_waits_until_it_is_confirmed(rehearse: M
         paths["rules"].write_text(EDITED)
         await looks(reload)
         [waiting] = reload.waiting
-        assert "the tests that stood beside the rules are gone" in waiting.told
+        assert "the tests beside the rules that kept edits away are gone" in waiting.told
         assert r.running.live.active.rules.hash == was
         await reload.decide("confirm", [waiting.digest])
         taken = r.running.live.active.rules.hash

@@ -29,6 +29,7 @@ from indicators.candle import Timeframe
 from rules.load import Ruleset, parse_rules
 from store import queries
 from store.database import open_store
+from tests.effort import sampled
 
 SYMBOLS = ("BTCUSDT", "XRPUSDT")
 MINUTE_MS = 60_000
@@ -51,7 +52,6 @@ LONGER = {
     "12h": "1d",
     "1d": "1d",
 }
-OFTEN = ("1m", "1d")
 
 
 def write_minutes(folder: Path, symbol: str, price: float, seed: int, days: int = DAYS) -> None:
@@ -135,9 +135,7 @@ def same(live: Path, lab: Path) -> int:
     return compared
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in LONGER]
-)
+@pytest.mark.parametrize("name", sampled(LONGER, often=2))
 def test_daemon_and_backtest_and_replay_agree_at_every_entry_timeframe(
     tmp_path: Path, minutes: Path, name: str
 ) -> None:

@@ -389,7 +389,7 @@ class TestTheOrderOfEvidence:
 
     @pytest.mark.parametrize(
         "order",
-        sampled(list(permutations(("answer", "order", "fill", "position"))), often=8, single=True),
+        sampled(permutations(("answer", "order", "fill", "position")), often=8, single=True),
         ids="-".join,
     )
     def test_that_the_entry_filled_makes_no_difference_to_the_trade(

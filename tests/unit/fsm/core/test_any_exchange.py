@@ -28,7 +28,6 @@ from fsm.core.model.events import CandleClosed, SetupEnded
 from fsm.core.model.intents import ClosePosition, EnsureSetup, Intent, PlaceEntry, PlaceStop, PlaceTarget
 from fsm.core.model.records import ZERO, State, TradeSide
 from rules.load import parse_rules
-from tests.effort import examples
 from tests.unit.fsm.core.parts import HOUR_MS, RULES, SYMBOL, candle
 from tests.unit.fsm.core.reference import CLOSING, Sheet, WatchedStage, naked
 from tests.unit.fsm.core.stage import Killed, with_position, without
@@ -454,4 +453,4 @@ EFFORT = settings(max_examples=80, stateful_step_count=50)
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_nothing_the_exchange_does_leads_to_a_dead_end_or_a_second_entry(machine: type[AnyExchange]) -> None:
-    run_state_machine_as_test(machine, settings=settings(EFFORT, max_examples=examples(EFFORT.max_examples)))
+    run_state_machine_as_test(machine, settings=EFFORT)

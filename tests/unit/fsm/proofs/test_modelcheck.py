@@ -12,7 +12,6 @@ from fsm.proofs.modelcheck.invariants import CLAIMS, Violation
 from fsm.proofs.modelcheck.search import ROOTS, Report, check_model, check_variant, replay_story
 from fsm.proofs.testkit.breaking import broken
 from fsm.proofs.testkit.broken_engines import VARIANTS
-from tests.effort import sampled
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def test_a_short_trade_is_a_long_one_in_a_mirror() -> None:
     assert (found[0].states, found[0].transitions) == (found[1].states, found[1].transitions)
 
 
-@pytest.mark.parametrize("name", sampled(VARIANTS, often=6))
+@pytest.mark.parametrize("name", VARIANTS)
 def test_every_broken_engine_is_caught_and_its_story_replays(name: str) -> None:
     variant = VARIANTS[name]
     found = check_variant(variant, 3)
