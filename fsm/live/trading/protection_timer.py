@@ -13,10 +13,14 @@ from exchange.types import SymbolSnapshot
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.records import ZERO, State, SymbolRecord, Trade, TradeSide
 from fsm.core.observation import TradeView, look_request
+from fsm.core.order_requests import close_id
 
 LOOKS_MIN = 2
 LACKING_S_MIN = 2.0
 """What two looks this far apart both lack is not explained by a lag of the exchange's answers."""
+
+ARRIVES_S_MAX = 6.0
+"""An order is accepted for so long: five seconds from its time stamp, which may be one ahead of the exchange."""
 
 TIMES_KEPT = 10_000
 BUCKETS_MS = (25, 50, 100, 250, 500, 1_000, 2_000, 3_000, 5_000)
@@ -94,6 +98,7 @@ class ProtectionTimer:
         self._lacking: tuple[object, ...] = ()
         self._lacking_since_s = 0.0
         self._lacking_looks = 0
+        self._lasts_s = LACKING_S_MIN
 
     # --- the protection deadline --------------------------------------------------------------
     @property
@@ -164,16 +169,18 @@ class ProtectionTimer:
     # --- what stays missing -------------------------------------------------------------------
     def persists(self, record: SymbolRecord, snapshot: SymbolSnapshot, context: DecisionContext, now_s: float) -> bool:
         """True when this look shows the same as earlier ones for so long that it is no lag."""
-        seen = _appearance(record, snapshot, context)
+        waits = _closes_what_is_not_ours(record, snapshot, context)
+        self._lasts_s = ARRIVES_S_MAX if waits else LACKING_S_MIN
+        seen = (*_appearance(record, snapshot, context), record.trade.unheard if waits and record.trade else ())
         if seen != self._lacking:
             self._lacking, self._lacking_since_s, self._lacking_looks = seen, now_s, 0
         self._lacking_looks += 1
-        return self._lacking_looks >= LOOKS_MIN and now_s - self._lacking_since_s >= LACKING_S_MIN
+        return self._lacking_looks >= LOOKS_MIN and now_s - self._lacking_since_s >= self._lasts_s
 
     def lasting_in_s(self, now_s: float) -> float:
         """Seconds until what the newest look showed counts as lasting if another shows it then; not above zero: it
         does already."""
-        return self._lacking_since_s + LACKING_S_MIN - now_s
+        return self._lacking_since_s + self._lasts_s - now_s
 
 
 def _appearance(record: SymbolRecord, snapshot: SymbolSnapshot, context: DecisionContext) -> tuple[object, ...]:
@@ -184,6 +191,17 @@ def _appearance(record: SymbolRecord, snapshot: SymbolSnapshot, context: Decisio
     algos = tuple(sorted((a.client_id, a.status.value, a.executed_quantity) for a in snapshot.algo_orders))
     quantity = snapshot.position.quantity if snapshot.position else ZERO
     return record.state, missing, orders, algos, quantity, len(snapshot.fills)
+
+
+def _closes_what_is_not_ours(record: SymbolRecord, snapshot: SymbolSnapshot, context: DecisionContext) -> bool:
+    """A close that no look shows may still arrive, and a second one beside it would take somebody else's share."""
+    trade, position = record.trade, snapshot.position
+    if record.state not in (State.EXITING, State.FLATTEN) or trade is None or position is None:
+        return False
+    pending = close_id(context, trade, trade.exit_attempt)
+    if not trade.piece_pending or any(order.client_id == pending for order in snapshot.orders):
+        return False
+    return abs(position.quantity) > trade.entry.filled - trade.closed_by_us
 
 
 def is_unsettled(record: SymbolRecord, snapshot: SymbolSnapshot, view: TradeView | None) -> bool:

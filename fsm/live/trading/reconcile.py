@@ -110,12 +110,13 @@ class Reconciler:
         )
 
     def _forgotten(self, positions: list[Position]) -> None:
-        """Positions that we remember and the list does not show."""
+        """Positions that we remember, ours or somebody else's, and the list does not show."""
         shown = {position.symbol for position in positions}
-        for symbol in self._live.engine.active():
-            trade = self._live.engine.record(symbol).trade
-            if symbol not in shown and trade is not None and trade.open_quantity > 0:
-                self._workers[symbol].request_check()
+        for symbol, worker in self._workers.items():
+            trade, foreign = worker.record.trade, worker.record.foreign
+            is_open = foreign is not None or (trade is not None and trade.open_quantity > 0)
+            if is_open and symbol not in shown:
+                worker.request_check()
 
     def _strangers(self, orders: list[Order | AlgoOrder]) -> None:
         """Our name with another database's number, or a trade that we never had: a second copy is trading (R23)."""

@@ -6,7 +6,7 @@ violations; whoever runs the world asks for them, since the shell would take an 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
@@ -69,6 +69,8 @@ class InvariantChecker:
         self._sent: set[str] = set()
         self._filled: dict[str, int] = {}
         self._executed: dict[tuple[str, int], str] = {}
+        self._entered: defaultdict[tuple[str, int], Decimal] = defaultdict(Decimal)
+        self._closed: defaultdict[tuple[str, int], Decimal] = defaultdict(Decimal)
         self.judge = NakedTimeChecker(venue.state, monotonic)
         venue.state.witnesses.append(self._happened)
         self.rules = KnownRules(venue.state, monotonic)
@@ -168,10 +170,20 @@ class InvariantChecker:
         if event.fill is not None:
             first = self._filled.setdefault(order.client_id, order.order_id)
             self.check("SENT_ONCE", first == order.order_id, f"{order.client_id} was filled a second time")
+            self._fills(parts, event.fill.quantity)
         if parts.leg is Leg.ENTRY and event.execution is Execution.NEW:
             key = (parts.symbol_tag, parts.trade_number)
             other = self._executed.setdefault(key, order.client_id)
             self.check("SENT_ONCE", other == order.client_id, f"{order.client_id} and {other} are entries of one trade")
+
+    def _fills(self, parts: ClientId, quantity: Decimal) -> None:
+        trade = (parts.symbol_tag, parts.trade_number)
+        if parts.leg is Leg.ENTRY:
+            self._entered[trade] += quantity
+        elif parts.leg is Leg.CLOSE:
+            self._closed[trade] += quantity
+            entered, closed = self._entered[trade], self._closed[trade]
+            self.check("OURS_ONLY", closed <= entered, f"closes of trade {trade[1]} took {closed}, it had {entered}")
 
     def algo_is_cancelled(self, symbol: str, client_id: str) -> None:
         self.check("OURS_ONLY", parse(client_id) is not None, f"{client_id} is not ours and is cancelled")

@@ -94,10 +94,9 @@ async def _tasks_go_on(world: TortureRun) -> None:
 async def _rest(world: TortureRun, when: str) -> bool:
     """Give it some minutes second by second, and hours if it needs them. False when something did not hold."""
     began_ms = world.venue.now_ms
-    world.vigil = True
-    await world.until(began_ms + CALM_MS)
-    world.vigil = False
+    await _second_by_second(world)
     world.disturbances.tidy_up()
+    await _second_by_second(world)
     while not world.failed:
         unrest = _unrest(world)
         if not unrest and not world.is_busy():
@@ -107,6 +106,12 @@ async def _rest(world: TortureRun, when: str) -> bool:
         world.checker.check("COMES_TO_REST", waited_ms < REST_MS_MAX, f"{when}: {unrest or 'the bot is still busy'}")
         await world.until(world.venue.now_ms + LOOK_MS)
     return False
+
+
+async def _second_by_second(world: TortureRun) -> None:
+    world.vigil = True
+    await world.until(world.venue.now_ms + CALM_MS)
+    world.vigil = False
 
 
 def _unrest(world: TortureRun) -> str:

@@ -21,7 +21,7 @@ CLAIMS: dict[str, str] = {
     "operator, or because it was hit by a transfer, whatever becomes of this machine's clocks",
     "NO_LIMIT_ON_TRANSFER": "no limit is hit by money that only came or went, however late the ledger shows it",
     "STOP_KEPT": "the last live stop of an open position of ours is never cancelled by us",
-    "OURS_ONLY": "only orders of ours are cancelled",
+    "OURS_ONLY": "only orders of ours are cancelled, and closes of a trade take no more than its entry brought",
     "FLAT_IS_FLAT": "a trade is booked only when nothing of it is open",
     "NO_EXCEPTION": "no handler raises, and the daemon does not die while its database works",
     "SURVIVES_RESTART": "every record of symbols and account, with halts, pauses, quarantines and the highest equity, "

@@ -63,6 +63,10 @@ def stop(call: Call) -> bool:
     return call.method == "place_algo" and is_leg(call, Leg.STOP)
 
 
+def close(call: Call) -> bool:
+    return call.method == "place_order" and is_leg(call, Leg.CLOSE)
+
+
 def no_fault(call: Call) -> None:
     del call
 

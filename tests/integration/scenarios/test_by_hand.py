@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from exchange.client_ids import Leg
-from exchange.sim.port_faults import Call, Fault, Lost
+from exchange.sim.port_faults import Fault, Lost
 from fsm.core.model.records import State
 from fsm.journal.replay import replay
 from fsm.proofs.testkit.in_process_bot import InProcessBot
@@ -22,6 +22,7 @@ from tests.integration.scenarios.acting import (
     Make,
     Once,
     answer,
+    close,
     is_leg,
     post,
     record,
@@ -43,10 +44,6 @@ async def wished(r: InProcessBot, line: str, symbol: str | None = "BTCUSDT") -> 
 def proved(r: InProcessBot) -> None:
     assert replay(r.db).different == 0
     assert verify(r.db).fine
-
-
-def is_part(call: Call) -> bool:
-    return call.method == "place_order" and is_leg(call, Leg.CLOSE)
 
 
 def test_each_is_carried_out_and_answered_with_what_the_exchange_shows(rehearse: Make) -> None:
@@ -139,7 +136,7 @@ def test_a_part_that_is_refused_is_said_to_be_and_not_tried_again(rehearse: Make
     r = rehearse(BTCUSDT=CALM)
 
     async def script(r: InProcessBot) -> None:
-        part = Once(is_part, Fault(refuse=-2022))
+        part = Once(close, Fault(refuse=-2022))
         await to_trade(r, part)
         held = record(r).trade.open_quantity
         assert (await wished(r, "reduce 50%"))[:2] == ("refused", "NOT_CLOSED")
@@ -153,7 +150,7 @@ def test_a_part_whose_order_is_lost_is_never_sent_twice(rehearse: Make) -> None:
     r = rehearse(BTCUSDT=CALM)
 
     async def script(r: InProcessBot) -> None:
-        part = Once(is_part, Fault(lost=Lost.REQUEST))
+        part = Once(close, Fault(lost=Lost.REQUEST))
         await to_trade(r, part)
         held = record(r).trade.open_quantity
         assert (await wished(r, "reduce 50%"))[:2] == ("refused", "NOT_KNOWN_YET")

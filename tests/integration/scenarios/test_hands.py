@@ -25,8 +25,10 @@ from tests.integration.scenarios.acting import (
     ETH,
     TOP,
     Make,
+    Once,
     answer,
     by_hand,
+    close,
     post,
     record,
     resting_stops,
@@ -149,6 +151,23 @@ def test_r80_a_position_that_a_hand_enlarged_is_told_with_all_that_matters_and_k
     for part in ("LONG 0.020", "a stop at", "`release BTCUSDT`", "`flatten BTCUSDT`"):
         assert part in text
     assert told(r, "is closed; `resume BTCUSDT`")
+    proved(r)
+
+
+@pytest.mark.parametrize("late_s", [2.5, 4.9])
+def test_r16_r80_a_close_that_arrives_late_takes_nothing_of_what_a_hand_added(rehearse: Make, late_s: float) -> None:
+    """A request may be accepted until its time window is over; before that a second close could take the hand's."""
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: InProcessBot) -> None:
+        await to_trade(r)
+        r.faults = Once(close, Fault(late_s=late_s))
+        by_hand(r, Side.BUY, Decimal("0.020"), client_id="web_1")
+        await r.seconds(120)
+        assert record(r).state is State.IDLE
+        assert [position.quantity for position in r.venue.positions()] == [Decimal("0.020")]
+
+    r.run(script)
     proved(r)
 
 
@@ -391,4 +410,29 @@ def test_somebody_elses_position_can_be_released_and_then_does_not_alarm(rehears
 
     r.run(script)
     assert not [row for row in triggers(r) if row.startswith("signal")]
+    proved(r)
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_r80_somebody_elses_position_that_goes_while_no_bot_runs_is_not_remembered(
+    rehearse: Make, released: bool
+) -> None:
+    """No event tells of it and no list shows it: that it is missing there is what the next start goes by."""
+    r = rehearse(BTCUSDT=CALM)
+
+    async def script(r: InProcessBot) -> None:
+        await r.start()
+        by_hand(r, Side.BUY, Decimal("0.010"), client_id="mine")
+        await r.seconds(120)
+        if released:
+            assert await wished(r, "release", "BTCUSDT") == ("done", None)
+        assert record(r).foreign is not None
+        await r.kill()
+        by_hand(r, Side.SELL, Decimal("0.010"), client_id="mine-2")
+        await r.start()
+        await r.seconds(90)
+        assert (record(r).foreign, record(r).released) == (None, None)
+        assert r.running.live.engine.portfolio().open_positions == 0
+
+    r.run(script)
     proved(r)

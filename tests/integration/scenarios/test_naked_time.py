@@ -10,7 +10,6 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
-from exchange.client_ids import Leg
 from exchange.events import TradeTold
 from exchange.sim.port_faults import Call, Fault, Lost
 from exchange.types import AlgoOrder, SymbolSnapshot
@@ -25,8 +24,8 @@ from tests.integration.scenarios.acting import (
     OPENED,
     TOP,
     Make,
+    close,
     entry,
-    is_leg,
     record,
     resting_stops,
     stop,
@@ -36,10 +35,6 @@ from tests.integration.scenarios.naked import READS, Menu, Witness, lost
 
 LATENCY_S = 0.05
 DEADLINE_S = 5.0
-
-
-def close(call: Call) -> bool:
-    return call.method == "place_order" and is_leg(call, Leg.CLOSE)
 
 
 def nth(condition: Callable[[Call], bool], *numbers: int) -> Callable[[Call], bool]:
