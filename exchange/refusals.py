@@ -54,6 +54,8 @@ class RefusalReason(StrEnum):
     NO_COUNTERPARTY = "NO_COUNTERPARTY"
     """The best opposite price is beyond what a market order may take: a LIMIT may step in."""
     NO_MARGIN = "NO_MARGIN"
+    NO_ROOM = "NO_ROOM"
+    """As many conditional orders rest as the account may have."""
 
     # The form of the order
     TOO_LARGE = "TOO_LARGE"

@@ -33,6 +33,7 @@ REASONS = {
     RefusalReason.NOTHING_TO_REDUCE: (-2022,),
     RefusalReason.NO_COUNTERPARTY: (-4131,),
     RefusalReason.NO_MARGIN: (-2019,),
+    RefusalReason.NO_ROOM: (-4045,),
     RefusalReason.TOO_LARGE: (-4005,),
     RefusalReason.TOO_SMALL: (-4003, -4004),
     RefusalReason.WORTH_TOO_LITTLE: (-4164,),

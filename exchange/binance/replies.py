@@ -3,7 +3,8 @@
     2xx with JSON                              → the value (a negative code inside is treated like an error body)
     429, 418, 403, -1003, -1015                → RateLimited: refused, and we must wait
     -1000 -1001 -1006 -1007, 408, other 5xx    → a write: UnknownOutcome; a read: Unreachable
-    503 "Service Unavailable.", -1008          → did not happen, for certain: may be sent again
+    503 "Service Unavailable.", -1008          → did not happen, for certain: may be sent again, whatever number stands
+                                                 beside these words
     any other code, any other 4xx              → Refusal
     anything that is not what it should be     → a write: UnknownOutcome; a read: MalformedReply or Unreachable
 
@@ -88,7 +89,7 @@ def classify(
     if status in (418, 429) or code in _RATE_CODES or (status == 403 and code >= 0):
         return _rate_limited(what, status, code, shown, _wait_s(retry_after, date, now_ms), now_ms)
     if code == _OVERLOADED or (status == 503 and shown.rstrip(".").lower() == "service unavailable"):
-        return _did_not_happen(what, code if code < 0 else status, shown, is_write=is_write)
+        return _did_not_happen(what, _OVERLOADED if code == _OVERLOADED else 503, shown, is_write=is_write)
     if code in _UNKNOWN_CODES or status == 408 or not 200 <= status < 500 or (code >= 0 and status < 400):
         said = f"{what}: HTTP {status} {code if code < 0 else ''} {shown}".replace("  ", " ")
         if is_write:

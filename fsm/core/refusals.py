@@ -39,6 +39,17 @@ PERMISSION_AT_FIRST = frozenset(
 TEMPORARY = frozenset({RefusalReason.TRY_LATER, RefusalReason.CLOCK_OFF})
 """These say nothing of the request: the exchange, our own budget or our clock could not do it now."""
 
+MAY_REST_LATER = TEMPORARY | {
+    RefusalReason.OTHER,
+    RefusalReason.KEY_LOCKED,
+    RefusalReason.BARRED_FOR_NOW,
+    RefusalReason.NO_ORDERS,
+    RefusalReason.NOT_TRADING,
+    RefusalReason.NO_SUCH_ORDER,
+    RefusalReason.NOTHING_TO_REDUCE,
+}
+"""Nothing here says that the same stop could never rest, though nobody knows when it will (R84)."""
+
 ALREADY_THERE = frozenset({RefusalReason.DUPLICATE_ID, RefusalReason.ALREADY_RESTS})
 """Evidence that ours rests. Read it back."""
 

@@ -45,6 +45,7 @@ PRESETS: dict[str, Fields] = {
     "empty_200": {"status": 200, "body": "", "headers": {"content-type": "application/json"}},
     # it certainly did not happen
     "unavailable_503": {"status": 503, "body": "Service Unavailable.", "headers": {"content-type": "text/plain"}},
+    "unavailable_503_with_code": _error(503, -1001, "Service Unavailable."),
     "throttled_503": _error(503, -1008, _THROTTLED),
     "internal_503": _error(503, -1001, "Internal error; unable to process your request. Please try again."),
     "firewall_403": _page(403, "Forbidden"),

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from exchange.types import Confirmed, Outcome, Refused, Unknown
-from fsm.core.refusals import TEMPORARY
+from fsm.core.refusals import MAY_REST_LATER
 from fsm.live.context.clock import Clock
 
 UNANSWERED_S = 0.75
@@ -93,10 +93,10 @@ class Hurry:
 
 
 def passes(outcome: Outcome) -> bool:
-    """The same stop may rest at the next try: nobody knows of it, or the exchange is busy. Where it says that there is
-    no position, a look comes first (R59)."""
+    """The same stop may rest at the next try: nobody knows of it, or it was refused for what is not the stop's own
+    fault, as far as is known. Where the exchange says that there is no position, a look comes first (R59)."""
     if isinstance(outcome, Refused):
-        return outcome.reason in TEMPORARY
+        return outcome.reason in MAY_REST_LATER
     return not isinstance(outcome, Confirmed)
 
 

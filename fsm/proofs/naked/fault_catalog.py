@@ -141,13 +141,25 @@ def _unknown(chance: Random, asked: Asked) -> Blow:
     return Blow(instead=error(503, -1000, UNKNOWN), arrives=chance.random() < 0.5)
 
 
-UNAVAILABLE = Answer(503, "Service Unavailable.", {"content-type": "text/plain"})
+UNAVAILABLE = (
+    Answer(503, "Service Unavailable.", {"content-type": "text/plain"}),
+    Answer(503, {"msg": "Service Unavailable."}),
+    error(503, -1001, "Service Unavailable."),
+    error(503, 503, "Service Unavailable."),
+)
+"""The sheet gives the text alone: a number beside it says nothing more."""
+
+NOT_LISTED = error(400, -4999, "Order is rejected.")
 INTERNAL = error(503, -1001, "Internal error; unable to process your request. Please try again.")
 WOULD_TRIGGER = error(400, -2021, "Order would immediately trigger.")
 NEEDS_POSITION = error(400, -4509, "Time in Force (TIF) GTE can only be used with open positions.")
 TOO_LARGE = error(400, -4005, "Quantity greater than max quantity.")
 REDUCE_ONLY = error(400, -2022, "ReduceOnly Order is rejected.")
 NO_PRICE = error(400, -4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit.")
+
+
+def _unavailable(chance: Random, asked: Asked) -> Blow:
+    return Blow(instead=chance.choice(UNAVAILABLE))
 
 
 def _too_large(chance: Random, asked: Asked) -> Blow:
@@ -215,7 +227,10 @@ ROWS: tuple[Row, ...] = (
     Row(name="internal-4s", says="-1001 (internal error) for 4 s",
         make=_span(_instead(INTERNAL), 4.0), must_protect=True),
     Row(name="unavailable-4s", says='503 "Service Unavailable" for 4 s',
-        make=_span(_instead(UNAVAILABLE), 4.0), must_protect=True),
+        make=_span(_unavailable, 4.0), must_protect=True),
+    Row(name="not-listed-3s", says="every stop is refused for 3 s, with a number that no list of errors has",
+        make=lambda scene, acts: OnWire(scene, _instead(NOT_LISTED), moment="stop", which=is_stop, seconds=3.0),
+        must_protect=True),
     Row(name="unknown-4s", says="503 that leaves open whether it was done, for 4 s",
         make=_span(_unknown, 4.0), must_protect=True),
     Row(name="unknown-entry", says="the answer to an entry is late by 6 s, and the stream told of the fill at once",

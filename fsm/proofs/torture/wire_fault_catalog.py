@@ -103,13 +103,21 @@ def _dropped(chance: Random, asked: Asked) -> Blow:
     return Blow(broken=Broken.DROPPED, arrives=chance.random() < 0.5)
 
 
+def _unavailable(chance: Random, asked: Asked) -> Blow:
+    return Blow(instead=chance.choice(UNAVAILABLE))
+
+
 def _page(status: int, title: str) -> Answer:
     body = f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body><h1>{status} {title}</h1></body></html>"
     return Answer(status, body, {"content-type": "text/html"})
 
 
 UNKNOWN = "Unknown error, please check your request or try again later."
-UNAVAILABLE = Answer(503, "Service Unavailable.", {"content-type": "text/plain"})
+UNAVAILABLE = (
+    Answer(503, "Service Unavailable.", {"content-type": "text/plain"}),
+    Answer(503, {"msg": "Service Unavailable."}),
+    error(503, -1001, "Service Unavailable."),
+)
 _MANY, _BAN = "Too many requests.", "Way too many requests; IP banned."
 
 
@@ -136,7 +144,7 @@ WIRE_FIRST: dict[str, WireRow] = {
         WireRow("unknown", "503 A, nobody knows whether it happened", _any, _perhaps(error(503, -1000, UNKNOWN))),
         WireRow("timeout-408", "408, -1007", _any, _perhaps(error(408, -1007, "Timeout waiting for response."))),
         WireRow("unexpected", "-1006", is_write, _perhaps(error(400, -1006, "An unexpected response was received."))),
-        WireRow("unavailable", '503 "Service Unavailable."', _any, _instead(UNAVAILABLE)),
+        WireRow("unavailable", '503 "Service Unavailable."', _any, _unavailable),
         WireRow("internal", "503 with -1001", _any, _instead(error(503, -1001, "Internal error; unable to process."))),
         WireRow("overloaded", "503 with -1008", _any, _instead(error(503, -1008, "Request throttled."))),
         WireRow("bad-gateway", "502 with a page of HTML", _any, _perhaps(_page(502, "Bad Gateway"))),

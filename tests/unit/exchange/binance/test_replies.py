@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exchange.binance.replies import Reply, ToldToWait, classify, is_clock_skew, no_answer
 from exchange.errors import ExchangeError, MalformedReply, RateLimited, Refusal, UnknownOutcome, Unreachable
+from exchange.refusals import RefusalReason
 
 UNKNOWN_TEXT = "Unknown error, please check your request or try again later."
 THROTTLED = (
@@ -29,6 +30,7 @@ TABLE: list[tuple[int, bytes, type[ExchangeError], type[ExchangeError], bool]] =
     (503, _body(None, UNKNOWN_TEXT, timestamp=1, path="/fapi/v1/order"), UnknownOutcome, Unreachable, False),  # A
     (503, UNKNOWN_TEXT.encode(), UnknownOutcome, Unreachable, False),  # A, not JSON
     (503, _body(None, "Service Unavailable."), Refusal, Unreachable, True),  # B
+    (503, _body(-1001, "Service Unavailable."), Refusal, Unreachable, True),  # B with a number beside it
     (503, b"Service Unavailable.", Refusal, Unreachable, True),  # B, not JSON
     (503, b"Service Unavailable", Refusal, Unreachable, True),
     (503, _body(-1008, THROTTLED), Refusal, Unreachable, True),  # C
@@ -95,6 +97,13 @@ def test_without_a_code_the_refusal_carries_the_status() -> None:
     error = classify("POST /x", 503, b"Service Unavailable.", is_write=True).error
     assert isinstance(error, Refusal)
     assert error.code == 503
+
+
+@pytest.mark.parametrize("code", [-1001, -1000, 503, -1008])
+def test_r17_a_service_that_is_unavailable_is_to_be_asked_later_whatever_number_it_gives(code: int) -> None:
+    error = classify("POST /x", 503, _body(code, "Service Unavailable."), is_write=True).error
+    assert isinstance(error, Refusal)
+    assert error.reason is RefusalReason.TRY_LATER
 
 
 @pytest.mark.parametrize(("code", "skew"), [(-1021, True), (-5028, True), (-1022, False), (-2013, False)])

@@ -239,7 +239,7 @@ BROKEN: dict[str, tuple[type | ModuleType, str, Any]] = {
 def test_a_broken_exchange_does_not_get_through(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*BROKEN[fault])
     generate_only = settings(
-        max_examples=examples(100), stateful_step_count=40, phases=[Phase.generate], print_blob=False, derandomize=True
+        max_examples=100, stateful_step_count=40, phases=[Phase.generate], print_blob=False, derandomize=True
     )
     with pytest.raises(AssertionError):
         run_state_machine_as_test(AnyAccount, settings=generate_only)
