@@ -9,18 +9,21 @@ VENV := .venv
 IN_VENV := $(VENV)/bin/python
 # What is imported is compiled then: most of what tests install never is.
 PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input install --no-compile --quiet --constraint constraints.txt
+# For its axe-core file alone, without the browser driver that it asks for.
+AXE := --no-deps axe-playwright-python
 SOURCES_OF_INSTALL := setup.cfg pyproject.toml constraints.txt
 # Tests of whole bots wait for them now and then: one worker more than there are cores.
 TEST_WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 SOAK_SEEDS ?= 300
 
 # What says most of a version of Python in a minute or two: pure code and its edges, without daemons, browsers and
-# processes. That the any-exchange test catches broken engines is shown once, on the version of `make test`.
+# processes. What makes up thousands of cases is run once, on the version of `make test`.
 QUICK := tests/unit/store tests/unit/rules tests/unit/fsm/config tests/unit/fsm/core tests/unit/fsm/live \
     tests/unit/exchange/binance/test_user_stream.py
-NOT_QUICK := fsm/core/test_any_broken_engine.py store/test_verify.py store/test_pruning.py store/test_seals.py
+NOT_QUICK := fsm/core/test_any_broken_engine.py fsm/core/test_any_exchange.py store/test_verify.py \
+    store/test_pruning.py store/test_seals.py rules/test_batch.py rules/test_fuzzed_files.py rules/source/test_schema_fit.py
 
-.PHONY: help run test quick check bench soak docs release audit mutants editor clean
+.PHONY: help run test quick check lint bench soak docs release audit mutants editor clean
 
 help:
 	@echo 'make run        starts the bot and its dashboard on the embedded exchange (FRESH=1: from the beginning)'
@@ -54,11 +57,13 @@ test: $(VENV)/installed-test
 quick: $(VENV)/installed-quick
 	@$(IN_VENV) -m pytest -p no:cacheprovider $(QUICK) $(NOT_QUICK:%=--ignore tests/unit/%)
 
-check: $(VENV)/installed-check
+check: lint
+	@$(IN_VENV) -m pytest -n 0 tests/test_architecture.py tests/test_prose.py
+
+lint: $(VENV)/installed-check
 	@$(IN_VENV) -m ruff format --check .
 	@$(IN_VENV) -m ruff check .
 	@$(IN_VENV) -m mypy
-	@$(IN_VENV) -m pytest -n 0 tests/test_architecture.py tests/test_prose.py
 
 bench: $(VENV)/installed-test
 	@set -e; for script in $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py))); do \
@@ -105,18 +110,24 @@ $(VENV)/installed-run: $(VENV)/made $(SOURCES_OF_INSTALL)
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/installed-quick: $(VENV)/installed-run
+$(VENV)/installed-quick: $(VENV)/made $(SOURCES_OF_INSTALL)
+	@echo 'installing into $(VENV) …'
+	@$(PIP) setuptools
 	@$(PIP) --no-build-isolation --editable '.[quick]'
-	@touch $@
+	@touch $(VENV)/installed-run $@
 
 $(VENV)/installed-test: $(VENV)/installed-run
 	@$(PIP) --no-build-isolation --editable '.[test]'
-	@$(PIP) --no-deps axe-playwright-python  # for its axe-core file alone, without the browser driver that it asks for
+	@$(PIP) $(AXE)
 	@touch $@
 
-$(VENV)/installed-check: $(VENV)/installed-test
+# Everything in one go: asking what fits takes as long as installing it.
+$(VENV)/installed-check: $(VENV)/made $(SOURCES_OF_INSTALL)
+	@echo 'installing into $(VENV) …'
+	@$(PIP) setuptools
 	@$(PIP) --no-build-isolation --editable '.[test,dev]'
-	@touch $@
+	@$(PIP) $(AXE)
+	@touch $(VENV)/installed-run && touch $(VENV)/installed-test && touch $@
 
 # In an environment of its own: what it needs is nothing that the bot should ever meet.
 $(VENV)/audit/bin/pip-audit: $(VENV)/made

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import termios
 from pathlib import Path
+from uuid import uuid4
 
 from fsm.proofs.testkit.in_process_bot import InProcessBot
 from fsm.proofs.testkit.scripted_market import TO_SIGNAL, jump, quiet
@@ -94,10 +95,11 @@ def captured(folder: Path, columns: int, *words: str) -> str:
 def in_tmux(folder: Path, columns: int, *words: str, typed: str = "") -> str:
     """The same, as tmux has it on its screen; ``typed`` is what is answered there."""
     command = shlex.join([sys.executable, "-m", "fsm", *words, "--db", DATABASE])
-    tmux = ["tmux", "-L", f"fsm-{os.getpid()}", "-f", os.devnull]
+    server = f"fsm-{uuid4().hex}"  # one of its own: one that is just ending takes nobody in
+    tmux = ["tmux", "-L", server, "-f", os.devnull]
     environment = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES", "BINANCE_ENV")}
     environment |= {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
-    keep = f"{command}; tmux -L fsm-{os.getpid()} wait-for -S shown; exec sleep 600"
+    keep = f"{command}; tmux -L {server} wait-for -S shown; exec sleep 600"
     size = ("-x", str(columns), "-y", str(ROWS))
     subprocess.run([*tmux, "new-session", "-d", *size, keep], cwd=folder, env=environment, check=True)
     try:

@@ -28,6 +28,7 @@ def stops() -> list[Stop]:
     return measured(CandleFolders([SHARED if SHARED.is_dir() else shipped_folder()]))
 
 
+@pytest.mark.slow
 def test_hourly_candles_fill_a_stop_nearly_where_finer_ones_do(stops: list[Stop]) -> None:
     assert len(stops) >= 3
     difference = np.array([stop.hourly - stop.finer for stop in stops])

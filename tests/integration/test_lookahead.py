@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 COMMAND = ["lookahead", "--symbols", "BTCUSDT", "--cuts", "4", "--runs", "1", "--from", "2024-10-01", "--json"]
 
@@ -29,6 +31,7 @@ def ran(before: str) -> tuple[int, dict[str, Any]]:
     return ended.returncode, json.loads(ended.stdout)
 
 
+@pytest.mark.slow
 def test_shipped_rules_do_not_look_ahead() -> None:
     code, found = ran("")
     assert (code, found["peeks"]) == (0, [])

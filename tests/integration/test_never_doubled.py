@@ -32,7 +32,7 @@ from tests.contract.wired import Wired
 pytestmark = pytest.mark.anyio
 
 RUNS, SHARDS = 10_000, 10
-OFTEN = 2  # so many shards run with every test, all of them with the slow ones
+OFTEN = 1  # so many shards run with every test, all of them with the slow ones
 LIVED_TO_THE_END = 10  # every so-manieth run goes on to stop and close; the others are about the entry
 RUNS_OVER_HTTP = 12
 ORDER, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"

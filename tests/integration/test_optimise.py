@@ -84,6 +84,7 @@ def test_the_table_has_the_rules_as_they_are_and_every_variant(table: bytes) -> 
     ]
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_same_table(folder: Path, table: bytes) -> None:
     ran(folder, *SEARCH, "--study", "two", "--workers", "2", "--csv", "two.csv")
     assert (folder / "two.csv").read_bytes() == table

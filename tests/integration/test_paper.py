@@ -127,6 +127,7 @@ def test_nothing_that_it_asks_needs_a_key(tmp_path: Path, market: Market) -> Non
     assert bot.real.emulator.listen_keys.active() is None
 
 
+@pytest.mark.slow
 def test_a_stream_that_comes_in_bursts_costs_prices_and_no_trade(tmp_path: Path, market: Market) -> None:
     async def bursts(bot: PaperBot) -> None:
         bot.real.weather.late_s = 3.0

@@ -125,6 +125,7 @@ def test_rules_with_a_date_win_over_candles_and_change_on_their_day(tmp_path: Pa
     assert run_backtest(replace(request, db=None, every_candle=True)).journal_hash == result.journal_hash
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="only where more recorded years are")
 def test_other_years_and_coins_have_theirs(tmp_path: Path) -> None:
     request = request_of(tmp_path / "run.sqlite", data=(SHARED,), symbols=("ADAUSDT", "BTCUSDT"), from_ms=None)

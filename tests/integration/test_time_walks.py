@@ -52,6 +52,7 @@ def explained(walking: Walk) -> bool:
     return any(row.kind == "EQUITY_EXPLAINED" for row in queries.system_events(walking.bot.store, limit=50))
 
 
+@pytest.mark.slow
 def test_a_withdrawal_that_the_ledger_shows_late_closes_nothing(tmp_path: Path) -> None:
     """LIMIT_DAY closed three positions seconds before the marks were moved after all."""
 

@@ -2,7 +2,8 @@
 
 import { chartIn, seconds } from "./charts.js";
 import { byId, decimals, price, signed, when } from "./dom.js";
-import { drawVolume, preparePanes } from "./panes.js";
+import { drawVolume, pointAt, preparePanes } from "./panes.js";
+import { walkWithKeys } from "./walk.js";
 
 const PLANS_SHOWN = 20;
 let onChosen = () => {};
@@ -16,7 +17,7 @@ export function watchCandles(chosen, pointed) {
   onPointed = pointed;
 }
 
-let candleChart, candleBars, tradeLines = [], plans = [], shownFor = null;
+let candleChart, candleBars, shownCandles = [], tradeLines = [], plans = [], shownFor = null;
 
 // With ``whole`` all candles are in view at first, otherwise the newest.
 export function drawCandles(symbol, timeframe, candles, trades, position, { stops = [], funding = [], whole = false } = {}) {
@@ -28,7 +29,11 @@ export function drawCandles(symbol, timeframe, candles, trades, position, { stop
     preparePanes(candleChart, candleBars, chartIn);
     candleChart.subscribeClick((at) => { if (at.time) chosenCandle(at.time * 1000); });
     candleChart.subscribeCrosshairMove((at) => pointedCandle(at.time ? at.time * 1000 : null));
+    walkWithKeys(byId("candle-chart"), candleChart, candleBars, () => shownCandles, {
+      priced: (value) => price(value, value.toFixed(ofTick(shownCandles))), pointed: (ms) => { pointAt(ms); pointedCandle(ms); }, chosen: chosenCandle,
+    });
   }
+  shownCandles = candles;
   candleBars.setData(candles.map(({ time_ms, open, high, low, close }) => ({ time: seconds(time_ms), open, high, low, close })));
   const digits = ofTick(candles);
   candleBars.applyOptions({ priceLineVisible: !whole, lastValueVisible: !whole, priceFormat: { type: "price", precision: digits, minMove: 10 ** -digits } });

@@ -105,6 +105,9 @@ function point(at) {
   }
 }
 
+// The same for a candle by its time (null: none).
+export const pointAt = (ms) => point({ time: ms === null ? undefined : seconds(ms) });
+
 const YES = ["no", "yes"];
 const number = (value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(7)).toLocaleString("en-US", { maximumSignificantDigits: 7 }));
 

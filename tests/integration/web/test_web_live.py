@@ -12,12 +12,13 @@ import pytest
 from store import queries
 from store.database import open_store
 from store.inbox import Inbox
+from tests.effort import FULL
 from tests.integration.web.chromium import TOKEN, Page, needs_chromium
 from tests.integration.web.running import RunningBot, running_bot
 from web import documents
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-RECONNECTS = 500
+RECONNECTS = 500 if FULL else 100
 SLOW_CALLERS = 60
 ENTRY_S = 300.0
 PATIENCE_S = 120.0

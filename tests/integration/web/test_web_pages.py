@@ -110,6 +110,48 @@ def test_a_page_shows_all_it_has_at_every_size_without_a_complaint_or_a_barrier(
     page.assert_quiet(url)
 
 
+REACHABLE = (
+    "[...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex], [onclick]')]"
+    ".concat([...document.querySelectorAll('*')].filter((node) => getComputedStyle(node).cursor === 'pointer'"
+    " && getComputedStyle(node.parentElement ?? node).cursor !== 'pointer'))"
+    ".filter((node, index, all) => all.indexOf(node) === index && node.checkVisibility({visibilityProperty: true})"
+    " && !node.disabled && node.getAttribute('tabindex') !== '-1' && !(node.type === 'radio' && !node.checked))"
+)
+"""What can be used with a pointer: of what reacts to one, the outermost."""
+
+
+@pytest.mark.parametrize("path", sampled(READY, often=3))
+@pytest.mark.parametrize("width", sampled(WIDTHS, often=2))
+def test_the_keyboard_reaches_everything(page: Page, url: str, path: str, width: int) -> None:
+    come_in(page, url, path)
+    page.resize(width)
+    page.wait_for(READY[path])
+    assert missed_by_keyboard(page) == []
+
+
+def test_what_the_keyboard_misses_is_found(page: Page, url: str) -> None:
+    come_in(page, url, "/settings")
+    page.wait_for(READY["/settings"])
+    page.run("document.querySelector('main').append(Object.assign(document.createElement('div'),"
+             " {textContent: 'tap', style: 'cursor: pointer'}))")  # fmt: skip
+    (missed,) = missed_by_keyboard(page)
+    assert "tap" in missed
+
+
+def missed_by_keyboard(page: Page) -> list[str]:
+    """What can be used with a pointer and gets no focus however often Tab is pressed."""
+    page.run(f"window.wanted = {REACHABLE}; document.activeElement.blur(); window.reached = new Set()")
+    page.run("document.addEventListener('focusin', (event) => window.reached.add(event.target))")
+    wanted = page.run("wanted.length")
+    for _ in range(wanted + 10):
+        page.press("Tab", 9)
+    assert wanted > 10
+    missed: list[str] = page.run(
+        "wanted.filter((node) => node.isConnected && !reached.has(node)).map((node) => node.outerHTML.slice(0, 160))"
+    )
+    return missed
+
+
 def test_a_trades_figures_are_those_of_the_database(page: Page, url: str, show: Show) -> None:
     row = queries.trade(show.store, "ETHUSDT-1")
     assert row is not None

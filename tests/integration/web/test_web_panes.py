@@ -12,7 +12,7 @@ from rules.compiled_rules import feature_name
 from rules.load import Ruleset, stored_rules
 from store import queries
 from tests.integration.web.chromium import Page, needs_chromium
-from tests.integration.web.show import HELD, Show
+from tests.integration.web.show import HELD, TO_MS, Show
 from tests.integration.web.test_web_pages import READY, come_in
 
 pytestmark = needs_chromium
@@ -103,4 +103,35 @@ def test_a_candle_that_is_tapped_says_why_with_both_numbers(page: Page, url: str
     assert any(" against " in text for text in numbers)
     page.run("document.getElementById('why-newest').click()")
     page.wait_for(f"document.querySelector('#why-detail h3').textContent === {before!r}")
+    page.assert_quiet(url)
+
+
+def test_the_keyboard_goes_from_candle_to_candle_and_asks_why(page: Page, url: str) -> None:
+    come_in(page, url, PATH)
+    page.wait_for(READY[PATH])
+    until = f"until={TO_MS + 1}&limit=400"
+    panes = page.run(f"fetch('/api/panes/{HELD}?{until}').then((answer) => answer.json())")
+    candles = page.run(f"fetch('/api/candles/{HELD}?{until}').then((answer) => answer.json())")["candles"]
+    page.run("document.getElementById('candle-chart').focus()")
+    for _ in range(5):
+        page.press("ArrowLeft", 37)
+    page.press("ArrowRight", 39)
+    candle = candles[-4]
+    said = page.run("document.getElementById('candle-at').textContent")
+    assert f"closed at {candle['close']:,.1f}" in said
+    line = next(line for line in panes["lines"] if line["unit"] != "flag" and not line["is_candle"])
+    value = line["values"][panes["times_ms"].index(candle["time_ms"])]
+    shown = page.run(f"document.querySelector('[data-line=\"{line['name']}\"] output').textContent")
+    assert float(shown.replace(",", "")) == pytest.approx(value, rel=1e-6)
+    page.press("Enter", 13)
+    page.wait_for("!document.getElementById('why-newest').hidden")
+    asked = f"fetch('/api/why/{HELD}?at={candle['time_ms'] + HOUR_MS - 1}').then((answer) => answer.json())"
+    summary = page.run(asked)["summary"]
+    page.wait_for(f"document.querySelector('#why-detail strong').textContent === {summary!r}")
+    page.press("Home", 36)
+    first = page.run("document.getElementById('candle-at').textContent")
+    page.press("ArrowLeft", 37)
+    assert page.run("document.getElementById('candle-at').textContent") == first, "there is none before the first"
+    page.run("document.activeElement.blur()")
+    assert page.run("document.getElementById('candle-at').textContent") == ""
     page.assert_quiet(url)

@@ -184,7 +184,7 @@ def scales(peer: Peer, series: Series, values: FloatArray) -> FloatArray:
     }[peer.scale]
 
 
-@pytest.mark.parametrize("name", sampled(PEERS, often=60))
+@pytest.mark.parametrize("name", sampled(PEERS, often=30))
 def test_talipp_says_the_same(name: str, traded: Series) -> None:
     peer = PEERS[name]
     case = resolve(name, dict(peer.params))

@@ -1,0 +1,48 @@
+// Goes from candle to candle with the keyboard, as the pointer does: what is said of a candle can be read without a mouse.
+
+import { seconds } from "./charts.js";
+import { byId, when } from "./dom.js";
+
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -24, PageDown: 24, Home: -Infinity, End: Infinity };
+const ZOOMS = { "+": 0.5, "-": 2 };
+
+// ``candles`` gives those that are drawn, ``priced`` says a price of theirs; ``pointed`` is told the time of a candle (null:
+// none), ``chosen`` that of one on which Enter was pressed.
+export function walkWithKeys(node, chart, bars, candles, { priced, pointed, chosen }) {
+  let at = null;
+  node.addEventListener("keydown", (event) => {
+    const shown = candles();
+    if (event.ctrlKey || event.altKey || event.metaKey || shown.length === 0) return;
+    if (event.key in STEPS) at = Math.max(0, Math.min(shown.length - 1, (at ?? shown.length) + STEPS[event.key]));
+    else if (event.key in ZOOMS) zoom(chart, at ?? shown.length - 1, ZOOMS[event.key]);
+    else if (event.key === "Enter" && at !== null) chosen(shown[at].time_ms);
+    else return;
+    event.preventDefault();
+    if (event.key in STEPS) show(shown[at]);
+  });
+  node.addEventListener("blur", () => {
+    at = null;
+    chart.clearCrosshairPosition();
+    byId("candle-at").textContent = "";
+    pointed(null);
+  });
+
+  function show(candle) {
+    bringIntoView(chart, at);
+    chart.setCrosshairPosition(candle.close, seconds(candle.time_ms), bars);
+    const [open, high, low, close] = [candle.open, candle.high, candle.low, candle.close].map(priced);
+    byId("candle-at").textContent = `Candle of ${when(candle.time_ms)}: opened at ${open}, high ${high}, low ${low}, closed at ${close}.`;
+    pointed(candle.time_ms);
+  }
+}
+
+function bringIntoView(chart, index) {
+  const range = chart.timeScale().getVisibleLogicalRange();
+  const past = range.from > index ? index - range.from : Math.max(0, index - range.to);
+  if (past !== 0) chart.timeScale().setVisibleLogicalRange({ from: range.from + past, to: range.to + past });
+}
+
+function zoom(chart, around, factor) {
+  const { from, to } = chart.timeScale().getVisibleLogicalRange();
+  chart.timeScale().setVisibleLogicalRange({ from: around - (around - from) * factor, to: around + (to - around) * factor });
+}
