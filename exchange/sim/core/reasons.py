@@ -40,6 +40,7 @@ REASONS: dict[int, RefusalReason] = {
     -4016: RefusalReason.PRICE_TOO_FAR,
     -4023: RefusalReason.OFF_STEP,
     -4024: RefusalReason.PRICE_TOO_FAR,
+    -4045: RefusalReason.NO_ROOM,
     -4061: RefusalReason.WRONG_MODE,
     -4062: RefusalReason.WRONG_MODE,
     -4087: RefusalReason.BARRED_FOR_NOW,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from exchange.sim.core.reasons import refused
 from exchange.types import Confirmed, Outcome, Unknown
 from fsm.live.context.clock import DrivenClock
@@ -62,10 +64,19 @@ def test_after_a_passing_answer_it_leaves_every_half_second() -> None:
     assert route.left_s == [0.0, AGAIN_S, 2 * AGAIN_S]
 
 
-def test_what_can_never_rest_is_settled_by_its_first_answer() -> None:
-    refusal = refused(-2021, "would trigger")
-    route = Route((0.05, refusal))
-    assert hurried(route) == (refusal, 0.05)
+@pytest.mark.parametrize("code", [503, -4999, -2017, -2023, -4140, -2022])
+def test_r84_what_does_not_say_that_it_can_never_rest_is_tried_again(code: int) -> None:
+    route = Route(*[(0.05, refused(code, "no"))] * 3, (0.05, Confirmed()))
+    assert hurried(route)[0] == Confirmed()
+    assert route.left_s == [0.0, AGAIN_S, 2 * AGAIN_S, 3 * AGAIN_S]
+    never = Route(*[(0.05, refused(code, "no"))] * 100)
+    assert hurried(never)[0] == refused(code, "no"), "the deadline ends it, and the last answer says why"
+
+
+@pytest.mark.parametrize("code", [-2021, -4045, -2015, -1111, -4120, -1121])
+def test_what_can_never_rest_is_settled_by_its_first_answer(code: int) -> None:
+    route = Route((0.05, refused(code, "no")), (0.05, Confirmed()))
+    assert hurried(route) == (refused(code, "no"), 0.05)
     assert route.left_s == [0.0]
 
 
