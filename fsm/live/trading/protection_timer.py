@@ -201,7 +201,8 @@ def _closes_what_is_not_ours(record: SymbolRecord, snapshot: SymbolSnapshot, con
     pending = close_id(context, trade, trade.exit_attempt)
     if not trade.piece_pending or any(order.client_id == pending for order in snapshot.orders):
         return False
-    return abs(position.quantity) > trade.entry.filled - trade.closed_by_us
+    held = position.quantity if trade.side is TradeSide.LONG else -position.quantity
+    return held > trade.entry.filled - trade.closed_by_us
 
 
 def is_unsettled(record: SymbolRecord, snapshot: SymbolSnapshot, view: TradeView | None) -> bool:
