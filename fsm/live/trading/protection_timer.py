@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from exchange.types import SymbolSnapshot
+from exchange.client_ids import parse
+from exchange.types import AlgoOrder, Order, SymbolSnapshot
 from fsm.core.model.decision_context import DecisionContext
 from fsm.core.model.records import ZERO, State, SymbolRecord, Trade, TradeSide
 from fsm.core.observation import TradeView, look_request
@@ -184,13 +185,27 @@ class ProtectionTimer:
 
 
 def _appearance(record: SymbolRecord, snapshot: SymbolSnapshot, context: DecisionContext) -> tuple[object, ...]:
-    """What a look must show again for its absences to count as lasting: everything but prices and times."""
+    """What a look must show again for its absences to count as lasting: everything but prices and times. Of a position
+    of somebody who was not named yet, that it is there: it may be traded on every second (R80)."""
     shown = {order.client_id for order in snapshot.orders} | {algo.client_id for algo in snapshot.algo_orders}
     missing = tuple(cid for cid in look_request(record, context).tracked if cid not in shown)
-    orders = tuple(sorted((o.client_id, o.status.value, o.executed_quantity) for o in snapshot.orders))
-    algos = tuple(sorted((a.client_id, a.status.value, a.executed_quantity) for a in snapshot.algo_orders))
+    is_news = _is_news(record, snapshot)
+    orders = tuple(sorted(map(_state_of, (o for o in snapshot.orders if not is_news or parse(o.client_id)))))
+    algos = tuple(sorted(map(_state_of, (a for a in snapshot.algo_orders if not is_news or parse(a.client_id)))))
     quantity = snapshot.position.quantity if snapshot.position else ZERO
-    return record.state, missing, orders, algos, quantity, len(snapshot.fills)
+    return record.state, missing, orders, algos, *((quantity > 0,) if is_news else (quantity, len(snapshot.fills)))
+
+
+def _state_of(order: Order | AlgoOrder) -> tuple[str, str, Decimal]:
+    return order.client_id, order.status.value, order.executed_quantity
+
+
+def _is_news(record: SymbolRecord, snapshot: SymbolSnapshot) -> bool:
+    """A position that cannot be ours, of which nobody has been told."""
+    trade, quantity = record.trade, snapshot.position.quantity if snapshot.position else ZERO
+    if quantity == 0 or record.foreign is not None or record.released is not None:
+        return False
+    return trade is None or (quantity > 0) is not (trade.side is TradeSide.LONG)
 
 
 def _closes_what_is_not_ours(record: SymbolRecord, snapshot: SymbolSnapshot, context: DecisionContext) -> bool:

@@ -254,6 +254,28 @@ def test_r80_what_a_hand_does_next_puts_no_look_off(rehearse: Make, after_s: flo
     r.run(script)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_r80_a_hand_that_never_rests_is_named_all_the_same(rehearse: Make, turned: bool) -> None:
+    """How large somebody's position is changes each second: that there is one does not."""
+    r = rehearse(BTCUSDT=CALM, latency_s=0.05)
+
+    async def script(r: InProcessBot) -> None:
+        if turned:
+            await to_trade(r)
+            (position,) = r.venue.positions()
+            by_hand(r, Side.SELL, 2 * position.quantity, client_id="web_0")
+        else:
+            await r.start()
+        for number in range(1, 11 if turned else 100):  # where nothing of ours is, the lists of each minute tell of it
+            by_hand(r, Side.SELL, Decimal("0.001"), client_id=f"web_{number}")
+            await r.seconds(0.7)
+        [text] = told(r, "NO STOP covers it")
+        assert "SHORT" in text
+
+    r.run(script)
+    proved(r)
+
+
 @pytest.mark.parametrize("cancel_stop", [False, True])
 def test_a_position_that_is_released_is_the_users_until_it_is_flat(rehearse: Make, cancel_stop: bool) -> None:
     r = rehearse(BTCUSDT=AGAIN)
