@@ -82,6 +82,7 @@ class Drawn:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
+        self._undrawn: list[str] = []
 
     def condition(self, depth: int, frame: str = "") -> str:
         """One that reads the one timeframe, or any where none is named."""
@@ -142,7 +143,9 @@ class Drawn:
         return plain
 
     def _indicator(self) -> str:
-        name = self._chance.choice(list(EVERY))
+        if not self._undrawn:  # all before any again, so that none is rare
+            self._undrawn = self._chance.sample(list(EVERY), len(EVERY))
+        name = self._undrawn.pop()
         if EVERY[name].unit is Unit.FLAG:
             return name + self.back()
         other = self._pick("0", "0.5", "50", "100", f"{name}[1]", f"{name}[2]")
