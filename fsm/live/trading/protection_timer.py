@@ -201,7 +201,7 @@ def _state_of(order: Order | AlgoOrder) -> tuple[str, str, Decimal]:
 
 
 def _is_news(record: SymbolRecord, snapshot: SymbolSnapshot) -> bool:
-    """A position that cannot be ours, of which nobody has been told."""
+    """A position that no trade of ours explains, of which nobody has been told."""
     trade, quantity = record.trade, snapshot.position.quantity if snapshot.position else ZERO
     if quantity == 0 or record.foreign is not None or record.released is not None:
         return False
