@@ -188,13 +188,14 @@ def test_killed_while_an_order_has_no_answer_it_recovers_and_orders_nothing_twic
 
 @pytest.mark.parametrize(
     ("word", "told"),
-    [("AT_ONCE", "flatten STOP_WOULD_TRIGGER"), ("HOLIDAY", "flatten STOP_REFUSED HOLIDAY")],
+    [("AT_ONCE", "flatten STOP_WOULD_TRIGGER"), ("HOLIDAY", "flatten PROTECTION_DEADLINE")],
     ids=["known", "unknown"],
 )
 def test_a_refusal_of_the_stop_is_decided_by_its_reason_and_told_in_the_exchanges_word(
     tmp_path: Path, word: str, told: str
 ) -> None:
-    """A position that gets no stop is closed, whatever the exchange calls it."""
+    """A position that gets no stop is closed, whatever the exchange calls it: at once where none can ever rest, at the
+    deadline where nobody knows that (R84)."""
     trader = Trader(tmp_path, CALM)
 
     async def story(trader: Trader) -> None:
