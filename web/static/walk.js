@@ -3,32 +3,34 @@
 import { seconds } from "./charts.js";
 import { byId, when } from "./dom.js";
 
-const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -24, PageDown: 24, Home: -Infinity, End: Infinity };
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 const ZOOMS = { "+": 0.5, "-": 2 };
 
 // ``candles`` gives those that are drawn, ``priced`` says a price of theirs; ``pointed`` is told the time of a candle (null:
 // none), ``chosen`` that of one on which Enter was pressed.
 export function walkWithKeys(node, chart, bars, candles, { priced, pointed, chosen }) {
-  let at = null;
+  let atMs = null; // not its place, which changes as candles close
   node.addEventListener("keydown", (event) => {
     const shown = candles();
     if (event.ctrlKey || event.altKey || event.metaKey || shown.length === 0) return;
-    if (event.key in STEPS) at = Math.max(0, Math.min(shown.length - 1, (at ?? shown.length) + STEPS[event.key]));
-    else if (event.key in ZOOMS) zoom(chart, at ?? shown.length - 1, ZOOMS[event.key]);
-    else if (event.key === "Enter" && at !== null) chosen(shown[at].time_ms);
+    const at = shown.findIndex(({ time_ms }) => time_ms === atMs);
+    if (event.key in STEPS) show(shown, Math.max(0, Math.min(shown.length - 1, (at === -1 ? shown.length : at) + STEPS[event.key])));
+    else if (event.key in ZOOMS) zoom(chart, at === -1 ? shown.length - 1 : at, ZOOMS[event.key]);
+    else if (event.key === "Enter" && at !== -1) chosen(atMs);
     else return;
     event.preventDefault();
-    if (event.key in STEPS) show(shown[at]);
   });
   node.addEventListener("blur", () => {
-    at = null;
+    atMs = null;
     chart.clearCrosshairPosition();
     byId("candle-at").textContent = "";
     pointed(null);
   });
 
-  function show(candle) {
-    bringIntoView(chart, at);
+  function show(shown, index) {
+    const candle = shown[index];
+    atMs = candle.time_ms;
+    bringIntoView(chart, index);
     chart.setCrosshairPosition(candle.close, seconds(candle.time_ms), bars);
     const [open, high, low, close] = [candle.open, candle.high, candle.low, candle.close].map(priced);
     byId("candle-at").textContent = `Candle of ${when(candle.time_ms)}: opened at ${open}, high ${high}, low ${low}, closed at ${close}.`;

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from exchange.client_ids import Leg, client_id, parse, symbol_tag
+from exchange.client_ids import Leg, client_id, parse
 from fsm.journal.replay import replay
 from fsm.proofs.crashsweep.scripts import FOREIGN_ORDER, FOREIGN_POSITION, OTHERS
 from fsm.proofs.crashsweep.stage import CrashingBot
@@ -45,7 +45,7 @@ REPEATED = re.compile(r" \(\d+ times\)$")
 """One message may stand for several that are alike: it is written, and arrives, once."""
 
 _MISSED = ("drop", "abandon")
-_CLOSED_AGAIN = "SELECT symbol FROM transitions WHERE reason = 'CLOSE_NOT_FOUND'"
+_WANTED = "SELECT client_id, count(*) FROM intents WHERE client_id IS NOT NULL GROUP BY client_id"
 _JOURNALLED = "SELECT reason FROM transitions WHERE trigger = ? ORDER BY id"
 
 
@@ -88,7 +88,7 @@ def violations(r: CrashingBot, calm: Ending | None, wallet_before: Decimal, deat
 
 def _orders(r: CrashingBot, store: Store) -> Iterator[Found]:
     state = r.venue.state
-    again = Counter(symbol_tag(symbol) for (symbol,) in store.connection.execute(_CLOSED_AGAIN))
+    wanted: dict[str, int] = dict(store.connection.execute(_WANTED))
     triggered = {algo.actual_order_id for algo in state.algos}
     sent = [order.client_id for order in state.orders if order.order_id not in triggered]
     sent += [algo.client_id for algo in state.algos]
@@ -96,7 +96,7 @@ def _orders(r: CrashingBot, store: Store) -> Iterator[Found]:
         parts = parse(name)
         if parts is None or parts.leg is Leg.PROBE:
             continue
-        if count > 1 + (again[parts.symbol_tag] if parts.leg is Leg.CLOSE else 0):
+        if count > (max(1, wanted.get(name, 0)) if parts.leg is Leg.CLOSE else 1):
             yield "SENT_ONCE", f"{name} became {count} orders"
     entries: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     for order in state.orders:

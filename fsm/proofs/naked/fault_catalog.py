@@ -29,10 +29,10 @@ from fsm.proofs.naked.stroke import (
     is_entry,
     is_stop,
 )
+from fsm.proofs.wire.answers import UNKNOWN, error, unavailable
 
 HTML = {"content-type": "text/html"}
 FORBIDDEN = "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body><h1>403 Forbidden</h1></body>\r\n</html>"
-UNKNOWN = "Unknown error, please check your request or try again later."
 TIMED_OUT = 6.0
 """Longer than the client waits for any answer about an order."""
 
@@ -60,12 +60,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     changes_form: bool = False
     stays_halted: bool = False
     waits_s: float = 30.0
-
-
-def error(status: int, code: int, text: str, **headers: str) -> Answer:
-    return Answer(
-        status, {"code": code, "msg": text}, {name.replace("_", "-"): value for name, value in headers.items()}
-    )
 
 
 def _moment(scene: Scene) -> str:
@@ -141,14 +135,6 @@ def _unknown(chance: Random, asked: Asked) -> Blow:
     return Blow(instead=error(503, -1000, UNKNOWN), arrives=chance.random() < 0.5)
 
 
-UNAVAILABLE = (
-    Answer(503, "Service Unavailable.", {"content-type": "text/plain"}),
-    Answer(503, {"msg": "Service Unavailable."}),
-    error(503, -1001, "Service Unavailable."),
-    error(503, 503, "Service Unavailable."),
-)
-"""The sheet gives the text alone: a number beside it says nothing more."""
-
 NOT_LISTED = error(400, -4999, "Order is rejected.")
 INTERNAL = error(503, -1001, "Internal error; unable to process your request. Please try again.")
 WOULD_TRIGGER = error(400, -2021, "Order would immediately trigger.")
@@ -156,10 +142,6 @@ NEEDS_POSITION = error(400, -4509, "Time in Force (TIF) GTE can only be used wit
 TOO_LARGE = error(400, -4005, "Quantity greater than max quantity.")
 REDUCE_ONLY = error(400, -2022, "ReduceOnly Order is rejected.")
 NO_PRICE = error(400, -4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit.")
-
-
-def _unavailable(chance: Random, asked: Asked) -> Blow:
-    return Blow(instead=chance.choice(UNAVAILABLE))
 
 
 def _too_large(chance: Random, asked: Asked) -> Blow:
@@ -227,7 +209,7 @@ ROWS: tuple[Row, ...] = (
     Row(name="internal-4s", says="-1001 (internal error) for 4 s",
         make=_span(_instead(INTERNAL), 4.0), must_protect=True),
     Row(name="unavailable-4s", says='503 "Service Unavailable" for 4 s',
-        make=_span(_unavailable, 4.0), must_protect=True),
+        make=_span(unavailable, 4.0), must_protect=True),
     Row(name="not-listed-3s", says="every stop is refused for 3 s, with a number that no list of errors has",
         make=lambda scene, acts: OnWire(scene, _instead(NOT_LISTED), moment="stop", which=is_stop, seconds=3.0),
         must_protect=True),

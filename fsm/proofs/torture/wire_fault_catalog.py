@@ -14,6 +14,7 @@ import msgspec
 from exchange.client_ids import Leg, parse
 from exchange.sim.server.gateway import Answer
 from exchange.sim.server.memory import Asked, Blow, Broken
+from fsm.proofs.wire.answers import UNKNOWN, error, unavailable
 
 ORDER, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
 TIMED_OUT_S = 6.0
@@ -69,11 +70,6 @@ def _cancels(asked: Asked) -> bool:
     return asked.method == "DELETE" and asked.path in (ORDER, ALGO)
 
 
-def error(status: int, code: int, text: str, **headers: str) -> Answer:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, {"code": code, "msg": text}, named)
-
-
 def _instead(answer: Answer) -> Make:
     return lambda chance, asked: Blow(instead=answer)
 
@@ -103,21 +99,11 @@ def _dropped(chance: Random, asked: Asked) -> Blow:
     return Blow(broken=Broken.DROPPED, arrives=chance.random() < 0.5)
 
 
-def _unavailable(chance: Random, asked: Asked) -> Blow:
-    return Blow(instead=chance.choice(UNAVAILABLE))
-
-
 def _page(status: int, title: str) -> Answer:
     body = f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body><h1>{status} {title}</h1></body></html>"
     return Answer(status, body, {"content-type": "text/html"})
 
 
-UNKNOWN = "Unknown error, please check your request or try again later."
-UNAVAILABLE = (
-    Answer(503, "Service Unavailable.", {"content-type": "text/plain"}),
-    Answer(503, {"msg": "Service Unavailable."}),
-    error(503, -1001, "Service Unavailable."),
-)
 _MANY, _BAN = "Too many requests.", "Way too many requests; IP banned."
 
 
@@ -144,7 +130,7 @@ WIRE_FIRST: dict[str, WireRow] = {
         WireRow("unknown", "503 A, nobody knows whether it happened", _any, _perhaps(error(503, -1000, UNKNOWN))),
         WireRow("timeout-408", "408, -1007", _any, _perhaps(error(408, -1007, "Timeout waiting for response."))),
         WireRow("unexpected", "-1006", is_write, _perhaps(error(400, -1006, "An unexpected response was received."))),
-        WireRow("unavailable", '503 "Service Unavailable."', _any, _unavailable),
+        WireRow("unavailable", '503 "Service Unavailable."', _any, unavailable),
         WireRow("internal", "503 with -1001", _any, _instead(error(503, -1001, "Internal error; unable to process."))),
         WireRow("overloaded", "503 with -1008", _any, _instead(error(503, -1008, "Request throttled."))),
         WireRow("bad-gateway", "502 with a page of HTML", _any, _perhaps(_page(502, "Bad Gateway"))),
